@@ -1,0 +1,207 @@
+"""Cuts, ANDed per candidate and applied in order, and what follows from them.
+
+A cutflow step counts the candidates that pass this and every earlier cut, and the events that have
+such a candidate. The best candidate is chosen among those that pass every cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.analysis.cutflow import Cutflow
+from bphcoffea.analysis.variables import Requirement, Variable
+
+
+class Cut:
+    """A named step of a selection: one or more requirements, all of which must be met.
+
+    Parameters
+    ----------
+    name
+        Label of the cutflow step.
+    requirements
+        What a candidate must meet. A requirement on the event is met by all its candidates or none.
+    when
+        Decides from a dataset's metadata whether the step exists for it; by default it always does.
+        A step that is left out is absent from the cutflow, not passed by all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *requirements: Requirement,
+        when: Callable[[Mapping[str, Any]], bool] | None = None,
+    ) -> None:
+        if not requirements:
+            raise ValueError(f"cut '{name}' requires nothing")
+        self.name = name
+        self.requirements = requirements
+        self.when = when
+
+    def __str__(self) -> str:
+        return f"{self.name}: {', '.join(str(r) for r in self.requirements)}"
+
+    __repr__ = __str__
+
+
+class Selection:
+    """The cuts of an analysis, in order.
+
+    Parameters
+    ----------
+    collection
+        Field of the events that holds the candidates, a list an event.
+    cuts
+        The steps after ``all``.
+    """
+
+    def __init__(self, collection: str, *cuts: Cut) -> None:
+        names = [cut.name for cut in cuts]
+        doubled = sorted({name for name in names if names.count(name) > 1 or name == "all"})
+        if doubled:
+            raise ValueError(f"cut names must differ, and not be 'all': {', '.join(doubled)}")
+        self.collection = collection
+        self.cuts = cuts
+
+    def __iter__(self) -> Iterator[Cut]:
+        return iter(self.cuts)
+
+    def of(self, metadata: Mapping[str, Any]) -> Selection:
+        """The selection of a dataset: the cuts that exist for it."""
+        return Selection(
+            self.collection, *(cut for cut in self.cuts if cut.when is None or cut.when(metadata))
+        )
+
+    def apply(self, events: Any, weights: npt.NDArray[np.float64] | None = None) -> Selected:
+        """Select the candidates of a chunk.
+
+        Parameters
+        ----------
+        events
+            The events, with the collection of candidates.
+        weights
+            One weight an event, shape (events,); 1 when not given.
+        """
+        candidates = Candidates(events, self.collection)
+        if weights is None:
+            weights = np.ones(len(candidates.counts))
+        return Selected(self, candidates, np.asarray(weights, dtype=np.float64))
+
+
+class Candidates:
+    """The candidates of a chunk in one flat sequence, with the values of their variables.
+
+    Attributes
+    ----------
+    counts
+        Candidates of each event, shape (events,).
+    event
+        Position of each candidate's event in the chunk, shape (candidates,).
+    """
+
+    def __init__(self, events: Any, collection: str) -> None:
+        self._events = events
+        self._values: dict[Variable, npt.NDArray[Any]] = {}
+        self.counts: npt.NDArray[np.int64] = ak.to_numpy(ak.num(events[collection])).astype(np.int64)
+        self.event = np.repeat(np.arange(len(self.counts)), self.counts)
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def values(self, variable: Variable) -> npt.NDArray[Any]:
+        """One value for each candidate; that of its event where the variable is the event's."""
+        if variable not in self._values:
+            values = variable(self._events)
+            if values.ndim == 1:
+                flat = ak.to_numpy(values)[self.event]
+            else:
+                flat = ak.to_numpy(ak.flatten(values))
+            if len(flat) != len(self):
+                raise ValueError(
+                    f"variable '{variable.name}' has {len(flat)} values for {len(self)} candidates"
+                )
+            self._values[variable] = flat
+        return self._values[variable]
+
+
+class Selected:
+    """Which candidates of a chunk pass which requirement, and what follows from that."""
+
+    def __init__(
+        self, selection: Selection, candidates: Candidates, weights: npt.NDArray[np.float64]
+    ) -> None:
+        self.selection = selection
+        self.candidates = candidates
+        self.weights = weights
+        self._masks = {
+            requirement: requirement.mask(candidates.values)
+            for cut in selection
+            for requirement in cut.requirements
+        }
+
+    def mask(self, cut: Cut) -> npt.NDArray[np.bool_]:
+        """Which candidates pass a cut, whatever the other cuts say. Shape (candidates,)."""
+        return np.logical_and.reduce([self._masks[r] for r in cut.requirements])
+
+    @cached_property
+    def _failed(self) -> npt.NDArray[np.int64]:
+        failed = np.zeros(len(self.candidates), dtype=np.int64)
+        for mask in self._masks.values():
+            failed += ~mask
+        return failed
+
+    @property
+    def passed(self) -> npt.NDArray[np.bool_]:
+        """Which candidates pass every cut. Shape (candidates,)."""
+        return self._failed == 0
+
+    def all_but(self, requirement: Requirement) -> npt.NDArray[np.bool_]:
+        """Which candidates meet every requirement, this one left out (N-1). Shape (candidates,)."""
+        return self._failed == ~self._masks[requirement]
+
+    @cached_property
+    def cutflow(self) -> Cutflow:
+        """Events, candidates and sum of weights after each step."""
+        events = [len(self.candidates.counts)]
+        candidates = [len(self.candidates)]
+        sumw = [float(np.sum(self.weights))]
+        alive = np.ones(len(self.candidates), dtype=bool)
+        for cut in self.selection:
+            alive &= self.mask(cut)
+            surviving = np.unique(self.candidates.event[alive])
+            events.append(len(surviving))
+            candidates.append(int(np.count_nonzero(alive)))
+            sumw.append(float(np.sum(self.weights[surviving])))
+        return Cutflow(
+            ("all", *(cut.name for cut in self.selection)),
+            np.array(events, dtype=np.int64),
+            np.array(candidates, dtype=np.int64),
+            np.array(sumw, dtype=np.float64),
+        )
+
+    def best(self, smallest: Variable) -> npt.NDArray[np.int64]:
+        """The best candidate of each event, among those that pass every cut.
+
+        Parameters
+        ----------
+        smallest
+            The best has the smallest value; the first of them where several have it.
+
+        Returns
+        -------
+        Positions of the best candidates among all candidates, in the order of their events; events
+        without a surviving candidate have none.
+        """
+        survivors = np.flatnonzero(self.passed)
+        event = self.candidates.event[survivors]
+        values = self.candidates.values(smallest)[survivors]
+        order = np.lexsort((survivors, values, event))
+        _, first = np.unique(event[order], return_index=True)
+        return survivors[order[first]]

@@ -1,0 +1,1 @@
+"""Running an analysis: chunks, executors, the run's folder."""

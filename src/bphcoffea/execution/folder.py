@@ -1,0 +1,192 @@
+"""The folder of a run: what a run leaves behind, and how it is read again.
+
+Everything in it is JSON, Parquet or ROOT. ``ledger.json`` is written last: a folder without one holds
+no result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import hist
+import pyarrow as pa
+import pyarrow.parquet as pq
+import uhi.io.json
+import uproot
+
+from bphcoffea.analysis.histograms import ALL, NOMINAL
+from bphcoffea.errors import InputError
+
+#: What a run writes, and what later steps derive from it; a new run replaces all of them.
+WRITTEN = (
+    "ledger.json",
+    "cutflow.json",
+    "candidates",
+    "histograms.json",
+    "histograms.root",
+    "lumis.json",
+    "analysis.json",
+    "metrics.json",
+    "provenance.json",
+    "fit.json",
+    "figures",
+)
+
+
+class RunFolder:
+    """A finished run.
+
+    Parameters
+    ----------
+    path
+        The folder that was given to ``bphcoffea run -o``.
+
+    Raises
+    ------
+    InputError
+        When there is no finished run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / "ledger.json").is_file():
+            raise InputError(
+                f"{self.path}: no finished run here (it has no ledger.json); "
+                "make one with: bphcoffea run ANALYSIS FILESET -o DIR"
+            )
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the folder.
+
+        Raises
+        ------
+        InputError
+            When it is missing or is no JSON.
+        """
+        path = self.path / name
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            raise InputError(f"{path}: missing from the run's folder") from None
+        except ValueError as error:
+            raise InputError(f"{path}: not JSON ({error}); run again to replace it") from None
+
+    def write(self, name: str, content: Any) -> Path:
+        """Write a JSON file into the folder, whole or not at all."""
+        path = self.path / name
+        temporary = path.with_name(f".{name}.part")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        return temporary.replace(path)
+
+    @property
+    def analysis(self) -> dict[str, Any]:
+        """What was run: name, cuts, histograms, mass fit (``analysis.json``)."""
+        return dict(self.read("analysis.json"))
+
+    @property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """Metadata of each dataset, by its name."""
+        return dict(self.read("provenance.json")["datasets"])
+
+    @property
+    def cutflow(self) -> dict[str, list[dict[str, Any]]]:
+        """For each dataset, the steps of its cutflow."""
+        return dict(self.read("cutflow.json"))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every expected event was processed."""
+        return bool(self.read("ledger.json")["complete"])
+
+    def histograms(self) -> dict[str, hist.Hist]:
+        """Each histogram, with axes ``dataset``, ``category``, ``variation`` and its variable's."""
+        path = self.path / "histograms.json"
+        try:
+            content = json.loads(path.read_text(), object_hook=uhi.io.json.object_hook)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: no histograms can be read ({error})") from None
+        return {name: hist.Hist(histogram) for name, histogram in content.items()}
+
+    def candidates(self, dataset: str) -> pa.Table:
+        """The table of a dataset's best candidates, a row an event."""
+        return pq.read_table(self.path / "candidates" / f"{file_name(dataset)}.parquet")
+
+
+def file_name(dataset: str) -> str:
+    """A dataset's name as that of a file: ``/`` and the like are percent-encoded."""
+    return quote(dataset, safe=" +,=@#[](){}")
+
+
+def prepare(path: str | Path) -> Path:
+    """Make sure, before anything is processed, that a run can be written there.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be made or written to.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot write results there ({error.strerror}); choose another folder with -o"
+        ) from None
+    return folder
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """Write a run into a folder: all of it, or nothing.
+
+    Yields a temporary folder. When the block ends well its content replaces that of an earlier run,
+    ledger last; when it fails the earlier run stays as it was.
+    """
+    folder = prepare(path)
+    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    try:
+        yield temporary
+        for name in WRITTEN:
+            _remove(folder / name)
+        written = sorted(temporary.iterdir(), key=lambda item: item.name == "ledger.json")
+        for item in written:
+            item.rename(folder / item.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_histograms(folder: Path, histograms: Mapping[str, hist.Hist]) -> None:
+    """Write ``histograms.json`` (UHI) and ``histograms.root`` (a TH1 for each dataset and name).
+
+    In the ROOT file a histogram stands at ``dataset/name``; one of a category at
+    ``dataset/category/name``; one of a variation has ``_variation`` appended.
+    """
+    (folder / "histograms.json").write_text(
+        json.dumps(dict(histograms), default=uhi.io.json.default) + "\n"
+    )
+    with uproot.recreate(folder / "histograms.root") as file:
+        for name, histogram in histograms.items():
+            for dataset in histogram.axes["dataset"]:
+                for category in histogram.axes["category"]:
+                    for variation in histogram.axes["variation"]:
+                        place = [file_name(dataset)]
+                        if category != ALL:
+                            place.append(category)
+                        place.append(name if variation == NOMINAL else f"{name}_{variation}")
+                        file["/".join(place)] = histogram[dataset, category, variation, :]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

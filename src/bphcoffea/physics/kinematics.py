@@ -1,0 +1,47 @@
+"""Kinematics of the particles of a candidate, on awkward arrays."""
+
+from functools import reduce
+from operator import add
+
+import awkward as ak
+import numpy as np
+from coffea.nanoevents.methods import vector
+
+
+def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
+    """Distance ΔR = √(Δη² + Δφ²) between two particles, with Δφ in [-π, π).
+
+    Parameters
+    ----------
+    first, second
+        Arrays of particles with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of one shape.
+
+    Returns
+    -------
+    Array of that shape.
+    """
+    return four_momentum(first).deltaR(four_momentum(second))
+
+
+def invariant_mass(*particles: ak.Array) -> ak.Array:
+    """Invariant mass of two or more particles, GeV.
+
+    Parameters
+    ----------
+    particles
+        Arrays of particles with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of one shape.
+    """
+    return reduce(add, map(four_momentum, particles)).mass
+
+
+def four_momentum(particle: ak.Array) -> ak.Array:
+    """Four-momentum of a particle in double precision, and nothing else of it.
+
+    The mass of a light, boosted pair is a small difference of large numbers, for which the single
+    precision of NanoAOD does not suffice.
+    """
+    return ak.zip(
+        {name: ak.values_astype(particle[name], np.float64) for name in ("pt", "eta", "phi", "mass")},
+        with_name="PtEtaPhiMLorentzVector",
+        behavior=vector.behavior,
+    )
