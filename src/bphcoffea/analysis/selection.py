@@ -73,6 +73,24 @@ class Selection:
     def __iter__(self) -> Iterator[Cut]:
         return iter(self.cuts)
 
+    def variables(self) -> list[Variable]:
+        """The variables that the cuts compare with a bound, each once, in order."""
+        requirements = [requirement for cut in self.cuts for requirement in cut.requirements]
+        found = [variable for r in requirements for variable in r.variables()]
+        return [v for i, v in enumerate(found) if not any(v is other for other in found[:i])]
+
+    def cut_of(self, variable: Variable) -> Cut:
+        """The first cut that looks at a variable."""
+        for cut in self.cuts:
+            if any(variable is v for r in cut.requirements for v in r.variables()):
+                return cut
+        raise KeyError(f"no cut looks at '{variable.name}'")
+
+    def bounds(self, variable: Variable) -> tuple[float, ...]:
+        """Where the cuts bound a variable, sorted."""
+        requirements = [requirement for cut in self.cuts for requirement in cut.requirements]
+        return tuple(sorted({bound for r in requirements for bound in r.bounds(variable)}))
+
     def of(self, metadata: Mapping[str, Any]) -> Selection:
         """The selection of a dataset: the cuts that exist for it."""
         return Selection(
@@ -162,9 +180,16 @@ class Selected:
         """Which candidates pass every cut. Shape (candidates,)."""
         return self._failed == 0
 
-    def all_but(self, requirement: Requirement) -> npt.NDArray[np.bool_]:
-        """Which candidates meet every requirement, this one left out (N-1). Shape (candidates,)."""
-        return self._failed == ~self._masks[requirement]
+    def without(self, variable: Variable) -> npt.NDArray[np.bool_]:
+        """Which candidates meet every requirement that does not look at a variable (N-1).
+
+        Shape (candidates,).
+        """
+        failed = self._failed.copy()
+        for requirement, mask in self._masks.items():
+            if any(variable is other for other in requirement.variables()):
+                failed -= ~mask
+        return failed == 0
 
     @cached_property
     def cutflow(self) -> Cutflow:

@@ -91,9 +91,13 @@ class Variable:
         return Comparison(self, (("==", value),))
 
     def magnitude(self) -> Variable:
-        """Its absolute value, under the same name."""
-        label = f"|{self.label or self.name}|"
-        return replace(self, function=lambda events: abs(self.function(events)), label=label)
+        """Its absolute value, named ``abs_<name>``."""
+        return replace(
+            self,
+            name=f"abs_{self.name}",
+            label=f"|{self.label or self.name}|",
+            function=lambda events: abs(self.function(events)),
+        )
 
 
 class Requirement(ABC):

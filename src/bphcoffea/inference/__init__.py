@@ -1,1 +1,5 @@
 """From histograms to physics: mass fits."""
+
+from bphcoffea.inference.model import MassModel, Peak
+
+__all__ = ["MassModel", "Peak"]

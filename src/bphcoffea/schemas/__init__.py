@@ -1,0 +1,5 @@
+"""NanoEvents schemas: how the branches of an ntuple become collections of objects."""
+
+from bphcoffea.schemas.tree3mu import ThreeMuSchema, Tree3MuSchema, TwoMuTrackSchema
+
+__all__ = ["ThreeMuSchema", "Tree3MuSchema", "TwoMuTrackSchema"]
