@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import uproot
@@ -24,35 +24,50 @@ def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[
     """
     if not hasattr(analysis.schema, "template"):
         return tuple(sorted(analysis.branches))
-    return _branches_read(analysis, metadata, analysis.process)
+    (branches,) = _branches_read(analysis, metadata, [analysis.process])
+    return branches
 
 
-def branches_of_cut(analysis: Analysis, cut: Cut, metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """The branches that one cut reads, sorted; none where the schema has no template."""
+def branches_of_cuts(
+    analysis: Analysis, metadata: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
+    """The branches that each cut reads, sorted, by the cut's name.
+
+    None for an analysis whose schema has no template.
+    """
     if not hasattr(analysis.schema, "template"):
-        return ()
+        return {}
 
-    def evaluate(events: Any) -> None:
-        candidates = Candidates(analysis.prepare(events), analysis.selection.collection)
-        for requirement in cut.requirements:
-            requirement.mask(candidates.values)
+    def evaluation(cut: Cut) -> Callable[[Any], None]:
+        def evaluate(events: Any) -> None:
+            candidates = Candidates(analysis.prepare(events), analysis.selection.collection)
+            for requirement in cut.requirements:
+                requirement.mask(candidates.values)
 
-    return _branches_read(analysis, metadata, evaluate)
+        return evaluate
+
+    cuts = analysis.selection.of(metadata).cuts
+    branches = _branches_read(analysis, metadata, [evaluation(cut) for cut in cuts])
+    return {cut.name: read for cut, read in zip(cuts, branches, strict=True)}
 
 
 def _branches_read(
-    analysis: Analysis, metadata: Mapping[str, Any], function: Callable[[Any], Any]
-) -> tuple[str, ...]:
+    analysis: Analysis, metadata: Mapping[str, Any], functions: Sequence[Callable[[Any], Any]]
+) -> list[tuple[str, ...]]:
     buffer, tree = analysis.schema.template()
     accessed: list[Any] = []
+    branches = []
     with uproot.open(buffer) as file:
-        events = NanoEventsFactory.from_root(
+        factory = NanoEventsFactory.from_root(
             file,
             treepath=tree,
             schemaclass=analysis.schema,
             metadata={"dataset": "template", **metadata},
             mode="virtual",
             access_log=accessed,
-        ).events()
-        function(events)
-    return tuple(sorted({column.branch for column in accessed}))
+        )
+        for function in functions:
+            accessed.clear()
+            function(factory.events())
+            branches.append(tuple(sorted({column.branch for column in accessed})))
+    return branches

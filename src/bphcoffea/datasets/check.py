@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import fsspec
 import uproot
 
 from bphcoffea.datasets.model import Fileset
@@ -71,7 +72,7 @@ def inspect(file: FileToOpen) -> list[FileReport]:
     try:
         opened = uproot.open(file.path, timeout=TIMEOUT)
     except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
-        return [FileReport(file, problems=(explain(error),))]
+        return [FileReport(file, problems=(explain(error, file.path),))]
     with opened as root:
         try:
             tree = root[file.tree]
@@ -79,7 +80,7 @@ def inspect(file: FileToOpen) -> list[FileReport]:
             held = ", ".join(_trees(root)) or "none"
             return [FileReport(file, problems=(f"no tree '{file.tree}'; trees it holds: {held}",))]
         except Exception as error:  # noqa: BLE001
-            return [FileReport(file, problems=(explain(error),))]
+            return [FileReport(file, problems=(explain(error, file.path),))]
         if not hasattr(tree, "num_entries"):
             kind = type(tree).__name__.removeprefix("Model_")
             return [FileReport(file, problems=(f"'{file.tree}' is no tree but a {kind}",))]
@@ -96,8 +97,8 @@ def inspect(file: FileToOpen) -> list[FileReport]:
         ]
 
 
-def explain(error: BaseException) -> str:
-    """What a fault in reading a file means, in one line."""
+def explain(error: BaseException, path: str) -> str:
+    """What a fault in opening a file means, in one line."""
     text = " ".join(str(error).split())
     if isinstance(error, FileNotFoundError):
         return "no such file"
@@ -105,11 +106,16 @@ def explain(error: BaseException) -> str:
         return "is a folder, not a file"
     if isinstance(error, PermissionError):
         return "may not be read (permission denied)"
-    if "not a ROOT file" in text:
-        return "not a ROOT file"
-    if isinstance(error, OSError):
+    try:
+        with fsspec.open(path, "rb") as file:
+            beginning = file.read(4)
+    except Exception:  # noqa: BLE001 - clients of remote storage raise errors of their own
         return f"cannot be opened ({_shortened(text)})"
-    return f"cannot be read as ROOT: truncated or corrupt ({type(error).__name__}: {_shortened(text)})"
+    if not beginning:
+        return "not a ROOT file: it is empty (0 bytes)"
+    if beginning != b"root":
+        return f"not a ROOT file: it begins with {beginning!r}"
+    return f"truncated or corrupt; copy or make it again ({_shortened(text)})"
 
 
 def _shortened(text: str, longest: int = 160) -> str:

@@ -27,6 +27,12 @@ from pydantic import (
 
 from bphcoffea.errors import InputError
 
+#: Names that coffea gives to the place of a chunk, among the metadata that a processor sees.
+_RESERVED = {
+    *("dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid"),
+    *("numentries", "uuid", "clusters", "preload"),
+}
+
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -79,7 +85,10 @@ class Metadata(BaseModel):
     hlt: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _kind_agrees(self) -> Metadata:
+    def _consistent(self) -> Metadata:
+        reserved = sorted(_RESERVED & set(self.model_extra or {}))
+        if reserved:
+            raise ValueError(f"coffea reserves the names {', '.join(reserved)}: choose others")
         if self.kind is not None and (self.kind == "data") == self.is_mc:
             raise ValueError(f"kind '{self.kind}' contradicts is_mc {self.is_mc}".lower())
         return self

@@ -1,0 +1,270 @@
+"""The command line: ``bphcoffea`` and ``python -m bphcoffea``.
+
+Exit status: 0 complete, 1 a bug, 2 wrong usage or bad input, 3 the run is incomplete.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bphcoffea.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield.",
+)
+fileset_app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
+app.add_typer(fileset_app, name="fileset")
+
+_console = Console()
+
+Executor = Literal["iterative", "futures", "dask"]
+AnalysisName = Annotated[
+    str,
+    typer.Argument(
+        metavar="ANALYSIS",
+        help="Name of a file in processors/, or a path: my/analysis.py or my/analysis.py:Class.",
+    ),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", metavar="GLOB", help="Only datasets that match; may be repeated."),
+]
+ExecutorOption = Annotated[Executor, typer.Option(help="What runs the chunks.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Number of processes; one a core by default.")
+]
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one clear line a problem and status 2."""
+    try:
+        app()
+    except InputError as error:
+        for line in str(error).splitlines():
+            print(f"bphcoffea: error: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    analysis: AnalysisName,
+    fileset: Annotated[Path, typer.Argument(metavar="FILESET", help="The fileset's JSON.")],
+    output: Output,
+    dataset: Datasets = None,
+    executor: ExecutorOption = "futures",
+    workers: Workers = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="A Dask scheduler that runs already: tcp://host:port."),
+    ] = None,
+    chunksize: Annotated[int, typer.Option(min=1, help="Events of a chunk, about.")] = 100_000,
+    max_chunks: Annotated[
+        int | None, typer.Option(min=1, help="At most so many chunks of each dataset, for a try.")
+    ] = None,
+) -> None:
+    """Run an analysis over a fileset."""
+    from bphcoffea import datasets, execution
+
+    loaded = execution.load_analysis(analysis)
+    files = datasets.load(fileset).select(dataset or ())
+    options = execution.Options(executor, workers, scheduler, chunksize, max_chunks)
+    folder = execution.run(loaded, files, output, options)
+    _print_cutflow(folder)
+    if not folder.complete:
+        raise typer.Exit(3)
+
+
+@app.command()
+def fit(
+    directory: RunDirectory,
+    dataset: Datasets = None,
+    by: Annotated[
+        Literal["dataset", "era"] | None, typer.Option(help="Fit each of them by itself, too.")
+    ] = None,
+) -> None:
+    """Fit the mass histogram of a run; writes fit.json."""
+    from bphcoffea.execution import RunFolder
+    from bphcoffea.inference.massfit import fit_run
+
+    folder = RunFolder(directory)
+    result = fit_run(folder, dataset, by)
+    folder.write("fit.json", result)
+    _print_fit(result)
+    if not result["valid"]:
+        raise InputError(
+            "\n".join(f"{directory}: the fit is not valid: {text}" for text in result["problems"])
+        )
+
+
+@app.command()
+def plot(directory: RunDirectory) -> None:
+    """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""
+    from bphcoffea.execution import RunFolder
+    from bphcoffea.presentation import plot_run
+
+    figures = plot_run(RunFolder(directory))
+    _console.print(f"{len(figures)} figures in {directory / 'figures'}")
+
+
+@app.command()
+def toys(
+    analysis: Annotated[str, typer.Argument(metavar="ANALYSIS", help="Such as ds_phipi.")],
+    output: Output,
+    events: Annotated[int, typer.Option(min=1, help="Events that look like data.")] = 200_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 1,
+) -> None:
+    """Make toy samples whose truth is known, and their fileset."""
+    from bphcoffea.execution.folder import prepare
+    from bphcoffea.toys import TOYS
+
+    if analysis not in TOYS:
+        raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
+    fileset = TOYS[analysis](prepare(output), events, seed)
+    _console.print(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")
+
+
+@app.command()
+def demo(
+    output: Output = Path("demo"),
+    events: Annotated[int, typer.Option(min=1, help="Toy events.")] = 200_000,
+    executor: ExecutorOption = "futures",
+) -> None:
+    """Toys, run, fit and figures of Ds → φπ, in about a minute."""
+    toys("ds_phipi", output / "toys", events, 1)
+    folder = output / "run"
+    run("ds_phipi", output / "toys" / "fileset.json", folder, executor=executor)
+    fit(folder)
+    plot(folder)
+
+
+@fileset_app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="JSON", help="The collaboration's JSON.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where the files are: root://host//path, before rootpath."),
+    ] = None,
+) -> None:
+    """Make a fileset from the collaboration's ad-hoc JSON."""
+    from bphcoffea.datasets.importing import import_fileset
+
+    _report_written(import_fileset(source, prefix).save(output))
+
+
+@fileset_app.command("build")
+def build(
+    places: Annotated[
+        list[str],
+        typer.Argument(metavar="PLACE…", help="Folders, files or patterns, local or root://."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
+    name: Annotated[str, typer.Option("--name", help="The dataset's name.")],
+    era: Annotated[str, typer.Option(help="Such as 2017B, 2018D, 2022.")],
+    tree: Annotated[str, typer.Option(help="Path of the tree in the files.")] = "Tree3Mu/ntuple",
+    mc: Annotated[bool, typer.Option("--mc/--data", help="Simulation or data.")] = False,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="More metadata, such as luminosity=4.8."),
+    ] = None,
+) -> None:
+    """Make a fileset of the ROOT files in a folder, or of those that match a pattern."""
+    from bphcoffea.datasets.build import build_fileset
+
+    metadata: dict[str, Any] = {"is_mc": mc, "era": era}
+    for item in meta or ():
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(f"--meta {item}: write KEY=VALUE")
+        metadata[key] = _parsed(value)
+    _report_written(build_fileset(name, places, tree, metadata).save(output))
+
+
+@fileset_app.command("check")
+def check(
+    fileset: Annotated[Path, typer.Argument(metavar="FILESET", help="The fileset's JSON.")],
+    analysis: Annotated[
+        str | None,
+        typer.Option(help="Check for the branches that this analysis needs, too."),
+    ] = None,
+    dataset: Datasets = None,
+    executor: ExecutorOption = "iterative",
+    workers: Workers = None,
+) -> None:
+    """Open every file: its tree, required branches, entries. Reports all problems."""
+    from bphcoffea import datasets, execution
+    from bphcoffea.analysis.tracing import required_branches
+    from bphcoffea.execution.run import open_files
+
+    files = datasets.load(fileset).select(dataset or ())
+    branches = {}
+    if analysis:
+        loaded = execution.load_analysis(analysis)
+        branches = {
+            name: required_branches(loaded, known.metadata.model_dump())
+            for name, known in files.root.items()
+        }
+    with execution.engine(executor, workers) as running:
+        reports = open_files(files, branches, running)
+    table = Table("dataset", "files", "entries", "problems")
+    for name in files.names:
+        own = [report for report in reports if report.file.dataset == name]
+        entries = sum(report.entries or 0 for report in own)
+        faulty = sum(bool(report.problems) for report in own)
+        table.add_row(name, str(len(own)), f"{entries:,}", str(faulty or "none"))
+    _console.print(table)
+    problems = [line for report in reports for line in report.lines()]
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def _print_cutflow(folder: Any) -> None:
+    for dataset, steps in folder.cutflow.items():
+        table = Table("step", "events", "candidates", "Σw", title=dataset, title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in steps:
+            table.add_row(
+                row["step"], f"{row['events']:,}", f"{row['candidates']:,}", f"{row['sumw']:,.6g}"
+            )
+        _console.print(table)
+    ledger, metrics = folder.read("ledger.json"), folder.read("metrics.json")
+    _console.print(
+        f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events "
+        f"in {metrics['wall_s']:.1f} s ({metrics['events_per_s']:,.0f} events/s); "
+        f"results in {folder.path}"
+    )
+
+
+def _print_fit(result: dict[str, Any]) -> None:
+    table = Table("parameter", "value", "error", "unit", title="mass fit", title_justify="left")
+    for name, parameter in result["parameters"].items():
+        error = "fixed" if parameter["fixed"] else f"{parameter['error']:.4g}"
+        table.add_row(name, f"{parameter['value']:.6g}", error, parameter.get("unit") or "")
+    _console.print(table)
+
+
+def _report_written(path: Path) -> None:
+    content = json.loads(path.read_text())
+    files = sum(len(dataset["files"]) for dataset in content.values())
+    _console.print(f"{path}: {len(content)} datasets, {files} files")
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -1,0 +1,107 @@
+"""Coffea's executors, made from what a user says: a name, a number of workers, an address."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor
+
+from bphcoffea.errors import InputError
+
+ExecutorName = Literal["iterative", "futures", "dask"]
+
+#: How long a Dask scheduler may take to answer, s.
+CONNECTION_TIMEOUT = 30
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An executor of coffea that is ready to run.
+
+    Attributes
+    ----------
+    name
+        ``iterative``, ``futures`` or ``dask``.
+    executor
+        Coffea's executor.
+    workers
+        Processes that work.
+    dashboard
+        Address of Dask's dashboard; empty without Dask.
+    """
+
+    name: ExecutorName
+    executor: Any
+    workers: int
+    dashboard: str = ""
+
+
+@contextlib.contextmanager
+def engine(
+    name: ExecutorName, workers: int | None = None, scheduler: str | None = None
+) -> Iterator[Engine]:
+    """Start an executor, and end what was started for it.
+
+    Parameters
+    ----------
+    name
+        ``iterative``: this process. ``futures``: processes on this machine. ``dask``: a Dask cluster,
+        by default one of processes on this machine that is reached from this machine only.
+    workers
+        Number of processes; by default one for each core. Ignored by a scheduler that runs already.
+    scheduler
+        Address of a Dask scheduler that runs already, such as ``tcp://host:8786``.
+
+    Raises
+    ------
+    InputError
+        When the scheduler does not answer, or is given to another executor than ``dask``.
+    """
+    if scheduler and name != "dask":
+        raise InputError(f"--scheduler needs --executor dask, not {name}")
+    if name == "iterative":
+        yield Engine(name, IterativeExecutor(), 1)
+        return
+    workers = workers or _cores()
+    if name == "futures":
+        # the default pool is loky's, which never forks: XRootD does not survive a fork
+        yield Engine(name, FuturesExecutor(workers=workers), workers)
+        return
+    with _dask_client(workers, scheduler) as client:
+        running = len(client.scheduler_info(n_workers=-1)["workers"])
+        yield Engine(name, DaskExecutor(client=client), running, client.dashboard_link)
+
+
+@contextlib.contextmanager
+def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    if scheduler:
+        try:
+            client = Client(scheduler, timeout=CONNECTION_TIMEOUT)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {scheduler} ({error}); is it running there?"
+            ) from None
+        with client:
+            yield client
+        return
+    # one thread a worker: reading ROOT files and filling histograms hold the interpreter's lock
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,108 @@
+"""Finding an analysis by the name or path of its file, and making it travel to workers."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import cloudpickle
+
+import bphcoffea
+from bphcoffea.analysis import Analysis
+from bphcoffea.errors import InputError
+
+
+def load_analysis(name: str) -> Analysis:
+    """An analysis, ready to run.
+
+    Its module, and the modules beside it that it imports, are pickled by value: workers need only
+    an installed ``bphcoffea``, not these files.
+
+    Parameters
+    ----------
+    name
+        The name of a file in ``processors/``, a path ``my/analysis.py``, or, where a file holds
+        several analyses, ``my/analysis.py:Class``.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or not exactly one analysis in it.
+    """
+    place, _, class_name = name.partition(":")
+    path = _find(place)
+    module = _import(path)
+    analyses = {
+        key: value
+        for key, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, Analysis) and value.__module__ == module.__name__
+    }
+    if class_name:
+        analyses = {key: value for key, value in analyses.items() if key == class_name}
+    if len(analyses) != 1:
+        held = ", ".join(analyses) if analyses else f"no analysis {class_name}".rstrip()
+        raise InputError(f"{path}: holds {held}; name one class as {place}:Class")
+    return next(iter(analyses.values()))()
+
+
+def analyses_shipped() -> list[str]:
+    """Names of the analyses that come with the project."""
+    return sorted({path.stem for folder in _folders() for path in folder.glob("[!_]*.py")})
+
+
+def _find(place: str) -> Path:
+    if place.endswith(".py") or "/" in place:
+        path = Path(place)
+        if not path.is_file():
+            raise InputError(f"{place}: no such analysis file")
+        return path.absolute()
+    for folder in _folders():
+        path = folder / f"{place}.py"
+        if path.is_file():
+            return path
+    raise InputError(
+        f"unknown analysis '{place}'; there are: {', '.join(analyses_shipped())}, "
+        "or give the path of a file such as my/analysis.py"
+    )
+
+
+def _folders() -> list[Path]:
+    package = Path(bphcoffea.__file__).parent
+    # beside the user, in an installed package, in a checkout
+    candidates = [Path.cwd(), package / "_shipped", package.parents[1]]
+    return [c / "processors" for c in candidates if (c / "processors").is_dir()]
+
+
+def _import(path: Path) -> ModuleType:
+    before = dict(sys.modules)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # pickle finds a class through its module's name, also where two files have one name
+    sys.modules[path.stem] = module
+    with _importable_from(path.parent):
+        try:
+            spec.loader.exec_module(module)
+        except SyntaxError as error:
+            raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
+    for name, loaded in list(sys.modules.items()):
+        file = getattr(loaded, "__file__", None)
+        beside = file is not None and path.parent in Path(file).absolute().parents
+        if loaded is module or (beside and before.get(name) is not loaded):
+            cloudpickle.register_pickle_by_value(loaded)
+    return module
+
+
+@contextlib.contextmanager
+def _importable_from(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
