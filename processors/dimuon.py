@@ -1,7 +1,7 @@
 """Dimuon spectrum of NanoAOD, from the ρ and ω to the Z.
 
-All opposite-sign pairs of muons of an event. Reads NanoAOD of any version, and CMS's reduced open-data
-files, which hold muons alone.
+All opposite-sign pairs of muons of an event. Reads NanoAOD of any version, and CMS's reduced
+open-data files, which hold muons alone.
 """
 
 from functools import reduce
@@ -24,19 +24,35 @@ def some_path_fired(events: Any) -> ak.Array:
     paths = [path.removeprefix("HLT_") for path in events.metadata["hlt"]]
     missing = sorted(set(paths) - set(ak.fields(events["HLT"])))
     if missing:
-        raise InputError(f"no trigger path {', '.join(missing)} in the file; see 'hlt' in the fileset")
+        raise InputError(
+            f"no trigger path {', '.join(missing)} in the file; see 'hlt' in the fileset"
+        )
     return reduce(or_, (events.HLT[path] for path in paths))
 
 
 def of_muon(muon: str, field: str, unit: str, axis: Axis) -> Variable:
     """A quantity of one muon of the pair."""
-    return Variable(f"{muon}_{field}", lambda events: events.Dimuon[muon][field], unit=unit, axis=axis)
+    return Variable(
+        f"{muon}_{field}", lambda events: events.Dimuon[muon][field], unit=unit, axis=axis
+    )
 
 
-charge = Variable("charge", lambda e: e.Dimuon.mu1.charge + e.Dimuon.mu2.charge, axis=Axis(5, -2.5, 2.5))
+charge = Variable(
+    "charge", lambda e: e.Dimuon.mu1.charge + e.Dimuon.mu2.charge, axis=Axis(5, -2.5, 2.5)
+)
 mass = Variable("mass", lambda e: invariant_mass(e.Dimuon.mu1, e.Dimuon.mu2), r"$m(\mu\mu)$", "GeV")
 in_eta = [of_muon(muon, "eta", "", Axis(60, 0, 3)).magnitude() < 2.4 for muon in MUONS]
 in_pt = [of_muon(muon, "pt", "GeV", Axis(60, 0, 60)) > 3 for muon in MUONS]
+
+
+RESONANCES = (
+    (r"$\rho, \omega$", 0.78),
+    (r"$\phi$", PHI_MASS),
+    (r"$J/\psi$", JPSI_MASS),
+    (r"$\psi(2S)$", 3.6861),
+    (r"$\Upsilon$", 9.4604),
+    ("Z", Z_MASS),
+)
 
 
 class Dimuon(Analysis):
@@ -46,22 +62,18 @@ class Dimuon(Analysis):
     branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     selection = Selection(
         "Dimuon",
-        Cut("hlt", Condition("a trigger path of the dataset", some_path_fired), when=lambda known: known["hlt"]),
+        Cut(
+            "hlt",
+            Condition("a trigger path of the dataset", some_path_fired),
+            when=lambda known: known["hlt"],
+        ),
         Cut("opposite_sign", charge.equals(0)),
         Cut("acceptance", *in_eta, *in_pt),
     )
     histograms = (
-        Histogram("spectrum", mass, Axis(400, 0.25, 300, log=True), log_y=True),
+        Histogram("spectrum", mass, Axis(400, 0.25, 300, log=True), True, RESONANCES),
         Histogram("jpsi", mass, Axis(80, 2.9, 3.3)),
         Histogram("z", mass, Axis(80, 70, 110)),
-    )
-    resonances = (
-        ("rho_omega", r"$\rho, \omega$", 0.78),
-        ("phi", r"$\phi$", PHI_MASS),
-        ("jpsi", r"$J/\psi$", JPSI_MASS),
-        ("psi2s", r"$\psi(2S)$", 3.6861),
-        ("upsilon", r"$\Upsilon$", 9.4604),
-        ("z", "Z", Z_MASS),
     )
 
     def prepare(self, events: Any) -> Any:

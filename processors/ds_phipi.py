@@ -1,14 +1,23 @@
 """Ds → φ(μμ)π: the normalisation channel of τ → 3μ.
 
-Two muons and a track from one displaced vertex; the muons come from a φ. Reads the two-muons-and-a-track
-flavour of the Tree3Mu ntuples, in every era.
+Two muons and a track from one displaced vertex; the muons come from a φ. Reads the flavour of the
+Tree3Mu ntuples that has two muons and a track, in every era.
 """
 
 from typing import Any
 
 import awkward as ak
 
-from bphcoffea.analysis import Analysis, Axis, Condition, Cut, Histogram, Requirement, Selection, Variable
+from bphcoffea.analysis import (
+    Analysis,
+    Axis,
+    Condition,
+    Cut,
+    Histogram,
+    Requirement,
+    Selection,
+    Variable,
+)
 from bphcoffea.inference import MassModel, Peak
 from bphcoffea.physics.kinematics import delta_r, invariant_mass
 from bphcoffea.physics.matching import first_match
@@ -21,7 +30,9 @@ LEGS = (*MUONS, "track")
 
 def of_leg(leg: str, field: str, unit: str, axis: Axis) -> Variable:
     """A quantity of a muon or of the track, before the vertex fit."""
-    return Variable(f"{leg}_{field}", lambda events: events.Triplet[leg][field], unit=unit, axis=axis)
+    return Variable(
+        f"{leg}_{field}", lambda events: events.Triplet[leg][field], unit=unit, axis=axis
+    )
 
 
 def separation(first: str, second: str) -> Variable:
@@ -72,8 +83,12 @@ def trigger_match(leg: str) -> Variable:
 
 
 mass = Variable("mass", lambda e: e.Triplet.mass, r"$m(\mu\mu\pi)$", "GeV", Axis(60, 1.4, 2.2))
-chi2 = Variable("vertex_chi2", lambda e: e.Triplet.vertex.chi2, r"Vertex $\chi^2$", axis=Axis(50, 0, 25))
-pv_tracks = Variable("pv_tracks", lambda e: e.Triplet.primary_vertex.n_tracks, axis=Axis(50, 0, 100))
+chi2 = Variable(
+    "vertex_chi2", lambda e: e.Triplet.vertex.chi2, r"Vertex $\chi^2$", axis=Axis(50, 0, 25)
+)
+pv_tracks = Variable(
+    "pv_tracks", lambda e: e.Triplet.primary_vertex.n_tracks, axis=Axis(50, 0, 100)
+)
 significance = Variable(
     "flight_bs_significance", lambda e: e.Triplet.flight_bs.significance, axis=Axis(50, 0, 50)
 )
@@ -92,12 +107,29 @@ class DsPhiPi(Analysis):
     schema = TwoMuTrackSchema
     selection = Selection(
         "Triplet",
-        Cut("hlt", Condition("HLT_DoubleMu3_Trk_Tau3mu", lambda e: fired(e.HLT, "HLT_DoubleMu3_Trk_Tau3mu_v"))),
-        Cut("l1", Condition("L1_DoubleMu* or L1_TripleMu*", lambda e: fired(e.L1, "L1_DoubleMu", "L1_TripleMu"))),
+        Cut(
+            "hlt",
+            Condition(
+                "HLT_DoubleMu3_Trk_Tau3mu", lambda e: fired(e.HLT, "HLT_DoubleMu3_Trk_Tau3mu_v")
+            ),
+        ),
+        Cut(
+            "l1",
+            Condition(
+                "L1_DoubleMu* or L1_TripleMu*", lambda e: fired(e.L1, "L1_DoubleMu", "L1_TripleMu")
+            ),
+        ),
         Cut("vertex", chi2 >= 0),
         Cut("candidate", mass.between(1.62, 2.02), pv_tracks >= 2, significance > 2),
-        Cut("acceptance", *map(muon_acceptance, MUONS), of_leg("track", "pt", "GeV", Axis(50, 0, 25)) > 1.2),
-        Cut("delta_r", *(separation(*pair).between(1e-4, 0.8) for pair in (MUONS, LEGS[::2], LEGS[1:]))),
+        Cut(
+            "acceptance",
+            *map(muon_acceptance, MUONS),
+            of_leg("track", "pt", "GeV", Axis(50, 0, 25)) > 1.2,
+        ),
+        Cut(
+            "delta_r",
+            *(separation(*pair).between(1e-4, 0.8) for pair in (MUONS, LEGS[::2], LEGS[1:])),
+        ),
         Cut("muon_id", *map(global_and_pf, MUONS)),
         Cut(
             "track_ip",
@@ -105,7 +137,10 @@ class DsPhiPi(Analysis):
             of_matched_track("dxy", "Track $|d_{xy}|$", Axis(50, 0, 0.5)) < 0.3,
         ),
         Cut("phi_window", phi_mass.between(1.00, 1.04)),
-        Cut("trigger_match", *(trigger_match(muon).between(0, 0.03, closed="left") for muon in MUONS)),
+        Cut(
+            "trigger_match",
+            *(trigger_match(muon).between(0, 0.03, closed="left") for muon in MUONS),
+        ),
     )
     best = chi2
     histograms = (
@@ -117,7 +152,15 @@ class DsPhiPi(Analysis):
     mass_fit = MassModel(
         histogram="mass",
         peaks=(
-            Peak(name="ds", label=r"$D_s \to \phi\pi$", mass=1.968, width=0.010, process="ds_phipi"),
-            Peak(name="dplus", label=r"$D^+ \to \phi\pi$", mass=1.870, width=0.010, process="dplus_phipi"),
+            Peak(
+                name="ds", label=r"$D_s \to \phi\pi$", mass=1.968, width=0.010, process="ds_phipi"
+            ),
+            Peak(
+                name="dplus",
+                label=r"$D^+ \to \phi\pi$",
+                mass=1.870,
+                width=0.010,
+                process="dplus_phipi",
+            ),
         ),
     )

@@ -97,7 +97,7 @@ def fit(
 ) -> None:
     """Fit the mass histogram of a run; writes fit.json."""
     from bphcoffea.execution import RunFolder
-    from bphcoffea.inference.massfit import fit_run
+    from bphcoffea.inference.run import fit_run
 
     folder = RunFolder(directory)
     result = fit_run(folder, dataset, by)
@@ -156,7 +156,9 @@ def import_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
     prefix: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Where the files are: root://host//path, before rootpath."),
+        typer.Option(
+            metavar="URL", help="Where the files are: root://host//path, before rootpath."
+        ),
     ] = None,
 ) -> None:
     """Make a fileset from the collaboration's ad-hoc JSON."""

@@ -46,7 +46,12 @@ class Cutflow:
     def rows(self) -> list[dict[str, Any]]:
         """One row a step, as in ``cutflow.json``."""
         return [
-            {"step": step, "events": int(events), "candidates": int(candidates), "sumw": float(sumw)}
+            {
+                "step": step,
+                "events": int(events),
+                "candidates": int(candidates),
+                "sumw": float(sumw),
+            }
             for step, events, candidates, sumw in zip(
                 self.steps, self.events, self.candidates, self.sumw, strict=True
             )

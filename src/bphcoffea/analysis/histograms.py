@@ -33,12 +33,15 @@ class Histogram:
         Binning.
     log_y
         Whether figures show it on a logarithmic scale.
+    resonances
+        Masses that figures of a spectrum point out: label in mathtext, mass in GeV.
     """
 
     name: str
     variable: Variable
     axis: Axis
     log_y: bool = False
+    resonances: tuple[tuple[str, float], ...] = ()
 
     def empty(self, categories: tuple[str, ...] = (ALL,)) -> hist.Hist:
         """The histogram before it is filled, with weighted storage."""

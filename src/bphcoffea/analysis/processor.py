@@ -48,8 +48,6 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         What the analysis needs to know of a dataset, beside ``is_mc`` and ``era``.
     mass_fit
         What ``bphcoffea fit`` fits.
-    resonances
-        Masses that figures of a spectrum point out: name, label in mathtext, mass in GeV.
     """
 
     schema: ClassVar[type[BaseSchema]]
@@ -60,7 +58,6 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     branches: ClassVar[tuple[str, ...]] = ()
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[Any] = None
-    resonances: ClassVar[tuple[tuple[str, str, float], ...]] = ()
 
     def prepare(self, events: Any) -> Any:
         """Events with the collections that the selection needs and the schema does not give."""
@@ -69,8 +66,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     def weights(self, events: Any) -> npt.NDArray[np.float64]:
         """Weight of each event, shape (events,): the generator's for simulation, else 1."""
         if events.metadata["is_mc"] and "genWeight" in events.fields:
-            return ak.to_numpy(events.genWeight).astype(np.float64)
-        return np.ones(len(events))
+            weights: npt.NDArray[np.float64] = ak.to_numpy(events.genWeight).astype(np.float64)
+            return weights
+        return np.ones(len(events), dtype=np.float64)
 
     def process(self, events: Any) -> dict[str, DatasetResult]:
         """Select and fill one chunk of a dataset.
@@ -84,10 +82,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         numbers = _event_numbers(events)
         prepared = self.prepare(events)
         selected = self.selection.of(events.metadata).apply(prepared, weights)
-        if self.best is None:
-            chosen = np.flatnonzero(selected.passed)
-        else:
-            chosen = selected.best(self.best)
+        chosen = selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
         result = DatasetResult(
             events=len(events),
             sumw=float(np.sum(weights)),
@@ -122,6 +117,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
                 "label": variable.label or variable.name,
                 "unit": variable.unit,
                 "log_y": histogram.log_y,
+                "resonances": [
+                    {"label": label, "mass": mass} for label, mass in histogram.resonances
+                ],
                 "n_minus_1": self.selection.cut_of(variable).name if n_minus_1 else None,
                 "bounds": list(self.selection.bounds(variable)) if n_minus_1 else [],
             }
@@ -135,10 +133,6 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             ],
             "best": self.best.name if self.best else None,
             "histograms": histograms,
-            "resonances": [
-                {"name": name, "label": label, "mass": mass}
-                for name, label, mass in self.resonances
-            ],
             "fit": self.mass_fit.model_dump(mode="json") if self.mass_fit else None,
         }
 
@@ -146,9 +140,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         """Name of the analysis: that of its file."""
         return type(self).__module__.rpartition(".")[2]
 
-    def _fill(
-        self, selected: Selected, chosen: npt.NDArray[np.int64]
-    ) -> dict[str, Any]:
+    def _fill(self, selected: Selected, chosen: npt.NDArray[np.int64]) -> dict[str, Any]:
         weights = selected.weights[selected.candidates.event]
         filled = {}
         for histogram in self.histograms:

@@ -7,7 +7,6 @@ such a candidate. The best candidate is chosen among those that pass every cut.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -127,7 +126,9 @@ class Candidates:
     def __init__(self, events: Any, collection: str) -> None:
         self._events = events
         self._values: dict[Variable, npt.NDArray[Any]] = {}
-        self.counts: npt.NDArray[np.int64] = ak.to_numpy(ak.num(events[collection])).astype(np.int64)
+        self.counts: npt.NDArray[np.int64] = ak.to_numpy(ak.num(events[collection])).astype(
+            np.int64
+        )
         self.event = np.repeat(np.arange(len(self.counts)), self.counts)
 
     def __len__(self) -> int:
@@ -166,7 +167,10 @@ class Selected:
 
     def mask(self, cut: Cut) -> npt.NDArray[np.bool_]:
         """Which candidates pass a cut, whatever the other cuts say. Shape (candidates,)."""
-        return np.logical_and.reduce([self._masks[r] for r in cut.requirements])
+        passed = np.ones(len(self.candidates), dtype=np.bool_)
+        for requirement in cut.requirements:
+            passed &= self._masks[requirement]
+        return passed
 
     @cached_property
     def _failed(self) -> npt.NDArray[np.int64]:
@@ -178,7 +182,7 @@ class Selected:
     @property
     def passed(self) -> npt.NDArray[np.bool_]:
         """Which candidates pass every cut. Shape (candidates,)."""
-        return self._failed == 0
+        return np.equal(self._failed, 0)
 
     def without(self, variable: Variable) -> npt.NDArray[np.bool_]:
         """Which candidates meet every requirement that does not look at a variable (N-1).
@@ -189,7 +193,7 @@ class Selected:
         for requirement, mask in self._masks.items():
             if any(variable is other for other in requirement.variables()):
                 failed -= ~mask
-        return failed == 0
+        return np.equal(failed, 0)
 
     @cached_property
     def cutflow(self) -> Cutflow:

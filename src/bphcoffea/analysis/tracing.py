@@ -28,9 +28,7 @@ def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[
     return branches
 
 
-def branches_of_cuts(
-    analysis: Analysis, metadata: Mapping[str, Any]
-) -> dict[str, tuple[str, ...]]:
+def branches_of_cuts(analysis: Analysis, metadata: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The branches that each cut reads, sorted, by the cut's name.
 
     None for an analysis whose schema has no template.

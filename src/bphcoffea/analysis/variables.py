@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Axis:
 class Values(Protocol):
     """Where a requirement finds the numbers of a variable, one for each candidate."""
 
-    def __call__(self, variable: Variable, /) -> npt.NDArray[Any]: ...
+    def __call__(self, variable: Variable, /) -> npt.NDArray[Any]:
+        """The numbers, shape (candidates,)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,7 @@ class Variable:
     axis: Axis | None = None
 
     def __call__(self, events: Any) -> ak.Array:
+        """Its values for the events of a chunk."""
         return self.function(events)
 
     def __gt__(self, bound: float) -> Requirement:
@@ -151,13 +155,19 @@ class Comparison(Requirement):
     variable: Variable
     tests: tuple[tuple[str, float], ...]
 
+    @override
     def mask(self, values: Values) -> npt.NDArray[np.bool_]:
         numbers = values(self.variable)
-        return np.logical_and.reduce([_COMPARE[op](numbers, bound) for op, bound in self.tests])
+        met = np.ones(len(numbers), dtype=np.bool_)
+        for operator, bound in self.tests:
+            met &= _COMPARE[operator](numbers, bound)
+        return met
 
+    @override
     def variables(self) -> Iterator[Variable]:
         yield self.variable
 
+    @override
     def bounds(self, variable: Variable) -> tuple[float, ...]:
         return tuple(bound for _, bound in self.tests) if variable is self.variable else ()
 
@@ -188,13 +198,16 @@ class Condition(Requirement):
     def __post_init__(self) -> None:
         object.__setattr__(self, "_variable", Variable(self.text, self.function))
 
+    @override
     def mask(self, values: Values) -> npt.NDArray[np.bool_]:
-        return values(self._variable).astype(bool)  # type: ignore[attr-defined,no-any-return]
+        return values(self._variable).astype(np.bool_)  # type: ignore[attr-defined]
 
+    @override
     def variables(self) -> Iterator[Variable]:
         return iter(())
 
-    def bounds(self, variable: Variable) -> tuple[float, ...]:  # noqa: ARG002
+    @override
+    def bounds(self, variable: Variable) -> tuple[float, ...]:
         return ()
 
     def __str__(self) -> str:
@@ -208,10 +221,12 @@ class Combination(Requirement):
     kind: Literal["and", "or"]
     parts: tuple[Requirement, Requirement]
 
+    @override
     def mask(self, values: Values) -> npt.NDArray[np.bool_]:
         first, second = (part.mask(values) for part in self.parts)
         return first & second if self.kind == "and" else first | second
 
+    @override
     def variables(self) -> Iterator[Variable]:
         seen: list[Variable] = []
         for part in self.parts:
@@ -220,6 +235,7 @@ class Combination(Requirement):
                     seen.append(variable)
                     yield variable
 
+    @override
     def bounds(self, variable: Variable) -> tuple[float, ...]:
         return tuple(sorted({bound for part in self.parts for bound in part.bounds(variable)}))
 
@@ -236,12 +252,15 @@ class Negation(Requirement):
 
     part: Requirement
 
+    @override
     def mask(self, values: Values) -> npt.NDArray[np.bool_]:
         return ~self.part.mask(values)
 
+    @override
     def variables(self) -> Iterator[Variable]:
         return self.part.variables()
 
+    @override
     def bounds(self, variable: Variable) -> tuple[float, ...]:
         return self.part.bounds(variable)
 

@@ -92,9 +92,7 @@ def inspect(file: FileToOpen) -> list[FileReport]:
         missing = [branch for branch in file.branches if branch not in held_branches]
         if missing:
             problems.append(f"tree '{file.tree}' lacks the branches {', '.join(missing)}")
-        return [
-            FileReport(file, int(tree.num_entries), root.file.uuid.bytes, tuple(problems))
-        ]
+        return [FileReport(file, int(tree.num_entries), root.file.uuid.bytes, tuple(problems))]
 
 
 def explain(error: BaseException, path: str) -> str:

@@ -1,7 +1,7 @@
 """Reading the ad-hoc JSON in which the collaboration keeps its lists of ntuples.
 
-``{"2017B": {"type": "data", "rootpath": "…", "files": "a.root b.root", "treename": "Tree3Mu/ntuple",
-"era": "2017B", "lumi": 4.8}}``
+``{"2017B": {"type": "data", "rootpath": "…", "files": "a.root b.root",
+"treename": "Tree3Mu/ntuple", "era": "2017B", "lumi": 4.8}}``
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def import_fileset(path: str | Path, prefix: str | None = None) -> Fileset:
     ----------
     path
         The JSON. Of each dataset, ``files`` is a list, or names separated by blanks; ``rootpath``
-        is their folder; ``type`` is data, signal, background or mc. Keys that are not known are kept
-        as metadata.
+        is their folder; ``type`` is data, signal, background or mc. Keys that are not known
+        are kept as metadata.
     prefix
         Where the folders are now, such as ``root://host//store/user/me``; it is put before every
         ``rootpath``.
@@ -71,7 +71,7 @@ def import_fileset(path: str | Path, prefix: str | None = None) -> Fileset:
 
 def _dataset(entry: Any, prefix: str | None) -> Dataset:
     if not isinstance(entry, dict):
-        raise ValueError("expected an object with 'type', 'files' and 'era'")  # noqa: TRY004
+        raise ValueError("expected an object with 'type', 'files' and 'era'")
     missing = [key for key in ("type", "files", "era") if not entry.get(key)]
     if missing:
         raise ValueError(f"lacks {', '.join(missing)}")
@@ -96,7 +96,9 @@ def _folder(rootpath: str, prefix: str | None) -> str:
     if not prefix:
         return rootpath
     if "://" in rootpath:
-        raise ValueError(f"rootpath '{rootpath}' is a URL already, so no prefix can stand before it")
+        raise ValueError(
+            f"rootpath '{rootpath}' is a URL already, so no prefix can stand before it"
+        )
     return _join(prefix, rootpath)
 
 

@@ -1,7 +1,7 @@
 """The fileset: coffea's JSON format, with metadata that is checked.
 
-``{dataset: {"files": {path: tree}, "metadata": {...}}}``. Instead of the tree's name a file may have
-``{"object_path": tree, "num_entries": …, "uuid": …, "replicas": [path, …]}``; coffea's older
+``{dataset: {"files": {path: tree}, "metadata": {...}}}``. Instead of the tree's name a file may
+have ``{"object_path": tree, "num_entries": …, "uuid": …, "replicas": [path, …]}``; coffea's older
 ``{"treename": tree, "files": [path, …]}`` is read too.
 """
 
@@ -190,7 +190,9 @@ class Fileset(RootModel[dict[str, Dataset]]):
                                 _resolve(path, folder),
                                 entry.model_copy(
                                     update={
-                                        "replicas": tuple(_resolve(r, folder) for r in entry.replicas)
+                                        "replicas": tuple(
+                                            _resolve(r, folder) for r in entry.replicas
+                                        )
                                     }
                                 ),
                             )
@@ -249,7 +251,7 @@ def read_json(path: str | Path) -> Any:
     Raises
     ------
     InputError
-        When it can't be read, is no JSON, or repeats a key, of which Python would drop one unnoticed.
+        When it can't be read, is no JSON, or repeats a key, of which Python would drop one.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_no_doubles)
@@ -277,7 +279,7 @@ def _resolve(path: str, folder: Path) -> str:
 def _faults(error: ValidationError) -> list[str]:
     faults = []
     for fault in error.errors():
-        dataset, *place = (str(part) for part in fault["loc"]) or ("",)
+        dataset, *place = [str(part) for part in fault["loc"]] or [""]
         where = f"dataset '{dataset}'" if dataset else "the fileset"
         if place:
             where += f", {'.'.join(place)}"

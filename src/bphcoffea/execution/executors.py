@@ -49,8 +49,8 @@ def engine(
     Parameters
     ----------
     name
-        ``iterative``: this process. ``futures``: processes on this machine. ``dask``: a Dask cluster,
-        by default one of processes on this machine that is reached from this machine only.
+        ``iterative``: this process. ``futures``: processes on this machine. ``dask``: a Dask
+        cluster, by default one of processes on this machine that only this machine can reach.
     workers
         Number of processes; by default one for each core. Ignored by a scheduler that runs already.
     scheduler

@@ -1,7 +1,7 @@
 """The folder of a run: what a run leaves behind, and how it is read again.
 
-Everything in it is JSON, Parquet or ROOT. ``ledger.json`` is written last: a folder without one holds
-no result.
+Everything in it is JSON, Parquet or ROOT. ``ledger.json`` is written last: a folder without one
+holds no result.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def prepare(path: str | Path) -> Path:
             pass
     except OSError as error:
         raise InputError(
-            f"{folder}: cannot write results there ({error.strerror}); choose another folder with -o"
+            f"{folder}: cannot write there ({error.strerror}); choose another folder with -o"
         ) from None
     return folder
 

@@ -40,7 +40,9 @@ def load_analysis(name: str) -> Analysis:
     analyses = {
         key: value
         for key, value in vars(module).items()
-        if inspect.isclass(value) and issubclass(value, Analysis) and value.__module__ == module.__name__
+        if inspect.isclass(value)
+        and issubclass(value, Analysis)
+        and value.__module__ == module.__name__
     }
     if class_name:
         analyses = {key: value for key, value in analyses.items() if key == class_name}

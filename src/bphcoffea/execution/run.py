@@ -33,7 +33,17 @@ from bphcoffea.execution.folder import RunFolder, file_name, prepare, write_hist
 from bphcoffea.execution.runner import Failure, FaultTolerantRunner
 
 #: Packages whose versions a run records.
-_PACKAGES = ("awkward", "bphcoffea", "coffea", "dask", "distributed", "hist", "numpy", "uproot", "vector")
+_PACKAGES = (
+    "awkward",
+    "bphcoffea",
+    "coffea",
+    "dask",
+    "distributed",
+    "hist",
+    "numpy",
+    "uproot",
+    "vector",
+)
 
 
 @dataclass(frozen=True)
@@ -136,8 +146,8 @@ def run(
     Raises
     ------
     InputError
-        When the folder can't be written, the metadata lack what the analysis needs, or files can't be
-        read or lack branches; all of them are named. Nothing is written then.
+        When the folder can't be written, the metadata lack what the analysis needs, or files can't
+        be read or lack branches; all of them are named. Nothing is written then.
     """
     options = options or Options()
     prepare(folder)

@@ -1,9 +1,10 @@
-"""Coffea's Runner, with faults of the input told apart from bugs, on the worker where they occur."""
+"""Coffea's Runner, with faults of the input told apart from bugs, on the worker that meets them."""
 
 from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,13 +52,18 @@ class Maximum:
 class FaultTolerantRunner(Runner):  # type: ignore[misc]
     """A Runner in which a fault of the input is a part of the result.
 
-    Under every executor, Dask included, a chunk that can't be read gives a :class:`Failure`, and the
-    rest of the run goes on. Any other exception is a bug and ends the run.
+    Under every executor, Dask included, a chunk that can't be read gives a :class:`Failure`, and
+    the rest of the run goes on. Any other exception is a bug and ends the run.
     """
 
     @staticmethod
-    def automatic_retries(  # type: ignore[no-untyped-def]
-        retries, skipbadfiles, func, *args, use_result_type=False, **kwargs
+    def automatic_retries(
+        retries: int,  # noqa: ARG004
+        skipbadfiles: object,  # noqa: ARG004
+        func: Callable[..., Any],
+        *args: Any,
+        use_result_type: bool = False,  # noqa: ARG004
+        **kwargs: Any,
     ) -> Any:
         """Work on a chunk, on the worker.
 

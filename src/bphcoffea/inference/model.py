@@ -59,4 +59,6 @@ class MassModel(BaseModel):
         names = [peak.name for peak in self.peaks]
         if not names or len(set(names)) < len(names):
             raise ValueError("a mass model needs peaks with different names")
+        if "background" in names:
+            raise ValueError("no peak may be named 'background': n_background is what lies below")
         return self

@@ -41,7 +41,10 @@ def four_momentum(particle: ak.Array) -> ak.Array:
     precision of NanoAOD does not suffice.
     """
     return ak.zip(
-        {name: ak.values_astype(particle[name], np.float64) for name in ("pt", "eta", "phi", "mass")},
+        {
+            name: ak.values_astype(particle[name], np.float64)
+            for name in ("pt", "eta", "phi", "mass")
+        },
         with_name="PtEtaPhiMLorentzVector",
         behavior=vector.behavior,
     )

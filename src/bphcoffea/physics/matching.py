@@ -1,4 +1,4 @@
-"""Matching by value: ntuples refer to a candidate's muons and tracks by their transverse momentum."""
+"""Matching by value: ntuples refer to a candidate's muons and tracks by their pT."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,8 +1,8 @@
 """Columns that a schema derives from branches: checked lists and constants.
 
 Coffea computes a virtual column by a chain of named transforms, which it looks up in
-``coffea.nanoevents.transforms``; that module is its only place for them, so ours are put there, under
-names of our own, when this module is imported (on workers too, with the schema).
+``coffea.nanoevents.transforms``; that module is its only place for them, so ours are put there,
+under names of our own, when this module is imported (on workers too, with the schema).
 """
 
 from __future__ import annotations

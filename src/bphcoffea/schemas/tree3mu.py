@@ -22,8 +22,8 @@ What becomes of the branches
 ``Gen``
     Generated particles of simulation: three-momenta with ``pdgId``, ``motherPdgId``.
 
-All other branches keep their names. Failed candidates hold -99 in their branches: a cut has to reject
-them. Columns are read when they are used.
+All other branches keep their names. Failed candidates hold -99 in their branches: a cut has to
+reject them. Columns are read when they are used.
 """
 
 from __future__ import annotations
@@ -136,11 +136,9 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
         The event has one object of each kind, all zeros. What an analysis reads of it are the
         branches that it needs of a file.
         """
-        columns = {name: np.zeros(1, dtype=dtype) for name, dtype in _SCALARS.items()}
-        columns |= {
-            name: ak.Array([[""]] if dtype is str else [np.zeros(1, dtype=dtype)])
-            for name, dtype in cls._known_lists().items()
-        }
+        columns: dict[str, Any] = {name: np.zeros(1, dtype) for name, dtype in _SCALARS.items()}
+        for name, dtype in cls._known_lists().items():
+            columns[name] = ak.Array([[""]]) if dtype is str else ak.Array([np.zeros(1, dtype)])
         file = io.BytesIO()
         with uproot.recreate(file) as root:
             root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
@@ -171,7 +169,8 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
 
     def _flavour_of_file(self) -> Flavour:
         found = [
-            flavour for flavour, (suffix, _) in _LEGS.items()
+            flavour
+            for flavour, (suffix, _) in _LEGS.items()
             if f"Triplet{suffix}_Mass" in self._branches
         ]
         if len(found) != 1:
@@ -191,7 +190,10 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
             "vertex": self._collection(reference, prefix=f"TripletVtx{suffix}"),
             "primary_vertex": self._collection(reference, prefix=f"RefittedPV{suffix}"),
         }
-        for name, prefix in (("flight_pv", f"FlightDistPVSV{suffix}"), ("flight_bs", "FlightDistBS_SV")):
+        for name, prefix in (
+            ("flight_pv", f"FlightDistPVSV{suffix}"),
+            ("flight_bs", "FlightDistBS_SV"),
+        ):
             parts[name] = self._collection(reference, {prefix: "distance"}, prefix=prefix)
         for number, prefix in enumerate(legs, start=1):
             name, mass = ("track", PION_MASS) if prefix == "Tr" else (f"mu{number}", MUON_MASS)
@@ -216,8 +218,8 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
     ) -> Form | None:
         """A list of records from branches that are named, and from all that share a prefix.
 
-        The lists of all its branches must be as long as those of the reference, by default the first
-        of them. It is a vector if it has the fields of one.
+        The lists of all its branches must be as long as those of the reference, by default the
+        first of them. It is a vector if it has the fields of one.
         """
         named = dict(branches or {})
         if prefix is not None:

@@ -1,0 +1,140 @@
+"""The components of a mass fit: their integrals over bins, and the likelihood made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import hist
+import numpy as np
+import numpy.typing as npt
+from iminuit.cost import ExtendedBinnedNLL
+from numba_stats import crystalball, truncexpon
+
+from bphcoffea.errors import InputError
+from bphcoffea.inference.model import MassModel, Peak
+
+Floats = npt.NDArray[np.float64]
+
+#: The component below the peaks.
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Bins inside the range: edges (GeV), contents and variances."""
+
+    edges: Floats
+    counts: Floats
+    variances: Floats
+
+    @classmethod
+    def of(cls, histogram: hist.Hist, model: MassModel) -> Spectrum:
+        """Take the bins of a histogram that lie in the range of the fit.
+
+        Raises
+        ------
+        InputError
+            When the range holds less than two bins, or a peak lies outside.
+        """
+        edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
+        low, high = model.range or (edges[0], edges[-1])
+        rounding = 1e-6 * (edges[1] - edges[0])
+        inside = np.flatnonzero((edges >= low - rounding) & (edges <= high + rounding))
+        if len(inside) < 3:
+            raise InputError(
+                f"histogram '{model.histogram}' has less than two bins in {low:g}-{high:g} GeV"
+            )
+        for peak in model.peaks:
+            if not edges[inside[0]] < peak.mass < edges[inside[-1]]:
+                raise InputError(
+                    f"the peak '{peak.name}' at {peak.mass:g} GeV lies outside the range of the "
+                    f"fit, {edges[inside[0]]:g}-{edges[inside[-1]]:g} GeV"
+                )
+        bins = slice(inside[0], inside[-1])
+        counts = np.asarray(histogram.values(), dtype=np.float64)
+        variances = histogram.variances()
+        variances = counts if variances is None else np.asarray(variances, dtype=np.float64)
+        return cls(edges[inside], counts[bins], variances[bins])
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Lower and upper end, GeV."""
+        return float(self.edges[0]), float(self.edges[-1])
+
+    @property
+    def entries(self) -> float:
+        """Sum of the contents."""
+        return float(np.sum(self.counts))
+
+    @property
+    def effective(self) -> float:
+        """Entries of equal weight that would be known as precisely."""
+        variance = float(np.sum(self.variances))
+        return self.entries**2 / variance if variance > 0 else 0.0
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the entries have weights other than 1."""
+        return not np.array_equal(self.counts, self.variances)
+
+
+def integrals(
+    x: Floats, window: tuple[float, float], peaks: Sequence[Peak], values: Mapping[str, float]
+) -> dict[str, Floats]:
+    """Each component's integral from the lower end of the range to each ``x``."""
+    low, high = window
+    integrals = {}
+    for peak in peaks:
+        cdf = crystalball.cdf(
+            np.append(x, window),
+            values["beta"],
+            values["m"],
+            values[f"mean_{peak.name}"],
+            values[f"sigma_{peak.name}"],
+        )
+        fraction = (cdf[:-2] - cdf[-2]) / (cdf[-1] - cdf[-2])
+        integrals[peak.name] = values[f"n_{peak.name}"] * fraction
+    slope = values["slope"]
+    # truncexpon only falls, and not infinitely slowly: a rising background is a mirrored one
+    scale = 1 / max(abs(slope), 1e-6 / (high - low))
+    if slope > 0:
+        fraction = 1 - truncexpon.cdf(low + high - x, low, high, low, scale)
+    else:
+        fraction = truncexpon.cdf(x, low, high, low, scale)
+    integrals[BACKGROUND] = values["n_background"] * fraction
+    return integrals
+
+
+def parameter_names(peaks: Sequence[Peak]) -> list[str]:
+    """All parameters of the model, in the order in which the likelihood takes them."""
+    own = [f"{kind}_{peak.name}" for peak in peaks for kind in ("n", "mean", "sigma")]
+    return [*own, "n_background", "slope", "beta", "m"]
+
+
+def cost_of(
+    spectrum: Spectrum, peaks: Sequence[Peak], renamed: Mapping[str, str] | None = None
+) -> ExtendedBinnedNLL:
+    """Extended binned likelihood of the peaks and a background.
+
+    Parameters
+    ----------
+    spectrum
+        The bins.
+    peaks
+        The resonances.
+    renamed
+        Other names of parameters, for likelihoods that are added up but don't share them.
+    """
+    names = parameter_names(peaks)
+
+    def integral(x: Floats, *parameters: float) -> Floats:
+        values = dict(zip(names, parameters, strict=True))
+        components = integrals(x, spectrum.window, peaks, values)
+        return np.sum(list(components.values()), axis=0)  # type: ignore[no-any-return]
+
+    counts = spectrum.counts
+    if spectrum.weighted:
+        counts = np.column_stack([spectrum.counts, spectrum.variances])
+    public = [(renamed or {}).get(name, name) for name in names]
+    return ExtendedBinnedNLL(counts, spectrum.edges, integral, name=public)

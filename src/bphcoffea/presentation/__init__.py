@@ -1,0 +1,176 @@
+"""For people: the figures of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hist
+from matplotlib.figure import Figure
+
+from bphcoffea.execution.folder import RunFolder, file_name
+from bphcoffea.inference.massfit import MassFit
+from bphcoffea.inference.run import of_datasets
+from bphcoffea.presentation.cutflow import draw_cutflow, summed
+from bphcoffea.presentation.distributions import draw_distribution
+from bphcoffea.presentation.mass import draw_mass
+from bphcoffea.presentation.spectrum import draw_spectrum
+from bphcoffea.presentation.style import DATA, SIMULATION, Heading, cms_style, save
+
+__all__ = ["plot_run"]
+
+Metadata = Mapping[str, Mapping[str, Any]]
+
+
+def plot_run(run: RunFolder) -> list[Path]:
+    """Draw every figure of a run into its folder ``figures``.
+
+    Data are summed; simulated datasets are summed by their process. A mass histogram that was
+    fitted is drawn with its fit, one with declared resonances with their labels.
+
+    Returns
+    -------
+    The files written: a PNG and a PDF for each figure.
+    """
+    folder = run.path / "figures"
+    paths: list[Path] = []
+    with cms_style():
+        for name, figure in _figures(run):
+            paths += save(figure, folder, name)
+    return paths
+
+
+def _figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures with their names, one at a time: a run may have many."""
+    analysis, datasets = run.analysis, run.datasets
+    yield from _cutflows(run.cutflow, analysis, datasets)
+    declared = analysis.get("histograms", {})
+    fitted = dict(run.read("fit.json")) if (run.path / "fit.json").is_file() else {}
+    to_be_fitted = (analysis.get("fit") or {}).get("histogram")
+    for name, histogram in run.histograms().items():
+        about = _about(histogram, declared.get(name, {}))
+        if name == to_be_fitted:
+            yield from _masses(name, histogram, about, datasets, fitted)
+            continue
+        categories: list[str | None] = [None]
+        if len(histogram.axes["category"]) > 1 and about["without"] is None:
+            categories += list(histogram.axes["category"])
+        for category in categories:
+            place = name if category is None else f"{name}_{file_name(category)}"
+            if about["resonances"]:
+                yield place, _spectrum(histogram, category, about, datasets)
+            else:
+                yield place, _distribution(histogram, category, about, datasets)
+
+
+def _about(histogram: hist.Hist, declared: Mapping[str, Any]) -> dict[str, Any]:
+    axis = histogram.axes[-1]
+    return {
+        "label": declared.get("label") or declared.get("variable") or axis.label or axis.name,
+        "unit": declared.get("unit", ""),
+        "log_y": bool(declared.get("log_y", False)),
+        "without": declared.get("n_minus_1"),
+        "bounds": declared.get("bounds") or (),
+        "resonances": declared.get("resonances") or (),
+    }
+
+
+def _data(datasets: Metadata) -> list[str]:
+    return [name for name, metadata in datasets.items() if not metadata["is_mc"]]
+
+
+def _processes(datasets: Metadata) -> dict[str, list[str]]:
+    """Group the simulated datasets by process; by their own name where none is given."""
+    processes: dict[str, list[str]] = {}
+    for name, metadata in datasets.items():
+        if metadata["is_mc"]:
+            processes.setdefault(str(metadata.get("process") or name), []).append(name)
+    return processes
+
+
+def _cutflows(
+    cutflows: Mapping[str, Sequence[Mapping[str, Any]]],
+    analysis: Mapping[str, Any],
+    datasets: Metadata,
+) -> Iterator[tuple[str, Figure]]:
+    requirements = {cut["name"]: cut["requirements"] for cut in analysis.get("cuts", ())}
+    groups = {DATA.lower(): _data(datasets), **_processes(datasets)}
+    for group, names in groups.items():
+        # a cut may exist for some datasets only; cutflows with different steps have no sum
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for name in names:
+            if name in cutflows:
+                steps = tuple(row["step"] for row in cutflows[name])
+                alike.setdefault(steps, []).append(name)
+        for number, same in enumerate(alike.values(), start=1):
+            place = f"cutflow_{file_name(group)}" + (f"_{number}" if number > 1 else "")
+            title = same[0] if len(same) == 1 else f"{group}: {len(same)} datasets"
+            figure = draw_cutflow(
+                summed([cutflows[name] for name in same]),
+                Heading.of(datasets[name] for name in same),
+                requirements=requirements,
+                title=f"{analysis.get('title') or analysis['name']} – {title}",
+            )
+            yield place, figure
+
+
+def _masses(
+    name: str,
+    histogram: hist.Hist,
+    about: Mapping[str, Any],
+    datasets: Metadata,
+    fitted: Mapping[str, Any],
+) -> Iterator[tuple[str, Figure]]:
+    """Yield the mass spectrum with its fit, and those of the datasets or eras fitted apart."""
+    everything = {"datasets": _data(datasets) or list(datasets)}
+    parts = {name: fitted or everything}
+    parts |= {f"{name}_{file_name(by)}": part for by, part in fitted.get("by", {}).items()}
+    for place, part in parts.items():
+        chosen = [datasets[dataset] for dataset in part["datasets"]]
+        figure = draw_mass(
+            of_datasets(histogram, part["datasets"]),
+            Heading.of(chosen),
+            label=about["label"],
+            unit=about["unit"] or "GeV",
+            fit=MassFit.from_json(part) if "parameters" in part else None,
+            points_label=SIMULATION if all(each["is_mc"] for each in chosen) else DATA,
+        )
+        yield place, figure
+
+
+def _spectrum(
+    histogram: hist.Hist,
+    category: str | None,
+    about: Mapping[str, Any],
+    datasets: Metadata,
+) -> Figure:
+    data = _data(datasets)
+    names = data or list(datasets)
+    return draw_spectrum(
+        of_datasets(histogram, names, category),
+        Heading.of(datasets[name] for name in names),
+        label=about["label"],
+        unit=about["unit"],
+        resonances=about["resonances"],
+        simulated=not data,
+    )
+
+
+def _distribution(
+    histogram: hist.Hist, category: str | None, about: Mapping[str, Any], datasets: Metadata
+) -> Figure:
+    data = _data(datasets)
+    return draw_distribution(
+        of_datasets(histogram, data, category) if data else None,
+        {
+            process: of_datasets(histogram, names, category)
+            for process, names in _processes(datasets).items()
+        },
+        Heading.of(datasets.values()),
+        label=about["label"],
+        unit=about["unit"],
+        log_y=about["log_y"],
+        without=about["without"],
+        bounds=about["bounds"],
+    )

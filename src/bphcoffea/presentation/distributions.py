@@ -1,0 +1,103 @@
+"""Distributions of the selected candidates, and those of all cuts but one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import hist
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bphcoffea.presentation.style import (
+    DATA,
+    PALETTE,
+    RED,
+    SMALL,
+    TINY,
+    Heading,
+    axis_label,
+    cms_style,
+    is_logarithmic,
+    new_figure,
+    per_bin,
+    points,
+    scale_counts,
+)
+
+#: Part of the axis above the largest count, for the legend: a first line, and each further one.
+LEGEND_ROOM, LINE_ROOM = 0.16, 0.05
+
+
+@cms_style()
+def draw_distribution(
+    data: hist.Hist | None,
+    simulation: Mapping[str, hist.Hist],
+    heading: Heading,
+    *,
+    label: str,
+    unit: str = "",
+    log_y: bool = False,
+    without: str | None = None,
+    bounds: Sequence[float] = (),
+) -> Figure:
+    """Draw data as points and simulated processes as lines.
+
+    Parameters
+    ----------
+    data
+        One axis; none when there are no data.
+    simulation
+        By process. Where there are data each has their area, and the legend says so.
+    heading
+        What stands above the axes.
+    label, unit
+        Of the variable.
+    log_y
+        Logarithmic vertical axis.
+    without
+        The cut whose requirement on the variable was left out, for an N-1 figure.
+    bounds
+        Where that requirement lies: vertical lines.
+    """
+    reference = data if data is not None else next(iter(simulation.values()))
+    edges = np.asarray(reference.axes[0].edges, dtype=np.float64)
+    figure = new_figure()
+    axes = figure.add_subplot()
+    area = float(np.sum(data.values())) if data is not None else 0.0
+    largest = 0.0
+    for index, (process, histogram) in enumerate(simulation.items()):
+        counts = np.asarray(histogram.values(), dtype=np.float64)
+        own = float(np.sum(counts))
+        name = f"{process} (simulation)"
+        if area > 0 and own > 0:
+            counts = counts * (area / own)
+            name = f"{process} (simulation, scaled to data)"
+        largest = max(largest, float(np.max(counts, initial=0)))
+        axes.stairs(counts, edges, color=PALETTE[index % len(PALETTE)], linewidth=2.5, label=name)
+    if data is not None:
+        largest = max(largest, points(axes, data, DATA))
+    if largest == 0:
+        axes.text(0.5, 0.5, "no entries", transform=axes.transAxes, ha="center", color="0.4")
+    rows = len(simulation) + (data is not None) + (without is not None)
+    headroom = LEGEND_ROOM + LINE_ROOM * (rows - 1)
+    if without is not None:
+        _draw_bounds(axes, bounds, without, top=1 - headroom)
+    axes.set_xlim(edges[0], edges[-1])
+    if is_logarithmic(edges):
+        axes.set_xscale("log")
+    scale_counts(axes, largest, log=log_y, headroom=headroom)
+    axes.set_xlabel(axis_label(label, unit))
+    axes.set_ylabel(per_bin("Candidates", edges, unit))
+    axes.legend(loc="upper right", fontsize=SMALL if rows < 5 else TINY)
+    heading.above(axes)
+    return figure
+
+
+def _draw_bounds(axes: Axes, bounds: Sequence[float], cut: str, top: float) -> None:
+    text = f"cut '{cut}' (all but this applied)"
+    for bound in bounds:
+        axes.axvline(bound, ymax=top, color=RED, linestyle="--", linewidth=2.5, label=text)
+        text = "_nolegend_"
+    if not bounds:
+        axes.plot([], [], " ", label=text)

@@ -1,0 +1,185 @@
+"""The fitted mass spectrum, with its components, pulls and yields."""
+
+from __future__ import annotations
+
+import hist
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bphcoffea.inference.massfit import MassFit
+from bphcoffea.inference.shapes import BACKGROUND
+from bphcoffea.presentation.style import (
+    BLUE,
+    DATA,
+    ORANGE,
+    PALETTE,
+    PURPLE,
+    RED,
+    SMALL,
+    TINY,
+    Floats,
+    Heading,
+    axis_label,
+    cms_style,
+    new_figure,
+    per_bin,
+    points,
+    scale_counts,
+)
+
+PEAK_COLORS = (ORANGE, PURPLE, *PALETTE[4:])
+#: Pulls are drawn up to here, in standard deviations.
+MAX_PULL = 5.0
+#: Part of the axis above the points, for the result of a fit or only for the legend.
+FIT_ROOM, LEGEND_ROOM = 0.38, 0.15
+
+
+@cms_style()
+def draw_mass(
+    histogram: hist.Hist,
+    heading: Heading,
+    *,
+    label: str,
+    unit: str = "GeV",
+    fit: MassFit | None = None,
+    points_label: str = DATA,
+) -> Figure:
+    """Draw a mass spectrum and, when there is one, its fit.
+
+    Parameters
+    ----------
+    histogram
+        One axis, the mass.
+    heading
+        What stands above the axes.
+    label, unit
+        Of the mass, for the horizontal axis.
+    fit
+        The fit of this histogram; without one that found parameters, the points alone are drawn.
+    points_label
+        What the points are.
+    """
+    edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
+    figure = new_figure(10, 10)
+    if fit is not None and fit.parameters:
+        grid = figure.add_gridspec(2, 1, height_ratios=(3.2, 1), hspace=0)
+        axes = figure.add_subplot(grid[0])
+        below = figure.add_subplot(grid[1], sharex=axes)
+        axes.tick_params(labelbottom=False)
+    else:
+        axes = below = figure.add_subplot()
+    largest = points(axes, histogram, points_label)
+    if fit is not None and fit.parameters:
+        _draw_components(axes, fit)
+        _draw_pulls(below, histogram, fit)
+    on_the_right = _where_largest(histogram) > 0.5
+    if fit is not None:
+        _write_result(axes, fit, on_the_right=on_the_right)
+    axes.set_xlim(edges[0], edges[-1])
+    scale_counts(axes, largest, log=False, headroom=FIT_ROOM if fit is not None else LEGEND_ROOM)
+    axes.set_ylabel(per_bin("Candidates", edges, unit))
+    below.set_xlabel(axis_label(label, unit))
+    axes.legend(loc="upper left" if on_the_right else "upper right", fontsize=SMALL)
+    heading.above(axes)
+    figure.align_ylabels()
+    return figure
+
+
+def _where_largest(histogram: hist.Hist) -> float:
+    """Position of the largest bin as a part of the range."""
+    return float(np.argmax(histogram.values()) / len(histogram.values()))
+
+
+def _draw_components(axes: Axes, fit: MassFit) -> None:
+    x, curves = fit.curve()
+    background = curves[BACKGROUND]
+    axes.plot(x, sum(curves.values()), color=RED, linewidth=2.5, label="Fit")
+    for peak, color in zip(fit.model.peaks, PEAK_COLORS, strict=False):
+        axes.fill_between(
+            x,
+            background,
+            background + curves[peak.name],
+            color=color,
+            alpha=0.45,
+            linewidth=0,
+            label=peak.label,
+        )
+    axes.plot(x, background, color=BLUE, linestyle="--", linewidth=2.5, label="Background")
+
+
+def pulls(histogram: hist.Hist, fit: MassFit) -> tuple[Floats, Floats]:
+    """Difference of each bin from the fit, in standard deviations expected from the fit.
+
+    Returns
+    -------
+    Bin centres inside the range of the fit, and pulls; shapes (bins,).
+    """
+    edges, expected = np.asarray(fit.edges), np.sum(list(fit.expected().values()), axis=0)
+    first = int(np.argmin(np.abs(histogram.axes[0].edges - edges[0])))
+    bins = slice(first, first + len(expected))
+    counts = np.asarray(histogram.values(), dtype=np.float64)[bins]
+    variances = histogram.variances()
+    variances = counts if variances is None else np.asarray(variances)[bins]
+    # bins of weighted entries fluctuate by their mean weight more than counts do
+    weight = np.sum(variances) / np.sum(counts)
+    deviation = np.sqrt(np.maximum(expected, 1e-9) * weight)
+    return (edges[1:] + edges[:-1]) / 2, (counts - expected) / deviation
+
+
+def _draw_pulls(axes: Axes, histogram: hist.Hist, fit: MassFit) -> None:
+    centers, deviations = pulls(histogram, fit)
+    shown = np.clip(deviations, -MAX_PULL, MAX_PULL)
+    axes.axhspan(-1, 1, color="0.9", linewidth=0)
+    axes.axhline(0, color=RED, linewidth=1.5)
+    axes.errorbar(
+        centers, shown, yerr=np.ones_like(shown), fmt="o", color="black", markersize=4, elinewidth=1
+    )
+    axes.set_ylim(-MAX_PULL - 0.5, MAX_PULL + 0.5)
+    axes.set_yticks([-4, -2, 0, 2, 4])
+    axes.set_ylabel("Pull", loc="center")
+
+
+def yields(fit: MassFit) -> list[str]:
+    """One line a component, with its yield and error, for people."""
+    lines = []
+    components = {peak.name: peak.label for peak in fit.model.peaks} | {BACKGROUND: "bkg."}
+    for name, label in components.items():
+        parameter = fit.parameters[f"n_{name}"]
+        value, error = parameter.value, parameter.error
+        # an error below ten is worth a decimal
+        digits = 1 if error is not None and error < 10 else 0
+        spread = "(fixed)" if error is None else f"$\\pm$ {error:.{digits}f}"
+        lines.append(f"N({label}) = {value:.{digits}f} {spread}")
+    return lines
+
+
+def _write_result(axes: Axes, fit: MassFit, *, on_the_right: bool) -> None:
+    lines = yields(fit) if fit.parameters else []
+    if fit.chi2 is not None and fit.ndof is not None:
+        lines.append(f"$\\chi^2$/ndof = {fit.chi2:.1f}/{fit.ndof}")
+    if fit.p_value is not None:
+        lines.append(f"p-value = {fit.p_value:.2g}")
+    x, side = (0.97, "right") if on_the_right else (0.03, "left")
+    box = axes.text(
+        x,
+        0.965,
+        "\n".join(lines),
+        transform=axes.transAxes,
+        ha=side,
+        va="top",
+        fontsize=SMALL,
+        linespacing=1.35,
+    )
+    if fit.problems:
+        first, *more = fit.problems
+        remark = f"NOT VALID: {first}" + (f" (and {len(more)} more)" if more else "")
+        axes.annotate(
+            remark,
+            (0.5, 1 - FIT_ROOM + 0.015),
+            xycoords="axes fraction",
+            ha="center",
+            color=RED,
+            fontsize=TINY,
+        )
+    box.set_gid("yields")

@@ -1,0 +1,210 @@
+"""How every figure looks: the CMS style, labels above the axes, points with their errors, files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hist
+import matplotlib as mpl
+import mplhep
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy.stats import chi2, norm
+
+Floats = npt.NDArray[np.float64]
+
+#: Distinguishable with every common colour vision [M. A. Petroff, arXiv:2107.02270].
+BLUE, ORANGE, RED, PURPLE, GREY, VIOLET = (
+    "#5790fc",
+    "#f89c20",
+    "#e42536",
+    "#964a8b",
+    "#9c9ca1",
+    "#7a21dd",
+)
+PALETTE = (BLUE, ORANGE, PURPLE, RED, VIOLET, GREY)
+#: Font sizes, points, beside the style's own.
+SMALL, TINY = 19, 15
+#: Characters from which a heading is written smaller.
+LONG_HEADING = 22
+#: Where there is neither a label nor anything to count.
+DATA, SIMULATION = "Data", "Simulation"
+#: First year of each collision energy in TeV.
+ENERGIES = ((2022, 13.6), (2015, 13.0), (2012, 8.0), (2010, 7.0))
+#: Probability content of an error bar: that of one standard deviation of a Gaussian.
+COVERAGE = float(norm.cdf(1) - norm.cdf(-1))
+FORMATS = ("png", "pdf")
+
+
+@contextlib.contextmanager
+def cms_style() -> Iterator[None]:
+    """Draw and save figures in the CMS style; afterwards matplotlib is as it was."""
+    with mpl.rc_context(rc=mplhep.style.CMS):
+        yield
+
+
+def new_figure(width: float = 10, height: float = 9) -> Figure:
+    """Make a figure that no window and no global state knows of; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands above the axes: whose data they are, and how many at which energy."""
+
+    left: str
+    right: str = ""
+
+    @classmethod
+    def of(cls, datasets: Iterable[Mapping[str, Any]]) -> Heading:
+        """Make the heading from metadata; that of the data alone where there are any."""
+        chosen = list(datasets)
+        data = [metadata for metadata in chosen if not metadata["is_mc"]]
+        chosen = data or chosen
+        labels = dict.fromkeys(str(metadata.get("label") or "") for metadata in chosen)
+        named = [label for label in labels if label]
+        left = ", ".join(named) or (DATA if data else SIMULATION)
+        energies = sorted({value for metadata in chosen if (value := _energy(metadata))})
+        energy = f"{', '.join(f'{value:g}' for value in energies)} TeV" if energies else ""
+        luminosities = [metadata.get("luminosity") for metadata in data]
+        if not data or None in luminosities:
+            return cls(left, energy)
+        total = sum(float(luminosity) for luminosity in luminosities if luminosity is not None)
+        return cls(left, f"{total:.3g} $fb^{{-1}}$" + (f" ({energy})" if energy else ""))
+
+    def above(self, axes: Axes) -> None:
+        """Write it above the axes."""
+        place: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom"}
+        size = SMALL if len(self.left) > LONG_HEADING else mpl.rcParams["font.size"]
+        axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size, **place)
+        axes.text(1, 1.01, self.right, ha="right", fontsize=SMALL + 2, **place)
+
+
+def _energy(metadata: Mapping[str, Any]) -> float | None:
+    if metadata.get("energy") is not None:
+        return float(metadata["energy"])
+    year = str(metadata.get("era", ""))[:4]
+    if not year.isdigit():
+        return None
+    return next((energy for first, energy in ENERGIES if int(year) >= first), None)
+
+
+def garwood(counts: Floats, variances: Floats | None = None) -> tuple[Floats, Floats]:
+    """Central Poisson interval of each bin [F. Garwood, Biometrika 28 (1936) 437].
+
+    Parameters
+    ----------
+    counts, variances
+        Contents and, for weighted bins, sums of squared weights: such a bin is taken for a Poisson
+        count that is scaled by its mean weight. Shape (bins,).
+
+    Returns
+    -------
+    Distances from the content down and up to the ends of the interval, each of shape (bins,). A
+    weighted bin without entries, whose weight nobody knows, has none.
+    """
+    scale = np.ones_like(counts)
+    if variances is not None and not np.array_equal(counts, variances):
+        filled = (counts > 0) & (variances > 0)
+        scale = np.divide(variances, counts, out=np.zeros_like(counts), where=filled)
+    entries = np.divide(counts, scale, out=np.zeros_like(counts), where=scale > 0)
+    outside = (1 - COVERAGE) / 2
+    low = np.where(entries > 0, chi2.ppf(outside, 2 * np.maximum(entries, 1e-9)) / 2, 0.0)
+    high = chi2.ppf(1 - outside, 2 * (entries + 1)) / 2
+    return (entries - low) * scale, (high - entries) * scale
+
+
+def points(axes: Axes, histogram: hist.Hist, label: str) -> float:
+    """Draw a histogram as points with Poisson errors; empty bins have none.
+
+    Returns
+    -------
+    Where the highest error bar ends.
+    """
+    counts = np.asarray(histogram.values(), dtype=np.float64)
+    variances = histogram.variances()
+    down, up = garwood(counts, None if variances is None else np.asarray(variances))
+    filled = counts != 0
+    axes.errorbar(
+        histogram.axes[0].centers[filled],
+        counts[filled],
+        yerr=(down[filled], up[filled]),
+        fmt="o",
+        color="black",
+        markersize=5,
+        elinewidth=1.3,
+        label=label,
+    )
+    return float(np.max((counts + up)[filled], initial=0))
+
+
+def axis_label(label: str, unit: str) -> str:
+    """Name of an axis with its unit."""
+    return f"{label} [{unit}]" if unit else label
+
+
+def per_bin(what: str, edges: Floats, unit: str) -> str:
+    """Name of the vertical axis: ``Candidates / 5.8 MeV``."""
+    if is_logarithmic(edges):
+        return f"{what} / bin"
+    width = float(edges[-1] - edges[0]) / (len(edges) - 1)
+    if unit == "GeV" and width < 0.1:
+        width, unit = 1000 * width, "MeV"
+    rounded = f"{round(width, 1):g}" if width >= 1 else f"{width:.2g}"
+    return f"{what} / {rounded} {unit}".rstrip()
+
+
+def grouped(number: float) -> str:
+    """Write a count with a thin space between thousands."""
+    return f"{number:,.0f}".replace(",", "\N{THIN SPACE}")
+
+
+def is_logarithmic(edges: Floats) -> bool:
+    """Whether the bins have equal widths in the logarithm."""
+    if edges[0] <= 0 or len(edges) < 3:
+        return False
+    return bool(np.allclose(np.diff(np.log(edges)), np.log(edges[1] / edges[0]), rtol=1e-6))
+
+
+def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> None:
+    """Scale the vertical axis so that a legend has room above the largest count.
+
+    Parameters
+    ----------
+    headroom
+        Part of the axis that stays free at the top.
+    """
+    if not log:
+        axes.set_ylim(0, (largest or 1.0) / (1 - headroom))
+        axes.ticklabel_format(style="plain", axis="y")
+        return
+    axes.set_yscale("log")
+    bottom = 0.5
+    while 0 < largest <= 4 * bottom:
+        bottom /= 10
+    axes.set_ylim(bottom, bottom * (max(largest, 10 * bottom) / bottom) ** (1 / (1 - headroom)))
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure as PNG and PDF.
+
+    Returns
+    -------
+    The paths written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
+    for path in paths:
+        # no date: the same run gives the same files
+        metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
+        figure.savefig(path, dpi=100, metadata=metadata)
+    return paths

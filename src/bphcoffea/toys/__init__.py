@@ -1,0 +1,17 @@
+"""Toy samples with known truth: ntuples of the real format, made in seconds, that hold real decays.
+
+A toy is called with the folder to write to, the number of data-like events and the seed, and
+returns the path of the fileset that it wrote. Beside it lies ``truth.json``: what an analysis
+should find.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bphcoffea.toys.ds_phipi import write_ds_phipi
+
+__all__ = ["TOYS", "write_ds_phipi"]
+
+#: The toys by the name of the analysis that they are made for.
+TOYS: Final[dict[str, Callable[[Path, int, int], Path]]] = {"ds_phipi": write_ds_phipi}

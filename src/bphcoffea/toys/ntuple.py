@@ -1,0 +1,166 @@
+"""Events of the toy in the layout of the Tree3Mu ntuple, and what the toy knows about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.toys.decay import Booleans, Floats, Integers
+from bphcoffea.toys.detector import primary_vertices
+from bphcoffea.toys.generation import generate, generator_particles
+from bphcoffea.toys.reconstruction import (
+    combine,
+    fail,
+    reconstruct_candidates,
+    reconstruct_muons,
+    reconstruct_tracks,
+)
+from bphcoffea.toys.triggers import HLT_MENUS, L1_MENUS, trigger_list
+
+#: Mean number of pile-up interactions of MC.
+_PILEUP = 32
+#: Runs that a file has events of, and luminosity sections of each.
+_RUNS_PER_FILE, _SECTIONS_PER_RUN = 8, 900
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events and the toy's knowledge about them.
+
+    Attributes
+    ----------
+    branches
+        One entry an event: arrays of shape (events,), or arrays of lists.
+    candidates
+        The candidate branches as flat arrays, in the order of the ntuple, shape (candidates,).
+    event
+        Position of each candidate's event, shape (candidates,).
+    species
+        Origin of each candidate, a `Species`, or -1 for a combination with another track.
+    muon_id, track_dxy, track_dz
+        Of the objects that each candidate was made of: both muons global and PF, and the impact
+        parameters of the track (cm), shape (candidates,).
+    hlt, l1
+        Whether the triggers of the selection fired, shape (events,).
+    generated
+        A `Species` for each event, shape (events,).
+    """
+
+    branches: dict[str, Any]
+    candidates: dict[str, Floats]
+    event: Integers
+    species: Integers
+    muon_id: Booleans
+    track_dxy: Floats
+    track_dz: Floats
+    hlt: Booleans
+    l1: Booleans
+    generated: Integers
+
+
+def simulate(
+    species: Integers, trigger_match: str, is_mc: bool, rng: np.random.Generator
+) -> Events:
+    """Simulate events, but for their numbers.
+
+    Parameters
+    ----------
+    species
+        What each event holds, a `Species`, shape (events,).
+    trigger_match
+        End of the names of the branches for the distance to the trigger object, such as
+        ``dRtriggerMatch_2017``.
+    is_mc
+        Whether to add what was generated.
+    rng
+        Source of randomness.
+    """
+    n = len(species)
+    decays = generate(species, rng)
+    primary = primary_vertices(n, rng)
+    hlt, l1 = trigger_list(n, HLT_MENUS, rng), trigger_list(n, L1_MENUS, rng)
+    rows = combine(decays, rng)
+    muons = reconstruct_muons(decays, rows, primary, rng)
+    tracks = reconstruct_tracks(rows, n, rng)
+    candidates = reconstruct_candidates(rows, muons, tracks, primary, trigger_match, rng)
+    fail(candidates, rng)
+
+    order = _shuffled(rows.event, rng)
+    candidates = {name: values[order] for name, values in candidates.items()}
+    branches: dict[str, Any] = {
+        "Trigger_hltname": hlt.names,
+        "Trigger_hltdecision": hlt.decisions,
+        "Trigger_l1name": l1.names,
+        "Trigger_l1decision": l1.decisions,
+        "MuonCollectionSize": np.bincount(muons.event, minlength=n).astype(np.int32),
+    }
+    for objects in (muons, tracks):
+        shuffled = _shuffled(objects.event, rng)
+        branches |= _lists(objects.branches, objects.event, shuffled, n)
+    branches |= _lists(candidates, rows.event[order], np.arange(len(order)), n)
+    if is_mc:
+        branches |= {k: ak.from_regular(v) for k, v in generator_particles(decays, rng).items()}
+        branches["nPileUpInt"] = rng.poisson(_PILEUP, n).astype(np.uint32)
+
+    identified = (muons.branches["Muon_isGlobal"] == 1) & (muons.branches["Muon_isPF"] == 1)
+    muon_id = np.logical_and.reduce([identified[leg] for leg in rows.muon_rows])
+    return Events(
+        branches=branches,
+        candidates=candidates,
+        event=rows.event[order],
+        species=rows.origin[order],
+        muon_id=muon_id[order],
+        track_dxy=tracks.branches["Track_dxy"][: len(order)][order],
+        track_dz=tracks.branches["Track_dz"][: len(order)][order],
+        hlt=hlt.accepted,
+        l1=l1.accepted,
+        generated=species,
+    )
+
+
+def event_numbers(
+    n: int, runs: tuple[int, int], part: int, parts: int, rng: np.random.Generator
+) -> dict[str, npt.NDArray[np.uint32]]:
+    """``run``, ``lumi`` and ``evt`` of the events of one file, in the order of time.
+
+    Parameters
+    ----------
+    n
+        Number of events.
+    runs
+        First and last run of the dataset.
+    part, parts
+        Which of the dataset's files this is: each has its own runs and event numbers.
+    rng
+        Source of randomness.
+    """
+    edges = np.linspace(runs[0], runs[1] + 1, parts + 1).astype(np.int64)
+    available = np.arange(edges[part], edges[part + 1])
+    chosen = np.sort(rng.choice(available, min(len(available), _RUNS_PER_FILE), replace=False))
+    time = np.sort(rng.random(n)) * len(chosen)
+    position = time.astype(np.int64)
+    # one number out of each of n slots of this file's share of the 32 bits: none comes twice
+    share = 2**32 // parts
+    slot = share // max(n, 1)
+    number = part * share + slot * np.arange(n) + rng.integers(0, slot, n)
+    return {
+        "run": chosen[position].astype(np.uint32),
+        "lumi": (1 + (time - position) * _SECTIONS_PER_RUN).astype(np.uint32),
+        "evt": number.astype(np.uint32),
+    }
+
+
+def _shuffled(event: Integers, rng: np.random.Generator) -> Integers:
+    """Order by event, random within each."""
+    return np.lexsort((rng.random(len(event)), event))
+
+
+def _lists(
+    flat: Mapping[str, npt.NDArray[Any]], event: Integers, order: Integers, n: int
+) -> dict[str, ak.Array]:
+    """One list an event from flat arrays."""
+    counts = np.bincount(event, minlength=n)
+    return {name: ak.unflatten(values[order], counts) for name, values in flat.items()}

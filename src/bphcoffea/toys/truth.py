@@ -1,0 +1,169 @@
+"""What an analysis of the toy should find, from the toy's own arrays.
+
+This is the selection of Ds → φ(μμ)π a second time, on purpose: written for flat numpy arrays and
+from what the toy knows (which muon, which track, which trigger), it shares no code with the
+analyses that are tested against it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.physics.constants import MUON_MASS
+from bphcoffea.toys.decay import Booleans, Floats, Integers
+from bphcoffea.toys.generation import Species
+from bphcoffea.toys.ntuple import Events
+
+#: Range of the mass histogram and of the fit, GeV.
+FIT_RANGE: Final = (1.65, 2.01)
+#: How the truth calls the species.
+PROCESSES: Final = {
+    Species.DS: "ds_phipi",
+    Species.DPLUS: "dplus_phipi",
+    Species.PHI_TRACK: "phi_track",
+    Species.DIMUON_TRACK: "dimuon_track",
+}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What an analysis should find in some events.
+
+    Attributes
+    ----------
+    events
+        Number of events.
+    generated
+        Events of each process, whether reconstructed or not.
+    cutflow
+        Label, events and candidates of each step.
+    mass
+        Mass of the best candidate of each selected event, GeV.
+    species
+        Its origin, a `Species`, or -1 for a combination with another track.
+    """
+
+    events: int
+    generated: dict[str, int]
+    cutflow: tuple[tuple[str, int, int], ...]
+    mass: Floats
+    species: Integers
+
+    def __add__(self, other: "Truth") -> "Truth":
+        steps = zip(self.cutflow, other.cutflow, strict=True)
+        return Truth(
+            self.events + other.events,
+            {name: number + other.generated[name] for name, number in self.generated.items()},
+            tuple((label, e + f, c + d) for (label, e, c), (_, f, d) in steps),
+            np.concatenate([self.mass, other.mass]),
+            np.concatenate([self.species, other.species]),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the numbers for ``truth.json``."""
+        low, high = FIT_RANGE
+        in_range = (self.mass > low) & (self.mass < high)
+        return {
+            "events": self.events,
+            "generated": self.generated,
+            "cutflow": [
+                {"step": label, "events": events, "candidates": candidates}
+                for label, events, candidates in self.cutflow
+            ],
+            "selected": self._composition(np.ones(len(self.mass), dtype=bool)),
+            "selected_in_fit_range": self._composition(in_range),
+        }
+
+    def _composition(self, which: Booleans) -> dict[str, int]:
+        species = self.species[which]
+        numbers = {name: int(np.sum(species == kind)) for kind, name in PROCESSES.items()}
+        return numbers | {"other_track": int(np.sum(species == -1)), "all": len(species)}
+
+
+def find(events: Events) -> Truth:
+    """Select and count."""
+    alive = np.ones(len(events.event), dtype=bool)
+    cutflow = [("all", len(events.hlt), len(alive))]
+    for label, mask in _steps(events):
+        alive &= mask
+        cutflow.append((label, len(np.unique(events.event[alive])), int(np.sum(alive))))
+    best = _best(events, alive)
+    numbers = np.bincount(events.generated, minlength=len(PROCESSES))
+    return Truth(
+        events=len(events.hlt),
+        generated={name: int(numbers[kind]) for kind, name in PROCESSES.items()},
+        cutflow=tuple(cutflow),
+        mass=events.candidates["Triplet2_Mass"][best],
+        species=events.species[best],
+    )
+
+
+def _steps(events: Events) -> Iterator[tuple[str, Booleans]]:
+    c = events.candidates
+    yield "hlt", events.hlt[events.event]
+    yield "l1", events.l1[events.event]
+    yield "vertex", c["TripletVtx2_Chi2"] >= 0
+    yield (
+        "candidate",
+        _inside(c["Triplet2_Mass"], 1.62, 2.02)
+        & (c["RefittedPV2_NTracks"] >= 2)
+        & (c["FlightDistBS_SV_Significance"] > 2),
+    )
+    yield (
+        "acceptance",
+        _muon_acceptance(c, "Mu01") & _muon_acceptance(c, "Mu02") & (c["Tr_Pt"] > 1.2),
+    )
+    pairs = (("Mu01", "Mu02"), ("Mu01", "Tr"), ("Mu02", "Tr"))
+    distances = [_distance(c, first, second) for first, second in pairs]
+    yield "delta_r", np.logical_and.reduce([_inside(d, 1e-4, 0.8) for d in distances])
+    yield "muon_id", events.muon_id
+    yield "track_ip", (np.abs(events.track_dz) < 20) & (np.abs(events.track_dxy) < 0.3)
+    yield "phi_window", _inside(_dimuon_mass(c), 1.00, 1.04)
+    matches = [next(v for k, v in c.items() if k.startswith(f"Mu{i}_dR")) for i in (1, 2)]
+    yield "trigger_match", np.logical_and.reduce([(d >= 0) & (d < 0.03) for d in matches])
+
+
+def _inside(values: Floats, low: float, high: float) -> Booleans:
+    return (values > low) & (values < high)
+
+
+def _muon_acceptance(c: dict[str, Floats], leg: str) -> Booleans:
+    pt, eta = c[f"{leg}_Pt"], np.abs(c[f"{leg}_Eta"])
+    inside: Booleans = np.where(eta < 1.2, pt > 3.5, (eta < 2.4) & (pt > 2.0))
+    return inside
+
+
+def _distance(c: dict[str, Floats], first: str, second: str) -> Floats:
+    d_eta = c[f"{first}_Eta"] - c[f"{second}_Eta"]
+    d_phi = np.abs(c[f"{first}_Phi"] - c[f"{second}_Phi"]) % (2 * np.pi)
+    distance: Floats = np.hypot(d_eta, np.minimum(d_phi, 2 * np.pi - d_phi))
+    return distance
+
+
+def _dimuon_mass(c: dict[str, Floats]) -> Floats:
+    """Mass of the first two refitted tracks; NaN where one of them is padding."""
+    pt1, pt2 = c["RefTrack1_Pt"], c["RefTrack2_Pt"]
+    fitted = (pt1 > 0) & (pt2 > 0)
+    energy1, energy2, pz1, pz2 = np.ones((4, len(pt1)))
+    for energy, pz, leg in ((energy1, pz1, "RefTrack1"), (energy2, pz2, "RefTrack2")):
+        pz[fitted] = (c[f"{leg}_Pt"] * np.sinh(np.where(fitted, c[f"{leg}_Eta"], 0)))[fitted]
+        energy[:] = np.sqrt(c[f"{leg}_Pt"] ** 2 + pz**2 + MUON_MASS**2)
+    transverse = pt1 * pt2 * np.cos(c["RefTrack1_Phi"] - c["RefTrack2_Phi"])
+    square = 2 * (MUON_MASS**2 + energy1 * energy2 - transverse - pz1 * pz2)
+    mass: Floats = np.sqrt(np.where(fitted, square, np.nan))
+    return mass
+
+
+def _best(events: Events, alive: Booleans) -> Integers:
+    """Choose the survivor of least χ² in each event; the first one where several have it."""
+    best: dict[int, int] = {}
+    chi2 = events.candidates["TripletVtx2_Chi2"]
+    for candidate in np.flatnonzero(alive).tolist():
+        event = int(events.event[candidate])
+        if event not in best or chi2[candidate] < chi2[best[event]]:
+            best[event] = candidate
+    chosen: npt.NDArray[np.int64] = np.array(list(best.values()), dtype=np.int64)
+    return chosen

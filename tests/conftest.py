@@ -1,0 +1,128 @@
+"""What the tests share: reading files as a run does, small ntuples, paths of samples."""
+
+import io
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from coffea.nanoevents import NanoEventsFactory
+
+from bphcoffea.execution import load_analysis
+from bphcoffea.schemas import TwoMuTrackSchema
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Folder of the small ntuples that this project made."""
+    return ROOT / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def ds_phipi():
+    return load_analysis(str(ROOT / "processors" / "ds_phipi.py"))
+
+
+@pytest.fixture(scope="session")
+def dimuon():
+    return load_analysis(str(ROOT / "processors" / "dimuon.py"))
+
+
+@pytest.fixture(scope="session")
+def open_events():
+    """Open a file as a run does: lazily, with a schema and a dataset's metadata."""
+
+    def open_events(file, schema, tree="Tree3Mu/ntuple", log=None, **metadata):
+        known = {"dataset": "test", "is_mc": False, "era": "2017B", "hlt": ()} | metadata
+        root = uproot.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+        return NanoEventsFactory.from_root(
+            root,
+            treepath=tree,
+            schemaclass=schema,
+            metadata=known,
+            mode="virtual",
+            access_log=log,
+        ).events()
+
+    return open_events
+
+
+@pytest.fixture(scope="session")
+def ntuple():
+    """Bytes of an ntuple made of events that are dictionaries of branches."""
+    types = TwoMuTrackSchema._known_lists()
+
+    def ntuple(events):
+        columns = {}
+        for name in events[0]:
+            values = [event[name] for event in events]
+            if name not in types:
+                columns[name] = np.array(values, dtype=np.uint32)
+                continue
+            counts = [len(v) for v in values]
+            flat = [x for v in values for x in v]
+            if types[name] is str:
+                content = ak.Array([*flat, ""])[:-1]
+            else:
+                content = ak.from_numpy(np.array(flat, dtype=types[name]))
+            columns[name] = ak.unflatten(content, counts)
+        buffer = io.BytesIO()
+        with uproot.recreate(buffer) as root:
+            root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
+            return buffer.getvalue()
+
+    return ntuple
+
+
+@pytest.fixture(scope="session")
+def one_candidate():
+    """An event whose one candidate passes every cut of Ds → φπ."""
+
+    def one_candidate(**changes):
+        event = {"evt": 4_000_000_000, "run": 299368, "lumi": 7} | {
+            name: [0.0] for name, kind in TwoMuTrackSchema._known_lists().items() if kind is not str
+        }
+        # two collinear-ish muons that make a φ: m² ≈ 2 pT² (cosh Δη - cos Δφ) + 4 mμ²
+        event |= {
+            "Trigger_hltname": ["HLT_DoubleMu3_Trk_Tau3mu_v5"],
+            "Trigger_hltdecision": [1],
+            "Trigger_l1name": ["L1_DoubleMu4_SQ_OS_dR_Max1p2"],
+            "Trigger_l1decision": [1],
+            "Triplet2_Mass": [1.968],
+            "TripletVtx2_Chi2": [1.5],
+            "RefittedPV2_NTracks": [20.0],
+            "FlightDistBS_SV_Significance": [8.0],
+            "Mu01_Pt": [5.000000001],
+            "Mu01_Eta": [0.5],
+            "Mu01_Phi": [3.1],
+            "Mu02_Pt": [4.1],
+            "Mu02_Eta": [0.5],
+            "Mu02_Phi": [-3.0],
+            "Tr_Pt": [2.1],
+            "Tr_Eta": [0.4],
+            "Tr_Phi": [3.0],
+            "RefTrack1_Pt": [5.0],
+            "RefTrack1_Eta": [0.5],
+            "RefTrack1_Phi": [3.1],
+            "RefTrack2_Pt": [5.0],
+            "RefTrack2_Eta": [0.5],
+            "RefTrack2_Phi": [3.3],
+            "Mu1_dRtriggerMatch_2017": [0.01],
+            "Mu2_dRtriggerMatch_2017": [0.01],
+            "Mu1_dRtriggerMatch": [-99.0],
+            "Mu2_dRtriggerMatch": [-99.0],
+            "MuonPt": [4.1, 5.0],
+            "Track_pt": [0.7, 2.1],
+        }
+        event |= {
+            name: [1.0, 1.0] for name in event if name.startswith("Muon") and name != "MuonPt"
+        }
+        event |= {
+            name: [0.1, 0.1] for name in event if name.startswith("Track_") and name != "Track_pt"
+        }
+        return event | changes
+
+    return one_candidate

@@ -1,0 +1,142 @@
+"""Ds → φ(μμ)π, event by event: slow, obvious, and written without the library.
+
+The oracle of ``processors/ds_phipi.py``. Every line of the specification is one line here.
+"""
+
+import math
+
+import numpy as np
+
+STEPS = (
+    "all",
+    "hlt",
+    "l1",
+    "vertex",
+    "candidate",
+    "acceptance",
+    "delta_r",
+    "muon_id",
+    "track_ip",
+    "phi_window",
+    "trigger_match",
+)
+MUON_MASS = 0.1056583755
+
+
+def run_loop(events, era):
+    """Select events that are dictionaries of branches.
+
+    Returns
+    -------
+    The cutflow as rows, and (run, lumi, event, mass) of each best candidate, sorted.
+    """
+    n_events = dict.fromkeys(STEPS, 0)
+    n_candidates = dict.fromkeys(STEPS, 0)
+    selected = []
+    for event in events:
+        n_events["all"] += 1
+        alive = list(range(len(event["Triplet2_Mass"])))
+        n_candidates["all"] += len(alive)
+        for step in STEPS[1:]:
+            alive = [i for i in alive if passes(step, event, i, era)]
+            n_candidates[step] += len(alive)
+            if alive:
+                n_events[step] += 1
+        if alive:
+            best = min(alive, key=lambda i: event["TripletVtx2_Chi2"][i])  # first of equals
+            selected.append(
+                (event["run"], event["lumi"], event["evt"], event["Triplet2_Mass"][best])
+            )
+    rows = [
+        {
+            "step": s,
+            "events": n_events[s],
+            "candidates": n_candidates[s],
+            "sumw": float(n_events[s]),
+        }
+        for s in STEPS
+    ]
+    return rows, sorted(selected)
+
+
+def passes(step, event, i, era):
+    """Whether candidate i meets one step."""
+    if step == "hlt":
+        return fired(
+            event["Trigger_hltname"], event["Trigger_hltdecision"], ["HLT_DoubleMu3_Trk_Tau3mu_v"]
+        )
+    if step == "l1":
+        return fired(
+            event["Trigger_l1name"], event["Trigger_l1decision"], ["L1_DoubleMu", "L1_TripleMu"]
+        )
+    if step == "vertex":
+        return event["TripletVtx2_Chi2"][i] >= 0
+    if step == "candidate":
+        return (
+            1.62 < event["Triplet2_Mass"][i] < 2.02
+            and event["RefittedPV2_NTracks"][i] >= 2
+            and event["FlightDistBS_SV_Significance"][i] > 2
+        )
+    if step == "acceptance":
+        return (
+            muon_accepted(event, "Mu01", i)
+            and muon_accepted(event, "Mu02", i)
+            and event["Tr_Pt"][i] > 1.2
+        )
+    if step == "delta_r":
+        pairs = [("Mu01", "Mu02"), ("Mu01", "Tr"), ("Mu02", "Tr")]
+        return all(1e-4 < delta_r(event, a, b, i) < 0.8 for a, b in pairs)
+    if step == "muon_id":
+        return muon_identified(event, event["Mu01_Pt"][i]) and muon_identified(
+            event, event["Mu02_Pt"][i]
+        )
+    if step == "track_ip":
+        for k, pt in enumerate(event["Track_pt"]):
+            if pt == event["Tr_Pt"][i]:
+                return abs(event["Track_dz"][k]) < 20 and abs(event["Track_dxy"][k]) < 0.3
+        return False
+    if step == "phi_window":
+        return 1.00 < dimuon_mass(event, i) < 1.04
+    if step == "trigger_match":
+        suffix = "_2017" if era.startswith("2017") else ""
+        return all(0 <= event[f"Mu{leg}_dRtriggerMatch{suffix}"][i] < 0.03 for leg in (1, 2))
+    raise AssertionError(step)
+
+
+def fired(names, decisions, prefixes):
+    return any(
+        decision == 1 and any(name.startswith(prefix) for prefix in prefixes)
+        for name, decision in zip(names, decisions, strict=True)
+    )
+
+
+def muon_accepted(event, leg, i):
+    pt, eta = event[f"{leg}_Pt"][i], abs(event[f"{leg}_Eta"][i])
+    return (eta < 1.2 and pt > 3.5) or (1.2 <= eta < 2.4 and pt > 2.0)
+
+
+def muon_identified(event, wanted):
+    for k, pt in enumerate(event["MuonPt"]):
+        if np.float32(pt) == np.float32(wanted):
+            return event["Muon_isGlobal"][k] == 1 and event["Muon_isPF"][k] == 1
+    return False
+
+
+def delta_r(event, a, b, i):
+    delta_phi = event[f"{a}_Phi"][i] - event[f"{b}_Phi"][i]
+    while delta_phi >= math.pi:
+        delta_phi -= 2 * math.pi
+    while delta_phi < -math.pi:
+        delta_phi += 2 * math.pi
+    return math.sqrt((event[f"{a}_Eta"][i] - event[f"{b}_Eta"][i]) ** 2 + delta_phi**2)
+
+
+def dimuon_mass(event, i):
+    energy = px = py = pz = 0.0
+    for leg in ("RefTrack1", "RefTrack2"):
+        pt, eta, phi = (event[f"{leg}_{q}"][i] for q in ("Pt", "Eta", "Phi"))
+        px += pt * math.cos(phi)
+        py += pt * math.sin(phi)
+        pz += pt * math.sinh(eta)
+        energy += math.sqrt((pt * math.cosh(eta)) ** 2 + MUON_MASS**2)
+    return math.sqrt(max(energy**2 - px**2 - py**2 - pz**2, 0.0))
