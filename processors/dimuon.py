@@ -10,10 +10,21 @@ from typing import Any
 
 import awkward as ak
 
-from bphcoffea.analysis import Analysis, Axis, Condition, Cut, Histogram, Selection, Variable
+from bphcoffea.analysis import (
+    Analysis,
+    Axis,
+    Condition,
+    Cut,
+    Histogram,
+    Selection,
+    Variable,
+    leg_abs_eta,
+    leg_pt,
+)
 from bphcoffea.errors import InputError
+from bphcoffea.inference import MassModel, Peak
+from bphcoffea.physics import invariant_mass
 from bphcoffea.physics.constants import JPSI_MASS, PHI_MASS, Z_MASS
-from bphcoffea.physics.kinematics import invariant_mass
 from bphcoffea.schemas import ReducedNanoAODSchema
 
 MUONS = ("mu1", "mu2")
@@ -30,19 +41,12 @@ def some_path_fired(events: Any) -> ak.Array:
     return reduce(or_, (events.HLT[path] for path in paths))
 
 
-def of_muon(muon: str, field: str, unit: str, axis: Axis) -> Variable:
-    """A quantity of one muon of the pair."""
-    return Variable(
-        f"{muon}_{field}", lambda events: events.Dimuon[muon][field], unit=unit, axis=axis
-    )
-
-
 charge = Variable(
     "charge", lambda e: e.Dimuon.mu1.charge + e.Dimuon.mu2.charge, axis=Axis(5, -2.5, 2.5)
 )
 mass = Variable("mass", lambda e: invariant_mass(e.Dimuon.mu1, e.Dimuon.mu2), r"$m(\mu\mu)$", "GeV")
-in_eta = [of_muon(muon, "eta", "", Axis(60, 0, 3)).magnitude() < 2.4 for muon in MUONS]
-in_pt = [of_muon(muon, "pt", "GeV", Axis(60, 0, 60)) > 3 for muon in MUONS]
+in_eta = [leg_abs_eta("Dimuon", muon) < 2.4 for muon in MUONS]
+in_pt = [leg_pt("Dimuon", muon) > 3 for muon in MUONS]
 
 
 RESONANCES = (
@@ -74,6 +78,11 @@ class Dimuon(Analysis):
         Histogram("spectrum", mass, Axis(400, 0.25, 300, log=True), True, RESONANCES),
         Histogram("jpsi", mass, Axis(80, 2.9, 3.3)),
         Histogram("z", mass, Axis(80, 70, 110)),
+    )
+
+    mass_fit = MassModel(
+        histogram="jpsi",
+        peaks=(Peak(name="jpsi", label=r"$J/\psi$", mass=JPSI_MASS, width=0.03),),
     )
 
     def prepare(self, events: Any) -> Any:

@@ -1,6 +1,7 @@
 """Ds → φπ agrees with the per-event loop, exactly, and does what each of its cuts says."""
 
 import io
+import json
 import math
 
 import numpy as np
@@ -36,6 +37,25 @@ def test_agrees_with_the_loop_on_real_vectors(name, era, some_pass, data, ds_phi
         expected = run_loop(file["Tree3Mu/ntuple"].arrays().to_list(), era)
     assert select(ds_phipi, open_events(data / name, TwoMuTrackSchema, era=era)) == expected
     assert (expected[0][-1]["events"] > 0) == some_pass
+
+
+def test_every_trap_ends_where_it_was_made_to(data, ds_phipi, open_events):
+    traps = json.loads((data / "expected.json").read_text())["tree3mu_phipi_traps.root"]
+    events = open_events(data / "tree3mu_phipi_traps.root", TwoMuTrackSchema, era="2017D")
+    selected = ds_phipi.selection.apply(events)
+    best = selected.best(ds_phipi.best).tolist()
+    offset = 0
+    for trap in traps["events"]:
+        here = range(offset, offset + len(trap["fails"]))
+        failing = [
+            next((c.name for c in ds_phipi.selection if not selected.mask(c)[i]), None)
+            for i in here
+        ]
+        assert failing == trap["fails"], trap["trap"]
+        chosen = [i - offset for i in best if i in here]
+        assert chosen == [i for i in [trap["best"]] if i is not None], trap["trap"]
+        offset = here.stop
+    assert offset == len(selected.candidates)
 
 
 PADDING = -99.0

@@ -1,6 +1,7 @@
 """The parts that a processor is made of: variables, cuts, cutflow, histograms, base processor."""
 
 from bphcoffea.analysis.histograms import Histogram
+from bphcoffea.analysis.legs import leg_abs_eta, leg_pt, separation
 from bphcoffea.analysis.processor import Analysis
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.variables import Axis, Condition, Requirement, Variable
@@ -14,4 +15,7 @@ __all__ = [
     "Requirement",
     "Selection",
     "Variable",
+    "leg_abs_eta",
+    "leg_pt",
+    "separation",
 ]

@@ -68,6 +68,10 @@ class Selection:
             raise ValueError(f"cut names must differ, and not be 'all': {', '.join(doubled)}")
         self.collection = collection
         self.cuts = cuts
+        named = [variable.name for variable in self.variables()]
+        if len(set(named)) < len(named):
+            doubled = sorted({name for name in named if named.count(name) > 1})
+            raise ValueError(f"different variables share the name {', '.join(doubled)}")
 
     def __iter__(self) -> Iterator[Cut]:
         return iter(self.cuts)

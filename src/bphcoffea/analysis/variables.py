@@ -148,6 +148,9 @@ _COMPARE: dict[str, Callable[[Any, float], Any]] = {
 }
 
 
+_SYMBOL = {">": ">", ">=": "≥", "<": "<", "<=": "≤", "==": "="}
+
+
 @dataclass(frozen=True)
 class Comparison(Requirement):
     """A variable compared with one or two bounds. NaN meets none."""
@@ -175,9 +178,10 @@ class Comparison(Requirement):
         name, unit = self.variable.name, f" {self.variable.unit}" if self.variable.unit else ""
         if len(self.tests) == 2:
             (low_op, low), (high_op, high) = self.tests
-            return f"{low:g} {low_op.replace('>', '<')} {name} {high_op} {high:g}{unit}"
+            left, right = _SYMBOL[low_op.replace(">", "<")], _SYMBOL[high_op]
+            return f"{low:g} {left} {name} {right} {high:g}{unit}"
         ((op, bound),) = self.tests
-        return f"{name} {op} {bound:g}{unit}"
+        return f"{name} {_SYMBOL[op]} {bound:g}{unit}"
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,7 @@
 """Pure functions on arrays and numbers: constants, kinematics, matching, triggers."""
+
+from bphcoffea.physics.kinematics import delta_r, invariant_mass
+from bphcoffea.physics.matching import first_match
+from bphcoffea.physics.triggers import fired
+
+__all__ = ["delta_r", "fired", "first_match", "invariant_mass"]

@@ -1,0 +1,124 @@
+"""Selections on any kind of candidate, against a loop over candidates."""
+
+import math
+
+import awkward as ak
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bphcoffea.analysis import Axis, Condition, Cut, Selection, Variable
+
+a = Variable("a", lambda events: events.Candidate.a, axis=Axis(3, 0, 3))
+b = Variable("b", lambda events: events.Candidate.b, axis=Axis(3, 0, 3))
+SELECTION = Selection(
+    "Candidate",
+    Cut("trigger", Condition("fired", lambda events: events.fired)),
+    Cut("loose", a > 0, b < 3),
+    Cut("tight", (a > 1) | (b > 1)),
+)
+VALUES = st.sampled_from([-99.0, 0.0, 1.0, 2.0, 3.0, math.nan])
+EVENTS = st.lists(
+    st.tuples(st.booleans(), st.lists(st.tuples(VALUES, VALUES), max_size=4), st.floats(0.1, 2)),
+    max_size=8,
+)
+
+
+def make(events):
+    counts = np.array([len(c) for _, c, _ in events], int)
+    flat = [pair for _, c, _ in events for pair in c]
+    columns = {
+        name: ak.unflatten(np.array([pair[i] for pair in flat], dtype=float), counts)
+        for i, name in enumerate("ab")
+    }
+    fired = np.array([f for f, _, _ in events], dtype=bool)
+    return ak.zip({"Candidate": ak.zip(columns), "fired": fired}, depth_limit=1)
+
+
+def passes(step, fired, candidate):
+    a, b = candidate
+    if step == "trigger":
+        return fired
+    return (a > 0 and b < 3) if step == "loose" else (a > 1 or b > 1)
+
+
+@given(events=EVENTS)
+def test_cutflow_and_best_follow_the_loop(events):
+    weights = np.array([w for _, _, w in events])
+    selected = SELECTION.apply(make(events), weights)
+    alive = [(e, i) for e, (_, c, _) in enumerate(events) for i in range(len(c))]
+    expected = [(len(events), len(alive), weights.sum())]
+    for step in ("trigger", "loose", "tight"):
+        alive = [(e, i) for e, i in alive if passes(step, events[e][0], events[e][1][i])]
+        passing = sorted({e for e, _ in alive})
+        expected.append((len(passing), len(alive), weights[passing].sum()))
+    rows = selected.cutflow.rows()
+    assert [row["step"] for row in rows] == ["all", "trigger", "loose", "tight"]
+    assert [(row["events"], row["candidates"]) for row in rows] == [e[:2] for e in expected]
+    assert [row["sumw"] for row in rows] == pytest.approx([e[2] for e in expected], rel=1e-12)
+
+    best = selected.best(a)
+    offsets = np.cumsum([0, *(len(c) for _, c, _ in events)])
+    by_event = {}
+    for e, i in alive:
+        by_event.setdefault(e, []).append(i)
+    assert best.tolist() == [
+        offsets[e] + min(found, key=lambda i: events[e][1][i][0]) for e, found in by_event.items()
+    ]
+
+
+@given(events=EVENTS)
+def test_n_minus_1_meets_all_that_does_not_look_at_the_variable(events):
+    selected = SELECTION.apply(make(events))
+    flat = [(fired, pair) for fired, c, _ in events for pair in c]
+    # b stands in "b < 3" and in "a > 1 or b > 1": neither is asked
+    assert selected.without(b).tolist() == [fired and pair[0] > 0 for fired, pair in flat]
+    assert selected.without(a).tolist() == [fired and pair[1] < 3 for fired, pair in flat]
+
+
+def test_no_events():
+    selected = SELECTION.apply(make([]))
+    assert [row["events"] for row in selected.cutflow.rows()] == [0, 0, 0, 0]
+    assert selected.best(a).tolist() == []
+
+
+def test_event_without_candidates_counts_only_at_all():
+    rows = SELECTION.apply(make([(True, [], 1.0)])).cutflow.rows()
+    assert [row["events"] for row in rows] == [1, 0, 0, 0]
+
+
+def test_bounds_and_cut_of_a_variable():
+    assert SELECTION.variables() == [a, b]
+    assert SELECTION.bounds(b) == (1, 3)
+    assert SELECTION.cut_of(b).name == "loose"
+
+
+def test_a_cut_that_a_dataset_does_not_have_is_absent():
+    selection = Selection("Candidate", Cut("mc_only", a > 0, when=lambda known: known["is_mc"]))
+    assert [cut.name for cut in selection.of({"is_mc": False})] == []
+    assert [cut.name for cut in selection.of({"is_mc": True})] == ["mc_only"]
+
+
+@pytest.mark.parametrize("names", [("x", "x"), ("all",)])
+def test_names_of_cuts_differ(names):
+    with pytest.raises(ValueError, match="must differ"):
+        Selection("Candidate", *(Cut(name, a > 0) for name in names))
+
+
+def test_a_cut_requires_something():
+    with pytest.raises(ValueError, match="requires nothing"):
+        Cut("empty")
+
+
+def test_two_variables_of_one_name_are_refused():
+    # their N-1 histograms would be one
+    with pytest.raises(ValueError, match="share the name a"):
+        Selection("Candidate", Cut("x", a > 0), Cut("y", Variable("a", a.function) > 1))
+
+
+def test_a_variable_of_another_length_is_refused():
+    events = make([(True, [(1.0, 1.0), (2.0, 2.0)], 1.0)])
+    short = Variable("short", lambda events: events.Candidate.a[:, :1])
+    with pytest.raises(ValueError, match="'short' has 1 values for 2 candidates"):
+        Selection("Candidate", Cut("c", short > 0)).apply(events)

@@ -1,0 +1,112 @@
+"""Real services that tests read from: an XRootD server on this machine, for as long as it is needed.
+
+Needs Debian's ``xrootd-server``, and root: the server itself runs as user nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+START_TIME = 20.0
+"""How long a server may take until it answers, s."""
+
+
+@dataclass(frozen=True)
+class XRootDServer:
+    """A server that runs.
+
+    Attributes
+    ----------
+    folder
+        What it serves.
+    port
+        Where it listens.
+    """
+
+    folder: Path
+    port: int
+
+    def url(self, path: str = "") -> str:
+        """URL of a path in its folder."""
+        return f"root://localhost:{self.port}//{path}"
+
+
+def why_no_xrootd() -> str:
+    """Why no XRootD server can be started here; empty where one can."""
+    if shutil.which("xrootd") is None:
+        return "Debian's xrootd-server is not installed"
+    if os.geteuid() != 0:
+        return "only root can start xrootd as user nobody"
+    return ""
+
+
+@contextlib.contextmanager
+def xrootd_server(folder: Path, run_folder: Path) -> Iterator[XRootDServer]:
+    """Serve a folder over XRootD.
+
+    Parameters
+    ----------
+    folder
+        What to serve; user nobody must be able to read it, and its parents.
+    run_folder
+        Where the server keeps its configuration, state and log; it comes to belong to nobody.
+    """
+    port = free_port()
+    configuration = run_folder / "xrootd.cfg"
+    log = run_folder / "log"
+    configuration.write_text(
+        "all.export /\n"
+        f"oss.localroot {folder}\n"
+        f"xrd.port {port}\n"
+        f"all.adminpath {run_folder}\n"
+        f"all.pidpath {run_folder}\n"
+    )
+    shutil.chown(run_folder, "nobody")
+    process = subprocess.Popen(
+        ["xrootd", "-R", "nobody", "-c", configuration, "-l", log, "-n", f"test{port}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=run_folder,
+    )
+    try:
+        _wait_for(port, process, log)
+        yield XRootDServer(folder, port)
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port of the loopback interface at which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIME
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    said = "\n".join(
+        path.read_text(errors="replace") for path in log.parent.rglob("log*") if path.is_file()
+    )
+    raise RuntimeError(f"xrootd does not answer at port {port}; its log:\n{said}")
