@@ -6,6 +6,7 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import pytest
+import samples
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 
@@ -19,6 +20,15 @@ ROOT = Path(__file__).parents[1]
 def data():
     """Folder of the small ntuples that this project made."""
     return ROOT / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def nanoaod():
+    """Folder of coffea's NanoAOD samples."""
+    try:
+        return samples.folder()
+    except samples.UnavailableError as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Real services that tests read from: an XRootD server on this machine, for as long as it is needed.
+"""A real XRootD server on this machine, for the time of a test.
 
 Needs Debian's ``xrootd-server``, and root: the server itself runs as user nobody.
 """
@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from fsspec_xrootd import XRootDFileSystem
 
 START_TIME = 20.0
 """How long a server may take until it answers, s."""
@@ -82,6 +84,10 @@ def xrootd_server(folder: Path, run_folder: Path) -> Iterator[XRootDServer]:
         _wait_for(port, process, log)
         yield XRootDServer(folder, port)
     finally:
+        # the client closes its files when Python ends, with a traceback if the server is gone
+        for system in XRootDFileSystem._cache.values():
+            system.invalidate_cache()
+        XRootDFileSystem.clear_instance_cache()
         process.terminate()
         try:
             process.wait(5)

@@ -137,8 +137,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         }
 
     def name(self) -> str:
-        """Name of the analysis: that of its file."""
-        return type(self).__module__.rpartition(".")[2]
+        """Name of the analysis: that of its file, or of its class where a notebook defines it."""
+        module = type(self).__module__.rpartition(".")[2]
+        return type(self).__name__ if module == "__main__" else module
 
     def _fill(self, selected: Selected, chosen: npt.NDArray[np.int64]) -> dict[str, Any]:
         weights = selected.weights[selected.candidates.event]

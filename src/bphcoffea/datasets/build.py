@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-import fsspec
 from pydantic import ValidationError
 
-from bphcoffea.datasets.model import Dataset, Fileset
+from bphcoffea.datasets.model import Dataset, Fileset, faults_of
+from bphcoffea.datasets.storage import Storage, reason, shortened
 from bphcoffea.errors import InputError
 
 _SUFFIX = ".root"
@@ -22,6 +22,8 @@ def find_files(place: str) -> list[str]:
     ----------
     place
         A file, folder or pattern: local, or a URL such as ``root://host//store/user/me/*.root``.
+        ``**`` in a pattern stands for any number of folders. Of a folder, also of one that a
+        pattern matches, all ROOT files below it are taken.
 
     Returns
     -------
@@ -30,25 +32,22 @@ def find_files(place: str) -> list[str]:
     Raises
     ------
     InputError
-        When there is none, or the server does not answer.
+        When there is none, or a folder may not be read, or the server does not answer.
     """
-    remote = "://" in place
     try:
-        system, path = fsspec.core.url_to_fs(place)
-        if any(character in path for character in "*?["):
-            found = system.glob(path)
-        elif system.isdir(path):
-            found = [name for name in system.find(path) if name.endswith(_SUFFIX)]
-        else:
-            found = [path] if system.exists(path) else []
+        storage = Storage(place)
+        found = {
+            storage.name(file)
+            for match in storage.find(storage.path)
+            for file in storage.files(match)
+            if file.path.endswith(_SUFFIX) or file.path == storage.path
+        }
     except (OSError, ValueError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"{place}: cannot be listed ({text})") from None
+        why = reason(error) or shortened(str(error))
+        raise InputError(f"{place}: cannot be listed: {why}") from None
     if not found:
         raise InputError(f"{place}: no {_SUFFIX} files there")
-    if remote:
-        return sorted(system.unstrip_protocol(name) for name in found)
-    return sorted(str(Path(name).absolute()) for name in found)
+    return sorted(found)
 
 
 def build_fileset(
@@ -72,8 +71,16 @@ def build_fileset(
     InputError
         When files are missing or found twice, or the metadata are wrong.
     """
-    paths = [path for place in places for path in find_files(place)]
-    doubled = sorted({path for path in paths if paths.count(path) > 1})
+    paths: list[str] = []
+    faults: list[str] = []
+    for place in places:
+        try:
+            paths += find_files(place)
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\n".join(faults))
+    doubled = sorted(path for path, times in Counter(paths).items() if times > 1)
     if doubled:
         raise InputError("\n".join(f"{path}: found twice" for path in doubled))
     try:
@@ -81,6 +88,5 @@ def build_fileset(
             {"files": dict.fromkeys(paths, tree), "metadata": dict(metadata)}
         )
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors()]
-        raise InputError("\n".join(f"dataset '{name}', {fault}" for fault in faults)) from None
+        raise InputError("\n".join(faults_of(error, name))) from None
     return Fileset({name: dataset})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +9,34 @@ import fsspec
 import uproot
 
 from bphcoffea.datasets.model import Fileset
+from bphcoffea.datasets.storage import TIMEOUT, reason, shortened
 
-#: How long a server may take to answer, s.
-TIMEOUT = 60
+__all__ = ["TIMEOUT", "FileReport", "FileToOpen", "explain", "files_of", "inspect"]
 
 
 @dataclass(frozen=True)
 class FileToOpen:
-    """A file, and what it should hold."""
+    """A file, and what it should hold.
+
+    Attributes
+    ----------
+    dataset
+        The dataset that it belongs to.
+    path
+        Path or URL.
+    tree
+        Path of the tree in the file.
+    branches
+        What the tree must have.
+    entries
+        Entries of the tree according to the fileset; None where it does not say.
+    """
 
     dataset: str
     path: str
     tree: str
     branches: tuple[str, ...] = ()
+    entries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ def files_of(
 ) -> list[FileToOpen]:
     """All files of a fileset, with the branches that each dataset needs."""
     return [
-        FileToOpen(name, path, entry.object_path, (branches or {}).get(name, ()))
+        FileToOpen(name, path, entry.object_path, (branches or {}).get(name, ()), entry.num_entries)
         for name, dataset in fileset.root.items()
         for path, entry in dataset.files.items()
     ]
@@ -70,56 +84,60 @@ def inspect(file: FileToOpen) -> list[FileReport]:
     One report, in a list, so that executors can add up the reports of many files.
     """
     try:
-        opened = uproot.open(file.path, timeout=TIMEOUT)
+        # as a dictionary, for a path may hold a colon, after which uproot expects an object's name
+        with uproot.open({file.path: None}, timeout=TIMEOUT) as root:
+            return [_inspected(file, root)]
     except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
         return [FileReport(file, problems=(explain(error, file.path),))]
-    with opened as root:
-        try:
-            tree = root[file.tree]
-        except uproot.KeyInFileError:
-            held = ", ".join(_trees(root)) or "none"
-            return [FileReport(file, problems=(f"no tree '{file.tree}'; trees it holds: {held}",))]
-        except Exception as error:  # noqa: BLE001
-            return [FileReport(file, problems=(explain(error, file.path),))]
-        if not hasattr(tree, "num_entries"):
-            kind = type(tree).__name__.removeprefix("Model_")
-            return [FileReport(file, problems=(f"'{file.tree}' is no tree but a {kind}",))]
-        problems = []
-        size, end = root.file.source.num_bytes, root.file.fEND
-        if size is not None and size < end:
-            problems.append(f"truncated: {size} of {end} bytes; copy or make it again")
-        held_branches = set(tree.keys(recursive=True))
-        missing = [branch for branch in file.branches if branch not in held_branches]
-        if missing:
-            problems.append(f"tree '{file.tree}' lacks the branches {', '.join(missing)}")
-        return [FileReport(file, int(tree.num_entries), root.file.uuid.bytes, tuple(problems))]
+
+
+def _inspected(file: FileToOpen, root: Any) -> FileReport:
+    try:
+        tree = root[file.tree]
+    except uproot.KeyInFileError:
+        return FileReport(file, problems=(f"no tree '{file.tree}'; {_trees(root)}",))
+    if not hasattr(tree, "num_entries"):
+        kind = type(tree).__name__.removeprefix("Model_")
+        if isinstance(tree, uproot.ReadOnlyDirectory):
+            kind = "folder"
+        problem = f"'{file.tree}' is no tree but a {kind}; {_trees(root)}"
+        return FileReport(file, problems=(problem,))
+    problems = []
+    size, end = root.file.source.num_bytes, root.file.fEND
+    if size is not None and size < end:
+        problems.append(f"truncated: {size} of {end} bytes; copy or make it again")
+    held = set(tree.keys(recursive=True))
+    missing = [branch for branch in file.branches if branch not in held]
+    if missing:
+        problems.append(f"tree '{file.tree}' lacks the branches {', '.join(missing)}")
+    entries = int(tree.num_entries)
+    if file.entries is not None and entries != file.entries:
+        problems.append(
+            f"tree '{file.tree}' has {entries} entries, but {file.entries} in the fileset; "
+            "was the file replaced?"
+        )
+    return FileReport(file, entries, root.file.uuid.bytes, tuple(problems))
 
 
 def explain(error: BaseException, path: str) -> str:
     """What a fault in opening a file means, in one line."""
-    text = " ".join(str(error).split())
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, IsADirectoryError):
-        return "is a folder, not a file"
-    if isinstance(error, PermissionError):
-        return "may not be read (permission denied)"
+    known = reason(error)
+    if known:
+        return known
+    text = shortened(str(error)) or type(error).__name__
     try:
-        with fsspec.open(path, "rb") as file:
+        with fsspec.open(path, "rb", **({"timeout": TIMEOUT} if "://" in path else {})) as file:
             beginning = file.read(4)
     except Exception:  # noqa: BLE001 - clients of remote storage raise errors of their own
-        return f"cannot be opened ({_shortened(text)})"
+        return f"cannot be opened ({text})"
     if not beginning:
         return "not a ROOT file: it is empty (0 bytes)"
     if beginning != b"root":
         return f"not a ROOT file: it begins with {beginning!r}"
-    return f"truncated or corrupt; copy or make it again ({_shortened(text)})"
+    return f"truncated or corrupt; copy or make it again ({text})"
 
 
-def _shortened(text: str, longest: int = 160) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def _trees(root: Any) -> Sequence[str]:
+def _trees(root: Any) -> str:
     kinds = root.classnames(recursive=True, cycle=False)
-    return [name for name, kind in kinds.items() if kind in ("TTree", "ROOT::RNTuple")]
+    held = [name for name, kind in kinds.items() if kind in ("TTree", "TNtuple", "ROOT::RNTuple")]
+    return f"trees it holds: {', '.join(held) or 'none'}"

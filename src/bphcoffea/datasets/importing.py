@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from bphcoffea.datasets.model import Dataset, Fileset, read_json
+from bphcoffea.datasets.model import Dataset, Fileset, faults_of, read_json
 from bphcoffea.errors import InputError
 
 _DEFAULT_TREE = "Tree3Mu/ntuple"
@@ -42,7 +43,7 @@ def import_fileset(path: str | Path, prefix: str | None = None) -> Fileset:
         are kept as metadata.
     prefix
         Where the folders are now, such as ``root://host//store/user/me``; it is put before every
-        ``rootpath``.
+        ``rootpath``. Without it, a ``rootpath`` that is relative is so to the JSON's folder.
 
     Raises
     ------
@@ -55,55 +56,85 @@ def import_fileset(path: str | Path, prefix: str | None = None) -> Fileset:
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
     for name, entry in content.items():
+        faults, converted = _converted(entry, prefix)
         try:
-            datasets[name] = _dataset(entry, prefix)
+            datasets[name] = Dataset.model_validate(converted)
         except ValidationError as error:
+            # what the entry lacks, the dataset that it becomes lacks too
             problems += [
-                f"{path}: dataset '{name}', {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-                for fault in error.errors()
+                f"{path}: {fault}"
+                for fault in faults_of(error, name)
+                if not (faults and fault.endswith(("is missing", "is empty")))
             ]
-        except ValueError as error:
-            problems.append(f"{path}: dataset '{name}': {error}")
+        problems += [" ".join(f"{path}: dataset '{name}': {fault}".split()) for fault in faults]
     if problems:
         raise InputError("\n".join(problems))
-    return Fileset(datasets)
+    try:
+        return Fileset.model_validate(datasets).resolved(Path(path).absolute().parent)
+    except ValidationError as error:
+        faults = faults_of(error)
+    except InputError as error:
+        faults = str(error).splitlines()
+    raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
 
 
-def _dataset(entry: Any, prefix: str | None) -> Dataset:
+def _converted(entry: Any, prefix: str | None) -> tuple[list[str], dict[str, Any]]:
+    """What is wrong with an entry, and the dataset that it becomes."""
     if not isinstance(entry, dict):
-        raise ValueError("expected an object with 'type', 'files' and 'era'")
-    missing = [key for key in ("type", "files", "era") if not entry.get(key)]
-    if missing:
-        raise ValueError(f"lacks {', '.join(missing)}")
-    kind = str(entry["type"]).lower()
-    if kind not in (*_KINDS, "mc"):
-        raise ValueError(f"type '{entry['type']}' is none of {', '.join(_KINDS)}, mc")
-    names = entry["files"].split() if isinstance(entry["files"], str) else entry["files"]
-    folder = _folder(str(entry.get("rootpath", "")), prefix)
-    doubled = sorted({name for name in names if names.count(name) > 1})
+        return ["expected an object with 'type', 'files' and 'era'"], {}
+    faults = [f"lacks '{key}'" for key in ("type", "files", "era") if not entry.get(key)]
+    kind = str(entry.get("type", "")).lower()
+    if entry.get("type") and kind not in (*_KINDS, "mc"):
+        faults.append(f"type '{entry['type']}' is none of {', '.join(_KINDS)}, mc")
+    folder = entry.get("rootpath") or ""
+    if not isinstance(folder, str):
+        faults.append(f"rootpath is {folder!r}, which is no path")
+        folder = ""
+    elif prefix and "://" in folder:
+        faults.append(f"rootpath '{folder}' is a URL already, so no prefix can stand before it")
+    elif prefix:
+        folder = _join(prefix, folder)
+    names = entry.get("files") or []
+    names = names.split() if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        faults.append("files are neither a list of names nor names separated by blanks")
+        names = []
+    paths = Counter(_join(folder, name) for name in names)
+    doubled = [path for path, times in paths.items() if times > 1]
     if doubled:
-        raise ValueError(f"files stand there twice: {', '.join(doubled)}")
-    metadata = {_METADATA.get(k, k): v for k, v in entry.items() if k not in _PLACES}
-    metadata["is_mc"] = kind != "data"
+        faults.append(f"files stand there twice: {', '.join(doubled)}")
+    metadata: dict[str, Any] = {}
+    for key, value in entry.items():
+        known = _METADATA.get(key, key)
+        if known in metadata:
+            faults.append(f"'{key}' says again what {known} is")
+        if key not in _PLACES and (value or key != "era"):
+            metadata[known] = value
+    told: dict[str, Any] = {"is_mc": kind != "data"}
     if kind in _KINDS:
-        metadata["kind"] = kind
+        told["kind"] = kind
+    faults += [
+        f"{key} {metadata[key]!r} contradicts type '{kind}'"
+        for key, value in told.items()
+        if metadata.get(key, value) != value
+    ]
+    metadata |= told
     tree = entry.get("treename", _DEFAULT_TREE)
-    files = {_join(folder, name): tree for name in names}
-    return Dataset.model_validate({"files": files, "metadata": metadata})
-
-
-def _folder(rootpath: str, prefix: str | None) -> str:
-    if not prefix:
-        return rootpath
-    if "://" in rootpath:
-        raise ValueError(
-            f"rootpath '{rootpath}' is a URL already, so no prefix can stand before it"
-        )
-    return _join(prefix, rootpath)
+    if not isinstance(tree, str) or not tree:
+        faults.append(f"treename is {tree!r}, which is no path of a tree")
+        tree = _DEFAULT_TREE
+    return faults, {"files": dict.fromkeys(paths, tree), "metadata": metadata}
 
 
 def _join(folder: str, name: str) -> str:
+    """A name in a folder, with one slash between them, but two after the host of root://host."""
     if "://" in name or not folder:
         return name
-    # root://host//path keeps its double slash: only the seam is made single
-    return f"{folder.rstrip('/')}/{name.lstrip('/')}" if name not in ("", ".") else folder
+    name = name.lstrip("/")
+    if not name:
+        return folder
+    protocol, _, host = folder.partition("://")
+    if protocol == "root" and "/" not in host.rstrip("/"):
+        # the second slash begins the path on the server
+        return f"root://{host.rstrip('/')}//{name}"
+    return f"{folder.rstrip('/')}/{name}"

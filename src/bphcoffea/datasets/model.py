@@ -11,6 +11,7 @@ import fnmatch
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,7 +34,8 @@ _RESERVED = {
     *("numentries", "uuid", "clusters", "preload"),
 }
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 class Metadata(BaseModel):
@@ -72,7 +74,7 @@ class Metadata(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     is_mc: bool
-    era: Annotated[str, Field(min_length=1)]
+    era: Name
     kind: Literal["data", "signal", "background"] | None = None
     process: str | None = None
     luminosity: Positive | None = None
@@ -86,6 +88,11 @@ class Metadata(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Metadata:
+        for key, value in (self.model_extra or {}).items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                raise ValueError(f"'{key}' is {value!r}, which JSON cannot hold") from None
         reserved = sorted(_RESERVED & set(self.model_extra or {}))
         if reserved:
             raise ValueError(f"coffea reserves the names {', '.join(reserved)}: choose others")
@@ -109,10 +116,14 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    object_path: Annotated[str, Field(min_length=1)]
+    object_path: Name
     num_entries: Annotated[int, Field(ge=0)] | None = None
     uuid: str | None = None
     replicas: tuple[str, ...] = ()
+
+
+#: What coffea's preprocessing says of a dataset beside files and metadata; not needed here.
+_COFFEAS = {"format", "form", "compressed_form", "did"}
 
 
 def _file_entry(value: Any) -> Any:
@@ -125,23 +136,28 @@ class Dataset(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     files: Annotated[
-        dict[str, Annotated[FileEntry, BeforeValidator(_file_entry)]], Field(min_length=1)
+        dict[Name, Annotated[FileEntry, BeforeValidator(_file_entry)]], Field(min_length=1)
     ]
     metadata: Metadata
 
     @model_validator(mode="before")
     @classmethod
     def _tree_for_all_files(cls, content: Any) -> Any:
-        if isinstance(content, Mapping) and isinstance(content.get("files"), list):
-            content = dict(content)
+        if not isinstance(content, Mapping):
+            return content
+        content = {key: value for key, value in content.items() if key not in _COFFEAS}
+        if isinstance(content.get("files"), list):
             tree = content.pop("treename", None)
             if tree is None:
                 raise ValueError("files are a list, so 'treename' must name their tree")
-            content["files"] = _no_doubles((path, tree) for path in content["files"])
+            odd = [path for path in content["files"] if not isinstance(path, str)]
+            if odd:
+                raise ValueError(f"files hold {odd[0]!r}, which is no path")
+            content["files"] = no_doubles((path, tree) for path in content["files"])
         return content
 
 
-class Fileset(RootModel[dict[str, Dataset]]):
+class Fileset(RootModel[dict[Name, Dataset]]):
     """Datasets by name."""
 
     model_config = ConfigDict(frozen=True)
@@ -158,7 +174,7 @@ class Fileset(RootModel[dict[str, Dataset]]):
         return list(self.root)
 
     def select(self, patterns: Iterable[str]) -> Fileset:
-        """The datasets whose name matches some glob pattern; all when there is no pattern.
+        """The datasets of that name, or whose name matches some glob pattern; all without one.
 
         Raises
         ------
@@ -167,7 +183,7 @@ class Fileset(RootModel[dict[str, Dataset]]):
         """
         patterns = list(patterns)
         for pattern in patterns:
-            if not fnmatch.filter(self.names, pattern):
+            if not any(_matches(name, pattern) for name in self.names):
                 raise InputError(
                     f"no dataset matches '{pattern}'; the fileset has: {', '.join(self.names)}"
                 )
@@ -175,29 +191,38 @@ class Fileset(RootModel[dict[str, Dataset]]):
             {
                 name: dataset
                 for name, dataset in self.root.items()
-                if not patterns or any(fnmatch.fnmatchcase(name, p) for p in patterns)
+                if not patterns or any(_matches(name, p) for p in patterns)
             }
         )
 
     def resolved(self, folder: Path) -> Fileset:
-        """The same with relative paths of files taken from a folder."""
+        """The same with relative paths of files taken from a folder.
+
+        Raises
+        ------
+        InputError
+            When two paths of a dataset lead to one file.
+        """
+        doubled = [
+            f"dataset '{name}': '{_resolve(path, folder)}' stands there twice"
+            for name, dataset in self.root.items()
+            for path, times in Counter(_resolve(p, folder) for p in dataset.files).items()
+            if times > 1
+        ]
+        if doubled:
+            raise InputError("\n".join(doubled))
         return Fileset(
             {
                 name: dataset.model_copy(
                     update={
-                        "files": _no_doubles(
-                            (
-                                _resolve(path, folder),
-                                entry.model_copy(
-                                    update={
-                                        "replicas": tuple(
-                                            _resolve(r, folder) for r in entry.replicas
-                                        )
-                                    }
-                                ),
+                        "files": {
+                            _resolve(path, folder): entry.model_copy(
+                                update={
+                                    "replicas": tuple(_resolve(r, folder) for r in entry.replicas)
+                                }
                             )
                             for path, entry in dataset.files.items()
-                        )
+                        }
                     }
                 )
                 for name, dataset in self.root.items()
@@ -221,7 +246,8 @@ class Fileset(RootModel[dict[str, Dataset]]):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.part")
-            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+            temporary.write_text(f"{text}\n", encoding="utf-8")
             return temporary.replace(target)
         except OSError as error:
             raise InputError(f"{target}: cannot write the fileset ({error.strerror})") from None
@@ -236,13 +262,17 @@ def load(path: str | Path) -> Fileset:
         When it can't be read, is no JSON, or is no fileset: every fault in a line of its own.
     """
     content = read_json(path)
-    try:
-        fileset = Fileset.model_validate(content)
-    except ValidationError as error:
-        raise InputError("\n".join(f"{path}: {fault}" for fault in _faults(error))) from None
-    if not fileset.names:
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected an object, {{dataset: {{files, metadata}}}}")
+    if not content:
         raise InputError(f"{path}: the fileset is empty; it needs at least one dataset")
-    return fileset.resolved(Path(path).absolute().parent)
+    try:
+        return Fileset.model_validate(content).resolved(Path(path).absolute().parent)
+    except ValidationError as error:
+        faults = faults_of(error)
+    except InputError as error:
+        faults = str(error).splitlines()
+    raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
 
 
 def read_json(path: str | Path) -> Any:
@@ -254,16 +284,29 @@ def read_json(path: str | Path) -> Any:
         When it can't be read, is no JSON, or repeats a key, of which Python would drop one.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_no_doubles)
+        text = Path(path).read_text(encoding="utf-8-sig")
+        content = json.loads(text, object_pairs_hook=no_doubles)
+        # Python also reads NaN, numbers that overflow, and halves of surrogate pairs
+        json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # JSON and UTF-8 faults among them
+    except UnicodeError as error:
+        raise InputError(f"{path}: not a JSON file (not UTF-8: {error})") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
+    return content
 
 
-def _no_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def no_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A dictionary of pairs.
+
+    Raises
+    ------
+    ValueError
+        When a key stands there twice.
+    """
     content: dict[str, Any] = {}
     for key, value in pairs:
         if key in content:
@@ -272,16 +315,34 @@ def _no_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _resolve(path: str, folder: Path) -> str:
-    return path if "://" in path else os.path.normpath(folder / path)
-
-
-def _faults(error: ValidationError) -> list[str]:
+def faults_of(error: ValidationError, dataset: str | None = None) -> list[str]:
+    """What is wrong with a fileset, or with the one dataset of that name: a line each."""
     faults = []
     for fault in error.errors():
-        dataset, *place = [str(part) for part in fault["loc"]] or [""]
-        where = f"dataset '{dataset}'" if dataset else "the fileset"
-        if place:
-            where += f", {'.'.join(place)}"
-        faults.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}")
+        place = [str(part) for part in fault["loc"] if part != "[key]"]
+        name = place.pop(0) if dataset is None and place else dataset
+        where = f"dataset '{name}'" + (f", {'.'.join(place)}" if place else "")
+        text = _MEANING.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+        # names may hold line breaks
+        faults.append(" ".join(f"{where}: {text}".split()))
     return faults
+
+
+#: What pydantic's faults are called here; the others are clear in its words.
+_MEANING = {
+    "missing": "is missing",
+    "too_short": "is empty",
+    "string_too_short": "is empty",
+    "extra_forbidden": "is not known here",
+    "dict_type": "expected an object",
+    "model_type": "expected an object",
+    "tuple_type": "expected a list",
+}
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatch.fnmatchcase(name, pattern)
+
+
+def _resolve(path: str, folder: Path) -> str:
+    return path if "://" in path else os.path.normpath(folder / path)

@@ -298,14 +298,14 @@ def _description(analysis: Analysis, fileset: Fileset) -> dict[str, Any]:
 
 
 def _provenance(analysis: Analysis, fileset: Fileset, options: Options) -> dict[str, Any]:
-    source = Path(python_inspect.getfile(type(analysis)))
+    source = _source(analysis)
     return {
         "command": sys.argv,
         "analysis": {
             "name": analysis.name(),
-            "file": str(source),
-            "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
-            "git_commit": _git_commit(source.parent),
+            "file": str(source) if source else None,
+            "sha256": hashlib.sha256(source.read_bytes()).hexdigest() if source else None,
+            "git_commit": _git_commit(source.parent) if source else None,
         },
         "fileset_sha256": fileset.sha256(),
         "datasets": {
@@ -320,6 +320,15 @@ def _provenance(analysis: Analysis, fileset: Fileset, options: Options) -> dict[
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
+
+
+def _source(analysis: Analysis) -> Path | None:
+    """The file of an analysis; None for one that a notebook defines, or whose file is gone."""
+    try:
+        path = Path(python_inspect.getfile(type(analysis)))
+    except (OSError, TypeError):
+        return None
+    return path if path.is_file() else None
 
 
 def _git_commit(folder: Path) -> str | None:

@@ -1,0 +1,39 @@
+# `make demo` and `make test` set up everything they need in .venv, from the locked versions.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_WORKERS ?= auto
+
+.PHONY: demo test lint lock clean
+
+demo: $(VENV)/ready-demo
+	$(BIN)/bphcoffea demo --output demo
+
+test: lint
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+
+lint: $(VENV)/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# what runs needs, and on top of it what development needs
+$(VENV)/ready-demo: requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'bphcoffea needs Python 3.11 or newer: make PYTHON=python3.x')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready-demo requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
+	touch $@
+
+# newest versions within the bounds of pyproject.toml, for every platform and Python
+lock:
+	uv pip compile --universal --python-version 3.11 --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --no-header --quiet --upgrade --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,116 @@
+"""Closure of the Ds → φπ chain: toys → run → fit, over many seeds.
+
+Does the fit find the yields that the toys were made with, and are its errors right? For each seed
+the pull is (fitted yield − expected yield) / fitted error, where the expected yield is the mean
+number of true, selected candidates in the range of the fit over all seeds: an extended fit's error
+holds the Poisson fluctuation of the yield.
+
+    python benchmarks/closure.py --seeds 100 -o closure
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from loky import ProcessPoolExecutor
+from matplotlib.figure import Figure
+
+from bphcoffea.datasets import load
+from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.inference.run import fit_run
+from bphcoffea.presentation.style import cms_style
+from bphcoffea.toys import TOYS
+
+PEAKS = {"ds": "ds_phipi", "dplus": "dplus_phipi"}
+LABELS = {"ds": r"$D_s$", "dplus": r"$D^+$"}
+
+
+def chain(seed, events):
+    """Make, run and fit the toy of one seed: fitted yields and errors, and the truth."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        fileset = TOYS["ds_phipi"](folder / "toys", events, seed)
+        truth = json.loads((folder / "toys" / "truth.json").read_text())
+        analysis = load_analysis("ds_phipi")
+        fit = fit_run(run(analysis, load(fileset), folder / "run", Options("iterative")))
+    data = [known["selected_in_fit_range"] for name, known in truth.items() if "mc" not in name]
+    return {
+        "seed": seed,
+        "valid": fit["valid"],
+        "problems": fit["problems"],
+        "p_value": fit["goodness"]["p_value"],
+        **{
+            peak: {
+                "fitted": fit["parameters"][f"n_{peak}"]["value"],
+                "error": fit["parameters"][f"n_{peak}"]["error"],
+                "true": sum(known[process] for known in data),
+            }
+            for peak, process in PEAKS.items()
+        },
+    }
+
+
+def pulls(results, peak):
+    expected = np.mean([result[peak]["true"] for result in results])
+    return np.array([(r[peak]["fitted"] - expected) / r[peak]["error"] for r in results])
+
+
+def summary(results):
+    rows = {}
+    for peak in PEAKS:
+        pull = pulls(results, peak)
+        rows[peak] = {
+            "expected_yield": float(np.mean([r[peak]["true"] for r in results])),
+            "mean_fitted": float(np.mean([r[peak]["fitted"] for r in results])),
+            "mean_error": float(np.mean([r[peak]["error"] for r in results])),
+            "pull_mean": float(np.mean(pull)),
+            "pull_width": float(np.std(pull, ddof=1)),
+            "pull_mean_error": float(np.std(pull, ddof=1) / np.sqrt(len(pull))),
+        }
+    return rows
+
+
+def draw(results, path):
+    with cms_style():
+        figure = Figure(figsize=(16, 8), layout="constrained")
+        for axes, peak in zip(figure.subplots(1, len(PEAKS)), PEAKS, strict=True):
+            pull = pulls(results, peak)
+            edges = np.linspace(-4, 4, 17)
+            axes.hist(pull, edges, histtype="stepfilled", alpha=0.4, label=f"{len(pull)} toys")
+            x = np.linspace(-4, 4, 200)
+            height = len(pull) * (edges[1] - edges[0]) / np.sqrt(2 * np.pi)
+            axes.plot(x, height * np.exp(-(x**2) / 2), label="unit Gaussian")
+            axes.set_xlabel(f"Pull of the {LABELS[peak]} yield")
+            axes.set_ylabel("Toys / 0.5")
+            axes.set_ylim(0, 1.45 * axes.get_ylim()[1])
+            text = f"mean {np.mean(pull):+.2f}\nwidth {np.std(pull, ddof=1):.2f}"
+            axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top")
+            axes.legend(loc="upper right")
+        figure.savefig(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("-o", "--output", type=Path, default=Path("closure"))
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    seeds = range(1000, 1000 + arguments.seeds)
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        results = list(pool.map(chain, seeds, [arguments.events] * len(seeds)))
+    valid = [result for result in results if result["valid"]]
+    content = {"events": arguments.events, "valid": len(valid), "summary": summary(valid)}
+    (arguments.output / "closure.json").write_text(
+        json.dumps({**content, "results": results}, indent=1) + "\n"
+    )
+    draw(valid, arguments.output / "closure.png")
+    print(json.dumps(content, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What the tests of filesets share: small files, and a real server that serves them."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import services
+import uproot
+
+
+@pytest.fixture(scope="session")
+def write_root():
+    """Write a small ROOT file with a tree at Tree3Mu/ntuple."""
+
+    def write_root(path, entries=10, rntuple=False):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = {
+            "evt": np.arange(entries, dtype=np.uint32),
+            "pt": np.linspace(0, 1, entries),
+        }
+        with uproot.recreate(path) as root:
+            if rntuple:
+                root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
+            else:
+                root.mktree("Tree3Mu/ntuple", columns)
+            root["counts"] = np.histogram([1.0, 2.0])
+        return path
+
+    return write_root
+
+
+@pytest.fixture(scope="session")
+def server(write_root):
+    """An XRootD server; in its folder are names as people give them, and faulty files."""
+    why_not = services.why_no_xrootd()
+    if why_not:
+        pytest.skip(why_not)
+    with tempfile.TemporaryDirectory(prefix="xrootd-") as top:
+        # user nobody has to get in
+        Path(top).chmod(0o755)
+        served, run = Path(top, "served"), Path(top, "run")
+        run.mkdir()
+        for name in ("a.root", "b.root", "with blank.root", "x[1].root", "ü.root", "p+q#%20.root"):
+            write_root(served / name)
+        for name in ("2017B/a.root", "2017B/deep/b.root", "2017C/a.root", "2018/a.root"):
+            write_root(served / name, entries=20)
+        (served / "list.txt").write_text("a.root")
+        (served / "cut.root").write_bytes((served / "a.root").read_bytes()[:900])
+        with services.xrootd_server(served, run) as server:
+            yield server

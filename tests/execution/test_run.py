@@ -1,0 +1,289 @@
+"""Runs: the same result with every executor and chunk size, complete, and written whole or not."""
+
+import json
+import shutil
+import textwrap
+from pathlib import Path
+
+import hist
+import numpy as np
+import pytest
+import uproot
+
+from bphcoffea.datasets import Fileset, load
+from bphcoffea.errors import InputError
+from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution.folder import WRITTEN
+from bphcoffea.execution.runner import input_fault
+from bphcoffea.toys import TOYS
+
+EVENTS = 4000
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """The fileset of a small toy, and its truth."""
+    folder = tmp_path_factory.mktemp("toys")
+    fileset = TOYS["ds_phipi"](folder, EVENTS, 3)
+    return load(fileset), json.loads((folder / "truth.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def reference(toys, ds_phipi, tmp_path_factory):
+    """A run in one chunk a file, in this process."""
+    return run(ds_phipi, toys[0], tmp_path_factory.mktemp("reference"), Options("iterative"))
+
+
+def assert_same(folder, reference):
+    assert folder.cutflow.keys() == reference.cutflow.keys()
+    for dataset, rows in reference.cutflow.items():
+        for row, expected in zip(folder.cutflow[dataset], rows, strict=True):
+            assert row["sumw"] == pytest.approx(expected["sumw"], rel=1e-12)
+            assert {**row, "sumw": 0} == {**expected, "sumw": 0}
+        assert folder.candidates(dataset).equals(reference.candidates(dataset))
+    ours, theirs = folder.histograms(), reference.histograms()
+    assert ours.keys() == theirs.keys()
+    for name, histogram in theirs.items():
+        assert ours[name].axes == histogram.axes
+        # the toys have weight 1: sums of ones are exact
+        np.testing.assert_array_equal(ours[name].view(flow=True), histogram.view(flow=True))
+    assert folder.read("lumis.json") == reference.read("lumis.json")
+
+
+@pytest.mark.parametrize(
+    ("executor", "chunksize"),
+    [("iterative", 777), ("futures", 1501), ("dask", 100_000), ("dask", 1501)],
+)
+def test_result_does_not_depend_on_how_it_was_run(
+    executor, chunksize, toys, reference, ds_phipi, tmp_path
+):
+    options = Options(executor, workers=2, chunksize=chunksize)
+    folder = run(ds_phipi, toys[0], tmp_path, options)
+    assert_same(folder, reference)
+    assert folder.complete
+    metrics = folder.read("metrics.json")
+    assert metrics["executor"] == executor
+    assert metrics["workers"] == (1 if executor == "iterative" else 2)
+
+
+def test_cutflow_is_the_toys_truth(toys, reference):
+    fileset, truth = toys
+    for dataset in fileset.names:
+        got = [
+            {k: row[k] for k in ("step", "events", "candidates")}
+            for row in reference.cutflow[dataset]
+        ]
+        assert got == truth[dataset]["cutflow"], dataset
+
+
+def test_ledger_compares_expected_with_processed(toys, reference):
+    ledger = reference.read("ledger.json")
+    total = sum(rows[0]["events"] for rows in reference.cutflow.values())
+    assert ledger["expected_events"] == ledger["processed_events"] == total
+    assert ledger["complete"]
+    assert ledger["failed"] == []
+
+
+def test_root_file_holds_the_same_histograms(reference):
+    with uproot.open(reference.path / "histograms.root") as file:
+        for name, histogram in reference.histograms().items():
+            for dataset in histogram.axes["dataset"]:
+                stored = file[f"{dataset}/{name}"].to_hist()
+                ours = histogram[dataset, "all", "nominal", :]
+                np.testing.assert_array_equal(stored.values(flow=True), ours.values(flow=True))
+                np.testing.assert_array_equal(
+                    stored.variances(flow=True), ours.variances(flow=True)
+                )
+
+
+def test_candidates_are_sorted_and_fill_the_histogram(reference):
+    table = reference.candidates("toy_2017").to_pandas()
+    keys = ["run", "lumi", "event"]
+    assert table[keys].apply(tuple, axis=1).is_monotonic_increasing
+    assert not table.duplicated(keys).any()
+    mass = reference.histograms()["mass"]["toy_2017", "all", "nominal", :]
+    filled = hist.Hist(mass.axes[0]).fill(table["mass"])
+    np.testing.assert_array_equal(filled.values(), mass.values())
+
+
+def test_provenance_tells_how_it_was_made(toys, reference):
+    provenance = reference.read("provenance.json")
+    assert provenance["fileset_sha256"] == toys[0].sha256()
+    assert provenance["packages"]["coffea"]
+    assert provenance["datasets"]["toy_2017"]["era"].startswith("2017")
+    assert len(provenance["analysis"]["sha256"]) == 64
+
+
+def test_analysis_json_is_the_selection_in_words(reference):
+    analysis = reference.analysis
+    cuts = {cut["name"]: cut for cut in analysis["cuts"]}
+    assert cuts["candidate"]["requirements"][0] == "1.62 < mass < 2.02 GeV"
+    assert cuts["vertex"]["reads"] == ["Triplet2_Mass", "TripletVtx2_Chi2"]
+    assert analysis["histograms"]["nminus1_mass"]["bounds"] == [1.62, 2.02]
+    assert analysis["fit"]["histogram"] == "mass"
+
+
+def test_at_most_so_many_chunks_of_each_dataset(toys, ds_phipi, tmp_path):
+    options = Options("iterative", chunksize=100, max_chunks=2)
+    folder = run(ds_phipi, toys[0], tmp_path, options)
+    ledger = folder.read("ledger.json")
+    assert ledger["chunks"] == 2 * len(toys[0])
+    assert folder.complete
+    assert all(rows[0]["events"] <= 2 * 101 for rows in folder.cutflow.values())
+
+
+ANALYSIS = """
+    from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
+    from bphcoffea.schemas import TwoMuTrackSchema
+    from beside_it import chi2, THRESHOLD
+
+    class Mine(Analysis):
+        "My own analysis."
+        schema = TwoMuTrackSchema
+        selection = Selection("Triplet", Cut("vertex", chi2 >= THRESHOLD))
+        best = chi2
+        histograms = (Histogram("chi2", chi2, Axis(10, 0, 10)),)
+"""
+BESIDE = """
+    from bphcoffea.analysis import Variable
+
+    THRESHOLD = 0
+    chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
+"""
+
+
+@pytest.mark.parametrize("executor", ["futures", "dask"])
+def test_analysis_by_path_reaches_workers_that_lack_the_file(executor, toys, reference, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "my_analysis.py").write_text(textwrap.dedent(ANALYSIS))
+    (mine / "beside_it.py").write_text(textwrap.dedent(BESIDE))
+    analysis = load_analysis(str(mine / "my_analysis.py"))
+    shutil.rmtree(mine)
+    folder = run(analysis, toys[0], tmp_path / "run", Options(executor, workers=2))
+    for dataset, rows in folder.cutflow.items():
+        known = {row["step"]: row for row in reference.cutflow[dataset]}
+        assert rows[0] == known["all"]
+        assert rows[1]["candidates"] >= known["vertex"]["candidates"]
+
+
+def test_failure_leaves_the_earlier_run_whole(toys, ds_phipi, tmp_path):
+    options = Options("iterative", max_chunks=1)
+    run(ds_phipi, toys[0], tmp_path, options)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    broken = toys[0].model_copy(deep=True)
+    first = broken["toy_2017"].files
+    first["/nowhere/missing.root"] = next(iter(first.values()))
+    with pytest.raises(InputError, match=r"missing\.root: no such file"):
+        run(ds_phipi, broken, tmp_path, options)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_new_run_replaces_what_was_derived_from_the_old(toys, ds_phipi, tmp_path):
+    options = Options("iterative", max_chunks=1)
+    run(ds_phipi, toys[0], tmp_path, options)
+    (tmp_path / "fit.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    run(ds_phipi, toys[0], tmp_path, options)
+    assert not (tmp_path / "fit.json").exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} <= {*WRITTEN, "notes.txt"}
+
+
+def test_folder_without_ledger_is_no_run(tmp_path):
+    with pytest.raises(InputError, match="no finished run"):
+        RunFolder(tmp_path)
+
+
+def test_fault_in_the_middle_of_a_file_is_named(toys, ds_phipi, tmp_path, data):
+    # zero the middle of the file: it opens, and its tree is there, but baskets are garbage
+    damaged = tmp_path / "damaged.root"
+    content = bytearray((data / "tree3mu_phipi_2017.root").read_bytes())
+    with uproot.open(data / "tree3mu_phipi_2017.root") as file:
+        basket = file["Tree3Mu/ntuple/Triplet2_Mass"].member("fBasketSeek")[0]
+    content[basket + 80 : basket + 400] = bytes(320)
+    damaged.write_bytes(content)
+    fileset = Fileset.model_validate(
+        {
+            "bad": {
+                "files": {str(damaged): "Tree3Mu/ntuple"},
+                "metadata": {"is_mc": False, "era": "2017D"},
+            }
+        }
+    )
+    with pytest.raises(InputError, match=r"'bad'.*damaged\.root.*entries 0-300"):
+        run(ds_phipi, fileset, tmp_path / "run", Options("iterative"))
+    assert not (tmp_path / "run" / "ledger.json").exists()
+
+
+BUG = """
+    from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+    from bphcoffea.schemas import TwoMuTrackSchema
+
+    def typo(events):
+        return events.Triplet.vertex.chi2 if len(events) == 1 else events.Triplet.vertex.chi3
+
+    class Buggy(Analysis):
+        schema = TwoMuTrackSchema
+        selection = Selection("Triplet", Cut("vertex", Variable("chi2", typo) >= 0))
+"""
+
+
+def test_bug_in_the_analysis_is_no_input_fault(toys, tmp_path):
+    (tmp_path / "buggy.py").write_text(textwrap.dedent(BUG))
+    analysis = load_analysis(str(tmp_path / "buggy.py"))
+    with pytest.raises(Exception, match="chi3") as raised:
+        run(analysis, toys[0], tmp_path / "run", Options("iterative"))
+    assert not isinstance(raised.value, InputError)
+    assert not (tmp_path / "run" / "ledger.json").exists()
+
+
+def test_input_faults_are_told_from_bugs():
+    with pytest.raises(FileNotFoundError) as in_reading:
+        uproot.open("/nowhere.root")
+    assert "nowhere" in input_fault(in_reading.value)
+    with pytest.raises(FileNotFoundError) as in_analysis:
+        Path("/my/corrections.json").read_text()
+    assert input_fault(in_analysis.value) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_analysis", "there are: dimuon, ds_phipi"),
+        ("nowhere/x.py", "no such analysis file"),
+    ],
+)
+def test_unknown_analysis(name, message):
+    with pytest.raises(InputError, match=message):
+        load_analysis(name)
+
+
+def test_class_is_named_where_a_file_holds_several(tmp_path):
+    two = "\nclass Other(Mine):\n    pass\n"
+    (tmp_path / "beside_it.py").write_text(textwrap.dedent(BESIDE))
+    (tmp_path / "two.py").write_text(textwrap.dedent(ANALYSIS) + two)
+    with pytest.raises(InputError, match="Mine, Other"):
+        load_analysis(str(tmp_path / "two.py"))
+    assert type(load_analysis(f"{tmp_path}/two.py:Other")).__name__ == "Other"
+    with pytest.raises(InputError, match="no analysis Third"):
+        load_analysis(f"{tmp_path}/two.py:Third")
+
+
+def test_analysis_may_be_defined_in_a_notebook(toys, tmp_path):
+    # a class of a notebook lives in __main__, whose source is in no file
+    namespace = {"__name__": "__main__"}
+    code = textwrap.dedent(BESIDE) + textwrap.dedent(ANALYSIS).replace(
+        "from beside_it import chi2, THRESHOLD", ""
+    )
+    exec(code, namespace)
+    folder = run(namespace["Mine"](), toys[0], tmp_path / "run", Options("iterative", max_chunks=1))
+    assert folder.analysis["name"] == "Mine"
+
+
+def test_missing_metadata_is_named(toys, ds_phipi, tmp_path):
+    class NeedsMore(type(ds_phipi)):
+        metadata = ("cross_section",)
+
+    with pytest.raises(InputError, match="dataset 'toy_2017': the analysis needs 'cross_section'"):
+        run(NeedsMore(), toys[0], tmp_path, Options("iterative"))

@@ -1,0 +1,192 @@
+"""The dimuon spectrum on real NanoAOD, against a loop over pairs; and on made-up muons."""
+
+import itertools
+import json
+import math
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bphcoffea.datasets import Fileset
+from bphcoffea.errors import InputError
+from bphcoffea.execution import Options, run
+from bphcoffea.inference.run import fit_run
+from bphcoffea.schemas import ReducedNanoAODSchema
+
+BRANCHES = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge"]
+
+
+def pair_masses(tree):
+    """Masses of the opposite-sign pairs in the acceptance, event by event."""
+    masses = []
+    for event in tree.arrays(BRANCHES).to_list():
+        muons = [
+            dict(zip(BRANCHES, values, strict=True)) for values in zip(*event.values(), strict=True)
+        ]
+        for first, second in itertools.combinations(muons, 2):
+            if first["Muon_charge"] + second["Muon_charge"] != 0:
+                continue
+            if all(abs(m["Muon_eta"]) < 2.4 and m["Muon_pt"] > 3 for m in (first, second)):
+                masses.append(mass_of(first, second))
+    return masses
+
+
+def mass_of(*muons):
+    px = sum(m["Muon_pt"] * math.cos(m["Muon_phi"]) for m in muons)
+    py = sum(m["Muon_pt"] * math.sin(m["Muon_phi"]) for m in muons)
+    pz = sum(m["Muon_pt"] * math.sinh(m["Muon_eta"]) for m in muons)
+    energy = sum(
+        math.sqrt((m["Muon_pt"] * math.cosh(m["Muon_eta"])) ** 2 + m["Muon_mass"] ** 2)
+        for m in muons
+    )
+    return math.sqrt(energy**2 - px**2 - py**2 - pz**2)
+
+
+def fileset(path, **metadata):
+    known = {"is_mc": False, "era": "2018"} | metadata
+    return Fileset.model_validate({"nano": {"files": {str(path): "Events"}, "metadata": known}})
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize("name", ["nano_dimuon.root", "nano_dy.root"])
+def test_agrees_with_the_loop(name, nanoaod, dimuon, tmp_path):
+    folder = run(dimuon, fileset(nanoaod / name), tmp_path, Options("iterative"))
+    with uproot.open(nanoaod / name) as file:
+        masses = pair_masses(file["Events"])
+    assert masses
+    spectrum = folder.histograms()["spectrum"]["nano", "all", "nominal", :]
+    expected, _ = np.histogram(masses, spectrum.axes[0].edges)
+    np.testing.assert_array_equal(spectrum.values(), expected)
+    last = folder.cutflow["nano"][-1]
+    assert (last["step"], last["candidates"]) == ("acceptance", len(masses))
+
+
+@pytest.mark.samples
+def test_tree_and_rntuple_give_the_same(nanoaod, dimuon, tmp_path):
+    rows = [
+        run(dimuon, fileset(nanoaod / name), tmp_path / name, Options("iterative")).cutflow
+        for name in ("nano_dimuon.root", "nano_dimuon_rntuple.root")
+    ]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.samples
+def test_only_muons_and_numbers_are_read(nanoaod, dimuon, tmp_path):
+    folder = run(dimuon, fileset(nanoaod / "nano_dimuon.root"), tmp_path, Options("iterative"))
+    assert folder.read("metrics.json")["columns"] == sorted(
+        [*BRANCHES, "nMuon", "run", "luminosityBlock", "event"]
+    )
+
+
+@pytest.mark.samples
+def test_luminosity_sections_are_recorded_for_data(nanoaod, dimuon, tmp_path):
+    folder = run(dimuon, fileset(nanoaod / "nano_dimuon.root"), tmp_path, Options("iterative"))
+    with uproot.open(nanoaod / "nano_dimuon.root") as file:
+        arrays = file["Events"].arrays(["run", "luminosityBlock"], library="np")
+    pairs = set(zip(arrays["run"].tolist(), arrays["luminosityBlock"].tolist(), strict=True))
+    ranges = folder.read("lumis.json")["nano"]
+    got = {(int(r), s) for r, spans in ranges.items() for a, b in spans for s in range(a, b + 1)}
+    assert got == pairs
+
+
+@pytest.mark.samples
+def test_generator_weights_are_summed_before_any_cut(nanoaod, dimuon, tmp_path):
+    files = fileset(nanoaod / "nano_dy.root", is_mc=True)
+    folder = run(dimuon, files, tmp_path, Options("iterative", chunksize=7))
+    with uproot.open(nanoaod / "nano_dy.root") as file:
+        expected = math.fsum(file["Events/genWeight"].array().to_list())
+    assert folder.cutflow["nano"][0]["sumw"] == pytest.approx(expected, rel=1e-12)
+    assert folder.cutflow["nano"][0]["events"] == 40
+    assert folder.read("lumis.json") == {}
+
+
+@pytest.mark.samples
+def test_trigger_paths_of_the_metadata_are_required(nanoaod, dimuon, tmp_path):
+    path = "HLT_DoubleMu4_3_Jpsi"
+    files = fileset(nanoaod / "nano_dimuon.root", hlt=[path, "HLT_IsoMu24"])
+    folder = run(dimuon, files, tmp_path, Options("iterative"))
+    with uproot.open(nanoaod / "nano_dimuon.root") as file:
+        arrays = file["Events"].arrays([path, "HLT_IsoMu24", "nMuon"])
+    fired = (arrays[path] | arrays.HLT_IsoMu24) & (arrays.nMuon >= 2)
+    rows = {row["step"]: row for row in folder.cutflow["nano"]}
+    assert rows["hlt"]["events"] == int(ak.sum(fired))
+    assert list(rows) == ["all", "hlt", "opposite_sign", "acceptance"]
+
+
+@pytest.mark.samples
+def test_unknown_trigger_path_is_named(nanoaod, dimuon, tmp_path):
+    files = fileset(nanoaod / "nano_dimuon.root", hlt=["HLT_NoSuchPath"])
+    with pytest.raises(InputError, match=r"nano_dimuon\.root.*NoSuchPath"):
+        run(dimuon, files, tmp_path, Options("iterative"))
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize("name", ["nano_dy_empty.root", "missing_luminosityBlock.root"])
+def test_files_without_events_or_without_lumis_are_fine(name, nanoaod, dimuon, tmp_path):
+    folder = run(dimuon, fileset(nanoaod / name), tmp_path, Options("iterative"))
+    assert folder.complete
+    assert folder.read("lumis.json") == {}
+    with uproot.open(nanoaod / name) as file:
+        assert folder.cutflow["nano"][0]["events"] == file["Events"].num_entries
+
+
+MUONS = st.lists(
+    st.tuples(
+        st.sampled_from([2.9, 3.0, 3.1, 10.0, 45.0]),
+        st.sampled_from([-2.5, -2.4, 0.0, 1.0, 2.39]),
+        st.floats(-3.1, 3.1),
+        st.sampled_from([-1, 1]),
+    ),
+    max_size=5,
+)
+
+
+def reduced_file(path, events):
+    """A file of muons alone, as the reduced open data."""
+    counts = np.array([len(event) for event in events])
+    flat = np.array([muon for event in events for muon in event]).reshape(-1, 4)
+    muons = {
+        "pt": flat[:, 0].astype(np.float32),
+        "eta": flat[:, 1].astype(np.float32),
+        "phi": flat[:, 2].astype(np.float32),
+        "mass": np.full(len(flat), 0.10565837, dtype=np.float32),
+        "charge": flat[:, 3].astype(np.int32),
+    }
+    with uproot.recreate(path) as file:
+        lists = ak.unflatten(ak.zip(muons), counts)
+        file.mktree("Events", {"Muon": lists.type.content}).extend({"Muon": lists})
+    return path
+
+
+@settings(max_examples=25, deadline=None)
+@given(events=st.lists(MUONS, min_size=1, max_size=10))
+def test_reduced_files_agree_with_the_loop(events, dimuon, open_events, tmp_path_factory):
+    path = reduced_file(tmp_path_factory.mktemp("reduced") / "muons.root", events)
+    result = dimuon.process(open_events(path, ReducedNanoAODSchema, "Events", era="2012"))["test"]
+    with uproot.open(path) as file:
+        expected = pair_masses(file["Events"])
+    assert result.cutflow.candidates[-1] == len(expected)
+    spectrum = result.histograms["spectrum"]["all", "nominal", :]
+    counts, _ = np.histogram(expected, spectrum.axes[0].edges)
+    np.testing.assert_array_equal(spectrum.values(), counts)
+    assert len(result.lumis) == 0
+
+
+def test_fit_finds_the_jpsi(dimuon, tmp_path):
+    # pairs of 10 GeV muons whose opening angle gives a mass of 3.0969 ± 0.03 GeV
+    rng = np.random.default_rng(1)
+    mass = rng.normal(3.0969, 0.03, 4000)
+    angle = 2 * np.arcsin(np.sqrt(mass**2 - 4 * 0.10565837**2) / 20)
+    events = [[(10.0, 0.0, 0.0, 1), (10.0, 0.0, phi, -1)] for phi in angle]
+    path = reduced_file(tmp_path / "muons.root", events)
+    folder = run(dimuon, fileset(path), tmp_path / "run", Options("iterative"))
+    fit = fit_run(folder)
+    assert fit["valid"], fit["problems"]
+    mean = fit["parameters"]["mean_jpsi"]
+    assert mean["value"] == pytest.approx(3.0969, abs=4 * mean["error"])
+    assert fit["parameters"]["n_jpsi"]["value"] == pytest.approx(4000, abs=200)
+    assert json.dumps(fit, allow_nan=False)
