@@ -19,7 +19,7 @@ SHA256 = {
     "nano_dimuon_rntuple.root": "d7ab1b589de7174ff08a31522040b8c3313686d3b43c4b23305bc42ed81ea6cb",
     "nano_dy.root": "159b17b34b4d13ea4960d36fb9b01f2a505cc1a5a8de0fb3cfa185154543c81c",
     "nano_dy_empty.root": "6357b85ab2af3c012b9be1a2839ee42ba7e74be0ee98323397bf4179bec90fb4",
-    "missing_luminosityBlock.root": "4eaa43a58b0d9d848e8132152b2035d0e1283cea810d0641834e01765f46b038",
+    "missing_luminosityBlock.root": "4eaa43a58b0d9d848e8132152b2035d0e1283cea810d0641834e01765f46b038",  # noqa: E501
 }
 
 

@@ -1,7 +1,7 @@
 """Make the ROOT files of this folder, with true ``std::vector`` branches.
 
-Needs ROOT (the wheel ``root`` of the package index, a pre-release), uproot and awkward; nothing
-else in the project does. Run it without arguments, and commit what it writes.
+Needs ROOT (the wheel ``root`` of the package index, a pre-release) beside what the project needs;
+nothing else in the project does. Run it without arguments, and commit what it writes.
 """
 
 import json

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import textwrap
 from pathlib import Path
 
@@ -279,6 +280,18 @@ def test_analysis_may_be_defined_in_a_notebook(toys, tmp_path):
     exec(code, namespace)
     folder = run(namespace["Mine"](), toys[0], tmp_path / "run", Options("iterative", max_chunks=1))
     assert folder.analysis["name"] == "Mine"
+
+
+def test_what_lies_beside_an_analysis_is_read_anew(tmp_path):
+    for folder, threshold in (("one", 1), ("two", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "json.py").write_text(textwrap.dedent(ANALYSIS))
+        beside = textwrap.dedent(BESIDE).replace("= 0", f"= {threshold}")
+        (tmp_path / folder / "beside_it.py").write_text(beside)
+        analysis = load_analysis(f"{tmp_path}/{folder}/json.py")
+        assert str(next(iter(analysis.selection))) == f"vertex: chi2 ≥ {threshold}"
+        assert analysis.name() == "json"
+    assert "dumps" in dir(sys.modules["json"])
 
 
 def test_missing_metadata_is_named(toys, ds_phipi, tmp_path):

@@ -96,7 +96,7 @@ def _inspected(file: FileToOpen, root: Any) -> FileReport:
         tree = root[file.tree]
     except uproot.KeyInFileError:
         return FileReport(file, problems=(f"no tree '{file.tree}'; {_trees(root)}",))
-    if not hasattr(tree, "num_entries"):
+    if not isinstance(tree, uproot.TTree | uproot.behaviors.RNTuple.RNTuple):
         kind = type(tree).__name__.removeprefix("Model_")
         if isinstance(tree, uproot.ReadOnlyDirectory):
             kind = "folder"

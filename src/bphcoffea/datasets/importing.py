@@ -105,7 +105,7 @@ def _converted(entry: Any, prefix: str | None) -> tuple[list[str], dict[str, Any
         faults.append(f"files stand there twice: {', '.join(doubled)}")
     metadata: dict[str, Any] = {}
     for key, value in entry.items():
-        known = _METADATA.get(key, key)
+        known = str(_METADATA.get(key, key))
         if known in metadata:
             faults.append(f"'{key}' says again what {known} is")
         if key not in _PLACES and (value or key != "era"):

@@ -16,6 +16,7 @@ TIMEOUT = 60
 #: What a server of XRootD answers, and what it means.
 _ANSWERS = {
     "[3011]": "no such file",
+    "[3005]": "no such file",
     "[3016]": "is a folder, not a file",
     "[3010]": "may not be read (permission denied)",
 }
@@ -46,6 +47,11 @@ class Storage:
     ----------
     place
         A path, URL or pattern; :attr:`path` is it without protocol and host.
+
+    Raises
+    ------
+    ValueError
+        When a URL holds a ``?``, after which XRootD expects parameters.
     """
 
     def __init__(self, place: str) -> None:
@@ -54,6 +60,8 @@ class Storage:
             place, use_listings_cache=False, skip_instance_cache=True, **options
         )
         self._remote = "://" in place
+        if self._remote and "?" in self.path:
+            raise ValueError("in a URL '?' begins parameters; write the pattern with '*' or '[…]'")
 
     def find(self, path: str) -> Iterator[Place]:
         """The place of that very name, or else all those that it matches as a pattern."""
@@ -77,7 +85,7 @@ class Storage:
         """The URL, or the absolute path of what is here."""
         if self._remote:
             return str(self._system.unstrip_protocol(place.path))
-        return place.path
+        return os.path.normpath(place.path)
 
     def _matching(self, folder: Place, segments: list[str]) -> Iterator[Place]:
         while segments and not _is_pattern(segments[0]):
@@ -137,7 +145,7 @@ class Storage:
 
 def reason(error: BaseException) -> str | None:
     """What an error of a disk or server means, in one line; None where it is of another kind."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "no such file"
     if isinstance(error, IsADirectoryError):
         return "is a folder, not a file"
@@ -163,7 +171,8 @@ def shortened(text: str, longest: int = 160) -> str:
 
 def _is_missing(error: OSError) -> bool:
     # part of the path may be a file
-    return isinstance(error, FileNotFoundError | NotADirectoryError) or "[3011]" in str(error)
+    known = isinstance(error, FileNotFoundError | NotADirectoryError)
+    return known or any(code in str(error) for code in ("[3011]", "[3005]"))
 
 
 def _is_pattern(path: str) -> bool:

@@ -16,6 +16,9 @@ import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import InputError
 
+#: Modules that the last analysis imported from beside its file.
+_loaded_beside: set[str] = set()
+
 
 def load_analysis(name: str) -> Analysis:
     """An analysis, ready to run.
@@ -81,23 +84,28 @@ def _folders() -> list[Path]:
 
 
 def _import(path: Path) -> ModuleType:
-    before = dict(sys.modules)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # a prefix of our own: an analysis may be called as a module of the standard library
+    name = f"bphcoffea_analyses.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path}: not a Python file")
+    for beside in _loaded_beside:  # edited since, or of another analysis's folder
+        sys.modules.pop(beside, None)
+    _loaded_beside.clear()
+    before = set(sys.modules)
     module = importlib.util.module_from_spec(spec)
-    # pickle finds a class through its module's name, also where two files have one name
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     with _importable_from(path.parent):
         try:
             spec.loader.exec_module(module)
         except SyntaxError as error:
-            raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
-    for name, loaded in list(sys.modules.items()):
-        file = getattr(loaded, "__file__", None)
-        beside = file is not None and path.parent in Path(file).absolute().parents
-        if loaded is module or (beside and before.get(name) is not loaded):
-            cloudpickle.register_pickle_by_value(loaded)
+            raise InputError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
+    cloudpickle.register_pickle_by_value(module)
+    for other in set(sys.modules) - before - {name}:
+        file = getattr(sys.modules[other], "__file__", None)
+        if file is not None and path.parent in Path(file).absolute().parents:
+            cloudpickle.register_pickle_by_value(sys.modules[other])
+            _loaded_beside.add(other)
     return module
 
 

@@ -1,0 +1,83 @@
+"""How a result was made: code, versions, input, options."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bphcoffea.analysis import Analysis
+from bphcoffea.datasets.model import Fileset
+
+#: Packages whose versions a run records.
+_PACKAGES = (
+    "awkward",
+    "bphcoffea",
+    "coffea",
+    "dask",
+    "distributed",
+    "hist",
+    "numpy",
+    "uproot",
+    "vector",
+)
+
+
+def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) -> dict[str, Any]:
+    """What ``provenance.json`` says, but for the times.
+
+    Parameters
+    ----------
+    analysis, fileset
+        What was run, and over what.
+    options
+        How, by name.
+    """
+    source = _source(analysis)
+    return {
+        "command": sys.argv,
+        "analysis": {
+            "name": analysis.name(),
+            "file": str(source) if source else None,
+            "sha256": hashlib.sha256(source.read_bytes()).hexdigest() if source else None,
+            "git_commit": _git_commit(source.parent) if source else None,
+        },
+        "fileset_sha256": fileset.sha256(),
+        "datasets": {
+            name: dataset.metadata.model_dump(mode="json", exclude_none=True)
+            for name, dataset in fileset.root.items()
+        },
+        "options": options,
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def _source(analysis: Analysis) -> Path | None:
+    """The file of an analysis; None for one that a notebook defines, or whose file is gone."""
+    try:
+        path = Path(inspect.getfile(type(analysis)))
+    except (OSError, TypeError):
+        return None
+    return path if path.is_file() else None
+
+
+def _git_commit(folder: Path) -> str | None:
+    """Commit of the checkout that holds a folder, ``-dirty`` if it was changed since; or None."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
