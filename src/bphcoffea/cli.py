@@ -116,7 +116,7 @@ def plot(directory: RunDirectory) -> None:
     from bphcoffea.presentation import plot_run
 
     figures = plot_run(RunFolder(directory))
-    _console.print(f"{len(figures)} figures in {directory / 'figures'}")
+    _say(f"{len(figures)} figures in {directory / 'figures'}")
 
 
 @app.command()
@@ -133,7 +133,7 @@ def toys(
     if analysis not in TOYS:
         raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
     fileset = TOYS[analysis](prepare(output), events, seed)
-    _console.print(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")
+    _say(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")
 
 
 @app.command()
@@ -244,7 +244,7 @@ def _print_cutflow(folder: Any) -> None:
             )
         _console.print(table)
     ledger, metrics = folder.read("ledger.json"), folder.read("metrics.json")
-    _console.print(
+    _say(
         f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events "
         f"in {metrics['wall_s']:.1f} s ({metrics['events_per_s']:,.0f} events/s); "
         f"results in {folder.path}"
@@ -262,7 +262,16 @@ def _print_fit(result: dict[str, Any]) -> None:
 def _report_written(path: Path) -> None:
     content = json.loads(path.read_text())
     files = sum(len(dataset["files"]) for dataset in content.values())
-    _console.print(f"{path}: {len(content)} datasets, {files} files")
+    _say(f"{path}: {_count(len(content), 'dataset')}, {_count(files, 'file')}")
+
+
+def _say(text: str) -> None:
+    # paths stay whole, to be copied
+    _console.print(text, soft_wrap=True, highlight=False)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _parsed(value: str) -> Any:

@@ -1,0 +1,164 @@
+"""The commands as a user types them, from toys to figures."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from bphcoffea import cli
+from bphcoffea.execution import RunFolder
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command line in this process: exit status, standard output, standard error."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        return stopped.value.code or 0, out, err
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """What ``bphcoffea demo`` leaves, on a small toy."""
+    folder = tmp_path_factory.mktemp("demo")
+    words = [sys.executable, "-m", "bphcoffea", "demo", "-o", folder, "--events", "80000"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_demo_finds_the_yields_it_was_made_with(demo):
+    fit = json.loads((demo / "run" / "fit.json").read_text())
+    assert fit["valid"], fit["problems"]
+    truth = json.loads((demo / "toys" / "truth.json").read_text())
+    for peak, process in (("ds", "ds_phipi"), ("dplus", "dplus_phipi")):
+        true = sum(
+            truth[name]["selected_in_fit_range"][process] for name in ("toy_2017", "toy_2018")
+        )
+        fitted = fit["parameters"][f"n_{peak}"]
+        # the error holds the Poisson fluctuation that the truth shares: leave it out
+        error = math.sqrt(fitted["error"] ** 2 - true)
+        assert abs(fitted["value"] - true) < 4 * error, peak
+    assert fit["goodness"]["p_value"] > 1e-3
+    assert fit["datasets"] == ["toy_2017", "toy_2018"]
+    assert fit["luminosity"] == pytest.approx(4.0)
+
+
+@pytest.mark.slow
+def test_demo_selects_what_the_toy_was_made_to_pass(demo):
+    truth = json.loads((demo / "toys" / "truth.json").read_text())
+    for dataset, rows in RunFolder(demo / "run").cutflow.items():
+        assert [{k: v for k, v in row.items() if k != "sumw"} for row in rows] == truth[dataset][
+            "cutflow"
+        ]
+
+
+@pytest.mark.slow
+def test_demo_draws_what_it_found(demo):
+    names = {path.name for path in (demo / "run" / "figures").iterdir()}
+    expected = {"mass.png", "mass.pdf", "cutflow_data.png", "phi_mass.png", "nminus1_mass.png"}
+    assert expected <= names
+
+
+@pytest.mark.slow
+def test_fit_of_each_era(demo, command):
+    status, out, _ = command("fit", demo / "run", "--by", "era")
+    assert status == 0
+    assert "n_ds" in out
+    fit = json.loads((demo / "run" / "fit.json").read_text())
+    assert set(fit["by"]) == {"2017D", "2018D"}
+    parts = sum(part["parameters"]["n_ds"]["value"] for part in fit["by"].values())
+    assert parts == pytest.approx(fit["parameters"]["n_ds"]["value"], rel=0.05)
+
+
+@pytest.mark.slow
+def test_fit_of_one_dataset(demo, command):
+    assert command("fit", demo / "run", "--dataset", "toy_2017")[0] == 0
+    assert json.loads((demo / "run" / "fit.json").read_text())["datasets"] == ["toy_2017"]
+    status, _, err = command("fit", demo / "run", "--dataset", "2016*")
+    assert status == 2
+    assert err.startswith("bphcoffea: error: no dataset matches '2016*'; there are: ")
+
+
+def test_invalid_fit_says_why_and_ends_with_2(command, tmp_path, ds_phipi, data):
+    # the fixture's 20 candidates are too few
+    fileset = tmp_path / "fileset.json"
+    files = {str(data / "tree3mu_phipi_2017.root"): "Tree3Mu/ntuple"}
+    known = {"is_mc": False, "era": "2017D"}
+    fileset.write_text(json.dumps({"few": {"files": files, "metadata": known}}))
+    words = ("run", "ds_phipi", fileset, "-o", tmp_path / "run", "--executor", "iterative")
+    assert command(*words)[0] == 0
+    status, _, err = command("fit", tmp_path / "run")
+    assert status == 2
+    assert "the fit is not valid: only 17 effective entries" in err
+    assert json.loads((tmp_path / "run" / "fit.json").read_text())["valid"] is False
+    assert command("plot", tmp_path / "run")[0] == 0
+
+
+def test_fit_needs_a_run(command, tmp_path):
+    status, _, err = command("fit", tmp_path)
+    assert status == 2
+    assert err.startswith(f"bphcoffea: error: {tmp_path}: no finished run here")
+
+
+def test_toys_of_an_unknown_analysis(command, tmp_path):
+    status, _, err = command("toys", "nothing", "-o", tmp_path)
+    assert status == 2
+    assert err == "bphcoffea: error: no toys for 'nothing'; there are: ds_phipi\n"
+
+
+def test_filesets_are_built_checked_and_imported(command, tmp_path, data):
+    built = tmp_path / "built.json"
+    words = ("fileset", "build", data / "tree3mu_phipi_*.root", "-o", built)
+    known = ("--name", "toy", "--era", "2018D", "--meta", "luminosity=4.8")
+    status, out, err = command(*words, *known)
+    assert status == 0, err
+    assert "1 dataset, 3 files" in out
+    assert json.loads(built.read_text())["toy"]["metadata"]["luminosity"] == 4.8
+    status, out, err = command("fileset", "check", built)
+    assert status == 0, err
+    assert "627" in out
+    # the ntuple of 2017 lacks the branches of 2018
+    status, _, err = command("fileset", "check", built, "--analysis", "ds_phipi")
+    assert status == 2
+    assert "tree3mu_phipi_2017.root" in err
+    assert "lacks the branches Mu1_dRtriggerMatch, Mu2_dRtriggerMatch" in err
+
+    source = tmp_path / "samples.json"
+    entry = {
+        "type": "data",
+        "rootpath": "2017B",
+        "files": "a.root b.root",
+        "era": "2017B",
+        "lumi": 4.8,
+    }
+    source.write_text(json.dumps({"2017B": entry}))
+    target = tmp_path / "imported.json"
+    words = ("fileset", "import", source, "-o", target, "--prefix", "root://host//store/me")
+    assert command(*words)[0] == 0
+    imported = json.loads(target.read_text())["2017B"]
+    assert imported == {
+        "files": {
+            "root://host//store/me/2017B/a.root": "Tree3Mu/ntuple",
+            "root://host//store/me/2017B/b.root": "Tree3Mu/ntuple",
+        },
+        "metadata": {"is_mc": False, "era": "2017B", "kind": "data", "luminosity": 4.8},
+    }
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])
+def test_help(words):
+    done = subprocess.run(
+        [sys.executable, "-m", "bphcoffea", *words], capture_output=True, text=True
+    )
+    assert done.returncode in (0, 2)
+    assert "Usage" in done.stdout + done.stderr
