@@ -14,14 +14,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bphcoffea import __version__
 from bphcoffea.errors import InputError
 
 app = typer.Typer(
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield.",
 )
 fileset_app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
 app.add_typer(fileset_app, name="fileset")
@@ -46,6 +47,18 @@ ExecutorOption = Annotated[Executor, typer.Option(help="What runs the chunks.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of processes; one a core by default.")
 ]
+
+
+@app.callback()
+def callback(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version, and nothing else.")
+    ] = False,
+) -> None:
+    """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield."""
+    if version:
+        _say(__version__)
+        raise typer.Exit
 
 
 def main() -> None:

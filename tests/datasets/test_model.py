@@ -78,7 +78,15 @@ def test_details_of_a_file_are_kept(tmp_path):
     (read,) = load(write(tmp_path, with_files({"a.root": entry})))["D"].files.values()
     assert (read.object_path, read.num_entries, read.uuid) == ("t", 10, "b5a4")
     assert read.replicas == ("root://far//a.root", f"{tmp_path}/copy/a.root")
-    assert read.model_extra == {"steps": [[0, 5], [5, 10]], "format": "root"}
+    assert read.steps == ((0, 5), (5, 10))
+    assert read.model_extra == {"format": "root"}
+
+
+@pytest.mark.parametrize("steps", [[[5, 10], [0, 5]], [[0, 6], [5, 10]], [[3, 1]], [[-1, 2]]])
+def test_steps_ascend_and_do_not_overlap(tmp_path, steps):
+    entry = {"object_path": "t", "steps": steps}
+    with pytest.raises(InputError, match="steps"):
+        load(write(tmp_path, with_files({"a.root": entry})))
 
 
 def test_relative_paths_are_relative_to_the_json(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Runs: the same result with every executor and chunk size, complete, and written whole or not."""
 
+import itertools
 import json
 import shutil
 import sys
@@ -10,11 +11,14 @@ import hist
 import numpy as np
 import pytest
 import uproot
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bphcoffea.datasets import Fileset, load
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
 from bphcoffea.execution.folder import WRITTEN
+from bphcoffea.execution.run import _ranges
 from bphcoffea.execution.runner import input_fault
 from bphcoffea.toys import TOYS
 
@@ -131,6 +135,38 @@ def test_at_most_so_many_chunks_of_each_dataset(toys, ds_phipi, tmp_path):
     assert ledger["chunks"] == 2 * len(toys[0])
     assert folder.complete
     assert all(rows[0]["events"] <= 2 * 101 for rows in folder.cutflow.values())
+
+
+def test_steps_limit_a_file_to_ranges_of_entries(toys, ds_phipi, tmp_path):
+    path, entry = next(iter(toys[0]["toy_2017"].files.items()))
+    known = toys[0]["toy_2017"].metadata.model_dump(exclude_defaults=True)
+    content = {"files": {path: {"object_path": entry.object_path}}, "metadata": known}
+    whole = run(
+        ds_phipi, Fileset.model_validate({"x": content}), tmp_path / "whole", Options("iterative")
+    )
+    total = whole.read("ledger.json")["expected_events"]
+    parts = []
+    for steps in ([[0, 100], [250, 300]], [[100, 250], [300, total]]):
+        content["files"][path]["steps"] = steps
+        fileset = Fileset.model_validate({"x": content})
+        part = run(ds_phipi, fileset, tmp_path / "part", Options("iterative", chunksize=60))
+        assert part.cutflow["x"][0]["events"] == sum(stop - start for start, stop in steps)
+        parts.append([row["candidates"] for row in part.cutflow["x"]])
+    assert [a + b for a, b in zip(*parts, strict=True)] == [
+        row["candidates"] for row in whole.cutflow["x"]
+    ]
+    content["files"][path]["steps"] = [[0, total + 1]]
+    with pytest.raises(InputError, match=f"steps reach to entry {total + 1}"):
+        run(ds_phipi, Fileset.model_validate({"x": content}), tmp_path / "beyond")
+
+
+@given(entries=st.integers(0, 5000), chunksize=st.integers(1, 700))
+def test_chunks_cover_a_file_once(entries, chunksize):
+    ranges = list(_ranges(entries, None, chunksize))
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == entries
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(ranges))
+    assert entries == 0 or all(0 < stop - start <= 1.5 * chunksize + 1 for start, stop in ranges)
 
 
 ANALYSIS = """
@@ -267,7 +303,7 @@ def test_class_is_named_where_a_file_holds_several(tmp_path):
     with pytest.raises(InputError, match="Mine, Other"):
         load_analysis(str(tmp_path / "two.py"))
     assert type(load_analysis(f"{tmp_path}/two.py:Other")).__name__ == "Other"
-    with pytest.raises(InputError, match="no analysis Third"):
+    with pytest.raises(InputError, match="no subclass of Analysis Third"):
         load_analysis(f"{tmp_path}/two.py:Third")
 
 

@@ -35,6 +35,7 @@ _RESERVED = {
 }
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -112,14 +113,24 @@ class FileEntry(BaseModel):
         Entries of the tree and identity of the file, where they are known.
     replicas
         Other places of the same file.
+    steps
+        The ranges of entries, [start, stop), to which the dataset is limited; None for all.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     object_path: Name
-    num_entries: Annotated[int, Field(ge=0)] | None = None
+    num_entries: NonNegative | None = None
     uuid: str | None = None
     replicas: tuple[str, ...] = ()
+    steps: tuple[tuple[NonNegative, NonNegative], ...] | None = None
+
+    @model_validator(mode="after")
+    def _steps_ascend(self) -> FileEntry:
+        edges = [edge for step in self.steps or () for edge in step]
+        if edges != sorted(edges):
+            raise ValueError("steps must ascend and not overlap")
+        return self
 
 
 #: What coffea's preprocessing says of a dataset beside files and metadata; not needed here.

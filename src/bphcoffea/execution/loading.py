@@ -49,9 +49,10 @@ def load_analysis(name: str) -> Analysis:
     }
     if class_name:
         analyses = {key: value for key, value in analyses.items() if key == class_name}
-    if len(analyses) != 1:
-        held = ", ".join(analyses) if analyses else f"no analysis {class_name}".rstrip()
-        raise InputError(f"{path}: holds {held}; name one class as {place}:Class")
+    if not analyses:
+        raise InputError(f"{path}: holds no subclass of Analysis {class_name}".rstrip())
+    if len(analyses) > 1:
+        raise InputError(f"{path}: holds {', '.join(analyses)}; name one as {place}:Class")
     return next(iter(analyses.values()))()
 
 

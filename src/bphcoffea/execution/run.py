@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import math
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from coffea.processor.executor import FileMeta, WorkItem
+from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.tracing import required_branches
@@ -106,6 +108,13 @@ def find_chunks(
     branches = {name: required_branches(analysis, known) for name, known in metadata.items()}
     reports = open_files(fileset, branches, running)
     problems = [line for report in reports for line in report.lines()]
+    for report in reports:
+        steps = fileset[report.file.dataset].files[report.file.path].steps
+        if steps and report.entries is not None and steps[-1][1] > report.entries:
+            problems.append(
+                f"dataset '{report.file.dataset}', {report.file.path}: the fileset's steps reach "
+                f"to entry {steps[-1][1]}, but the tree has {report.entries}"
+            )
     if problems:
         raise InputError("\n".join(problems))
     chunks: list[WorkItem] = []
@@ -113,11 +122,33 @@ def find_chunks(
         of_dataset: list[WorkItem] = []
         for report in reports:
             if report.file.dataset == name:
-                known = metadata[name] | {"numentries": report.entries, "uuid": report.uuid}
-                found = FileMeta(name, report.file.path, report.file.tree, known)
-                of_dataset += found.chunks(chunksize, align_clusters=False)
+                steps = fileset[name].files[report.file.path].steps
+                of_dataset += [
+                    WorkItem(
+                        name,
+                        report.file.path,
+                        report.file.tree,
+                        start,
+                        stop,
+                        report.uuid,
+                        metadata[name],
+                    )
+                    for start, stop in _ranges(report.entries or 0, steps, chunksize)
+                ]
         chunks += of_dataset[:max_chunks]
     return chunks
+
+
+def _ranges(
+    entries: int, steps: Sequence[tuple[int, int]] | None, chunksize: int
+) -> Iterator[tuple[int, int]]:
+    """Ranges of about the chunk size that make up the steps; one empty range for an empty file."""
+    for first, last in [(0, entries)] if steps is None else steps:
+        pieces = max(round((last - first) / chunksize), 1)
+        size = max(math.ceil((last - first) / pieces), 1)
+        yield from ((start, min(start + size, last)) for start in range(first, last, size))
+    if entries == 0:
+        yield 0, 0
 
 
 def open_files(

@@ -115,6 +115,7 @@ def _raised_in_reading(error: BaseException) -> bool:
 def decompress_quickly() -> None:
     """Let uproot use ISA-L, which decompresses zlib twice as fast as the standard library.
 
-    The documented ``uproot.ZLIB.library`` is not what uproot 5.7 decompresses with, this object is.
+    The documented ``uproot.ZLIB`` is not what uproot 5.7 decompresses with, that object is.
     """
-    uproot.compression._decompress_ZLIB.library = "isal"
+    decompressor = getattr(uproot.compression, "_decompress_ZLIB", uproot.ZLIB)
+    decompressor.library = "isal"

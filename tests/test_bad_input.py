@@ -1,0 +1,378 @@
+"""What a person gives wrong ends in one line a fault and status 2, and leaves no result behind."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import awkward as ak
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import services
+import uproot
+
+from bphcoffea import cli
+from bphcoffea.execution import RunFolder, executors
+from bphcoffea.schemas import TwoMuTrackSchema
+
+TREE = "Tree3Mu/ntuple"
+PREFIX = "bphcoffea: error: "
+
+
+@pytest.fixture
+def bphcoffea(capsys, monkeypatch):
+    """Run the command line in this process; gives status, output and lines of the error stream."""
+
+    def bphcoffea(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+        return left.value.code, out, err.splitlines()
+
+    return bphcoffea
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def faults_of_run(bphcoffea, output):
+    """The faults that a run names, which has to leave nothing but the empty folder."""
+
+    def faults_of_run(fileset, *options, analysis="ds_phipi", executor="iterative"):
+        arguments = ("run", analysis, fileset, "-o", output, "--executor", executor, *options)
+        status, _, errors = bphcoffea(*arguments)
+        assert status == 2
+        assert all(line.startswith(PREFIX) for line in errors), errors
+        assert not output.is_dir() or list(output.iterdir()) == []
+        return [line.removeprefix(PREFIX) for line in errors]
+
+    return faults_of_run
+
+
+@pytest.fixture
+def sound(data):
+    return data / "tree3mu_phipi_2017.root"
+
+
+@pytest.fixture
+def fileset(tmp_path):
+    """Write the fileset of some files."""
+
+    def fileset(*files, tree=TREE, **datasets):
+        datasets = datasets or {"D": files}
+        path = tmp_path / "fileset.json"
+        metadata = {"is_mc": False, "era": "2017D"}
+        content = {
+            name: {"files": {str(file): tree for file in files}, "metadata": metadata}
+            for name, files in datasets.items()
+        }
+        path.write_text(json.dumps(content))
+        return path
+
+    return fileset
+
+
+@pytest.fixture
+def write_ntuple(tmp_path):
+    """An RNTuple with all branches but some, of that many events of zeros."""
+
+    def write_ntuple(name, events=2, without=()):
+        path = tmp_path / name
+        columns = dict.fromkeys(("evt", "run", "lumi"), np.ones(events, np.uint32))
+        for branch, kind in TwoMuTrackSchema._known_lists().items():
+            filled = ak.Array([[""]] if kind is str else [np.zeros(1, kind)])
+            columns[branch] = ak.concatenate([filled] * (events + 1))[:events]
+        for branch in without:
+            del columns[branch]
+        with uproot.recreate(path) as root:
+            root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
+        return path
+
+    return write_ntuple
+
+
+def test_a_fileset_that_is_not_there(faults_of_run, tmp_path):
+    assert faults_of_run(tmp_path / "none.json") == [f"{tmp_path}/none.json: no such file"]
+
+
+def test_every_fault_of_a_malformed_fileset(faults_of_run, tmp_path):
+    path = tmp_path / "fileset.json"
+    path.write_text('{"D": {"files": {}, "metadata": {"is_mc": false}}}')
+    assert faults_of_run(path) == [
+        f"{path}: dataset 'D', files: is empty",
+        f"{path}: dataset 'D', metadata.era: is missing",
+    ]
+    path.write_text('{"D": ')
+    (line,) = faults_of_run(path)
+    assert line.startswith(f"{path}: not a JSON file (")
+
+
+def test_a_file_that_is_not_there(faults_of_run, fileset, tmp_path):
+    file = tmp_path / "none.root"
+    assert faults_of_run(fileset(file)) == [f"dataset 'D', {file}: no such file"]
+
+
+def test_a_tree_that_is_not_there(faults_of_run, fileset, sound):
+    assert faults_of_run(fileset(sound, tree="Tree3Mu/other")) == [
+        f"dataset 'D', {sound}: no tree 'Tree3Mu/other'; trees it holds: {TREE}"
+    ]
+
+
+def test_branches_that_are_not_there(faults_of_run, fileset, write_ntuple):
+    file = write_ntuple("a.root", without=["Track_dz", "Mu01_Pt", "Track_dzError"])
+    assert faults_of_run(fileset(file)) == [
+        # an error of the track's dz is not read
+        f"dataset 'D', {file}: tree '{TREE}' lacks the branches Mu01_Pt, Track_dz"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "not a ROOT file: it is empty (0 bytes)"),
+        (b"<html>" + b"Please log in. " * 100, "not a ROOT file: it begins with b'<htm'"),
+    ],
+    ids=["empty", "HTML"],
+)
+def test_what_is_no_root_file(content, problem, faults_of_run, fileset, tmp_path):
+    (tmp_path / "a.root").write_bytes(content)
+    assert faults_of_run(fileset("a.root")) == [f"dataset 'D', {tmp_path}/a.root: {problem}"]
+
+
+@pytest.mark.parametrize("part", [0.001, 0.3, 0.9, 0.99999])
+def test_a_truncated_file(part, faults_of_run, fileset, sound, tmp_path):
+    content = sound.read_bytes()
+    (tmp_path / "a.root").write_bytes(content[: int(part * len(content))])
+    (line,) = faults_of_run(fileset("a.root"))
+    assert line.startswith(f"dataset 'D', {tmp_path}/a.root: truncated")
+
+
+def test_two_bad_files_are_both_named_under_every_executor(
+    faults_of_run, fileset, sound, write_ntuple, tmp_path
+):
+    lacking = write_ntuple("lacking.root", without=["Track_dz"])
+    (tmp_path / "text.root").write_text("a.root b.root")
+    path = fileset(D=[sound, "text.root"], E=[lacking])
+    expected = [
+        f"dataset 'D', {tmp_path}/text.root: not a ROOT file: it begins with b'a.ro'",
+        f"dataset 'E', {lacking}: tree '{TREE}' lacks the branches Track_dz",
+    ]
+    assert faults_of_run(path) == expected
+    assert faults_of_run(path, "--workers", 1, executor="futures") == expected
+
+
+def test_an_unknown_analysis_is_answered_with_those_there_are(faults_of_run, fileset, sound):
+    (line,) = faults_of_run(fileset(sound), analysis="ds_phipy")
+    assert line.startswith("unknown analysis 'ds_phipy'; there are: dimuon, ds_phipi")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("none.py", None, "no such analysis file"),
+        (
+            "broken.py",
+            "from bphcoffea import errors\n\ndef process(:\n",
+            ", line 3: invalid syntax",
+        ),
+        ("latin.py", b"x = 1\ny = 'caf\xe9'\n", ", line 2: "),
+        ("empty.py", "x = 1\n", "holds no analysis"),
+        ("notes.txt", "x = 1\n", "not a Python file"),
+    ],
+)
+def test_a_file_that_is_no_analysis(
+    name, content, problem, faults_of_run, fileset, sound, tmp_path
+):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    (line,) = faults_of_run(fileset(sound), analysis=path)
+    assert line.startswith(str(path))
+    assert problem in line
+
+
+def test_an_output_folder_that_cannot_be_written(bphcoffea, fileset, sound):
+    path = fileset(sound)
+    before = path.read_bytes()
+    for place in (path, path / "below"):
+        status, _, errors = bphcoffea("run", "ds_phipi", path, "-o", place)
+        assert status == 2
+        (line,) = errors
+        assert re.match(rf"{PREFIX}{place}: cannot write there \(.*\); choose another folder", line)
+    assert path.read_bytes() == before
+
+
+def test_a_pattern_that_matches_no_dataset(faults_of_run, fileset, sound):
+    path = fileset(data=[sound], mc=[sound])
+    assert faults_of_run(path, "--dataset", "dat?", "--dataset", "tau*") == [
+        "no dataset matches 'tau*'; the fileset has: data, mc"
+    ]
+
+
+def test_a_scheduler_that_is_not_there(faults_of_run, fileset, sound, monkeypatch):
+    monkeypatch.setattr(executors, "CONNECTION_TIMEOUT", 1)
+    address = f"tcp://127.0.0.1:{services.free_port()}"
+    (line,) = faults_of_run(fileset(sound), "--scheduler", address, executor="dask")
+    assert line.startswith(f"no Dask scheduler answers at {address} (")
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_a_scheduler_without_dask(executor, faults_of_run, fileset, sound):
+    assert faults_of_run(fileset(sound), "--scheduler", "tcp://h:8786", executor=executor) == [
+        f"--scheduler needs --executor dask, not {executor}"
+    ]
+
+
+def content_of(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_an_earlier_run_stays_whole_when_a_later_one_fails(
+    bphcoffea, fileset, sound, output, tmp_path
+):
+    arguments = ("ds_phipi", fileset(sound), "-o", output, "--executor", "iterative")
+    status, _, errors = bphcoffea("run", *arguments)
+    assert (status, errors) == (0, [])
+    before = content_of(output)
+    assert RunFolder(output).complete
+    fileset(sound, "none.root")
+    status, _, errors = bphcoffea("run", *arguments)
+    assert status == 2
+    assert errors == [f"{PREFIX}dataset 'D', {tmp_path}/none.root: no such file"]
+    assert content_of(output) == before
+
+
+@pytest.mark.parametrize("files", [["empty.root"], ["empty.root", "full.root"]])
+def test_a_file_without_events_is_fine(files, bphcoffea, fileset, output, write_ntuple):
+    write_ntuple("empty.root", events=0)
+    write_ntuple("full.root", events=3)
+    events = 3 if "full.root" in files else 0
+    arguments = ("ds_phipi", fileset(*files), "-o", output, "--executor", "iterative")
+    status, _, errors = bphcoffea("run", *arguments)
+    assert (status, errors) == (0, [])
+    folder = RunFolder(output)
+    assert folder.complete
+    assert folder.read("ledger.json")["expected_events"] == events
+    steps = folder.cutflow["D"]
+    assert steps[0] == {"step": "all", "events": events, "candidates": events, "sumw": events}
+    assert len(steps) > 1
+    assert all(step["events"] == step["candidates"] == step["sumw"] == 0 for step in steps[1:])
+    histograms = folder.histograms()
+    assert {"mass", "phi_mass", "flight_bs_significance"} <= set(histograms)
+    assert all(histogram.sum(flow=True).value == 0 for histogram in histograms.values())
+    table = pq.read_table(output / "candidates" / "D.parquet")
+    assert table.num_rows == 0
+    assert {"run", "lumi", "event", "mass", "vertex_chi2", "phi_mass"} <= set(table.column_names)
+    with uproot.open(output / "histograms.root") as root:
+        assert root["D/mass"].values().sum() == 0
+
+
+def test_the_columns_do_not_depend_on_there_being_events(
+    bphcoffea, fileset, sound, tmp_path, write_ntuple
+):
+    path = fileset(full=[sound], empty=[write_ntuple("empty.root", events=0)])
+    arguments = ("ds_phipi", path, "-o", tmp_path / "run", "--executor", "iterative")
+    assert bphcoffea("run", *arguments)[0] == 0
+    folder = RunFolder(tmp_path / "run")
+    assert folder.candidates("full").num_rows > 0
+    assert folder.candidates("empty").num_rows == 0
+    assert folder.candidates("empty").schema == folder.candidates("full").schema
+
+
+def test_check_names_every_fault(bphcoffea, fileset, sound, write_ntuple, tmp_path):
+    path = fileset(D=[sound, "none.root"], E=[write_ntuple("a.root", without=["Track_dz"])])
+    status, out, errors = bphcoffea("fileset", "check", path, "--analysis", "ds_phipi")
+    assert status == 2
+    assert errors == [
+        f"{PREFIX}dataset 'D', {tmp_path}/none.root: no such file",
+        f"{PREFIX}dataset 'E', {tmp_path}/a.root: tree '{TREE}' lacks the branches Track_dz",
+    ]
+    assert "300" in out
+    status, out, errors = bphcoffea("fileset", "check", fileset(sound), "--analysis", "ds_phipi")
+    assert (status, errors) == (0, [])
+
+
+def test_build_and_import_name_every_fault(bphcoffea, tmp_path):
+    made = tmp_path / "made.json"
+    (tmp_path / "a.root").touch()
+    places = (tmp_path / "none", tmp_path / "a.root", tmp_path / "x*")
+    arguments = ("fileset", "build", *places, "-o", made, "--name", "D", "--era", "2018")
+    assert bphcoffea(*arguments)[::2] == (
+        2,
+        [f"{PREFIX}{places[i]}: no .root files there" for i in (0, 2)],
+    )
+    arguments = ("fileset", "build", places[1], "-o", made, "--name", "D", "--era", "2018")
+    assert bphcoffea(*arguments, "--meta", "luminosity=-1", "--meta", "mine=NaN")[::2] == (
+        2,
+        [f"{PREFIX}dataset 'D', metadata.luminosity: Input should be greater than 0"],
+    )
+    assert bphcoffea(*arguments, "--meta", "mine=NaN")[::2] == (
+        2,
+        [f"{PREFIX}dataset 'D', metadata: 'mine' is nan, which JSON cannot hold"],
+    )
+    lists = tmp_path / "lists.json"
+    lists.write_text('{"D": {"type": "toys", "files": "a.root", "era": "2018"}, "E": {}}')
+    status, _, errors = bphcoffea("fileset", "import", lists, "-o", made)
+    assert status == 2
+    assert len(errors) == 4
+    assert not made.exists()
+
+
+def python_m_bphcoffea(*arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "bphcoffea", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=os.environ | environment,
+    )
+    return done.returncode, done.stderr.splitlines()
+
+
+def test_the_module_behaves_as_the_command(fileset, sound, output, tmp_path):
+    path = fileset(sound, "none.root", "x.root")
+    arguments = ("run", "ds_phipi", path, "-o", output, "--executor", "iterative")
+    assert python_m_bphcoffea(*arguments) == (
+        2,
+        [
+            f"{PREFIX}dataset 'D', {tmp_path}/{name}: no such file"
+            for name in ("none.root", "x.root")
+        ],
+    )
+    assert list(output.iterdir()) == []
+
+
+def test_a_server_that_is_not_there(fileset, output):
+    url = f"root://127.0.0.1:{services.free_port()}//a.root"
+    arguments = ("run", "ds_phipi", fileset(url), "-o", output, "--executor", "iterative")
+    # the client waits for minutes by default
+    impatient = {"XRD_CONNECTIONWINDOW": "1", "XRD_CONNECTIONRETRY": "1"}
+    assert python_m_bphcoffea(*arguments, **impatient) == (
+        2,
+        [
+            f"{PREFIX}dataset 'D', {url}: the server does not answer; "
+            "is its address right, and is it up? (Connection error)"
+        ],
+    )
+
+
+def test_a_copy_of_an_analysis_works_where_the_shipped_one_does(
+    bphcoffea, data, fileset, sound, output, tmp_path
+):
+    # the control: the files that the tests above find fault with differ from these in one thing
+    copy = shutil.copy(data.parents[1] / "processors" / "ds_phipi.py", tmp_path / "mine.py")
+    arguments = (copy, fileset(sound), "-o", output, "--executor", "iterative")
+    status, _, errors = bphcoffea("run", *arguments)
+    assert (status, errors) == (0, [])
