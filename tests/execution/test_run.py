@@ -303,7 +303,7 @@ def test_class_is_named_where_a_file_holds_several(tmp_path):
     with pytest.raises(InputError, match="Mine, Other"):
         load_analysis(str(tmp_path / "two.py"))
     assert type(load_analysis(f"{tmp_path}/two.py:Other")).__name__ == "Other"
-    with pytest.raises(InputError, match="no subclass of Analysis Third"):
+    with pytest.raises(InputError, match="holds no analysis Third"):
         load_analysis(f"{tmp_path}/two.py:Third")
 
 

@@ -50,7 +50,8 @@ def load_analysis(name: str) -> Analysis:
     if class_name:
         analyses = {key: value for key, value in analyses.items() if key == class_name}
     if not analyses:
-        raise InputError(f"{path}: holds no subclass of Analysis {class_name}".rstrip())
+        wanted = f"no analysis {class_name}".rstrip()
+        raise InputError(f"{path}: holds {wanted}; write a class that derives from Analysis")
     if len(analyses) > 1:
         raise InputError(f"{path}: holds {', '.join(analyses)}; name one as {place}:Class")
     return next(iter(analyses.values()))()
