@@ -5,6 +5,7 @@ nothing else in the project does. Run it without arguments, and commit what it w
 """
 
 import json
+import os
 import sys
 from array import array
 from dataclasses import replace
@@ -40,7 +41,8 @@ LEAVES = {"uint32": "i", "int32": "I"}
 
 def write(path: Path, branches: dict[str, Any]) -> None:
     """Write a TTree; one entry of each branch an event."""
-    file = ROOT.TFile(str(path), "RECREATE", "", ZLIB_9)
+    os.chdir(path.parent)  # ROOT writes the name of the file into it: without the folder
+    file = ROOT.TFile(path.name, "RECREATE", "", ZLIB_9)
     directory, name = TREE.split("/")
     file.mkdir(directory).cd()
     tree = ROOT.TTree(name, name)
