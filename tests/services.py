@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from fsspec_xrootd import XRootDFileSystem
 
@@ -21,7 +22,7 @@ START_TIME = 20.0
 """How long a server may take until it answers, s."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class XRootDServer:
     """A server that runs.
 
@@ -61,39 +62,79 @@ def xrootd_server(folder: Path, run_folder: Path) -> Iterator[XRootDServer]:
     run_folder
         Where the server keeps its configuration, state and log; it comes to belong to nobody.
     """
-    port = free_port()
-    configuration = run_folder / "xrootd.cfg"
-    log = run_folder / "log"
-    configuration.write_text(
-        "all.export /\n"
-        f"oss.localroot {folder}\n"
-        f"xrd.port {port}\n"
-        f"all.adminpath {run_folder}\n"
-        f"all.pidpath {run_folder}\n"
-    )
-    shutil.chown(run_folder, "nobody")
-    process = subprocess.Popen(
-        ["xrootd", "-R", "nobody", "-c", configuration, "-l", log, "-n", f"test{port}"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd=run_folder,
-    )
-    try:
-        _wait_for(port, process, log)
-        yield XRootDServer(folder, port)
-    finally:
+    with RestartableServer(folder, run_folder) as server:
+        yield server
+
+
+class RestartableServer(XRootDServer):
+    """A server that can die, and come back at the same port."""
+
+    def __init__(self, folder: Path, run_folder: Path) -> None:
+        super().__init__(folder, free_port())
+        self._run_folder = run_folder
+        self.outages = 0
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        run_folder, log = self._run_folder, self._run_folder / "log"
+        configuration = run_folder / "xrootd.cfg"
+        configuration.write_text(
+            "all.export /\n"
+            f"oss.localroot {self.folder}\n"
+            f"xrd.port {self.port}\n"
+            f"all.adminpath {run_folder}\n"
+            f"all.pidpath {run_folder}\n"
+        )
+        shutil.chown(run_folder, "nobody")
+        process = subprocess.Popen(
+            ["xrootd", "-R", "nobody", "-c", configuration, "-l", log, "-n", f"test{self.port}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=run_folder,
+        )
+        self._process = process
+        try:
+            _wait_for(self.port, process, log)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it, by its process id."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def outage(self, after_bytes: float, seconds: float) -> None:
+        """Die once the server has read so many bytes, and come back some seconds later."""
+        deadline = time.monotonic() + START_TIME
+        while self._bytes_read() < after_bytes and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._process.kill()
+        self._process.wait()
+        time.sleep(seconds)
+        self.start()
+        self.outages = self.outages + 1
+
+    def _bytes_read(self) -> int:
+        line = Path(f"/proc/{self._process.pid}/io").read_text().splitlines()[0]
+        return int(line.removeprefix("rchar: "))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         # the client closes its files when Python ends, with a traceback if the server is gone
         for system in XRootDFileSystem._cache.values():
             system.invalidate_cache()
         XRootDFileSystem.clear_instance_cache()
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self.stop()
 
 
 def free_port() -> int:

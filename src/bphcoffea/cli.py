@@ -28,6 +28,7 @@ fileset_app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
 app.add_typer(fileset_app, name="fileset")
 
 _console = Console()
+_LEFT: dict[str, Any] = {"title_justify": "left"}
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -96,6 +97,19 @@ def run(
     options = execution.Options(executor, workers, scheduler, chunksize, max_chunks)
     folder = execution.run(loaded, files, output, options)
     _print_cutflow(folder)
+    _print_ledger(folder)
+    if not folder.complete:
+        raise typer.Exit(3)
+
+
+@app.command()
+def status(directory: RunDirectory) -> None:
+    """Tell what a run expected, processed and could not read; status 3 if it is incomplete."""
+    from bphcoffea.execution import RunFolder
+
+    folder = RunFolder(directory)
+    _print_slowest(folder.read("metrics.json")["by_file"])
+    _print_ledger(folder)
     if not folder.complete:
         raise typer.Exit(3)
 
@@ -248,7 +262,7 @@ def check(
 
 def _print_cutflow(folder: Any) -> None:
     for dataset, steps in folder.cutflow.items():
-        table = Table("step", "events", "candidates", "Σw", title=dataset, title_justify="left")
+        table = Table("step", "events", "candidates", "Σw", title=dataset, **_LEFT)
         for column in table.columns[1:]:
             column.justify = "right"
         for row in steps:
@@ -256,16 +270,57 @@ def _print_cutflow(folder: Any) -> None:
                 row["step"], f"{row['events']:,}", f"{row['candidates']:,}", f"{row['sumw']:,.6g}"
             )
         _console.print(table)
+
+
+def _print_ledger(folder: Any) -> None:
     ledger, metrics = folder.read("ledger.json"), folder.read("metrics.json")
+    table = Table("dataset", "expected", "processed", "missing", title="events", **_LEFT)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, counts in ledger["datasets"].items():
+        expected, processed = counts["expected_events"], counts["processed_events"]
+        missing = f"{expected - processed:,}" if processed != expected else "none"
+        table.add_row(name, f"{expected:,}", f"{processed:,}", missing)
+    _console.print(table)
+    for detour in ledger["detours"]:
+        how = f"read from {detour['used']} at try {detour['attempts']}"
+        _say(f"{_chunk(detour)}: {how}; first: {detour['error']}")
+    for failure in ledger["failed"]:
+        _say(f"{_chunk(failure)}: FAILED after {failure['attempts']} tries: {failure['error']}")
     _say(
         f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events "
         f"in {metrics['wall_s']:.1f} s ({metrics['events_per_s']:,.0f} events/s); "
         f"results in {folder.path}"
     )
+    if not ledger["complete"]:
+        _say("INCOMPLETE: the results lack the chunks above")
+
+
+def _print_slowest(files: dict[str, Any], most: int = 5) -> None:
+    if len(files) <= most:
+        return
+    table = Table("slowest files", "events", "s", "MB/s", "CPU")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, tally in list(files.items())[:most]:
+        table.add_row(
+            name,
+            f"{tally['events']:,}",
+            f"{tally['wall_s']:.1f}",
+            f"{tally['bytes_per_s'] / 1e6:.1f}",
+            f"{tally['cpu_fraction']:.0%}",
+        )
+    _console.print(table)
+
+
+def _chunk(entry: dict[str, Any]) -> str:
+    return (
+        f"dataset '{entry['dataset']}', {entry['file']}, entries {entry['start']}-{entry['stop']}"
+    )
 
 
 def _print_fit(result: dict[str, Any]) -> None:
-    table = Table("parameter", "value", "error", "unit", title="mass fit", title_justify="left")
+    table = Table("parameter", "value", "error", "unit", title="mass fit", **_LEFT)
     for name, parameter in result["parameters"].items():
         error = "fixed" if parameter["fixed"] else f"{parameter['error']:.4g}"
         table.add_row(name, f"{parameter['value']:.6g}", error, parameter.get("unit") or "")

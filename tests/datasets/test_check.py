@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from bphcoffea.datasets import FileEntry, Fileset, check
 from bphcoffea.datasets.check import FileToOpen
+from bphcoffea.datasets.storage import ONCE
 
 TREE = "Tree3Mu/ntuple"
 HELD = "trees it holds: Tree3Mu/ntuple"
 
 
 def inspected(path, tree=TREE, **expected):
-    (report,) = check.inspect(FileToOpen("D", str(path), tree, **expected))
+    (report,) = check.inspect(ONCE, FileToOpen("D", str(path), tree, **expected))
     assert all(problem and "\n" not in problem for problem in report.problems)
     return report
 
@@ -241,7 +242,7 @@ def test_a_server_that_is_not_there_is_one_line():
     url = f"root://127.0.0.1:{services.free_port()}//a.root"
     code = (
         "import sys; from bphcoffea.datasets.check import *; "
-        "print(*inspect(FileToOpen('D', sys.argv[1], 't'))[0].lines(), sep='\\n')"
+        "print(*inspect(ONCE, FileToOpen('D', sys.argv[1], 't'))[0].lines(), sep='\\n')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, url],

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from bphcoffea.datasets import Fileset, load
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution.faults import input_fault
 from bphcoffea.execution.folder import WRITTEN
 from bphcoffea.execution.run import _ranges
-from bphcoffea.execution.runner import input_fault
 from bphcoffea.toys import TOYS
 
 EVENTS = 4000

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import fsspec
 import uproot
 
 from bphcoffea.datasets.model import Fileset
-from bphcoffea.datasets.storage import TIMEOUT, reason, shortened
+from bphcoffea.datasets.storage import ONCE, TIMEOUT, Retries, reason, shortened
 
 __all__ = ["TIMEOUT", "FileReport", "FileToOpen", "explain", "files_of", "inspect"]
 
@@ -30,6 +30,8 @@ class FileToOpen:
         What the tree must have.
     entries
         Entries of the tree according to the fileset; None where it does not say.
+    replicas
+        Other places of the same file, tried in order when it can't be opened.
     """
 
     dataset: str
@@ -37,6 +39,7 @@ class FileToOpen:
     tree: str
     branches: tuple[str, ...] = ()
     entries: int | None = None
+    replicas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,18 @@ class FileReport:
         Entries of its tree and its identity; None where the file or its tree can't be read.
     problems
         One line each; none for a sound file. A file without entries is sound.
+    used
+        Where it was opened: its path, or a replica.
+    faults
+        Why it could not be opened at the places before that, one line each.
     """
 
     file: FileToOpen
     entries: int | None = None
     uuid: bytes | None = None
     problems: tuple[str, ...] = ()
+    used: str = ""
+    faults: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The problems, each with the dataset and file it is about."""
@@ -70,25 +79,46 @@ def files_of(
 ) -> list[FileToOpen]:
     """All files of a fileset, with the branches that each dataset needs."""
     return [
-        FileToOpen(name, path, entry.object_path, (branches or {}).get(name, ()), entry.num_entries)
+        FileToOpen(
+            name,
+            path,
+            entry.object_path,
+            (branches or {}).get(name, ()),
+            entry.num_entries,
+            entry.replicas,
+        )
         for name, dataset in fileset.root.items()
         for path, entry in dataset.files.items()
     ]
 
 
-def inspect(file: FileToOpen) -> list[FileReport]:
+def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
     """Open a file and look at its tree; never raises for what is wrong with the file.
+
+    Parameters
+    ----------
+    retries
+        How often to try a file that a server does not give. What a disk says is final.
+    file
+        Which one.
 
     Returns
     -------
     One report, in a list, so that executors can add up the reports of many files.
     """
-    try:
-        # as a dictionary, for a path may hold a colon, after which uproot expects an object's name
-        with uproot.open({file.path: None}, timeout=TIMEOUT) as root:
-            return [_inspected(file, root)]
-    except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
-        return [FileReport(file, problems=(explain(error, file.path),))]
+    faults: list[str] = []
+    places = (file.path, *file.replicas)
+    remote = any("://" in place for place in places)
+    for _ in (retries if remote else ONCE).tries():
+        for place in places:
+            try:
+                # a dictionary, for a path may hold a colon, and uproot an object's name after it
+                with uproot.open({place: None}, timeout=TIMEOUT) as root:
+                    return [replace(_inspected(file, root), used=place, faults=tuple(faults))]
+            except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
+                fault = explain(error, place)
+                faults.append(fault if place == file.path else f"replica {place}: {fault}")
+    return [FileReport(file, problems=tuple(dict.fromkeys(faults)))]
 
 
 def _inspected(file: FileToOpen, root: Any) -> FileReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,13 @@ import fsspec
 
 #: How long a server may take to answer, s.
 TIMEOUT = 60
+
+# A client of XRootD that met a dead server waits half an hour before it tries that server again; a
+# retry has to reach a server that came back. Read when the client is first used, on every worker.
+os.environ.setdefault("XRD_STREAMERRORWINDOW", "1")
+os.environ.setdefault("XRD_CONNECTIONWINDOW", "10")
+os.environ.setdefault("XRD_CONNECTIONRETRY", "2")
+os.environ.setdefault("XRD_TIMEOUTRESOLUTION", "1")
 
 #: What a server of XRootD answers, and what it means.
 _ANSWERS = {
@@ -27,6 +35,32 @@ _SILENCES = {
     "Connection error": "the server does not answer; is its address right, and is it up?",
     "Operation expired": "the server does not answer; is its address right, and is it up?",
 }
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often something is tried before it is given up.
+
+    Attributes
+    ----------
+    attempts
+        Times that each place of a file is tried.
+    wait_s
+        Pause before the second time, s; each further pause is twice as long.
+    """
+
+    attempts: int = 3
+    wait_s: float = 1.0
+
+    def tries(self) -> Iterator[int]:
+        """Count the attempts, and pause before all but the first."""
+        for attempt in range(self.attempts):
+            if attempt:
+                time.sleep(self.wait_s * 2 ** (attempt - 1))
+            yield attempt
+
+
+ONCE = Retries(attempts=1)
 
 
 @dataclass(frozen=True)

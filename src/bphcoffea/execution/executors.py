@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import loky
 from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor
 
 from bphcoffea.errors import InputError
@@ -68,8 +69,14 @@ def engine(
         return
     workers = workers or _cores()
     if name == "futures":
-        # the default pool is loky's, which never forks: XRootD does not survive a fork
-        yield Engine(name, FuturesExecutor(workers=workers), workers)
+        # loky never forks: XRootD does not survive a fork
+        pool = loky.ProcessPoolExecutor(workers)
+        try:
+            yield Engine(name, FuturesExecutor(pool=pool, workers=workers), workers)
+        except BaseException:
+            pool.shutdown(kill_workers=True)  # a bug ends the run now, not after the other chunks
+            raise
+        pool.shutdown()
         return
     with _dask_client(workers, scheduler) as client:
         running = len(client.scheduler_info(n_workers=-1)["workers"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.analysis.tracing import branches_of_cuts
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.execution.folder import RunFolder, file_name, write_histograms, writing
-from bphcoffea.execution.runner import Failure
+from bphcoffea.execution.runner import Detour, Failure
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Outcome:
         The chunks that were asked for, and those that are in the results.
     failed
         The chunks that could not be read.
+    detours
+        What was read, but not at the first try.
     metrics
         As in ``metrics.json``.
     """
@@ -42,6 +44,7 @@ class Outcome:
     expected: frozenset[WorkItem]
     processed: frozenset[WorkItem]
     failed: tuple[Failure, ...]
+    detours: tuple[Detour, ...]
     metrics: dict[str, Any]
 
     @property
@@ -51,7 +54,11 @@ class Outcome:
 
     def ledger(self) -> dict[str, Any]:
         """What was expected and what was processed, as in ``ledger.json``."""
-        reasons = {failure.item: failure.error for failure in self.failed}
+        failures = {failure.item: failure for failure in self.failed}
+        missing = [
+            failures.get(item, Failure(item, "lost without a reason", 0))
+            for item in sorted(self.expected - self.processed, key=_place)
+        ]
         return {
             "expected_events": sum(map(len, self.expected)),
             "processed_events": sum(map(len, self.processed)),
@@ -66,14 +73,15 @@ class Outcome:
             },
             "failed": [
                 {
-                    "dataset": item.dataset,
-                    "file": item.filename,
-                    "start": item.entrystart,
-                    "stop": item.entrystop,
-                    "error": reasons.get(item, "lost without a reason"),
-                    "attempts": 1,
+                    **_where(failure.item),
+                    "error": failure.error,
+                    "attempts": failure.attempts,
                 }
-                for item in sorted(self.expected - self.processed, key=_place)
+                for failure in missing
+            ],
+            "detours": [
+                asdict(detour)
+                for detour in sorted(self.detours, key=lambda d: (d.dataset, d.file, d.start))
             ],
         }
 
@@ -145,6 +153,15 @@ def _lumi_ranges(sections: npt.NDArray[np.int64]) -> dict[str, list[list[int]]]:
 
 def _events(items: frozenset[WorkItem], dataset: str) -> int:
     return sum(len(item) for item in items if item.dataset == dataset)
+
+
+def _where(item: WorkItem) -> dict[str, Any]:
+    return {
+        "dataset": item.dataset,
+        "file": item.filename,
+        "start": item.entrystart,
+        "stop": item.entrystop,
+    }
 
 
 def _place(item: WorkItem) -> tuple[str, str, int]:

@@ -6,7 +6,8 @@ import datetime
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from coffea.processor.executor import WorkItem
@@ -15,13 +16,14 @@ from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.tracing import required_branches
 from bphcoffea.datasets.check import FileReport, files_of, inspect
 from bphcoffea.datasets.model import Fileset
-from bphcoffea.datasets.storage import TIMEOUT
+from bphcoffea.datasets.storage import ONCE, TIMEOUT, Retries
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine, ExecutorName, engine
 from bphcoffea.execution.folder import RunFolder, prepare
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
-from bphcoffea.execution.runner import FaultTolerantRunner
+from bphcoffea.execution.runner import REPLICAS, Detour, FaultTolerantRunner
+from bphcoffea.execution.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Options:
         Events of a chunk, about.
     max_chunks
         At most so many chunks of each dataset; None for all.
+    retries
+        How often a chunk that can't be read is tried.
     """
 
     executor: ExecutorName = "futures"
@@ -47,6 +51,7 @@ class Options:
     scheduler: str | None = None
     chunksize: int = 100_000
     max_chunks: int | None = None
+    retries: Retries = field(default_factory=Retries)
 
 
 def run(
@@ -68,8 +73,13 @@ def run(
     Raises
     ------
     InputError
-        When the folder can't be written, the metadata lack what the analysis needs, or files can't
-        be read or lack branches; all of them are named. Nothing is written then.
+        When the folder can't be written, the metadata lack what the analysis needs, files can't be
+        opened or lack branches (all of them are named), or no chunk could be read. Nothing is
+        written then.
+
+    Notes
+    -----
+    Chunks that can't be read are recorded in the ledger, with the reason; the rest is complete.
     """
     options = options or Options()
     prepare(folder)
@@ -78,9 +88,17 @@ def run(
     with engine(options.executor, options.workers, options.scheduler) as running:
         if running.dashboard:
             print(f"Dask dashboard: {running.dashboard}")
-        chunks = find_chunks(analysis, fileset, running, options.chunksize, options.max_chunks)
-        outcome = process(analysis, chunks, running)
-    if outcome.failed:
+        chunks, detours = find_chunks(
+            analysis,
+            fileset,
+            running,
+            options.chunksize,
+            options.max_chunks,
+            options.retries,
+        )
+        outcome = process(analysis, chunks, running, options.retries)
+    outcome = replace(outcome, detours=(*detours, *outcome.detours))
+    if not outcome.processed:
         raise InputError("\n".join(sorted(failure.line() for failure in outcome.failed)))
     made = {
         "started": started.isoformat(timespec="seconds"),
@@ -96,8 +114,13 @@ def find_chunks(
     running: Engine,
     chunksize: int,
     max_chunks: int | None = None,
-) -> list[WorkItem]:
+    retries: Retries | None = None,
+) -> tuple[list[WorkItem], list[Detour]]:
     """Open all files, check that they hold what the analysis needs, and cut them into chunks.
+
+    Returns
+    -------
+    The chunks, and the files that were opened at a replica.
 
     Raises
     ------
@@ -106,7 +129,7 @@ def find_chunks(
     """
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
     branches = {name: required_branches(analysis, known) for name, known in metadata.items()}
-    reports = open_files(fileset, branches, running)
+    reports = open_files(fileset, branches, running, retries)
     problems = [line for report in reports for line in report.lines()]
     for report in reports:
         steps = fileset[report.file.dataset].files[report.file.path].steps
@@ -118,25 +141,25 @@ def find_chunks(
     if problems:
         raise InputError("\n".join(problems))
     chunks: list[WorkItem] = []
+    detours = []
     for name in fileset.names:
         of_dataset: list[WorkItem] = []
-        for report in reports:
-            if report.file.dataset == name:
-                steps = fileset[name].files[report.file.path].steps
-                of_dataset += [
-                    WorkItem(
-                        name,
-                        report.file.path,
-                        report.file.tree,
-                        start,
-                        stop,
-                        report.uuid,
-                        metadata[name],
-                    )
-                    for start, stop in _ranges(report.entries or 0, steps, chunksize)
-                ]
+        for report in (report for report in reports if report.file.dataset == name):
+            entry = fileset[name].files[report.file.path]
+            others = [p for p in (report.file.path, *entry.replicas) if p != report.used]
+            known = metadata[name] | ({REPLICAS: tuple(others)} if others else {})
+            of_dataset += [
+                WorkItem(name, report.used, report.file.tree, start, stop, report.uuid, known)
+                for start, stop in _ranges(report.entries or 0, entry.steps, chunksize)
+            ]
+            if report.faults:
+                tries = len(report.faults) + 1
+                whole = (0, report.entries or 0)
+                detours.append(
+                    Detour(name, report.file.path, *whole, report.used, tries, report.faults[0])
+                )
         chunks += of_dataset[:max_chunks]
-    return chunks
+    return chunks, detours
 
 
 def _ranges(
@@ -152,17 +175,22 @@ def _ranges(
 
 
 def open_files(
-    fileset: Fileset, branches: dict[str, tuple[str, ...]], running: Engine
+    fileset: Fileset,
+    branches: dict[str, tuple[str, ...]],
+    running: Engine,
+    retries: Retries | None = None,
 ) -> list[FileReport]:
     """Open all files of a fileset, in parallel; the reports are in the order of the files."""
     files = files_of(fileset, branches)
     executor = running.executor.copy(desc="Opening files", unit="file", compression=None)
-    reports: list[FileReport] = executor(files, inspect, [])[0]
+    reports: list[FileReport] = executor(files, partial(inspect, retries or ONCE), [])[0]
     order = {file: position for position, file in enumerate(files)}
     return sorted(reports, key=lambda report: order[report.file])
 
 
-def process(analysis: Analysis, chunks: list[WorkItem], running: Engine) -> Outcome:
+def process(
+    analysis: Analysis, chunks: list[WorkItem], running: Engine, retries: Retries | None = None
+) -> Outcome:
     """Process chunks and add up their results."""
     runner = FaultTolerantRunner(
         executor=running.executor,
@@ -170,29 +198,36 @@ def process(analysis: Analysis, chunks: list[WorkItem], running: Engine) -> Outc
         savemetrics=True,
         xrootdtimeout=TIMEOUT,
         processor_compression=None if running.name == "iterative" else 1,
+        policy=retries or Retries(),
     )
     clock = time.perf_counter()
     out = runner.run(chunks, analysis)
     wall = time.perf_counter() - clock
-    measured = out.get("metrics", {})
-    processed = frozenset(out["processed"])
-    events = sum(map(len, processed))
-    peak = measured.get("peak_rss_mb")
+    columns = out.get("metrics", {}).get("columns", ())
+    tallies = out.get("tally", {})
+    total = sum(tallies.get("workers", {}).values(), Tally())
     return Outcome(
         results=dict(sorted(out["out"].items())),
         expected=frozenset(chunks),
-        processed=processed,
+        processed=frozenset(out["processed"]),
         failed=tuple(out.get("failed", ())),
+        detours=tuple(out.get("detours", ())),
         metrics={
+            **total.as_json(),
             "wall_s": wall,
-            "cpu_s": measured.get("cpu_s", 0.0),
-            "events": events,
-            "events_per_s": events / wall,
-            "bytes_read": measured.get("bytesread", 0),
-            "columns": sorted({c.rpartition("-")[0] for c in measured.get("columns", ())}),
-            "peak_rss_mb": peak.value if peak else 0.0,
+            "events_per_s": total.events / wall,
+            "bytes_per_s": total.bytes_read / wall,
+            "cpu_fraction": total.cpu_s / (wall * running.workers),
+            "columns": sorted({column.rpartition("-")[0] for column in columns}),
             "executor": running.name,
             "workers": running.workers,
+            **{
+                f"by_{kind.removesuffix('s')}": {
+                    name: tally.as_json()
+                    for name, tally in sorted(of_kind.items(), key=lambda item: -item[1].wall_s)
+                }
+                for kind, of_kind in tallies.items()
+            },
         },
     )
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import uproot
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
-from bphcoffea.errors import InputError
+from bphcoffea.datasets.storage import Retries
+from bphcoffea.execution.faults import ShortFileError, input_fault, is_lasting
+from bphcoffea.execution.tally import Tally
+
+#: Key of a chunk's metadata that holds the other places of its file.
+REPLICAS = "replicas"
 
 
 @dataclass(frozen=True)
@@ -25,10 +33,13 @@ class Failure:
         The chunk.
     error
         Why, in one line.
+    attempts
+        How often it was tried.
     """
 
     item: WorkItem
     error: str
+    attempts: int = 1
 
     def line(self) -> str:
         """The failure in one line, with its place."""
@@ -40,76 +51,142 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Maximum:
-    """A number of which the largest counts when results add up."""
+class Detour:
+    """Entries that were read, but not at the first try.
 
-    value: float
+    Attributes
+    ----------
+    dataset, file, start, stop
+        Which ones.
+    used
+        Where it was read in the end: its own file or a replica.
+    attempts
+        How often it was tried.
+    error
+        What went wrong at first.
+    """
 
-    def __add__(self, other: Maximum) -> Maximum:
-        return max(self, other, key=lambda number: number.value)
+    dataset: str
+    file: str
+    start: int
+    stop: int
+    used: str
+    attempts: int
+    error: str
 
 
+@dataclass
 class FaultTolerantRunner(Runner):  # type: ignore[misc]
     """A Runner in which a fault of the input is a part of the result.
 
-    Under every executor, Dask included, a chunk that can't be read gives a :class:`Failure`, and
-    the rest of the run goes on. Any other exception is a bug and ends the run.
+    Under every executor, Dask included, a chunk that can't be read is tried again, at each place
+    of its file; in the end it gives a :class:`Failure`, and the rest of the run goes on. Any other
+    exception is a bug and ends the run.
+
+    Attributes
+    ----------
+    policy
+        How often a chunk is tried.
     """
 
-    @staticmethod
-    def automatic_retries(
-        retries: int,  # noqa: ARG004
-        skipbadfiles: object,  # noqa: ARG004
-        func: Callable[..., Any],
-        *args: Any,
-        use_result_type: bool = False,  # noqa: ARG004
-        **kwargs: Any,
-    ) -> Any:
-        """Work on a chunk, on the worker.
+    policy: Retries = field(default_factory=Retries)
 
-        Coffea wraps every chunk in this function; its arguments are coffea's.
-        """
-        decompress_quickly()
-        item = args[0]
-        started = time.process_time()
-        try:
-            result = func(*args, **kwargs)
-        except Exception as error:
-            fault = input_fault(error)
-            if fault is None:
-                raise
-            chunk = item[0] if isinstance(item, tuple) else item
-            return {"out": {}, "processed": set(), "failed": [Failure(chunk, fault)]}
-        result["metrics"]["cpu_s"] = time.process_time() - started
-        result["metrics"]["peak_rss_mb"] = Maximum(
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    @property
+    def automatic_retries(self) -> Callable[..., Any]:
+        """The function in which coffea wraps every chunk, on the worker, with every executor."""
+        return partial(work_on_chunk, self.policy)
+
+
+def work_on_chunk(
+    policy: Retries,
+    retries: int,  # noqa: ARG001 - coffea's own, which are the same for bugs
+    skipbadfiles: object,  # noqa: ARG001
+    function: Callable[..., Any],
+    task: Any,
+    *,
+    use_result_type: bool = False,  # noqa: ARG001
+    **options: Any,
+) -> dict[str, Any]:
+    """Process a chunk, on the worker.
+
+    Parameters
+    ----------
+    policy
+        How often to try.
+    function
+        Coffea's: from a task to the result of its chunk.
+    task
+        A chunk; under Dask, a chunk and the processor.
+
+    Returns
+    -------
+    Coffea's result of the chunk, with ``tally`` and, where it was not read at the first try,
+    ``detours``; or one whose only content is ``failed``.
+    """
+    decompress_quickly()
+    chunk, *rest = task if isinstance(task, tuple) else (task,)
+    places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
+    faults: list[str] = []
+    for _ in policy.tries():
+        for place in places:
+            read = replace(chunk, filename=place)
+            wall, cpu = time.perf_counter(), time.process_time()
+            try:
+                result = function((read, *rest) if rest else read, **options)
+                _check_length(result, chunk)
+            except Exception as error:
+                fault = input_fault(error)
+                if fault is None:
+                    raise
+                faults.append(fault if place == chunk.filename else f"{place}: {fault}")
+                if is_lasting(error):
+                    return _failed(chunk, faults)
+                continue
+            result["processed"] = {chunk}
+            result["tally"] = _tallies(chunk, result, wall, cpu)
+            if faults:
+                entries = (chunk.entrystart, chunk.entrystop)
+                result["detours"] = [
+                    Detour(
+                        chunk.dataset, chunk.filename, *entries, place, len(faults) + 1, faults[0]
+                    )
+                ]
+            return dict(result)
+    return _failed(chunk, faults)
+
+
+def _failed(chunk: WorkItem, faults: list[str]) -> dict[str, Any]:
+    error = "; ".join(dict.fromkeys(faults))
+    failure = Failure(chunk, error, len(faults))
+    return {"out": {}, "processed": set(), "failed": [failure]}
+
+
+def _check_length(result: dict[str, Any], chunk: WorkItem) -> None:
+    """Coffea reads on to the end of a file, wherever that is: a short replica is no fault to it."""
+    entries = result["metrics"]["entries"]
+    if entries != len(chunk):
+        raise ShortFileError(
+            f"the file ends early: {entries} of {len(chunk)} entries are there; was it replaced?"
         )
-        return result
 
 
-def input_fault(error: BaseException) -> str | None:
-    """The fault of the input behind an exception, in one line; None when there is none: a bug."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, InputError):
-            return str(cause)
-        if _raised_in_reading(cause):
-            text = " ".join(str(cause).split())
-            return f"{type(cause).__name__}: {text}"
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-def _raised_in_reading(error: BaseException) -> bool:
-    if isinstance(error, uproot.DeserializationError | uproot.KeyInFileError):
-        return True
-    # an OSError, or garbage in a basket, is the input's fault only if uproot or fsspec met it
-    trace = error.__traceback__
-    modules = []
-    while trace is not None:
-        modules.append(trace.tb_frame.f_globals.get("__name__", ""))
-        trace = trace.tb_next
-    return any(m.startswith(("uproot.", "fsspec")) for m in modules)
+def _tallies(
+    chunk: WorkItem, result: dict[str, Any], wall: float, cpu: float
+) -> dict[str, dict[str, Tally]]:
+    tally = Tally(
+        chunks=1,
+        events=len(chunk),
+        bytes_read=result["metrics"].get("bytesread", 0),
+        wall_s=time.perf_counter() - wall,
+        cpu_s=time.process_time() - cpu,
+        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    return {
+        "datasets": {chunk.dataset: tally},
+        "files": {chunk.filename: tally},
+        "workers": {worker: tally},
+    }
 
 
 def decompress_quickly() -> None:

@@ -1,0 +1,50 @@
+"""Telling a fault of the input from a bug."""
+
+from __future__ import annotations
+
+import uproot
+
+from bphcoffea.datasets.storage import reason, shortened
+from bphcoffea.errors import InputError
+
+
+class ShortFileError(Exception):
+    """A file holds fewer entries than it did when the run began."""
+
+
+def input_fault(error: BaseException) -> str | None:
+    """The fault of the input behind an exception, in one line; None when there is none: a bug."""
+    for cause in _chain(error):
+        if isinstance(cause, InputError | ShortFileError):
+            return str(cause)
+        if "__len__() should return >= 0" in str(cause):
+            return "the file ends before the entries begin; was it replaced?"  # so says coffea
+        if _raised_in_reading(cause):
+            return reason(cause) or f"{type(cause).__name__}: {shortened(str(cause))}"
+    return None
+
+
+def is_lasting(error: BaseException) -> bool:
+    """Whether trying again is of no use: the input was read, and is not what it should be."""
+    return any(isinstance(cause, InputError) for cause in _chain(error))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return chain
+
+
+def _raised_in_reading(error: BaseException) -> bool:
+    if isinstance(error, uproot.DeserializationError | uproot.KeyInFileError):
+        return True
+    # an OSError, or garbage in a basket, is the input's fault only if uproot or fsspec met it
+    trace = error.__traceback__
+    modules = []
+    while trace is not None:
+        modules.append(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next
+    return any(module.startswith(("uproot.", "fsspec")) for module in modules)
