@@ -113,7 +113,7 @@ class RestartableServer(XRootDServer):
     def outage(self, after_bytes: float, seconds: float) -> None:
         """Die once the server has read so many bytes, and come back some seconds later."""
         deadline = time.monotonic() + START_TIME
-        while self._bytes_read() < after_bytes and time.monotonic() < deadline:
+        while self.bytes_read() < after_bytes and time.monotonic() < deadline:
             time.sleep(0.01)
         self._process.kill()
         self._process.wait()
@@ -121,7 +121,8 @@ class RestartableServer(XRootDServer):
         self.start()
         self.outages = self.outages + 1
 
-    def _bytes_read(self) -> int:
+    def bytes_read(self) -> int:
+        """Bytes that it has read since it was started."""
         line = Path(f"/proc/{self._process.pid}/io").read_text().splitlines()[0]
         return int(line.removeprefix("rchar: "))
 

@@ -88,13 +88,30 @@ def run(
     max_chunks: Annotated[
         int | None, typer.Option(min=1, help="At most so many chunks of each dataset, for a try.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run into DIR was cut off.")
+    ] = False,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Keep finished chunks there; by default in the cache of your home."
+        ),
+    ] = None,
 ) -> None:
     """Run an analysis over a fileset."""
     from bphcoffea import datasets, execution
 
     loaded = execution.load_analysis(analysis)
     files = datasets.load(fileset).select(dataset or ())
-    options = execution.Options(executor, workers, scheduler, chunksize, max_chunks)
+    options = execution.Options(
+        executor,
+        workers,
+        scheduler,
+        chunksize,
+        max_chunks,
+        checkpoints=checkpoints or execution.default_place(output),
+        resume=resume,
+    )
     folder = execution.run(loaded, files, output, options)
     _print_cutflow(folder)
     _print_ledger(folder)

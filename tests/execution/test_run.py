@@ -11,6 +11,7 @@ import hist
 import numpy as np
 import pytest
 import uproot
+from damage import corrupt_basket
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -233,13 +234,8 @@ def test_folder_without_ledger_is_no_run(tmp_path):
 
 
 def test_fault_in_the_middle_of_a_file_is_named(toys, ds_phipi, tmp_path, data):
-    # zero the middle of the file: it opens, and its tree is there, but baskets are garbage
     damaged = tmp_path / "damaged.root"
-    content = bytearray((data / "tree3mu_phipi_2017.root").read_bytes())
-    with uproot.open(data / "tree3mu_phipi_2017.root") as file:
-        basket = file["Tree3Mu/ntuple/Triplet2_Mass"].member("fBasketSeek")[0]
-    content[basket + 80 : basket + 400] = bytes(320)
-    damaged.write_bytes(content)
+    corrupt_basket(data / "tree3mu_phipi_2017.root", damaged, "Triplet2_Mass")
     fileset = Fileset.model_validate(
         {
             "bad": {
@@ -278,7 +274,7 @@ def test_bug_in_the_analysis_is_no_input_fault(toys, tmp_path):
 def test_input_faults_are_told_from_bugs():
     with pytest.raises(FileNotFoundError) as in_reading:
         uproot.open("/nowhere.root")
-    assert "nowhere" in input_fault(in_reading.value)
+    assert input_fault(in_reading.value) == "no such file"
     with pytest.raises(FileNotFoundError) as in_analysis:
         Path("/my/corrections.json").read_text()
     assert input_fault(in_analysis.value) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -15,6 +16,9 @@ import cloudpickle
 import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import InputError
+
+#: Attribute of an analysis's module: hash of its code and of the modules beside it.
+SOURCE_SHA256 = "__bphcoffea_source_sha256__"
 
 #: Modules that the last analysis imported from beside its file.
 _loaded_beside: set[str] = set()
@@ -103,11 +107,18 @@ def _import(path: Path) -> ModuleType:
         except SyntaxError as error:
             raise InputError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
     cloudpickle.register_pickle_by_value(module)
+    sources = [path]
     for other in set(sys.modules) - before - {name}:
         file = getattr(sys.modules[other], "__file__", None)
         if file is not None and path.parent in Path(file).absolute().parents:
             cloudpickle.register_pickle_by_value(sys.modules[other])
             _loaded_beside.add(other)
+            sources.append(Path(file))
+    # of what was imported, not of what the files hold by the time it is asked for
+    digest = hashlib.sha256()
+    for source in sorted(sources):
+        digest.update(source.read_bytes())
+    setattr(module, SOURCE_SHA256, digest.hexdigest())
     return module
 
 

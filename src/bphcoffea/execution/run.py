@@ -18,11 +18,12 @@ from bphcoffea.datasets.check import FileReport, files_of, inspect
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.datasets.storage import ONCE, TIMEOUT, Retries
 from bphcoffea.errors import InputError
+from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.executors import Engine, ExecutorName, engine
 from bphcoffea.execution.folder import RunFolder, prepare
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
-from bphcoffea.execution.runner import REPLICAS, Detour, FaultTolerantRunner
+from bphcoffea.execution.runner import FILE, REPLICAS, Detour, FaultTolerantRunner
 from bphcoffea.execution.tally import Tally
 
 
@@ -44,6 +45,11 @@ class Options:
         At most so many chunks of each dataset; None for all.
     retries
         How often a chunk that can't be read is tried.
+    checkpoints
+        Folder, or URL, where the results of finished chunks are kept until the run is complete;
+        None: nowhere.
+    resume
+        Whether to go on from the checkpoints that are there.
     """
 
     executor: ExecutorName = "futures"
@@ -52,6 +58,8 @@ class Options:
     chunksize: int = 100_000
     max_chunks: int | None = None
     retries: Retries = field(default_factory=Retries)
+    checkpoints: str | None = None
+    resume: bool = False
 
 
 def run(
@@ -84,6 +92,7 @@ def run(
     options = options or Options()
     prepare(folder)
     _check_metadata(analysis, fileset)
+    checkpoints = _checkpoints(analysis, options)
     started = datetime.datetime.now(datetime.UTC)
     with engine(options.executor, options.workers, options.scheduler) as running:
         if running.dashboard:
@@ -96,7 +105,7 @@ def run(
             options.max_chunks,
             options.retries,
         )
-        outcome = process(analysis, chunks, running, options.retries)
+        outcome = process(analysis, chunks, running, options.retries, checkpoints)
     outcome = replace(outcome, detours=(*detours, *outcome.detours))
     if not outcome.processed:
         raise InputError("\n".join(sorted(failure.line() for failure in outcome.failed)))
@@ -105,7 +114,10 @@ def run(
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **provenance(analysis, fileset, asdict(options)),
     }
-    return write(folder, analysis, fileset, outcome, made)
+    written = write(folder, analysis, fileset, outcome, made)
+    if checkpoints and outcome.complete:
+        checkpoints.clear()
+    return written
 
 
 def find_chunks(
@@ -147,7 +159,7 @@ def find_chunks(
         for report in (report for report in reports if report.file.dataset == name):
             entry = fileset[name].files[report.file.path]
             others = [p for p in (report.file.path, *entry.replicas) if p != report.used]
-            known = metadata[name] | ({REPLICAS: tuple(others)} if others else {})
+            known = metadata[name] | {FILE: report.file.path, REPLICAS: tuple(others)}
             of_dataset += [
                 WorkItem(name, report.used, report.file.tree, start, stop, report.uuid, known)
                 for start, stop in _ranges(report.entries or 0, entry.steps, chunksize)
@@ -189,7 +201,11 @@ def open_files(
 
 
 def process(
-    analysis: Analysis, chunks: list[WorkItem], running: Engine, retries: Retries | None = None
+    analysis: Analysis,
+    chunks: list[WorkItem],
+    running: Engine,
+    retries: Retries | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Outcome:
     """Process chunks and add up their results."""
     runner = FaultTolerantRunner(
@@ -199,6 +215,7 @@ def process(
         xrootdtimeout=TIMEOUT,
         processor_compression=None if running.name == "iterative" else 1,
         policy=retries or Retries(),
+        checkpointer=checkpoints,
     )
     clock = time.perf_counter()
     out = runner.run(chunks, analysis)
@@ -219,6 +236,7 @@ def process(
             "bytes_per_s": total.bytes_read / wall,
             "cpu_fraction": total.cpu_s / (wall * running.workers),
             "columns": sorted({column.rpartition("-")[0] for column in columns}),
+            "chunks_resumed": out.get("resumed", 0),
             "executor": running.name,
             "workers": running.workers,
             **{
@@ -230,6 +248,17 @@ def process(
             },
         },
     )
+
+
+def _checkpoints(analysis: Analysis, options: Options) -> Checkpoints | None:
+    if options.checkpoints is None:
+        if options.resume:
+            raise InputError("to resume a run, say where its checkpoints are")
+        return None
+    code = fingerprint(analysis)
+    checkpoints = Checkpoints(options.checkpoints, code, resume=options.resume)
+    checkpoints.prepare()
+    return checkpoints
 
 
 def _check_metadata(analysis: Analysis, fileset: Fileset) -> None:

@@ -19,8 +19,8 @@ from bphcoffea.datasets.storage import Retries
 from bphcoffea.execution.faults import ShortFileError, input_fault, is_lasting
 from bphcoffea.execution.tally import Tally
 
-#: Key of a chunk's metadata that holds the other places of its file.
-REPLICAS = "replicas"
+#: Keys of a chunk's metadata: its file as the fileset calls it, and the other places of that.
+FILE, REPLICAS = "file", "replicas"
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def work_on_chunk(
                     return _failed(chunk, faults)
                 continue
             result["processed"] = {chunk}
-            result["tally"] = _tallies(chunk, result, wall, cpu)
+            if "resumed" not in result:
+                result["tally"] = _tallies(chunk, result, wall, cpu)
             if faults:
                 entries = (chunk.entrystart, chunk.entrystop)
                 result["detours"] = [

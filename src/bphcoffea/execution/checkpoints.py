@@ -1,0 +1,156 @@
+"""Results of finished chunks, kept so that a run that was cut off can go on.
+
+They are pickles, as coffea makes them, so they never lie in a run's folder, and on a disk they are
+read only where nobody else could have written them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import stat
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import fsspec
+import lz4.frame
+from coffea.processor import CheckpointerABC
+
+import bphcoffea
+from bphcoffea.analysis import Analysis
+from bphcoffea.errors import InputError
+from bphcoffea.execution.loading import SOURCE_SHA256
+from bphcoffea.execution.runner import REPLICAS
+
+#: Where the entries of a chunk are read does not change what is made of them.
+_PLACE = {"filename", REPLICAS}
+#: Read for the group and for others, at most: nobody else may write.
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def default_place(folder: str | Path) -> str:
+    """The user's own folder for the checkpoints of a run, in the cache of the user's home."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:16]
+    return str(cache / "bphcoffea" / "checkpoints" / name)
+
+
+def fingerprint(analysis: Analysis) -> str:
+    """Hash of everything that the result of a chunk depends on, beside the chunk.
+
+    That is the analysis's code with the modules beside it, its configuration, and the library.
+    """
+    digest = hashlib.sha256()
+    digest.update(_code_of(analysis).encode())
+    digest.update(cloudpickle.dumps(vars(analysis)))
+    package = Path(bphcoffea.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(str(path.relative_to(package)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _code_of(analysis: Analysis) -> str:
+    module = sys.modules.get(type(analysis).__module__)
+    known = getattr(module, SOURCE_SHA256, None)
+    if known is not None:
+        return str(known)
+    try:
+        return inspect.getsource(type(analysis))
+    except (OSError, TypeError):
+        return uuid.uuid4().hex  # unknown code: its checkpoints are nobody's
+
+
+class Checkpoints(CheckpointerABC):  # type: ignore[misc]
+    """The checkpoints of a run; coffea asks it on the workers, chunk by chunk.
+
+    Parameters
+    ----------
+    place
+        Folder: a path, or a URL that fsspec knows. Workers on other machines must reach it.
+    code
+        The analysis's :func:`fingerprint`.
+    resume
+        Whether to take the results that are there, or only to keep new ones.
+    """
+
+    def __init__(self, place: str, code: str, *, resume: bool) -> None:
+        self.place = place
+        self.code = code
+        self.resume = resume
+
+    def prepare(self) -> None:
+        """Make the folder ready, before the run.
+
+        Raises
+        ------
+        InputError
+            When the folder can't be made, or others could have written into it.
+        """
+        system, path = fsspec.url_to_fs(self.place)
+        try:
+            if not system.exists(path):
+                system.makedirs(path)
+                if self._is_local():
+                    Path(path).chmod(0o700)
+        except OSError as error:
+            raise InputError(
+                f"{self.place}: cannot keep checkpoints there ({error.strerror}); "
+                "choose another folder with --checkpoints"
+            ) from None
+        self._check_owner(path)
+
+    def clear(self) -> None:
+        """Remove all of them."""
+        system, path = fsspec.url_to_fs(self.place)
+        if system.exists(path):
+            system.rm(path, recursive=True)
+
+    def load(self, metadata: dict[str, Any], processor_instance: Any) -> Any:  # noqa: ARG002
+        """The result of a chunk, marked as ``resumed``; None when there is none, or not a whole."""
+        system, path = self._find(metadata)
+        if not self.resume or not system.exists(path):
+            return None
+        self._check_owner(path)
+        with system.open(path, "rb") as file:
+            content = file.read()
+        try:
+            output = cloudpickle.loads(lz4.frame.decompress(content))
+        except (RuntimeError, EOFError, cloudpickle.pickle.UnpicklingError):
+            return None  # cut off while it was written: the chunk is processed again
+        output["resumed"] = len(output["processed"])
+        return output
+
+    def save(self, output: Any, metadata: dict[str, Any], processor_instance: Any) -> None:  # noqa: ARG002
+        """Keep the result of a chunk; it appears whole or not at all."""
+        system, path = self._find(metadata)
+        content = lz4.frame.compress(cloudpickle.dumps(output))
+        part = f"{path}.{uuid.uuid4().hex}.part"
+        with system.open(part, "wb") as file:
+            file.write(content)
+        system.mv(part, path)
+
+    def _find(self, metadata: dict[str, Any]) -> tuple[Any, str]:
+        known = {key: value for key, value in metadata.items() if key not in _PLACE}
+        content = json.dumps([self.code, known], sort_keys=True, default=str)
+        system, folder = fsspec.url_to_fs(self.place)
+        return system, f"{folder}/{hashlib.sha256(content.encode()).hexdigest()}.pkl.lz4"
+
+    def _is_local(self) -> bool:
+        system, _ = fsspec.url_to_fs(self.place)
+        return isinstance(system, fsspec.implementations.local.LocalFileSystem)
+
+    def _check_owner(self, path: str) -> None:
+        if not self._is_local():
+            return
+        found = Path(path).stat()
+        if found.st_uid != os.geteuid() or found.st_mode & _WRITABLE_BY_OTHERS:
+            raise InputError(
+                f"{path}: not read, since others may have written it; checkpoints are pickles: "
+                "their folder must belong to you, and only you may write there"
+            )

@@ -1,0 +1,234 @@
+"""A run that was cut off goes on: nothing lost, nothing twice, nothing stale."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from damage import corrupt_basket
+
+from bphcoffea.datasets import load
+from bphcoffea.datasets.storage import ONCE
+from bphcoffea.errors import InputError
+from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
+from bphcoffea.toys import TOYS
+
+#: Writes a line for each chunk that it really processes, and takes its time.
+ANALYSIS = """
+    import os, time
+    from pathlib import Path
+    from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
+    from bphcoffea.schemas import TwoMuTrackSchema
+    from threshold import chi2, LOWEST
+
+    class Slow(Analysis):
+        schema = TwoMuTrackSchema
+        selection = Selection("Triplet", Cut("vertex", chi2 >= LOWEST))
+        best = chi2
+        histograms = (Histogram("chi2", chi2, Axis(20, 0, 20)),)
+        columns = (chi2,)
+
+        def process(self, events):
+            known = events.metadata
+            if "entrystart" in known:  # not while its branches are traced
+                with Path(os.environ["PROCESSED"]).open("a") as log:
+                    log.write(f"{known['filename']} {known['entrystart']}\\n")
+                time.sleep(float(os.environ.get("PAUSE", "0")))
+            return super().process(events)
+"""
+BESIDE = """
+    from bphcoffea.analysis import Variable
+
+    LOWEST = 0
+    chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
+"""
+CHUNK = 100
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """An analysis, a fileset, and what is needed to run it here or in a process of its own."""
+    (tmp_path / "slow.py").write_text(textwrap.dedent(ANALYSIS))
+    (tmp_path / "threshold.py").write_text(textwrap.dedent(BESIDE))
+    monkeypatch.setenv("PROCESSED", str(tmp_path / "processed"))
+    fileset = TOYS["ds_phipi"](tmp_path / "toys", 1500, 2)
+
+    class Job:
+        processed = tmp_path / "processed"
+        checkpoints = tmp_path / "checkpoints"
+
+        def options(self, **changes):
+            known = {"executor": "iterative", "chunksize": CHUNK, "resume": True}
+            return Options(**(known | {"checkpoints": str(self.checkpoints)} | changes))
+
+        def run(self, name="run", fileset=fileset, **changes):
+            """Run, and tell how many chunks were processed for it."""
+            before = self.count()
+            analysis = load_analysis(str(tmp_path / "slow.py"))
+            folder = run(analysis, load(fileset), tmp_path / name, self.options(**changes))
+            return folder, self.count() - before
+
+        def start(self, executor="iterative"):
+            """Start a run as a process, with a pause in each chunk."""
+            words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", fileset]
+            words += ["-o", tmp_path / "run", "--executor", executor, "--workers", "2"]
+            words += ["--chunksize", str(CHUNK), "--checkpoints", self.checkpoints]
+            return subprocess.Popen(
+                words,
+                env=os.environ | {"PAUSE": "0.2"},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+        def count(self):
+            return len(self.processed.read_text().splitlines()) if self.processed.exists() else 0
+
+        def kept(self):
+            return len(list(self.checkpoints.glob("*.lz4"))) if self.checkpoints.exists() else 0
+
+    return Job()
+
+
+def assert_same(folder, expected):
+    assert folder.complete
+    assert folder.cutflow == expected.cutflow
+    for dataset in expected.cutflow:
+        assert folder.candidates(dataset).equals(expected.candidates(dataset))
+    assert folder.read("lumis.json") == expected.read("lumis.json")
+    for name, histogram in expected.histograms().items():
+        assert folder.histograms()[name] == histogram
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
+    process = job.start(executor)
+    deadline = time.monotonic() + 60
+    while job.kept() < 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "run" / "ledger.json").exists()
+    kept = job.kept()
+    resumed, processed = job.run()
+    total = resumed.read("ledger.json")["chunks"]
+    assert 5 <= kept < total
+    assert processed == total - kept
+    assert resumed.read("metrics.json")["chunks_resumed"] == kept
+    whole, processed = job.run("whole", checkpoints=None, resume=False)
+    assert processed == total
+    assert_same(resumed, whole)
+    assert not job.checkpoints.exists(), "a complete run leaves no checkpoints"
+
+
+def cut_off(job, chunks):
+    """Leave checkpoints of some chunks, as a run that stopped there."""
+
+    class Stop(BaseException):
+        pass
+
+    original = Checkpoints.save
+
+    def save(self, *arguments):
+        original(self, *arguments)
+        if job.kept() >= chunks:
+            raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save)
+        with pytest.raises(Stop):
+            job.run()
+    return job.kept()
+
+
+def test_without_resume_nothing_is_taken_from_checkpoints(job):
+    cut_off(job, 3)
+    folder, processed = job.run(resume=False)
+    assert processed == folder.read("ledger.json")["chunks"]
+
+
+def test_changed_cut_is_not_answered_from_an_old_checkpoint(job, tmp_path):
+    cut_off(job, 3)
+    old = (tmp_path / "slow.py").read_text()
+    (tmp_path / "slow.py").write_text(old.replace("chi2 >= LOWEST", "chi2 >= 1"))
+    folder, processed = job.run()
+    assert processed == folder.read("ledger.json")["chunks"]
+
+
+def test_change_in_a_module_beside_the_analysis_counts(job, tmp_path):
+    cut_off(job, 3)
+    old = (tmp_path / "threshold.py").read_text()
+    (tmp_path / "threshold.py").write_text(old.replace("LOWEST = 0", "LOWEST = 1"))
+    folder, processed = job.run()
+    assert processed == folder.read("ledger.json")["chunks"]
+
+
+def test_other_chunks_are_not_answered_from_an_old_checkpoint(job):
+    cut_off(job, 3)
+    folder, processed = job.run(chunksize=CHUNK // 2)
+    assert processed == folder.read("ledger.json")["chunks"]
+
+
+def test_configuration_is_part_of_the_fingerprint(job, tmp_path):
+    first = load_analysis(str(tmp_path / "slow.py"))
+    second = load_analysis(str(tmp_path / "slow.py"))
+    assert fingerprint(first) == fingerprint(second)
+    second.working_point = "tight"
+    assert fingerprint(first) != fingerprint(second)
+
+
+def test_checkpoint_that_was_cut_off_is_made_again(job):
+    kept = cut_off(job, 3)
+    broken = next(job.checkpoints.glob("*.lz4"))
+    broken.write_bytes(broken.read_bytes()[:100])
+    folder, processed = job.run()
+    assert processed == folder.read("ledger.json")["chunks"] - kept + 1
+    assert folder.complete
+
+
+def test_incomplete_run_reads_only_what_was_missing(job, tmp_path, data):
+    # a file that fails at first and is mended: the checkpoints of the others still count
+    sound = data / "tree3mu_phipi_2017.root"
+    files = [tmp_path / "a.root", corrupt_basket(sound, tmp_path / "b.root", "TripletVtx2_Chi2")]
+    shutil.copy(sound, files[0])
+    entry = {"files": dict.fromkeys(map(str, files), "Tree3Mu/ntuple")}
+    fileset = tmp_path / "two.json"
+    fileset.write_text(json.dumps({"D": entry | {"metadata": {"is_mc": False, "era": "2017D"}}}))
+    broken, _ = job.run(fileset=fileset, retries=ONCE)
+    missing = broken.read("ledger.json")["failed"]
+    assert {failure["file"] for failure in missing} == {str(files[1])}
+    shutil.copy(sound, files[1])
+    mended, processed = job.run(fileset=fileset)
+    assert mended.complete
+    assert processed == len(missing)
+    whole, _ = job.run("whole", fileset=fileset, checkpoints=None, resume=False)
+    assert_same(mended, whole)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770])
+def test_folder_that_others_may_write_to_is_refused(mode, job):
+    cut_off(job, 2)
+    job.checkpoints.chmod(mode)
+    with pytest.raises(InputError, match="others may have written it"):
+        job.run()
+
+
+def test_checkpoints_may_lie_on_any_file_system(job):
+    folder, processed = job.run(checkpoints="memory://kept")
+    assert folder.complete
+    assert processed == folder.read("ledger.json")["chunks"]
+
+
+def test_run_folder_holds_no_pickles(job, tmp_path):
+    job.run()
+    names = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert names <= {".json", ".parquet", ".root"}
+    assert RunFolder(tmp_path / "run").complete
+    assert json.loads((tmp_path / "run" / "ledger.json").read_text())["failed"] == []
