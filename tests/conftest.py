@@ -16,6 +16,14 @@ from bphcoffea.schemas import TwoMuTrackSchema
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory):
+    """A cache of its own, where checkpoints go: not that of the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def data():
     """Folder of the small ntuples that this project made."""

@@ -16,7 +16,7 @@ from bphcoffea.datasets import load
 from bphcoffea.datasets.storage import ONCE
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
-from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
+from bphcoffea.execution.checkpoints import Checkpoints, default_place, fingerprint
 from bphcoffea.toys import TOYS
 
 #: Writes a line for each chunk that it really processes, and takes its time.
@@ -224,6 +224,16 @@ def test_checkpoints_may_lie_on_any_file_system(job):
     folder, processed = job.run(checkpoints="memory://kept")
     assert folder.complete
     assert processed == folder.read("ledger.json")["chunks"]
+
+
+def test_home_that_cannot_be_written_means_no_checkpoints(job, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert default_place(tmp_path) is None
+    folder, _ = job.run(checkpoints=None, resume=False)
+    assert folder.complete
+    with pytest.raises(InputError, match="--checkpoints"):
+        job.run(checkpoints=None)
 
 
 def test_run_folder_holds_no_pickles(job, tmp_path):

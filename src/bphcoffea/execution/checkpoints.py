@@ -33,11 +33,18 @@ _PLACE = {"filename", REPLICAS}
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def default_place(folder: str | Path) -> str:
-    """The user's own folder for the checkpoints of a run, in the cache of the user's home."""
+def default_place(folder: str | Path) -> str | None:
+    """The user's own folder for the checkpoints of a run, in the cache of the user's home.
+
+    None where the home can't be written: such a run keeps no checkpoints.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:16]
-    return str(cache / "bphcoffea" / "checkpoints" / name)
+    checkpoints = cache / "bphcoffea" / "checkpoints"
+    try:
+        checkpoints.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(checkpoints / hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:16])
 
 
 def fingerprint(analysis: Analysis) -> str:

@@ -253,7 +253,7 @@ def process(
 def _checkpoints(analysis: Analysis, options: Options) -> Checkpoints | None:
     if options.checkpoints is None:
         if options.resume:
-            raise InputError("to resume a run, say where its checkpoints are")
+            raise InputError("to resume a run, say with --checkpoints where they are")
         return None
     code = fingerprint(analysis)
     checkpoints = Checkpoints(options.checkpoints, code, resume=options.resume)

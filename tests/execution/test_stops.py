@@ -1,0 +1,94 @@
+"""What ends a run, and what does not: a bug does at once, a worker that dies does not."""
+
+import os
+import signal
+import textwrap
+import threading
+import time
+
+import pytest
+
+from bphcoffea.datasets import load
+from bphcoffea.errors import InputError
+from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.toys import TOYS
+
+ANALYSIS = """
+    import os, time
+    from pathlib import Path
+    from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+    from bphcoffea.schemas import TwoMuTrackSchema
+
+    chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
+
+    class Watched(Analysis):
+        schema = TwoMuTrackSchema
+        selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
+        best = chi2
+
+        def process(self, events):
+            if "entrystart" in events.metadata:
+                folder = Path(os.environ["WATCHED"])
+                (folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+                BODY
+            return super().process(events)
+"""
+
+
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    """An analysis that leaves a file named after its process for each chunk."""
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    monkeypatch.setenv("WATCHED", str(seen))
+
+    def watched(body):
+        path = tmp_path / "watched.py"
+        path.write_text(textwrap.dedent(ANALYSIS).replace("BODY", body))
+        return load_analysis(str(path)), seen
+
+    return watched
+
+
+@pytest.fixture
+def fileset(tmp_path):
+    return load(TOYS["ds_phipi"](tmp_path / "toys", 3000, 4))
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tmp_path):
+    analysis, seen = watched("time.sleep(0.1); events.Triplet.vertex.chi3")
+    options = Options(executor, workers=2, chunksize=25)
+    with pytest.raises(Exception, match="chi3") as raised:
+        run(analysis, fileset, tmp_path / "run", options)
+    assert not isinstance(raised.value, InputError)
+    assert "entrystart" in str(raised.value), "the chunk is named"
+    assert len(list(seen.iterdir())) < 144 / 2
+    assert not (tmp_path / "run" / "ledger.json").exists()
+
+
+def test_dask_worker_that_is_killed_loses_nothing(watched, fileset, tmp_path):
+    analysis, seen = watched("time.sleep(0.1)")
+    expected = run(analysis, fileset, tmp_path / "alone", Options("iterative"))
+    for path in seen.iterdir():
+        path.unlink()
+    killed = []
+
+    def kill():
+        deadline = time.monotonic() + 60
+        while not (found := list(seen.iterdir())) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        killed.append(int(found[0].name.partition("-")[0]))
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    options = Options("dask", workers=2, chunksize=100)
+    folder = run(analysis, fileset, tmp_path / "run", options)
+    killer.join()
+    assert killed
+    assert killed[0] != os.getpid()
+    assert folder.complete
+    assert folder.cutflow == expected.cutflow
+    for dataset in expected.cutflow:
+        assert folder.candidates(dataset).equals(expected.candidates(dataset))
