@@ -241,7 +241,8 @@ def test_what_is_wrong_with_a_file_on_a_server_is_told(name, problem, server):
 def test_a_server_that_is_not_there_is_one_line():
     url = f"root://127.0.0.1:{services.free_port()}//a.root"
     code = (
-        "import sys; from bphcoffea.datasets.check import *; "
+        "import sys; from bphcoffea.datasets.check import FileToOpen, inspect; "
+        "from bphcoffea.datasets.storage import ONCE; "
         "print(*inspect(ONCE, FileToOpen('D', sys.argv[1], 't'))[0].lines(), sep='\\n')"
     )
     done = subprocess.run(
