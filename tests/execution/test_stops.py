@@ -92,3 +92,19 @@ def test_dask_worker_that_is_killed_loses_nothing(watched, fileset, tmp_path):
     assert folder.cutflow == expected.cutflow
     for dataset in expected.cutflow:
         assert folder.candidates(dataset).equals(expected.candidates(dataset))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Dask's, of each worker that dies
+def test_chunk_that_kills_its_workers_is_recorded(watched, fileset, tmp_path):
+    first = next(iter(fileset["toy_2018"].files))
+    here = f"(events.metadata['filename'], events.metadata['entrystart']) == ({first!r}, 100)"
+    analysis, _ = watched(f"{here} and os.kill(os.getpid(), 9)")
+    options = Options("dask", workers=2, chunksize=100)
+    folder = run(analysis, fileset, tmp_path / "run", options)
+    ledger = folder.read("ledger.json")
+    (failure,) = ledger["failed"]
+    assert (failure["file"], failure["start"], failure["stop"]) == (first, 100, 200)
+    assert failure["attempts"] == 4
+    assert "out of memory, or a crash" in failure["error"]
+    assert ledger["processed_events"] == ledger["expected_events"] - 100
+    assert not folder.complete

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import loky
-from coffea.processor import DaskExecutor, FuturesExecutor, IterativeExecutor
+from coffea.processor import FuturesExecutor, IterativeExecutor
 
 from bphcoffea.errors import InputError
+from bphcoffea.execution.cluster import ClusterExecutor
 
 ExecutorName = Literal["iterative", "futures", "dask"]
 
@@ -80,7 +81,7 @@ def engine(
         return
     with _dask_client(workers, scheduler) as client:
         running = len(client.scheduler_info(n_workers=-1)["workers"])
-        yield Engine(name, DaskExecutor(client=client), running, client.dashboard_link)
+        yield Engine(name, ClusterExecutor(client=client), running, client.dashboard_link)
 
 
 @contextlib.contextmanager
