@@ -67,6 +67,7 @@ def test_result_does_not_depend_on_how_it_was_run(
     folder = run(ds_phipi, toys[0], tmp_path, options)
     assert_same(folder, reference)
     assert folder.complete
+    assert (folder.path / "dask-report.html").exists() == (executor == "dask")
     metrics = folder.read("metrics.json")
     assert metrics["executor"] == executor
     assert metrics["workers"] == (1 if executor == "iterative" else 2)

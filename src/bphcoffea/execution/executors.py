@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import loky
@@ -82,6 +83,24 @@ def engine(
     with _dask_client(workers, scheduler) as client:
         running = len(client.scheduler_info(n_workers=-1)["workers"])
         yield Engine(name, ClusterExecutor(client=client), running, client.dashboard_link)
+
+
+@contextlib.contextmanager
+def reporting(running: Engine, path: Path) -> Iterator[None]:
+    """Let Dask write its performance report, an HTML page, when the block ends well."""
+    if running.name != "dask":
+        yield
+        return
+    from distributed import performance_report
+
+    recording = performance_report(filename=str(path))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(recording)
+        try:
+            yield
+        except BaseException:
+            stack.pop_all()  # a run that fails has no report, and ends without waiting for one
+            raise
 
 
 @contextlib.contextmanager

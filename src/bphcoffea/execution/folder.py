@@ -37,6 +37,7 @@ WRITTEN = (
     "provenance.json",
     "fit.json",
     "figures",
+    "dask-report.html",
 )
 
 

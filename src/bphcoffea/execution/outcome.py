@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,9 @@ def write(
     fileset: Fileset,
     outcome: Outcome,
     provenance: Mapping[str, Any],
+    pages: Iterable[Path] = (),
 ) -> RunFolder:
-    """Write the results of a run into its folder, all of them or none."""
+    """Write the results of a run into its folder, all of them or none; with pages for people."""
     results = outcome.results
     with writing(folder) as temporary:
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
@@ -113,6 +115,8 @@ def write(
         _write_json(temporary / "analysis.json", _description(analysis, fileset))
         _write_json(temporary / "metrics.json", outcome.metrics)
         _write_json(temporary / "provenance.json", provenance)
+        for page in pages:
+            shutil.copy(page, temporary / page.name)
         _write_json(temporary / "ledger.json", outcome.ledger())
     return RunFolder(folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +20,7 @@ from bphcoffea.datasets.model import Fileset
 from bphcoffea.datasets.storage import ONCE, TIMEOUT, Retries
 from bphcoffea.errors import InputError
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
-from bphcoffea.execution.executors import Engine, ExecutorName, engine
+from bphcoffea.execution.executors import Engine, ExecutorName, engine, reporting
 from bphcoffea.execution.folder import RunFolder, prepare
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
@@ -94,27 +95,33 @@ def run(
     _check_metadata(analysis, fileset)
     checkpoints = _checkpoints(analysis, options)
     started = datetime.datetime.now(datetime.UTC)
-    with engine(options.executor, options.workers, options.scheduler) as running:
-        if running.dashboard:
-            print(f"Dask dashboard: {running.dashboard}")
-        chunks, detours = find_chunks(
-            analysis,
-            fileset,
-            running,
-            options.chunksize,
-            options.max_chunks,
-            options.retries,
-        )
-        outcome = process(analysis, chunks, running, options.retries, checkpoints)
-    outcome = replace(outcome, detours=(*detours, *outcome.detours))
-    if not outcome.processed:
-        raise InputError("\n".join(sorted(failure.line() for failure in outcome.failed)))
-    made = {
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **provenance(analysis, fileset, asdict(options)),
-    }
-    written = write(folder, analysis, fileset, outcome, made)
+    with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
+        report = Path(scratch, "dask-report.html")
+        with (
+            engine(options.executor, options.workers, options.scheduler) as running,
+            reporting(running, report),
+        ):
+            if running.dashboard:
+                print(f"Dask dashboard: {running.dashboard}")
+            chunks, detours = find_chunks(
+                analysis,
+                fileset,
+                running,
+                options.chunksize,
+                options.max_chunks,
+                options.retries,
+            )
+            outcome = process(analysis, chunks, running, options.retries, checkpoints)
+        if not outcome.processed:
+            raise InputError("\n".join(sorted(failure.line() for failure in outcome.failed)))
+        outcome = replace(outcome, detours=(*detours, *outcome.detours))
+        made = {
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **provenance(analysis, fileset, asdict(options)),
+        }
+        pages = [report] if report.exists() else []
+        written = write(folder, analysis, fileset, outcome, made, pages)
     if checkpoints and outcome.complete:
         checkpoints.clear()
     return written
