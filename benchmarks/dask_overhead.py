@@ -73,7 +73,7 @@ def draw(rows, path):
         for one in axes:
             one.set_xscale("log")
             one.set_xlabel("Chunks")
-            one.set_ylim(bottom=0)
+            one.set_ylim(0, 1.3 * one.get_ylim()[1])
         figure.savefig(path)
 
 

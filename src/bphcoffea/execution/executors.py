@@ -93,14 +93,12 @@ def reporting(running: Engine, path: Path) -> Iterator[None]:
         return
     from distributed import performance_report
 
-    recording = performance_report(filename=str(path))
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(recording)
-        try:
-            yield
-        except BaseException:
-            stack.pop_all()  # a run that fails has no report, and ends without waiting for one
-            raise
+    # its scripts inside: the page is read where there is no network, too; its code: the caller's
+    recording = performance_report(filename=str(path), mode="inline", stacklevel=4)
+    recording.__enter__()
+    yield
+    # not where the block fails: such a run has no report, and ends without waiting for one
+    recording.__exit__(None, None, None)
 
 
 @contextlib.contextmanager

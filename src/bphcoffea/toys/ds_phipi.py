@@ -27,6 +27,8 @@ DATA_FRACTIONS: Final = {
 }
 #: Data-like events that the toy's ntuples hold for each inverse femtobarn.
 EVENTS_PER_LUMINOSITY: Final = 20_000
+#: Events of a cluster, which is decompressed as a whole however little of it is read.
+CLUSTER: Final = 10_000
 #: Invented: part of the generated mesons that the generator's filter lets through.
 FILTER_EFFICIENCY: Final = 0.02
 _PB_PER_FB: Final = 1e-3
@@ -192,6 +194,14 @@ def _metadata(sample: Sample, events: int) -> dict[str, Any]:
 
 
 def _write(path: Path, events: Events) -> None:
-    directory, tree = TREE.split("/")
+    directory, name = TREE.split("/")
+    columns = events.branches
+    length = len(columns["evt"])
     with uproot.recreate(path) as file:
-        file.mkdir(directory).mkrntuple(tree, events.branches)
+        tree = file.mkdir(directory).mkrntuple(name, _entries(columns, 0))
+        for start in range(CLUSTER, length, CLUSTER):
+            tree.extend(_entries(columns, start))
+
+
+def _entries(columns: dict[str, Any], start: int) -> dict[str, Any]:
+    return {name: values[start : start + CLUSTER] for name, values in columns.items()}
