@@ -11,6 +11,7 @@ import numpy.typing as npt
 from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
+from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import Histogram, fill
 from bphcoffea.analysis.result import Columns, DatasetResult
 from bphcoffea.analysis.selection import Selected, Selection
@@ -84,6 +85,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         selected = self.selection.of(events.metadata).apply(prepared, weights)
         chosen = selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
         result = DatasetResult(
+            entries=Entries.of_chunk(events.metadata),
             events=len(events),
             sumw=float(np.sum(weights)),
             lumis=_luminosity_sections(numbers),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bphcoffea.analysis.cutflow import Cutflow
+from bphcoffea.analysis.entries import Entries
 
 #: Columns by which the candidates' table is sorted, so that it does not depend on the chunks.
 SORT_KEYS = ("run", "lumi", "event", "mass")
@@ -55,8 +56,12 @@ class Columns:
 class DatasetResult:
     """Result of some entries of a dataset. Results of different entries add up.
 
+    Adding results that share entries raises :class:`~bphcoffea.analysis.entries.OverlapError`.
+
     Attributes
     ----------
+    entries
+        The entries it was made of.
     events
         Events read.
     sumw
@@ -72,6 +77,7 @@ class DatasetResult:
         Best candidates, a row an event; None for an analysis that keeps no table.
     """
 
+    entries: Entries
     events: int
     sumw: float
     lumis: npt.NDArray[np.int64]
@@ -84,6 +90,7 @@ class DatasetResult:
         if candidates is not None and other.candidates is not None:
             candidates = candidates + other.candidates
         return DatasetResult(
+            self.entries + other.entries,
             self.events + other.events,
             self.sumw + other.sumw,
             np.unique(np.concatenate([self.lumis, other.lumis]), axis=0),
