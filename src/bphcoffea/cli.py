@@ -342,6 +342,12 @@ def _print_fit(result: dict[str, Any]) -> None:
         error = "fixed" if parameter["fixed"] else f"{parameter['error']:.4g}"
         table.add_row(name, f"{parameter['value']:.6g}", error, parameter.get("unit") or "")
     _console.print(table)
+    goodness = result["goodness"]
+    if goodness["p_value"] is not None:
+        chi2 = f"{goodness['chi2']:.1f}/{goodness['ndof']}"
+        _say(f"χ²/ndof = {chi2}, p-value {goodness['p_value']:.2g}")
+    for note in result["notes"]:
+        _say(f"note: {note}")
 
 
 def _report_written(path: Path) -> None:
