@@ -309,6 +309,11 @@ def _print_ledger(folder: Any) -> None:
         f"in {metrics['wall_s']:.1f} s ({metrics['events_per_s']:,.0f} events/s); "
         f"results in {folder.path}"
     )
+    if metrics["chunks_not_kept"]:
+        _say(
+            f"note: {_count(metrics['chunks_not_kept'], 'finished chunk')} could not be kept for "
+            "--resume; name a place that the workers can write to with --checkpoints"
+        )
     if not ledger["complete"]:
         _say("INCOMPLETE: the results lack the chunks above")
 

@@ -12,6 +12,7 @@ import time
 import pytest
 from damage import corrupt_basket
 
+from bphcoffea import cli
 from bphcoffea.datasets import load
 from bphcoffea.datasets.storage import ONCE
 from bphcoffea.errors import InputError
@@ -224,6 +225,48 @@ def test_checkpoints_may_lie_on_any_file_system(job):
     folder, processed = job.run(checkpoints="memory://kept")
     assert folder.complete
     assert processed == folder.read("ledger.json")["chunks"]
+
+
+def test_chunks_that_cannot_be_kept_are_not_lost(job, monkeypatch):
+    # as where the workers' machines don't have the client's folder, nor may make it
+    def refuse(self, system, path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(Checkpoints, "prepare", lambda self: None)
+    monkeypatch.setattr(Checkpoints, "_make", refuse)
+    folder, processed = job.run()
+    assert folder.complete
+    assert folder.read("metrics.json")["chunks_not_kept"] == processed > 0
+
+
+def test_worker_makes_the_folder_that_it_lacks(job, monkeypatch):
+    monkeypatch.setattr(Checkpoints, "prepare", lambda self: None)
+    assert cut_off(job, 3) == 3
+    assert job.checkpoints.stat().st_mode & 0o777 == 0o700
+
+
+def test_result_of_a_file_that_ended_early_is_not_kept(job):
+    # while it is read the file is one of fewer entries; the chunk is read again once it is whole
+    chunks = Checkpoints(str(job.checkpoints), "code", resume=True)
+    chunks.prepare()
+    metadata = {"entrystart": 0, "entrystop": 100, "filename": "a.root"}
+    chunks.save({"metrics": {"entries": 60}, "processed": {1}}, metadata, None)
+    assert chunks.load(metadata, None) is None
+    chunks.save({"metrics": {"entries": 100}, "processed": {1}}, metadata, None)
+    assert chunks.load(metadata, None)["resumed"] == 1
+
+
+def test_status_of_a_run_that_took_all_from_checkpoints(job, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
+    _, first = job.run()
+    folder, processed = job.run()
+    assert processed == 0
+    assert folder.read("metrics.json")["chunks_resumed"] == first
+    monkeypatch.setattr(sys, "argv", ["bphcoffea", "status", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert not stopped.value.code
+    assert "none" in capsys.readouterr().out
 
 
 def test_home_that_cannot_be_written_means_no_checkpoints(job, tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import InputError
 from bphcoffea.execution.loading import SOURCE_SHA256
+from bphcoffea.execution.provenance import versions
 from bphcoffea.execution.runner import REPLICAS
 
 #: Where the entries of a chunk are read does not change what is made of them.
@@ -50,11 +51,13 @@ def default_place(folder: str | Path) -> str | None:
 def fingerprint(analysis: Analysis) -> str:
     """Hash of everything that the result of a chunk depends on, beside the chunk.
 
-    That is the analysis's code with the modules beside it, its configuration, and the library.
+    That is the analysis's code with the modules beside it, its configuration, the library,
+    and the versions of what it builds upon.
     """
     digest = hashlib.sha256()
     digest.update(_code_of(analysis).encode())
     digest.update(cloudpickle.dumps(vars(analysis)))
+    digest.update(json.dumps(versions()).encode())
     package = Path(bphcoffea.__file__).parent
     for path in sorted(package.rglob("*.py")):
         digest.update(str(path.relative_to(package)).encode())
@@ -101,16 +104,19 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         """
         system, path = fsspec.url_to_fs(self.place)
         try:
-            if not system.exists(path):
-                system.makedirs(path)
-                if self._is_local():
-                    Path(path).chmod(0o700)
+            self._make(system, path)
         except OSError as error:
             raise InputError(
                 f"{self.place}: cannot keep checkpoints there ({error.strerror}); "
                 "choose another folder with --checkpoints"
             ) from None
         self._check_owner(path)
+
+    def _make(self, system: Any, path: str) -> None:
+        if not system.exists(path):
+            system.makedirs(path, exist_ok=True)
+            if self._is_local():
+                Path(path).chmod(0o700)
 
     def clear(self) -> None:
         """Remove all of them."""
@@ -134,13 +140,23 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         return output
 
     def save(self, output: Any, metadata: dict[str, Any], processor_instance: Any) -> None:  # noqa: ARG002
-        """Keep the result of a chunk; it appears whole or not at all."""
+        """Keep the result of a chunk; it appears whole or not at all.
+
+        A chunk is not lost because it can't be kept: that is counted, as ``not_kept``. Nor is one
+        kept that is shorter than it should be, since it would be taken for the whole for ever.
+        """
+        if output["metrics"]["entries"] != metadata["entrystop"] - metadata["entrystart"]:
+            return
         system, path = self._find(metadata)
         content = lz4.frame.compress(cloudpickle.dumps(output))
         part = f"{path}.{uuid.uuid4().hex}.part"
-        with system.open(part, "wb") as file:
-            file.write(content)
-        system.mv(part, path)
+        try:
+            self._make(system, path.rpartition("/")[0])  # a worker's machine has its own disk
+            with system.open(part, "wb") as file:
+                file.write(content)
+            system.mv(part, path)
+        except OSError:
+            output["not_kept"] = 1
 
     def _find(self, metadata: dict[str, Any]) -> tuple[Any, str]:
         known = {key: value for key, value in metadata.items() if key not in _PLACE}

@@ -54,8 +54,13 @@ def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) ->
         },
         "options": options,
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a result depends on."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def _source(analysis: Analysis) -> Path | None:

@@ -6,10 +6,11 @@ import datetime
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from coffea.processor.executor import WorkItem
 
@@ -26,6 +27,9 @@ from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FILE, REPLICAS, Detour, FaultTolerantRunner
 from bphcoffea.execution.tally import Tally
+
+#: What metrics are given by.
+_KINDS = ("dataset", "file", "worker")
 
 
 @dataclass(frozen=True)
@@ -244,17 +248,17 @@ def process(
             "cpu_fraction": total.cpu_s / (wall * running.workers),
             "columns": sorted({column.rpartition("-")[0] for column in columns}),
             "chunks_resumed": out.get("resumed", 0),
+            "chunks_not_kept": out.get("not_kept", 0),
             "executor": running.name,
             "workers": running.workers,
-            **{
-                f"by_{kind.removesuffix('s')}": {
-                    name: tally.as_json()
-                    for name, tally in sorted(of_kind.items(), key=lambda item: -item[1].wall_s)
-                }
-                for kind, of_kind in tallies.items()
-            },
+            **{f"by_{kind}": _slowest_first(tallies.get(f"{kind}s", {})) for kind in _KINDS},
         },
     )
+
+
+def _slowest_first(tallies: Mapping[str, Tally]) -> dict[str, Any]:
+    ranked = sorted(tallies.items(), key=lambda item: -item[1].wall_s)
+    return {name: tally.as_json() for name, tally in ranked}
 
 
 def _checkpoints(analysis: Analysis, options: Options) -> Checkpoints | None:
