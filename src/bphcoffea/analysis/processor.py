@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import awkward as ak
@@ -99,12 +98,11 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         """Nothing is left to do once the chunks are added up."""
         return accumulator
 
-    def n_minus_1(self, metadata: Mapping[str, Any] | None = None) -> tuple[Histogram, ...]:
+    def n_minus_1(self) -> tuple[Histogram, ...]:
         """The N-1 histograms: one for each variable with an axis that the selection looks at."""
-        selection = self.selection if metadata is None else self.selection.of(metadata)
         return tuple(
             Histogram(f"nminus1_{variable.name}", variable, variable.axis)
-            for variable in selection.variables()
+            for variable in self.selection.variables()
             if variable.axis is not None
         )
 
@@ -183,6 +181,6 @@ def _event_numbers(events: Any) -> dict[str, npt.NDArray[Any]]:
 def _luminosity_sections(numbers: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
     if not {"run", "lumi"} <= set(numbers):
         return np.empty((0, 2), dtype=np.int64)
-    # one number each: sorting rows is twenty times slower
+    # one number each, since numpy sorts rows slowly
     packed = np.unique(numbers["run"] << 32 | numbers["lumi"])
     return np.stack([packed >> 32, packed & 0xFFFFFFFF], axis=1)
