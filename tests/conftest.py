@@ -9,11 +9,18 @@ import pytest
 import samples
 import uproot
 from coffea.nanoevents import NanoEventsFactory
+from hypothesis import HealthCheck, settings
 
 from bphcoffea.execution import load_analysis
 from bphcoffea.schemas import TwoMuTrackSchema
 
 ROOT = Path(__file__).parents[1]
+
+# how fast a loaded machine is, is no property of the code
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")
