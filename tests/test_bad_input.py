@@ -247,7 +247,7 @@ def test_an_earlier_run_stays_whole_when_a_later_one_fails(
     assert (status, errors) == (0, [])
     before = content_of(output)
     assert RunFolder(output).complete
-    fileset(sound, "none.root")
+    fileset("none.root")
     status, _, errors = bphcoffea("run", *arguments)
     assert status == 2
     assert errors == [f"{PREFIX}dataset 'D', {tmp_path}/none.root: no such file"]
@@ -342,7 +342,7 @@ def python_m_bphcoffea(*arguments, **environment):
 
 
 def test_the_module_behaves_as_the_command(fileset, sound, output, tmp_path):
-    path = fileset(sound, "none.root", "x.root")
+    path = fileset("none.root", "x.root")
     arguments = ("run", "ds_phipi", path, "-o", output, "--executor", "iterative")
     assert python_m_bphcoffea(*arguments) == (
         2,

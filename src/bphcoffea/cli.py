@@ -97,9 +97,16 @@ def run(
             metavar="URL", help="Keep finished chunks there; by default in the cache of your home."
         ),
     ] = None,
+    attempts: Annotated[
+        int, typer.Option(min=1, help="How often a file is tried, at each of its places.")
+    ] = 3,
+    timeout: Annotated[
+        int, typer.Option(min=1, metavar="S", help="How long a server may take to answer, s.")
+    ] = 60,
 ) -> None:
-    """Run an analysis over a fileset."""
+    """Run an analysis over a fileset; status 3 if it could not read all of it."""
     from bphcoffea import datasets, execution
+    from bphcoffea.datasets.storage import Retries
 
     loaded = execution.load_analysis(analysis)
     files = datasets.load(fileset).select(dataset or ())
@@ -109,6 +116,7 @@ def run(
         scheduler,
         chunksize,
         max_chunks,
+        Retries(attempts, timeout_s=timeout),
         checkpoints=checkpoints or execution.default_place(output),
         resume=resume,
     )
@@ -125,7 +133,7 @@ def status(directory: RunDirectory) -> None:
     from bphcoffea.execution import RunFolder
 
     folder = RunFolder(directory)
-    _print_slowest(folder.read("metrics.json")["by_file"])
+    _print_slowest(folder.read("metrics.json"))
     _print_ledger(folder)
     if not folder.complete:
         raise typer.Exit(3)
@@ -253,7 +261,8 @@ def check(
     """Open every file: its tree, required branches, entries. Reports all problems."""
     from bphcoffea import datasets, execution
     from bphcoffea.analysis.tracing import required_branches
-    from bphcoffea.execution.run import open_files
+    from bphcoffea.datasets.check import files_of
+    from bphcoffea.execution.chunks import open_files
 
     files = datasets.load(fileset).select(dataset or ())
     branches = {}
@@ -264,12 +273,12 @@ def check(
             for name, known in files.root.items()
         }
     with execution.engine(executor, workers) as running:
-        reports = open_files(files, branches, running)
+        reports = open_files(files_of(files, branches), running)
     table = Table("dataset", "files", "entries", "problems")
     for name in files.names:
         own = [report for report in reports if report.file.dataset == name]
         entries = sum(report.entries or 0 for report in own)
-        faulty = sum(bool(report.problems) for report in own)
+        faulty = sum(bool(report.wrong) for report in own)
         table.add_row(name, str(len(own)), f"{entries:,}", str(faulty or "none"))
     _console.print(table)
     problems = [line for report in reports for line in report.lines()]
@@ -296,14 +305,17 @@ def _print_ledger(folder: Any) -> None:
         column.justify = "right"
     for name, counts in ledger["datasets"].items():
         expected, processed = counts["expected_events"], counts["processed_events"]
-        missing = f"{expected - processed:,}" if processed != expected else "none"
-        table.add_row(name, f"{expected:,}", f"{processed:,}", missing)
+        missing = [f"{expected - processed:,}"] if processed != expected else []
+        if counts["uncounted_files"]:
+            missing.append(_count(counts["uncounted_files"], "whole file"))
+        table.add_row(name, f"{expected:,}", f"{processed:,}", " + ".join(missing) or "none")
     _console.print(table)
     for detour in ledger["detours"]:
         how = f"read from {detour['used']} at try {detour['attempts']}"
-        _say(f"{_chunk(detour)}: {how}; first: {detour['error']}")
+        _say(f"{_entries(detour)}: {how}; first: {detour['error']}")
     for failure in ledger["failed"]:
-        _say(f"{_chunk(failure)}: FAILED after {failure['attempts']} tries: {failure['error']}")
+        tries = "1 try" if failure["attempts"] == 1 else f"{failure['attempts']} tries"
+        _say(f"{_entries(failure)}: FAILED after {tries}: {failure['error']}")
     _say(
         f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events "
         f"in {metrics['wall_s']:.1f} s ({metrics['events_per_s']:,.0f} events/s); "
@@ -315,30 +327,34 @@ def _print_ledger(folder: Any) -> None:
             "--resume; name a place that the workers can write to with --checkpoints"
         )
     if not ledger["complete"]:
-        _say("INCOMPLETE: the results lack the chunks above")
+        _say("INCOMPLETE: the results lack what failed above; go on with the same run and --resume")
 
 
-def _print_slowest(files: dict[str, Any], most: int = 5) -> None:
-    if len(files) <= most:
-        return
-    table = Table("slowest files", "events", "s", "MB/s", "CPU")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, tally in list(files.items())[:most]:
-        table.add_row(
-            name,
-            f"{tally['events']:,}",
-            f"{tally['wall_s']:.1f}",
-            f"{tally['bytes_per_s'] / 1e6:.1f}",
-            f"{tally['cpu_fraction']:.0%}",
-        )
-    _console.print(table)
+def _print_slowest(metrics: dict[str, Any], most: int = 5) -> None:
+    for kind, title in (("by_site", "sites"), ("by_file", "slowest files")):
+        tallies = metrics[kind]
+        if len(tallies) < 2:
+            continue
+        table = Table(title, "events", "s", "in input", "MB/s", "CPU")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name, tally in list(tallies.items())[:most]:
+            table.add_row(
+                name,
+                f"{tally['events']:,}",
+                f"{tally['wall_s']:.1f}",
+                f"{tally['input_s'] / tally['wall_s']:.0%}",
+                f"{tally['bytes_per_s'] / 1e6:.1f}",
+                f"{tally['cpu_fraction']:.0%}",
+            )
+        _console.print(table)
 
 
-def _chunk(entry: dict[str, Any]) -> str:
-    return (
-        f"dataset '{entry['dataset']}', {entry['file']}, entries {entry['start']}-{entry['stop']}"
-    )
+def _entries(entry: dict[str, Any]) -> str:
+    where = f"dataset '{entry['dataset']}', {entry['file']}"
+    if entry["stop"] is None:
+        return f"{where}, all entries"
+    return f"{where}, entries {entry['start']}-{entry['stop']}"
 
 
 def _print_fit(result: dict[str, Any]) -> None:

@@ -21,12 +21,12 @@ HELD = "trees it holds: Tree3Mu/ntuple"
 
 def inspected(path, tree=TREE, **expected):
     (report,) = check.inspect(ONCE, FileToOpen("D", str(path), tree, **expected))
-    assert all(problem and "\n" not in problem for problem in report.problems)
+    assert all(problem and "\n" not in problem for problem in report.wrong)
     return report
 
 
 def problem_of(path, tree=TREE, **expected):
-    (problem,) = inspected(path, tree, **expected).problems
+    (problem,) = inspected(path, tree, **expected).wrong
     return problem
 
 
@@ -40,21 +40,21 @@ def sound(tmp_path_factory, write_root):
 def test_a_sound_file_has_its_entries_and_no_problem(entries, rntuple, tmp_path, write_root):
     path = write_root(tmp_path / "a.root", entries, rntuple)
     report = inspected(path, branches=("evt", "pt"), entries=entries)
-    assert (report.entries, report.problems, report.lines()) == (entries, (), [])
+    assert (report.entries, report.wrong, report.lines()) == (entries, (), [])
     with uproot.open(path) as root:
         assert report.uuid == root.file.uuid.bytes
 
 
 def test_the_fixtures_with_vectors_are_sound(data):
     report = inspected(data / "tree3mu_3mu.root", branches=("Triplet_Mass", "Trigger_hltname"))
-    assert (report.entries, report.problems) == (50, ())
+    assert (report.entries, report.wrong) == (50, ())
 
 
 @pytest.mark.parametrize(
     "name", ["a:b.root", "a.root:b.root", "x.root:Tree3Mu", "with blank [1] ü.root", "no suffix"]
 )
 def test_names_may_hold_any_character(name, tmp_path, write_root):
-    assert inspected(write_root(tmp_path / name)).problems == ()
+    assert inspected(write_root(tmp_path / name)).wrong == ()
 
 
 def test_a_file_that_is_not_there(tmp_path):
@@ -165,7 +165,7 @@ def content(request, data, tmp_path_factory, write_root):
 @given(part=st.floats(0, 1, exclude_max=True))
 def test_a_file_that_was_cut_is_never_sound(part, content, tmp_path):
     report = inspected(damaged(tmp_path, content[: int(part * len(content))]))
-    assert len(report.problems) == 1
+    assert len(report.wrong) == 1
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -174,7 +174,7 @@ def test_damage_never_raises(place, byte, more, content, tmp_path):
     at = int(place * len(content))
     written = bytes([byte]) + more
     report = inspected(damaged(tmp_path, content[:at] + written + content[at + len(written) :]))
-    assert report.problems or report.entries is not None
+    assert report.wrong or report.entries is not None
 
 
 def test_what_a_cut_file_still_holds_is_read_right(tmp_path):
@@ -187,9 +187,9 @@ def test_what_a_cut_file_still_holds_is_read_right(tmp_path):
     for size in (len(whole) - 1, len(whole) // 2):
         damaged(tmp_path, whole[:size])
         report = inspected(tmp_path / "damaged.root")
-        assert len(report.problems) == 1
+        assert len(report.wrong) == 1
         if report.entries is not None:
-            assert report.problems == (
+            assert report.wrong == (
                 f"truncated: {size} of {len(whole)} bytes; copy or make it again",
             )
             assert report.entries == 1000
@@ -221,7 +221,7 @@ def test_files_of_a_fileset_come_with_what_their_dataset_needs():
 @pytest.mark.parametrize("name", ["a.root", "with blank.root", "p+q#%20.root", "x[1].root"])
 def test_a_file_on_a_server_is_sound(name, server):
     report = inspected(server.url(name), branches=("evt",))
-    assert (report.entries, report.problems) == (10, ())
+    assert (report.entries, report.wrong) == (10, ())
 
 
 @pytest.mark.xrootd

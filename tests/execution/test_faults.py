@@ -1,8 +1,13 @@
 """Files that fail while they are read: tried again, read elsewhere, or recorded; never lost."""
 
+import json
 import shutil
+import socket
+import sys
 import tempfile
+import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +15,10 @@ import services
 import uproot
 from damage import corrupt_basket
 
+from bphcoffea import cli
 from bphcoffea.datasets import Fileset, load
 from bphcoffea.datasets.storage import ONCE, Retries
-from bphcoffea.execution import Options, run
+from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.toys import TOYS
 
 QUICK = Retries(attempts=3, wait_s=0.05)
@@ -99,10 +105,6 @@ def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tm
 
 
 def test_status_tells_what_is_missing(files, ds_phipi, tmp_path, capsys, monkeypatch):
-    import sys
-
-    from bphcoffea import cli
-
     fileset = fileset_of({str(f): "Tree3Mu/ntuple" for f in files})
     run(ds_phipi, fileset, tmp_path / "run", Options("iterative", retries=ONCE))
     monkeypatch.setattr(sys, "argv", ["bphcoffea", "status", str(tmp_path / "run")])
@@ -110,7 +112,7 @@ def test_status_tells_what_is_missing(files, ds_phipi, tmp_path, capsys, monkeyp
         cli.main()
     assert stopped.value.code == 3
     out = capsys.readouterr().out
-    assert f"dataset 'D', {files[1]}, entries 0-300: FAILED after 1 tries: " in out
+    assert f"dataset 'D', {files[1]}, entries 0-300: FAILED after 1 try: " in out
     assert "300 of 600 events" in out
     assert "INCOMPLETE" in out
 
@@ -120,13 +122,69 @@ def test_metrics_tell_what_each_dataset_file_and_worker_did(files, ds_phipi, tmp
     options = Options("iterative", chunksize=100)
     folder = run(ds_phipi, fileset_of({str(sound): "Tree3Mu/ntuple"}), tmp_path / "run", options)
     metrics = folder.read("metrics.json")
-    for kind in ("by_dataset", "by_file", "by_worker"):
+    for kind in ("by_dataset", "by_file", "by_site", "by_worker"):
         (tally,) = metrics[kind].values()
         assert (tally["chunks"], tally["events"]) == (3, 300)
         assert tally["bytes_read"] > 0
         assert tally["cpu_s"] > 0
+        assert 0 < tally["input_s"] < tally["input_s"] + tally["processor_s"] <= tally["wall_s"]
     assert metrics["events"] == 300
     assert metrics["peak_rss_mb"] > 50
+    rows = folder.chunks.to_pylist()
+    assert [(row["file"], row["start"], row["stop"]) for row in rows] == [
+        (str(sound), start, start + 100) for start in (0, 100, 200)
+    ]
+    for key in ("wall_s", "input_s", "processor_s", "bytes_read"):
+        assert sum(row[key] for row in rows) == pytest.approx(tally[key])
+
+
+SLOW = """
+    import time
+    from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+    from bphcoffea.schemas import TwoMuTrackSchema
+
+    chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
+
+    class Slow(Analysis):
+        schema = TwoMuTrackSchema
+        selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
+        best = chi2
+
+        def process(self, events):
+            time.sleep(0.2)
+            return super().process(events)
+"""
+
+
+def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, monkeypatch):
+    (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
+    slow = load_analysis(str(tmp_path / "slow.py"))
+    fileset = fileset_of({str(files[0]): "Tree3Mu/ntuple"})
+    opened = uproot.open
+
+    def slowly(*arguments, **options):
+        time.sleep(0.3)
+        return opened(*arguments, **options)
+
+    folder = run(slow, fileset, tmp_path / "run", Options("iterative"))
+    (row,) = folder.chunks.to_pylist()
+    assert 0.2 < row["processor_s"] < row["wall_s"]
+    assert row["input_s"] < 0.25
+    monkeypatch.setattr(uproot, "open", slowly)
+    folder = run(slow, fileset, tmp_path / "run", Options("iterative"))
+    (row,) = folder.chunks.to_pylist()
+    assert row["input_s"] > 0.3
+    array = uproot.TBranch.array
+
+    def slowly_read(*arguments, **options):
+        time.sleep(0.3)
+        return array(*arguments, **options)
+
+    monkeypatch.setattr(uproot, "open", opened)
+    monkeypatch.setattr(uproot.TBranch, "array", slowly_read)
+    folder = run(slow, fileset, tmp_path / "run", Options("iterative"))
+    (row,) = folder.chunks.to_pylist()
+    assert row["input_s"] > 0.3
 
 
 @pytest.fixture
@@ -168,3 +226,157 @@ def test_server_that_dies_and_comes_back_loses_nothing(executor, served, ds_phip
     assert got.complete, got.read("ledger.json")["failed"]
     assert got.cutflow == expected.cutflow
     assert got.candidates("D").equals(expected.candidates("D"))
+
+
+@pytest.fixture
+def silent():
+    """URL of a file on a server that accepts connections, and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listening:
+        yield f"root://127.0.0.1:{listening.getsockname()[1]}//a.root"
+
+
+@pytest.fixture
+def five_bad_files(data, tmp_path, silent):
+    """Two sound files, five that can't be read, each in its own way, and how to mend those."""
+    sound = data / "tree3mu_phipi_2017.root"
+    content = sound.read_bytes()
+    paths = {kind: tmp_path / f"{kind}.root" for kind in ("truncated", "missing", "html")}
+    for name in ("sound", "other"):
+        paths[name] = shutil.copy(sound, tmp_path / f"{name}.root")
+    paths["truncated"].write_bytes(content[: len(content) // 2])
+    paths["html"].write_text("<!DOCTYPE html><html><body>Please log in</body></html>" * 20)
+    paths["corrupt"] = corrupt_basket(sound, tmp_path / "corrupt.root", "Triplet2_Mass")
+    paths = {name: str(path) for name, path in paths.items()} | {"silent": silent}
+    order = ("sound", "truncated", "missing", "corrupt", "html", "silent", "other")
+    known = {"object_path": "Tree3Mu/ntuple", "num_entries": 300}
+    files = {paths[name]: known if name == "silent" else known["object_path"] for name in order}
+
+    def mended():
+        for name in ("truncated", "missing", "corrupt", "html"):
+            shutil.copy(sound, paths[name])
+        # a silent server can't be mended here, but the fileset may name another one
+        return files | {
+            silent: known | {"replicas": [str(shutil.copy(sound, tmp_path / "r.root"))]}
+        }
+
+    return paths, files, mended
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_five_ways_not_to_be_read_are_told_and_mended(
+    executor, five_bad_files, ds_phipi, tmp_path, capsys
+):
+    paths, files, mended = five_bad_files
+    kept = str(tmp_path / "kept")
+    options = {"executor": executor, "workers": 2, "chunksize": 100, "checkpoints": kept}
+    impatient = Retries(attempts=2, wait_s=0.05, timeout_s=2)
+    folder = run(
+        ds_phipi, fileset_of(files), tmp_path / "run", Options(**options, retries=impatient)
+    )
+    assert "4 of 7 files cannot be opened" in capsys.readouterr().err
+    ledger = folder.read("ledger.json")
+    assert not ledger["complete"]
+    failed = {}
+    for failure in ledger["failed"]:
+        assert failure["dataset"] == "D"
+        failed.setdefault(failure["file"], []).append(failure)
+    reasons = {
+        "truncated": ("truncated", [(0, None)]),
+        "missing": ("no such file", [(0, None)]),
+        "html": ("not a ROOT file: it begins with b'<!DO'", [(0, None)]),
+        "silent": ("the server does not answer", [(0, 300)]),
+        "corrupt": ("", [(0, 100), (100, 200), (200, 300)]),
+    }
+    assert set(failed) == {paths[name] for name in reasons}
+    for name, (reason, ranges) in reasons.items():
+        entries = failed[paths[name]]
+        assert [(entry["start"], entry["stop"]) for entry in entries] == ranges
+        assert all(entry["error"].startswith(reason) and entry["error"] for entry in entries)
+        assert all(entry["attempts"] >= 1 for entry in entries)
+    # sound, other, corrupt and silent: the length of the other three is not known
+    assert (ledger["expected_events"], ledger["processed_events"]) == (1200, 600)
+    assert ledger["uncounted_files"] == ledger["datasets"]["D"]["uncounted_files"] == 3
+    two = {paths[name]: "Tree3Mu/ntuple" for name in ("sound", "other")}
+    only = run(ds_phipi, fileset_of(two), tmp_path / "only", Options("iterative"))
+    assert counts(folder) == counts(only)
+    assert folder.candidates("D").equals(only.candidates("D"))
+
+    whole = fileset_of(mended())
+    resumed = run(
+        ds_phipi, whole, tmp_path / "run", Options(**options, retries=impatient, resume=True)
+    )
+    assert resumed.complete
+    clean = run(ds_phipi, whole, tmp_path / "clean", Options("iterative", retries=impatient))
+    assert resumed.cutflow == clean.cutflow
+    assert resumed.candidates("D").equals(clean.candidates("D"))
+    assert resumed.read("metrics.json")["chunks_resumed"] == 6
+    read = {row["file"] for row in resumed.chunks.to_pylist()}
+    assert read == {paths[name] for name in reasons}
+
+
+def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, capsys, monkeypatch):
+    sound, _ = files
+    path = tmp_path / "fileset.json"
+    content = {"files": {str(sound): "Tree3Mu/ntuple", "none.root": "Tree3Mu/ntuple"}}
+    path.write_text(json.dumps({"D": content | {"metadata": METADATA}}))
+    words = ["run", "ds_phipi", path, "-o", tmp_path / "run", "--executor", "iterative"]
+    for command in (words, ["status", tmp_path / "run"]):
+        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, command)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == 3
+        out, err = capsys.readouterr()
+        assert f"dataset 'D', {tmp_path}/none.root, all entries: FAILED after 1 try: no such" in out
+        assert "1 whole file" in out
+        assert "INCOMPLETE" in out
+        assert ("1 of 2 files cannot be opened" in err) == (command is words)
+
+
+def test_steps_tell_the_range_of_a_file_that_cannot_be_opened(files, ds_phipi, tmp_path):
+    steps = {"object_path": "Tree3Mu/ntuple", "steps": [[0, 10], [50, 70]]}
+    fileset = fileset_of({str(files[0]): "Tree3Mu/ntuple", "/nowhere/a.root": steps})
+    ledger = run(ds_phipi, fileset, tmp_path / "run", Options("iterative")).read("ledger.json")
+    assert [(entry["start"], entry["stop"]) for entry in ledger["failed"]] == [(0, 10), (50, 70)]
+    assert (ledger["expected_events"], ledger["processed_events"]) == (330, 300)
+    assert ledger["uncounted_files"] == 0
+
+
+def test_file_cut_short_is_read_at_its_replica(files, ds_phipi, tmp_path):
+    sound, _ = files
+    cut = tmp_path / "cut.root"
+    cut.write_bytes(sound.read_bytes()[:-3])
+    entry = {"object_path": "Tree3Mu/ntuple", "replicas": [str(sound)]}
+    folder = run(ds_phipi, fileset_of({str(cut): entry}), tmp_path / "run", Options("iterative"))
+    assert folder.complete
+    (detour,) = folder.read("ledger.json")["detours"]
+    assert (detour["file"], detour["used"]) == (str(cut), str(sound))
+    assert detour["error"].startswith("truncated")
+
+
+@pytest.mark.xrootd
+def test_second_redirector_is_used_where_the_first_refuses(served, files, ds_phipi, tmp_path):
+    folder, run_folder = served
+    names = ("a.root", "b.root", "c.root")
+    for name in names:
+        shutil.copy(files[0], folder / name)
+    dead = f"root://127.0.0.1:{services.free_port()}/"
+    with services.xrootd_server(folder, run_folder) as server:
+        entries = {
+            f"{dead}/{name}": {"object_path": "Tree3Mu/ntuple", "replicas": [server.url(name)]}
+            for name in names
+        }
+        clock = time.monotonic()
+        got = run(ds_phipi, fileset_of(entries), tmp_path / "run", Options("iterative"))
+        took = time.monotonic() - clock
+        detours = got.read("ledger.json")["detours"]
+        assert [(d["file"], d["used"]) for d in detours] == [
+            (f"{dead}/{name}", server.url(name)) for name in names
+        ]
+    assert all("the server does not answer" in detour["error"] for detour in detours)
+    # each of them would wait for the dead one by itself: 10 s
+    assert took < 25
+    assert got.complete
+    assert got.cutflow["D"][0]["events"] == 900
+    assert {row["used"] for row in got.chunks.to_pylist()} == {server.url(name) for name in names}
+    assert set(got.read("metrics.json")["by_site"]) == {server.url().split("/")[2]}

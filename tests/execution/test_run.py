@@ -15,12 +15,12 @@ from damage import corrupt_basket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.datasets import Fileset, load
+from bphcoffea.datasets import FileEntry, Fileset, load
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution.chunks import cut
 from bphcoffea.execution.faults import input_fault
 from bphcoffea.execution.folder import WRITTEN
-from bphcoffea.execution.run import _ranges
 from bphcoffea.toys import TOYS
 
 EVENTS = 4000
@@ -164,7 +164,7 @@ def test_steps_limit_a_file_to_ranges_of_entries(toys, ds_phipi, tmp_path):
 
 @given(entries=st.integers(0, 5000), chunksize=st.integers(1, 700))
 def test_chunks_cover_a_file_once(entries, chunksize):
-    ranges = list(_ranges(entries, None, chunksize))
+    ranges = list(cut(entries, None, chunksize))
     assert ranges[0][0] == 0
     assert ranges[-1][1] == entries
     assert all(a[1] == b[0] for a, b in itertools.pairwise(ranges))
@@ -211,8 +211,9 @@ def test_failure_leaves_the_earlier_run_whole(toys, ds_phipi, tmp_path):
     run(ds_phipi, toys[0], tmp_path, options)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     broken = toys[0].model_copy(deep=True)
-    first = broken["toy_2017"].files
-    first["/nowhere/missing.root"] = next(iter(first.values()))
+    for dataset in broken.root.values():
+        dataset.files.clear()
+        dataset.files["/nowhere/missing.root"] = FileEntry(object_path="Tree3Mu/ntuple")
     with pytest.raises(InputError, match=r"missing\.root: no such file"):
         run(ds_phipi, broken, tmp_path, options)
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,9 +10,16 @@ import fsspec
 import uproot
 
 from bphcoffea.datasets.model import Fileset
-from bphcoffea.datasets.storage import ONCE, TIMEOUT, Retries, reason, shortened
-
-__all__ = ["TIMEOUT", "FileReport", "FileToOpen", "explain", "files_of", "inspect"]
+from bphcoffea.datasets.storage import (
+    TIMEOUT,
+    Retries,
+    by_silence,
+    host,
+    note_silence,
+    reason,
+    shortened,
+    silence_of,
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,11 @@ class FileReport:
     entries, uuid
         Entries of its tree and its identity; None where the file or its tree can't be read.
     problems
-        One line each; none for a sound file. A file without entries is sound.
+        What makes it unfit, one line each. A file without entries is fit.
     used
-        Where it was opened: its path, or a replica.
+        Where it was opened: its path, or a replica; empty where it can't be read at any place.
     faults
-        Why it could not be opened at the places before that, one line each.
+        Why it could not be read when that was tried before, one line each.
     """
 
     file: FileToOpen
@@ -67,17 +75,25 @@ class FileReport:
     used: str = ""
     faults: tuple[str, ...] = ()
 
+    @property
+    def unreadable(self) -> str | None:
+        """Why it can't be read at any place, in one line; None where it can."""
+        return None if self.used else "; ".join(dict.fromkeys(self.faults))
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """All that is wrong with it, one line each; nothing of a file that is fit and readable."""
+        return (*dict.fromkeys(() if self.used else self.faults), *self.problems)
+
     def lines(self) -> list[str]:
-        """The problems, each with the dataset and file it is about."""
-        return [
-            f"dataset '{self.file.dataset}', {self.file.path}: {text}" for text in self.problems
-        ]
+        """All that is wrong with it, each line with the dataset and file it is about."""
+        return [f"dataset '{self.file.dataset}', {self.file.path}: {text}" for text in self.wrong]
 
 
 def files_of(
-    fileset: Fileset, branches: dict[str, tuple[str, ...]] | None = None
+    fileset: Fileset, branches: dict[str, tuple[str, ...]] | None = None, most: int | None = None
 ) -> list[FileToOpen]:
-    """All files of a fileset, with the branches that each dataset needs."""
+    """The files of a fileset, at most so many of each dataset, with the branches that it needs."""
     return [
         FileToOpen(
             name,
@@ -88,12 +104,14 @@ def files_of(
             entry.replicas,
         )
         for name, dataset in fileset.root.items()
-        for path, entry in dataset.files.items()
+        for path, entry in itertools.islice(dataset.files.items(), most)
     ]
 
 
 def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
     """Open a file and look at its tree; never raises for what is wrong with the file.
+
+    A file that can't be opened, or ends early, is tried at its other places, in order.
 
     Parameters
     ----------
@@ -107,18 +125,25 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
     One report, in a list, so that executors can add up the reports of many files.
     """
     faults: list[str] = []
+    entries = file.entries
     places = (file.path, *file.replicas)
-    remote = any("://" in place for place in places)
-    for _ in (retries if remote else ONCE).tries():
-        for place in places:
+    remote = any(host(place) for place in places)
+    for _ in (retries if remote else replace(retries, attempts=1)).tries():
+        for place in by_silence(places):
             try:
                 # a dictionary, for a path may hold a colon, and uproot an object's name after it
-                with uproot.open({place: None}, timeout=TIMEOUT) as root:
-                    return [replace(_inspected(file, root), used=place, faults=tuple(faults))]
+                with uproot.open({place: None}, timeout=retries.timeout_s) as root:
+                    report, fault = _inspected(file, root), _truncated(root)
+                if fault is None:
+                    skipped = () if faults or place == file.path else (silence_of(file.path),)
+                    earlier = (*faults, *(meaning for meaning in skipped if meaning))
+                    return [replace(report, used=place, faults=earlier)]
+                entries = report.entries
             except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
-                fault = explain(error, place)
-                faults.append(fault if place == file.path else f"replica {place}: {fault}")
-    return [FileReport(file, problems=tuple(dict.fromkeys(faults)))]
+                fault = explain(error, place, retries.timeout_s)
+            note_silence(place, fault)
+            faults.append(fault if place == file.path else f"replica {place}: {fault}")
+    return [FileReport(file, entries, faults=tuple(faults))]
 
 
 def _inspected(file: FileToOpen, root: Any) -> FileReport:
@@ -133,9 +158,6 @@ def _inspected(file: FileToOpen, root: Any) -> FileReport:
         problem = f"'{file.tree}' is no tree but a {kind}; {_trees(root)}"
         return FileReport(file, problems=(problem,))
     problems = []
-    size, end = root.file.source.num_bytes, root.file.fEND
-    if size is not None and size < end:
-        problems.append(f"truncated: {size} of {end} bytes; copy or make it again")
     held = set(tree.keys(recursive=True))
     missing = [branch for branch in file.branches if branch not in held]
     if missing:
@@ -149,14 +171,21 @@ def _inspected(file: FileToOpen, root: Any) -> FileReport:
     return FileReport(file, entries, root.file.uuid.bytes, tuple(problems))
 
 
-def explain(error: BaseException, path: str) -> str:
+def _truncated(root: Any) -> str | None:
+    size, end = root.file.source.num_bytes, root.file.fEND
+    if size is None or size >= end:
+        return None
+    return f"truncated: {size} of {end} bytes; copy or make it again"
+
+
+def explain(error: BaseException, path: str, timeout_s: int = TIMEOUT) -> str:
     """What a fault in opening a file means, in one line."""
     known = reason(error)
     if known:
         return known
     text = shortened(str(error)) or type(error).__name__
     try:
-        with fsspec.open(path, "rb", **({"timeout": TIMEOUT} if "://" in path else {})) as file:
+        with fsspec.open(path, "rb", **({"timeout": timeout_s} if host(path) else {})) as file:
             beginning = file.read(4)
     except Exception:  # noqa: BLE001 - clients of remote storage raise errors of their own
         return f"cannot be opened ({text})"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fnmatch
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import fsspec
 
@@ -28,13 +29,20 @@ _ANSWERS = {
     "[3016]": "is a folder, not a file",
     "[3010]": "may not be read (permission denied)",
 }
+_NO_ANSWER = "the server does not answer"
 #: What the client of XRootD says of a server, and what it means.
 _SILENCES = {
     "Auth failed": "the server refuses access; is there a valid grid proxy?",
     "Invalid address": "there is no such host; is its name right?",
-    "Connection error": "the server does not answer; is its address right, and is it up?",
-    "Operation expired": "the server does not answer; is its address right, and is it up?",
+    **dict.fromkeys(
+        ("Connection error", "Operation expired", "Socket timeout"),
+        f"{_NO_ANSWER}; is its address right, and is it up?",
+    ),
 }
+#: How long a server that did not answer is asked only after the others, s.
+_SILENCE_REMEMBERED = 60.0
+#: Servers that did not answer: when, and what that means.
+_silent: dict[str, tuple[float, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,13 @@ class Retries:
         Times that each place of a file is tried.
     wait_s
         Pause before the second time, s; each further pause is twice as long.
+    timeout_s
+        How long a server may take to answer, s.
     """
 
     attempts: int = 3
     wait_s: float = 1.0
+    timeout_s: int = TIMEOUT
 
     def tries(self) -> Iterator[int]:
         """Count the attempts, and pause before all but the first."""
@@ -188,6 +199,8 @@ def reason(error: BaseException) -> str | None:
     if not isinstance(error, OSError):
         return None
     text = shortened(str(error))
+    if isinstance(error, TimeoutError) and not text:
+        return f"{_NO_ANSWER}; is its address right, and is it up? (no answer in time)"
     for code, meaning in _ANSWERS.items():
         if code in text:
             return meaning
@@ -195,6 +208,31 @@ def reason(error: BaseException) -> str | None:
         if silence in text:
             return f"{meaning} ({silence})"
     return None
+
+
+def host(place: str) -> str:
+    """The server of a URL, with its port; empty for a path."""
+    return urlsplit(place).netloc if "://" in place else ""
+
+
+def note_silence(place: str, meaning: str) -> None:
+    """Remember that the server of a place did not answer, where that is what the fault means."""
+    if host(place) and meaning.startswith(_NO_ANSWER):
+        _silent[host(place)] = (time.monotonic(), meaning)
+
+
+def by_silence(places: Iterable[str]) -> list[str]:
+    """Places in order, but those last whose server did not answer a moment ago.
+
+    Each file of a dead server would else wait for it anew, where another server has the file, too.
+    """
+    return sorted(places, key=lambda place: silence_of(place) is not None)
+
+
+def silence_of(place: str) -> str | None:
+    """What it means that the server of a place did not answer a moment ago; None if it did."""
+    since, meaning = _silent.get(host(place), (-_SILENCE_REMEMBERED, None))
+    return meaning if time.monotonic() - since < _SILENCE_REMEMBERED else None
 
 
 def shortened(text: str, longest: int = 160) -> str:

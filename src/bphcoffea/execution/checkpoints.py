@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from coffea.processor import CheckpointerABC
 import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import InputError
+from bphcoffea.execution.ledger import REPLICAS
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.execution.provenance import versions
-from bphcoffea.execution.runner import REPLICAS
 
 #: Where the entries of a chunk are read does not change what is made of them.
 _PLACE = {"filename", REPLICAS}
@@ -147,6 +148,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         """
         if output["metrics"]["entries"] != metadata["entrystop"] - metadata["entrystart"]:
             return
+        clock = time.perf_counter()
         system, path = self._find(metadata)
         content = lz4.frame.compress(cloudpickle.dumps(output))
         part = f"{path}.{uuid.uuid4().hex}.part"
@@ -157,6 +159,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             system.mv(part, path)
         except OSError:
             output["not_kept"] = 1
+        output["metrics"]["keeping_s"] = time.perf_counter() - clock
 
     def _find(self, metadata: dict[str, Any]) -> tuple[Any, str]:
         known = {key: value for key, value in metadata.items() if key not in _PLACE}

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from coffea.processor import DaskExecutor, accumulate
-from coffea.processor.executor import WorkItem
-from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+from coffea.util import rich_bar
 
-from bphcoffea.execution.runner import Failure
+from bphcoffea.errors import InputError
+from bphcoffea.execution.runner import failed
+
+#: Why an item was given up that killed one worker after the other.
+KILLED = "killed {} workers, one after the other: out of memory, or a crash"
 
 
 @dataclass
@@ -21,7 +24,14 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
     kills one worker after the other, Dask gives it up; it is recorded then, and the rest goes on.
     Results are merged as they come, so that neither the workers nor the client hold those of all
     chunks.
+
+    Attributes
+    ----------
+    if_killed
+        The result of an item that kills its workers, from the item, the reason and the attempts.
     """
+
+    if_killed: Callable[[Any, str, int], Any] = failed
 
     def __call__(
         self, items: Iterable[Any], function: Callable[[Any], Any], accumulator: Any
@@ -46,34 +56,35 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         del futures, tasks
         ready: list[Any] = []
         lost: list[Any] = []
-        with Progress(
-            *Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn()
-        ) as progress:
-            bar = progress.add_task(self.desc, total=len(items))
+        with rich_bar() as progress:
+            bar = progress.add_task(self.desc, total=len(items), unit=self.unit)
             for future in waiting:
                 item = item_of.pop(future.key, None)
                 if item is not None:
-                    progress.advance(bar)
+                    progress.update(bar, advance=1, refresh=True)
                 if future.status == "error":
-                    lost.append(_recorded(future, item))
+                    lost.append(self._recorded(future, item))
                     continue
+                if future.status != "finished":
+                    raise InputError(
+                        "the Dask scheduler is gone, and the results with it, but finished chunks "
+                        "are kept: start another one and go on with --resume"
+                    )
                 ready.append(future)
                 if len(ready) == self.treereduction:
                     waiting.add(self.client.submit(accumulate, ready, pure=False))
                     ready = []
         return accumulate([*lost, *self.client.gather(ready)], accumulator), 0
 
+    def _recorded(self, future: Any, item: Any) -> Any:
+        """The result of an item that killed its workers; raises whatever else went wrong."""
+        from distributed.scheduler import KilledWorker
 
-def _recorded(future: Any, item: Any) -> dict[str, Any]:
-    """The result of a chunk that killed its workers; raises whatever else went wrong."""
-    from distributed.scheduler import KilledWorker
-
-    error = future.exception()
-    if not isinstance(error, KilledWorker) or not isinstance(item, WorkItem):
-        future.result()  # raises, with the traceback of the worker
-    attempts = getattr(error, "allowed_failures", 0) + 1
-    reason = f"killed {attempts} workers, one after the other: out of memory, or a crash"
-    return {"out": {}, "processed": set(), "failed": [Failure(item, reason, attempts)]}
+        error = future.exception()
+        if item is None or not isinstance(error, KilledWorker):
+            future.result()  # raises, with the traceback of the worker
+        attempts = getattr(error, "allowed_failures", 0) + 1
+        return self.if_killed(item, KILLED.format(attempts), attempts)
 
 
 def _itself(value: Any) -> Any:

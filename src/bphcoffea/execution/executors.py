@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import loky
-from coffea.processor import FuturesExecutor, IterativeExecutor
+from coffea.processor import IterativeExecutor
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.cluster import ClusterExecutor
+from bphcoffea.execution.processes import Pool, ProcessExecutor
 
 ExecutorName = Literal["iterative", "futures", "dask"]
 
@@ -71,12 +71,11 @@ def engine(
         return
     workers = workers or _cores()
     if name == "futures":
-        # loky never forks: XRootD does not survive a fork
-        pool = loky.ProcessPoolExecutor(workers)
+        pool = Pool(workers)
         try:
-            yield Engine(name, FuturesExecutor(pool=pool, workers=workers), workers)
+            yield Engine(name, ProcessExecutor(pool=pool), workers)
         except BaseException:
-            pool.shutdown(kill_workers=True)  # a bug ends the run now, not after the other chunks
+            pool.shutdown(kill=True)  # a bug ends the run now, not after the other chunks
             raise
         pool.shutdown()
         return

@@ -1,4 +1,4 @@
-"""Telling a fault of the input from a bug."""
+"""Telling a fault of the input, or of the machine, from a bug."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ class ShortFileError(Exception):
 
 
 def input_fault(error: BaseException) -> str | None:
-    """The fault of the input behind an exception, in one line; None when there is none: a bug."""
+    """The fault of the input behind an exception, in one line; None when there is none: a bug.
+
+    Memory that ran out is one, too: the chunk was too large for its worker.
+    """
     for cause in _chain(error):
+        if isinstance(cause, MemoryError):
+            return shortened(f"out of memory; try a smaller --chunksize ({cause})")
         if isinstance(cause, InputError | ShortFileError):
             return str(cause)
         if "__len__() should return >= 0" in str(cause):

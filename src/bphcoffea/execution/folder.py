@@ -34,6 +34,7 @@ WRITTEN = (
     "lumis.json",
     "analysis.json",
     "metrics.json",
+    "chunks.parquet",
     "provenance.json",
     "fit.json",
     "figures",
@@ -105,6 +106,11 @@ class RunFolder:
     def complete(self) -> bool:
         """Whether every expected event was processed."""
         return bool(self.read("ledger.json")["complete"])
+
+    @property
+    def chunks(self) -> pa.Table:
+        """What each processed chunk cost: where it was read, by whom, bytes, times."""
+        return pq.read_table(self.path / "chunks.parquet")
 
     def histograms(self) -> dict[str, hist.Hist]:
         """Each histogram, with axes ``dataset``, ``category``, ``variation`` and its variable's."""

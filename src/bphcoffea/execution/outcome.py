@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import hist
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
-from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.analysis.tracing import branches_of_cuts
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.execution.folder import RunFolder, file_name, write_histograms, writing
-from bphcoffea.execution.runner import Detour, Failure
+from bphcoffea.execution.ledger import Ledger
+from bphcoffea.execution.tally import Timing, table
 
 
 @dataclass(frozen=True)
@@ -31,60 +31,18 @@ class Outcome:
     ----------
     results
         For each dataset, the sum over its processed chunks.
-    expected, processed
-        The chunks that were asked for, and those that are in the results.
-    failed
-        The chunks that could not be read.
-    detours
-        What was read, but not at the first try.
+    ledger
+        What was expected, what was processed, and what could not be read.
     metrics
         As in ``metrics.json``.
+    timings
+        What each processed chunk cost.
     """
 
     results: dict[str, DatasetResult]
-    expected: frozenset[WorkItem]
-    processed: frozenset[WorkItem]
-    failed: tuple[Failure, ...]
-    detours: tuple[Detour, ...]
+    ledger: Ledger
     metrics: dict[str, Any]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every chunk that was asked for is in the results."""
-        return self.expected == self.processed
-
-    def ledger(self) -> dict[str, Any]:
-        """What was expected and what was processed, as in ``ledger.json``."""
-        failures = {failure.item: failure for failure in self.failed}
-        missing = [
-            failures.get(item, Failure(item, "lost without a reason", 0))
-            for item in sorted(self.expected - self.processed, key=_place)
-        ]
-        return {
-            "expected_events": sum(map(len, self.expected)),
-            "processed_events": sum(map(len, self.processed)),
-            "complete": self.complete,
-            "chunks": len(self.expected),
-            "datasets": {
-                dataset: {
-                    "expected_events": _events(self.expected, dataset),
-                    "processed_events": _events(self.processed, dataset),
-                }
-                for dataset in sorted({item.dataset for item in self.expected})
-            },
-            "failed": [
-                {
-                    **_where(failure.item),
-                    "error": failure.error,
-                    "attempts": failure.attempts,
-                }
-                for failure in missing
-            ],
-            "detours": [
-                asdict(detour)
-                for detour in sorted(self.detours, key=lambda d: (d.dataset, d.file, d.start))
-            ],
-        }
+    timings: tuple[Timing, ...] = ()
 
 
 def write(
@@ -104,8 +62,8 @@ def write(
         tables = {name: r.candidates for name, r in results.items() if r.candidates is not None}
         if tables:
             (temporary / "candidates").mkdir()
-        for name, table in tables.items():
-            pq.write_table(table.table(), temporary / "candidates" / f"{file_name(name)}.parquet")
+        for name, columns in tables.items():
+            pq.write_table(columns.table(), temporary / "candidates" / f"{file_name(name)}.parquet")
         sections = {
             name: _lumi_ranges(result.lumis)
             for name, result in results.items()
@@ -114,10 +72,11 @@ def write(
         _write_json(temporary / "lumis.json", sections)
         _write_json(temporary / "analysis.json", _description(analysis, fileset))
         _write_json(temporary / "metrics.json", outcome.metrics)
+        pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         _write_json(temporary / "provenance.json", provenance)
         for page in pages:
             shutil.copy(page, temporary / page.name)
-        _write_json(temporary / "ledger.json", outcome.ledger())
+        _write_json(temporary / "ledger.json", outcome.ledger.as_json())
     return RunFolder(folder)
 
 
@@ -153,23 +112,6 @@ def _lumi_ranges(sections: npt.NDArray[np.int64]) -> dict[str, list[list[int]]]:
         else:
             of_run.append([lumi, lumi])
     return ranges
-
-
-def _events(items: frozenset[WorkItem], dataset: str) -> int:
-    return sum(len(item) for item in items if item.dataset == dataset)
-
-
-def _where(item: WorkItem) -> dict[str, Any]:
-    return {
-        "dataset": item.dataset,
-        "file": item.filename,
-        "start": item.entrystart,
-        "stop": item.entrystop,
-    }
-
-
-def _place(item: WorkItem) -> tuple[str, str, int]:
-    return item.dataset, item.filename, item.entrystart
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,64 +16,10 @@ import uproot
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
-from bphcoffea.datasets.storage import Retries
+from bphcoffea.datasets.storage import Retries, by_silence, note_silence, silence_of
 from bphcoffea.execution.faults import ShortFileError, input_fault, is_lasting
-from bphcoffea.execution.tally import Tally
-
-#: Keys of a chunk's metadata: its file as the fileset calls it, and the other places of that.
-FILE, REPLICAS = "file", "replicas"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A chunk that could not be read.
-
-    Attributes
-    ----------
-    item
-        The chunk.
-    error
-        Why, in one line.
-    attempts
-        How often it was tried.
-    """
-
-    item: WorkItem
-    error: str
-    attempts: int = 1
-
-    def line(self) -> str:
-        """The failure in one line, with its place."""
-        item = self.item
-        return (
-            f"dataset '{item.dataset}', {item.filename}, tree '{item.treename}', "
-            f"entries {item.entrystart}-{item.entrystop}: {self.error}"
-        )
-
-
-@dataclass(frozen=True)
-class Detour:
-    """Entries that were read, but not at the first try.
-
-    Attributes
-    ----------
-    dataset, file, start, stop
-        Which ones.
-    used
-        Where it was read in the end: its own file or a replica.
-    attempts
-        How often it was tried.
-    error
-        What went wrong at first.
-    """
-
-    dataset: str
-    file: str
-    start: int
-    stop: int
-    used: str
-    attempts: int
-    error: str
+from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
+from bphcoffea.execution.tally import Timing
 
 
 @dataclass
@@ -91,10 +38,52 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
 
     policy: Retries = field(default_factory=Retries)
 
+    def __post_init__(self) -> None:
+        """Let coffea keep the buffers of a chunk in one that knows how long reading took."""
+        self.cachestrategy = new_buffers
+        self.xrootdtimeout = self.policy.timeout_s
+        super().__post_init__()
+
     @property
     def automatic_retries(self) -> Callable[..., Any]:
         """The function in which coffea wraps every chunk, on the worker, with every executor."""
         return partial(work_on_chunk, self.policy)
+
+
+class Buffers(dict[str, Any]):
+    """The buffers of a chunk, and how long it took to read them.
+
+    Coffea asks for a buffer before it reads it, and sets it once it is read.
+
+    Attributes
+    ----------
+    reading_s
+        Time from the one to the other, summed, s.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading_s = 0.0
+        self._asked = 0.0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A buffer, or the default where it is not read yet."""
+        self._asked = time.perf_counter()
+        return super().get(key, default)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.reading_s += time.perf_counter() - self._asked
+        super().__setitem__(key, value)
+
+
+#: The buffers of the chunk that this thread works on.
+_working = threading.local()
+
+
+def new_buffers() -> Buffers:
+    """Buffers for the chunk that is begun in this thread; coffea asks for them."""
+    buffers = _working.buffers = Buffers()
+    return buffers
 
 
 def work_on_chunk(
@@ -120,17 +109,18 @@ def work_on_chunk(
 
     Returns
     -------
-    Coffea's result of the chunk, with ``tally`` and, where it was not read at the first try,
+    Coffea's result of the chunk, with ``timings`` and, where it was not read at the first try,
     ``detours``; or one whose only content is ``failed``.
     """
     decompress_quickly()
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
+    watch = Stopwatch()
     for _ in policy.tries():
-        for place in places:
+        for place in by_silence(places):
             read = replace(chunk, filename=place)
-            wall, cpu = time.perf_counter(), time.process_time()
+            watch.begin_attempt()
             try:
                 result = function((read, *rest) if rest else read, **options)
                 _check_length(result, chunk)
@@ -138,27 +128,72 @@ def work_on_chunk(
                 fault = input_fault(error)
                 if fault is None:
                     raise
+                watch.end_failed_attempt()
+                note_silence(place, fault)
                 faults.append(fault if place == chunk.filename else f"{place}: {fault}")
                 if is_lasting(error):
-                    return _failed(chunk, faults)
+                    return _given_up(chunk, faults)
                 continue
             result["processed"] = {chunk}
             if "resumed" not in result:
-                result["tally"] = _tallies(chunk, result, wall, cpu)
-            if faults:
-                entries = (chunk.entrystart, chunk.entrystop)
-                result["detours"] = [
-                    Detour(
-                        chunk.dataset, chunk.filename, *entries, place, len(faults) + 1, faults[0]
-                    )
-                ]
+                result["timings"] = [watch.timing(chunk, place, len(faults) + 1, result["metrics"])]
+            skipped = silence_of(chunk.filename) if place != chunk.filename else None
+            if faults or skipped:
+                where = (chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop)
+                why = faults[0] if faults else str(skipped)
+                result["detours"] = [Detour(*where, place, len(faults) + 1, why)]
             return dict(result)
-    return _failed(chunk, faults)
+    return _given_up(chunk, faults)
 
 
-def _failed(chunk: WorkItem, faults: list[str]) -> dict[str, Any]:
-    error = "; ".join(dict.fromkeys(faults))
-    failure = Failure(chunk, error, len(faults))
+class Stopwatch:
+    """How long a chunk takes, and how much of that is input."""
+
+    def __init__(self) -> None:
+        self._began = time.time()
+        self._wall = time.perf_counter()
+        self._cpu = time.process_time()
+        self._lost_s = 0.0
+
+    def begin_attempt(self) -> None:
+        """Begin to open its file."""
+        self._attempt = time.perf_counter()
+
+    def end_failed_attempt(self) -> None:
+        """Count all of an attempt that failed as input, for that was what failed."""
+        self._lost_s += time.perf_counter() - self._attempt
+
+    def timing(self, chunk: WorkItem, used: str, attempts: int, metrics: dict[str, Any]) -> Timing:
+        """What the chunk cost, now that its result is there; coffea's metrics say more."""
+        done = time.perf_counter()
+        reading = _working.buffers.reading_s
+        processing = metrics["processtime"]
+        opening = done - self._attempt - processing - metrics.get("keeping_s", 0.0)
+        return Timing(
+            dataset=chunk.dataset,
+            file=file_of(chunk),
+            start=chunk.entrystart,
+            stop=chunk.entrystop,
+            used=used,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            attempts=attempts,
+            began=self._began,
+            wall_s=done - self._wall,
+            input_s=self._lost_s + opening + reading,
+            processor_s=processing - reading,
+            cpu_s=time.process_time() - self._cpu,
+            bytes_read=metrics.get("bytesread", 0),
+            peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        )
+
+
+def _given_up(chunk: WorkItem, faults: list[str]) -> dict[str, Any]:
+    return failed(chunk, "; ".join(dict.fromkeys(faults)), len(faults))
+
+
+def failed(chunk: WorkItem, reason: str, attempts: int) -> dict[str, Any]:
+    """The result of a chunk that could not be processed."""
+    failure = Failure.of_chunk(chunk, reason, attempts)
     return {"out": {}, "processed": set(), "failed": [failure]}
 
 
@@ -169,25 +204,6 @@ def _check_length(result: dict[str, Any], chunk: WorkItem) -> None:
         raise ShortFileError(
             f"the file ends early: {entries} of {len(chunk)} entries are there; was it replaced?"
         )
-
-
-def _tallies(
-    chunk: WorkItem, result: dict[str, Any], wall: float, cpu: float
-) -> dict[str, dict[str, Tally]]:
-    tally = Tally(
-        chunks=1,
-        events=len(chunk),
-        bytes_read=result["metrics"].get("bytesread", 0),
-        wall_s=time.perf_counter() - wall,
-        cpu_s=time.process_time() - cpu,
-        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    )
-    worker = f"{socket.gethostname()}:{os.getpid()}"
-    return {
-        "datasets": {chunk.dataset: tally},
-        "files": {chunk.filename: tally},
-        "workers": {worker: tally},
-    }
 
 
 def decompress_quickly() -> None:

@@ -1,0 +1,159 @@
+"""What a run expected, what it processed, and what it could not read, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from coffea.processor.executor import WorkItem
+
+#: Keys of a chunk's metadata: its file as the fileset calls it, and the other places of that.
+FILE, REPLICAS = "file", "replicas"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Entries that could not be read.
+
+    Attributes
+    ----------
+    dataset, file, start, stop
+        Which ones; the file as the fileset calls it. ``stop`` is None where nobody knows how many
+        entries the file has.
+    error
+        Why, in one line.
+    attempts
+        How often it was tried.
+    """
+
+    dataset: str
+    file: str
+    start: int
+    stop: int | None
+    error: str
+    attempts: int
+
+    @classmethod
+    def of_chunk(cls, chunk: WorkItem, error: str, attempts: int) -> Failure:
+        """That of a chunk."""
+        return cls(*_place(chunk), error, attempts)
+
+    def line(self) -> str:
+        """The failure in one line, with its place."""
+        where = f"dataset '{self.dataset}', {self.file}"
+        if self.stop is not None:
+            where += f", entries {self.start}-{self.stop}"
+        return f"{where}: {self.error}"
+
+
+@dataclass(frozen=True)
+class Detour:
+    """Entries that were read, but not at the first try.
+
+    Attributes
+    ----------
+    dataset, file, start, stop
+        Which ones.
+    used
+        Where it was read in the end: its own file or a replica.
+    attempts
+        How often it was tried.
+    error
+        What went wrong at first.
+    """
+
+    dataset: str
+    file: str
+    start: int
+    stop: int
+    used: str
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The books of a run.
+
+    Attributes
+    ----------
+    expected, processed
+        The chunks that were asked for, and those that are in the results.
+    failed
+        The chunks that could not be read.
+    unopened
+        What was asked for of files that could not be opened, so that no chunk was made of it.
+    detours
+        What was read, but not at the first try.
+    """
+
+    expected: frozenset[WorkItem]
+    processed: frozenset[WorkItem]
+    failed: tuple[Failure, ...] = ()
+    unopened: tuple[Failure, ...] = ()
+    detours: tuple[Detour, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for is in the results."""
+        return self.expected == self.processed and not self.unopened
+
+    @property
+    def missing(self) -> list[Failure]:
+        """What is not in the results, each with its reason, in order."""
+        reasons = {(f.dataset, f.file, f.start, f.stop): f for f in self.failed}
+        chunks = (
+            reasons.get(_place(chunk), Failure.of_chunk(chunk, "lost without a reason", 0))
+            for chunk in self.expected - self.processed
+        )
+        return sorted((*chunks, *self.unopened), key=_order)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in ``ledger.json``.
+
+        ``expected_events`` can't count the events of files that nobody knows the length of: there
+        are ``uncounted_files`` of them.
+        """
+        datasets = {chunk.dataset for chunk in self.expected} | {f.dataset for f in self.unopened}
+        by_dataset = {name: self._counts(name) for name in sorted(datasets)}
+        totals = {
+            key: sum(counts[key] for counts in by_dataset.values())
+            for key in ("expected_events", "processed_events", "uncounted_files")
+        }
+        return {
+            **totals,
+            "complete": self.complete,
+            "chunks": len(self.expected) + len(self.unopened),
+            "datasets": by_dataset,
+            "failed": [asdict(failure) for failure in self.missing],
+            "detours": [asdict(detour) for detour in sorted(self.detours, key=_order)],
+        }
+
+    def _counts(self, dataset: str) -> dict[str, int]:
+        unopened = [failure for failure in self.unopened if failure.dataset == dataset]
+        known = sum(
+            failure.stop - failure.start for failure in unopened if failure.stop is not None
+        )
+        return {
+            "expected_events": _events(self.expected, dataset) + known,
+            "processed_events": _events(self.processed, dataset),
+            "uncounted_files": sum(failure.stop is None for failure in unopened),
+        }
+
+
+def file_of(chunk: WorkItem) -> str:
+    """The file of a chunk as the fileset calls it."""
+    return str((chunk.usermeta or {}).get(FILE, chunk.filename))
+
+
+def _events(chunks: Iterable[WorkItem], dataset: str) -> int:
+    return sum(len(chunk) for chunk in chunks if chunk.dataset == dataset)
+
+
+def _place(chunk: WorkItem) -> tuple[str, str, int, int]:
+    return chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop
+
+
+def _order(entry: Failure | Detour) -> tuple[str, str, int]:
+    return entry.dataset, entry.file, entry.start
