@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from damage import corrupt_basket
@@ -108,14 +108,17 @@ def assert_same(folder, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["iterative", "futures"])
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
 def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
     process = job.start(executor)
     deadline = time.monotonic() + 60
     while job.kept() < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
+    while in_group(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not in_group(process.pid), "workers end with their client"
     assert not (tmp_path / "run" / "ledger.json").exists()
     kept = job.kept()
     resumed, processed = job.run()
@@ -127,6 +130,16 @@ def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
     assert processed == total
     assert_same(resumed, whole)
     assert not job.checkpoints.exists(), "a complete run leaves no checkpoints"
+
+
+def in_group(group):
+    """Whether a process of a group still lives."""
+    states = (path.read_text().rpartition(")")[2].split() for path in proc_stats())
+    return any(int(state[2]) == group and state[0] != "Z" for state in states)
+
+
+def proc_stats():
+    return [path for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
 
 
 def cut_off(job, chunks):

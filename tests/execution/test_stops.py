@@ -5,12 +5,15 @@ import signal
 import textwrap
 import threading
 import time
+from functools import partial
 
 import pytest
 
 from bphcoffea.datasets import load
+from bphcoffea.datasets.check import inspect
+from bphcoffea.datasets.storage import ONCE
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.execution import Options, chunks, load_analysis, run
 from bphcoffea.toys import TOYS
 
 ANALYSIS = """
@@ -67,7 +70,8 @@ def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tm
     assert not (tmp_path / "run" / "ledger.json").exists()
 
 
-def test_dask_worker_that_is_killed_loses_nothing(watched, fileset, tmp_path):
+@pytest.mark.parametrize("executor", ["futures", "dask"])
+def test_worker_that_is_killed_loses_nothing(executor, watched, fileset, tmp_path):
     analysis, seen = watched("time.sleep(0.1)")
     expected = run(analysis, fileset, tmp_path / "alone", Options("iterative"))
     for path in seen.iterdir():
@@ -83,7 +87,7 @@ def test_dask_worker_that_is_killed_loses_nothing(watched, fileset, tmp_path):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    options = Options("dask", workers=2, chunksize=100)
+    options = Options(executor, workers=2, chunksize=100)
     folder = run(analysis, fileset, tmp_path / "run", options)
     killer.join()
     assert killed
@@ -95,16 +99,44 @@ def test_dask_worker_that_is_killed_loses_nothing(watched, fileset, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Dask's, of each worker that dies
-def test_chunk_that_kills_its_workers_is_recorded(watched, fileset, tmp_path):
+@pytest.mark.parametrize(("executor", "killed"), [("futures", 3), ("dask", 4)])
+def test_chunk_that_kills_its_workers_is_recorded(executor, killed, watched, fileset, tmp_path):
     first = next(iter(fileset["toy_2018"].files))
     here = f"(events.metadata['filename'], events.metadata['entrystart']) == ({first!r}, 100)"
     analysis, _ = watched(f"{here} and os.kill(os.getpid(), 9)")
-    options = Options("dask", workers=2, chunksize=100)
+    options = Options(executor, workers=2, chunksize=100)
     folder = run(analysis, fileset, tmp_path / "run", options)
     ledger = folder.read("ledger.json")
     (failure,) = ledger["failed"]
     assert (failure["file"], failure["start"], failure["stop"]) == (first, 100, 200)
-    assert failure["attempts"] == 4
+    assert failure["attempts"] == killed
     assert "out of memory, or a crash" in failure["error"]
     assert ledger["processed_events"] == ledger["expected_events"] - 100
     assert not folder.complete
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_chunk_for_which_there_is_no_memory_is_recorded(executor, watched, fileset, tmp_path):
+    first = next(iter(fileset["toy_2018"].files))
+    here = f"(events.metadata['filename'], events.metadata['entrystart']) == ({first!r}, 100)"
+    analysis, _ = watched(f"{here} and __import__('numpy').empty(1 << 58)")
+    options = Options(executor, workers=2, chunksize=100, retries=ONCE)
+    folder = run(analysis, fileset, tmp_path / "run", options)
+    (failure,) = folder.read("ledger.json")["failed"]
+    assert (failure["file"], failure["start"], failure["stop"]) == (first, 100, 200)
+    assert failure["error"].startswith("out of memory; try a smaller --chunksize (Unable to alloc")
+
+
+def test_file_that_kills_whoever_opens_it_is_recorded(fileset, ds_phipi, tmp_path, monkeypatch):
+    first = next(iter(fileset["toy_2018"].files))
+    monkeypatch.setattr(chunks, "inspect", partial(inspect_or_die, first))
+    folder = run(ds_phipi, fileset, tmp_path / "run", Options("futures", workers=2))
+    (failure,) = folder.read("ledger.json")["failed"]
+    assert (failure["file"], failure["stop"]) == (first, None)
+    assert "killed 3 workers" in failure["error"]
+
+
+def inspect_or_die(deadly, retries, file):
+    if file.path == deadly:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return inspect(retries, file)

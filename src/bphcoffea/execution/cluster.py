@@ -20,10 +20,11 @@ KILLED = "killed {} workers, one after the other: out of memory, or a crash"
 class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
     """Map chunks to the workers of a Dask cluster, and merge results there, in a tree.
 
-    A worker that dies is Dask's business: its chunks are processed by another one. Where a chunk
-    kills one worker after the other, Dask gives it up; it is recorded then, and the rest goes on.
-    Results are merged as they come, so that neither the workers nor the client hold those of all
-    chunks.
+    A worker that dies is Dask's business: its chunks are processed by another one. Where a worker
+    dies again and again, Dask gives up all the chunks that it had at hand, the one that kills and
+    its neighbours. They are tried once more, one by one when all else is done; one that still kills
+    its workers is recorded. Results are merged as they come, so that neither the workers nor the
+    client hold those of all chunks.
 
     Attributes
     ----------
@@ -45,46 +46,72 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         from distributed import as_completed
 
         items = list(items)
-        tasks = items
-        if self.heavy_input is not None:
-            # sent once, and then from worker to worker
-            processor = self.client.submit(_itself, self.heavy_input, pure=False)
-            tasks = [(item, processor) for item in items]
-        futures = self.client.map(function, tasks, pure=False, priority=self.priority)
+        futures = self.client.map(function, self._tasks(items), pure=False, priority=self.priority)
         item_of = {future.key: item for future, item in zip(futures, items, strict=True)}
         waiting = as_completed(futures)
-        del futures, tasks
+        del futures
+        merged_from: dict[str, list[Any]] = {}
         ready: list[Any] = []
+        suspects: list[Any] = []
         lost: list[Any] = []
         with rich_bar() as progress:
             bar = progress.add_task(self.desc, total=len(items), unit=self.unit)
             for future in waiting:
                 item = item_of.pop(future.key, None)
-                if item is not None:
+                parts = merged_from.pop(future.key, [])
+                if not _killed(future):
+                    ready.append(future)
+                elif item is None:
+                    ready += parts
+                else:
+                    suspects.append(item)
+                if item is not None and item not in suspects[-1:]:
                     progress.update(bar, advance=1, refresh=True)
-                if future.status == "error":
-                    lost.append(self._recorded(future, item))
-                    continue
-                if future.status != "finished":
-                    raise InputError(
-                        "the Dask scheduler is gone, and the results with it, but finished chunks "
-                        "are kept: start another one and go on with --resume"
-                    )
-                ready.append(future)
-                if len(ready) == self.treereduction:
-                    waiting.add(self.client.submit(accumulate, ready, pure=False))
+                if len(ready) >= self.treereduction:
+                    merged = self.client.submit(accumulate, ready, pure=False)
+                    merged_from[merged.key] = ready
+                    waiting.add(merged)
                     ready = []
+            for suspect in suspects:
+                (task,) = self._tasks([suspect])
+                future = self.client.submit(function, task, pure=False)
+                if _killed(future):
+                    attempts = getattr(future.exception(), "allowed_failures", 0) + 1
+                    lost.append(self.if_killed(suspect, KILLED.format(attempts), attempts))
+                else:
+                    ready.append(future)
+                progress.update(bar, advance=1, refresh=True)
         return accumulate([*lost, *self.client.gather(ready)], accumulator), 0
 
-    def _recorded(self, future: Any, item: Any) -> Any:
-        """The result of an item that killed its workers; raises whatever else went wrong."""
-        from distributed.scheduler import KilledWorker
+    def _tasks(self, items: list[Any]) -> list[Any]:
+        """What the function is given: with each chunk the processor, where there is one."""
+        if self.heavy_input is None:
+            return items
+        # sent once, and then from worker to worker
+        processor = self.client.submit(_itself, self.heavy_input, pure=False)
+        return [(item, processor) for item in items]
 
-        error = future.exception()
-        if item is None or not isinstance(error, KilledWorker):
-            future.result()  # raises, with the traceback of the worker
-        attempts = getattr(error, "allowed_failures", 0) + 1
-        return self.if_killed(item, KILLED.format(attempts), attempts)
+
+def _killed(future: Any) -> bool:
+    """Whether a task was given up because its workers died; waits until it is done.
+
+    Raises whatever else went wrong, with the traceback of the worker.
+    """
+    from distributed import wait
+    from distributed.scheduler import KilledWorker
+
+    if not future.done():
+        wait(future)
+    if future.status == "finished":
+        return False
+    if future.status != "error":
+        raise InputError(
+            "the Dask scheduler is gone, and the results with it, but finished chunks are kept: "
+            "start another one and go on with --resume"
+        )
+    if not isinstance(future.exception(), KilledWorker):
+        future.result()
+    return True
 
 
 def _itself(value: Any) -> Any:

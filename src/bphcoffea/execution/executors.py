@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,8 @@ def engine(
         return
     with _dask_client(workers, scheduler) as client:
         running = len(client.scheduler_info(n_workers=-1)["workers"])
+        if not running:
+            print(f"{scheduler}: no workers yet; waiting for the first", file=sys.stderr)
         yield Engine(name, ClusterExecutor(client=client), running, client.dashboard_link)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -40,7 +43,9 @@ class Pool:
         """Let a process work on an item."""
         if self._pool is None:
             # loky never forks: XRootD does not survive a fork
-            self._pool = loky.ProcessPoolExecutor(self.workers)
+            self._pool = loky.ProcessPoolExecutor(
+                self.workers, initializer=_end_with, initargs=(os.getpid(),)
+            )
         future: Future[Any] = self._pool.submit(function, item)
         return future
 
@@ -49,6 +54,17 @@ class Pool:
         if self._pool is not None:
             self._pool.shutdown(kill_workers=kill)
             self._pool = None
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent does, however that ends; loky's would wait for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @dataclass

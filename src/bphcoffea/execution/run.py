@@ -144,6 +144,8 @@ def process(
     wall = time.perf_counter() - clock
     timings = out.get("timings", [])
     work = total(timings)
+    # more than there were at first, where a cluster grew or replaced some
+    workers = max(running.workers, len({timing.worker for timing in timings}), 1)
     columns = out.get("metrics", {}).get("columns", ())
     return Outcome(
         results=dict(sorted(out["out"].items())),
@@ -159,12 +161,12 @@ def process(
             "wall_s": wall,
             "events_per_s": work.events / wall,
             "bytes_per_s": work.bytes_read / wall,
-            "cpu_fraction": work.cpu_s / (wall * running.workers),
+            "cpu_fraction": work.cpu_s / (wall * workers),
             "columns": sorted({column.rpartition("-")[0] for column in columns}),
             "chunks_resumed": out.get("resumed", 0),
             "chunks_not_kept": out.get("not_kept", 0),
             "executor": running.name,
-            "workers": running.workers,
+            "workers": workers,
             **tallies(timings),
         },
         timings=tuple(timings),
