@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -117,6 +118,14 @@ class RestartableServer(XRootDServer):
         time.sleep(seconds)
         self.start()
         self.outages = self.outages + 1
+
+    def freeze(self) -> None:
+        """Fall silent: connections stay, answers don't come."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Answer again."""
+        self._process.send_signal(signal.SIGCONT)
 
     def bytes_read(self) -> int:
         """Bytes that it has read since it was started."""

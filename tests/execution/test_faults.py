@@ -228,6 +228,47 @@ def test_server_that_dies_and_comes_back_loses_nothing(executor, served, ds_phip
     assert got.candidates("D").equals(expected.candidates("D"))
 
 
+@pytest.mark.xrootd
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
+    executor, served, ds_phipi, tmp_path
+):
+    folder, run_folder = served
+    toys = load(TOYS["ds_phipi"](tmp_path / "toys", 4000, 5))
+    source = next(iter(toys["toy_2017"].files))
+    names = [f"{number:02}.root" for number in range(10)]
+    for name in names:
+        shutil.copy(source, folder / name)
+    kept = {"executor": executor, "workers": 2, "checkpoints": str(tmp_path / "kept")}
+    impatient = Retries(attempts=1, timeout_s=2)
+    with services.RestartableServer(folder, run_folder) as server:
+        fileset = fileset_of({server.url(name): "Tree3Mu/ntuple" for name in names})
+
+        def freeze():
+            while len(list((tmp_path / "kept").glob("*.lz4"))) < 3:
+                time.sleep(0.01)
+            server.freeze()
+
+        freezing = threading.Thread(target=freeze, daemon=True)
+        freezing.start()
+        options = Options(**kept, retries=impatient)
+        cut_off = run(ds_phipi, fileset, tmp_path / "run", options).read("ledger.json")
+        freezing.join()
+        assert 0 < len(cut_off["failed"]) < 10, "silent too late: it tested nothing"
+        assert all("does not answer" in failure["error"] for failure in cut_off["failed"])
+        server.thaw()
+        options = Options(**kept, resume=True)
+        resumed = run(ds_phipi, fileset, tmp_path / "run", options)
+    assert resumed.complete
+    assert {row["file"] for row in resumed.chunks.to_pylist()} == {
+        failure["file"] for failure in cut_off["failed"]
+    }
+    local = fileset_of({str(folder / name): "Tree3Mu/ntuple" for name in names})
+    whole = run(ds_phipi, local, tmp_path / "whole", Options("iterative"))
+    assert resumed.cutflow == whole.cutflow
+    assert resumed.candidates("D").equals(whole.candidates("D"))
+
+
 @pytest.fixture
 def silent():
     """URL of a file on a server that accepts connections, and never answers."""

@@ -40,6 +40,11 @@ class Entries:
             total[tree] = _joined(tree, (*total.get(tree, ()), *ranges))
         return Entries(total)
 
+    def holds(self, tree: Tree, start: int, stop: int) -> bool:
+        """Whether all entries of a range are among them."""
+        ranges = self.ranges.get(tree, ())
+        return start >= stop or any(first <= start and stop <= last for first, last in ranges)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Entries) and self.ranges == other.ranges
 

@@ -15,11 +15,13 @@ import fsspec
 #: How long a server may take to answer, s.
 TIMEOUT = 60
 
-# A client of XRootD that met a dead server waits half an hour before it tries that server again; a
-# retry has to reach a server that came back. Read when the client is first used, on every worker.
+# A client of XRootD that met a dead server waits half an hour before it tries that server again,
+# and as long for the answer to a request of its own; a retry has to reach a server that came back.
+# Read when the client is first used, on every worker.
 os.environ.setdefault("XRD_STREAMERRORWINDOW", "1")
 os.environ.setdefault("XRD_CONNECTIONWINDOW", "10")
 os.environ.setdefault("XRD_CONNECTIONRETRY", "2")
+os.environ.setdefault("XRD_REQUESTTIMEOUT", str(TIMEOUT))
 os.environ.setdefault("XRD_TIMEOUTRESOLUTION", "1")
 
 #: What a server of XRootD answers, and what it means.

@@ -137,7 +137,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             output = cloudpickle.loads(lz4.frame.decompress(content))
         except (RuntimeError, EOFError, cloudpickle.pickle.UnpicklingError):
             return None  # cut off while it was written: the chunk is processed again
-        output["resumed"] = len(output["processed"])
+        output["resumed"] = 1
         return output
 
     def save(self, output: Any, metadata: dict[str, Any], processor_instance: Any) -> None:  # noqa: ARG002

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from coffea.processor import DaskExecutor, accumulate
@@ -14,6 +15,8 @@ from bphcoffea.execution.runner import failed
 
 #: Why an item was given up that killed one worker after the other.
 KILLED = "killed {} workers, one after the other: out of memory, or a crash"
+#: Items of a batch, at least; there are two batches at a time on the cluster.
+_AT_ONCE = 500
 
 
 @dataclass
@@ -23,8 +26,8 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
     A worker that dies is Dask's business: its chunks are processed by another one. Where a worker
     dies again and again, Dask gives up all the chunks that it had at hand, the one that kills and
     its neighbours. They are tried once more, one by one when all else is done; one that still kills
-    its workers is recorded. Results are merged as they come, so that neither the workers nor the
-    client hold those of all chunks.
+    its workers is recorded. Chunks are sent in batches, and results merged as they come, so that
+    neither the workers, nor the scheduler, nor the client hold all of them.
 
     Attributes
     ----------
@@ -46,16 +49,28 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         from distributed import as_completed
 
         items = list(items)
-        futures = self.client.map(function, self._tasks(items), pure=False, priority=self.priority)
-        item_of = {future.key: item for future, item in zip(futures, items, strict=True)}
-        waiting = as_completed(futures)
-        del futures
+        todo = iter(items)
+        # a cluster that grows is kept busy, too, up to that many threads
+        at_once = max(_AT_ONCE, 5 * sum(self.client.nthreads().values()))
+        processor = self._processor()
+        waiting = as_completed()
+        item_of: dict[str, Any] = {}
         merged_from: dict[str, list[Any]] = {}
         ready: list[Any] = []
         suspects: list[Any] = []
         lost: list[Any] = []
+
+        def submit() -> None:
+            batch = list(islice(todo, at_once))
+            tasks = [_task(item, processor) for item in batch]
+            futures = self.client.map(function, tasks, pure=False, priority=self.priority)
+            item_of.update((f.key, item) for f, item in zip(futures, batch, strict=True))
+            waiting.update(futures)
+
         with rich_bar() as progress:
             bar = progress.add_task(self.desc, total=len(items), unit=self.unit)
+            submit()
+            submit()
             for future in waiting:
                 item = item_of.pop(future.key, None)
                 parts = merged_from.pop(future.key, [])
@@ -65,31 +80,34 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
                     ready += parts
                 else:
                     suspects.append(item)
-                if item is not None and item not in suspects[-1:]:
+                if item is not None:
                     progress.update(bar, advance=1, refresh=True)
+                if item is not None and len(item_of) == at_once:
+                    submit()
                 if len(ready) >= self.treereduction:
                     merged = self.client.submit(accumulate, ready, pure=False)
                     merged_from[merged.key] = ready
                     waiting.add(merged)
                     ready = []
             for suspect in suspects:
-                (task,) = self._tasks([suspect])
+                task = _task(suspect, self._processor())
                 future = self.client.submit(function, task, pure=False)
                 if _killed(future):
                     attempts = getattr(future.exception(), "allowed_failures", 0) + 1
                     lost.append(self.if_killed(suspect, KILLED.format(attempts), attempts))
                 else:
                     ready.append(future)
-                progress.update(bar, advance=1, refresh=True)
         return accumulate([*lost, *self.client.gather(ready)], accumulator), 0
 
-    def _tasks(self, items: list[Any]) -> list[Any]:
-        """What the function is given: with each chunk the processor, where there is one."""
+    def _processor(self) -> Any:
+        """The processor, sent once, and then from worker to worker; None where there is none."""
         if self.heavy_input is None:
-            return items
-        # sent once, and then from worker to worker
-        processor = self.client.submit(_itself, self.heavy_input, pure=False)
-        return [(item, processor) for item in items]
+            return None
+        return self.client.submit(_itself, self.heavy_input, pure=False)
+
+
+def _task(item: Any, processor: Any) -> Any:
+    return item if processor is None else (item, processor)
 
 
 def _killed(future: Any) -> bool:

@@ -75,10 +75,8 @@ def engine(
         pool = Pool(workers)
         try:
             yield Engine(name, ProcessExecutor(pool=pool), workers)
-        except BaseException:
-            pool.shutdown(kill=True)  # a bug ends the run now, not after the other chunks
-            raise
-        pool.shutdown()
+        finally:
+            pool.kill()
         return
     with _dask_client(workers, scheduler) as client:
         running = len(client.scheduler_info(n_workers=-1)["workers"])

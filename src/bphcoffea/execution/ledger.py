@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from coffea.processor.executor import WorkItem
+
+from bphcoffea.analysis.entries import Entries
 
 #: Keys of a chunk's metadata: its file as the fileset calls it, and the other places of that.
 FILE, REPLICAS = "file", "replicas"
@@ -78,8 +81,10 @@ class Ledger:
 
     Attributes
     ----------
-    expected, processed
-        The chunks that were asked for, and those that are in the results.
+    expected
+        The chunks that were asked for.
+    processed
+        For each dataset, the entries that its result was made of.
     failed
         The chunks that could not be read.
     unopened
@@ -88,8 +93,8 @@ class Ledger:
         What was read, but not at the first try.
     """
 
-    expected: frozenset[WorkItem]
-    processed: frozenset[WorkItem]
+    expected: tuple[WorkItem, ...]
+    processed: Mapping[str, Entries]
     failed: tuple[Failure, ...] = ()
     unopened: tuple[Failure, ...] = ()
     detours: tuple[Detour, ...] = ()
@@ -97,17 +102,23 @@ class Ledger:
     @property
     def complete(self) -> bool:
         """Whether everything that was asked for is in the results."""
-        return self.expected == self.processed and not self.unopened
+        return not self.missing
 
-    @property
+    @cached_property
     def missing(self) -> list[Failure]:
         """What is not in the results, each with its reason, in order."""
         reasons = {(f.dataset, f.file, f.start, f.stop): f for f in self.failed}
-        chunks = (
+        lost = [
             reasons.get(_place(chunk), Failure.of_chunk(chunk, "lost without a reason", 0))
-            for chunk in self.expected - self.processed
-        )
-        return sorted((*chunks, *self.unopened), key=_order)
+            for chunk in self.expected
+            if _place(chunk) in reasons or not self._holds(chunk)
+        ]
+        return sorted((*lost, *self.unopened), key=_order)
+
+    def _holds(self, chunk: WorkItem) -> bool:
+        processed = self.processed.get(chunk.dataset)
+        tree = (file_of(chunk), chunk.treename)
+        return processed is not None and processed.holds(tree, chunk.entrystart, chunk.entrystop)
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in ``ledger.json``.
@@ -135,9 +146,10 @@ class Ledger:
         known = sum(
             failure.stop - failure.start for failure in unopened if failure.stop is not None
         )
+        expected = sum(len(chunk) for chunk in self.expected if chunk.dataset == dataset)
         return {
-            "expected_events": _events(self.expected, dataset) + known,
-            "processed_events": _events(self.processed, dataset),
+            "expected_events": expected + known,
+            "processed_events": len(self.processed.get(dataset, ())),
             "uncounted_files": sum(failure.stop is None for failure in unopened),
         }
 
@@ -145,10 +157,6 @@ class Ledger:
 def file_of(chunk: WorkItem) -> str:
     """The file of a chunk as the fileset calls it."""
     return str((chunk.usermeta or {}).get(FILE, chunk.filename))
-
-
-def _events(chunks: Iterable[WorkItem], dataset: str) -> int:
-    return sum(len(chunk) for chunk in chunks if chunk.dataset == dataset)
 
 
 def _place(chunk: WorkItem) -> tuple[str, str, int, int]:

@@ -49,10 +49,13 @@ class Pool:
         future: Future[Any] = self._pool.submit(function, item)
         return future
 
-    def shutdown(self, *, kill: bool = False) -> None:
-        """End the processes, at once or when they are idle; new ones are started when needed."""
+    def kill(self) -> None:
+        """End the processes at once; new ones are started when needed.
+
+        Left to end by themselves they would wait, for minutes, for a server that fell silent.
+        """
         if self._pool is not None:
-            self._pool.shutdown(kill_workers=kill)
+            self._pool.shutdown(kill_workers=True)
             self._pool = None
 
 
@@ -142,5 +145,5 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
                 else:
                     raise error
         if died:
-            self.pool.shutdown(kill=True)
+            self.pool.kill()
         return died

@@ -109,7 +109,7 @@ def run(
                 options.retries,
             )
             outcome = process(analysis, plan, running, options.retries, checkpoints)
-        if not outcome.ledger.processed:
+        if not outcome.results:
             raise InputError("\n".join(failure.line() for failure in outcome.ledger.missing))
         made = {
             "started": started.isoformat(timespec="seconds"),
@@ -150,8 +150,8 @@ def process(
     return Outcome(
         results=dict(sorted(out["out"].items())),
         ledger=Ledger(
-            expected=frozenset(plan.chunks),
-            processed=frozenset(out["processed"]),
+            expected=tuple(plan.chunks),
+            processed={name: result.entries for name, result in out["out"].items()},
             failed=tuple(out.get("failed", ())),
             unopened=tuple(plan.unopened),
             detours=(*plan.detours, *out.get("detours", ())),

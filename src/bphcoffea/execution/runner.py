@@ -134,7 +134,7 @@ def work_on_chunk(
                 if is_lasting(error):
                     return _given_up(chunk, faults)
                 continue
-            result["processed"] = {chunk}
+            del result["processed"]  # its entries are in the result itself
             if "resumed" not in result:
                 result["timings"] = [watch.timing(chunk, place, len(faults) + 1, result["metrics"])]
             skipped = silence_of(chunk.filename) if place != chunk.filename else None
@@ -194,7 +194,7 @@ def _given_up(chunk: WorkItem, faults: list[str]) -> dict[str, Any]:
 def failed(chunk: WorkItem, reason: str, attempts: int) -> dict[str, Any]:
     """The result of a chunk that could not be processed."""
     failure = Failure.of_chunk(chunk, reason, attempts)
-    return {"out": {}, "processed": set(), "failed": [failure]}
+    return {"out": {}, "failed": [failure]}
 
 
 def _check_length(result: dict[str, Any], chunk: WorkItem) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, get_type_hints
@@ -55,10 +56,18 @@ class Timing(NamedTuple):
     bytes_read: int
     peak_rss_mb: float
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Names come back as one object each, however often results were merged and shipped."""
+        return _timing, tuple(self)
+
     @property
     def site(self) -> str:
         """Server that it was read from."""
         return host(self.used) or "local disk"
+
+
+def _timing(*values: Any) -> Timing:
+    return Timing._make(sys.intern(v) if isinstance(v, str) else v for v in values)
 
 
 @dataclass(frozen=True)
