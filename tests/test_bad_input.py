@@ -300,6 +300,15 @@ def test_check_names_every_fault(bphcoffea, fileset, sound, write_ntuple, tmp_pa
         f"{PREFIX}dataset 'E', {tmp_path}/a.root: tree '{TREE}' lacks the branches Track_dz",
     ]
     assert "300" in out
+    path = fileset(D=[sound, "none.root"])
+    made = tmp_path / "made.json"
+    status, _, errors = bphcoffea("fileset", "check", path, "-o", made)
+    assert (status, errors) == (2, [f"{PREFIX}dataset 'D', {tmp_path}/none.root: no such file"])
+    written = json.loads(made.read_text())["D"]["files"]
+    assert written == {
+        str(sound): {"object_path": TREE, "num_entries": 300},
+        str(tmp_path / "none.root"): TREE,
+    }
     status, out, errors = bphcoffea("fileset", "check", fileset(sound), "--analysis", "ds_phipi")
     assert (status, errors) == (0, [])
 

@@ -155,6 +155,7 @@ def fit(
     result = fit_run(folder, dataset, by)
     folder.write("fit.json", result)
     _print_fit(result)
+    _note_what_is_missing(folder)
     if not result["valid"]:
         raise InputError(
             "\n".join(f"{directory}: the fit is not valid: {text}" for text in result["problems"])
@@ -167,8 +168,10 @@ def plot(directory: RunDirectory) -> None:
     from bphcoffea.execution import RunFolder
     from bphcoffea.presentation import plot_run
 
-    figures = plot_run(RunFolder(directory))
+    folder = RunFolder(directory)
+    figures = plot_run(folder)
     _say(f"{len(figures)} figures in {directory / 'figures'}")
+    _note_what_is_missing(folder)
 
 
 @app.command()
@@ -257,11 +260,17 @@ def check(
     dataset: Datasets = None,
     executor: ExecutorOption = "iterative",
     workers: Workers = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILESET", help="Write it with the entries of each file."
+        ),
+    ] = None,
 ) -> None:
     """Open every file: its tree, required branches, entries. Reports all problems."""
     from bphcoffea import datasets, execution
     from bphcoffea.analysis.tracing import required_branches
-    from bphcoffea.datasets.check import files_of
+    from bphcoffea.datasets.check import files_of, with_entries
     from bphcoffea.execution.chunks import open_files
 
     files = datasets.load(fileset).select(dataset or ())
@@ -281,6 +290,8 @@ def check(
         faulty = sum(bool(report.wrong) for report in own)
         table.add_row(name, str(len(own)), f"{entries:,}", str(faulty or "none"))
     _console.print(table)
+    if output:
+        _report_written(with_entries(files, reports).save(output))
     problems = [line for report in reports for line in report.lines()]
     if problems:
         raise InputError("\n".join(problems))
@@ -328,6 +339,11 @@ def _print_ledger(folder: Any) -> None:
         )
     if not ledger["complete"]:
         _say("INCOMPLETE: the results lack what failed above; go on with the same run and --resume")
+
+
+def _note_what_is_missing(folder: Any) -> None:
+    if not folder.complete:
+        _say(f"note: the run is incomplete; see: bphcoffea status {folder.path}")
 
 
 def _print_slowest(metrics: dict[str, Any], most: int = 5) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,6 +145,29 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
             note_silence(place, fault)
             faults.append(fault if place == file.path else f"replica {place}: {fault}")
     return [FileReport(file, entries, faults=tuple(faults))]
+
+
+def with_entries(fileset: Fileset, reports: Iterable[FileReport]) -> Fileset:
+    """A fileset in which the entries of each file are told that was read.
+
+    By them a run tells how much it lacks where a file can't be opened, and that one was replaced.
+    """
+    known = {(r.file.dataset, r.file.path): r.entries for r in reports if r.used}
+    return Fileset(
+        {
+            name: dataset.model_copy(
+                update={
+                    "files": {
+                        path: entry.model_copy(
+                            update={"num_entries": known.get((name, path), entry.num_entries)}
+                        )
+                        for path, entry in dataset.files.items()
+                    }
+                }
+            )
+            for name, dataset in fileset.root.items()
+        }
+    )
 
 
 def _inspected(file: FileToOpen, root: Any) -> FileReport:
