@@ -7,6 +7,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import samples
+import services
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 from hypothesis import HealthCheck, settings
@@ -44,6 +45,16 @@ def nanoaod():
         return samples.folder()
     except samples.UnavailableError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture
+def served():
+    """A folder to serve over XRootD, and one for the server's own files."""
+    why_not = services.why_no_xrootd()
+    if why_not:
+        pytest.skip(why_not)
+    with services.server_folders() as folders:
+        yield folders
 
 
 @pytest.fixture(scope="session")

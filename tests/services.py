@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,6 +56,18 @@ def why_no_xrootd() -> str:
 
 
 @contextlib.contextmanager
+def server_folders() -> Iterator[tuple[Path, Path]]:
+    """A folder to serve, into which user nobody may write, and one for the server's own files."""
+    with tempfile.TemporaryDirectory(prefix="xrootd-") as top:
+        Path(top).chmod(0o755)
+        served, run = Path(top, "served"), Path(top, "run")
+        for folder in (served, run):
+            folder.mkdir(mode=0o755)
+            shutil.chown(folder, "nobody")
+        yield served, run
+
+
+@contextlib.contextmanager
 def xrootd_server(folder: Path, run_folder: Path) -> Iterator[XRootDServer]:
     """Serve a folder over XRootD.
 
@@ -63,7 +76,7 @@ def xrootd_server(folder: Path, run_folder: Path) -> Iterator[XRootDServer]:
     folder
         What to serve; user nobody must be able to read it, and its parents.
     run_folder
-        Where the server keeps its configuration, state and log; it comes to belong to nobody.
+        Where the server keeps its configuration, state and log; it belongs to user nobody.
     """
     with RestartableServer(folder, run_folder) as server:
         yield server
@@ -88,7 +101,6 @@ class RestartableServer(XRootDServer):
             f"all.adminpath {run_folder}\n"
             f"all.pidpath {run_folder}\n"
         )
-        shutil.chown(run_folder, "nobody")
         process = subprocess.Popen(
             ["xrootd", "-R", "nobody", "-c", configuration, "-l", log, "-n", f"test{self.port}"],
             stdin=subprocess.DEVNULL,

@@ -120,7 +120,12 @@ def run(
         checkpoints=checkpoints or execution.default_place(output),
         resume=resume,
     )
-    folder = execution.run(loaded, files, output, options)
+    try:
+        folder = execution.run(loaded, files, output, options)
+    except KeyboardInterrupt:
+        hint = "; go on with the same command and --resume" if options.checkpoints else ""
+        print(f"bphcoffea: interrupted{hint}", file=sys.stderr)
+        raise typer.Exit(130) from None
     _print_cutflow(folder)
     _print_ledger(folder)
     if not folder.complete:

@@ -1,8 +1,5 @@
 """What the tests of filesets share: small files, and a real server that serves them."""
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 import services
@@ -36,11 +33,7 @@ def server(write_root):
     why_not = services.why_no_xrootd()
     if why_not:
         pytest.skip(why_not)
-    with tempfile.TemporaryDirectory(prefix="xrootd-") as top:
-        # user nobody has to get in
-        Path(top).chmod(0o755)
-        served, run = Path(top, "served"), Path(top, "run")
-        run.mkdir()
+    with services.server_folders() as (served, run):
         for name in ("a.root", "b.root", "with blank.root", "x[1].root", "ü.root", "p+q#%20.root"):
             write_root(served / name)
         for name in ("2017B/a.root", "2017B/deep/b.root", "2017C/a.root", "2018/a.root"):

@@ -4,7 +4,6 @@ import json
 import shutil
 import socket
 import sys
-import tempfile
 import textwrap
 import threading
 import time
@@ -185,19 +184,6 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
     folder = run(slow, fileset, tmp_path / "run", Options("iterative"))
     (row,) = folder.chunks.to_pylist()
     assert row["input_s"] > 0.3
-
-
-@pytest.fixture
-def served():
-    """A folder that user nobody can read, and one for the server's own files."""
-    why_not = services.why_no_xrootd()
-    if why_not:
-        pytest.skip(why_not)
-    with tempfile.TemporaryDirectory(prefix="xrootd-") as top:
-        Path(top).chmod(0o755)
-        for name in ("served", "run"):
-            Path(top, name).mkdir(mode=0o755)
-        yield Path(top, "served"), Path(top, "run")
 
 
 @pytest.mark.xrootd

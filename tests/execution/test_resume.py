@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import services
 from damage import corrupt_basket
 
 from bphcoffea import cli
@@ -75,7 +77,7 @@ def job(tmp_path, monkeypatch):
             folder = run(analysis, load(fileset), tmp_path / name, self.options(**changes))
             return folder, self.count() - before
 
-        def start(self, executor="iterative"):
+        def start(self, executor="iterative", stderr=subprocess.DEVNULL):
             """Start a run as a process, with a pause in each chunk."""
             words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", fileset]
             words += ["-o", tmp_path / "run", "--executor", executor, "--workers", "2"]
@@ -84,7 +86,7 @@ def job(tmp_path, monkeypatch):
                 words,
                 env=os.environ | {"PAUSE": "0.2"},
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=stderr,
                 start_new_session=True,
             )
 
@@ -238,6 +240,32 @@ def test_checkpoints_may_lie_on_any_file_system(job):
     folder, processed = job.run(checkpoints="memory://kept")
     assert folder.complete
     assert processed == folder.read("ledger.json")["chunks"]
+
+
+@pytest.mark.xrootd
+def test_checkpoints_may_lie_on_a_server(job, served):
+    folder, run_folder = served
+    with services.xrootd_server(folder, run_folder) as server:
+        job.checkpoints = server.url("kept")
+        job.kept = lambda: len(list(folder.glob("kept/*.lz4")))
+        kept = cut_off(job, 3)
+        resumed, processed = job.run()
+    assert resumed.complete
+    assert processed == resumed.read("ledger.json")["chunks"] - kept
+    assert job.kept() == 0
+
+
+@pytest.mark.slow
+def test_run_that_is_interrupted_says_how_to_go_on(job):
+    process = job.start(stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while job.kept() < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    (line,) = said.decode().splitlines()
+    assert "--resume" in line
 
 
 def test_chunks_that_cannot_be_kept_are_not_lost(job, monkeypatch):
