@@ -13,7 +13,7 @@ from bphcoffea.datasets import load
 from bphcoffea.datasets.check import inspect
 from bphcoffea.datasets.storage import ONCE
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, chunks, load_analysis, run
+from bphcoffea.execution import Options, chunks, engine, load_analysis, run
 from bphcoffea.toys import TOYS
 
 ANALYSIS = """
@@ -113,6 +113,31 @@ def test_chunk_that_kills_its_workers_is_recorded(executor, killed, watched, fil
     assert "out of memory, or a crash" in failure["error"]
     assert ledger["processed_events"] == ledger["expected_events"] - 100
     assert not folder.complete
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_merge_that_is_blamed_for_its_worker_is_made_again(tmp_path):
+    deaths = tmp_path / "deaths"
+    deaths.mkdir()
+    with engine("dask", 2) as running:
+        total, _ = running.executor(list(range(45)), partial(Deadly, deaths), None)
+    assert total.value == sum(range(45))
+    assert len(list(deaths.iterdir())) == 6
+
+
+class Deadly:
+    """A number; to add it kills six processes, and then succeeds."""
+
+    def __init__(self, deaths, value):
+        self.deaths = deaths
+        self.value = value
+
+    def __add__(self, other):
+        if len(list(self.deaths.iterdir())) < 6:
+            (self.deaths / str(time.time_ns())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Deadly(self.deaths, self.value + other.value)
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
