@@ -1,26 +1,26 @@
-"""Real services on this machine, for the time of a test: XRootD servers, Dask clusters.
+"""Real XRootD servers.
 
-XRootD needs Debian's ``xrootd-server``, and root: the server itself runs as user nobody.
+They need Debian's ``xrootd-server``, and root: the server itself runs as user nobody.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from fsspec_xrootd import XRootDFileSystem
+
+from services.processes import end, free_port
 
 START_TIME = 20.0
 """How long a server may take until it answers, s."""
@@ -118,7 +118,7 @@ class RestartableServer(XRootDServer):
 
     def stop(self) -> None:
         """End it, by its process id."""
-        _end(self._process)
+        end(self._process)
 
     def outage(self, after_bytes: float, seconds: float) -> None:
         """Die once the server has read so many bytes, and come back some seconds later."""
@@ -154,91 +154,6 @@ class RestartableServer(XRootDServer):
             system.invalidate_cache()
         XRootDFileSystem.clear_instance_cache()
         self.stop()
-
-
-@dataclass
-class DaskCluster:
-    """A scheduler and its workers, each a process of its own.
-
-    Attributes
-    ----------
-    address
-        Where the scheduler listens.
-    scheduler
-        Its process.
-    """
-
-    address: str
-    scheduler: subprocess.Popen[bytes]
-
-
-@contextlib.contextmanager
-def dask_cluster(
-    folder: Path,
-    workers: int = 1,
-    python: str | Path = sys.executable,
-    threads: int = 1,
-    memory: str = "auto",
-) -> Iterator[DaskCluster]:
-    """Start a Dask cluster whose processes know nothing of the project but what is installed.
-
-    Parameters
-    ----------
-    folder
-        Where they run; it is made.
-    workers
-        How many.
-    python
-        The interpreter whose packages they have.
-    threads
-        Of a worker.
-    memory
-        At 95% of it a worker is killed.
-    """
-    folder.mkdir()
-    known, log = folder / "scheduler.json", folder / "log"
-    dask = [str(python), "-m", "dask"]
-    here = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(known)]
-    worker = [*dask, "worker", *here, "--nthreads", str(threads), "--memory-limit", memory]
-    started: list[subprocess.Popen[bytes]] = []
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    try:
-        with log.open("w") as output:
-            for words in ([*dask, "scheduler", *here, "--port", "0"], *[worker] * workers):
-                started.append(
-                    subprocess.Popen(
-                        words, cwd=folder, stdout=output, stderr=output, env=environment
-                    )
-                )
-                _until(known.exists, log)
-        yield DaskCluster(json.loads(known.read_text())["address"], started[0])
-    finally:
-        for process in reversed(started):
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _until(true: Callable[[], bool], log: Path, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"not within {seconds} s; the log says:\n{log.read_text()}")
-        time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port of the loopback interface at which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
