@@ -58,6 +58,12 @@ def served():
 
 
 @pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """An interpreter that has a wheel of the project, and not its checkout."""
+    return services.installed(tmp_path_factory.mktemp("installed") / "here")
+
+
+@pytest.fixture(scope="session")
 def ds_phipi():
     return load_analysis(str(ROOT / "processors" / "ds_phipi.py"))
 

@@ -15,7 +15,8 @@ import services
 import uproot
 
 from bphcoffea import cli
-from bphcoffea.execution import RunFolder, executors
+from bphcoffea.execution import RunFolder
+from bphcoffea.facilities import clusters
 from bphcoffea.schemas import TwoMuTrackSchema
 
 TREE = "Tree3Mu/ntuple"
@@ -218,7 +219,7 @@ def test_a_pattern_that_matches_no_dataset(faults_of_run, fileset, sound):
 
 
 def test_a_scheduler_that_is_not_there(faults_of_run, fileset, sound, monkeypatch):
-    monkeypatch.setattr(executors, "CONNECTION_TIMEOUT", 1)
+    monkeypatch.setattr(clusters, "PATIENCE", 1)
     address = f"tcp://127.0.0.1:{services.free_port()}"
     (line,) = faults_of_run(fileset(sound), "--scheduler", address, executor="dask")
     assert line.startswith(f"no Dask scheduler answers at {address} (")

@@ -26,8 +26,11 @@ app = typer.Typer(
 )
 fileset_app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
 app.add_typer(fileset_app, name="fileset")
+facility_app = typer.Typer(no_args_is_help=True, help="Places where analyses run.")
+app.add_typer(facility_app, name="facility")
 
-_console = Console()
+#: Names and messages may hold brackets, which are no markup.
+_console = Console(markup=False)
 _LEFT: dict[str, Any] = {"title_justify": "left"}
 
 Executor = Literal["iterative", "futures", "dask"]
@@ -47,6 +50,21 @@ Datasets = Annotated[
 ExecutorOption = Annotated[Executor, typer.Option(help="What runs the chunks.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of processes; one a core by default.")
+]
+
+
+FacilityName = Annotated[
+    str, typer.Argument(metavar="FACILITY", help="A name that `facility list` shows, or a .toml.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDR", help="A Dask scheduler that runs already: tcp://host:port."),
+]
+ProxyLifetime = Annotated[
+    float,
+    typer.Option(
+        "--min-proxy-lifetime", min=0, metavar="H", help="Hours that the grid proxy must have left."
+    ),
 ]
 
 
@@ -78,11 +96,15 @@ def run(
     fileset: Annotated[Path, typer.Argument(metavar="FILESET", help="The fileset's JSON.")],
     output: Output,
     dataset: Datasets = None,
-    executor: ExecutorOption = "futures",
+    executor: Annotated[
+        Executor | None,
+        typer.Option(help="What runs the chunks; futures, or dask at a facility."),
+    ] = None,
     workers: Workers = None,
-    scheduler: Annotated[
+    scheduler: Scheduler = None,
+    facility: Annotated[
         str | None,
-        typer.Option(metavar="ADDR", help="A Dask scheduler that runs already: tcp://host:port."),
+        typer.Option(metavar="NAME|FILE", help="Where to run: see `bphcoffea facility list`."),
     ] = None,
     chunksize: Annotated[int, typer.Option(min=1, help="Events of a chunk, about.")] = 100_000,
     max_chunks: Annotated[
@@ -103,22 +125,43 @@ def run(
     timeout: Annotated[
         int, typer.Option(min=1, metavar="S", help="How long a server may take to answer, s.")
     ] = 60,
+    min_proxy_lifetime: ProxyLifetime = 1,
+    stage_out: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Copy the results there: root://, davs://, a folder."),
+    ] = None,
+    skim: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Let the workers write what is selected there, Parquet."),
+    ] = None,
+    skim_of: Annotated[
+        Literal["events", "candidates"], typer.Option(help="What a skim is of.")
+    ] = "events",
 ) -> None:
     """Run an analysis over a fileset; status 3 if it could not read all of it."""
     from bphcoffea import datasets, execution
     from bphcoffea.datasets.storage import Retries
+    from bphcoffea.facilities import load_facility
 
+    place = load_facility(facility) if facility else None
+    storage = place.storage if place else None
     loaded = execution.load_analysis(analysis)
     files = datasets.load(fileset).select(dataset or ())
     options = execution.Options(
-        executor,
+        executor or ("dask" if facility or scheduler else "futures"),
         workers,
         scheduler,
         chunksize,
         max_chunks,
         Retries(attempts, timeout_s=timeout),
-        checkpoints=checkpoints or execution.default_place(output),
+        checkpoints=checkpoints
+        or execution.default_place(output, storage.checkpoints if storage else None),
         resume=resume,
+        facility=place,
+        proxy_hours=min_proxy_lifetime,
+        stage_out=stage_out or (storage.stage_out if storage else None),
+        skim=skim,
+        skim_of=skim_of,
     )
     try:
         folder = execution.run(loaded, files, output, options)
@@ -300,6 +343,52 @@ def check(
     problems = [line for report in reports for line in report.lines()]
     if problems:
         raise InputError("\n".join(problems))
+
+
+@facility_app.command("list")
+def list_facilities() -> None:
+    """The facilities there are, and where their files lie."""
+    from bphcoffea.facilities import facilities_there_are, load_facility
+
+    there = facilities_there_are()
+    table = Table("facility", "kind", "what it is")
+    for name, path in there.items():
+        try:
+            known = load_facility(str(path))
+        except InputError as error:
+            table.add_row(name, "?", str(error).splitlines()[0])
+        else:
+            table.add_row(name, known.kind, known.description)
+    _console.print(table)
+    _say("\n".join(f"{name}: {path}" for name, path in there.items()))
+
+
+@facility_app.command("show")
+def show_facility(facility: FacilityName) -> None:
+    """All that is known of a facility, with what it leaves to the defaults."""
+    from bphcoffea.facilities import load_facility
+
+    _console.print_json(load_facility(facility).model_dump_json())
+
+
+@facility_app.command("check")
+def check_facility(
+    facility: FacilityName,
+    scheduler: Scheduler = None,
+    min_proxy_lifetime: ProxyLifetime = 1,
+) -> None:
+    """Look at proxy, certificates, redirectors, stage-out, workers and versions."""
+    from bphcoffea.datasets.stageout import check_target
+    from bphcoffea.facilities import load_facility
+    from bphcoffea.facilities.check import check
+
+    faults = 0
+    known = load_facility(facility)
+    for finding in check(known, min_proxy_lifetime, scheduler, check_target):
+        _say(f"{'✗' if finding.fault else '✓'} {finding.what}: {finding.fault or finding.detail}")
+        faults += bool(finding.fault)
+    if faults:
+        raise typer.Exit(2)
 
 
 def _print_cutflow(folder: Any) -> None:

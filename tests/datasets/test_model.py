@@ -382,3 +382,31 @@ def test_the_hash_depends_on_the_content(tmp_path):
 def test_metadata_that_json_cannot_hold_are_refused():
     with pytest.raises(ValidationError, match="'mine' is nan, which JSON cannot hold"):
         Metadata(is_mc=False, era="2018", mine=float("nan"))
+
+
+def test_redirectors_are_further_places_of_what_lies_below_store():
+    files = {
+        "/store/data/a.root": "t",
+        "root://mine//store/data/b.root": {
+            "object_path": "t",
+            "replicas": ["root://other//b.root"],
+        },
+        "/disk/store/c.root": "t",
+        "root://mine//private/d.root": "t",
+        "root://two//store/e.root": "t",
+    }
+    known = {"is_mc": False, "era": "2018"}
+    fileset = Fileset.model_validate({"D": {"files": files, "metadata": known}})
+    served = fileset.served_by(["root://one//", "root://two//"])["D"].files
+    assert {path: entry.replicas for path, entry in served.items()} == {
+        "root://one//store/data/a.root": ("root://two//store/data/a.root",),
+        "root://mine//store/data/b.root": (
+            "root://other//b.root",
+            "root://one//store/data/b.root",
+            "root://two//store/data/b.root",
+        ),
+        "/disk/store/c.root": (),
+        "root://mine//private/d.root": (),
+        "root://two//store/e.root": ("root://one//store/e.root",),
+    }
+    assert fileset.served_by([]) == fileset

@@ -1,13 +1,9 @@
 """A run on a Dask cluster that is there already, of processes that don't know the analysis."""
 
-import subprocess
 import sys
-import sysconfig
 import textwrap
 import threading
 import time
-import venv
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -63,22 +59,6 @@ QUANTITIES = """
 
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
 """
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """An interpreter that has a wheel of the project, and not its checkout."""
-    folder = tmp_path_factory.mktemp("installed")
-    root = Path(__file__).parents[2]
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=root, check=True, capture_output=True)
-    venv.create(folder / "venv", symlinks=True)
-    (packages,) = (folder / "venv").glob("lib/python*/site-packages")
-    (wheel,) = folder.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(packages)
-    # what the project builds upon; an editable installation that lies there is not followed
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "venv" / "bin" / "python"
 
 
 def test_workers_need_only_the_installed_package(installed, tmp_path):

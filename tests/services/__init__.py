@@ -1,7 +1,10 @@
 """Real services on this machine, for the time of a test."""
 
-from services.dask import dask_cluster
+from services.dask import DaskCluster, Tls, dask_cluster
+from services.grid import CertificateAuthority, gsi_server
+from services.installation import installed
 from services.processes import free_port
+from services.slurm import Slurm, slurm, why_no_slurm
 from services.xrootd import (
     RestartableServer,
     XRootDServer,
@@ -11,11 +14,19 @@ from services.xrootd import (
 )
 
 __all__ = [
+    "CertificateAuthority",
+    "DaskCluster",
     "RestartableServer",
+    "Slurm",
+    "Tls",
     "XRootDServer",
     "dask_cluster",
     "free_port",
+    "gsi_server",
+    "installed",
     "server_folders",
+    "slurm",
+    "why_no_slurm",
     "why_no_xrootd",
     "xrootd_server",
 ]

@@ -5,13 +5,51 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.processes import end, until
+
+if TYPE_CHECKING:
+    from distributed import Security
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files with which a cluster and its clients talk over TLS.
+
+    Attributes
+    ----------
+    ca
+        Certificate of the authority that they trust.
+    certificate
+        What each of them shows.
+    key
+        Its private key.
+    """
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    def words(self) -> list[str]:
+        """Options for the command lines of Dask's scheduler and workers."""
+        files = [f"--tls-ca-file={self.ca}", f"--tls-cert={self.certificate}"]
+        return ["--protocol=tls", *files, f"--tls-key={self.key}"]
+
+    def security(self) -> Security:
+        """What a client is given, or a cluster that the client starts itself."""
+        from distributed import Security
+
+        roles = ("scheduler", "worker", "client")
+        certificates = {f"tls_{role}_cert": str(self.certificate) for role in roles}
+        keys = {f"tls_{role}_key": str(self.key) for role in roles}
+        return Security(tls_ca_file=str(self.ca), require_encryption=True, **certificates, **keys)
 
 
 @dataclass
@@ -24,10 +62,33 @@ class DaskCluster:
         Where the scheduler listens.
     scheduler
         Its process.
+    log
+        What all of them say.
+    workers
+        The processes of the nannies, the oldest first; each has its worker as a child.
     """
 
     address: str
     scheduler: subprocess.Popen[bytes]
+    log: Path
+    _start: _Starter
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def add_worker(self) -> None:
+        """Start one more worker; ``Client.wait_for_workers`` waits until it is there."""
+        self.workers.append(self._start.worker())
+
+    def kill_worker(self) -> None:
+        """Kill the oldest worker and its nanny at once, as when their machine is lost."""
+        nanny = self.workers.pop(0)
+        # both are of the session that was made for them
+        os.killpg(nanny.pid, signal.SIGKILL)
+        nanny.wait()
+
+    def replace_worker(self) -> None:
+        """Kill the oldest worker, and start another one."""
+        self.kill_worker()
+        self.add_worker()
 
 
 @contextlib.contextmanager
@@ -37,6 +98,9 @@ def dask_cluster(
     python: str | Path = sys.executable,
     threads: int = 1,
     memory: str = "auto",
+    *,
+    tls: Tls | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[DaskCluster]:
     """Start a Dask cluster whose processes know nothing of the project but what is installed.
 
@@ -52,24 +116,63 @@ def dask_cluster(
         Of a worker.
     memory
         At 95% of it a worker is killed.
+    tls
+        With what they talk over TLS; without, they talk in the clear.
+    environment
+        More variables of the environment of its processes.
     """
     folder.mkdir()
-    known, log = folder / "scheduler.json", folder / "log"
-    dask = [str(python), "-m", "dask"]
-    here = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(known)]
-    worker = [*dask, "worker", *here, "--nthreads", str(threads), "--memory-limit", memory]
-    started: list[subprocess.Popen[bytes]] = []
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    start = _Starter(folder, python, threads, memory, tls, dict(environment or {}))
+    cluster = None
+    scheduler = start.scheduler()
     try:
-        with log.open("w") as output:
-            for words in ([*dask, "scheduler", *here, "--port", "0"], *[worker] * workers):
-                started.append(
-                    subprocess.Popen(
-                        words, cwd=folder, stdout=output, stderr=output, env=environment
-                    )
-                )
-                until(known.exists, log)
-        yield DaskCluster(json.loads(known.read_text())["address"], started[0])
+        until(start.file.exists, start.log)
+        address = json.loads(start.file.read_text())["address"]
+        cluster = DaskCluster(address, scheduler, start.log, start)
+        for _ in range(workers):
+            cluster.add_worker()
+        yield cluster
     finally:
-        for process in reversed(started):
+        for process in [scheduler, *(cluster.workers if cluster else [])][::-1]:
             end(process)
+
+
+@dataclass(frozen=True)
+class _Starter:
+    """Starts the processes of a cluster."""
+
+    folder: Path
+    python: str | Path
+    threads: int
+    memory: str
+    tls: Tls | None
+    environment: dict[str, str]
+
+    @property
+    def file(self) -> Path:
+        """Where the scheduler writes its address."""
+        return self.folder / "scheduler.json"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def scheduler(self) -> subprocess.Popen[bytes]:
+        return self._start("scheduler", "--port", "0")
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self._start("worker", "--nthreads", str(self.threads), "--memory-limit", self.memory)
+
+    def _start(self, role: str, *words: str) -> subprocess.Popen[bytes]:
+        inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        here = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(self.file)]
+        secure = self.tls.words() if self.tls else []
+        with self.log.open("a") as output:
+            return subprocess.Popen(
+                [str(self.python), "-m", "dask", role, *here, *secure, *words],
+                cwd=self.folder,
+                stdout=output,
+                stderr=output,
+                env=inherited | self.environment,
+                start_new_session=True,
+            )

@@ -68,8 +68,24 @@ def server_folders() -> Iterator[tuple[Path, Path]]:
 
 
 @contextlib.contextmanager
-def xrootd_server(folder: Path, run_folder: Path) -> Iterator[XRootDServer]:
-    """Serve a folder over XRootD.
+def xrootd_server(
+    folder: Path,
+    run_folder: Path,
+    *,
+    http: bool = False,
+    readonly: bool = False,
+    checksums: bool = True,
+    extra: str = "",
+) -> Iterator[RestartableServer]:
+    """Serve a folder over XRootD; the parameters are those of :class:`RestartableServer`."""
+    with RestartableServer(
+        folder, run_folder, http=http, readonly=readonly, checksums=checksums, extra=extra
+    ) as server:
+        yield server
+
+
+class RestartableServer(XRootDServer):
+    """A server that can die, and come back at the same port.
 
     Parameters
     ----------
@@ -77,30 +93,53 @@ def xrootd_server(folder: Path, run_folder: Path) -> Iterator[XRootDServer]:
         What to serve; user nobody must be able to read it, and its parents.
     run_folder
         Where the server keeps its configuration, state and log; it belongs to user nobody.
+    http
+        Whether it speaks HTTP with WebDAV, too, at a port of its own.
+    readonly
+        Whether it refuses to write.
+    checksums
+        Whether it tells the adler32 of a file.
+    extra
+        More lines of its configuration.
     """
-    with RestartableServer(folder, run_folder) as server:
-        yield server
 
-
-class RestartableServer(XRootDServer):
-    """A server that can die, and come back at the same port."""
-
-    def __init__(self, folder: Path, run_folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        run_folder: Path,
+        *,
+        http: bool = False,
+        readonly: bool = False,
+        checksums: bool = True,
+        extra: str = "",
+    ) -> None:
         super().__init__(folder, free_port())
         self._run_folder = run_folder
         self.outages = 0
+        self.http_port = free_port() if http else None
+        self._lines = [f"all.export / {'r/o' if readonly else 'r/w'}"]
+        if http:
+            self._lines.append(f"xrd.protocol http:{self.http_port} libXrdHttp.so")
+        if checksums:
+            self._lines.append("xrootd.chksum max 2 adler32")
+        self._lines.append(extra)
+
+    def http_url(self, path: str = "") -> str:
+        """URL of a path in its folder, over HTTP."""
+        return f"http://localhost:{self.http_port}/{path}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         run_folder, log = self._run_folder, self._run_folder / "log"
         configuration = run_folder / "xrootd.cfg"
-        configuration.write_text(
-            "all.export /\n"
-            f"oss.localroot {self.folder}\n"
-            f"xrd.port {self.port}\n"
-            f"all.adminpath {run_folder}\n"
-            f"all.pidpath {run_folder}\n"
-        )
+        lines = [
+            *self._lines,
+            f"oss.localroot {self.folder}",
+            f"xrd.port {self.port}",
+            f"all.adminpath {run_folder}",
+            f"all.pidpath {run_folder}",
+        ]
+        configuration.write_text("\n".join(lines) + "\n")
         process = subprocess.Popen(
             ["xrootd", "-R", "nobody", "-c", configuration, "-l", log, "-n", f"test{self.port}"],
             stdin=subprocess.DEVNULL,
@@ -111,7 +150,8 @@ class RestartableServer(XRootDServer):
         )
         self._process = process
         try:
-            _wait_for(self.port, process, log)
+            for port in filter(None, (self.port, self.http_port)):
+                _wait_for(port, process, log)
         except BaseException:
             self.stop()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import awkward as ak
@@ -48,6 +49,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         What the analysis needs to know of a dataset, beside ``is_mc`` and ``era``.
     mass_fit
         What ``bphcoffea fit`` fits.
+    sink
+        Where the selected events of a chunk go, beside the result: called with the events, what
+        was selected, and the result.
     """
 
     schema: ClassVar[type[BaseSchema]]
@@ -58,6 +62,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     branches: ClassVar[tuple[str, ...]] = ()
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[Any] = None
+    sink: Callable[[Any, Selected, DatasetResult], None] | None = None
 
     def prepare(self, events: Any) -> Any:
         """Events with the collections that the selection needs and the schema does not give."""
@@ -92,6 +97,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             histograms=self._fill(selected, chosen),
             candidates=None if self.best is None else self._table(selected, chosen, numbers),
         )
+        # a chunk has entries; what is traced has none
+        if self.sink is not None and len(result.entries):
+            self.sink(prepared, selected, result)
         return {events.metadata["dataset"]: result}
 
     def postprocess(self, accumulator: Any) -> Any:

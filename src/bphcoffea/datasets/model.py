@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -235,6 +235,34 @@ class Fileset(RootModel[dict[Name, Dataset]]):
                             for path, entry in dataset.files.items()
                         }
                     }
+                )
+                for name, dataset in self.root.items()
+            }
+        )
+
+    def served_by(self, redirectors: Sequence[str]) -> Fileset:
+        """The same with the redirectors as further places of what lies below ``/store``.
+
+        Parameters
+        ----------
+        redirectors
+            Such as ``root://xrootd-cms.infn.it//``, in the order in which they are tried. A file
+            that has a place already is tried there first; one that is only a logical name,
+            ``/store/…``, is at the first of them.
+        """
+
+        def placed(path: str, entry: FileEntry) -> tuple[str, FileEntry]:
+            logical = path.find("/store/")
+            if not redirectors or logical < 0 or (logical > 0 and "://" not in path):
+                return path, entry
+            there = [f"{redirector}{path[logical + 1 :]}" for redirector in redirectors]
+            places = list(dict.fromkeys([path] * (logical > 0) + [*entry.replicas, *there]))
+            return places[0], entry.model_copy(update={"replicas": tuple(places[1:])})
+
+        return Fileset(
+            {
+                name: dataset.model_copy(
+                    update={"files": dict(placed(p, e) for p, e in dataset.files.items())}
                 )
                 for name, dataset in self.root.items()
             }

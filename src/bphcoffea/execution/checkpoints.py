@@ -27,7 +27,7 @@ from bphcoffea.analysis import Analysis
 from bphcoffea.errors import InputError
 from bphcoffea.execution.ledger import REPLICAS
 from bphcoffea.execution.loading import SOURCE_SHA256
-from bphcoffea.execution.provenance import versions
+from bphcoffea.versions import versions
 
 #: Where the entries of a chunk are read does not change what is made of them.
 _PLACE = {"filename", REPLICAS}
@@ -35,18 +35,31 @@ _PLACE = {"filename", REPLICAS}
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def default_place(folder: str | Path) -> str | None:
-    """The user's own folder for the checkpoints of a run, in the cache of the user's home.
+def default_place(folder: str | Path, shared: str | None = None) -> str | None:
+    """Where the checkpoints of a run go.
 
-    None where the home can't be written: such a run keeps no checkpoints.
+    Parameters
+    ----------
+    folder
+        The run's.
+    shared
+        URL that the workers reach, too, where the facility has one.
+
+    Returns
+    -------
+    A folder in there, or the user's own, in the cache of the user's home; None where the home
+    can't be written: such a run keeps no checkpoints.
     """
+    name = hashlib.sha256(f"{os.getuid()}:{Path(folder).absolute()}".encode()).hexdigest()[:16]
+    if shared:
+        return f"{shared.rstrip('/')}/{name}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     checkpoints = cache / "bphcoffea" / "checkpoints"
     try:
         checkpoints.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         return None
-    return str(checkpoints / hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:16])
+    return str(checkpoints / name)
 
 
 def fingerprint(analysis: Analysis) -> str:

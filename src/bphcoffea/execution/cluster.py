@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -33,9 +34,12 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
     ----------
     if_killed
         The result of an item that kills its workers, from the item, the reason and the attempts.
+    prepare
+        Called on the worker before each item.
     """
 
     if_killed: Callable[[Any, str, int], Any] = failed
+    prepare: Callable[[], None] | None = None
 
     def __call__(
         self, items: Iterable[Any], function: Callable[[Any], Any], accumulator: Any
@@ -48,6 +52,8 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         """
         from distributed import as_completed
 
+        if self.prepare is not None:
+            function = partial(_prepared, self.prepare, function)
         items = list(items)
         todo = iter(items)
         # a cluster that grows is kept busy, too, up to that many threads
@@ -104,6 +110,11 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         if self.heavy_input is None:
             return None
         return self.client.submit(_itself, self.heavy_input, pure=False)
+
+
+def _prepared(prepare: Callable[[], None], function: Callable[[Any], Any], task: Any) -> Any:
+    prepare()
+    return function(task)
 
 
 def _task(item: Any, processor: Any) -> Any:

@@ -15,11 +15,11 @@ from coffea.processor import IterativeExecutor
 from bphcoffea.errors import InputError
 from bphcoffea.execution.cluster import ClusterExecutor
 from bphcoffea.execution.processes import Pool, ProcessExecutor
+from bphcoffea.facilities.clusters import cluster
+from bphcoffea.facilities.model import Facility
+from bphcoffea.facilities.proxy import find_valid, shipping, wait
 
 ExecutorName = Literal["iterative", "futures", "dask"]
-
-#: How long a Dask scheduler may take to answer, s.
-CONNECTION_TIMEOUT = 30
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,11 @@ class Engine:
 
 @contextlib.contextmanager
 def engine(
-    name: ExecutorName, workers: int | None = None, scheduler: str | None = None
+    name: ExecutorName,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    facility: Facility | None = None,
+    proxy_hours: float = 0,
 ) -> Iterator[Engine]:
     """Start an executor, and end what was started for it.
 
@@ -56,33 +60,46 @@ def engine(
         ``iterative``: this process. ``futures``: processes on this machine. ``dask``: a Dask
         cluster, by default one of processes on this machine that only this machine can reach.
     workers
-        Number of processes; by default one for each core. Ignored by a scheduler that runs already.
+        Number of processes; by default one for each core, or what the facility says. Ignored by a
+        scheduler that runs already.
     scheduler
         Address of a Dask scheduler that runs already, such as ``tcp://host:8786``.
+    facility
+        Where the workers are, and what they need; the executor is ``dask`` then.
+    proxy_hours
+        How long the grid proxy must be valid, h.
 
     Raises
     ------
     InputError
-        When the scheduler does not answer, or is given to another executor than ``dask``.
+        When the cluster can't be started, its scheduler does not answer, one is given to another
+        executor than ``dask``, or the grid proxy is missing or ends too soon.
     """
-    if scheduler and name != "dask":
-        raise InputError(f"--scheduler needs --executor dask, not {name}")
+    if (scheduler or facility) and name != "dask":
+        option = "--scheduler" if scheduler else "--facility"
+        raise InputError(f"{option} needs --executor dask, not {name}")
+    proxy = find_valid(proxy_hours, required=facility is not None and facility.proxy.required)
     if name == "iterative":
         yield Engine(name, IterativeExecutor(), 1)
         return
-    workers = workers or _cores()
     if name == "futures":
-        pool = Pool(workers)
+        pool = Pool(workers or _cores())
         try:
-            yield Engine(name, ProcessExecutor(pool=pool), workers)
+            yield Engine(name, ProcessExecutor(pool=pool), pool.workers)
         finally:
             pool.kill()
         return
-    with _dask_client(workers, scheduler) as client:
+    facility = facility or Facility(name="here", kind="scheduler" if scheduler else "local")
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(cluster(facility, workers, scheduler))
+        executor = ClusterExecutor(client=client)
+        if proxy is not None and facility.kind != "local":
+            stack.enter_context(shipping(client, proxy, facility.proxy.certificates))
+            executor.prepare = wait
         running = len(client.scheduler_info(n_workers=-1)["workers"])
         if not running:
-            print(f"{scheduler}: no workers yet; waiting for the first", file=sys.stderr)
-        yield Engine(name, ClusterExecutor(client=client), running, client.dashboard_link)
+            print(f"{client.scheduler.address}: waiting for the first worker", file=sys.stderr)
+        yield Engine(name, executor, running, client.dashboard_link)
 
 
 @contextlib.contextmanager
@@ -99,33 +116,6 @@ def reporting(running: Engine, path: Path) -> Iterator[None]:
     yield
     # not where the block fails: such a run has no report, and ends without waiting for one
     recording.__exit__(None, None, None)
-
-
-@contextlib.contextmanager
-def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
-
-    if scheduler:
-        try:
-            client = Client(scheduler, timeout=CONNECTION_TIMEOUT)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"no Dask scheduler answers at {scheduler} ({error}); is it running there?"
-            ) from None
-        with client:
-            yield client
-        return
-    # one thread a worker: reading ROOT files and filling histograms hold the interpreter's lock
-    with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
 
 
 def _cores() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import inspect
 import platform
 import subprocess
@@ -13,19 +12,7 @@ from typing import Any
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.datasets.model import Fileset
-
-#: Packages whose versions a run records.
-_PACKAGES = (
-    "awkward",
-    "bphcoffea",
-    "coffea",
-    "dask",
-    "distributed",
-    "hist",
-    "numpy",
-    "uproot",
-    "vector",
-)
+from bphcoffea.versions import versions
 
 
 def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) -> dict[str, Any]:
@@ -56,11 +43,6 @@ def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) ->
         "python": platform.python_version(),
         "packages": versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def _source(analysis: Analysis) -> Path | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.datasets.model import Fileset
+from bphcoffea.datasets.stageout import check_target, stage_out_folder
 from bphcoffea.datasets.storage import Retries
 from bphcoffea.errors import InputError
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
@@ -20,7 +23,9 @@ from bphcoffea.execution.ledger import Ledger
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
+from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.execution.tally import tallies, total
+from bphcoffea.facilities.model import Facility
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,14 @@ class Options:
         None: nowhere.
     resume
         Whether to go on from the checkpoints that are there.
+    facility
+        Where the workers are, and what they need.
+    proxy_hours
+        How long the grid proxy must be valid when the run begins, h.
+    stage_out
+        URL where a copy of the run's folder goes; None: nowhere.
+    skim, skim_of
+        URL where the workers write what was selected; None: nowhere.
     """
 
     executor: ExecutorName = "futures"
@@ -57,6 +70,18 @@ class Options:
     retries: Retries = field(default_factory=Retries)
     checkpoints: str | None = None
     resume: bool = False
+    facility: Facility | None = None
+    proxy_hours: float = 0
+    stage_out: str | None = None
+    skim: str | None = None
+    skim_of: SkimOf = "events"
+
+    def as_json(self) -> dict[str, Any]:
+        """As they stand in ``provenance.json``."""
+        known = asdict(replace(self, facility=None))
+        return known | {
+            "facility": self.facility.model_dump(mode="json") if self.facility else None
+        }
 
 
 def run(
@@ -79,8 +104,9 @@ def run(
     ------
     InputError
         When the folder can't be written, the metadata lack what the analysis needs, files lack
-        branches or are otherwise unfit (all of them are named), or nothing could be read. Nothing
-        is written then.
+        branches or are otherwise unfit (all of them are named), nothing could be read, or the grid
+        proxy or the cluster are not as they must be. Nothing is written then. When the results
+        can't be staged out; they are written then.
 
     Notes
     -----
@@ -89,13 +115,27 @@ def run(
     """
     options = options or Options()
     prepare(folder)
+    for target in (options.stage_out, options.skim):
+        if target:
+            check_target(target)
+    if options.skim:
+        analysis = copy.copy(analysis)
+        analysis.sink = Skim(options.skim, options.skim_of, options.retries)
     _check_metadata(analysis, fileset)
+    if options.facility:
+        fileset = fileset.served_by(options.facility.storage.redirectors)
     checkpoints = _checkpoints(analysis, options)
     started = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
         report = Path(scratch, "dask-report.html")
         with (
-            engine(options.executor, options.workers, options.scheduler) as running,
+            engine(
+                options.executor,
+                options.workers,
+                options.scheduler,
+                options.facility,
+                options.proxy_hours,
+            ) as running,
             reporting(running, report),
         ):
             if running.dashboard:
@@ -114,12 +154,14 @@ def run(
         made = {
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            **provenance(analysis, fileset, asdict(options)),
+            **provenance(analysis, fileset, options.as_json()),
         }
         pages = [report] if report.exists() else []
         written = write(folder, analysis, fileset, outcome, made, pages)
     if checkpoints and outcome.ledger.complete:
         checkpoints.clear()
+    if options.stage_out:
+        stage_out_folder(written.path, options.stage_out, options.retries)
     return written
 
 

@@ -1,0 +1,194 @@
+"""Copying results to where they stay: a disk, an XRootD server, a WebDAV server.
+
+A file is written under a temporary name beside its place, compared with its source, and only then
+renamed: under its final name it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from bphcoffea.datasets.storage import ONCE, Retries
+from bphcoffea.datasets.targets import (
+    DIFFERS,
+    UNREADABLE,
+    Target,
+    TransferError,
+    blocks,
+    target_of,
+)
+from bphcoffea.errors import InputError
+
+#: A folder of a run without this file holds no result, so it goes last.
+_LEDGER = "ledger.json"
+
+
+def stage_out(source: Path, url: str, retries: Retries) -> None:
+    """Copy a file to a place: under its name there it is whole, or not at all.
+
+    Parameters
+    ----------
+    source
+        The file.
+    url
+        Where it goes: a path, or a URL with ``file``, ``root``, ``davs``, ``https``, ``dav`` or
+        ``http``. A file of that name is replaced, folders that are missing are made.
+    retries
+        How often a transfer is begun that breaks.
+
+    Raises
+    ------
+    InputError
+        When it can't be read, can't be written there, or arrives as something else.
+    """
+    target = target_of(url, retries)
+    try:
+        _transfer(source, target, target.path, retries)
+    except TransferError as error:
+        raise InputError(f"{target.shown(target.path)}: not written: {error}") from None
+
+
+def stage_out_folder(folder: Path, url: str, retries: Retries) -> list[str]:
+    """Copy the folder of a run to a place, ``ledger.json`` last; hidden files stay here.
+
+    An older ledger there is removed first, so that the folder holds no result until it holds all
+    of this one. The folder here is only read.
+
+    Parameters
+    ----------
+    folder
+        That of the run.
+    url
+        The folder where its files go; see :func:`stage_out`.
+    retries
+        How often a transfer is begun that breaks.
+
+    Returns
+    -------
+    list of str
+        URLs of the files, in the order in which they were written.
+
+    Raises
+    ------
+    InputError
+        When there is no finished run, or files can't be copied, a line each. Then there is no
+        ledger at that place.
+    """
+    names = _files(folder)
+    if _LEDGER not in names:
+        raise InputError(f"{folder}: no finished run here (it has no {_LEDGER}); nothing is copied")
+    target = target_of(url, retries)
+    try:
+        _tried(lambda: target.remove(f"{target.path}/{_LEDGER}"), retries)
+    except TransferError as error:
+        raise InputError(f"{target.shown(target.path)}: not written: {error}") from None
+    problems: list[str] = []
+    for name in names:
+        place = f"{target.path}/{name}"
+        try:
+            if name != _LEDGER or not problems:
+                _transfer(folder / name, target, place, retries)
+        except TransferError as error:
+            problems.append(f"{target.shown(place)}: not written: {error}")
+            if error.kind.is_everywhere:
+                problems.append(f"{target.shown(target.path)}: the files after it were not tried")
+                break
+    if problems:
+        raise InputError("\n".join([*problems, f"{folder}: the result is here, and whole"]))
+    return [target.shown(f"{target.path}/{name}") for name in names]
+
+
+def check_target(url: str, retries: Retries = ONCE) -> None:
+    """Make sure, before a run begins, that files can be written to a folder.
+
+    The folder is made; a tiny file is written there, renamed and removed.
+
+    Raises
+    ------
+    InputError
+        When that fails.
+    """
+    target = target_of(url, retries)
+    place = f"{target.path}/.{secrets.token_hex(4)}.try"
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = Path(folder, "try")
+        tiny.write_bytes(b"bphcoffea\n")
+        try:
+            _transfer(tiny, target, place, retries)
+            target.remove(place)
+        except TransferError as error:
+            raise InputError(
+                f"{target.shown(target.path)}: results can't be written there: {error}"
+            ) from None
+
+
+def _transfer(source: Path, target: Target, path: str, retries: Retries) -> None:
+    try:
+        size, checksum = source.stat().st_size, _adler32(blocks(source))
+    except OSError as error:
+        raise TransferError(UNREADABLE, f"{source}: {error.strerror}") from error
+    folder, name = str(PurePosixPath(path).parent), PurePosixPath(path).name
+
+    def attempt() -> None:
+        # another name each time: a server may hold on to what a broken transfer left
+        temporary = str(PurePosixPath(folder, f".{name}.{secrets.token_hex(4)}.part"))
+        target.make_folder(folder)
+        with _removed_after_fault(target, temporary):
+            target.write(source, temporary)
+            _compare(target, temporary, size, checksum)
+            target.rename(temporary, path)
+
+    _tried(attempt, retries)
+
+
+def _tried(action: Callable[[], None], retries: Retries) -> None:
+    for attempt in retries.tries():
+        try:
+            action()
+        except TransferError as error:
+            if error.kind.is_lasting or attempt == retries.attempts - 1:
+                raise
+        else:
+            return
+
+
+@contextlib.contextmanager
+def _removed_after_fault(target: Target, path: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # its server may be gone
+        with contextlib.suppress(TransferError):
+            target.remove(path)
+        raise
+
+
+def _compare(target: Target, path: str, size: int, checksum: int) -> None:
+    there = target.size(path)
+    if there is not None and there != size:
+        raise TransferError(DIFFERS, f"{there} of {size} bytes")
+    told = target.checksum(path)
+    found = _adler32(target.read(path)) if told is None else told
+    if found != checksum:
+        raise TransferError(DIFFERS, f"adler32 {found:08x}, not {checksum:08x}")
+
+
+def _files(folder: Path) -> list[str]:
+    """Paths of the files to copy, relative to the folder, ledger last."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    names = [
+        path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)
+    ]
+    return sorted(names, key=lambda name: (name == _LEDGER, name))
+
+
+def _adler32(blocks: Iterable[bytes]) -> int:
+    value = 1
+    for block in blocks:
+        value = zlib.adler32(block, value)
+    return value

@@ -1,0 +1,89 @@
+"""Selected events, or candidates, as Parquet: from the workers straight to a storage."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import awkward as ak
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bphcoffea.analysis.result import DatasetResult
+from bphcoffea.analysis.selection import Selected
+from bphcoffea.datasets.stageout import stage_out
+from bphcoffea.datasets.storage import Retries
+from bphcoffea.execution.folder import file_name
+
+SkimOf = Literal["events", "candidates"]
+
+
+@dataclass(frozen=True)
+class Skim:
+    """Writes what was selected of a chunk, into a file of its own; nothing where that is nothing.
+
+    The file's name is that of the chunk: written again, after a fault, it is the same one.
+
+    Attributes
+    ----------
+    url
+        Where: ``url/dataset/file-start-stop.parquet``.
+    of
+        ``events``: those with a candidate that passes every cut, with all collections of the
+        schema. ``candidates``: the rows of the analysis's table.
+    retries
+        How often a transfer is tried.
+    """
+
+    url: str
+    of: SkimOf = "events"
+    retries: Retries = field(default_factory=Retries)
+
+    def __call__(self, events: Any, selected: Selected, result: DatasetResult) -> None:
+        """Write a chunk; an analysis calls it on the worker.
+
+        Raises
+        ------
+        InputError
+            When it can't be written there.
+        """
+        table = _table_of(events, selected, result, self.of)
+        if table is None or not table.num_rows:
+            return
+        known = events.metadata
+        with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
+            local = Path(scratch, "part.parquet")
+            pq.write_table(table, local, compression="zstd")
+            place = f"{self.url.rstrip('/')}/{file_name(known['dataset'])}/{_name(known)}"
+            stage_out(local, place, self.retries)
+
+
+def _table_of(
+    events: Any, selected: Selected, result: DatasetResult, of: SkimOf
+) -> pa.Table | None:
+    if of == "candidates":
+        return result.candidates.table() if result.candidates else None
+    chosen = np.unique(selected.candidates.event[selected.passed])
+    # names and behaviours of coffea's records mean nothing to who reads the file
+    columns = {
+        name: ak.without_parameters(ak.materialize(events[name][chosen])) for name in events.fields
+    }
+    return pa.table(
+        {
+            name: ak.to_arrow(ak.to_packed(column), extensionarray=False)
+            for name, column in columns.items()
+        }
+    )
+
+
+def _name(known: dict[str, Any]) -> str:
+    """Name of a chunk's file: files of one name in several folders are told apart."""
+    file = known.get("file", known["filename"])
+    stem = Path(urlsplit(file).path).stem
+    mark = hashlib.sha256(f"{file}:{known['treename']}".encode()).hexdigest()[:8]
+    return f"{stem}-{mark}-{known['entrystart']}-{known['entrystop']}.parquet"

@@ -1,0 +1,338 @@
+"""Runs at a facility: its credentials, code and corrections reach all workers; nothing is lost."""
+
+import json
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import services
+
+from bphcoffea.datasets import Fileset, load
+from bphcoffea.datasets.storage import ONCE
+from bphcoffea.errors import InputError
+from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.facilities import load_facility
+from bphcoffea.toys import TOYS
+
+ANALYSIS = """
+    import time
+    from pathlib import Path
+    import correctionlib
+    from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection, Variable
+    from bphcoffea.schemas import TwoMuTrackSchema
+    from quantities import chi2
+
+    class Corrected(Analysis):
+        schema = TwoMuTrackSchema
+        selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
+        best = chi2
+        histograms = (Histogram("chi2", chi2, Axis(20, 0, 20)),)
+        columns = (chi2,)
+
+        def __init__(self):
+            file = Path(__file__).with_name("scale.json")
+            self.corrections = correctionlib.CorrectionSet.from_file(str(file))
+
+        def weights(self, events):
+            if "entrystart" in events.metadata:
+                time.sleep(0.1)
+            return super().weights(events) * self.corrections["scale"].evaluate(2.0)
+"""
+QUANTITIES = """
+    from bphcoffea.analysis import Variable
+
+    chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
+"""
+SCALE = {
+    "schema_version": 2,
+    "corrections": [
+        {
+            "name": "scale",
+            "version": 1,
+            "inputs": [{"name": "x", "type": "real"}],
+            "output": {"name": "weight", "type": "real"},
+            "data": {
+                "nodetype": "formula",
+                "expression": "x/4",
+                "parser": "TFormula",
+                "variables": ["x"],
+            },
+        }
+    ],
+}
+
+
+@pytest.fixture
+def analysis(tmp_path):
+    """An analysis by path, with a module and a correction file beside it."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "corrected.py").write_text(textwrap.dedent(ANALYSIS))
+    (mine / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
+    (mine / "scale.json").write_text(json.dumps(SCALE))
+    return load_analysis(str(mine / "corrected.py"))
+
+
+@pytest.fixture
+def fileset(tmp_path):
+    return load(TOYS["ds_phipi"](tmp_path / "toys", 1500, 1))
+
+
+@pytest.fixture
+def facility(tmp_path):
+    """Write a facility."""
+
+    def facility(text):
+        path = tmp_path / "site.toml"
+        path.write_text(textwrap.dedent(text))
+        return load_facility(path)
+
+    return facility
+
+
+def assert_same(got, expected):
+    assert got.complete
+    assert got.cutflow == expected.cutflow
+    for dataset in expected.cutflow:
+        assert got.candidates(dataset).equals(expected.candidates(dataset))
+
+
+def when(kept, chunks, act):
+    """Do something, in a thread, once so many chunks are finished."""
+
+    def wait():
+        deadline = time.monotonic() + 100
+        while len(list(kept.glob("*.lz4"))) < chunks and time.monotonic() < deadline:
+            time.sleep(0.02)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_code_and_corrections_reach_workers_that_replace_others(
+    analysis, fileset, installed, tmp_path
+):
+    expected = run(analysis, fileset, tmp_path / "alone", Options("iterative", chunksize=50))
+    assert expected.cutflow["toy_2017"][0]["sumw"] == expected.cutflow["toy_2017"][0]["events"] / 2
+    kept = tmp_path / "kept"
+    with services.dask_cluster(tmp_path / "cluster", 1, installed) as cluster:
+        replacing = when(kept, 4, cluster.replace_worker)
+        options = Options("dask", scheduler=cluster.address, chunksize=50, checkpoints=str(kept))
+        got = run(analysis, fileset, tmp_path / "run", options)
+        replacing.join()
+    # the only worker died in the middle: what came after is the other one's work
+    assert len(cluster.workers) == 1
+    assert_same(got, expected)
+
+
+GRID = """
+    kind = "scheduler"
+    [proxy]
+    required = true
+    certificates = "{}"
+"""
+
+
+@pytest.fixture
+def remote(served, fileset):
+    """Files of the toys in a served folder, and their fileset at a server."""
+    folder, run_folder = served
+    files = [file for dataset in fileset.root.values() for file in dataset.files]
+    for number, file in enumerate(files):
+        (folder / f"{number}.root").write_bytes(Path(file).read_bytes())
+
+    def remote(server):
+        entries = {server.url(f"{number}.root"): "Tree3Mu/ntuple" for number in range(len(files))}
+        metadata = {"is_mc": False, "era": "2017D"}
+        return Fileset.model_validate({"D": {"files": entries, "metadata": metadata}})
+
+    return folder, run_folder, remote
+
+
+@pytest.mark.xrootd
+def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
+    remote, analysis, facility, tmp_path, monkeypatch
+):
+    folder, run_folder, at = remote
+    authority = services.CertificateAuthority(tmp_path / "ca")
+    proxy = authority.proxy(tmp_path / "x509up")
+    monkeypatch.setenv("X509_USER_PROXY", str(proxy))
+    site = facility(GRID.format(authority.certificates))
+    kept = tmp_path / "kept"
+    none = {"X509_USER_PROXY": "/nowhere"}
+    with (
+        services.gsi_server(folder, run_folder, authority) as server,
+        services.dask_cluster(tmp_path / "cluster", 1, environment=none) as cluster,
+    ):
+        joining = when(kept, 2, cluster.add_worker)
+        options = Options(
+            "dask",
+            scheduler=cluster.address,
+            chunksize=25,
+            checkpoints=str(kept),
+            facility=site,
+            proxy_hours=0.5,
+        )
+        got = run(analysis, at(server), tmp_path / "run", options)
+        joining.join()
+        local = {
+            str(folder / url.rpartition("/")[2]): "Tree3Mu/ntuple" for url in at(server)["D"].files
+        }
+    assert got.read("metrics.json")["workers"] == 2
+    metadata = {"is_mc": False, "era": "2017D"}
+    here = Fileset.model_validate({"D": {"files": local, "metadata": metadata}})
+    assert_same(got, run(analysis, here, tmp_path / "alone", Options("iterative", chunksize=25)))
+    secrets = [line for line in proxy.read_bytes().splitlines() if len(line) > 60]
+    assert len(secrets) > 20
+    for left in ("run", "kept", "cluster"):
+        content = b"".join(p.read_bytes() for p in (tmp_path / left).rglob("*") if p.is_file())
+        assert not any(secret in content for secret in secrets), left
+
+
+@pytest.mark.xrootd
+def test_server_refuses_without_a_proxy_in_one_line(remote, analysis, tmp_path, monkeypatch):
+    folder, run_folder, at = remote
+    authority = services.CertificateAuthority(tmp_path / "ca")
+    monkeypatch.setattr("bphcoffea.facilities.proxy.Proxy.find", lambda: None)
+    without = {"X509_USER_PROXY": "/nowhere", "X509_CERT_DIR": str(authority.certificates)}
+    with (
+        services.gsi_server(folder, run_folder, authority) as server,
+        services.dask_cluster(tmp_path / "cluster", 1, environment=without) as cluster,
+    ):
+        fileset = at(server)
+        options = Options("dask", scheduler=cluster.address, retries=ONCE)
+        with pytest.raises(InputError) as raised:
+            run(analysis, fileset, tmp_path / "run", options)
+    lines = str(raised.value).splitlines()
+    assert len(lines) == len(fileset["D"].files)
+    assert all("the server refuses access; is there a valid grid proxy?" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fault"), [(-60, "the grid proxy expired"), (60, "the grid proxy expires at")]
+)
+def test_proxy_that_ends_too_soon_stops_the_run(
+    seconds, fault, analysis, fileset, facility, tmp_path, monkeypatch
+):
+    authority = services.CertificateAuthority(tmp_path / "ca")
+    monkeypatch.setenv("X509_USER_PROXY", str(authority.proxy(tmp_path / "x509up", seconds)))
+    site = facility(GRID.format(authority.certificates))
+    options = Options("dask", scheduler="tcp://127.0.0.1:1", facility=site, proxy_hours=1)
+    with pytest.raises(InputError, match=fault) as raised:
+        run(analysis, fileset, tmp_path / "run", options)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_same_result_through_a_tls_scheduler(analysis, fileset, facility, tmp_path):
+    expected = run(analysis, fileset, tmp_path / "alone", Options("iterative", chunksize=50))
+    tls = services.CertificateAuthority(tmp_path / "ca").dask_certificates()
+    site = facility(
+        f"""
+        kind = "scheduler"
+        [security]
+        ca = "{tls.ca}"
+        cert = "{tls.certificate}"
+        key = "{tls.key}"
+        """
+    )
+    with services.dask_cluster(tmp_path / "cluster", 2, tls=tls) as cluster:
+        assert cluster.address.startswith("tls://")
+        options = Options("dask", scheduler=cluster.address, chunksize=50, facility=site)
+        got = run(analysis, fileset, tmp_path / "run", options)
+        assert_same(got, expected)
+        # those who have no certificate are not let in
+        with pytest.raises(InputError, match="no Dask scheduler answers"):
+            run(
+                analysis,
+                fileset,
+                tmp_path / "stranger",
+                Options("dask", scheduler=cluster.address, chunksize=50),
+            )
+
+
+SLURM = """
+    kind = "slurm"
+    [workers]
+    count = 2
+    cores = 1
+    memory = "1GB"
+    walltime = "00:10:00"
+    partition = "{}"
+    logs = "{}"
+"""
+
+
+@pytest.mark.slurm
+def test_same_result_through_slurm_where_a_job_is_cancelled(
+    analysis, fileset, facility, tmp_path, monkeypatch
+):
+    why_not = services.why_no_slurm()
+    if why_not:
+        pytest.skip(why_not)
+    expected = run(analysis, fileset, tmp_path / "alone", Options("iterative", chunksize=50))
+    kept = tmp_path / "kept"
+    with services.slurm() as slurm:
+        for name, value in slurm.environment.items():
+            monkeypatch.setenv(name, value)
+        site = facility(SLURM.format(slurm.partition, tmp_path / "logs"))
+        cancelling = when(kept, 4, lambda: slurm.cancel(slurm.jobs()[0]))
+        options = Options("dask", chunksize=50, checkpoints=str(kept), facility=site)
+        got = run(analysis, fileset, tmp_path / "run", options)
+        cancelling.join()
+    assert_same(got, expected)
+
+
+@pytest.mark.xrootd
+@pytest.mark.parametrize("protocol", ["root", "http"])
+def test_results_are_staged_out(protocol, analysis, fileset, facility, served, tmp_path):
+    folder, run_folder = served
+    with services.xrootd_server(folder, run_folder, http=True) as server:
+        url = (server.url if protocol == "root" else server.http_url)("results/one")
+        site = facility(f"""kind = "local"\n[storage]\nstage_out = "{url}"\n""")
+        assert site.storage.stage_out == url
+        options = Options("iterative", stage_out=url)
+        got = run(analysis, fileset, tmp_path / "run", options)
+    there = RunFolder(folder / "results" / "one")
+    assert_same(there, got)
+    for path in got.path.rglob("*"):
+        if path.is_file():
+            copy = there.path / path.relative_to(got.path)
+            assert copy.read_bytes() == path.read_bytes()
+
+
+def test_target_that_cannot_be_written_stops_the_run_before_it_begins(analysis, fileset, tmp_path):
+    (tmp_path / "file").touch()
+    options = Options("iterative", stage_out=str(tmp_path / "file" / "below"))
+    with pytest.raises(InputError, match="results can't be written there"):
+        run(analysis, fileset, tmp_path / "run", options)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.xrootd
+def test_files_below_store_are_read_at_the_redirectors(remote, analysis, facility, tmp_path):
+    folder, run_folder, _ = remote
+    (folder / "store").mkdir()
+    (folder / "0.root").rename(folder / "store" / "a.root")
+    with services.xrootd_server(folder, run_folder) as server:
+        dead = f"root://127.0.0.1:{services.free_port()}//"
+        site = facility(
+            f"""
+            kind = "local"
+            [workers]
+            count = 1
+            [storage]
+            redirectors = ["{dead}", "{server.url()}"]
+            """
+        )
+        metadata = {"is_mc": False, "era": "2017D"}
+        files = {"/store/a.root": "Tree3Mu/ntuple"}
+        lists = Fileset.model_validate({"D": {"files": files, "metadata": metadata}})
+        got = run(analysis, lists, tmp_path / "run", Options("dask", facility=site))
+    assert got.complete
+    (detour,) = got.read("ledger.json")["detours"]
+    assert detour["file"] == f"{dead}store/a.root"
+    assert detour["used"] == f"{server.url()}store/a.root"

@@ -1,0 +1,177 @@
+"""The grid proxy: found, valid for long enough, on every worker, and nowhere else."""
+
+import datetime
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cloudpickle
+import pytest
+import services
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from distributed import Client
+
+from bphcoffea.errors import InputError
+from bphcoffea.facilities.proxy import Proxy, find_valid, shipping
+
+# the functions below go to workers, which don't have this file
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def certificate(hours):
+    """A certificate that ends after some hours, and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test User")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=100))
+        .not_valid_after(now + datetime.timedelta(hours=hours))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return made.public_bytes(pem) + key.private_bytes(
+        pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+
+
+@pytest.fixture
+def write_proxy(tmp_path, monkeypatch):
+    """Write a proxy whose chain ends after these hours, and let it be the user's."""
+
+    def write_proxy(*hours, mode=0o600):
+        path = tmp_path / "x509up"
+        path.touch(mode=0o600)
+        path.write_bytes(b"".join(map(certificate, hours)))
+        path.chmod(mode)
+        monkeypatch.setenv("X509_USER_PROXY", str(path))
+        return Proxy(path)
+
+    return write_proxy
+
+
+@pytest.mark.parametrize(("hours", "left"), [((3,), 3), ((12, 100), 12), ((100, 5, 9), 5)])
+def test_a_proxy_ends_with_the_first_of_its_chain(hours, left, write_proxy):
+    assert write_proxy(*hours).remaining_s() == pytest.approx(3600 * left, abs=10)
+    assert Proxy.find().remaining_s() == pytest.approx(3600 * left, abs=10)
+
+
+def test_what_is_wrong_with_a_proxy_is_one_line(write_proxy, tmp_path):
+    def fault(proxy, hours=1.0):
+        with pytest.raises(InputError) as raised:
+            proxy.check(hours)
+        (line,) = str(raised.value).splitlines()
+        return line
+
+    path = tmp_path / "x509up"
+    assert "the grid proxy expired at" in fault(write_proxy(-2))
+    assert "in 0.5 h, but 1 h are asked for" in fault(write_proxy(0.5))
+    assert fault(write_proxy(5, mode=0o644)) == (
+        f"{path}: others may read this grid proxy; chmod 600 it"
+    )
+    path.chmod(0o600)
+    path.write_text("not a certificate")
+    assert "holds no grid proxy" in fault(Proxy(path))
+    assert "No such file" in fault(Proxy(tmp_path / "none"))
+    write_proxy(5).check(4.9)
+
+
+def test_a_proxy_is_needed_only_where_it_is_asked_for(write_proxy, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "getuid", lambda: 987_654_321)
+    monkeypatch.delenv("X509_USER_PROXY", raising=False)
+    assert find_valid(1, required=False) is None
+    with pytest.raises(InputError, match=r"no grid proxy.*x509up_u987654321"):
+        find_valid(1, required=True)
+    monkeypatch.undo()
+    write_proxy(-1)
+    for required in (True, False):  # X509_USER_PROXY asks for it
+        with pytest.raises(InputError, match="expired"):
+            find_valid(1, required=required)
+
+
+def test_a_worker_keeps_it_for_itself():
+    # in a process of its own, for its environment is changed
+    code = (
+        "import os, stat; from pathlib import Path; from bphcoffea.facilities import proxy;"
+        "os.umask(0); proxy.install(b'secret', '/certificates'); proxy.install(b'renewed');"
+        "path = Path(os.environ['X509_USER_PROXY']); print(path, path.read_text(),"
+        "oct(stat.S_IMODE(path.stat().st_mode)), oct(stat.S_IMODE(path.parent.stat().st_mode)),"
+        "os.environ['X509_CERT_DIR'], [p.name for p in path.parent.iterdir()])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    path, *rest = done.stdout.split(maxsplit=1)
+    assert rest == ["renewed 0o600 0o700 /certificates ['x509up']\n"]
+    left = Path(path).parent
+    assert left.exists(), "killed processes leave theirs behind"
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not left.exists(), "the next one removes it"
+    Path(again.stdout.split()[0]).unlink()
+
+
+def environment_of_worker():
+    path = os.environ.get("X509_USER_PROXY")
+    content = Path(path).read_bytes() if path else None
+    return content, path and stat.S_IMODE(Path(path).stat().st_mode)
+
+
+def test_every_worker_gets_it_and_the_scheduler_keeps_nothing(write_proxy, tmp_path, monkeypatch):
+    proxy = write_proxy(5)
+    monkeypatch.delenv("X509_USER_PROXY")
+    with (
+        services.dask_cluster(tmp_path / "cluster", 1) as cluster,
+        Client(cluster.address) as client,
+    ):
+        client.wait_for_workers(1)
+        with shipping(client, proxy):
+            first = proxy.read()
+            assert list(client.run(environment_of_worker).values()) == [(first, 0o600)]
+            cluster.add_worker()
+            client.wait_for_workers(2)
+            until(lambda: set(client.run(environment_of_worker).values()) == {(first, 0o600)})
+            second = write_proxy(6).read()
+            monkeypatch.delenv("X509_USER_PROXY")
+            until(lambda: set(client.run(environment_of_worker).values()) == {(second, 0o600)})
+        secrets = [line for pem in (first, second) for line in pem.splitlines()[1:4]]
+        kept = client.run_on_scheduler(what_is_kept)
+        assert cluster.address.encode() in kept, "the search finds what the scheduler keeps"
+        assert not any(secret in kept for secret in secrets)
+        client.run(lambda: Path(os.environ["X509_USER_PROXY"]).unlink())
+    log = (tmp_path / "cluster" / "log").read_bytes()
+    files = b"".join(path.read_bytes() for path in (tmp_path / "cluster").rglob("*.*"))
+    assert not any(secret in log + files for secret in secrets)
+
+
+def until(true, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def what_is_kept(dask_scheduler):
+    """All bytes and texts that can be reached from the scheduler."""
+    import gc
+
+    found, seen, todo = [], set(), [dask_scheduler]
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, str):
+            found.append(thing.encode(errors="replace"))
+        elif isinstance(thing, bytes | bytearray | memoryview):
+            found.append(bytes(thing))
+        elif not isinstance(thing, type) and type(thing).__name__ not in ("module", "function"):
+            todo += gc.get_referents(thing)
+    return b"\n".join(found)
