@@ -16,10 +16,10 @@ import services
 from services.cutting import CuttingProxy
 from XRootD.client.env import EnvGetInt, EnvPutInt
 
+from bphcoffea.datasets import targets
+from bphcoffea.datasets.stageout import check_target, stage_out, stage_out_folder
 from bphcoffea.datasets.storage import Retries
 from bphcoffea.errors import InputError
-from bphcoffea.datasets import stageout, targets
-from bphcoffea.datasets.stageout import check_target, stage_out, stage_out_folder
 
 RETRIES = Retries(attempts=3, wait_s=0.2, timeout_s=10)
 ONCE = Retries(attempts=1, timeout_s=10)
