@@ -140,8 +140,8 @@ def run(
 ) -> None:
     """Run an analysis over a fileset; status 3 if it could not read all of it."""
     from bphcoffea import datasets, execution
-    from bphcoffea.datasets.storage import Retries
     from bphcoffea.facilities import load_facility
+    from bphcoffea.storage.servers import Retries
 
     place = load_facility(facility) if facility else None
     storage = place.storage if place else None
@@ -378,9 +378,9 @@ def check_facility(
     min_proxy_lifetime: ProxyLifetime = 1,
 ) -> None:
     """Look at proxy, certificates, redirectors, stage-out, workers and versions."""
-    from bphcoffea.datasets.stageout import check_target
     from bphcoffea.facilities import load_facility
     from bphcoffea.facilities.check import check
+    from bphcoffea.storage.stageout import check_target
 
     faults = 0
     known = load_facility(facility)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bphcoffea.datasets import FileEntry, Fileset, check
 from bphcoffea.datasets.check import FileToOpen
-from bphcoffea.datasets.storage import ONCE
+from bphcoffea.storage.servers import ONCE
 
 TREE = "Tree3Mu/ntuple"
 HELD = "trees it holds: Tree3Mu/ntuple"
@@ -242,7 +242,7 @@ def test_a_server_that_is_not_there_is_one_line():
     url = f"root://127.0.0.1:{services.free_port()}//a.root"
     code = (
         "import sys; from bphcoffea.datasets.check import FileToOpen, inspect; "
-        "from bphcoffea.datasets.storage import ONCE; "
+        "from bphcoffea.storage.servers import ONCE; "
         "print(*inspect(ONCE, FileToOpen('D', sys.argv[1], 't'))[0].lines(), sep='\\n')"
     )
     done = subprocess.run(

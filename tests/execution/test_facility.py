@@ -10,10 +10,10 @@ import pytest
 import services
 
 from bphcoffea.datasets import Fileset, load
-from bphcoffea.datasets.storage import ONCE
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
 from bphcoffea.facilities import load_facility
+from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
 
 ANALYSIS = """

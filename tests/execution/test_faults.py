@@ -16,8 +16,8 @@ from damage import corrupt_basket
 
 from bphcoffea import cli
 from bphcoffea.datasets import Fileset, load
-from bphcoffea.datasets.storage import ONCE, Retries
 from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.storage.servers import ONCE, Retries
 from bphcoffea.toys import TOYS
 
 QUICK = Retries(attempts=3, wait_s=0.05)

@@ -16,10 +16,10 @@ from damage import corrupt_basket
 
 from bphcoffea import cli
 from bphcoffea.datasets import load
-from bphcoffea.datasets.storage import ONCE
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
 from bphcoffea.execution.checkpoints import Checkpoints, default_place, fingerprint
+from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
 
 #: Writes a line for each chunk that it really processes, and takes its time.

@@ -11,9 +11,9 @@ import pytest
 
 from bphcoffea.datasets import load
 from bphcoffea.datasets.check import inspect
-from bphcoffea.datasets.storage import ONCE
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, engine, load_analysis, run
+from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
 
 ANALYSIS = """

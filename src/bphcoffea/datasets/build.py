@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from bphcoffea.datasets.model import Dataset, Fileset, faults_of
-from bphcoffea.datasets.storage import Storage, reason, shortened
 from bphcoffea.errors import InputError
+from bphcoffea.storage.servers import Storage, reason, shortened
 
 _SUFFIX = ".root"
 

@@ -11,7 +11,7 @@ import fsspec
 import uproot
 
 from bphcoffea.datasets.model import Fileset
-from bphcoffea.datasets.storage import (
+from bphcoffea.storage.servers import (
     TIMEOUT,
     Retries,
     by_silence,

@@ -15,10 +15,10 @@ from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.tracing import required_branches
 from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
 from bphcoffea.datasets.model import FileEntry, Fileset
-from bphcoffea.datasets.storage import ONCE, Retries
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine
 from bphcoffea.execution.ledger import FILE, REPLICAS, Detour, Failure
+from bphcoffea.storage.servers import ONCE, Retries
 
 
 @dataclass(frozen=True)

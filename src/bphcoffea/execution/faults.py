@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uproot
 
-from bphcoffea.datasets.storage import reason, shortened
 from bphcoffea.errors import InputError
+from bphcoffea.storage.servers import reason, shortened
 
 
 class ShortFileError(Exception):

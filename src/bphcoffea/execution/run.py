@@ -12,8 +12,6 @@ from typing import Any
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.datasets.model import Fileset
-from bphcoffea.datasets.stageout import check_target, stage_out_folder
-from bphcoffea.datasets.storage import Retries
 from bphcoffea.errors import InputError
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.chunks import Plan, find_chunks
@@ -26,6 +24,8 @@ from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.execution.tally import tallies, total
 from bphcoffea.facilities.model import Facility
+from bphcoffea.storage.servers import Retries
+from bphcoffea.storage.stageout import check_target, stage_out_folder
 
 
 @dataclass(frozen=True)

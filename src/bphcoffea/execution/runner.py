@@ -16,10 +16,10 @@ import uproot
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
-from bphcoffea.datasets.storage import Retries, by_silence, note_silence, silence_of
 from bphcoffea.execution.faults import ShortFileError, input_fault, is_lasting
 from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
 from bphcoffea.execution.tally import Timing
+from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
 
 
 @dataclass

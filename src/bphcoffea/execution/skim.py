@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.analysis.selection import Selected
-from bphcoffea.datasets.stageout import stage_out
-from bphcoffea.datasets.storage import Retries
 from bphcoffea.execution.folder import file_name
+from bphcoffea.storage.servers import Retries
+from bphcoffea.storage.stageout import stage_out
 
 SkimOf = Literal["events", "candidates"]
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import pyarrow as pa
 
-from bphcoffea.datasets.storage import host
+from bphcoffea.storage.servers import host
 
 
 class Timing(NamedTuple):

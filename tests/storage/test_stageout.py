@@ -16,10 +16,12 @@ import services
 from services.cutting import CuttingProxy
 from XRootD.client.env import EnvGetInt, EnvPutInt
 
-from bphcoffea.datasets import targets
-from bphcoffea.datasets.stageout import check_target, stage_out, stage_out_folder
-from bphcoffea.datasets.storage import Retries
 from bphcoffea.errors import InputError
+from bphcoffea.storage.servers import Retries
+from bphcoffea.storage.stageout import check_target, stage_out, stage_out_folder
+from bphcoffea.storage.targets import Disk
+from bphcoffea.storage.webdav import WebDAV
+from bphcoffea.storage.xrootd import XRootD
 
 RETRIES = Retries(attempts=3, wait_s=0.2, timeout_s=10)
 ONCE = Retries(attempts=1, timeout_s=10)
@@ -30,7 +32,7 @@ SIZE = 6_000_000
 MIDDLE = 3_000_000
 
 REMOTE = pytest.mark.xrootd
-CLASSES = {"local": targets._Disk, "root": targets._XRootD, "http": targets._WebDAV}
+CLASSES = {"local": Disk, "root": XRootD, "http": WebDAV}
 
 
 @dataclass

@@ -12,17 +12,20 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
-from bphcoffea.datasets.storage import ONCE, Retries
-from bphcoffea.datasets.targets import (
+from bphcoffea.errors import InputError
+from bphcoffea.storage.servers import ONCE, Retries
+from bphcoffea.storage.targets import (
     DIFFERS,
     UNREADABLE,
+    Disk,
     Target,
     TransferError,
     blocks,
-    target_of,
 )
-from bphcoffea.errors import InputError
+from bphcoffea.storage.webdav import WebDAV
+from bphcoffea.storage.xrootd import XRootD
 
 #: A folder of a run without this file holds no result, so it goes last.
 _LEDGER = "ledger.json"
@@ -46,7 +49,7 @@ def stage_out(source: Path, url: str, retries: Retries) -> None:
     InputError
         When it can't be read, can't be written there, or arrives as something else.
     """
-    target = target_of(url, retries)
+    target = _target_of(url, retries)
     try:
         _transfer(source, target, target.path, retries)
     except TransferError as error:
@@ -82,7 +85,7 @@ def stage_out_folder(folder: Path, url: str, retries: Retries) -> list[str]:
     names = _files(folder)
     if _LEDGER not in names:
         raise InputError(f"{folder}: no finished run here (it has no {_LEDGER}); nothing is copied")
-    target = target_of(url, retries)
+    target = _target_of(url, retries)
     try:
         _tried(lambda: target.remove(f"{target.path}/{_LEDGER}"), retries)
     except TransferError as error:
@@ -113,7 +116,7 @@ def check_target(url: str, retries: Retries = ONCE) -> None:
     InputError
         When that fails.
     """
-    target = target_of(url, retries)
+    target = _target_of(url, retries)
     place = f"{target.path}/.{secrets.token_hex(4)}.try"
     with tempfile.TemporaryDirectory() as folder:
         tiny = Path(folder, "try")
@@ -192,3 +195,31 @@ def _adler32(blocks: Iterable[bytes]) -> int:
     for block in blocks:
         value = zlib.adler32(block, value)
     return value
+
+
+def _target_of(url: str, retries: Retries) -> Target:
+    """What a path or URL names.
+
+    Raises
+    ------
+    InputError
+        When nothing can be written to such a one.
+    """
+    scheme = url.partition("://")[0] if "://" in url else "file"
+    if scheme == "file":
+        return Disk(url)
+    if scheme != "root" and scheme not in WebDAV.SCHEMES:
+        raise InputError(
+            f"{scheme}://…: no place to write to; give a path, root://, davs:// or https://"
+        )
+    parts = urlsplit(url, allow_fragments=False)
+    named = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    if parts.query:
+        raise InputError(f"{named}: leave out what begins with '?'; the grid proxy gives access")
+    try:
+        complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete:
+        raise InputError(f"{named}: host or port are not right; write {scheme}://host:port/path")
+    return XRootD(url, retries.timeout_s) if scheme == "root" else WebDAV(url, retries.timeout_s)

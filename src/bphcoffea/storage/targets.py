@@ -1,0 +1,211 @@
+"""Where files can be written: what every such place can do, what fails there, and a disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import unquote, urlsplit
+
+from typing_extensions import override
+
+from bphcoffea.storage.servers import shortened
+
+#: Bytes that are read or written at once.
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a fault means, and whether trying again, or trying other files, is of no use."""
+
+    meaning: str
+    is_lasting: bool = False
+    is_everywhere: bool = False
+
+
+FULL = Kind(
+    "no space is left there (disk full, or quota used up); make room or choose another place",
+    is_lasting=True,
+    is_everywhere=True,
+)
+READ_ONLY = Kind("it is read-only; choose another place", is_lasting=True, is_everywhere=True)
+DENIED = Kind(
+    "may not be written (permission denied); is it your own area, and is there a valid grid proxy?",
+    is_lasting=True,
+)
+REFUSED = Kind(
+    "the server refuses access; is there a valid grid proxy?", is_lasting=True, is_everywhere=True
+)
+UNTRUSTED = Kind(
+    "no secure connection to the server; is there a valid grid proxy (X509_USER_PROXY), and are "
+    "the authorities' certificates in X509_CERT_DIR?",
+    is_lasting=True,
+    is_everywhere=True,
+)
+NOT_A_FOLDER = Kind("a folder of that path is a file; choose another place", is_lasting=True)
+IS_FOLDER = Kind("there is a folder of that name; choose another name", is_lasting=True)
+NO_WEBDAV = Kind(
+    "the server takes no files there; is it the address of its WebDAV door?",
+    is_lasting=True,
+    is_everywhere=True,
+)
+NO_HOST = Kind("there is no such host; is its name right?", is_everywhere=True)
+SILENT = Kind("the server does not answer; is its address right, and is it up?", is_everywhere=True)
+# so it looks over HTTP, too, when the disk of XRootD's server is full: it hangs up without a word
+BROKEN = Kind("the connection to the server broke; is it up, and has it space left?")
+DIFFERS = Kind("what arrived there differs from what was sent; is the storage in order?")
+MISSING = Kind("it is not there")
+UNREADABLE = Kind("the file here can't be read", is_lasting=True)
+OTHER = Kind("it failed; try again, or choose another place")
+
+#: What servers of either protocol say, whatever the code that goes with it.
+_WORDS = {
+    "no space left": FULL,
+    "quota": FULL,
+    "read/only": READ_ONLY,
+    "read-only": READ_ONLY,
+    "permission denied": DENIED,
+    "is a directory": IS_FOLDER,
+    "not a directory": NOT_A_FOLDER,
+    "broken pipe": BROKEN,
+}
+
+
+class TransferError(Exception):
+    """A fault of the target."""
+
+    def __init__(self, kind: Kind, detail: str = "") -> None:
+        super().__init__(f"{kind.meaning} ({shortened(detail)})" if detail else kind.meaning)
+        self.kind = kind
+
+
+class Target(ABC):
+    """Where files go. What fails there is raised as a TransferError.
+
+    Attributes
+    ----------
+    path
+        The place that the URL names.
+    """
+
+    path: str
+
+    @abstractmethod
+    def shown(self, path: str) -> str:
+        """A path there as it is told: with the server, but without passwords."""
+
+    @abstractmethod
+    def make_folder(self, path: str) -> None:
+        """Make a folder and its parents, where they are missing."""
+
+    @abstractmethod
+    def write(self, source: Path, path: str) -> None:
+        """Copy a file there; what a fault leaves behind may be part of it."""
+
+    @abstractmethod
+    def read(self, path: str) -> Iterator[bytes]:
+        """Blocks of a file."""
+
+    @abstractmethod
+    def size(self, path: str) -> int | None:
+        """Size of a file; None if the server does not tell."""
+
+    @abstractmethod
+    def checksum(self, path: str) -> int | None:
+        """Adler32 of a file; None if the server does not tell."""
+
+    @abstractmethod
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, and replace what has it."""
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there."""
+
+
+class Disk(Target):
+    """A file system that is mounted here."""
+
+    _KINDS: ClassVar[Mapping[int, Kind]] = {
+        errno.ENOSPC: FULL,
+        errno.EDQUOT: FULL,
+        errno.EROFS: READ_ONLY,
+        errno.EACCES: DENIED,
+        errno.EPERM: DENIED,
+        errno.EEXIST: NOT_A_FOLDER,
+        errno.ENOTDIR: NOT_A_FOLDER,
+        errno.EISDIR: IS_FOLDER,
+    }
+
+    def __init__(self, url: str) -> None:
+        path = unquote(urlsplit(url).path) if url.startswith("file://") else url
+        self.path = str(Path(path))
+
+    @override
+    def shown(self, path: str) -> str:
+        return path
+
+    @override
+    def make_folder(self, path: str) -> None:
+        with self._faults():
+            Path(path).mkdir(parents=True, exist_ok=True)
+
+    @override
+    def write(self, source: Path, path: str) -> None:
+        with self._faults(), source.open("rb") as old, Path(path).open("xb") as new:
+            shutil.copyfileobj(old, new, BLOCK)
+            # some file systems tell only now that they are full
+            os.fsync(new.fileno())
+
+    @override
+    def read(self, path: str) -> Iterator[bytes]:
+        with self._faults():
+            yield from blocks(Path(path))
+
+    @override
+    def size(self, path: str) -> int:
+        with self._faults():
+            return Path(path).stat().st_size
+
+    @override
+    def checksum(self, path: str) -> None:
+        return None
+
+    @override
+    def rename(self, old: str, new: str) -> None:
+        with self._faults():
+            Path(old).replace(new)
+
+    @override
+    def remove(self, path: str) -> None:
+        with self._faults():
+            Path(path).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            kind = self._KINDS.get(error.errno or 0, OTHER)
+            raise TransferError(kind, error.strerror or str(error)) from error
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """The content of a file, in pieces."""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            yield block
+
+
+def by_words(text: str) -> Kind | None:
+    """The kind of a fault by what a server says of it; None where that tells nothing."""
+    # before it stands the path, which may hold any word
+    said = text.rpartition(";")[2].lower()
+    return next((kind for words, kind in _WORDS.items() if words in said), None)

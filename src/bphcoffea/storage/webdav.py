@@ -1,0 +1,204 @@
+"""Writing to a server of WebDAV."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+import urllib3.exceptions
+from typing_extensions import override
+
+from bphcoffea.errors import InputError
+from bphcoffea.storage.targets import (
+    BLOCK,
+    BROKEN,
+    DENIED,
+    FULL,
+    MISSING,
+    NO_HOST,
+    NO_WEBDAV,
+    OTHER,
+    REFUSED,
+    SILENT,
+    UNTRUSTED,
+    Kind,
+    Target,
+    TransferError,
+    by_words,
+)
+
+
+class WebDAV(Target):
+    """A server of WebDAV.
+
+    For TLS it shows the grid proxy that X509_USER_PROXY names, and trusts the authorities in the
+    folder X509_CERT_DIR.
+    """
+
+    SCHEMES: ClassVar[Mapping[str, str]] = {
+        "davs": "https",
+        "https": "https",
+        "dav": "http",
+        "http": "http",
+    }
+    _STATUSES: ClassVar[Mapping[int, Kind]] = {
+        401: REFUSED,
+        403: DENIED,
+        404: MISSING,
+        405: NO_WEBDAV,
+        501: NO_WEBDAV,
+        507: FULL,
+    }
+
+    def __init__(self, url: str, timeout_s: int) -> None:
+        parts = urlsplit(url, allow_fragments=False)
+        scheme, host = self.SCHEMES[parts.scheme], parts.netloc.rpartition("@")[2]
+        self._server = f"{scheme}://{parts.netloc}"
+        self._destination = f"{scheme}://{host}"
+        self._named = f"{parts.scheme}://{host}"
+        self.path = f"/{unquote(parts.path).strip('/')}"
+        self._timeout = timeout_s
+        secure = scheme == "https"
+        self._proxy = _file_of("X509_USER_PROXY") if secure else None
+        self._authorities = _file_of("X509_CERT_DIR") if secure else None
+
+    @override
+    def shown(self, path: str) -> str:
+        return f"{self._named}{quote(path)}"
+
+    @override
+    def make_folder(self, path: str) -> None:
+        if path == "/" or self._status("PROPFIND", path, Depth="0") == 207:
+            return
+        if self._status("MKCOL", path) in (404, 409):
+            self.make_folder(str(PurePosixPath(path).parent))
+            with self._answer("MKCOL", path):
+                pass
+
+    @override
+    def write(self, source: Path, path: str) -> None:
+        with source.open("rb") as file:
+            # an empty stream would be sent in chunks, which not every server takes
+            content = file if source.stat().st_size else b""
+            with self._answer("PUT", path, content):
+                pass
+
+    @override
+    def read(self, path: str) -> Iterator[bytes]:
+        with self._answer("GET", path) as answer, self._faults():
+            yield from answer.iter_content(BLOCK)
+
+    @override
+    def size(self, path: str) -> int | None:
+        with self._answer("HEAD", path) as answer:
+            length = answer.headers.get("Content-Length")
+        return int(length) if length else None
+
+    @override
+    def checksum(self, path: str) -> int | None:
+        # a server that knows no checksums may take the question for a wrong one
+        unknown = (400, 403, 404, 405, 500, 501)
+        with self._answer("HEAD", path, allowed=unknown, Want_Digest="adler32") as answer:
+            told = answer.headers.get("Digest", "")
+        for digest in told.split(","):
+            kind, _, value = digest.strip().partition("=")
+            if kind.lower() == "adler32":
+                return int(value, 16)
+        return None
+
+    @override
+    def rename(self, old: str, new: str) -> None:
+        self._move(old, quote(new))
+        if quote(new) == new or self._status("HEAD", new) != 404:
+            return
+        # XRootD 5.5 takes the new name as it stands: what was moved is called as it was quoted
+        self._move(quote(new), new)
+        folder = str(PurePosixPath(new).parent)
+        if quote(folder) != folder:
+            with contextlib.suppress(TransferError):
+                self.remove(quote(folder))
+
+    def _move(self, old: str, destination: str) -> None:
+        # in bytes, for a header of text knows only Latin letters
+        place = f"{self._destination}{destination}".encode()
+        with self._answer("MOVE", old, Destination=place, Overwrite="T"):
+            pass
+
+    @override
+    def remove(self, path: str) -> None:
+        self._status("DELETE", path)
+
+    def _status(self, method: str, path: str, **headers: str) -> int:
+        """How a server answers; what another answer may mean is up to the caller."""
+        allowed = {
+            "PROPFIND": (403, 404, 405, 501),
+            "MKCOL": (404, 405, 409),
+            "DELETE": (404,),
+            "HEAD": (404,),
+        }
+        with self._answer(method, path, allowed=allowed[method], **headers) as answer:
+            return answer.status_code
+
+    @contextlib.contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        content: Any = None,
+        allowed: Iterable[int] = (),
+        **headers: str | bytes,
+    ) -> Iterator[requests.Response]:
+        with self._faults():
+            # a connection for each request: a kept one may have been closed in the meantime
+            answer = requests.request(
+                method,
+                f"{self._server}{quote(path)}",
+                data=content,
+                headers={name.replace("_", "-"): value for name, value in headers.items()}
+                | {"Accept-Encoding": "identity"},
+                timeout=self._timeout,
+                stream=True,
+                cert=self._proxy,
+                verify=self._authorities or True,
+            )
+        with answer:
+            if not answer.ok and answer.status_code not in allowed:
+                with self._faults():
+                    said = "" if "html" in answer.headers.get("Content-Type", "") else answer.text
+                kind = by_words(said) or self._STATUSES.get(answer.status_code, OTHER)
+                raise TransferError(kind, f"HTTP {answer.status_code} {said or answer.reason}")
+            yield answer
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except requests.exceptions.SSLError as error:
+            raise TransferError(UNTRUSTED) from error
+        except requests.RequestException as error:
+            raise TransferError(_kind_of_silence(error)) from error
+
+
+def _file_of(variable: str) -> str | None:
+    """The file or folder that a variable of the environment names."""
+    place = os.environ.get(variable)
+    if place and not Path(place).exists():
+        raise InputError(f"{place}: not there, but {variable} names it; correct or unset it")
+    return place or None
+
+
+def _kind_of_silence(error: BaseException) -> Kind:
+    """What it means that there is no answer over HTTP, from the exceptions behind one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, urllib3.exceptions.NameResolutionError):
+            return NO_HOST
+        if isinstance(cause, urllib3.exceptions.NewConnectionError | TimeoutError):
+            return SILENT
+        cause = cause.__cause__ or cause.__context__
+    return SILENT if isinstance(error, requests.Timeout) else BROKEN
