@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import http.server
 import os
 import random
 import shutil
@@ -10,10 +11,12 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import services
 from services.cutting import CuttingProxy
+from XRootD import client
 from XRootD.client.env import EnvGetInt, EnvPutInt
 
 from bphcoffea.errors import InputError
@@ -493,3 +496,91 @@ def test_a_proxy_that_is_not_there(source, monkeypatch, tmp_path):
     with pytest.raises(InputError, match="not there, but X509_USER_PROXY names it") as error:
         stage_out(source, "davs://localhost/x", ONCE)
     one_line(error)
+
+
+@pytest.fixture
+def secure(served, tmp_path, monkeypatch):
+    """A WebDAV server with TLS, and the proxy of a user that it trusts."""
+    folder, run = served
+    authority = services.CertificateAuthority(tmp_path / "authority")
+    for file in (authority.host_certificate, authority.host_key):
+        shutil.copy(file, run / file.name)
+        (run / file.name).chmod(0o400)
+        shutil.chown(run / file.name, "nobody")
+    shutil.copytree(authority.certificates, run / "certificates")
+    extra = (
+        f"http.cert {run / authority.host_certificate.name}\n"
+        f"http.key {run / authority.host_key.name}\n"
+        f"http.cadir {run / 'certificates'}\n"
+        "http.trace all"
+    )
+    proxy = authority.proxy(tmp_path / "proxy.pem")
+    for name, value in authority.environment(proxy).items():
+        monkeypatch.setenv(name, value)
+    with services.RestartableServer(folder, run, http=True, extra=extra) as server:
+        yield server, run
+
+
+@pytest.mark.xrootd
+def test_davs_shows_the_grid_proxy_and_trusts_its_authorities(secure, source, monkeypatch):
+    server, run = secure
+    url = f"davs://localhost:{server.http_port}/a/x.root"
+    stage_out(source, url, ONCE)
+    assert (server.folder / "a/x.root").read_bytes() == source.read_bytes()
+    logs = "".join(p.read_text(errors="replace") for p in run.rglob("log") if p.is_file())
+    assert "CN=Test User" in logs
+    monkeypatch.delenv("X509_CERT_DIR")
+    with pytest.raises(InputError, match=r"no secure connection.*X509_CERT_DIR") as error:
+        stage_out(source, url, ONCE)
+    one_line(error)
+
+
+@contextlib.contextmanager
+def redirecting(port):
+    """A door that sends each request on to another port, and reads none of its content."""
+
+    def answer(self):
+        self.send_response(307)
+        self.send_header("Location", f"http://localhost:{port}{self.path}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.close_connection = True
+
+    methods = ("PROPFIND", "MKCOL", "PUT", "HEAD", "GET", "MOVE", "DELETE")
+    known = {f"do_{method}": answer for method in methods}
+    known["log_message"] = lambda self, *_: None
+    door = type("Door", (http.server.BaseHTTPRequestHandler,), known)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), door) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.xrootd
+@pytest.mark.parametrize("target", ["http"], indirect=True)
+@pytest.mark.parametrize("size", [10, SIZE])
+def test_a_door_may_send_a_file_on_to_another_server(target, source, size):
+    os.truncate(source, size)
+    with redirecting(target.server.http_port) as port:
+        stage_out(source, target.url("a/x.root", port), ONCE)
+    assert (target.folder / "a/x.root").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.xrootd
+@pytest.mark.parametrize("target", ["root"], indirect=True)
+def test_a_server_that_does_not_replace_files(target, source, monkeypatch):
+    (target.folder / "x.root").write_bytes(b"older")
+    shutil.chown(target.folder / "x.root", "nobody")
+    move = client.FileSystem.mv
+
+    def unwilling(self, old, new, timeout=0):
+        if (target.folder / new.lstrip("/")).exists():
+            return SimpleNamespace(ok=False, code=400, errno=3018, message="file exists"), None
+        return move(self, old, new, timeout)
+
+    monkeypatch.setattr(client.FileSystem, "mv", unwilling)
+    stage_out(source, target.url("x.root"), ONCE)
+    assert (target.folder / "x.root").read_bytes() == source.read_bytes()
+    assert files(target.folder) == ["x.root"]
