@@ -171,6 +171,9 @@ def run(
         raise typer.Exit(130) from None
     _print_cutflow(folder)
     _print_ledger(folder)
+    for what, url in (("results", options.stage_out), ("skim", options.skim)):
+        if url:
+            _say(f"{what} staged out to {url}")
     if not folder.complete:
         raise typer.Exit(3)
 
