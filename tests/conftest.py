@@ -1,6 +1,7 @@
 """What the tests share: reading files as a run does, small ntuples, paths of samples."""
 
 import io
+import shutil
 from pathlib import Path
 
 import awkward as ak
@@ -55,6 +56,14 @@ def served():
         pytest.skip(why_not)
     with services.server_folders() as folders:
         yield folders
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """A certificate authority, which signs proxies of a user."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    return services.CertificateAuthority(tmp_path / "authority")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The services that other tests rely on do what they are said to do."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ OPEN = "import sys, uproot; print(uproot.open(sys.argv[1])['t'].num_entries)"
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
     return services.CertificateAuthority(tmp_path_factory.mktemp("grid") / "authority")
 
 

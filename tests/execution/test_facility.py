@@ -155,10 +155,9 @@ def remote(served, fileset):
 
 @pytest.mark.xrootd
 def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
-    remote, analysis, facility, tmp_path, monkeypatch
+    authority, remote, analysis, facility, tmp_path, monkeypatch
 ):
     folder, run_folder, at = remote
-    authority = services.CertificateAuthority(tmp_path / "ca")
     proxy = authority.proxy(tmp_path / "x509up")
     monkeypatch.setenv("X509_USER_PROXY", str(proxy))
     site = facility(GRID.format(authority.certificates))
@@ -194,9 +193,10 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
 
 
 @pytest.mark.xrootd
-def test_server_refuses_without_a_proxy_in_one_line(remote, analysis, tmp_path, monkeypatch):
+def test_server_refuses_without_a_proxy_in_one_line(
+    authority, remote, analysis, tmp_path, monkeypatch
+):
     folder, run_folder, at = remote
-    authority = services.CertificateAuthority(tmp_path / "ca")
     monkeypatch.setattr("bphcoffea.facilities.proxy.Proxy.find", lambda: None)
     without = {"X509_USER_PROXY": "/nowhere", "X509_CERT_DIR": str(authority.certificates)}
     with (
@@ -216,9 +216,8 @@ def test_server_refuses_without_a_proxy_in_one_line(remote, analysis, tmp_path, 
     ("seconds", "fault"), [(-60, "the grid proxy expired"), (60, "the grid proxy expires at")]
 )
 def test_proxy_that_ends_too_soon_stops_the_run(
-    seconds, fault, analysis, fileset, facility, tmp_path, monkeypatch
+    authority, seconds, fault, analysis, fileset, facility, tmp_path, monkeypatch
 ):
-    authority = services.CertificateAuthority(tmp_path / "ca")
     monkeypatch.setenv("X509_USER_PROXY", str(authority.proxy(tmp_path / "x509up", seconds)))
     site = facility(GRID.format(authority.certificates))
     options = Options("dask", scheduler="tcp://127.0.0.1:1", facility=site, proxy_hours=1)
@@ -227,9 +226,9 @@ def test_proxy_that_ends_too_soon_stops_the_run(
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_same_result_through_a_tls_scheduler(analysis, fileset, facility, tmp_path):
+def test_same_result_through_a_tls_scheduler(authority, analysis, fileset, facility, tmp_path):
     expected = run(analysis, fileset, tmp_path / "alone", Options("iterative", chunksize=50))
-    tls = services.CertificateAuthority(tmp_path / "ca").dask_certificates()
+    tls = authority.dask_certificates()
     site = facility(
         f"""
         kind = "scheduler"
