@@ -11,11 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from bphcoffea import __version__
 from bphcoffea.errors import InputError
+from bphcoffea.terminal import (
+    console,
+    note_what_is_missing,
+    print_cutflow,
+    print_fit,
+    print_ledger,
+    print_slowest,
+    report_written,
+    say,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,9 +38,6 @@ app.add_typer(fileset_app, name="fileset")
 facility_app = typer.Typer(no_args_is_help=True, help="Places where analyses run.")
 app.add_typer(facility_app, name="facility")
 
-#: Names and messages may hold brackets, which are no markup.
-_console = Console(markup=False)
-_LEFT: dict[str, Any] = {"title_justify": "left"}
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -76,7 +82,7 @@ def callback(
 ) -> None:
     """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield."""
     if version:
-        _say(__version__)
+        say(__version__)
         raise typer.Exit
 
 
@@ -169,11 +175,11 @@ def run(
         hint = "; go on with the same command and --resume" if options.checkpoints else ""
         print(f"bphcoffea: interrupted{hint}", file=sys.stderr)
         raise typer.Exit(130) from None
-    _print_cutflow(folder)
-    _print_ledger(folder)
+    print_cutflow(folder)
+    print_ledger(folder)
     for what, url in (("results", options.stage_out), ("skim", options.skim)):
         if url:
-            _say(f"{what} staged out to {url}")
+            say(f"{what} staged out to {url}")
     if not folder.complete:
         raise typer.Exit(3)
 
@@ -184,8 +190,8 @@ def status(directory: RunDirectory) -> None:
     from bphcoffea.execution import RunFolder
 
     folder = RunFolder(directory)
-    _print_slowest(folder.read("metrics.json"))
-    _print_ledger(folder)
+    print_slowest(folder.read("metrics.json"))
+    print_ledger(folder)
     if not folder.complete:
         raise typer.Exit(3)
 
@@ -205,8 +211,8 @@ def fit(
     folder = RunFolder(directory)
     result = fit_run(folder, dataset, by)
     folder.write("fit.json", result)
-    _print_fit(result)
-    _note_what_is_missing(folder)
+    print_fit(result)
+    note_what_is_missing(folder)
     if not result["valid"]:
         raise InputError(
             "\n".join(f"{directory}: the fit is not valid: {text}" for text in result["problems"])
@@ -221,8 +227,8 @@ def plot(directory: RunDirectory) -> None:
 
     folder = RunFolder(directory)
     figures = plot_run(folder)
-    _say(f"{len(figures)} figures in {directory / 'figures'}")
-    _note_what_is_missing(folder)
+    say(f"{len(figures)} figures in {directory / 'figures'}")
+    note_what_is_missing(folder)
 
 
 @app.command()
@@ -239,7 +245,7 @@ def toys(
     if analysis not in TOYS:
         raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
     fileset = TOYS[analysis](prepare(output), events, seed)
-    _say(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")
+    say(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")
 
 
 @app.command()
@@ -270,7 +276,7 @@ def import_(
     """Make a fileset from the collaboration's ad-hoc JSON."""
     from bphcoffea.datasets.importing import import_fileset
 
-    _report_written(import_fileset(source, prefix).save(output))
+    report_written(import_fileset(source, prefix).save(output))
 
 
 @fileset_app.command("build")
@@ -298,7 +304,7 @@ def build(
         if not equals:
             raise InputError(f"--meta {item}: write KEY=VALUE")
         metadata[key] = _parsed(value)
-    _report_written(build_fileset(name, places, tree, metadata).save(output))
+    report_written(build_fileset(name, places, tree, metadata).save(output))
 
 
 @fileset_app.command("check")
@@ -340,9 +346,9 @@ def check(
         entries = sum(report.entries or 0 for report in own)
         faulty = sum(bool(report.wrong) for report in own)
         table.add_row(name, str(len(own)), f"{entries:,}", str(faulty or "none"))
-    _console.print(table)
+    console.print(table)
     if output:
-        _report_written(with_entries(files, reports).save(output))
+        report_written(with_entries(files, reports).save(output))
     problems = [line for report in reports for line in report.lines()]
     if problems:
         raise InputError("\n".join(problems))
@@ -362,8 +368,8 @@ def list_facilities() -> None:
             table.add_row(name, "?", str(error).splitlines()[0])
         else:
             table.add_row(name, known.kind, known.description)
-    _console.print(table)
-    _say("\n".join(f"{name}: {path}" for name, path in there.items()))
+    console.print(table)
+    say("\n".join(f"{name}: {path}" for name, path in there.items()))
 
 
 @facility_app.command("show")
@@ -371,7 +377,7 @@ def show_facility(facility: FacilityName) -> None:
     """All that is known of a facility, with what it leaves to the defaults."""
     from bphcoffea.facilities import load_facility
 
-    _console.print_json(load_facility(facility).model_dump_json())
+    console.print_json(load_facility(facility).model_dump_json())
 
 
 @facility_app.command("check")
@@ -388,115 +394,10 @@ def check_facility(
     faults = 0
     known = load_facility(facility)
     for finding in check(known, min_proxy_lifetime, scheduler, check_target):
-        _say(f"{'✗' if finding.fault else '✓'} {finding.what}: {finding.fault or finding.detail}")
+        say(f"{'✗' if finding.fault else '✓'} {finding.what}: {finding.fault or finding.detail}")
         faults += bool(finding.fault)
     if faults:
         raise typer.Exit(2)
-
-
-def _print_cutflow(folder: Any) -> None:
-    for dataset, steps in folder.cutflow.items():
-        table = Table("step", "events", "candidates", "Σw", title=dataset, **_LEFT)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for row in steps:
-            table.add_row(
-                row["step"], f"{row['events']:,}", f"{row['candidates']:,}", f"{row['sumw']:,.6g}"
-            )
-        _console.print(table)
-
-
-def _print_ledger(folder: Any) -> None:
-    ledger, metrics = folder.read("ledger.json"), folder.read("metrics.json")
-    table = Table("dataset", "expected", "processed", "missing", title="events", **_LEFT)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, counts in ledger["datasets"].items():
-        expected, processed = counts["expected_events"], counts["processed_events"]
-        missing = [f"{expected - processed:,}"] if processed != expected else []
-        if counts["uncounted_files"]:
-            missing.append(_count(counts["uncounted_files"], "whole file"))
-        table.add_row(name, f"{expected:,}", f"{processed:,}", " + ".join(missing) or "none")
-    _console.print(table)
-    for detour in ledger["detours"]:
-        how = f"read from {detour['used']} at try {detour['attempts']}"
-        _say(f"{_entries(detour)}: {how}; first: {detour['error']}")
-    for failure in ledger["failed"]:
-        tries = "1 try" if failure["attempts"] == 1 else f"{failure['attempts']} tries"
-        _say(f"{_entries(failure)}: FAILED after {tries}: {failure['error']}")
-    _say(
-        f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events "
-        f"in {metrics['wall_s']:.1f} s ({metrics['events_per_s']:,.0f} events/s); "
-        f"results in {folder.path}"
-    )
-    if metrics["chunks_not_kept"]:
-        _say(
-            f"note: {_count(metrics['chunks_not_kept'], 'finished chunk')} could not be kept for "
-            "--resume; name a place that the workers can write to with --checkpoints"
-        )
-    if not ledger["complete"]:
-        _say("INCOMPLETE: the results lack what failed above; go on with the same run and --resume")
-
-
-def _note_what_is_missing(folder: Any) -> None:
-    if not folder.complete:
-        _say(f"note: the run is incomplete; see: bphcoffea status {folder.path}")
-
-
-def _print_slowest(metrics: dict[str, Any], most: int = 5) -> None:
-    for kind, title in (("by_site", "sites"), ("by_file", "slowest files")):
-        tallies = metrics[kind]
-        if len(tallies) < 2:
-            continue
-        table = Table(title, "events", "s", "in input", "MB/s", "CPU")
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for name, tally in list(tallies.items())[:most]:
-            table.add_row(
-                name,
-                f"{tally['events']:,}",
-                f"{tally['wall_s']:.1f}",
-                f"{tally['input_s'] / tally['wall_s']:.0%}",
-                f"{tally['bytes_per_s'] / 1e6:.1f}",
-                f"{tally['cpu_fraction']:.0%}",
-            )
-        _console.print(table)
-
-
-def _entries(entry: dict[str, Any]) -> str:
-    where = f"dataset '{entry['dataset']}', {entry['file']}"
-    if entry["stop"] is None:
-        return f"{where}, all entries"
-    return f"{where}, entries {entry['start']}-{entry['stop']}"
-
-
-def _print_fit(result: dict[str, Any]) -> None:
-    table = Table("parameter", "value", "error", "unit", title="mass fit", **_LEFT)
-    for name, parameter in result["parameters"].items():
-        error = "fixed" if parameter["fixed"] else f"{parameter['error']:.4g}"
-        table.add_row(name, f"{parameter['value']:.6g}", error, parameter.get("unit") or "")
-    _console.print(table)
-    goodness = result["goodness"]
-    if goodness["p_value"] is not None:
-        chi2 = f"{goodness['chi2']:.1f}/{goodness['ndof']}"
-        _say(f"χ²/ndof = {chi2}, p-value {goodness['p_value']:.2g}")
-    for note in result["notes"]:
-        _say(f"note: {note}")
-
-
-def _report_written(path: Path) -> None:
-    content = json.loads(path.read_text())
-    files = sum(len(dataset["files"]) for dataset in content.values())
-    _say(f"{path}: {_count(len(content), 'dataset')}, {_count(files, 'file')}")
-
-
-def _say(text: str) -> None:
-    # paths stay whole, to be copied
-    _console.print(text, soft_wrap=True, highlight=False)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _parsed(value: str) -> Any:

@@ -1,0 +1,126 @@
+"""What the command line prints: tables of a run, and lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+#: Names and messages may hold brackets, which are no markup.
+console = Console(markup=False)
+_LEFT: dict[str, Any] = {"title_justify": "left"}
+
+
+def print_cutflow(folder: Any) -> None:
+    """The cutflow of each dataset of a run."""
+    for dataset, steps in folder.cutflow.items():
+        table = Table("step", "events", "candidates", "Σw", title=dataset, **_LEFT)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in steps:
+            table.add_row(
+                row["step"], f"{row['events']:,}", f"{row['candidates']:,}", f"{row['sumw']:,.6g}"
+            )
+        console.print(table)
+
+
+def print_ledger(folder: Any) -> None:
+    """What a run expected, processed and could not read."""
+    ledger, metrics = folder.read("ledger.json"), folder.read("metrics.json")
+    table = Table("dataset", "expected", "processed", "missing", title="events", **_LEFT)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, counts in ledger["datasets"].items():
+        expected, processed = counts["expected_events"], counts["processed_events"]
+        missing = [f"{expected - processed:,}"] if processed != expected else []
+        if counts["uncounted_files"]:
+            missing.append(_count(counts["uncounted_files"], "whole file"))
+        table.add_row(name, f"{expected:,}", f"{processed:,}", " + ".join(missing) or "none")
+    console.print(table)
+    for detour in ledger["detours"]:
+        how = f"read from {detour['used']} at try {detour['attempts']}"
+        say(f"{_entries(detour)}: {how}; first: {detour['error']}")
+    for failure in ledger["failed"]:
+        tries = "1 try" if failure["attempts"] == 1 else f"{failure['attempts']} tries"
+        say(f"{_entries(failure)}: FAILED after {tries}: {failure['error']}")
+    say(
+        f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events "
+        f"in {metrics['wall_s']:.1f} s ({metrics['events_per_s']:,.0f} events/s); "
+        f"results in {folder.path}"
+    )
+    if metrics["chunks_not_kept"]:
+        say(
+            f"note: {_count(metrics['chunks_not_kept'], 'finished chunk')} could not be kept for "
+            "--resume; name a place that the workers can write to with --checkpoints"
+        )
+    if not ledger["complete"]:
+        say("INCOMPLETE: the results lack what failed above; go on with the same run and --resume")
+
+
+def note_what_is_missing(folder: Any) -> None:
+    """A line where a run is incomplete."""
+    if not folder.complete:
+        say(f"note: the run is incomplete; see: bphcoffea status {folder.path}")
+
+
+def print_slowest(metrics: dict[str, Any], most: int = 5) -> None:
+    """Where the time of a run went: its sites, and its slowest files."""
+    for kind, title in (("by_site", "sites"), ("by_file", "slowest files")):
+        tallies = metrics[kind]
+        if len(tallies) < 2:
+            continue
+        table = Table(title, "events", "s", "in input", "MB/s", "CPU")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name, tally in list(tallies.items())[:most]:
+            table.add_row(
+                name,
+                f"{tally['events']:,}",
+                f"{tally['wall_s']:.1f}",
+                f"{tally['input_s'] / tally['wall_s']:.0%}",
+                f"{tally['bytes_per_s'] / 1e6:.1f}",
+                f"{tally['cpu_fraction']:.0%}",
+            )
+        console.print(table)
+
+
+def _entries(entry: dict[str, Any]) -> str:
+    where = f"dataset '{entry['dataset']}', {entry['file']}"
+    if entry["stop"] is None:
+        return f"{where}, all entries"
+    return f"{where}, entries {entry['start']}-{entry['stop']}"
+
+
+def print_fit(result: dict[str, Any]) -> None:
+    """Parameters and goodness of a fit."""
+    table = Table("parameter", "value", "error", "unit", title="mass fit", **_LEFT)
+    for name, parameter in result["parameters"].items():
+        error = "fixed" if parameter["fixed"] else f"{parameter['error']:.4g}"
+        table.add_row(name, f"{parameter['value']:.6g}", error, parameter.get("unit") or "")
+    console.print(table)
+    goodness = result["goodness"]
+    if goodness["p_value"] is not None:
+        chi2 = f"{goodness['chi2']:.1f}/{goodness['ndof']}"
+        say(f"χ²/ndof = {chi2}, p-value {goodness['p_value']:.2g}")
+    for note in result["notes"]:
+        say(f"note: {note}")
+
+
+def report_written(path: Path) -> None:
+    """What a fileset that was written holds."""
+    content = json.loads(path.read_text())
+    files = sum(len(dataset["files"]) for dataset in content.values())
+    say(f"{path}: {_count(len(content), 'dataset')}, {_count(files, 'file')}")
+
+
+def say(text: str) -> None:
+    """A text, as it is."""
+    # paths stay whole, to be copied
+    console.print(text, soft_wrap=True, highlight=False)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
