@@ -64,7 +64,6 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         merged_from: dict[str, list[Any]] = {}
         ready: list[Any] = []
         suspects: list[Any] = []
-        lost: list[Any] = []
 
         def submit() -> None:
             batch = list(islice(todo, at_once))
@@ -95,15 +94,17 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
                     merged_from[merged.key] = ready
                     waiting.add(merged)
                     ready = []
+            # here, a suspect can't take them with it when it kills their worker
+            results = self.client.gather(ready)
             for suspect in suspects:
                 task = _task(suspect, self._processor())
                 future = self.client.submit(function, task, pure=False)
                 if _killed(future):
                     attempts = getattr(future.exception(), "allowed_failures", 0) + 1
-                    lost.append(self.if_killed(suspect, KILLED.format(attempts), attempts))
+                    results.append(self.if_killed(suspect, KILLED.format(attempts), attempts))
                 else:
-                    ready.append(future)
-        return accumulate([*lost, *self.client.gather(ready)], accumulator), 0
+                    results.append(future.result())
+        return accumulate(results, accumulator), 0
 
     def _processor(self) -> Any:
         """The processor, sent once, and then from worker to worker; None where there is none."""
