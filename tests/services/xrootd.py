@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from fsspec_xrootd import XRootDFileSystem
 
 from services.processes import end, free_port
 
@@ -189,6 +188,9 @@ class RestartableServer(XRootDServer):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        # not before the library has told XRootD's client how patient to be
+        from fsspec_xrootd import XRootDFileSystem
+
         # the client closes its files when Python ends, with a traceback if the server is gone
         for system in XRootDFileSystem._cache.values():
             system.invalidate_cache()
