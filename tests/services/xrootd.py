@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-
 from services.processes import end, free_port
 
 START_TIME = 20.0
