@@ -15,11 +15,15 @@ from bphcoffea.analysis import (
     Condition,
     Cut,
     Histogram,
+    MuonWeight,
+    PileupWeight,
     Requirement,
     Selection,
     Variable,
     leg_abs_eta,
+    leg_eta,
     leg_pt,
+    momentum_shifts,
     separation,
 )
 from bphcoffea.inference import MassModel, Peak
@@ -42,7 +46,8 @@ def global_and_pf(leg: str) -> Condition:
     """The muon that the leg was made from is a global and a particle-flow muon."""
 
     def identified(events: Any) -> ak.Array:
-        match = first_match(events.Triplet[leg].pt, ak.values_astype(events.Muon.pt, np.float32))
+        wanted = events.Triplet[leg].matching_pt
+        match = first_match(wanted, ak.values_astype(events.Muon.pt, np.float32))
         return match.pick((events.Muon.isGlobal == 1) & (events.Muon.isPF == 1), missing=False)
 
     return Condition(f"{leg} is global and PF", identified)
@@ -52,7 +57,7 @@ def impact_parameter(field: str, label: str, axis: Axis) -> Variable:
     """Magnitude of an impact parameter of the track that the third leg was made from."""
 
     def magnitude(events: Any) -> ak.Array:
-        match = first_match(events.Triplet.track.pt, events.Track.pt)
+        match = first_match(events.Triplet.track.matching_pt, events.Track.pt)
         return match.pick(abs(events.Track[field]), missing=float("nan"))
 
     return Variable(f"track_abs_{field}", magnitude, label, "cm", axis)
@@ -67,6 +72,16 @@ def trigger_match(leg: str) -> Requirement:
 
     variable = Variable(f"{leg}_trigger_dr", distance, axis=Axis(50, 0, 0.1))
     return variable.between(0, 0.03, closed="left")
+
+
+def measured_and_refitted(leg: str) -> tuple[tuple[str, ...], ...]:
+    """The records of a leg, before and after the vertex fit."""
+    return ("Triplet", leg), ("Triplet", f"{leg}_refitted")
+
+
+TRACK = measured_and_refitted("track")
+#: What the mass of the candidate is made of.
+LEGS = tuple(("Triplet", f"{leg}_refitted") for leg in (*MUONS, "track"))
 
 
 def of_triplet(name: str, function: Any, label: str, unit: str, axis: Axis) -> Variable:
@@ -93,6 +108,9 @@ phi_mass = of_triplet(
     "GeV",
     Axis(60, 0.9, 1.14),
 )
+interactions = Variable("interactions", lambda events: events.nPileUpInt)
+momenta = tuple((leg_pt("Triplet", muon), leg_eta("Triplet", muon)) for muon in MUONS)
+
 HLT = "HLT_DoubleMu3_Trk_Tau3mu_v"
 L1 = ("L1_DoubleMu", "L1_TripleMu")
 
@@ -125,6 +143,15 @@ class DsPhiPi(Analysis):
         Histogram("flight_bs_significance", significance, Axis(50, 0, 50)),
     )
     columns = (mass, chi2, phi_mass, significance)
+    weights = (
+        PileupWeight(interactions),
+        MuonWeight("muon_reconstruction", momenta, after="acceptance"),
+        MuonWeight("muon_id", momenta, after="muon_id"),
+    )
+    shifts = momentum_shifts(
+        {"muon": tuple(map(measured_and_refitted, MUONS)), "track": (TRACK,)},
+        masses={("Triplet", "mass"): LEGS},
+    )
     mass_fit = MassModel(
         histogram="mass",
         peaks=(

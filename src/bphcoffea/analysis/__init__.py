@@ -1,21 +1,39 @@
-"""The parts that a processor is made of: variables, cuts, cutflow, histograms, base processor."""
+"""The parts that a processor is made of: variables, cuts, weights, shifts, histograms, the base."""
 
-from bphcoffea.analysis.histograms import Histogram
-from bphcoffea.analysis.legs import leg_abs_eta, leg_pt, separation
+from bphcoffea.analysis.histograms import Categories, Histogram
+from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
 from bphcoffea.analysis.processor import Analysis
 from bphcoffea.analysis.selection import Cut, Selection
+from bphcoffea.analysis.shifts import MomentumShift, Shift, momentum_shifts
 from bphcoffea.analysis.variables import Axis, Condition, Requirement, Variable
+from bphcoffea.analysis.weights import (
+    LifetimeWeight,
+    MuonWeight,
+    PileupWeight,
+    TriggerWeight,
+    Weight,
+)
 
 __all__ = [
     "Analysis",
     "Axis",
+    "Categories",
     "Condition",
     "Cut",
     "Histogram",
+    "LifetimeWeight",
+    "MomentumShift",
+    "MuonWeight",
+    "PileupWeight",
     "Requirement",
     "Selection",
+    "Shift",
+    "TriggerWeight",
     "Variable",
+    "Weight",
     "leg_abs_eta",
+    "leg_eta",
     "leg_pt",
+    "momentum_shifts",
     "separation",
 ]

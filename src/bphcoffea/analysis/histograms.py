@@ -6,10 +6,13 @@ histograms have ``dataset`` before those.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import hist
+import numpy as np
+import numpy.typing as npt
 
 from bphcoffea.analysis.variables import Axis, Variable
 
@@ -43,13 +46,15 @@ class Histogram:
     log_y: bool = False
     resonances: tuple[tuple[str, float], ...] = ()
 
-    def empty(self, categories: tuple[str, ...] = (ALL,)) -> hist.Hist:
+    def empty(
+        self, categories: Sequence[str] = (ALL,), variations: Sequence[str] = (NOMINAL,)
+    ) -> hist.Hist:
         """The histogram before it is filled, with weighted storage."""
         transform = hist.axis.transform.log if self.axis.log else None
         unit = f" [{self.variable.unit}]" if self.variable.unit else ""
         return hist.Hist(
-            hist.axis.StrCategory(categories, name="category"),
-            hist.axis.StrCategory([NOMINAL], name="variation"),
+            hist.axis.StrCategory(list(categories), name="category"),
+            hist.axis.StrCategory(list(variations), name="variation"),
             hist.axis.Regular(
                 self.axis.bins,
                 self.axis.start,
@@ -62,8 +67,46 @@ class Histogram:
         )
 
 
-def fill(histogram: hist.Hist, values: Any, weights: Any, category: Any = ALL) -> None:
-    """Fill the nominal variation of a histogram.
+@dataclass(frozen=True)
+class Categories:
+    """Disjoint parts of the selected candidates, with histograms of their own.
+
+    Attributes
+    ----------
+    names
+        In order.
+    variable
+        Position of a candidate's category among the names.
+    """
+
+    names: tuple[str, ...]
+    variable: Variable
+
+    def of(self, positions: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
+        """Names of categories from their positions, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            When a position is none.
+        """
+        wrong = (positions < 0) | (positions >= len(self.names))
+        if np.any(wrong):
+            raise ValueError(
+                f"'{self.variable.name}' is {positions[wrong][0]} for a selected candidate; "
+                f"there are {len(self.names)} categories: a cut must reject what is in none"
+            )
+        return np.array(self.names)[positions.astype(np.int64)]
+
+
+def fill(
+    histogram: hist.Hist,
+    values: Any,
+    weights: Any,
+    category: Any = ALL,
+    variation: str = NOMINAL,
+) -> None:
+    """Fill a variation of a histogram.
 
     Parameters
     ----------
@@ -73,5 +116,7 @@ def fill(histogram: hist.Hist, values: Any, weights: Any, category: Any = ALL) -
         One value and one weight for each entry, shape (entries,).
     category
         The category of all entries, or one for each.
+    variation
+        Name of the variation.
     """
-    histogram.fill(category, NOMINAL, values, weight=weights)
+    histogram.fill(category, variation, values, weight=weights)

@@ -25,6 +25,13 @@ def leg_pt(collection: str, leg: str) -> Variable:
     )
 
 
+def leg_eta(collection: str, leg: str) -> Variable:
+    """Pseudorapidity of a leg, named ``<leg>_eta``."""
+    return Variable(
+        f"{leg}_eta", lambda events: events[collection][leg].eta, rf"$\eta({SYMBOL.get(leg, leg)})$"
+    )
+
+
 def leg_abs_eta(collection: str, leg: str) -> Variable:
     """Magnitude of the pseudorapidity of a leg, named ``<leg>_abs_eta``."""
     return Variable(

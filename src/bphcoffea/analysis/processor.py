@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar, Final, Self
 
 import awkward as ak
 import numpy as np
@@ -12,10 +14,14 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
 from bphcoffea.analysis.entries import Entries
-from bphcoffea.analysis.histograms import Histogram, fill
+from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram, fill
 from bphcoffea.analysis.result import Columns, DatasetResult
-from bphcoffea.analysis.selection import Selected, Selection
-from bphcoffea.analysis.variables import Variable
+from bphcoffea.analysis.selection import Candidates, Cut, Floats, Selected, Selection
+from bphcoffea.analysis.shapes import shifted_selections
+from bphcoffea.analysis.shifts import Shift
+from bphcoffea.analysis.variables import Condition, Variable
+from bphcoffea.analysis.weights import CandidateWeights, Weight, Weighting
+from bphcoffea.corrections import Corrections, EraCorrections
 
 #: What schemas call the numbers that identify an event, and what the candidates' table calls them.
 _EVENT_NUMBERS = {
@@ -24,6 +30,11 @@ _EVENT_NUMBERS = {
     "luminosityBlock": ("lumi", np.int64),
     "event": ("event", np.uint64),
 }
+#: The step of the cutflow at which luminosity sections must be certified, where some era says so.
+GOLDEN: Final = "golden_json"
+
+#: Values of each histogram's variable, and categories, of some candidates.
+_Filling = tuple[dict[str, npt.NDArray[Any]], Any]
 
 
 class Analysis(ProcessorABC):  # type: ignore[misc]
@@ -42,13 +53,26 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         Distributions of the selected candidates. The N-1 distributions, of every variable with an
         axis that some cut looks at, come by themselves.
     columns
-        Variables that the candidates' table holds beside run, luminosity section, event and weight.
+        Variables that the candidates' table holds beside run, luminosity section, event, category
+        and the weight with its factors.
+    categories
+        Parts of the selected candidates that have histograms of their own; None: there are none.
+    weights
+        What corrects simulation, beside the generator's weight. One that takes a section of the
+        corrections applies where that is declared.
+    shifts
+        Shape variations, for which events are selected again.
     branches
         Branches that are needed of each file, for a schema that has no template to find that out.
     metadata
         What the analysis needs to know of a dataset, beside ``is_mc`` and ``era``.
     mass_fit
         What ``bphcoffea fit`` fits.
+    overlay_signal
+        Whether figures draw simulated signal as a line, as that of a search, and not as a part of
+        what data are compared with.
+    nominal_only
+        Whether there are no variations.
     sink
         Where the selected events of a chunk go, beside the result: called with the events, what
         was selected, and the result.
@@ -57,20 +81,46 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     schema: ClassVar[type[BaseSchema]]
     selection: ClassVar[Selection]
     best: ClassVar[Variable | None] = None
+    categories: ClassVar[Categories | None] = None
     histograms: ClassVar[tuple[Histogram, ...]] = ()
     columns: ClassVar[tuple[Variable, ...]] = ()
+    weights: ClassVar[tuple[Weight, ...]] = ()
+    shifts: ClassVar[tuple[Shift, ...]] = ()
     branches: ClassVar[tuple[str, ...]] = ()
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[Any] = None
+    overlay_signal: ClassVar[bool] = False
+    _corrections: Corrections = Corrections()
+    nominal_only: bool = False
     sink: Callable[[Any, Selected, DatasetResult], None] | None = None
+
+    def corrected(self, corrections: Corrections, *, nominal_only: bool = False) -> Self:
+        """The same analysis with corrections.
+
+        Parameters
+        ----------
+        corrections
+            As :func:`bphcoffea.corrections.load` gives them.
+        nominal_only
+            Without any variation.
+        """
+        other = copy.copy(self)
+        other._corrections = corrections
+        other.nominal_only = nominal_only
+        return other
+
+    @property
+    def era_corrections(self) -> Corrections:
+        """Those that it was given, see :meth:`corrected`."""
+        return self._corrections
 
     def prepare(self, events: Any) -> Any:
         """Events with the collections that the selection needs and the schema does not give."""
         return events
 
-    def weights(self, events: Any) -> npt.NDArray[np.float64]:
-        """Weight of each event, shape (events,): the generator's for simulation, else 1."""
-        if events.metadata["is_mc"] and "genWeight" in events.fields:
+    def generator_weight(self, events: Any) -> npt.NDArray[np.float64]:
+        """Weight of each simulated event that the generator gave, shape (events,); 1 by default."""
+        if "genWeight" in events.fields:
             weights: npt.NDArray[np.float64] = ak.to_numpy(events.genWeight).astype(np.float64)
             return weights
         return np.ones(len(events), dtype=np.float64)
@@ -83,24 +133,48 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         events
             NanoEvents with the dataset's name and metadata.
         """
-        weights = self.weights(events)
+        metadata = events.metadata
+        corrections = self._corrections.of(metadata["era"])
+        selection = self.selection_of(metadata)
         numbers = _event_numbers(events)
         prepared = self.prepare(events)
-        selected = self.selection.of(events.metadata).apply(prepared, weights)
-        chosen = selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
+        generator = np.ones(len(events))
+        if metadata["is_mc"]:
+            generator = self.generator_weight(events)
+        weights = self.weights_of(metadata)
+        from_cut = {w.name: self.selection.first_of(w.after, selection) for w in weights if w.after}
+        weighting = Weighting(weights, corrections, prepared, generator, from_cut)
+        candidates = Candidates(prepared, selection.collection)
+        selected = Selected(
+            selection,
+            candidates,
+            weighting.events,
+            partial(weighting.belated, candidates=candidates) if from_cut else None,
+            self.best,
+        )
+        chosen = self._chosen(selected)
+        weighed = weighting.of(candidates, chosen, shifted=not self.nominal_only)
+        shapes: dict[str, tuple[_Filling, Floats]] = {}
+        for name, shifted in self._shifted(events, selected, corrections):
+            then = self._chosen(shifted)
+            nominal = weighting.of(shifted.candidates, then, shifted=False).nominal
+            shapes[name] = self._entries(shifted, then), nominal
         result = DatasetResult(
-            entries=Entries.of_chunk(events.metadata),
+            entries=Entries.of_chunk(metadata),
             events=len(events),
-            sumw=float(np.sum(weights)),
+            sumw=float(np.sum(generator)),
             lumis=_luminosity_sections(numbers),
             cutflow=selected.cutflow,
-            histograms=self._fill(selected, chosen),
-            candidates=None if self.best is None else self._table(selected, chosen, numbers),
+            histograms=self._fill(selected, chosen, weighed, shapes),
+            candidates=None
+            if self.best is None
+            else self._table(selected, chosen, numbers, weighed),
+            clamped=weighed.clamped,
         )
         # a chunk has entries; what is traced has none
         if self.sink is not None and len(result.entries):
             self.sink(prepared, selected, result)
-        return {events.metadata["dataset"]: result}
+        return {metadata["dataset"]: result}
 
     def postprocess(self, accumulator: Any) -> Any:
         """Nothing is left to do once the chunks are added up."""
@@ -149,19 +223,81 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         module = type(self).__module__.rpartition(".")[2]
         return type(self).__name__ if module == "__main__" else module
 
-    def _fill(self, selected: Selected, chosen: npt.NDArray[np.int64]) -> dict[str, Any]:
-        weights = selected.weights[selected.candidates.event]
-        filled = {}
-        for histogram in self.histograms:
-            values = selected.candidates.values(histogram.variable)
-            filled[histogram.name] = histogram.empty()
-            fill(filled[histogram.name], values[chosen], weights[chosen])
+    def selection_of(self, metadata: Mapping[str, Any]) -> Selection:
+        """The cuts that exist for a dataset, and where its era has one, that of the golden JSON."""
+        selection = self.selection.of(metadata)
+        corrections = self._corrections.of(metadata["era"])
+        golden = corrections.golden if corrections else None
+        if golden is None or metadata["is_mc"]:
+            return selection
+
+        def certified(events: Any) -> ak.Array:
+            numbers = _event_numbers(events)
+            return ak.Array(golden.certifies(numbers["run"], numbers["lumi"]))
+
+        condition = Condition("its luminosity section is certified", certified)
+        return Selection(selection.collection, Cut(GOLDEN, condition), *selection)
+
+    def weights_of(self, metadata: Mapping[str, Any]) -> list[Weight]:
+        """The weights that a dataset has, beside that of the generator."""
+        corrections = self._corrections.of(metadata["era"])
+        return [weight for weight in self.weights if weight.applies(metadata, corrections)]
+
+    def _chosen(self, selected: Selected) -> npt.NDArray[np.int64]:
+        return selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
+
+    def _shifted(
+        self, events: Any, selected: Selected, corrections: EraCorrections | None
+    ) -> Iterator[tuple[str, Selected]]:
+        """Yield the selections of all shape variations, with their names."""
+        if self.nominal_only:
+            return
+        variations = [
+            (shift.paths, shift.variations(events.metadata, corrections)) for shift in self.shifts
+        ]
+        makes_candidates = type(self).prepare is not Analysis.prepare
+        prepare = self.prepare if makes_candidates else None
+        yield from shifted_selections(events, selected, variations, prepare)
+
+    def _entries(self, selected: Selected, chosen: npt.NDArray[np.int64]) -> _Filling:
+        """What is filled of chosen candidates, but for their weights."""
+        values = selected.candidates.at(chosen)
+        category: Any = ALL
+        if self.categories is not None:
+            category = self.categories.of(values(self.categories.variable))
+        return {h.name: values(h.variable) for h in self.histograms}, category
+
+    def _fill(
+        self,
+        selected: Selected,
+        chosen: npt.NDArray[np.int64],
+        weighed: CandidateWeights,
+        shapes: Mapping[str, tuple[_Filling, Floats]],
+    ) -> dict[str, Any]:
+        names = self.categories.names if self.categories is not None else (ALL,)
+        variations = weighed.variations()
+        doubled = sorted(set(variations) & set(shapes))
+        if doubled:
+            raise ValueError(f"two variations are named {', '.join(doubled)}")
+        filled = {h.name: h.empty(names, (NOMINAL, *variations, *shapes)) for h in self.histograms}
+        values, category = self._entries(selected, chosen)
+        for variation, weights in (
+            (NOMINAL, weighed.nominal),
+            *((variation, weighed.varied(variation)) for variation in variations),
+        ):
+            for name, histogram in filled.items():
+                fill(histogram, values[name], weights, category, variation)
+        for variation, ((shifted, category_then), weights) in shapes.items():
+            for name, histogram in filled.items():
+                fill(histogram, shifted[name], weights, category_then, variation)
+        # N-1 distributions hold what some cut rejects: weights of events alone, and no variations
+        event_weights = selected.weights[selected.candidates.event]
         for histogram in self.n_minus_1():
             filled[histogram.name] = histogram.empty()
             if any(histogram.variable is v for v in selected.selection.variables()):
                 others = selected.without(histogram.variable)
-                values = selected.candidates.values(histogram.variable)
-                fill(filled[histogram.name], values[others], weights[others])
+                all_values = selected.candidates.values(histogram.variable)
+                fill(filled[histogram.name], all_values[others], event_weights[others])
         return filled
 
     def _table(
@@ -169,12 +305,18 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         selected: Selected,
         chosen: npt.NDArray[np.int64],
         numbers: dict[str, npt.NDArray[Any]],
+        weighed: CandidateWeights,
     ) -> Columns:
         event = selected.candidates.event[chosen]
-        columns = {name: values[event] for name, values in numbers.items()}
+        values = selected.candidates.at(chosen)
+        columns = {name: of_event[event] for name, of_event in numbers.items()}
         for variable in self.columns:
-            columns[variable.name] = selected.candidates.values(variable)[chosen]
-        columns["weight"] = selected.weights[event]
+            columns[variable.name] = values(variable)
+        if self.categories is not None:
+            columns["category"] = self.categories.of(values(self.categories.variable))
+        columns["weight"] = weighed.nominal
+        for name, factor in weighed.components().items():
+            columns[f"weight_{name}"] = factor
         return Columns(columns)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +76,9 @@ class DatasetResult:
         Distributions by name, with axes category, variation and that of the variable.
     candidates
         Best candidates, a row an event; None for an analysis that keeps no table.
+    clamped
+        For each weight, how many numbers of the selected candidates lay outside the bins of its
+        correction and were given the nearest bin's value.
     """
 
     entries: Entries
@@ -84,6 +88,7 @@ class DatasetResult:
     cutflow: Cutflow
     histograms: dict[str, hist.Hist] = field(default_factory=dict)
     candidates: Columns | None = None
+    clamped: dict[str, int] = field(default_factory=dict)
 
     def __add__(self, other: DatasetResult) -> DatasetResult:
         candidates = self.candidates
@@ -97,4 +102,5 @@ class DatasetResult:
             self.cutflow + other.cutflow,
             {name: self.histograms[name] + other.histograms[name] for name in self.histograms},
             candidates,
+            dict(Counter(self.clamped) + Counter(other.clamped)),
         )

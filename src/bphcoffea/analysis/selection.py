@@ -15,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.analysis.cutflow import Cutflow
-from bphcoffea.analysis.variables import Requirement, Variable
+from bphcoffea.analysis.variables import Requirement, Values, Variable
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+#: From a cut's name and positions of candidates to what it adds to their weights, if anything.
+Belated = Callable[[str, Integers], Floats | None]
 
 
 class Cut:
@@ -89,6 +94,27 @@ class Selection:
                 return cut
         raise KeyError(f"no cut looks at '{variable.name}'")
 
+    def first_of(self, after: str, selection: Selection) -> str | None:
+        """The step of a dataset's selection from which on something counts.
+
+        Parameters
+        ----------
+        after
+            Name of one of the cuts.
+        selection
+            That of the dataset, which may lack the cut; a later one is taken then, if any.
+
+        Raises
+        ------
+        ValueError
+            When no cut has that name.
+        """
+        names = [cut.name for cut in self]
+        if after not in names:
+            raise ValueError(f"no cut is named '{after}'; there are: {', '.join(names)}")
+        there = {cut.name for cut in selection}
+        return next((name for name in names[names.index(after) :] if name in there), None)
+
     def bounds(self, variable: Variable) -> tuple[float, ...]:
         """Where the cuts bound a variable, sorted."""
         requirements = [requirement for cut in self.cuts for requirement in cut.requirements]
@@ -100,7 +126,7 @@ class Selection:
             self.collection, *(cut for cut in self.cuts if cut.when is None or cut.when(metadata))
         )
 
-    def apply(self, events: Any, weights: npt.NDArray[np.float64] | None = None) -> Selected:
+    def apply(self, events: Any, weights: Floats | None = None) -> Selected:
         """Select the candidates of a chunk.
 
         Parameters
@@ -110,59 +136,111 @@ class Selection:
         weights
             One weight an event, shape (events,); 1 when not given.
         """
-        candidates = Candidates(events, self.collection)
-        if weights is None:
-            weights = np.ones(len(candidates.counts))
-        return Selected(self, candidates, np.asarray(weights, dtype=np.float64))
+        return Selected(self, Candidates(events, self.collection), weights)
 
 
 class Candidates:
     """The candidates of a chunk in one flat sequence, with the values of their variables.
+
+    Parameters
+    ----------
+    events
+        The events.
+    collection
+        Field of the events that holds the candidates.
+    chunk_events
+        Position of each event in the chunk, where the events are a part of it. Shape (events,).
+    known
+        Values that need not be evaluated here: from a variable to its numbers, or None.
 
     Attributes
     ----------
     counts
         Candidates of each event, shape (events,).
     event
-        Position of each candidate's event in the chunk, shape (candidates,).
+        Position of each candidate's event among the events, shape (candidates,).
     """
 
-    def __init__(self, events: Any, collection: str) -> None:
+    def __init__(
+        self,
+        events: Any,
+        collection: str,
+        chunk_events: Integers | None = None,
+        known: Callable[[Variable], npt.NDArray[Any] | None] | None = None,
+    ) -> None:
         self._events = events
         self._values: dict[Variable, npt.NDArray[Any]] = {}
-        self.counts: npt.NDArray[np.int64] = ak.to_numpy(ak.num(events[collection])).astype(
-            np.int64
-        )
+        self._chunk_events = chunk_events
+        self._known = known
+        self.counts: Integers = ak.to_numpy(ak.num(events[collection])).astype(np.int64)
         self.event = np.repeat(np.arange(len(self.counts)), self.counts)
 
     def __len__(self) -> int:
         return len(self.event)
 
+    @property
+    def chunk_event(self) -> Integers:
+        """Position of each candidate's event in the chunk, shape (candidates,)."""
+        return self.event if self._chunk_events is None else self._chunk_events[self.event]
+
     def values(self, variable: Variable) -> npt.NDArray[Any]:
         """One value for each candidate; that of its event where the variable is the event's."""
         if variable not in self._values:
-            values = variable(self._events)
-            if values.ndim == 1:
-                flat = ak.to_numpy(values)[self.event]
-            else:
-                flat = ak.to_numpy(ak.flatten(values))
-            if len(flat) != len(self):
-                raise ValueError(
-                    f"variable '{variable.name}' has {len(flat)} values for {len(self)} candidates"
-                )
-            self._values[variable] = flat
+            flat = self._known(variable) if self._known else None
+            self._values[variable] = self._evaluate(variable) if flat is None else flat
         return self._values[variable]
+
+    def at(self, which: Integers) -> Values:
+        """From a variable to its values for some candidates, shape (n,)."""
+
+        def values(variable: Variable) -> npt.NDArray[Any]:
+            return self.values(variable)[which]
+
+        return values
+
+    def _evaluate(self, variable: Variable) -> npt.NDArray[Any]:
+        values = variable(self._events)
+        if values.ndim == 1:
+            flat: npt.NDArray[Any] = ak.to_numpy(values)[self.event]
+        else:
+            flat = ak.to_numpy(ak.flatten(values))
+        if len(flat) != len(self):
+            raise ValueError(
+                f"variable '{variable.name}' has {len(flat)} values for {len(self)} candidates"
+            )
+        return flat
 
 
 class Selected:
-    """Which candidates of a chunk pass which requirement, and what follows from that."""
+    """Which candidates of a chunk pass which requirement, and what follows from that.
+
+    Parameters
+    ----------
+    selection
+        The cuts.
+    candidates
+        What they are applied to.
+    weights
+        Weight of each event before any cut, shape (events,); 1 when not given.
+    belated
+        Weights that candidates have from a cut on.
+    smallest
+        Which candidate of an event is best, see :meth:`best`; without one the first is.
+    """
 
     def __init__(
-        self, selection: Selection, candidates: Candidates, weights: npt.NDArray[np.float64]
+        self,
+        selection: Selection,
+        candidates: Candidates,
+        weights: Floats | None = None,
+        belated: Belated | None = None,
+        smallest: Variable | None = None,
     ) -> None:
         self.selection = selection
         self.candidates = candidates
-        self.weights = weights
+        self.weights = np.ones(len(candidates.counts)) if weights is None else weights
+        self._belated = belated
+        self._smallest = smallest
         self._masks = {
             requirement: requirement.mask(candidates.values)
             for cut in selection
@@ -201,25 +279,38 @@ class Selected:
 
     @cached_property
     def cutflow(self) -> Cutflow:
-        """Events, candidates and sum of weights after each step."""
-        events = [len(self.candidates.counts)]
-        candidates = [len(self.candidates)]
-        sumw = [float(np.sum(self.weights))]
-        alive = np.ones(len(self.candidates), dtype=bool)
+        """Events, candidates and sum of weights after each step.
+
+        Where candidates have weights of their own, that of an event is that of its best candidate
+        among those that survive the step.
+        """
+        alive = np.ones(len(self.candidates), dtype=np.bool_)
+        factors: Floats | None = None
+        rows = [(len(self.candidates.counts), len(alive), float(np.sum(self.weights)))]
         for cut in self.selection:
             alive &= self.mask(cut)
-            surviving = np.unique(self.candidates.event[alive])
-            events.append(len(surviving))
-            candidates.append(int(np.count_nonzero(alive)))
-            sumw.append(float(np.sum(self.weights[surviving])))
+            here = np.flatnonzero(alive)
+            own = self._belated(cut.name, here) if self._belated else None
+            if own is not None:
+                factors = np.ones(len(alive)) if factors is None else factors
+                factors[here] *= own
+            if factors is None:
+                events = np.unique(self.candidates.event[here])
+                sumw = float(np.sum(self.weights[events]))
+            else:
+                chosen = self._best_of(here, self._smallest)
+                events = self.candidates.event[chosen]
+                sumw = float(np.sum(self.weights[events] * factors[chosen]))
+            rows.append((len(events), len(here), sumw))
+        events_left, candidates_left, sums = zip(*rows, strict=True)
         return Cutflow(
             ("all", *(cut.name for cut in self.selection)),
-            np.array(events, dtype=np.int64),
-            np.array(candidates, dtype=np.int64),
-            np.array(sumw, dtype=np.float64),
+            np.array(events_left, dtype=np.int64),
+            np.array(candidates_left, dtype=np.int64),
+            np.array(sums, dtype=np.float64),
         )
 
-    def best(self, smallest: Variable) -> npt.NDArray[np.int64]:
+    def best(self, smallest: Variable) -> Integers:
         """The best candidate of each event, among those that pass every cut.
 
         Parameters
@@ -232,9 +323,13 @@ class Selected:
         Positions of the best candidates among all candidates, in the order of their events; events
         without a surviving candidate have none.
         """
-        survivors = np.flatnonzero(self.passed)
-        event = self.candidates.event[survivors]
-        values = self.candidates.values(smallest)[survivors]
-        order = np.lexsort((survivors, values, event))
+        return self._best_of(np.flatnonzero(self.passed), smallest)
+
+    def _best_of(self, which: Integers, smallest: Variable | None) -> Integers:
+        event = self.candidates.event[which]
+        if smallest is None:
+            order = np.arange(len(which))
+        else:
+            order = np.lexsort((which, self.candidates.values(smallest)[which], event))
         _, first = np.unique(event[order], return_index=True)
-        return survivors[order[first]]
+        return which[order[first]]

@@ -13,7 +13,8 @@ What becomes of the branches
       beam spot (transverse): ``distance``, ``error`` (cm), ``significance``;
     - ``mu1``, ``mu2`` and ``track`` (two muons and a track) or ``mu3`` (three muons): four-momenta
       before the vertex fit, with ``trigger_dr`` and ``trigger_dr_2017``, the distance ΔR to the
-      trigger object;
+      trigger object, and ``matching_pt``, the pT by which the ntuple refers to the muon or track:
+      it stays what it is when a systematic shift moves ``pt``;
     - ``mu1_refitted`` and so on: four-momenta after the vertex fit.
 ``Muon``, ``Track``
     Four-momenta with charge; a branch ``Muon_isPF`` is ``Muon.isPF``.
@@ -78,7 +79,7 @@ _COORDINATES = {
     "ThreeVector": {"x", "y", "z"},
 }
 
-_SCALARS = {"evt": np.uint32, "run": np.uint32, "lumi": np.uint32}
+_SCALARS = {"evt": np.uint32, "run": np.uint32, "lumi": np.uint32, "nPileUpInt": np.uint32}
 _TRIGGERS = {"HLT": "Trigger_hlt", "L1": "Trigger_l1"}
 _KINEMATICS = ("Pt", "Eta", "Phi")
 _MUON_BRANCHES = (
@@ -201,7 +202,7 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
                 f"Mu{number}_{branch}": _FIELD[branch]
                 for branch in ("dRtriggerMatch", "dRtriggerMatch_2017")
             }
-            parts[name] = self._collection(reference, trigger, prefix=prefix, mass=mass)
+            parts[name] = self._collection(reference, trigger, prefix=prefix, mass=mass, key="pt")
             parts[f"{name}_refitted"] = self._collection(
                 reference, prefix=f"RefTrack{number}", mass=mass
             )
@@ -215,11 +216,13 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
         prefix: str | None = None,
         mass: float | None = None,
         parts: Mapping[str, Form | None] | None = None,
+        key: str | None = None,
     ) -> Form | None:
         """A list of records from branches that are named, and from all that share a prefix.
 
         The lists of all its branches must be as long as those of the reference, by default the
-        first of them. It is a vector if it has the fields of one.
+        first of them. It is a vector if it has the fields of one. The field that is its key, by
+        which the ntuple refers to another object, stands there a second time.
         """
         named = dict(branches or {})
         if prefix is not None:
@@ -242,6 +245,8 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
         }
         if mass is not None and "pt" in fields:
             fields["mass"] = constant(mass, fields["pt"])
+        if key in fields:
+            fields[f"matching_{key}"] = fields[key]
         fields |= {name: form for name, form in (parts or {}).items() if form}
         record = next((r for r, needed in _COORDINATES.items() if needed <= set(fields)), None)
         if record == _MOMENTUM and "charge" in fields:

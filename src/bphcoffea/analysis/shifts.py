@@ -1,0 +1,203 @@
+"""Shape variations: events in which something was measured otherwise.
+
+A shift says which fields of the events it replaces, and with what. The selection, the categories
+and the best candidates are evaluated again for each; nothing is read again, and what does not look
+at the replaced fields is not evaluated again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Final, Literal, get_args
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+from typing_extensions import override
+
+from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.corrections import EraCorrections
+from bphcoffea.corrections.declaration import Particle
+from bphcoffea.physics.kinematics import invariant_mass
+
+#: A field of a field of the events: ``("Triplet", "mu1", "pt")``.
+Path = tuple[str, ...]
+Kind = Literal["scale", "resolution"]
+#: From events to the new values of fields.
+Replace = Callable[[Any], Mapping[Path, ak.Array]]
+
+
+class Shift(ABC):
+    """A systematic uncertainty of what was measured.
+
+    Attributes
+    ----------
+    name
+        Beginning of the names of its variations.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def paths(self) -> tuple[Path, ...]:
+        """The fields that it replaces."""
+
+    @abstractmethod
+    def variations(
+        self, metadata: Mapping[str, Any], corrections: EraCorrections | None
+    ) -> dict[str, Replace]:
+        """Names of its variations for a dataset, and what each puts in place of the fields.
+
+        Parameters
+        ----------
+        metadata
+            The dataset's.
+        corrections
+            Those of its era.
+
+        Returns
+        -------
+        Nothing for a dataset that does not have it.
+        """
+
+
+@dataclass(frozen=True)
+class MomentumShift(Shift):
+    """Transverse momentum of a kind of particle, from the section ``momentum`` of the corrections.
+
+    Attributes
+    ----------
+    particle
+        ``muon`` or ``track``.
+    kind
+        ``scale``: all are shifted up, or down, by a part of themselves. ``resolution``: each is
+        smeared by a random part of itself, the same one whenever the same particle is met; there
+        is no such thing as a better resolution, so that it has the side ``Up`` alone.
+    particles
+        The particles: for each, the records that describe it (as measured, after a vertex fit),
+        the first of which tells which particle it is.
+    masses
+        Masses that follow: the field, and the records of all particles that it is made of. It is
+        scaled as their invariant mass is.
+    """
+
+    particle: Particle
+    kind: Kind
+    particles: tuple[tuple[Path, ...], ...]
+    masses: Mapping[Path, tuple[Path, ...]]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """``muon_scale`` and so on."""
+        return f"{self.particle}_{self.kind}"
+
+    @property
+    @override
+    def paths(self) -> tuple[Path, ...]:
+        momenta = [(*record, "pt") for records in self.particles for record in records]
+        return (*momenta, *self.masses)
+
+    @override
+    def variations(
+        self, metadata: Mapping[str, Any], corrections: EraCorrections | None
+    ) -> dict[str, Replace]:
+        declared = corrections.momentum.get(self.particle) if corrections else None
+        size = float(getattr(declared, self.kind, 0))
+        if not metadata["is_mc"] or not size:
+            return {}
+        if self.kind == "resolution":
+            return {self.name + UP: lambda events: self._moved(events, size, _noise)}
+        return {
+            self.name + UP: lambda events: self._moved(events, size, _one),
+            self.name + DOWN: lambda events: self._moved(events, -size, _one),
+        }
+
+    def _moved(
+        self, events: Any, size: float, pattern: Callable[[ak.Array], Any]
+    ) -> dict[Path, ak.Array]:
+        moved: dict[Path, ak.Array] = {}
+        for records in self.particles:
+            factor = 1 + size * pattern(_at(events, records[0]))
+            for record in records:
+                moved[*record, "pt"] = _at(events, record).pt * factor
+        masses: dict[Path, ak.Array] = {}
+        for field, parts in self.masses.items():
+            before = [_at(events, part) for part in parts]
+            after = [
+                ak.with_field(record, pt, "pt") if pt is not None else record
+                for record, pt in zip(before, (moved.get((*p, "pt")) for p in parts), strict=True)
+            ]
+            masses[field] = _at(events, field) * invariant_mass(*after) / invariant_mass(*before)
+        return moved | masses
+
+
+def momentum_shifts(
+    particles: Mapping[Particle, tuple[tuple[Path, ...], ...]],
+    masses: Mapping[Path, tuple[Path, ...]] | None = None,
+) -> tuple[MomentumShift, ...]:
+    """Scale and resolution of each kind of particle.
+
+    Parameters
+    ----------
+    particles
+        For each kind (``muon``, ``track``), its particles, see :class:`MomentumShift`.
+    masses
+        Masses that follow.
+    """
+    return tuple(
+        MomentumShift(kind_of_particle, kind, of_kind, masses or {})
+        for kind_of_particle, of_kind in particles.items()
+        for kind in get_args(Kind)
+    )
+
+
+def replaced(events: Any, fields: Mapping[Path, ak.Array]) -> Any:
+    """The events with other values of some fields."""
+    for path, values in fields.items():
+        events = ak.with_field(events, values, list(path))
+    return events
+
+
+def without(events: Any, paths: Sequence[Path]) -> Any:
+    """The events without some fields: what can be evaluated of them does not look at those."""
+    for path in paths:
+        events = ak.without_field(events, list(path))
+    return events
+
+
+def _at(events: Any, path: Path) -> ak.Array:
+    return reduce(lambda record, field: record[field], path, events)
+
+
+def _one(particle: ak.Array) -> float:  # noqa: ARG001
+    return 1.0
+
+
+#: Odd numbers that spread the bits of a number over all of its bits [S. Vigna, splitmix64].
+_MIX: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
+
+
+def _noise(particle: ak.Array) -> ak.Array:
+    """A number from the normal distribution for each particle, always the same for the same one.
+
+    It is made of the bits of its momentum: it does not depend on chunks, or on what else is there.
+    """
+    counts = ak.num(particle.pt)
+    state = np.zeros(int(ak.sum(counts)), dtype=np.uint64)
+    for name in ("pt", "eta", "phi"):
+        values = ak.to_numpy(ak.flatten(particle[name])).astype(np.float64)
+        state = _mixed(state ^ values.view(np.uint64))
+    uniform = ((state >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53
+    return ak.unflatten(ndtri(uniform), counts)
+
+
+def _mixed(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in _MIX:
+        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+    return state

@@ -1,0 +1,396 @@
+"""Weights that an analysis declares: what corrects simulation, and by how much that may be wrong.
+
+A weight of an event (pile-up) is known before any cut. A weight of a candidate (the scale factors
+of its muons) belongs to a cut, which is what it corrects: it counts from that step of the cutflow
+on. Data have the weight 1 and no variation.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import mul
+from typing import Any, ClassVar, Final
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+from coffea.analysis_tools import Weights
+from typing_extensions import override
+
+from bphcoffea.analysis.selection import Candidates
+from bphcoffea.analysis.variables import Values, Variable
+from bphcoffea.corrections import EraCorrections, Factor
+from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor, product
+from bphcoffea.errors import InputError
+from bphcoffea.physics.lifetimes import lifetime_weight
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+#: Name of the weight that the generator gave.
+GENERATOR: Final = "generator"
+#: Sides of a variation, as coffea and Combine call them.
+UP, DOWN = "Up", "Down"
+
+
+class Weight(ABC):
+    """A factor of the weight of simulation.
+
+    Attributes
+    ----------
+    name
+        Of the factor, and beginning of the names of its variations.
+    after
+        The cut that it corrects, where it is a candidate's; None where it is an event's.
+    branches
+        Branches that it needs, for a schema that has no template to find that out.
+    """
+
+    name: str
+    after: str | None = None
+    branches: tuple[str, ...] = ()
+    #: The section of the corrections that it takes; None where it needs none.
+    section: ClassVar[str | None] = None
+
+    def applies(self, metadata: Mapping[str, Any], corrections: EraCorrections | None) -> bool:
+        """Whether a dataset has it: by default simulation whose corrections declare it."""
+        if not metadata["is_mc"]:
+            return False
+        needed = self.needs()
+        return needed is None or getattr(corrections, needed, None) is not None
+
+    def needs(self) -> str | None:
+        """The section of the corrections that it takes."""
+        return self.section
+
+    @abstractmethod
+    def evaluate(
+        self,
+        values: Values,
+        corrections: EraCorrections | None,
+        metadata: Mapping[str, Any],
+        *,
+        shifted: bool,
+    ) -> Factor:
+        """The factor.
+
+        Parameters
+        ----------
+        values
+            From a variable to its numbers: one an event, or one a candidate.
+        corrections
+            Those of the dataset's era.
+        metadata
+            The dataset's.
+        shifted
+            Whether to evaluate the uncertainties, too.
+        """
+
+
+@dataclass(frozen=True)
+class PileupWeight(Weight):
+    """Pile-up of data over that of simulation, from the section ``pileup``.
+
+    Attributes
+    ----------
+    interactions
+        True number of interactions of the event.
+    """
+
+    interactions: Variable
+    branches: tuple[str, ...] = ()
+    name: str = "pileup"
+    section: ClassVar[str] = "pileup"
+
+    @override
+    def evaluate(
+        self,
+        values: Values,
+        corrections: EraCorrections | None,
+        metadata: Mapping[str, Any],
+        *,
+        shifted: bool,
+    ) -> Factor:
+        pileup: PileupFactor = getattr(corrections, self.section)
+        return pileup.evaluate(_doubles(values(self.interactions)), shifted=shifted)
+
+
+@dataclass(frozen=True)
+class MuonWeight(Weight):
+    """Scale factors of the muons of a candidate: their product, uncertainties correlated.
+
+    Attributes
+    ----------
+    name
+        The section that holds the scale factor: ``muon_id`` or ``muon_reconstruction``.
+    muons
+        pT, GeV, and η of each muon.
+    after
+        The cut that it corrects.
+    """
+
+    name: str
+    muons: tuple[tuple[Variable, Variable], ...]
+    after: str | None
+    branches: tuple[str, ...] = ()
+
+    @override
+    def needs(self) -> str | None:
+        return self.name
+
+    @override
+    def evaluate(
+        self,
+        values: Values,
+        corrections: EraCorrections | None,
+        metadata: Mapping[str, Any],
+        *,
+        shifted: bool,
+    ) -> Factor:
+        muon: MuonFactor = getattr(corrections, self.name)
+        return product(
+            [
+                muon.evaluate(_doubles(values(pt)), _doubles(values(eta)), shifted=shifted)
+                for pt, eta in self.muons
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class TriggerWeight(Weight):
+    """Trigger efficiency of data over that of simulation, where any of some muons may fire.
+
+    Attributes
+    ----------
+    muons
+        For each muon, what the efficiency depends on, by the names of the payload's inputs.
+    after
+        The cut that it corrects.
+    """
+
+    muons: tuple[Mapping[str, Variable], ...]
+    after: str | None
+    branches: tuple[str, ...] = ()
+    name: str = "trigger"
+    section: ClassVar[str] = "trigger"
+
+    @override
+    def evaluate(
+        self,
+        values: Values,
+        corrections: EraCorrections | None,
+        metadata: Mapping[str, Any],
+        *,
+        shifted: bool,
+    ) -> Factor:
+        trigger: TriggerFactor = getattr(corrections, self.section)
+        unknown = sorted(set(trigger.inputs) - set(self.muons[0]))
+        if unknown:
+            raise InputError(
+                f"{self.name}: the efficiency takes "
+                f"{', '.join(unknown)}; this analysis gives {', '.join(self.muons[0])}"
+            )
+        muons = [
+            {name: _doubles(values(variable)) for name, variable in muon.items()}
+            for muon in self.muons
+        ]
+        return trigger.evaluate(muons, shifted=shifted)
+
+
+@dataclass(frozen=True)
+class LifetimeWeight(Weight):
+    """Other mean decay lengths of a long-lived signal, as variations ``ctau_<mm>``.
+
+    Datasets that have ``ctau`` in their metadata get it. The nominal factor is 1.
+
+    Attributes
+    ----------
+    proper_length
+        Generated proper decay length, mm.
+    points
+        From the generated mean length, mm, to those that are wanted.
+    after
+        None where the length is the event's; a cut where it is the candidate's.
+    """
+
+    proper_length: Variable
+    points: Callable[[float], Iterable[float]]
+    after: str | None = None
+    branches: tuple[str, ...] = ()
+    name: str = "ctau"
+
+    @override
+    def applies(self, metadata: Mapping[str, Any], corrections: EraCorrections | None) -> bool:
+        return bool(metadata["is_mc"]) and metadata.get("ctau") is not None
+
+    @override
+    def evaluate(
+        self,
+        values: Values,
+        corrections: EraCorrections | None,
+        metadata: Mapping[str, Any],
+        *,
+        shifted: bool,
+    ) -> Factor:
+        length = _doubles(values(self.proper_length))
+        generated = float(metadata["ctau"])
+        wanted = self.points(generated) if shifted else ()
+        return Factor(
+            np.ones(len(length)),
+            points={
+                f"{self.name}_{point:g}": lifetime_weight(length, generated, point)
+                for point in wanted
+            },
+        )
+
+
+class Weighting:
+    """The weights of a chunk.
+
+    Parameters
+    ----------
+    weights
+        Those that apply to its dataset.
+    corrections
+        Of its era.
+    events
+        The chunk, with its dataset's metadata.
+    generator
+        Weight of each event that the generator gave, shape (events,).
+    from_cut
+        For each weight of a candidate, the cut of this dataset's selection from which it counts.
+
+    Attributes
+    ----------
+    events
+        Weight of each event before any cut, shape (events,).
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[Weight],
+        corrections: EraCorrections | None,
+        events: Any,
+        generator: Floats,
+        from_cut: Mapping[str, str | None],
+    ) -> None:
+        self._weights = weights
+        self._from_cut = from_cut
+        self._corrections = corrections
+        self._metadata = events.metadata
+        self._generator = generator
+        self.events = generator
+
+        def of_events(variable: Variable) -> npt.NDArray[Any]:
+            values: npt.NDArray[Any] = ak.to_numpy(variable(events))
+            return values
+
+        for weight in weights:
+            if weight.after is None:
+                self.events = self.events * self._evaluate(weight, of_events, shifted=False).nominal
+
+    def belated(self, cut: str, which: Integers, candidates: Candidates) -> Floats | None:
+        """Product of the weights that count from a cut on; None where there are none.
+
+        Parameters
+        ----------
+        cut
+            Name of the cut.
+        which, candidates
+            Positions of those to weigh, shape (n,), among the candidates.
+        """
+        factors = [
+            self._evaluate(weight, candidates.at(which), shifted=False).nominal
+            for weight in self._weights
+            if self._from_cut.get(weight.name) == cut
+        ]
+        return reduce(mul, factors) if factors else None
+
+    def of(self, candidates: Candidates, which: Integers, *, shifted: bool) -> CandidateWeights:
+        """All weights of some candidates.
+
+        Parameters
+        ----------
+        candidates, which
+            The candidates, and positions of those to weigh, shape (n,).
+        shifted
+            Whether to evaluate the variations, too.
+        """
+        weights = Weights(len(which), storeIndividual=True)
+        clamped: dict[str, int] = {}
+        points: dict[str, Floats] = {}
+        if self._metadata["is_mc"]:
+            weights.add(GENERATOR, self._generator[candidates.chunk_event[which]])
+        for weight in self._weights:
+            factor = self._evaluate(weight, candidates.at(which), shifted=shifted)
+            _add(weights, weight.name, factor)
+            points |= factor.points
+            if factor.clamped:
+                clamped[weight.name] = factor.clamped
+        return CandidateWeights(weights, points, clamped)
+
+    def _evaluate(self, weight: Weight, values: Values, *, shifted: bool) -> Factor:
+        return weight.evaluate(values, self._corrections, self._metadata, shifted=shifted)
+
+
+@dataclass(frozen=True)
+class CandidateWeights:
+    """Weights of some candidates.
+
+    Attributes
+    ----------
+    weights
+        Coffea's container of the factors with their up and down variations.
+    points
+        Factors under other hypotheses, by the name of the variation, shape (n,) each.
+    clamped
+        For each weight that met values outside its bins, how many.
+    """
+
+    weights: Weights
+    points: Mapping[str, Floats]
+    clamped: dict[str, int]
+
+    @property
+    def nominal(self) -> Floats:
+        """Product of all factors, shape (n,)."""
+        nominal: Floats = self.weights.weight()
+        return nominal
+
+    def variations(self) -> list[str]:
+        """Names of the variations, in the order of the weights."""
+        return [*sorted(self.weights.variations), *self.points]
+
+    def varied(self, variation: str) -> Floats:
+        """The weight under a variation, shape (n,)."""
+        if variation in self.points:
+            return self.nominal * self.points[variation]
+        varied: Floats = self.weights.weight(variation)
+        return varied
+
+    def components(self) -> dict[str, Floats]:
+        """Each factor by its name, shape (n,)."""
+        names = self.weights._names
+        return {name: self.weights.partial_weight(include=[name]) for name in names}
+
+
+def _add(weights: Weights, name: str, factor: Factor) -> None:
+    if not factor.shifts:
+        weights.add(name, factor.nominal)
+    elif list(factor.shifts) == [""]:
+        up, down = factor.shifts[""]
+        # copies: coffea divides them by the nominal in place
+        weights.add(name, factor.nominal, weightUp=up.copy(), weightDown=down.copy())
+    else:
+        names = list(factor.shifts)
+        ups, downs = zip(*factor.shifts.values(), strict=True)
+        weights.add_multivariation(
+            name, factor.nominal, names, [u.copy() for u in ups], [d.copy() for d in downs]
+        )
+
+
+def _doubles(values: npt.NDArray[Any]) -> Floats:
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,33 @@
+"""Exponential lifetimes: a sample of one mean proper decay length, weighted to another."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def lifetime_weight(
+    proper_length: npt.NDArray[np.float64], generated: float, wanted: float
+) -> npt.NDArray[np.float64]:
+    """Weights that give decays of one mean proper length cτ the distribution of another.
+
+    The ratio of the two densities, w = (c₀/c₁)·exp[l·(1/c₀ − 1/c₁)]; its mean over the sample is 1.
+
+    Parameters
+    ----------
+    proper_length
+        Generated proper decay length l of each decay, mm, shape (n,).
+    generated, wanted
+        The mean lengths c₀ and c₁, mm.
+
+    Raises
+    ------
+    ValueError
+        When a mean length is not positive.
+    """
+    if not (generated > 0 and wanted > 0):
+        raise ValueError(f"mean decay lengths must be positive, not {generated} and {wanted}")
+    weights: npt.NDArray[np.float64] = (
+        generated / wanted * np.exp(proper_length * (1 / generated - 1 / wanted))
+    )
+    return weights
