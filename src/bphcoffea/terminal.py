@@ -60,6 +60,62 @@ def print_ledger(folder: Any) -> None:
         say("INCOMPLETE: the results lack what failed above; go on with the same run and --resume")
 
 
+def print_luminosity(folder: Any) -> None:
+    """The luminosity of the data that a run has processed."""
+    content = folder.read("luminosity.json")
+    if not content["datasets"]:
+        return
+    table = Table("dataset", "sections", "certified", "fb⁻¹", "from", title="luminosity", **_LEFT)
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    notes = []
+    for name, known in content["datasets"].items():
+        certified = "–" if known["certified"] is None else f"{known['certified']:,}"
+        luminosity = "?" if known["luminosity"] is None else f"{known['luminosity']:.6g}"
+        source = known["source"] or "unknown: give a luminosity, or a table of brilcalc"
+        source = Path(source).name
+        if known["source"] == "fileset" and known["processed"] != 1:
+            source += f", times the {known['processed']:.2%} that were processed"
+        table.add_row(name, f"{known['sections']:,}", certified, luminosity, source)
+        beyond = known.get("not_in_table") or {}
+        if beyond:
+            count = sum(last - first + 1 for ranges in beyond.values() for first, last in ranges)
+            notes.append(
+                f"note: dataset '{name}': {_count(count, 'section')} of "
+                f"{_count(len(beyond), 'run')} not in the table ({_some(beyond)})"
+            )
+    if content["luminosity"] is not None and len(content["datasets"]) > 1:
+        shared = "sections of several datasets count once" if content["sections_shared"] else ""
+        table.add_row("all", "", "", f"{content['luminosity']:.6g}", shared, style="bold")
+    console.print(table)
+    for note in notes:
+        say(note)
+
+
+def print_normalisation(folder: Any) -> None:
+    """How simulation is scaled to the data."""
+    content = folder.read("normalisation.json")
+    if not any(known["scale"] is not None for known in content.values()):
+        return
+    table = Table("simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation", **_LEFT)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, known in content.items():
+        efficiency = known["filter_efficiency"] * known["skim_efficiency"]
+        numbers = [known["cross_section"], efficiency, known["sumw"]]
+        numbers += [known["luminosity"], known["scale"]]
+        table.add_row(name, *("?" if n is None else f"{n:,.5g}" for n in numbers))
+    console.print(table)
+    for known in content.values():
+        for note in known["notes"]:
+            say(f"note: {note}")
+
+
+def _some(ranges: dict[str, list[list[int]]], most: int = 3) -> str:
+    runs = [f"{run}: {first}-{last}" for run, [(first, last), *_] in ranges.items()]
+    return ", ".join(runs[:most]) + (", …" if len(runs) > most else "")
+
+
 def note_what_is_missing(folder: Any) -> None:
     """A line where a run is incomplete."""
     if not folder.complete:

@@ -23,7 +23,8 @@ def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[
         The dataset's metadata, on which the branches may depend.
     """
     if not hasattr(analysis.schema, "template"):
-        return tuple(sorted(analysis.branches))
+        own = [branch for weight in analysis.weights_of(metadata) for branch in weight.branches]
+        return tuple(sorted({*analysis.branches, *own}))
     (branches,) = _branches_read(analysis, metadata, [analysis.process])
     return branches
 

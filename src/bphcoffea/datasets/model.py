@@ -35,6 +35,7 @@ _RESERVED = {
 }
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Efficiency = Annotated[float, Field(gt=0, le=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -54,12 +55,15 @@ class Metadata(BaseModel):
         The simulated process, by a name of the analysis.
     luminosity
         Integrated luminosity, fb⁻¹.
-    cross_section
-        pb.
+    cross_section, cross_section_uncertainty
+        pb, and relative.
     filter_efficiency
         Of the generator's filter.
+    skim_efficiency
+        Part of the generated events (of their weights) that the files hold, where they were
+        skimmed; simulation is normalised to the sum of weights of what was read, over this.
     processed_events
-        Events generated, for the normalisation.
+        Events generated; compared with what the files hold.
     mass
         Of the signal particle, GeV.
     ctau
@@ -80,7 +84,9 @@ class Metadata(BaseModel):
     process: str | None = None
     luminosity: Positive | None = None
     cross_section: Positive | None = None
-    filter_efficiency: Annotated[float, Field(gt=0, le=1)] | None = None
+    cross_section_uncertainty: Annotated[float, Field(ge=0, lt=1)] | None = None
+    filter_efficiency: Efficiency | None = None
+    skim_efficiency: Efficiency | None = None
     processed_events: Annotated[int, Field(gt=0)] | None = None
     mass: Positive | None = None
     ctau: Positive | None = None

@@ -10,7 +10,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +32,8 @@ WRITTEN = (
     "histograms.json",
     "histograms.root",
     "lumis.json",
+    "luminosity.json",
+    "normalisation.json",
     "analysis.json",
     "metrics.json",
     "chunks.parquet",
@@ -171,11 +173,14 @@ def writing(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_histograms(folder: Path, histograms: Mapping[str, hist.Hist]) -> None:
+def write_histograms(
+    folder: Path, histograms: Mapping[str, hist.Hist], simulated: Collection[str]
+) -> None:
     """Write ``histograms.json`` (UHI) and ``histograms.root`` (a TH1 for each dataset and name).
 
     In the ROOT file a histogram stands at ``dataset/name``; one of a category at
-    ``dataset/category/name``; one of a variation has ``_variation`` appended.
+    ``dataset/category/name``; one of a variation, which only simulation has, has ``_variation``
+    appended.
     """
     (folder / "histograms.json").write_text(
         json.dumps(dict(histograms), default=uhi.io.json.default) + "\n"
@@ -185,6 +190,8 @@ def write_histograms(folder: Path, histograms: Mapping[str, hist.Hist]) -> None:
             for dataset in histogram.axes["dataset"]:
                 for category in histogram.axes["category"]:
                     for variation in histogram.axes["variation"]:
+                        if variation != NOMINAL and dataset not in simulated:
+                            continue
                         place = [file_name(dataset)]
                         if category != ALL:
                             place.append(category)

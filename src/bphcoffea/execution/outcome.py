@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hist
-import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from bphcoffea.analysis import Analysis
+from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.analysis.tracing import branches_of_cuts
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.execution.folder import RunFolder, file_name, write_histograms, writing
 from bphcoffea.execution.ledger import Ledger
+from bphcoffea.execution.normalisation import Luminosities, certification_of, normalise
 from bphcoffea.execution.tally import Timing, table
+from bphcoffea.luminosity import to_ranges
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,16 @@ def write(
     with writing(folder) as temporary:
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
         _write_json(temporary / "cutflow.json", cutflows)
-        write_histograms(temporary, _with_dataset_axis(results))
+        simulated = [name for name in results if fileset[name].metadata.is_mc]
+        write_histograms(temporary, _with_dataset_axis(results, simulated), simulated)
         tables = {name: r.candidates for name, r in results.items() if r.candidates is not None}
         if tables:
             (temporary / "candidates").mkdir()
         for name, columns in tables.items():
             pq.write_table(columns.table(), temporary / "candidates" / f"{file_name(name)}.parquet")
-        sections = {
-            name: _lumi_ranges(result.lumis)
-            for name, result in results.items()
-            if not fileset[name].metadata.is_mc and len(result.lumis)
-        }
-        _write_json(temporary / "lumis.json", sections)
-        _write_json(temporary / "analysis.json", _description(analysis, fileset))
+        _write_luminosity(temporary, analysis, fileset, outcome)
+        description = _description(analysis, fileset) | {"variations": _variations(results)}
+        _write_json(temporary / "analysis.json", description)
         _write_json(temporary / "metrics.json", outcome.metrics)
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         _write_json(temporary / "provenance.json", provenance)
@@ -78,6 +76,25 @@ def write(
             shutil.copy(page, temporary / page.name)
         _write_json(temporary / "ledger.json", outcome.ledger.as_json())
     return RunFolder(folder)
+
+
+def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcome: Outcome) -> None:
+    """Write ``lumis.json``, ``luminosity.json`` and ``normalisation.json``."""
+    results = outcome.results
+    known = {name: fileset[name].metadata.model_dump() for name in results}
+    sections = {
+        name: result.lumis
+        for name, result in results.items()
+        if not known[name]["is_mc"] and len(result.lumis)
+    }
+    counts = outcome.ledger.as_json()["datasets"]
+    certification = certification_of(analysis.era_corrections)
+    luminosities = Luminosities.of(known, sections, counts, certification)
+    sumw = {name: result.sumw for name, result in results.items()}
+    _write_json(folder / "lumis.json", {name: to_ranges(each) for name, each in sections.items()})
+    _write_json(folder / "luminosity.json", luminosities.as_json())
+    normalisation = normalise(known, sumw, counts, luminosities)
+    _write_json(folder / "normalisation.json", normalisation)
 
 
 def _description(analysis: Analysis, fileset: Fileset) -> dict[str, Any]:
@@ -89,29 +106,51 @@ def _description(analysis: Analysis, fileset: Fileset) -> dict[str, Any]:
     return description
 
 
-def _with_dataset_axis(results: Mapping[str, DatasetResult]) -> dict[str, hist.Hist]:
-    """The histograms of all datasets in one each, with the dataset as first axis."""
+def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:
+    """Names of the variations of each dataset, in order."""
+    return {
+        name: list(
+            dict.fromkeys(
+                variation
+                for histogram in result.histograms.values()
+                for variation in histogram.axes["variation"]
+                if variation != NOMINAL
+            )
+        )
+        for name, result in results.items()
+    }
+
+
+def _with_dataset_axis(
+    results: Mapping[str, DatasetResult], simulated: Collection[str]
+) -> dict[str, hist.Hist]:
+    """The histograms of all datasets in one each, with the dataset as first axis.
+
+    A variation that a simulated dataset does not have leaves it as it is; data have the nominal
+    alone.
+    """
     first = next(iter(results.values()))
     stacked = {}
     for name, pattern in first.histograms.items():
-        dataset_axis = hist.axis.StrCategory(list(results), name="dataset")
-        total = hist.Hist(dataset_axis, *pattern.axes, storage=pattern.storage_type())
-        for index, result in enumerate(results.values()):
-            total.view(flow=True)[index] = result.histograms[name].view(flow=True)
+        own = [result.histograms[name] for result in results.values()]
+        variations = list(dict.fromkeys(v for each in own for v in each.axes["variation"]))
+        category, _, *others = pattern.axes
+        total = hist.Hist(
+            hist.axis.StrCategory(list(results), name="dataset"),
+            category,
+            hist.axis.StrCategory(variations, name="variation"),
+            *others,
+            storage=pattern.storage_type(),
+        )
+        for index, (dataset, histogram) in enumerate(zip(results, own, strict=True)):
+            there = list(histogram.axes["variation"])
+            content = histogram.view(flow=True)
+            for place, variation in enumerate(variations):
+                if variation in there or dataset in simulated:
+                    source = there.index(variation if variation in there else NOMINAL)
+                    total.view(flow=True)[index, :, place] = content[:, source]
         stacked[name] = total
     return stacked
-
-
-def _lumi_ranges(sections: npt.NDArray[np.int64]) -> dict[str, list[list[int]]]:
-    """Luminosity sections as the ranges of a CMS JSON: ``{run: [[first, last], …]}``."""
-    ranges: dict[str, list[list[int]]] = {}
-    for number, lumi in sections.tolist():
-        of_run = ranges.setdefault(str(number), [])
-        if of_run and of_run[-1][1] == lumi - 1:
-            of_run[-1][1] = lumi
-        else:
-            of_run.append([lumi, lumi])
-    return ranges
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -39,6 +39,7 @@ def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) ->
             name: dataset.metadata.model_dump(mode="json", exclude_none=True)
             for name, dataset in fileset.root.items()
         },
+        "corrections": [corrections.describe() for corrections in analysis.era_corrections],
         "options": options,
         "python": platform.python_version(),
         "packages": versions(),

@@ -122,6 +122,7 @@ def run(
         analysis = copy.copy(analysis)
         analysis.sink = Skim(options.skim, options.skim_of, options.retries)
     _check_metadata(analysis, fileset)
+    _check_corrections(analysis, fileset)
     if options.facility:
         fileset = fileset.served_by(options.facility.storage.redirectors)
     checkpoints = _checkpoints(analysis, options)
@@ -205,6 +206,7 @@ def process(
             "bytes_per_s": work.bytes_read / wall,
             "cpu_fraction": work.cpu_s / (wall * workers),
             "columns": sorted({column.rpartition("-")[0] for column in columns}),
+            "clamped": {name: dict(result.clamped) for name, result in out["out"].items()},
             "chunks_resumed": out.get("resumed", 0),
             "chunks_not_kept": out.get("not_kept", 0),
             "executor": running.name,
@@ -235,3 +237,26 @@ def _check_metadata(analysis: Analysis, fileset: Fileset) -> None:
     ]
     if problems:
         raise InputError("\n".join(problems))
+
+
+def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
+    """Fail for datasets of eras that have no corrections; tell what is not applied."""
+    problems, notes = [], {}
+    for name, dataset in fileset.root.items():
+        metadata = dataset.metadata.model_dump()
+        try:
+            corrections = analysis.era_corrections.of(metadata["era"])
+        except InputError as error:
+            problems.append(f"dataset '{name}': {error}")
+            continue
+        if corrections is None or not metadata["is_mc"]:
+            continue
+        applied = [weight.name for weight in analysis.weights_of(metadata)]
+        unused = [section for section in corrections.declared() if section not in applied]
+        notes[corrections.name] = ", ".join(applied) or "nothing"
+        if unused:
+            notes[corrections.name] += f"; declared, but not used here: {', '.join(unused)}"
+    if problems:
+        raise InputError("\n".join(problems))
+    for corrections_name, applied_there in notes.items():
+        print(f"corrections '{corrections_name}': {applied_there}")

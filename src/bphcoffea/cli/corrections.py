@@ -1,0 +1,125 @@
+"""Commands that show and make files of corrections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from bphcoffea.errors import InputError
+from bphcoffea.terminal import console, say
+
+app = typer.Typer(no_args_is_help=True, help="Show, convert and make files of corrections.")
+
+NewFile = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="A .json or .json.gz.")
+]
+Histogram = Annotated[
+    str | None, typer.Option(metavar="FILE:HIST", help="A histogram: file.root:path/of/it.")
+]
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A correctionlib file, or a TOML.")],
+) -> None:
+    """Tell which corrections a file holds, with their inputs and keys; or load a TOML."""
+    from bphcoffea.corrections import load
+    from bphcoffea.corrections.payload import Payload, read
+
+    if file.suffix == ".toml":
+        for era in load([file]):
+            console.print_json(data=era.describe())
+        return
+    table = Table("correction", "version", "inputs", "keys", title=str(file), title_justify="left")
+    for name in read(file).corrections:
+        payload = Payload(file, name)
+        inputs = [f"{each} ({kind})" for each, kind in payload.inputs.items()]
+        keys = [
+            f"{each}: {', '.join(payload.keys(each))}"
+            for each, kind in payload.inputs.items()
+            if kind == "string"
+        ]
+        table.add_row(name, str(payload.version), "\n".join(inputs), "\n".join(keys))
+    console.print(table)
+
+
+@app.command()
+def convert(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]SOURCE…",
+            help="Histograms, NAME=file.root:path/of/it; or one older .json.",
+        ),
+    ],
+    output: NewFile,
+    inputs: Annotated[
+        str, typer.Option(metavar="X[,Y]", help="Names of the axes of histograms.")
+    ] = "pt,eta",
+    flow: Annotated[
+        Literal["error", "clamp"], typer.Option(help="What the file says of values outside.")
+    ] = "error",
+    pileup: Annotated[
+        bool, typer.Option("--pileup", help="The histogram is one of pile-up weights.")
+    ] = False,
+    up: Histogram = None,
+    down: Histogram = None,
+) -> None:
+    """Make a correctionlib file of ROOT histograms, or of an older JSON file.
+
+    Histograms (TH1, TH2, TEfficiency) become corrections with the keys nominal and stat. An older
+    JSON is one of correctionlib's schema 1, or of the Muon POG's tag and probe.
+    """
+    from bphcoffea.corrections import convert as making
+
+    if len(sources) == 1 and "=" not in sources[0]:
+        making.convert_json(Path(sources[0]), output)
+        say(f"{output}: from {sources[0]}")
+        return
+    if (up or down) and not pileup:
+        raise InputError("--up and --down are of pile-up weights; add --pileup")
+    named = [source.partition("=") for source in sources]
+    for name, equals, place in named:
+        if not (name and equals and place):
+            raise InputError(f"{name}: write NAME=file.root:path/of/histogram")
+    made = [
+        making.pileup_from_histograms(place, name, up, down)
+        if pileup
+        else making.from_histogram(place, name, inputs.split(","), flow=flow)
+        for name, _, place in named
+    ]
+    _write(made, output, f"made from {', '.join(Path(place).name for _, _, place in named)}")
+
+
+@app.command("pileup")
+def make_pileup(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Profile of data: file.root:hist.")],
+    simulation: Annotated[
+        str,
+        typer.Argument(
+            metavar="SIMULATION", help="That of simulation: file.root:hist, or a list of numbers."
+        ),
+    ],
+    output: NewFile,
+    name: Annotated[str, typer.Option(help="Of the correction.")] = "pileup",
+    data_up: Histogram = None,
+    data_down: Histogram = None,
+) -> None:
+    """Make pile-up weights from the profiles of data and of simulation."""
+    from bphcoffea.corrections import convert as making
+
+    made = making.pileup_from_profiles(data, simulation, name, data_up, data_down)
+    _write([made], output, "made from profiles of data and simulation")
+
+
+def _write(made: list, output: Path, description: str) -> None:  # type: ignore[type-arg]
+    from bphcoffea.corrections.convert import write
+
+    write([each.correction for each in made], output, description)
+    for each in made:
+        for note in each.notes:
+            say(f"note: {each.correction.name}: {note}")
+    say(f"{output}: {', '.join(each.correction.name for each in made)}")

@@ -1,0 +1,115 @@
+"""Commands that make and check filesets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bphcoffea.cli.arguments import Datasets, ExecutorOption, Workers
+from bphcoffea.errors import InputError
+from bphcoffea.terminal import console, report_written
+
+app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="JSON", help="The collaboration's JSON.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Where the files are: root://host//path, before rootpath."
+        ),
+    ] = None,
+) -> None:
+    """Make a fileset from the collaboration's ad-hoc JSON."""
+    from bphcoffea.datasets.importing import import_fileset
+
+    report_written(import_fileset(source, prefix).save(output))
+
+
+@app.command("build")
+def build(
+    places: Annotated[
+        list[str],
+        typer.Argument(metavar="PLACE…", help="Folders, files or patterns, local or root://."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
+    name: Annotated[str, typer.Option("--name", help="The dataset's name.")],
+    era: Annotated[str, typer.Option(help="Such as 2017B, 2018D, 2022.")],
+    tree: Annotated[str, typer.Option(help="Path of the tree in the files.")] = "Tree3Mu/ntuple",
+    mc: Annotated[bool, typer.Option("--mc/--data", help="Simulation or data.")] = False,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="More metadata, such as luminosity=4.8."),
+    ] = None,
+) -> None:
+    """Make a fileset of the ROOT files in a folder, or of those that match a pattern."""
+    from bphcoffea.datasets.build import build_fileset
+
+    metadata: dict[str, Any] = {"is_mc": mc, "era": era}
+    for item in meta or ():
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(f"--meta {item}: write KEY=VALUE")
+        metadata[key] = _parsed(value)
+    report_written(build_fileset(name, places, tree, metadata).save(output))
+
+
+@app.command("check")
+def check(
+    fileset: Annotated[Path, typer.Argument(metavar="FILESET", help="The fileset's JSON.")],
+    analysis: Annotated[
+        str | None,
+        typer.Option(help="Check for the branches that this analysis needs, too."),
+    ] = None,
+    dataset: Datasets = None,
+    executor: ExecutorOption = "iterative",
+    workers: Workers = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILESET", help="Write it with the entries of each file."
+        ),
+    ] = None,
+) -> None:
+    """Open every file: its tree, required branches, entries. Reports all problems."""
+    from bphcoffea import datasets, execution
+    from bphcoffea.analysis.tracing import required_branches
+    from bphcoffea.datasets.check import files_of, with_entries
+    from bphcoffea.execution.chunks import open_files
+
+    files = datasets.load(fileset).select(dataset or ())
+    branches = {}
+    if analysis:
+        loaded = execution.load_analysis(analysis)
+        branches = {
+            name: required_branches(loaded, known.metadata.model_dump())
+            for name, known in files.root.items()
+        }
+    with execution.engine(executor, workers) as running:
+        reports = open_files(files_of(files, branches), running)
+    table = Table("dataset", "files", "entries", "problems")
+    for name in files.names:
+        own = [report for report in reports if report.file.dataset == name]
+        entries = sum(report.entries or 0 for report in own)
+        faulty = sum(bool(report.wrong) for report in own)
+        table.add_row(name, str(len(own)), f"{entries:,}", str(faulty or "none"))
+    console.print(table)
+    if output:
+        report_written(with_entries(files, reports).save(output))
+    problems = [line for report in reports for line in report.lines()]
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

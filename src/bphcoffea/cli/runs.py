@@ -1,0 +1,250 @@
+"""Commands that make a run, and work with its folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bphcoffea.cli.arguments import (
+    AnalysisName,
+    CorrectionFiles,
+    Datasets,
+    Executor,
+    ExecutorOption,
+    Output,
+    ProxyLifetime,
+    RunDirectory,
+    Scheduler,
+    Workers,
+)
+from bphcoffea.errors import InputError
+from bphcoffea.terminal import (
+    note_what_is_missing,
+    print_cutflow,
+    print_fit,
+    print_ledger,
+    print_luminosity,
+    print_normalisation,
+    print_slowest,
+    say,
+)
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    analysis: AnalysisName,
+    fileset: Annotated[Path, typer.Argument(metavar="FILESET", help="The fileset's JSON.")],
+    output: Output,
+    dataset: Datasets = None,
+    corrections: CorrectionFiles = None,
+    nominal: Annotated[
+        bool, typer.Option("--nominal", help="Without the systematic variations.")
+    ] = False,
+    executor: Annotated[
+        Executor | None,
+        typer.Option(help="What runs the chunks; futures, or dask at a facility."),
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    facility: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Where to run: see `bphcoffea facility list`."),
+    ] = None,
+    chunksize: Annotated[int, typer.Option(min=1, help="Events of a chunk, about.")] = 100_000,
+    max_chunks: Annotated[
+        int | None, typer.Option(min=1, help="At most so many chunks of each dataset, for a try.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run into DIR was cut off.")
+    ] = False,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Keep finished chunks there; by default in the cache of your home."
+        ),
+    ] = None,
+    attempts: Annotated[
+        int, typer.Option(min=1, help="How often a file is tried, at each of its places.")
+    ] = 3,
+    timeout: Annotated[
+        int, typer.Option(min=1, metavar="S", help="How long a server may take to answer, s.")
+    ] = 60,
+    min_proxy_lifetime: ProxyLifetime = 1,
+    stage_out: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Copy the results there: root://, davs://, a folder."),
+    ] = None,
+    skim: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Let the workers write what is selected there, Parquet."),
+    ] = None,
+    skim_of: Annotated[
+        Literal["events", "candidates"], typer.Option(help="What a skim is of.")
+    ] = "events",
+) -> None:
+    """Run an analysis over a fileset; status 3 if it could not read all of it."""
+    from bphcoffea import datasets, execution
+    from bphcoffea.corrections import load
+    from bphcoffea.facilities import load_facility
+    from bphcoffea.storage.servers import Retries
+
+    place = load_facility(facility) if facility else None
+    storage = place.storage if place else None
+    loaded = execution.load_analysis(analysis)
+    loaded = loaded.corrected(load(corrections or ()), nominal_only=nominal)
+    files = datasets.load(fileset).select(dataset or ())
+    options = execution.Options(
+        executor or ("dask" if facility or scheduler else "futures"),
+        workers,
+        scheduler,
+        chunksize,
+        max_chunks,
+        Retries(attempts, timeout_s=timeout),
+        checkpoints=checkpoints
+        or execution.default_place(output, storage.checkpoints if storage else None),
+        resume=resume,
+        facility=place,
+        proxy_hours=min_proxy_lifetime,
+        stage_out=stage_out or (storage.stage_out if storage else None),
+        skim=skim,
+        skim_of=skim_of,
+    )
+    try:
+        folder = execution.run(loaded, files, output, options)
+    except KeyboardInterrupt:
+        hint = "; go on with the same command and --resume" if options.checkpoints else ""
+        print(f"bphcoffea: interrupted{hint}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print_cutflow(folder)
+    print_luminosity(folder)
+    print_normalisation(folder)
+    print_ledger(folder)
+    for what, url in (("results", options.stage_out), ("skim", options.skim)):
+        if url:
+            say(f"{what} staged out to {url}")
+    if not folder.complete:
+        raise typer.Exit(3)
+
+
+@app.command()
+def status(directory: RunDirectory) -> None:
+    """Tell what a run expected, processed and could not read; status 3 if it is incomplete."""
+    from bphcoffea.execution import RunFolder
+
+    folder = RunFolder(directory)
+    print_slowest(folder.read("metrics.json"))
+    print_ledger(folder)
+    if not folder.complete:
+        raise typer.Exit(3)
+
+
+@app.command()
+def fit(
+    directory: RunDirectory,
+    dataset: Datasets = None,
+    by: Annotated[
+        Literal["dataset", "era"] | None, typer.Option(help="Fit each of them by itself, too.")
+    ] = None,
+) -> None:
+    """Fit the mass histogram of a run; writes fit.json."""
+    from bphcoffea.execution import RunFolder
+    from bphcoffea.inference.run import fit_run
+
+    folder = RunFolder(directory)
+    result = fit_run(folder, dataset, by)
+    folder.write("fit.json", result)
+    print_fit(result)
+    note_what_is_missing(folder)
+    if not result["valid"]:
+        raise InputError(
+            "\n".join(f"{directory}: the fit is not valid: {text}" for text in result["problems"])
+        )
+
+
+@app.command()
+def lumi(
+    directory: RunDirectory,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Of `brilcalc lumi --byls --output-style csv`."),
+    ] = None,
+    golden: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Certified luminosity sections.")
+    ] = None,
+    uncertainty: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of the luminosity, relative.")
+    ] = None,
+) -> None:
+    """Tell the luminosity of what a run has processed, and how simulation is scaled to it.
+
+    With a table, or certified sections, it is looked up anew, and kept in the run's folder.
+    """
+    from bphcoffea.execution import RunFolder
+    from bphcoffea.execution.normalisation import renormalise
+
+    folder = RunFolder(directory)
+    if table or golden or uncertainty is not None:
+        renormalise(folder, golden, table, uncertainty)
+    print_luminosity(folder)
+    print_normalisation(folder)
+    note_what_is_missing(folder)
+
+
+@app.command()
+def plot(
+    directory: RunDirectory,
+    shapes: Annotated[
+        bool,
+        typer.Option("--shapes", help="Scale simulation to the data, whatever its cross section."),
+    ] = False,
+) -> None:
+    """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""
+    from bphcoffea.execution import RunFolder
+    from bphcoffea.presentation import plot_run
+
+    folder = RunFolder(directory)
+    figures = plot_run(folder, shapes=shapes)
+    say(f"{len(figures)} figures in {directory / 'figures'}")
+    note_what_is_missing(folder)
+
+
+@app.command()
+def toys(
+    analysis: Annotated[str, typer.Argument(metavar="ANALYSIS", help="Such as ds_phipi.")],
+    output: Output,
+    events: Annotated[int, typer.Option(min=1, help="Events that look like data.")] = 200_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 1,
+) -> None:
+    """Make toy samples whose truth is known, and their fileset."""
+    from bphcoffea.execution.folder import prepare
+    from bphcoffea.toys import TOYS
+
+    if analysis not in TOYS:
+        raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
+    fileset = TOYS[analysis](prepare(output), events, seed)
+    say(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")
+
+
+@app.command()
+def demo(
+    output: Output = Path("demo"),
+    events: Annotated[int, typer.Option(min=1, help="Toy events.")] = 200_000,
+    executor: ExecutorOption = "futures",
+) -> None:
+    """Toys, run, fit and figures of Ds → φπ, in about a minute."""
+    toys("ds_phipi", output / "toys", events, 1)
+    folder = output / "run"
+    run(
+        "ds_phipi",
+        output / "toys" / "fileset.json",
+        folder,
+        corrections=[output / "toys" / "corrections.toml"],
+        executor=executor,
+    )
+    fit(folder)
+    plot(folder)

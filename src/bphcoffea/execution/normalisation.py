@@ -1,0 +1,401 @@
+"""How much data a run has really processed, and how simulation is scaled to that.
+
+Luminosities are those of the luminosity sections that were read; sums of weights are those of the
+chunks that were processed. What is missing from a run is missing from both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import hist
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.analysis.histograms import NOMINAL
+from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.corrections import Corrections
+from bphcoffea.execution.folder import RunFolder
+from bphcoffea.luminosity import GoldenJson, LuminosityTable, from_ranges, to_ranges
+
+Sections = npt.NDArray[np.int64]
+Metadata = Mapping[str, Mapping[str, Any]]
+
+#: Picobarns times inverse femtobarns.
+EVENTS_PER_PB_FB: Final = 1000.0
+#: Uncertainties of rates, which are the same for every event of a dataset.
+RATES: Final = ("luminosity", "cross_section")
+
+
+@dataclass(frozen=True)
+class Certification:
+    """What is known of the luminosity of an era.
+
+    Attributes
+    ----------
+    golden
+        Certified sections; None for all.
+    table
+        Luminosity by section; None where only the fileset tells it.
+    uncertainty
+        Relative.
+    """
+
+    golden: GoldenJson | None = None
+    table: LuminosityTable | None = None
+    uncertainty: float = 0.0
+
+
+def certification_of(corrections: Corrections) -> Callable[[str], Certification]:
+    """From an era to its certification, as the corrections of a run tell it."""
+
+    def of(era: str) -> Certification:
+        known = corrections.of(era)
+        if known is None:
+            return Certification()
+        return Certification(known.golden, known.table, known.luminosity_uncertainty)
+
+    return of
+
+
+@dataclass(frozen=True)
+class Luminosities:
+    """Luminosity of the data of a run.
+
+    Attributes
+    ----------
+    datasets
+        What is known of each data dataset, as in ``luminosity.json``.
+    sections
+        Certified sections of each, for those whose luminosity is that of sections.
+    tables
+        Where that is looked up.
+    """
+
+    datasets: dict[str, dict[str, Any]]
+    sections: dict[str, Sections]
+    tables: dict[str, LuminosityTable]
+
+    @classmethod
+    def of(
+        cls,
+        datasets: Metadata,
+        sections: Mapping[str, Sections],
+        counts: Mapping[str, Mapping[str, int]],
+        certification: Callable[[str], Certification],
+    ) -> Luminosities:
+        """Find them.
+
+        Parameters
+        ----------
+        datasets
+            Metadata by dataset.
+        sections
+            The luminosity sections that were read, by data dataset: rows of run and section.
+        counts
+            Events expected and processed, by dataset, as in ``ledger.json``.
+        certification
+            From an era to what is known of it.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        certified: dict[str, Sections] = {}
+        tables: dict[str, LuminosityTable] = {}
+        for name, metadata in datasets.items():
+            if metadata["is_mc"]:
+                continue
+            known = certification(str(metadata["era"]))
+            read = sections.get(name, np.empty((0, 2), dtype=np.int64))
+            good = read if known.golden is None else read[known.golden.certifies(*read.T)]
+            about: dict[str, Any] = {
+                "sections": len(read),
+                "certified": None if known.golden is None else len(good),
+                "uncertainty": known.uncertainty,
+                "processed": _fraction(counts.get(name, {})),
+            }
+            if known.table is not None and len(read):
+                recorded = known.table.recorded(good)
+                about |= {
+                    "luminosity": recorded.luminosity,
+                    "source": str(known.table.path),
+                    "not_in_table": to_ranges(recorded.unknown),
+                }
+                certified[name], tables[name] = good, known.table
+            else:
+                about |= _of_fileset(metadata, about["processed"])
+            found[name] = about
+        return cls(found, certified, tables)
+
+    def together(self, names: Iterable[str]) -> float | None:
+        """Luminosity of some datasets, fb⁻¹; sections that several of them hold count once.
+
+        None where that of one is not known.
+        """
+        total, by_table = 0.0, dict[str, list[str]]()
+        for name in names:
+            if name in self.tables:
+                by_table.setdefault(self.tables[name].sha256, []).append(name)
+                continue
+            own = self.datasets[name]["luminosity"]
+            if own is None:
+                return None
+            total += own
+        for sharing in by_table.values():
+            union = np.concatenate([self.sections[name] for name in sharing])
+            total += self.tables[sharing[0]].recorded(union).luminosity
+        return total
+
+    def uncertainty(self, names: Iterable[str]) -> float:
+        """Relative uncertainty of the luminosity of datasets: the largest of theirs."""
+        return max((float(self.datasets[name]["uncertainty"]) for name in names), default=0.0)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in ``luminosity.json``."""
+        summed = [d["luminosity"] for d in self.datasets.values()]
+        total = self.together(self.datasets)
+        shared = total is not None and not math.isclose(total, sum(summed), rel_tol=1e-9)
+        return {"luminosity": total, "sections_shared": shared, "datasets": self.datasets}
+
+
+def _fraction(counts: Mapping[str, int]) -> float | None:
+    """Part of the events that was processed; None where nobody knows how many there are."""
+    if not counts or counts["uncounted_files"] or not counts["expected_events"]:
+        return None
+    return counts["processed_events"] / counts["expected_events"]
+
+
+def _of_fileset(metadata: Mapping[str, Any], processed: float | None) -> dict[str, Any]:
+    whole = metadata.get("luminosity")
+    if whole is None or processed is None:
+        return {"luminosity": None, "source": None}
+    return {"luminosity": float(whole) * processed, "source": "fileset"}
+
+
+def normalise(
+    datasets: Metadata,
+    sumw: Mapping[str, float],
+    counts: Mapping[str, Mapping[str, int]],
+    luminosities: Luminosities,
+) -> dict[str, dict[str, Any]]:
+    """How each simulated dataset is scaled: the content of ``normalisation.json``.
+
+    The scale is σ·ε_filter·ε_skim·L/Σw, with the Σw of the generator's weights of what was
+    processed, and L that of the data that the dataset simulates.
+
+    Parameters
+    ----------
+    datasets
+        Metadata by dataset.
+    sumw
+        Sum of the generator's weights of what was processed, by dataset.
+    counts
+        Events expected and processed, by dataset.
+    luminosities
+        Of the data.
+    """
+    assigned = _assigned(datasets)
+    normalisation = {}
+    for name, metadata in datasets.items():
+        if not metadata["is_mc"]:
+            continue
+        data = assigned.get(name, [])
+        luminosity = luminosities.together(data) if data else metadata.get("luminosity")
+        parts: dict[str, Any] = {
+            "cross_section": metadata.get("cross_section"),
+            "filter_efficiency": metadata.get("filter_efficiency") or 1.0,
+            "skim_efficiency": metadata.get("skim_efficiency") or 1.0,
+            "luminosity": luminosity,
+        }
+        notes = _notes(name, metadata, data, datasets, counts.get(name, {}))
+        scale = None
+        if sumw[name] <= 0:
+            notes.append(f"the sum of weights is {sumw[name]:g}: it can't be normalised")
+        elif None not in parts.values():
+            scale = math.prod(parts.values()) * EVENTS_PER_PB_FB / sumw[name]
+        normalisation[name] = {
+            **parts,
+            "sumw": sumw[name],
+            "scale": scale,
+            "data": data,
+            "uncertainties": {
+                "luminosity": luminosities.uncertainty(data),
+                "cross_section": metadata.get("cross_section_uncertainty") or 0.0,
+            },
+            "notes": notes,
+        }
+    return normalisation
+
+
+def _notes(
+    name: str,
+    metadata: Mapping[str, Any],
+    data: list[str],
+    datasets: Metadata,
+    counts: Mapping[str, int],
+) -> list[str]:
+    notes = []
+    era = str(metadata["era"])
+    strange = sorted({e for d in data if _nearness(e := str(datasets[d]["era"]), era) == 0})
+    if strange:
+        notes.append(f"simulation of {era} stands for data of {', '.join(strange)}")
+    generated, expected = metadata.get("processed_events"), counts.get("expected_events")
+    if generated and expected and generated != expected and not metadata.get("skim_efficiency"):
+        notes.append(
+            f"the fileset says {generated:,} processed events, its files hold {expected:,}; "
+            f"if they were skimmed, say so with skim_efficiency = {expected / generated:.4g}"
+        )
+    return [f"dataset '{name}': {note}" for note in notes]
+
+
+def _assigned(datasets: Metadata) -> dict[str, list[str]]:
+    """Which data each simulated dataset stands for: of each process, those of the nearest era."""
+    processes: dict[str, list[str]] = {}
+    for name, metadata in datasets.items():
+        if metadata["is_mc"]:
+            processes.setdefault(str(metadata.get("process") or name), []).append(name)
+    assigned: dict[str, list[str]] = {}
+    for name, metadata in datasets.items():
+        if metadata["is_mc"]:
+            continue
+        for simulations in processes.values():
+            near = {
+                s: _nearness(str(metadata["era"]), str(datasets[s]["era"])) for s in simulations
+            }
+            for simulation in simulations:
+                if near[simulation] == max(near.values()):
+                    assigned.setdefault(simulation, []).append(name)
+    return assigned
+
+
+def _nearness(era: str, other: str) -> int:
+    """3 for the same era, 2 for one within the other, 1 for the same year, else 0."""
+    if era == other:
+        return 3
+    if era.startswith(other) or other.startswith(era):
+        return 2
+    return int(era[:4] == other[:4])
+
+
+def scaled(
+    histograms: Mapping[str, hist.Hist],
+    normalisation: Mapping[str, Mapping[str, Any]],
+    datasets: Metadata,
+) -> dict[str, hist.Hist]:
+    """Histograms of a run with simulation scaled to the luminosity of the data.
+
+    Parameters
+    ----------
+    histograms
+        With axes dataset, category, variation and that of the variable.
+    normalisation
+        As in ``normalisation.json``; all simulated datasets must have a scale.
+    datasets
+        Metadata by dataset.
+
+    Returns
+    -------
+    The same with more variations: those of the rates, ``luminosityUp`` and so on, where any dataset
+    has such an uncertainty.
+    """
+    rates = [
+        rate
+        for rate in RATES
+        if any(known["uncertainties"][rate] for known in normalisation.values())
+    ]
+    return {
+        name: _scaled(histogram, normalisation, datasets, rates)
+        for name, histogram in histograms.items()
+    }
+
+
+def _scaled(
+    histogram: hist.Hist,
+    normalisation: Mapping[str, Mapping[str, Any]],
+    datasets: Metadata,
+    rates: list[str],
+) -> hist.Hist:
+    dataset, category, variation, *others = histogram.axes
+    known = list(variation)
+    names = known + [f"{rate}{side}" for rate in rates for side in (UP, DOWN)]
+    total = hist.Hist(
+        dataset,
+        category,
+        hist.axis.StrCategory(names, name=variation.name),
+        *others,
+        storage=histogram.storage_type(),
+    )
+    content, filled = histogram.view(flow=True), total.view(flow=True)
+    filled[:, :, : len(known)] = content[:, :, : len(known)]
+    nominal = known.index(NOMINAL)
+    for index, name in enumerate(dataset):
+        if not datasets[name]["is_mc"]:
+            continue
+        scale = float(normalisation[name]["scale"])
+        for number, rate in enumerate(rates):
+            relative = float(normalisation[name]["uncertainties"][rate])
+            for side, sign in enumerate((1, -1)):
+                place = len(known) + 2 * number + side
+                filled[index, :, place] = content[index, :, nominal]
+                _multiply(filled[index, :, place], 1 + sign * relative)
+        _multiply(filled[index], scale)
+    return total
+
+
+def _multiply(view: Any, factor: float) -> None:
+    view["value"] *= factor
+    view["variance"] *= factor**2
+
+
+def renormalise(
+    run: RunFolder,
+    golden: Path | None = None,
+    table: Path | None = None,
+    uncertainty: float | None = None,
+) -> None:
+    """Look up the luminosity of a run anew: writes luminosity.json and normalisation.json.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run.
+    golden
+        Certified luminosity sections; those that the run was made with where none are given.
+    table
+        Luminosity by section; the one that the run was made with where none is given.
+    uncertainty
+        Relative; that of the run where none is given.
+
+    Raises
+    ------
+    InputError
+        When a file can't be read.
+    """
+    made_with = run.read("provenance.json").get("corrections", [])
+
+    @cache
+    def certification(era: str) -> Certification:
+        known = next(
+            (each for each in made_with if any(fnmatchcase(era, p) for p in each["eras"])), {}
+        ).get("luminosity", {})
+        files = {"golden": golden, "table": table}
+        for name, given in files.items():
+            if given is None and name in known:
+                files[name] = Path(known[name]["file"])
+        return Certification(
+            GoldenJson.load(files["golden"]) if files["golden"] else None,
+            LuminosityTable.load(files["table"]) if files["table"] else None,
+            known.get("uncertainty", 0.0) if uncertainty is None else uncertainty,
+        )
+
+    before = run.read("normalisation.json")
+    sections = {name: from_ranges(ranges) for name, ranges in run.read("lumis.json").items()}
+    counts = run.read("ledger.json")["datasets"]
+    luminosities = Luminosities.of(run.datasets, sections, counts, certification)
+    sumw = {name: float(known["sumw"]) for name, known in before.items()}
+    run.write("luminosity.json", luminosities.as_json())
+    run.write("normalisation.json", normalise(run.datasets, sumw, counts, luminosities))
