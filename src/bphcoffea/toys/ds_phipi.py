@@ -24,7 +24,7 @@ from bphcoffea.toys.luminosity import (
     luminosity_sections,
 )
 from bphcoffea.toys.ntuple import Events, simulate
-from bphcoffea.toys.payloads import CORRECTIONS_TOML, write_payloads
+from bphcoffea.toys.payloads import CORRECTIONS_TOML, payloads
 from bphcoffea.toys.truth import find
 
 TREE: Final = "Tree3Mu/ntuple"
@@ -184,7 +184,8 @@ def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
                 recorded.append(file.sections)
         truth[sample.name] = reduce(add, parts).as_json()
     path = folder / "fileset.json"
-    write_payloads(folder)
+    for name, content in payloads().items():
+        (folder / name).write_bytes(content)
     for name, text in (
         (path.name, _as_json(fileset(events))),
         ("truth.json", _as_json(truth)),

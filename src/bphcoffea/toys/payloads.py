@@ -1,13 +1,11 @@
 """Corrections of the toy's simulation, as the files that CMS publishes such corrections in.
 
-``python -m bphcoffea.toys.payloads FOLDER`` writes them: they depend on neither seed nor events.
+They depend on neither seed nor events; ``python -m bphcoffea.toys FOLDER`` writes them alone.
 """
 
 import gzip
 import io
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -75,14 +73,8 @@ _TRIGGER_PT: Final = (3.0, 5.0, 6.0, 7.0, 8.0, 8.5, 9.0, 10.0, 10.5, 11.0, 12.0,
 _TRIGGER_IP: Final = (0.0, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0, 20.0, 500.0)
 
 
-def write_payloads(folder: Path) -> None:
-    """Write the payloads into a folder that exists."""
-    for name, content in payloads().items():
-        (folder / name).write_bytes(content)
-
-
 def payloads() -> dict[str, bytes]:
-    """Content of the files, by their names: always the same bytes."""
+    """Content of the files by their names, always the same."""
     return {
         "muon_JPsi.json.gz": _packed(*(_scale_factors(*table) for table in _MUON_TABLES)),
         "muon_JPsi_v1.json.gz": _packed(*(_older_scale_factors(*t) for t in _MUON_TABLES)),
@@ -268,7 +260,7 @@ def _input(name: str, kind: str, description: str) -> schema.Variable:
 
 
 def _output(name: str) -> schema.Variable:
-    return schema.Variable(name=name, type="real", description=None)
+    return schema.Variable.model_validate({"name": name, "type": "real"})
 
 
 def _edges(values: Floats) -> list[float]:
@@ -277,16 +269,3 @@ def _edges(values: Floats) -> list[float]:
 
 def _number(value: float) -> float:
     return round(float(value), _DIGITS)
-
-
-def main() -> None:
-    """Write payloads and ``toys.toml`` into the folder that is the only argument."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m bphcoffea.toys.payloads FOLDER")
-    folder = Path(sys.argv[1])
-    write_payloads(folder)
-    (folder / "toys.toml").write_text(SHIPPED_TOML, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
