@@ -72,16 +72,21 @@ def write(path: Path, branches: dict[str, Any]) -> None:
 
 def toy_2017() -> tuple[dict[str, Any], dict[str, Any]]:
     """Data-like events of 2017, and what they hold."""
-    _, events = next(iter(generate_files(SAMPLES[0], 1_500, SEED)))
+    events = next(generate_files(SAMPLES[0], 1_500, SEED)).events
     return events.branches, find(events).as_json()
 
 
 def toy_2018_mc() -> tuple[dict[str, Any], dict[str, Any]]:
     """MC of 2018 with the trigger-match branches of both eras: only those of 2018 are right."""
     sample = replace(
-        SAMPLES[2], name="toy_2018_mc", era="2018D", trigger_match="dRtriggerMatch", share=0.1
+        SAMPLES[2],
+        name="toy_2018_mc",
+        era="2018D",
+        trigger_match="dRtriggerMatch",
+        share=0.1,
+        files=1,
     )
-    _, events = next(iter(generate_files(sample, 2_000, SEED)))
+    events = next(generate_files(sample, 2_000, SEED)).events
     for leg in (1, 2, 3):
         right = events.branches[f"Mu{leg}_dRtriggerMatch"]
         wrong = ak.where((right >= 0) & (right < 0.03), 0.5, 0.001)

@@ -17,7 +17,7 @@ from bphcoffea.toys.detector import (
     trigger_match_distance,
     vertex_branches,
 )
-from bphcoffea.toys.ntuple import event_numbers
+from bphcoffea.toys.luminosity import event_numbers, luminosity_sections
 from bphcoffea.toys.reconstruction import PADDING
 
 TAU_MASS = 1.77693  # GeV [PDG]
@@ -47,12 +47,14 @@ def three_muon_events(n: int, seed: int) -> dict[str, Any]:
     muons = concatenate(*legs, stray(len(strays), 1.0, 3.0, rng))
     muon_event = np.concatenate([event, event, event, strays])
     charge = np.concatenate([*charges, rng.choice(np.array([-1, 1]), len(strays))])
-    objects = muon_branches(muons, charge, primary[muon_event, 2], rng)
+    identified = np.full(len(muons), 0.93)
+    objects = muon_branches(muons, charge, primary[muon_event, 2], identified, rng)
     # the tracker resolves less well in the endcaps: all three categories of resolution occur
     objects["Muon_BestTrackPtErr"] *= 1 + 0.6 * np.abs(muons.eta)
     order = np.lexsort((rng.random(len(muon_event)), muon_event))
 
-    branches: dict[str, Any] = dict(event_numbers(n, (320_500, 325_175), 0, 1, rng))
+    sections = luminosity_sections(n, 1.0, (320_500, 325_175), 0, 1, rng)
+    branches: dict[str, Any] = dict(event_numbers(n, sections, 0, 1, rng))
     branches["MuonCollectionSize"] = np.bincount(muon_event, minlength=n).astype(np.int32)
     for level, names in (("hlt", HLT), ("l1", L1)):
         branches[f"Trigger_{level}name"] = ak.Array([list(names)] * n)
@@ -98,7 +100,8 @@ def _candidates(
         "Triplet_Charge": np.sum(charges, axis=0).astype(np.float64),
     }
     flight = rng.exponential(0.01 * direction.pt)
-    vertex = vertex_branches(primary[event], direction, flight, np.full(n, True), rng)
+    interactions = np.full(n, 32)
+    vertex = vertex_branches(primary[event], direction, flight, np.full(n, True), interactions, rng)
     for two, three in (
         ("TripletVtx2", "TripletVtx"),
         ("RefittedPV2", "RefittedPV"),

@@ -1,6 +1,8 @@
 """Toy samples of Ds → φ(μμ)π: files, fileset and truth."""
 
 import json
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from bphcoffea.toys.reconstruction import PADDING
 from bphcoffea.toys.truth import find
 
 EVENTS = 6_000
+SHARES = {sample.name: sample.share for sample in SAMPLES}
+#: Share of the number of data events that MC of each background has.
+BACKGROUNDS = {"phi_track": 0.30, "dimuon_track": 0.06}
 STEPS = [
     "all",
     "hlt",
@@ -64,13 +69,17 @@ def test_the_toy_is_listed(tmp_path):
 
 
 def test_the_fileset_names_what_was_written(toy, fileset, arrays):
-    assert list(fileset) == ["toy_2017", "toy_2018", "toy_ds_phipi_mc", "toy_dplus_phipi_mc"]
+    simulated = [f"toy_{name}_mc" for name in ("ds_phipi", "dplus_phipi", *BACKGROUNDS)]
+    assert list(fileset) == ["toy_2017", "toy_2018", *simulated]
+    assert {path.name for path in toy.parent.glob("*.root")} == {
+        name for entry in fileset.values() for name in entry["files"]
+    }
     for entry in fileset.values():
+        assert len(entry["files"]) == 2
         assert set(entry["files"].values()) == {TREE}
         assert not any(Path(name).is_absolute() for name in entry["files"])
     data = [fileset[name] for name in ("toy_2017", "toy_2018")]
     assert [entry["metadata"]["era"] for entry in data] == ["2017D", "2018D"]
-    assert all(len(entry["files"]) > 1 for entry in data)
     assert not any(entry["metadata"]["is_mc"] for entry in data)
     assert len(arrays["toy_2017"]) + len(arrays["toy_2018"]) == EVENTS
     for name, mass in (("toy_ds_phipi_mc", DS_MASS), ("toy_dplus_phipi_mc", DPLUS_MASS)):
@@ -80,11 +89,18 @@ def test_the_fileset_names_what_was_written(toy, fileset, arrays):
         assert metadata["mass"] == mass
         assert metadata["processed_events"] == len(arrays[name]) == EVENTS // 10
         assert f"toy_{metadata['process']}_mc" == name
+    for process, share in BACKGROUNDS.items():
+        metadata = fileset[f"toy_{process}_mc"]["metadata"]
+        assert metadata["is_mc"]
+        assert metadata["kind"] == "background"
+        assert metadata["process"] == process
+        assert metadata["era"] == "2017D"
+        assert metadata["processed_events"] == len(arrays[f"toy_{process}_mc"]) == share * EVENTS
 
 
 def test_the_mc_is_normalised_to_the_data(fileset, truth):
     luminosity = sum(fileset[name]["metadata"]["luminosity"] for name in ("toy_2017", "toy_2018"))
-    for process in ("ds_phipi", "dplus_phipi"):
+    for process in ("ds_phipi", "dplus_phipi", *BACKGROUNDS):
         metadata = fileset[f"toy_{process}_mc"]["metadata"]
         fb_per_pb = 1e3
         expected = (
@@ -215,6 +231,29 @@ def test_generated_particles_have_the_masses_of_their_mothers(arrays):
         assert np.median(decay.mass(minus + plus)) == pytest.approx(PHI_MASS, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("process", "particles", "mothers"),
+    [
+        ("phi_track", [333, 13, 13, 211], [3, 333, 333, 113]),
+        ("dimuon_track", [13, 13, 211], [511, 511, 113]),
+    ],
+)
+def test_generated_particles_of_backgrounds_have_no_common_mother(
+    arrays, process, particles, mothers
+):
+    events = arrays[f"toy_{process}_mc"]
+    pdg = ak.to_numpy(events.GenParticle_PdgId)
+    np.testing.assert_array_equal(abs(pdg), np.tile(particles, (len(pdg), 1)))
+    np.testing.assert_array_equal(
+        ak.to_numpy(events.GenParticle_MotherPdgId), np.tile(mothers, (len(pdg), 1))
+    )
+    pt, eta, phi = (ak.to_numpy(events[f"GenParticle_{x}"]) for x in ("Pt", "Eta", "Phi"))
+    minus, plus = (decay.four_momentum(pt[:, i], eta[:, i], phi[:, i], MUON_MASS) for i in (-3, -2))
+    near = np.mean(abs(decay.mass(minus + plus) - PHI_MASS) < 0.005)
+    # a Breit-Wigner of that width has three quarters of its area there; the smooth spectrum 1 %
+    assert near > 0.6 if process == "phi_track" else near < 0.05
+
+
 def test_trigger_names_that_share_a_beginning_are_there(arrays):
     names = ak.flatten(arrays["toy_2017"].Trigger_hltname)
     decisions = ak.flatten(arrays["toy_2017"].Trigger_hltdecision)
@@ -241,16 +280,17 @@ def test_the_selection_keeps_what_it_should(truth):
     events = sum(truth[name]["events"] for name in ("toy_2017", "toy_2018"))
     selected = [truth[name]["selected"] for name in ("toy_2017", "toy_2018")]
     assert 0.06 < sum(s["all"] for s in selected) / events < 0.10
-    for process, other in (("ds_phipi", "dplus_phipi"), ("dplus_phipi", "ds_phipi")):
+    processes = ("ds_phipi", "dplus_phipi", *BACKGROUNDS)
+    for process in processes:
         pure = truth[f"toy_{process}_mc"]["selected"]
-        assert pure[process] > 0.9 * pure["all"]
-        assert pure[other] == 0
+        assert sum(pure[other] for other in processes) == pure[process]
+        if process not in BACKGROUNDS:
+            assert pure[process] > 0.9 * pure["all"]
 
 
 def test_the_peaks_are_where_the_mesons_are():
     for sample, mass in ((SAMPLES[2], DS_MASS), (SAMPLES[3], DPLUS_MASS)):
-        ((_, events),) = generate_files(sample, 100_000, seed=2)
-        truth = find(events)
+        truth = reduce(add, (find(file.events) for file in generate_files(sample, 100_000, seed=2)))
         true = truth.mass[truth.species >= 0]
         # the median of a thousand candidates of 11 MeV, and some radiation
         assert np.median(true) == pytest.approx(mass, abs=0.002)
@@ -260,18 +300,28 @@ def test_the_peaks_are_where_the_mesons_are():
 
 def test_the_same_seed_gives_the_same_events():
     first, again = (list(generate_files(SAMPLES[0], 2_000, seed=9)) for _ in range(2))
-    assert [name for name, _ in first] == [name for name, _ in again]
-    for (_, one), (_, other) in zip(first, again, strict=True):
-        assert list(one.branches) == list(other.branches)
-        for name, values in one.branches.items():
-            assert ak.array_equal(values, other.branches[name], dtype_exact=True), name
+    assert [file.name for file in first] == [file.name for file in again]
+    for one, other in zip(first, again, strict=True):
+        assert list(one.events.branches) == list(other.events.branches)
+        for name, values in one.events.branches.items():
+            there = other.events.branches[name]
+            assert ak.array_equal(values, there, dtype_exact=True), name
 
 
 def test_files_and_seeds_differ():
     masses = {
-        tuple(events.candidates["Triplet2_Mass"])
+        tuple(file.events.candidates["Triplet2_Mass"])
         for sample in SAMPLES[:2]
         for seed in (1, 2)
-        for _, events in generate_files(sample, 500, seed)
+        for file in generate_files(sample, 500, seed)
     }
     assert len(masses) == 8
+
+
+@pytest.mark.parametrize("events", [1, 50, 130])
+def test_small_toys_are_whole(tmp_path, events):
+    fileset = json.loads(write_ds_phipi(tmp_path, events, 3).read_text(encoding="utf-8"))
+    truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
+    for dataset, entry in fileset.items():
+        found = ak.concatenate([read(tmp_path / name) for name in entry["files"]])
+        assert len(found) == truth[dataset]["events"] == max(1, round(SHARES[dataset] * events))

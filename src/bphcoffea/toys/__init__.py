@@ -2,7 +2,7 @@
 
 A toy is called with the folder to write to, the number of data-like events and the seed, and
 returns the path of the fileset that it wrote. Beside it lies ``truth.json``: what an analysis
-should find.
+should find; and what corrects the simulation, which differs from the data in a known way.
 """
 
 from collections.abc import Callable

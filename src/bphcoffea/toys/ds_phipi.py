@@ -1,4 +1,7 @@
-"""Toy samples of Ds → φ(μμ)π: two data eras and two kinds of signal MC, as ntuples."""
+"""Toy samples of Ds → φ(μμ)π, as ntuples: two data eras, MC of both signals and both backgrounds.
+
+MC differs from data as `calibration` says; what corrects it is written beside the samples.
+"""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +16,15 @@ import uproot
 
 from bphcoffea.physics.constants import DPLUS_MASS, DS_MASS
 from bphcoffea.toys.generation import Species
-from bphcoffea.toys.ntuple import Events, event_numbers, simulate
+from bphcoffea.toys.luminosity import (
+    Sections,
+    brilcalc_csv,
+    event_numbers,
+    golden_json,
+    luminosity_sections,
+)
+from bphcoffea.toys.ntuple import Events, simulate
+from bphcoffea.toys.payloads import CORRECTIONS_TOML, payloads
 from bphcoffea.toys.truth import find
 
 TREE: Final = "Tree3Mu/ntuple"
@@ -69,25 +80,27 @@ class Sample:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def _signal(name: str, process: str, species: Species, mass: float, label: str) -> Sample:
+def _simulated(
+    species: Species, process: str, label: str, share: float, kind: str, **known: float
+) -> Sample:
     # the cross section (invented) gives the yield that the data-like samples have
     visible = DATA_FRACTIONS[species] * EVENTS_PER_LUMINOSITY * _PB_PER_FB
     return Sample(
-        name=name,
+        name=f"toy_{process}_mc",
         era="2017D",
         runs=(1, 1),
         trigger_match="dRtriggerMatch_2017",
-        share=0.1,
-        files=1,
+        share=share,
+        files=2,
         fractions={species: 1.0},
         is_mc=True,
         metadata={
-            "kind": "signal",
+            "kind": kind,
             "process": process,
             "label": label,
             "cross_section": round(visible / FILTER_EFFICIENCY, 6),
             "filter_efficiency": FILTER_EFFICIENCY,
-            "mass": mass,
+            **known,
         },
     )
 
@@ -115,9 +128,30 @@ SAMPLES: Final = (
         DATA_FRACTIONS,
         metadata=_DATA,
     ),
-    _signal("toy_ds_phipi_mc", "ds_phipi", Species.DS, DS_MASS, "Toy Ds → φπ"),
-    _signal("toy_dplus_phipi_mc", "dplus_phipi", Species.DPLUS, DPLUS_MASS, "Toy D+ → φπ"),
+    _simulated(Species.DS, "ds_phipi", "Toy Ds → φπ", 0.1, "signal", mass=DS_MASS),
+    _simulated(Species.DPLUS, "dplus_phipi", "Toy D+ → φπ", 0.1, "signal", mass=DPLUS_MASS),
+    _simulated(Species.PHI_TRACK, "phi_track", "Toy φ + track", 0.3, "background"),
+    _simulated(Species.DIMUON_TRACK, "dimuon_track", "Toy μμ + track", 0.06, "background"),
 )
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a sample.
+
+    Attributes
+    ----------
+    name
+        Of the file.
+    events
+        What it holds.
+    sections
+        The luminosity sections of its events.
+    """
+
+    name: str
+    events: Events
+    sections: Sections
 
 
 def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
@@ -128,37 +162,54 @@ def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
     folder
         Where to write; made if it does not exist.
     events
-        Number of data-like events, both eras together; each MC sample has a tenth of it.
+        Number of data-like events, both eras together; each MC sample has a share of it.
     seed
         The same seed gives the same events.
 
     Returns
     -------
     Path of ``fileset.json``, whose paths are relative to its folder. Beside it lie the ROOT files,
-    which hold RNTuples, and ``truth.json``.
+    which hold RNTuples, ``truth.json``, and ``corrections.toml`` with the files that it names:
+    the data's luminosity sections, and what MC differs by.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    fileset: dict[str, Any] = {}
     truth: dict[str, Any] = {}
+    recorded: list[Sections] = []
     for sample in SAMPLES:
-        names, parts = [], []
-        for name, part in generate_files(sample, events, seed):
-            _write(folder / name, part)
-            names.append(name)
-            parts.append(find(part))
+        parts = []
+        for file in generate_files(sample, events, seed):
+            _write(folder / file.name, file.events)
+            parts.append(find(file.events))
+            if not sample.is_mc:
+                recorded.append(file.sections)
         truth[sample.name] = reduce(add, parts).as_json()
-        fileset[sample.name] = {
-            "files": dict.fromkeys(names, TREE),
-            "metadata": _metadata(sample, truth[sample.name]["events"]),
-        }
     path = folder / "fileset.json"
-    path.write_text(json.dumps(fileset, indent=2) + "\n", encoding="utf-8")
-    (folder / "truth.json").write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
+    for name, content in payloads().items():
+        (folder / name).write_bytes(content)
+    for name, text in (
+        (path.name, _as_json(fileset(events))),
+        ("truth.json", _as_json(truth)),
+        ("luminosity.csv", brilcalc_csv(recorded)),
+        ("golden.json", golden_json(recorded)),
+        ("corrections.toml", CORRECTIONS_TOML),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")
     return path
 
 
-def generate_files(sample: Sample, events: int, seed: int) -> Iterator[tuple[str, Events]]:
-    """Yield name and content of each file of a sample, in order.
+def fileset(events: int) -> dict[str, Any]:
+    """Datasets, files and metadata of the toy with that number of data-like events."""
+    return {
+        sample.name: {
+            "files": {_file_name(sample, part): TREE for part in range(sample.files)},
+            "metadata": _metadata(sample, _number(sample, events)),
+        }
+        for sample in SAMPLES
+    }
+
+
+def generate_files(sample: Sample, events: int, seed: int) -> Iterator[File]:
+    """Yield each file of a sample, in order.
 
     Parameters
     ----------
@@ -169,7 +220,7 @@ def generate_files(sample: Sample, events: int, seed: int) -> Iterator[tuple[str
     seed
         As for `write_ds_phipi`.
     """
-    total = round(sample.share * events)
+    total = _number(sample, events)
     edges = np.linspace(0, total, sample.files + 1).astype(int)
     # the name is part of the seed: samples don't depend on each other, or on their order
     entropy = [seed, *sample.name.encode()]
@@ -180,8 +231,23 @@ def generate_files(sample: Sample, events: int, seed: int) -> Iterator[tuple[str
             np.array(list(sample.fractions), dtype=np.int64), n, p=list(sample.fractions.values())
         )
         content = simulate(species, sample.trigger_match, sample.is_mc, rng)
-        content.branches.update(event_numbers(n, sample.runs, part, sample.files, rng))
-        yield f"{sample.name}_{part}.root", content
+        luminosity = n / EVENTS_PER_LUMINOSITY
+        sections = luminosity_sections(n, luminosity, sample.runs, part, sample.files, rng)
+        content.branches.update(event_numbers(n, sections, part, sample.files, rng))
+        yield File(_file_name(sample, part), content, sections)
+
+
+def _number(sample: Sample, events: int) -> int:
+    """Number of events of a sample: one at least, since a fileset knows no empty dataset."""
+    return max(1, round(sample.share * events))
+
+
+def _file_name(sample: Sample, part: int) -> str:
+    return f"{sample.name}_{part}.root"
+
+
+def _as_json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _metadata(sample: Sample, events: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
@@ -38,6 +39,8 @@ class Species(IntEnum):
 #: Particle numbers [PDG].
 PDG_ID: Final = {Species.DS: 431, Species.DPLUS: 411}
 PDG_PHI, PDG_MUON, PDG_PION = 333, 13, 211
+#: Mothers of what comes from no meson: a φ, a random pion, and two muons of a cascade.
+PDG_STRANGE, PDG_RHO, PDG_B0 = 3, 113, 511
 
 _MASS: Final = {Species.DS: DS_MASS, Species.DPLUS: DPLUS_MASS}
 #: Mean proper decay lengths cτ, cm [PDG].
@@ -157,23 +160,31 @@ def radiate(momentum: Floats, rng: np.random.Generator) -> Floats:
     return momentum * kept[:, np.newaxis]
 
 
-def generator_particles(decays: Decays, rng: np.random.Generator) -> dict[str, Floats]:
-    """``GenParticle_*`` branches of signal: the meson, φ, μ−, μ+, π. Shape (n, 5) each."""
-    n = len(decays.species)
-    sign = decays.charge
-    meson = np.where(
-        decays.species == Species.DS, *(PDG_ID[s] for s in (Species.DS, Species.DPLUS))
-    )
+def generator_particles(decays: Decays, rng: np.random.Generator) -> dict[str, ak.Array]:
+    """``GenParticle_*`` branches: the meson, φ, μ−, μ+, π, of those that there are.
+
+    A random track has no meson, and a smooth dimuon no φ.
+    """
+    species, sign = decays.species, decays.charge
+    n = len(species)
+    one = np.ones(n, dtype=np.int64)
+    is_meson, is_phi = np.isin(species, list(PDG_ID)), species != Species.DIMUON_TRACK
+    meson = np.where(species == Species.DS, *(PDG_ID[s] for s in (Species.DS, Species.DPLUS)))
     # the charm quark itself, an excited charm meson, or a b meson
     origin = rng.choice(np.array([4, 433, 511, 531]), n)
-    full = np.ones(n, dtype=np.int64)
+    of_phi = np.where(is_meson, meson * sign, PDG_STRANGE)
+    of_muons = np.where(is_phi, PDG_PHI, PDG_B0)
+    of_pion = np.where(is_meson, meson * sign, PDG_RHO)
     momenta = [decays.parent, decays.dimuon, decays.muons[:, 0], decays.muons[:, 1], decays.pion]
     pt, eta, phi = zip(*(pt_eta_phi(p) for p in momenta), strict=True)
-    pdg = [meson * sign, full * PDG_PHI, full * PDG_MUON, -full * PDG_MUON, PDG_PION * sign]
-    mother = [origin * sign, meson * sign, full * PDG_PHI, full * PDG_PHI, meson * sign]
+    pdg = [meson * sign, one * PDG_PHI, one * PDG_MUON, -one * PDG_MUON, PDG_PION * sign]
+    mother = [origin * sign, of_phi, of_muons, of_muons, of_pion]
+    there = np.stack([is_meson, is_phi, one > 0, one > 0, one > 0], axis=1)
     columns = {"Pt": pt, "Eta": eta, "Phi": phi, "PdgId": pdg, "MotherPdgId": mother}
     return {
-        f"GenParticle_{name}": np.stack(column, axis=1).astype(np.float64)
+        f"GenParticle_{name}": ak.unflatten(
+            np.stack(column, axis=1)[there].astype(np.float64), np.sum(there, axis=1)
+        )
         for name, column in columns.items()
     }
 

@@ -8,22 +8,20 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.toys.calibration import draw_interactions
 from bphcoffea.toys.decay import Booleans, Floats, Integers
 from bphcoffea.toys.detector import primary_vertices
 from bphcoffea.toys.generation import generate, generator_particles
 from bphcoffea.toys.reconstruction import (
+    Collisions,
     combine,
     fail,
     reconstruct_candidates,
+    reconstruct_dimuons,
     reconstruct_muons,
     reconstruct_tracks,
 )
 from bphcoffea.toys.triggers import HLT_MENUS, L1_MENUS, trigger_list
-
-#: Mean number of pile-up interactions of MC.
-_PILEUP = 32
-#: Runs that a file has events of, and luminosity sections of each.
-_RUNS_PER_FILE, _SECTIONS_PER_RUN = 8, 900
 
 
 @dataclass(frozen=True)
@@ -74,18 +72,20 @@ def simulate(
         End of the names of the branches for the distance to the trigger object, such as
         ``dRtriggerMatch_2017``.
     is_mc
-        Whether to add what was generated.
+        Whether they are as in MC: with what was generated, and the pile-up and the efficiencies of
+        MC (`calibration`).
     rng
         Source of randomness.
     """
     n = len(species)
     decays = generate(species, rng)
-    primary = primary_vertices(n, rng)
+    collisions = Collisions(primary_vertices(n, rng), draw_interactions(n, is_mc, rng))
     hlt, l1 = trigger_list(n, HLT_MENUS, rng), trigger_list(n, L1_MENUS, rng)
-    rows = combine(decays, rng)
-    muons = reconstruct_muons(decays, rows, primary, rng)
+    dimuons = reconstruct_dimuons(decays, is_mc, rng)
+    rows = combine(decays, dimuons.event, rng)
+    muons = reconstruct_muons(dimuons, collisions, is_mc, rng)
     tracks = reconstruct_tracks(rows, n, rng)
-    candidates = reconstruct_candidates(rows, muons, tracks, primary, trigger_match, rng)
+    candidates = reconstruct_candidates(rows, muons, tracks, collisions, trigger_match, rng)
     fail(candidates, rng)
 
     order = _shuffled(rows.event, rng)
@@ -102,8 +102,8 @@ def simulate(
         branches |= _lists(objects.branches, objects.event, shuffled, n)
     branches |= _lists(candidates, rows.event[order], np.arange(len(order)), n)
     if is_mc:
-        branches |= {k: ak.from_regular(v) for k, v in generator_particles(decays, rng).items()}
-        branches["nPileUpInt"] = rng.poisson(_PILEUP, n).astype(np.uint32)
+        branches |= generator_particles(decays, rng)
+        branches["nPileUpInt"] = collisions.interactions.astype(np.uint32)
 
     identified = (muons.branches["Muon_isGlobal"] == 1) & (muons.branches["Muon_isPF"] == 1)
     muon_id = np.logical_and.reduce([identified[leg] for leg in rows.muon_rows])
@@ -119,38 +119,6 @@ def simulate(
         l1=l1.accepted,
         generated=species,
     )
-
-
-def event_numbers(
-    n: int, runs: tuple[int, int], part: int, parts: int, rng: np.random.Generator
-) -> dict[str, npt.NDArray[np.uint32]]:
-    """``run``, ``lumi`` and ``evt`` of the events of one file, in the order of time.
-
-    Parameters
-    ----------
-    n
-        Number of events.
-    runs
-        First and last run of the dataset.
-    part, parts
-        Which of the dataset's files this is: each has its own runs and event numbers.
-    rng
-        Source of randomness.
-    """
-    edges = np.linspace(runs[0], runs[1] + 1, parts + 1).astype(np.int64)
-    available = np.arange(edges[part], edges[part + 1])
-    chosen = np.sort(rng.choice(available, min(len(available), _RUNS_PER_FILE), replace=False))
-    time = np.sort(rng.random(n)) * len(chosen)
-    position = time.astype(np.int64)
-    # one number out of each of n slots of this file's share of the 32 bits: none comes twice
-    share = 2**32 // parts
-    slot = share // max(n, 1)
-    number = part * share + slot * np.arange(n) + rng.integers(0, slot, n)
-    return {
-        "run": chosen[position].astype(np.uint32),
-        "lumi": (1 + (time - position) * _SECTIONS_PER_RUN).astype(np.uint32),
-        "evt": number.astype(np.uint32),
-    }
 
 
 def _shuffled(event: Integers, rng: np.random.Generator) -> Integers:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.physics.constants import MUON_MASS, PION_MASS
+from bphcoffea.toys.calibration import identification_efficiency, reconstruction_efficiency
 from bphcoffea.toys.decay import Floats, Integers, mass, pt_eta_phi
 from bphcoffea.toys.detector import (
     Measured,
@@ -26,7 +27,7 @@ from bphcoffea.toys.generation import Decays, Species, radiate, random_tracks
 PADDING: Final = -99.0
 #: Part of the candidates that failed altogether, and in one step of the reconstruction.
 _FAILED, _PARTLY_FAILED = 0.03, 0.03
-#: Part of the events whose dimuon and track were reconstructed.
+#: Part of the events whose dimuon and track were reconstructed, but for muons that only data lose.
 _RECONSTRUCTED = 0.94
 #: Mean numbers in an event: further tracks that make candidates with the dimuon, and muons and
 #: tracks that belong to no candidate.
@@ -46,6 +47,44 @@ _STEPS: Final = (
     "Mu1_dR",
     "Mu2_dR",
 )
+
+
+@dataclass(frozen=True)
+class Collisions:
+    """Where the collision of each event was, and what came with it.
+
+    Attributes
+    ----------
+    primary
+        Primary vertices, cm, shape (events, 3).
+    interactions
+        Numbers of interactions, shape (events,).
+    """
+
+    primary: Floats
+    interactions: Integers
+
+
+@dataclass(frozen=True)
+class Dimuons:
+    """Dimuons that were reconstructed; muons are the leading ones of all, then the trailing ones.
+
+    Attributes
+    ----------
+    event
+        Position of each dimuon's event, shape (dimuons,).
+    true
+        Four-momenta of the muons, after radiation, GeV, shape (2 * dimuons, 4).
+    measured
+        The same as measured.
+    charge
+        Of the muons, shape (2 * dimuons,).
+    """
+
+    event: Integers
+    true: Floats
+    measured: Measured
+    charge: Integers
 
 
 @dataclass(frozen=True)
@@ -111,9 +150,24 @@ class Objects:
     true: Floats
 
 
-def combine(decays: Decays, rng: np.random.Generator) -> Rows:
+def reconstruct_dimuons(decays: Decays, is_mc: bool, rng: np.random.Generator) -> Dimuons:
+    """Measure the muons, and see which events keep both of theirs."""
+    n = len(decays.species)
+    every = np.arange(n)
+    leading = np.argmax(np.hypot(decays.muons[:, :, 1], decays.muons[:, :, 2]), axis=1)
+    pair = decays.muons[every, leading], decays.muons[every, 1 - leading]
+    true = radiate(np.concatenate(pair), rng)
+    measured = measure(true, rng)
+    efficiency = reconstruction_efficiency(measured.eta, measured.pt, is_mc)
+    kept = rng.random(2 * n) < efficiency
+    event = np.flatnonzero(kept[:n] & kept[n:] & (rng.random(n) < _RECONSTRUCTED))
+    sign = np.where(leading[event] == 0, -1, 1)  # the negative muon comes first
+    rows = np.concatenate([event, n + event])
+    return Dimuons(event, true[rows], measured[rows], np.concatenate([sign, -sign]))
+
+
+def combine(decays: Decays, dimuon_event: Integers, rng: np.random.Generator) -> Rows:
     """Combine each reconstructed dimuon with its track, and some with further tracks."""
-    dimuon_event = np.flatnonzero(rng.random(len(decays.species)) < _RECONSTRUCTED)
     own = np.arange(len(dimuon_event))
     further = np.repeat(own, rng.poisson(_FURTHER_CANDIDATES, len(own)))
     pion, flight = random_tracks(decays.dimuon[dimuon_event[further]], rng)
@@ -128,22 +182,19 @@ def combine(decays: Decays, rng: np.random.Generator) -> Rows:
 
 
 def reconstruct_muons(
-    decays: Decays, rows: Rows, primary: Floats, rng: np.random.Generator
+    dimuons: Dimuons, collisions: Collisions, is_mc: bool, rng: np.random.Generator
 ) -> Objects:
     """Leading muons of the dimuons, trailing ones, and muons that belong to no candidate."""
-    pair = decays.muons[rows.dimuon_event]
-    leading = np.argmax(np.hypot(pair[:, :, 1], pair[:, :, 2]), axis=1)
-    every = np.arange(len(pair))
-    true = radiate(np.concatenate([pair[every, leading], pair[every, 1 - leading]]), rng)
-    sign = np.where(leading == 0, -1, 1)  # the negative muon comes first
-
-    n = len(decays.species)
+    n = len(collisions.primary)
     strays = np.repeat(np.arange(n), rng.poisson(_STRAY_MUONS, n))
-    measured = concatenate(measure(true, rng), stray(len(strays), 1.0, 3.0, rng))
-    event = np.concatenate([rows.dimuon_event, rows.dimuon_event, strays])
-    charge = np.concatenate([sign, -sign, _charges(len(strays), rng)])
-    branches = muon_branches(measured, charge, primary[event, 2], rng)
-    return Objects(event, measured, branches, true)
+    measured = concatenate(dimuons.measured, stray(len(strays), 1.0, 3.0, rng))
+    event = np.concatenate([dimuons.event, dimuons.event, strays])
+    charge = np.concatenate([dimuons.charge, _charges(len(strays), rng)])
+    identified = identification_efficiency(
+        measured.eta, measured.pt, collisions.interactions[event], is_mc
+    )
+    branches = muon_branches(measured, charge, collisions.primary[event, 2], identified, rng)
+    return Objects(event, measured, branches, dimuons.true)
 
 
 def reconstruct_tracks(rows: Rows, n: int, rng: np.random.Generator) -> Objects:
@@ -159,7 +210,7 @@ def reconstruct_candidates(
     rows: Rows,
     muons: Objects,
     tracks: Objects,
-    primary: Floats,
+    collisions: Collisions,
     trigger_match: str,
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
@@ -172,7 +223,8 @@ def reconstruct_candidates(
     branches = _momentum_branches(legs, refitted, rows.charge)
     direction = Measured(*(branches[f"Triplet2_{name}"] for name in ("Pt", "Eta", "Phi")))
     decay = np.isin(rows.origin, (Species.DS, Species.DPLUS))
-    branches |= vertex_branches(primary[rows.event], direction, rows.flight, decay, rng)
+    primary, interactions = collisions.primary[rows.event], collisions.interactions[rows.event]
+    branches |= vertex_branches(primary, direction, rows.flight, decay, interactions, rng)
     for leg, index in enumerate((rows.dimuon, rows.dimuon, of_tracks), start=1):
         distance = trigger_match_distance(len(rows.dimuon), rng)
         branches[f"Mu{leg}_{trigger_match}"] = distance[index]

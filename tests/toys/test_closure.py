@@ -1,0 +1,278 @@
+"""MC of the toy, with the weights of its own payloads, is its data; without them it is not."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import correctionlib
+import numpy as np
+import pytest
+import uproot
+from scipy.stats import chi2
+
+from bphcoffea.toys import calibration, write_ds_phipi
+from bphcoffea.toys.ds_phipi import DATA_FRACTIONS, TREE
+from bphcoffea.toys.generation import generate
+from bphcoffea.toys.reconstruction import reconstruct_dimuons
+
+EVENTS = 100_000
+BRANCHES = ["Mu01_Pt", "Mu01_Eta", "Mu02_Pt", "Mu02_Eta", "RefittedPV2_NTracks"]
+OF_MUONS = ["MuonPt", "Muon_isGlobal", "Muon_isPF"]
+#: Agreement by chance alone would be missed once in a thousand; each sample has one seed, and so
+#: one outcome. What is called a disagreement has no chance at all.
+AGREES, DISAGREES = 1e-3, 1e-6
+PB_PER_FB = 1e3
+
+BINS = {
+    "yield": np.array([-np.inf, np.inf]),
+    "pv_tracks": np.array([2, 12, 16, 20, 24, 28, 32, 36, 40, 48, np.inf]),
+    "leading_pt": np.array([2, 5, 6, 7, 8, 9, 10, 12, 15, 20, np.inf]),
+    "trailing_pt": np.array([2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 10, np.inf]),
+    "leading_eta": np.linspace(-2.4, 2.4, 13),
+    "trailing_eta": np.linspace(-2.4, 2.4, 13),
+}
+
+
+@dataclass
+class Selected:
+    """Events whose two muons are in the acceptance: one row each, leading muon first."""
+
+    legs: list[tuple[float, float, float, float]]  # both pT, both η
+    identified: list[tuple[bool, bool]]
+    pv_tracks: list[float]
+    interactions: list[int]
+
+    def passing(self) -> "Selected":
+        """Those whose muons are both global and PF."""
+        passing = [row for row, flags in enumerate(self.identified) if all(flags)]
+        columns = (self.legs, self.identified, self.pv_tracks, self.interactions)
+        return Selected(*([column[row] for row in passing] for column in columns))
+
+    def column(self, name: str) -> np.ndarray:
+        if name == "yield":
+            return np.zeros(len(self.legs))
+        if name == "pv_tracks":
+            return np.array(self.pv_tracks)
+        return np.array(self.legs)[:, list(BINS)[2:].index(name)]
+
+
+def in_acceptance(pt: float, eta: float) -> bool:
+    return (abs(eta) < 1.2 and pt > 3.5) or (1.2 <= abs(eta) < 2.4 and pt > 2.0)
+
+
+def select(path: Path, is_mc: bool) -> Selected:
+    found = Selected([], [], [], [])
+    with uproot.open(path) as file:
+        names = [*BRANCHES, *OF_MUONS, *["nPileUpInt"] * is_mc]
+        arrays = file[TREE].arrays(names)
+    for event in arrays.tolist():
+        muons = zip(*(event[name] for name in OF_MUONS), strict=True)
+        identified = {pt for pt, is_global, is_pf in muons if is_global == 1 == is_pf}
+        for pt1, eta1, pt2, eta2, tracks in zip(*(event[name] for name in BRANCHES), strict=True):
+            if (
+                min(pt1, pt2) > 0
+                and tracks >= 2
+                and in_acceptance(pt1, eta1)
+                and in_acceptance(pt2, eta2)
+            ):
+                found.legs.append((pt1, pt2, eta1, eta2))
+                flags = (float(np.float32(pt)) in identified for pt in (pt1, pt2))
+                found.identified.append(tuple(flags))
+                found.pv_tracks.append(tracks)
+                found.interactions.append(event["nPileUpInt"] if is_mc else -1)
+                break
+    return found
+
+
+@dataclass
+class Samples:
+    data: list[Selected]
+    mc: list[tuple[Selected, float]]  # with luminosity times cross section, for each event made
+    folder: Path
+
+    def passing(self) -> "Samples":
+        """With the events whose muons are both global and PF."""
+        mc = [(sample.passing(), normalisation) for sample, normalisation in self.mc]
+        return Samples([sample.passing() for sample in self.data], mc, self.folder)
+
+    def p_value(self, name: str, *weights: Callable[..., float], shape: bool = False) -> float:
+        """Of the χ² between data and MC that has these weights, in bins of a quantity."""
+        edges = BINS[name]
+        data = np.sum([np.histogram(s.column(name), edges)[0] for s in self.data], axis=0)
+        content, variance = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
+        for sample, normalisation in self.mc:
+            w = np.full(len(sample.legs), normalisation)
+            for row, (legs, n) in enumerate(zip(sample.legs, sample.interactions, strict=True)):
+                for weight in weights:
+                    w[row] *= weight(legs, n)
+            content += np.histogram(sample.column(name), edges, weights=w)[0]
+            variance += np.histogram(sample.column(name), edges, weights=w**2)[0]
+        if shape:
+            scale = np.sum(data) / np.sum(content)
+            content, variance = content * scale, variance * scale**2
+        assert np.all(data > 20)
+        freedom = len(data) - shape
+        return float(chi2.sf(np.sum((data - content) ** 2 / (data + variance)), freedom))
+
+
+@pytest.fixture(scope="module")
+def accepted(tmp_path_factory) -> Samples:
+    folder = tmp_path_factory.mktemp("closure")
+    fileset = json.loads(write_ds_phipi(folder, EVENTS, seed=11).read_text(encoding="utf-8"))
+    luminosity = sum(entry["metadata"].get("luminosity", 0) for entry in fileset.values())
+    data, mc = [], []
+    for entry in fileset.values():
+        known = entry["metadata"]
+        for name in entry["files"]:
+            selected = select(folder / name, known["is_mc"])
+            if not known["is_mc"]:
+                data.append(selected)
+                continue
+            made = known["cross_section"] * known["filter_efficiency"] * luminosity * PB_PER_FB
+            mc.append((selected, made / known["processed_events"]))
+    return Samples(data, mc, folder)
+
+
+@pytest.fixture(scope="module")
+def samples(accepted) -> Samples:
+    return accepted.passing()
+
+
+def loaded(folder: Path, file: str, name: str) -> Any:
+    return correctionlib.CorrectionSet.from_file(str(folder / file))[name]
+
+
+def of_muons(correction: Any) -> Callable[..., float]:
+    def weight(legs: tuple[float, float, float, float], _: int) -> float:
+        pt1, pt2, eta1, eta2 = legs
+        first = correction.evaluate(eta1, pt1, "nominal")
+        return first * correction.evaluate(eta2, pt2, "nominal")
+
+    return weight
+
+
+@pytest.fixture(scope="module")
+def weights(samples) -> dict[str, Callable[..., float]]:
+    folder = samples.folder
+    pileup = loaded(folder, "puWeights.json.gz", "Collisions_toys_goldenJSON")
+    muons = {
+        "identification": "NUM_LooseID_DEN_TrackerMuons",
+        "reconstruction": "NUM_TrackerMuons_DEN_genTracks",
+    }
+    return {
+        "pileup": lambda _, n: pileup.evaluate(float(n), "nominal"),
+        **{k: of_muons(loaded(folder, "muon_JPsi.json.gz", v)) for k, v in muons.items()},
+    }
+
+
+@pytest.mark.parametrize("name", BINS)
+def test_weighted_mc_is_data(samples, weights, name):
+    assert samples.p_value(name, *weights.values()) > AGREES
+
+
+@pytest.mark.parametrize("name", BINS)
+def test_mc_without_weights_is_not_data(samples, name):
+    assert samples.p_value(name) < DISAGREES
+
+
+def test_without_pileup_weights_the_pv_tracks_disagree_in_shape(samples, weights):
+    muons = weights["identification"], weights["reconstruction"]
+    assert samples.p_value("pv_tracks", *muons, shape=True) < DISAGREES
+    assert samples.p_value("pv_tracks", *muons, weights["pileup"], shape=True) > AGREES
+
+
+def test_mc_identifies_more_muons_than_data_by_the_payload(accepted, weights):
+    correction = loaded(accepted.folder, "muon_JPsi.json.gz", "NUM_LooseID_DEN_TrackerMuons")
+    edges = np.array([-2.4, -2.1, -1.2, -0.9, 0, 0.9, 1.2, 2.1, 2.4])
+    # per bin of η: muons, identified ones with and without scale factor, in each leg
+    in_data, in_mc = np.zeros((2, len(edges) - 1)), np.zeros((4, len(edges) - 1))
+    for sample in accepted.data:
+        for (_, _, *etas), flags in zip(sample.legs, sample.identified, strict=True):
+            for eta, flag in zip(etas, flags, strict=True):
+                in_data[:, np.searchsorted(edges, eta, "right") - 1] += (1, flag)
+    for sample, normalisation in accepted.mc:
+        rows = zip(sample.legs, sample.identified, sample.interactions, strict=True)
+        for pts_etas, flags, n in rows:
+            w = normalisation * weights["pileup"](None, n)
+            for pt, eta, flag in zip(pts_etas[:2], pts_etas[2:], flags, strict=True):
+                factor = correction.evaluate(eta, pt, "nominal")
+                column = np.searchsorted(edges, eta, "right") - 1
+                in_mc[:, column] += (w, w * flag, w * flag * factor, w**2)
+    efficiency = in_data[1] / in_data[0]
+    effective = in_mc[0] ** 2 / in_mc[3]
+    variance = efficiency * (1 - efficiency) * (1 / in_data[0] + 1 / effective)
+    bare, corrected = (np.sum((in_mc[i] / in_mc[0] - efficiency) ** 2 / variance) for i in (1, 2))
+    assert chi2.sf(corrected, len(efficiency)) > AGREES
+    assert chi2.sf(bare, len(efficiency)) < DISAGREES
+
+
+def test_pileup_takes_muons(samples):
+    """MC has fewer identified muons than the pile-up of data would leave it."""
+    lost = []
+    for is_mc in (False, True):
+        n = calibration.draw_interactions(100_000, is_mc, np.random.default_rng(1))
+        pt = np.full(len(n), 7.0)
+        efficiency = calibration.identification_efficiency(pt / 5, pt, n, is_mc=True)
+        assert np.all((efficiency > 0) & (efficiency <= 1))
+        lost.append(1 - np.mean(efficiency**2))
+    assert lost[1] - lost[0] > 0.015
+
+
+def test_data_lose_the_dimuons_that_the_payload_says(samples):
+    correction = loaded(samples.folder, "muon_JPsi.json.gz", "NUM_TrackerMuons_DEN_genTracks")
+    n = 200_000
+    rng = np.random.default_rng(21)
+    species = rng.choice(np.array(list(DATA_FRACTIONS)), n, p=list(DATA_FRACTIONS.values()))
+    decays = generate(species, rng)
+    # the same random numbers are drawn: what MC has and data have not was lost by the factors
+    in_mc, in_data = (
+        reconstruct_dimuons(decays, m, np.random.default_rng(3)) for m in (True, False)
+    )
+    assert np.all(np.isin(in_data.event, in_mc.event))
+    half = len(in_mc.event)
+    eta, pt = in_mc.measured.eta.reshape(2, half), in_mc.measured.pt.reshape(2, half)
+    inside = np.all((abs(eta) < 2.4) & (pt > 2.0), axis=0)
+    expected = np.prod(
+        [correction.evaluate(eta[leg, inside], pt[leg, inside], "nominal") for leg in (0, 1)],
+        axis=0,
+    )
+    kept = np.isin(in_mc.event[inside], in_data.event)
+    for edges, values in (
+        (np.linspace(-2.4, 2.4, 13), eta[0, inside]),
+        (np.array([2, 2.5, 3.5, 5, 8, 12, 200]), pt[1, inside]),
+    ):
+        bins = np.digitize(values, edges)
+        pulls = [
+            np.sum((kept - expected)[bins == i])
+            / np.sqrt(np.sum((expected * (1 - expected))[bins == i]))
+            for i in range(1, len(edges))
+        ]
+        assert chi2.sf(np.sum(np.square(pulls)), len(pulls)) > AGREES
+    assert 1 - np.mean(kept) > 0.015
+
+
+def test_efficiencies_of_data_are_about_those_before(samples):
+    """0.96 and 0.97 are what the muons of candidates are global and PF with."""
+    flags: dict[str, list[float]] = {"Muon_isGlobal": [], "Muon_isPF": []}
+    for part in (0, 1):
+        with uproot.open(samples.folder / f"toy_2017_{part}.root") as file:
+            arrays = file[TREE].arrays(list(flags))
+        for name, values in flags.items():
+            values.extend(value for event in arrays[name].tolist() for value in event)
+    assert np.mean(flags["Muon_isGlobal"]) == pytest.approx(0.96, abs=0.01)
+    assert np.mean(flags["Muon_isPF"]) == pytest.approx(0.97, abs=0.01)
+
+
+def test_weights_turn_the_pileup_of_mc_into_that_of_data(samples, weights):
+    numbers = []
+    for part in (0, 1):
+        with uproot.open(samples.folder / f"toy_phi_track_mc_{part}.root") as file:
+            numbers += file[TREE].arrays(["nPileUpInt"]).nPileUpInt.tolist()
+    w = np.array([weights["pileup"](None, n) for n in numbers])
+    error = np.std(numbers) * np.max(w) / np.sqrt(len(numbers))
+    assert np.mean(numbers) == pytest.approx(38.2, abs=5 * error)
+    assert np.average(numbers, weights=w) == pytest.approx(32.1, abs=5 * error)
+    assert np.mean(w) == pytest.approx(1, abs=5 * np.std(w) / np.sqrt(len(w)))
+    assert np.max(w) < 5
