@@ -97,7 +97,9 @@ def print_normalisation(folder: Any) -> None:
     content = folder.read("normalisation.json")
     if not any(known["scale"] is not None for known in content.values()):
         return
-    table = Table("simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation", **_LEFT)
+    table = Table(
+        "simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation", **_LEFT
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for name, known in content.items():

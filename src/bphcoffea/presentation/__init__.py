@@ -23,7 +23,7 @@ __all__ = ["plot_run"]
 Metadata = Mapping[str, Mapping[str, Any]]
 
 
-def plot_run(run: RunFolder) -> list[Path]:
+def plot_run(run: RunFolder, *, shapes: bool = False) -> list[Path]:
     """Draw every figure of a run into its folder ``figures``.
 
     Data are summed; simulated datasets are summed by their process. A mass histogram that was
