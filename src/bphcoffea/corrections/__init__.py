@@ -1,0 +1,1 @@
+"""Scale factors, efficiencies and weights from correctionlib files."""
