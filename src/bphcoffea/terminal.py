@@ -108,9 +108,12 @@ def print_normalisation(folder: Any) -> None:
         numbers += [known["luminosity"], known["scale"]]
         table.add_row(name, *("?" if n is None else f"{n:,.5g}" for n in numbers))
     console.print(table)
-    for known in content.values():
+    notes: dict[str, list[str]] = {}
+    for name, known in content.items():
         for note in known["notes"]:
-            say(f"note: {note}")
+            notes.setdefault(note, []).append(name)
+    for note, names in notes.items():
+        say(f"note: {', '.join(names)}: {note}")
 
 
 def _some(ranges: dict[str, list[list[int]]], most: int = 3) -> str:

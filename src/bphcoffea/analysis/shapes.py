@@ -1,7 +1,7 @@
 """Selections of shifted events, which evaluate only what the shift can change.
 
-Whether a variable looks at the replaced fields is found out by evaluating it on events that lack
-them: what succeeds does not. Its nominal values are used again. Events that already fail because of
+Whether a variable looks at the replaced fields is found out by evaluating it on an event in which
+nothing can be computed from them: what succeeds does not. Its nominal values are used again. Events that already fail because of
 such variables are left out, so that a shift costs what its own variables cost on the others.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.analysis.selection import Candidates, Integers, Selected
-from bphcoffea.analysis.shifts import Path, Replace, replaced, without
+from bphcoffea.analysis.shifts import BARRED, Path, Replace, barred, replaced
 from bphcoffea.analysis.variables import Variable
 
 
@@ -30,17 +30,15 @@ class Untouched:
     """
 
     def __init__(self, events: Any, paths: tuple[Path, ...]) -> None:
-        self._blind = without(events[:1], paths)
+        self._blind = barred(events[:1], paths)
         self._known: dict[Variable, bool] = {}
 
     def __contains__(self, variable: Variable) -> bool:
         if variable not in self._known:
             try:
-                variable(self._blind)
+                self._known[variable] = BARRED not in variable(self._blind).fields
             except Exception:  # noqa: BLE001 - whatever it is, the variable is evaluated again
                 self._known[variable] = False
-            else:
-                self._known[variable] = True
         return self._known[variable]
 
 

@@ -24,6 +24,8 @@ from bphcoffea.corrections import EraCorrections
 from bphcoffea.corrections.declaration import Particle
 from bphcoffea.physics.kinematics import invariant_mass
 
+#: What stands in the place of a barred field.
+BARRED: Final = "moved"
 #: A field of a field of the events: ``("Triplet", "mu1", "pt")``.
 Path = tuple[str, ...]
 Kind = Literal["scale", "resolution"]
@@ -132,7 +134,9 @@ class MomentumShift(Shift):
                 ak.with_field(record, pt, "pt") if pt is not None else record
                 for record, pt in zip(before, (moved.get((*p, "pt")) for p in parts), strict=True)
             ]
-            masses[field] = _at(events, field) * invariant_mass(*after) / invariant_mass(*before)
+            with np.errstate(divide="ignore", invalid="ignore"):  # of padding, which stays invalid
+                growth = invariant_mass(*after) / invariant_mass(*before)
+            masses[field] = _at(events, field) * growth
         return moved | masses
 
 
@@ -163,11 +167,13 @@ def replaced(events: Any, fields: Mapping[Path, ak.Array]) -> Any:
     return events
 
 
-def without(events: Any, paths: Sequence[Path]) -> Any:
-    """The events without some fields: what can be evaluated of them does not look at those."""
-    for path in paths:
-        events = ak.without_field(events, list(path))
-    return events
+def barred(events: Any, paths: Sequence[Path]) -> Any:
+    """The events with records in place of some fields: nothing can be computed from those.
+
+    Without the fields the records that hold them would be no vectors any more, and nothing in them
+    could be looked at.
+    """
+    return replaced(events, {path: ak.zip({BARRED: _at(events, path)}) for path in paths})
 
 
 def _at(events: Any, path: Path) -> ak.Array:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from bphcoffea.errors import InputError
 from bphcoffea.terminal import console, say
+
+if TYPE_CHECKING:
+    from bphcoffea.corrections.convert import Converted
 
 app = typer.Typer(no_args_is_help=True, help="Show, convert and make files of corrections.")
 
@@ -33,17 +35,12 @@ def show(
         for era in load([file]):
             console.print_json(data=era.describe())
         return
-    table = Table("correction", "version", "inputs", "keys", title=str(file), title_justify="left")
     for name in read(file).corrections:
         payload = Payload(file, name)
-        inputs = [f"{each} ({kind})" for each, kind in payload.inputs.items()]
-        keys = [
-            f"{each}: {', '.join(payload.keys(each))}"
-            for each, kind in payload.inputs.items()
-            if kind == "string"
-        ]
-        table.add_row(name, str(payload.version), "\n".join(inputs), "\n".join(keys))
-    console.print(table)
+        say(f"{name} (version {payload.version})")
+        for each, kind in payload.inputs.items():
+            known = payload.keys(each) if kind == "string" else payload.ranges(each)
+            say(f"    {each} ({kind}): {', '.join(known)}")
 
 
 @app.command()
@@ -76,8 +73,8 @@ def convert(
     from bphcoffea.corrections import convert as making
 
     if len(sources) == 1 and "=" not in sources[0]:
-        making.convert_json(Path(sources[0]), output)
-        say(f"{output}: from {sources[0]}")
+        made = [making.Converted(each) for each in making.from_json(sources[0])]
+        _write(made, output, f"made from {Path(sources[0]).name}")
         return
     if (up or down) and not pileup:
         raise InputError("--up and --down are of pile-up weights; add --pileup")
@@ -85,13 +82,13 @@ def convert(
     for name, equals, place in named:
         if not (name and equals and place):
             raise InputError(f"{name}: write NAME=file.root:path/of/histogram")
-    made = [
+    built = [
         making.pileup_from_histograms(place, name, up, down)
         if pileup
         else making.from_histogram(place, name, inputs.split(","), flow=flow)
         for name, _, place in named
     ]
-    _write(made, output, f"made from {', '.join(Path(place).name for _, _, place in named)}")
+    _write(built, output, f"made from {', '.join(Path(place).name for _, _, place in named)}")
 
 
 @app.command("pileup")
@@ -115,7 +112,7 @@ def make_pileup(
     _write([made], output, "made from profiles of data and simulation")
 
 
-def _write(made: list, output: Path, description: str) -> None:  # type: ignore[type-arg]
+def _write(made: list[Converted], output: Path, description: str) -> None:
     from bphcoffea.corrections.convert import write
 
     write([each.correction for each in made], output, description)

@@ -21,13 +21,14 @@ from correctionlib.schemav2 import (
 )
 
 from bphcoffea.corrections.schema1 import upgrade_schema_1
-from bphcoffea.corrections.sources import Floats, Histogram, read_histogram, read_numbers
+from bphcoffea.corrections.sources import Floats, Histogram, read_histogram, read_json, read_numbers
 from bphcoffea.corrections.tagandprobe import from_tag_and_probe_json
 from bphcoffea.errors import InputError
 
 __all__ = [
     "Converted",
     "from_histogram",
+    "from_json",
     "from_tag_and_probe_json",
     "pileup_from_histograms",
     "pileup_from_profiles",
@@ -214,6 +215,24 @@ def pileup_from_profiles(
                 )
             notes.append(told if key == "nominal" else f"{key}: {told}")
     return Converted(_pileup(name, weights), tuple(notes))
+
+
+def from_json(path: str | Path) -> list[Correction]:
+    """Corrections from an older JSON: correctionlib's schema 1, or the Muon POG's tag and probe.
+
+    Raises
+    ------
+    InputError
+        When it can't be read or is neither.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or "schema_version" not in content:
+        return from_tag_and_probe_json(path)
+    try:
+        upgraded = upgrade_schema_1(content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return [Correction.model_validate(each) for each in upgraded["corrections"]]
 
 
 def write(corrections: Iterable[Correction], path: str | Path, description: str) -> Path:

@@ -99,6 +99,16 @@ class Payload:
         first = found[0] if found else []
         return tuple(key for key in first if all(key in keys for keys in found))
 
+    def ranges(self, name: str) -> tuple[str, ...]:
+        """From where to where the bins of an input that is a number reach, for people."""
+        found: list[str] = []
+        for node in _nodes(self._node["data"]):
+            for each, edges in _edges(node):
+                if each == name:
+                    low, high = (edges[0], edges[-1]) if isinstance(edges, list) else edges
+                    found.append(f"{float(low):g} to {float(high):g}")
+        return tuple(dict.fromkeys(found))
+
     def evaluate(
         self, numbers: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str], outside: Policy
     ) -> Evaluated:
@@ -217,7 +227,10 @@ def read(path: Path) -> Content:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (ValueError, EOFError, KeyError, TypeError, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a correctionlib file ({reason})") from None
+        raise InputError(
+            f"{path}: not a correctionlib file ({reason}); an older JSON, or histograms, become "
+            "one with: bphcoffea corrections convert"
+        ) from None
     if version != 2:
         raise InputError(
             f"{path}: schema version {version} of correctionlib, which reads 2 alone; "
@@ -297,6 +310,18 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(node, list):
         for value in node:
             yield from _nodes(value)
+
+
+def _edges(node: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the inputs that a node bins, with their edges, or the ends of uniform ones."""
+    if node.get("nodetype") == "binning":
+        own = [(node["input"], node["edges"])]
+    elif node.get("nodetype") == "multibinning":
+        own = list(zip(node["inputs"], node["edges"], strict=True))
+    else:
+        return
+    for name, edges in own:
+        yield str(name), (edges["low"], edges["high"]) if isinstance(edges, dict) else edges
 
 
 def _with_flow(correction: dict[str, Any], flow: str | float) -> dict[str, Any]:

@@ -211,7 +211,7 @@ def normalise(
             "skim_efficiency": metadata.get("skim_efficiency") or 1.0,
             "luminosity": luminosity,
         }
-        notes = _notes(name, metadata, data, datasets, counts.get(name, {}))
+        notes = _notes(metadata, data, datasets, counts.get(name, {}))
         scale = None
         if sumw[name] <= 0:
             notes.append(f"the sum of weights is {sumw[name]:g}: it can't be normalised")
@@ -232,7 +232,6 @@ def normalise(
 
 
 def _notes(
-    name: str,
     metadata: Mapping[str, Any],
     data: list[str],
     datasets: Metadata,
@@ -249,7 +248,7 @@ def _notes(
             f"the fileset says {generated:,} processed events, its files hold {expected:,}; "
             f"if they were skimmed, say so with skim_efficiency = {expected / generated:.4g}"
         )
-    return [f"dataset '{name}': {note}" for note in notes]
+    return notes
 
 
 def _assigned(datasets: Metadata) -> dict[str, list[str]]:
@@ -379,9 +378,8 @@ def renormalise(
 
     @cache
     def certification(era: str) -> Certification:
-        known = next(
-            (each for each in made_with if any(fnmatchcase(era, p) for p in each["eras"])), {}
-        ).get("luminosity", {})
+        of_era = [each for each in made_with if any(fnmatchcase(era, p) for p in each["eras"])]
+        known: dict[str, Any] = of_era[0]["luminosity"] if of_era else {}
         files = {"golden": golden, "table": table}
         for name, given in files.items():
             if given is None and name in known:
