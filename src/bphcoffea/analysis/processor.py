@@ -215,6 +215,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             ],
             "best": self.best.name if self.best else None,
             "histograms": histograms,
+            "overlay_signal": self.overlay_signal,
             "fit": self.mass_fit.model_dump(mode="json") if self.mass_fit else None,
         }
 

@@ -1,8 +1,9 @@
 """Selections of shifted events, which evaluate only what the shift can change.
 
 Whether a variable looks at the replaced fields is found out by evaluating it on an event in which
-nothing can be computed from them: what succeeds does not. Its nominal values are used again. Events that already fail because of
-such variables are left out, so that a shift costs what its own variables cost on the others.
+nothing can be computed from them: what succeeds does not. Its nominal values are used again. Events
+that already fail because of such variables are left out, so that a shift costs what its own
+variables cost on the others.
 """
 
 from __future__ import annotations

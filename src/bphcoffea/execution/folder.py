@@ -95,9 +95,47 @@ class RunFolder:
         return dict(self.read("analysis.json"))
 
     @property
-    def datasets(self) -> dict[str, dict[str, Any]]:
-        """Metadata of each dataset, by its name."""
+    def fileset_metadata(self) -> dict[str, dict[str, Any]]:
+        """Metadata of each dataset, by its name, as the fileset has them."""
         return dict(self.read("provenance.json")["datasets"])
+
+    @property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """Metadata of each dataset, with the luminosity of what was processed.
+
+        Data whose luminosity is not known, or of which several datasets hold the same luminosity
+        sections, have none.
+        """
+        known = self.fileset_metadata
+        if not (self.path / "luminosity.json").is_file():
+            return known
+        content = self.read("luminosity.json")
+        for name, about in content["datasets"].items():
+            known[name] = {**known[name], "luminosity": about["luminosity"]}
+            if about["luminosity"] is None or content["sections_shared"]:
+                del known[name]["luminosity"]
+        return known
+
+    def normalised_histograms(self) -> dict[str, hist.Hist]:
+        """The histograms with simulation scaled to the luminosity of the data.
+
+        They have the variations ``luminosityUp`` and so on, of the rates, in addition.
+
+        Raises
+        ------
+        InputError
+            When some simulation can't be scaled.
+        """
+        from bphcoffea.execution.normalisation import scaled
+
+        normalisation = self.read("normalisation.json")
+        lacking = [name for name, known in normalisation.items() if known["scale"] is None]
+        if lacking:
+            raise InputError(
+                f"{self.path}: no scale for {', '.join(lacking)}; give a cross_section in the "
+                "fileset, and the data's luminosity, there or with: bphcoffea lumi"
+            )
+        return scaled(self.histograms(), normalisation, self.fileset_metadata)
 
     @property
     def cutflow(self) -> dict[str, list[dict[str, Any]]]:

@@ -393,7 +393,7 @@ def renormalise(
     before = run.read("normalisation.json")
     sections = {name: from_ranges(ranges) for name, ranges in run.read("lumis.json").items()}
     counts = run.read("ledger.json")["datasets"]
-    luminosities = Luminosities.of(run.datasets, sections, counts, certification)
+    luminosities = Luminosities.of(run.fileset_metadata, sections, counts, certification)
     sumw = {name: float(known["sumw"]) for name, known in before.items()}
     run.write("luminosity.json", luminosities.as_json())
-    run.write("normalisation.json", normalise(run.datasets, sumw, counts, luminosities))
+    run.write("normalisation.json", normalise(run.fileset_metadata, sumw, counts, luminosities))

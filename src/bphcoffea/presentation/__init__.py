@@ -16,6 +16,7 @@ from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.mass import draw_mass
 from bphcoffea.presentation.spectrum import draw_spectrum
+from bphcoffea.presentation.stacks import comparison
 from bphcoffea.presentation.style import DATA, SIMULATION, Heading, cms_style, save
 
 __all__ = ["plot_run"]
@@ -27,7 +28,16 @@ def plot_run(run: RunFolder, *, shapes: bool = False) -> list[Path]:
     """Draw every figure of a run into its folder ``figures``.
 
     Data are summed; simulated datasets are summed by their process. A mass histogram that was
-    fitted is drawn with its fit, one with declared resonances with their labels.
+    fitted is drawn with its fit, one with declared resonances with their labels. Where all
+    simulation can be scaled to the luminosity of the data it is stacked, with the band of all
+    variations and the ratio.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run.
+    shapes
+        Scale each simulated process to the area of the data instead.
 
     Returns
     -------
@@ -36,32 +46,51 @@ def plot_run(run: RunFolder, *, shapes: bool = False) -> list[Path]:
     folder = run.path / "figures"
     paths: list[Path] = []
     with cms_style():
-        for name, figure in _figures(run):
+        for name, figure in _figures(run, shapes=shapes):
             paths += save(figure, folder, name)
     return paths
 
 
-def _figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
+def _figures(run: RunFolder, *, shapes: bool) -> Iterator[tuple[str, Figure]]:
     """Yield the figures with their names, one at a time: a run may have many."""
     analysis, datasets = run.analysis, run.datasets
     yield from _cutflows(run.cutflow, analysis, datasets)
     declared = analysis.get("histograms", {})
     fitted = dict(run.read("fit.json")) if (run.path / "fit.json").is_file() else {}
     to_be_fitted = (analysis.get("fit") or {}).get("histogram")
+    stacked = {} if shapes else _stacked(run)
     for name, histogram in run.histograms().items():
         about = _about(histogram, declared.get(name, {}))
+        compared = stacked.get(name) if about["without"] is None else None
         if name == to_be_fitted:
             yield from _masses(name, histogram, about, datasets, fitted)
-            continue
+            if compared is None:
+                continue
         categories: list[str | None] = [None]
         if len(histogram.axes["category"]) > 1 and about["without"] is None:
             categories += list(histogram.axes["category"])
         for category in categories:
             place = name if category is None else f"{name}_{file_name(category)}"
+            if compared is not None:
+                overlay = bool(analysis.get("overlay_signal"))
+                figure = comparison(compared, category, about, datasets, overlay_signal=overlay)
+                # the fitted mass has a figure of that name
+                yield place + "_stack" * (name == to_be_fitted), figure
             if about["resonances"]:
-                yield place, _spectrum(histogram, category, about, datasets)
-            else:
+                yield (
+                    place + "_spectrum" * (compared is not None),
+                    _spectrum(histogram, category, about, datasets),
+                )
+            elif compared is None:
                 yield place, _distribution(histogram, category, about, datasets)
+
+
+def _stacked(run: RunFolder) -> dict[str, hist.Hist]:
+    """The histograms with simulation scaled to data; none where there is nothing to compare."""
+    scales = [known["scale"] for known in run.read("normalisation.json").values()]
+    if not scales or None in scales or not _data(run.datasets):
+        return {}
+    return run.normalised_histograms()
 
 
 def _about(histogram: hist.Hist, declared: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,19 @@ BLUE, ORANGE, RED, PURPLE, GREY, VIOLET = (
     "#7a21dd",
 )
 PALETTE = (BLUE, ORANGE, PURPLE, RED, VIOLET, GREY)
+#: The one of ten colours, from the same reference, for more than six.
+WIDE_PALETTE = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
 #: Font sizes, points, beside the style's own.
 SMALL, TINY = 19, 15
 #: Characters from which a heading is written smaller.
@@ -46,7 +59,9 @@ FORMATS = ("png", "pdf")
 @contextlib.contextmanager
 def cms_style() -> Iterator[None]:
     """Draw and save figures in the CMS style; afterwards matplotlib is as it was."""
-    with mpl.rc_context(rc=mplhep.style.CMS):
+    # the style's font lacks some signs of labels, as the minus of fb⁻¹; matplotlib brings one
+    families = ["sans-serif", "DejaVu Sans"]
+    with mpl.rc_context(rc={**mplhep.style.CMS, "font.family": families}):
         yield
 
 
