@@ -1,0 +1,173 @@
+"""What systematic variations cost: time of a run of Ds → φπ against their number.
+
+The simulated toy samples are processed in one process, with no variation, with more and more weight
+variations (muon scale factors from correctionlib, statistical and systematic parts up and down), and
+with more and more shape variations (momenta of muons and tracks, for which events are selected
+again). Each is compared with the nominal run of its round, so that the machine may change its pace.
+
+    python benchmarks/variations.py -o variations
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bphcoffea.analysis import MomentumShift, MuonWeight
+from bphcoffea.corrections import load as load_corrections
+from bphcoffea.datasets import load as load_fileset
+from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.presentation.style import cms_style
+from bphcoffea.toys import TOYS
+
+#: Variations of one muon scale factor, and of one shift of momenta.
+PER_WEIGHT, PER_SHIFT = 4, 2
+WEIGHTS = (0, 4, 12, 20, 40, 60)
+SHAPES = (0, 2, 4, 6, 10)
+#: What is asked of a run with all of them, relative to the nominal one.
+ALLOWED = {"weight variations": 1.5, "shape variations": 4.0}
+
+
+@dataclass(frozen=True)
+class NumberedWeight(MuonWeight):
+    """The scale factor of the muons' identification, once more."""
+
+    section: str = "muon_id"
+
+    def needs(self):
+        return self.section
+
+    def evaluate(self, values, corrections, metadata, *, shifted):
+        known = MuonWeight(self.section, self.muons, self.after)
+        return known.evaluate(values, corrections, metadata, shifted=shifted)
+
+
+@dataclass(frozen=True)
+class NumberedShift(MomentumShift):
+    """The momentum scale, once more."""
+
+    number: int = 0
+
+    @property
+    def name(self):
+        return f"{super().name}_{self.number}"
+
+    def variations(self, metadata, corrections):
+        size = 0.0005 * (1 + self.number)
+        return {
+            f"{self.name}{side}": partial(self._moved, size=sign * size, pattern=lambda _: 1.0)
+            for side, sign in (("Up", 1), ("Down", -1))
+        }
+
+
+def varied(analysis, weights, shapes):
+    """The analysis with so many weight and shape variations."""
+    muons = next(w.muons for w in analysis.weights if w.name == "muon_id")
+    more = [
+        NumberedWeight(f"muon_id_{number}", muons, "muon_id")
+        for number in range(weights // PER_WEIGHT)
+    ]
+    # three shifts of muons for two of tracks
+    kinds = [analysis.shifts[0], analysis.shifts[2]]
+    shifts = [
+        NumberedShift(like.particle, like.kind, like.particles, like.masses, number)
+        for number in range(shapes // PER_SHIFT)
+        for like in [kinds[number % 2]]
+    ]
+
+    class Varied(type(analysis)):
+        pass
+
+    Varied.weights = tuple(more)
+    Varied.shifts = tuple(shifts)
+    return Varied()
+
+
+def measure(analysis, fileset, corrections, folder):
+    """Wall time of a run, s, and how many variations its histograms have."""
+    made = run(analysis.corrected(corrections), fileset, folder, Options("iterative"))
+    mass = made.histograms()["mass"]
+    return made.read("metrics.json")["wall_s"], len(mass.axes["variation"]) - 1
+
+
+def rounds(kind, numbers, analysis, fileset, corrections, times):
+    """Times of each number of variations, over the rounds."""
+    measured = {number: [] for number in numbers}
+    with tempfile.TemporaryDirectory() as scratch:
+        for _ in range(times):
+            for number in numbers:
+                many = {"weights": number, "shapes": 0}
+                if kind == "shape variations":
+                    many = {"weights": 0, "shapes": number}
+                wall, there = measure(varied(analysis, **many), fileset, corrections, scratch)
+                assert there == number, (there, number)
+                measured[number].append(wall)
+            print(kind, {number: round(walls[-1], 2) for number, walls in measured.items()})
+    return [
+        {
+            "kind": kind,
+            "variations": number,
+            "wall_s": statistics.median(walls),
+            "ratio": statistics.median(
+                wall / nominal for wall, nominal in zip(walls, measured[0], strict=True)
+            ),
+        }
+        for number, walls in measured.items()
+    ]
+
+
+def draw(rows, path):
+    with cms_style():
+        figure = Figure(figsize=(11, 9), layout="constrained")
+        axes = figure.add_subplot()
+        for (kind, allowed), marker in zip(ALLOWED.items(), "os", strict=True):
+            own = [row for row in rows if row["kind"] == kind]
+            numbers, ratios = [r["variations"] for r in own], [r["ratio"] for r in own]
+            (line,) = axes.plot(numbers, ratios, f"{marker}-", label=kind.capitalize(), zorder=3)
+            axes.plot([0, numbers[-1]], [allowed] * 2, ":", color=line.get_color())
+            axes.annotate(
+                f"limit {allowed:g}",
+                (numbers[-1], allowed),
+                (-6, 6),
+                textcoords="offset points",
+                ha="right",
+                fontsize=18,
+                color=line.get_color(),
+            )
+        axes.set_xlabel("Variations")
+        axes.set_ylabel("Time / nominal run")
+        axes.set_xlim(-2, max(WEIGHTS) + 2)
+        axes.set_ylim(0, 5)
+        axes.legend(loc="upper right")
+        figure.savefig(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=400_000, help="of the toy's data")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("-o", "--output", type=Path, default=Path("variations"))
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    analysis = load_analysis("ds_phipi")
+    with tempfile.TemporaryDirectory() as scratch:
+        fileset = load_fileset(TOYS["ds_phipi"](Path(scratch), arguments.events, 1)).select(["*mc"])
+        corrections = load_corrections([Path(scratch, "corrections.toml")])
+        rows = []
+        for kind, numbers in zip(ALLOWED, (WEIGHTS, SHAPES), strict=True):
+            rows += rounds(kind, numbers, analysis, fileset, corrections, arguments.rounds)
+    content = {"rows": rows, "allowed": ALLOWED, "load": os.getloadavg()}
+    (arguments.output / "variations.json").write_text(json.dumps(content, indent=1) + "\n")
+    draw(rows, arguments.output / "variations.png")
+    for row in rows:
+        print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()

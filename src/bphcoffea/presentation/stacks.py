@@ -1,0 +1,93 @@
+"""What is stacked against data: processes of simulation, and what variations make of their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import hist
+import numpy as np
+from matplotlib.figure import Figure
+
+from bphcoffea.analysis.histograms import NOMINAL
+from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.inference.run import of_datasets
+from bphcoffea.presentation.comparison import Sides, draw_comparison
+from bphcoffea.presentation.style import Heading
+
+Metadata = Mapping[str, Mapping[str, Any]]
+
+
+def comparison(
+    histogram: hist.Hist,
+    category: str | None,
+    about: Mapping[str, Any],
+    datasets: Metadata,
+    *,
+    overlay_signal: bool,
+) -> Figure:
+    """Draw data and the stack of simulated processes.
+
+    Parameters
+    ----------
+    histogram
+        With axes dataset, category, variation and that of the variable; simulation is scaled.
+    category
+        One category; the sum of all when not given.
+    about
+        ``label``, ``unit`` and ``log_y`` of the variable.
+    datasets
+        Metadata by dataset.
+    overlay_signal
+        Whether simulated signal is drawn as lines, and not as a part of the stack.
+    """
+    data = [name for name, known in datasets.items() if not known["is_mc"]]
+    stack: dict[str, list[str]] = {}
+    lines: dict[str, list[str]] = {}
+    for name, known in datasets.items():
+        if known["is_mc"]:
+            kind = lines if overlay_signal and known.get("kind") == "signal" else stack
+            kind.setdefault(_label(name, known), []).append(name)
+    drawn = {label: of_datasets(histogram, names, category) for label, names in stack.items()}
+    overlays = {label: of_datasets(histogram, names, category) for label, names in lines.items()}
+    stacked = [name for names in stack.values() for name in names]
+    smallest_first = sorted(drawn, key=lambda label: float(np.sum(drawn[label].values())))
+    return draw_comparison(
+        of_datasets(histogram, data, category),
+        {label: drawn[label] for label in smallest_first},
+        Heading.of(datasets.values()),
+        label=about["label"],
+        unit=about["unit"],
+        log_y=about["log_y"],
+        overlays={label: of_datasets(histogram, names, category) for label, names in lines.items()},
+        variations=totals(
+            histogram, [name for names in stack.values() for name in names], category
+        ),
+    )
+
+
+def totals(histogram: hist.Hist, datasets: list[str], category: str | None) -> dict[str, Sides]:
+    """Sum of datasets under each variation downwards and upwards, by its name without the side.
+
+    Variations that are no sides of an uncertainty, such as other lifetimes, are left out.
+    """
+    variations = list(histogram.axes["variation"])
+    chosen = sum if category is None else category
+
+    def total(variation: str) -> Any:
+        if variation not in variations or not datasets:
+            return None
+        parts = [histogram[name, chosen, variation, :].values() for name in datasets]
+        return np.sum(parts, axis=0, dtype=np.float64)
+
+    names = dict.fromkeys(
+        variation.removesuffix(side)
+        for variation in variations
+        for side in (UP, DOWN)
+        if variation != NOMINAL and variation.endswith(side)
+    )
+    return {name: (total(name + DOWN), total(name + UP)) for name in names}
+
+
+def _label(name: str, metadata: Mapping[str, Any]) -> str:
+    return str(metadata.get("label") or metadata.get("process") or name)
