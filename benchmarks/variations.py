@@ -1,9 +1,10 @@
 """What systematic variations cost: time of a run of Ds → φπ against their number.
 
-The simulated toy samples are processed in one process, with no variation, with more and more weight
-variations (muon scale factors from correctionlib, statistical and systematic parts up and down), and
-with more and more shape variations (momenta of muons and tracks, for which events are selected
-again). Each is compared with the nominal run of its round, so that the machine may change its pace.
+The simulated toy samples are processed in one process, with no variation, with more and more
+weight variations (muon scale factors from correctionlib, statistical and systematic parts up and
+down), and with more and more shape variations (momenta of muons and of tracks, for which events are
+selected again). Each is compared with the nominal run of its round, so that the machine may change
+its pace.
 
     python benchmarks/variations.py -o variations
 """
@@ -14,7 +15,6 @@ import os
 import statistics
 import tempfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -49,19 +49,15 @@ class NumberedWeight(MuonWeight):
 
 
 @dataclass(frozen=True)
-class NumberedShift(MomentumShift):
-    """The momentum scale, once more."""
+class ManyScales(MomentumShift):
+    """The momentum scale with several sources, each up and down."""
 
-    number: int = 0
+    sources: int = 1
 
-    @property
-    def name(self):
-        return f"{super().name}_{self.number}"
-
-    def variations(self, metadata, corrections):
-        size = 0.0005 * (1 + self.number)
+    def variations(self, metadata, corrections):  # noqa: ARG002 - the same for all
         return {
-            f"{self.name}{side}": partial(self._moved, size=sign * size, pattern=lambda _: 1.0)
+            f"{self.particle}_scale_{number}{side}": (sign * 0.0005 * (1 + number), 0.0)
+            for number in range(self.sources)
             for side, sign in (("Up", 1), ("Down", -1))
         }
 
@@ -73,12 +69,14 @@ def varied(analysis, weights, shapes):
         NumberedWeight(f"muon_id_{number}", muons, "muon_id")
         for number in range(weights // PER_WEIGHT)
     ]
-    # three shifts of muons for two of tracks
-    kinds = [analysis.shifts[0], analysis.shifts[2]]
+    # sources of muons and of tracks in turn
+    sources = shapes // PER_SHIFT
     shifts = [
-        NumberedShift(like.particle, like.kind, like.particles, like.masses, number)
-        for number in range(shapes // PER_SHIFT)
-        for like in [kinds[number % 2]]
+        ManyScales(like.particle, like.particles, like.masses, number)
+        for like, number in zip(
+            analysis.shifts, (sources - sources // 2, sources // 2), strict=True
+        )
+        if number
     ]
 
     class Varied(type(analysis)):

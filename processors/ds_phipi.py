@@ -15,6 +15,7 @@ from bphcoffea.analysis import (
     Condition,
     Cut,
     Histogram,
+    MomentumShift,
     MuonWeight,
     PileupWeight,
     Requirement,
@@ -23,7 +24,6 @@ from bphcoffea.analysis import (
     leg_abs_eta,
     leg_eta,
     leg_pt,
-    momentum_shifts,
     separation,
 )
 from bphcoffea.inference import MassModel, Peak
@@ -79,9 +79,8 @@ def measured_and_refitted(leg: str) -> tuple[tuple[str, ...], ...]:
     return ("Triplet", leg), ("Triplet", f"{leg}_refitted")
 
 
-TRACK = measured_and_refitted("track")
 #: What the mass of the candidate is made of.
-LEGS = tuple(("Triplet", f"{leg}_refitted") for leg in (*MUONS, "track"))
+MASS = {("Triplet", "mass"): tuple(("Triplet", f"{leg}_refitted") for leg in (*MUONS, "track"))}
 
 
 def of_triplet(name: str, function: Any, label: str, unit: str, axis: Axis) -> Variable:
@@ -148,9 +147,9 @@ class DsPhiPi(Analysis):
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),
         MuonWeight("muon_id", momenta, after="muon_id"),
     )
-    shifts = momentum_shifts(
-        {"muon": tuple(map(measured_and_refitted, MUONS)), "track": (TRACK,)},
-        masses={("Triplet", "mass"): LEGS},
+    shifts = (
+        MomentumShift("muon", tuple(map(measured_and_refitted, MUONS)), MASS),
+        MomentumShift("track", (measured_and_refitted("track"),), MASS),
     )
     mass_fit = MassModel(
         histogram="mass",

@@ -4,7 +4,7 @@ from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
 from bphcoffea.analysis.processor import Analysis
 from bphcoffea.analysis.selection import Cut, Selection
-from bphcoffea.analysis.shifts import MomentumShift, Shift, momentum_shifts
+from bphcoffea.analysis.shifts import MomentumShift, Shift
 from bphcoffea.analysis.variables import Axis, Condition, Requirement, Variable
 from bphcoffea.analysis.weights import (
     LifetimeWeight,
@@ -34,6 +34,5 @@ __all__ = [
     "leg_abs_eta",
     "leg_eta",
     "leg_pt",
-    "momentum_shifts",
     "separation",
 ]

@@ -154,11 +154,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         )
         chosen = self._chosen(selected)
         weighed = weighting.of(candidates, chosen, shifted=not self.nominal_only)
-        shapes: dict[str, tuple[_Filling, Floats]] = {}
-        for name, shifted in self._shifted(events, selected, corrections):
-            then = self._chosen(shifted)
-            nominal = weighting.of(shifted.candidates, then, shifted=False).nominal
-            shapes[name] = self._entries(shifted, then), nominal
+        shapes = dict(self._shapes(events, selected, weighting, corrections))
         result = DatasetResult(
             entries=Entries.of_chunk(metadata),
             events=len(events),
@@ -247,18 +243,26 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     def _chosen(self, selected: Selected) -> npt.NDArray[np.int64]:
         return selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
 
-    def _shifted(
-        self, events: Any, selected: Selected, corrections: EraCorrections | None
-    ) -> Iterator[tuple[str, Selected]]:
-        """Yield the selections of all shape variations, with their names."""
-        if self.nominal_only:
-            return
-        variations = [
-            (shift.paths, shift.variations(events.metadata, corrections)) for shift in self.shifts
-        ]
+    def _shapes(
+        self,
+        events: Any,
+        selected: Selected,
+        weighting: Weighting,
+        corrections: EraCorrections | None,
+    ) -> Iterator[tuple[str, tuple[_Filling, Floats]]]:
+        """Yield what is filled of each shape variation, with its weights, by the name."""
+        shifts = [] if self.nominal_only else self.shifts
+        variations = [(shift, shift.variations(events.metadata, corrections)) for shift in shifts]
         makes_candidates = type(self).prepare is not Analysis.prepare
         prepare = self.prepare if makes_candidates else None
-        yield from shifted_selections(events, selected, variations, prepare)
+        for shifted in shifted_selections(events, selected, variations, prepare):
+            chosen = self._chosen(shifted.selected)
+            candidates = shifted.selected.candidates
+            weights = weighting.of(candidates, chosen, shifted=False).nominal
+            variation = shifted.variation(chosen)
+            for number, name in enumerate(shifted.names):
+                own = np.flatnonzero(variation == number)
+                yield name, (self._entries(shifted.selected, chosen[own]), weights[own])
 
     def _entries(self, selected: Selected, chosen: npt.NDArray[np.int64]) -> _Filling:
         """What is filled of chosen candidates, but for their weights."""

@@ -2,20 +2,21 @@
 
 Whether a variable looks at the replaced fields is found out by evaluating it on an event in which
 nothing can be computed from them: what succeeds does not. Its nominal values are used again. Events
-that already fail because of such variables are left out, so that a shift costs what its own
-variables cost on the others.
+that already fail because of such variables are left out, and all variations of a shift are
+evaluated at once: they cost little more than what they evaluate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.analysis.selection import Candidates, Integers, Selected
-from bphcoffea.analysis.shifts import BARRED, Path, Replace, barred, replaced
+from bphcoffea.analysis.shifts import BARRED, Amounts, Path, Shift, barred, replaced
 from bphcoffea.analysis.variables import Variable
 
 
@@ -47,13 +48,34 @@ class _TouchedError(Exception):
     """A requirement looks at a variable that the shift changes."""
 
 
+@dataclass(frozen=True)
+class Shifted:
+    """Selections of all variations of a shift, made at once.
+
+    Attributes
+    ----------
+    names
+        Of the variations.
+    selected
+        Of the shifted events, one variation after the other.
+    """
+
+    names: tuple[str, ...]
+    selected: Selected
+
+    def variation(self, which: Integers) -> Integers:
+        """Positions among the names of the variations that candidates belong to, shape (n,)."""
+        events = len(self.selected.candidates.counts) // len(self.names)
+        return self.selected.candidates.event[which] // max(events, 1)
+
+
 def shifted_selections(
     events: Any,
     nominal: Selected,
-    shifts: Iterable[tuple[tuple[Path, ...], dict[str, Replace]]],
+    shifts: Iterable[tuple[Shift, dict[str, Amounts]]],
     prepare: Callable[[Any], Any] | None,
-) -> Iterator[tuple[str, Selected]]:
-    """Yield the selection of the shifted events of each variation.
+) -> Iterator[Shifted]:
+    """Yield the selections of shifted events.
 
     Parameters
     ----------
@@ -62,34 +84,30 @@ def shifted_selections(
     nominal
         Its selection without shifts.
     shifts
-        The fields that are replaced, and the variations by name.
+        Each with its variations.
     prepare
         Makes the candidates, where the schema does not: they may be others after a shift, so that
         everything is evaluated again.
     """
-    by_paths: dict[tuple[Path, ...], dict[str, Replace]] = {}
-    for paths, variations in shifts:
-        if variations:
-            by_paths.setdefault(paths, {}).update(variations)
     collection = nominal.selection.collection
-    for paths, variations in by_paths.items():
-        if prepare is not None:
-            for name, replace in variations.items():
-                prepared = prepare(replaced(events, replace(events)))
-                yield name, Selected(nominal.selection, Candidates(prepared, collection))
+    for shift, variations in shifts:
+        if not variations:
             continue
-        untouched = Untouched(events, paths)
-        kept = np.unique(nominal.candidates.event[_alive(nominal, untouched)])
-        part = events[kept]
-        positions = np.flatnonzero(np.isin(nominal.candidates.event, kept))
-        for name, replace in variations.items():
-            candidates = Candidates(
-                replaced(part, replace(part)),
-                collection,
-                kept,
-                _reused(nominal.candidates, positions, untouched),
-            )
-            yield name, Selected(nominal.selection, candidates)
+        times = len(variations)
+        kept = np.arange(len(events))
+        known = None
+        if prepare is None:
+            untouched = Untouched(events, shift.paths)
+            kept = np.unique(nominal.candidates.event[_alive(nominal, untouched)])
+            positions = np.flatnonzero(np.isin(nominal.candidates.event, kept))
+            known = _reused(nominal.candidates, np.tile(positions, times), untouched)
+        copies = np.tile(kept, times)
+        part = events[copies]
+        amounts = [np.repeat(each, len(kept)) for each in zip(*variations.values(), strict=True)]
+        moved = replaced(part, shift.shifted(part, amounts))
+        prepared = moved if prepare is None else prepare(moved)
+        candidates = Candidates(prepared, collection, copies, known)
+        yield Shifted(tuple(variations), Selected(nominal.selection, candidates))
 
 
 def _alive(nominal: Selected, untouched: Untouched) -> npt.NDArray[np.bool_]:

@@ -1,17 +1,17 @@
 """Shape variations: events in which something was measured otherwise.
 
-A shift says which fields of the events it replaces, and with what. The selection, the categories
-and the best candidates are evaluated again for each; nothing is read again, and what does not look
-at the replaced fields is not evaluated again.
+A shift says which fields of the events it replaces, with what, and by how much in each of its
+variations. The selection, the categories and the best candidates are evaluated again for each;
+nothing is read again, and what does not look at the replaced fields is not evaluated again.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import awkward as ak
 import numpy as np
@@ -28,9 +28,8 @@ from bphcoffea.physics.kinematics import invariant_mass
 BARRED: Final = "moved"
 #: A field of a field of the events: ``("Triplet", "mu1", "pt")``.
 Path = tuple[str, ...]
-Kind = Literal["scale", "resolution"]
-#: From events to the new values of fields.
-Replace = Callable[[Any], Mapping[Path, ak.Array]]
+#: By how much something is shifted: numbers whose meaning the shift knows.
+Amounts = tuple[float, ...]
 
 
 class Shift(ABC):
@@ -38,11 +37,9 @@ class Shift(ABC):
 
     Attributes
     ----------
-    name
-        Beginning of the names of its variations.
+    paths
+        The fields that it replaces.
     """
-
-    name: str
 
     @property
     @abstractmethod
@@ -52,8 +49,8 @@ class Shift(ABC):
     @abstractmethod
     def variations(
         self, metadata: Mapping[str, Any], corrections: EraCorrections | None
-    ) -> dict[str, Replace]:
-        """Names of its variations for a dataset, and what each puts in place of the fields.
+    ) -> dict[str, Amounts]:
+        """Names of its variations for a dataset, and by how much each shifts.
 
         Parameters
         ----------
@@ -67,19 +64,33 @@ class Shift(ABC):
         Nothing for a dataset that does not have it.
         """
 
+    @abstractmethod
+    def shifted(
+        self, events: Any, amounts: Sequence[npt.NDArray[np.float64]]
+    ) -> Mapping[Path, ak.Array]:
+        """New values of the fields.
+
+        Parameters
+        ----------
+        events
+            The events of all variations, one variation after the other.
+        amounts
+            The numbers of each event's variation, shape (events,) each.
+        """
+
 
 @dataclass(frozen=True)
 class MomentumShift(Shift):
-    """Transverse momentum of a kind of particle, from the section ``momentum`` of the corrections.
+    """Transverse momentum of a kind of particle, by the section ``momentum`` of the corrections.
+
+    The scale moves all momenta by the same part of themselves, up or down. The resolution smears
+    each by a random part of itself, the same one whenever the same particle is met; there is no
+    such thing as a better resolution, so that it has the side ``Up`` alone.
 
     Attributes
     ----------
     particle
-        ``muon`` or ``track``.
-    kind
-        ``scale``: all are shifted up, or down, by a part of themselves. ``resolution``: each is
-        smeared by a random part of itself, the same one whenever the same particle is met; there
-        is no such thing as a better resolution, so that it has the side ``Up`` alone.
+        ``muon`` or ``track``: the variations are ``muon_scaleUp`` and so on.
     particles
         The particles: for each, the records that describe it (as measured, after a vertex fit),
         the first of which tells which particle it is.
@@ -89,14 +100,8 @@ class MomentumShift(Shift):
     """
 
     particle: Particle
-    kind: Kind
     particles: tuple[tuple[Path, ...], ...]
-    masses: Mapping[Path, tuple[Path, ...]]
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """``muon_scale`` and so on."""
-        return f"{self.particle}_{self.kind}"
+    masses: Mapping[Any, tuple[Path, ...]]
 
     @property
     @override
@@ -107,57 +112,41 @@ class MomentumShift(Shift):
     @override
     def variations(
         self, metadata: Mapping[str, Any], corrections: EraCorrections | None
-    ) -> dict[str, Replace]:
+    ) -> dict[str, Amounts]:
         declared = corrections.momentum.get(self.particle) if corrections else None
-        size = float(getattr(declared, self.kind, 0))
-        if not metadata["is_mc"] or not size:
+        if not metadata["is_mc"] or declared is None:
             return {}
-        if self.kind == "resolution":
-            return {self.name + UP: lambda events: self._moved(events, size, _noise)}
-        return {
-            self.name + UP: lambda events: self._moved(events, size, _one),
-            self.name + DOWN: lambda events: self._moved(events, -size, _one),
-        }
+        scale, resolution = f"{self.particle}_scale", f"{self.particle}_resolution"
+        variations: dict[str, Amounts] = {}
+        if declared.scale:
+            variations[scale + UP] = (declared.scale, 0.0)
+            variations[scale + DOWN] = (-declared.scale, 0.0)
+        if declared.resolution:
+            variations[resolution + UP] = (0.0, declared.resolution)
+        return variations
 
-    def _moved(
-        self, events: Any, size: float, pattern: Callable[[ak.Array], Any]
-    ) -> dict[Path, ak.Array]:
-        moved: dict[Path, ak.Array] = {}
+    @override
+    def shifted(
+        self, events: Any, amounts: Sequence[npt.NDArray[np.float64]]
+    ) -> Mapping[Path, ak.Array]:
+        scale, resolution = amounts
+        momenta: dict[Path, ak.Array] = {}
         for records in self.particles:
-            factor = 1 + size * pattern(_at(events, records[0]))
+            factor = 1 + scale + resolution * _noise(_at(events, records[0]))
             for record in records:
-                moved[*record, "pt"] = _at(events, record).pt * factor
+                momenta[*record, "pt"] = _at(events, record).pt * factor
         masses: dict[Path, ak.Array] = {}
         for field, parts in self.masses.items():
             before = [_at(events, part) for part in parts]
+            moved = [momenta.get((*part, "pt")) for part in parts]
             after = [
-                ak.with_field(record, pt, "pt") if pt is not None else record
-                for record, pt in zip(before, (moved.get((*p, "pt")) for p in parts), strict=True)
+                record if pt is None else ak.with_field(record, pt, "pt")
+                for record, pt in zip(before, moved, strict=True)
             ]
             with np.errstate(divide="ignore", invalid="ignore"):  # of padding, which stays invalid
                 growth = invariant_mass(*after) / invariant_mass(*before)
             masses[field] = _at(events, field) * growth
-        return moved | masses
-
-
-def momentum_shifts(
-    particles: Mapping[Particle, tuple[tuple[Path, ...], ...]],
-    masses: Mapping[Path, tuple[Path, ...]] | None = None,
-) -> tuple[MomentumShift, ...]:
-    """Scale and resolution of each kind of particle.
-
-    Parameters
-    ----------
-    particles
-        For each kind (``muon``, ``track``), its particles, see :class:`MomentumShift`.
-    masses
-        Masses that follow.
-    """
-    return tuple(
-        MomentumShift(kind_of_particle, kind, of_kind, masses or {})
-        for kind_of_particle, of_kind in particles.items()
-        for kind in get_args(Kind)
-    )
+        return momenta | masses
 
 
 def replaced(events: Any, fields: Mapping[Path, ak.Array]) -> Any:
@@ -180,11 +169,9 @@ def _at(events: Any, path: Path) -> ak.Array:
     return reduce(lambda record, field: record[field], path, events)
 
 
-def _one(particle: ak.Array) -> float:  # noqa: ARG001
-    return 1.0
-
-
-#: Odd numbers that spread the bits of a number over all of its bits [S. Vigna, splitmix64].
+#: Shifts and odd numbers that spread the bits of a number over all of its bits [splitmix64:
+#: G. L. Steele Jr., D. Lea, C. H. Flood, OOPSLA 2014].
+_STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 
 
@@ -203,7 +190,7 @@ def _noise(particle: ak.Array) -> ak.Array:
 
 
 def _mixed(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = state + _STEP
     for shift, factor in _MIX:
         state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
     return state

@@ -14,13 +14,22 @@ def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
     Parameters
     ----------
     first, second
-        Arrays of particles with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of one shape.
+        Arrays of particles with ``eta`` and ``phi`` (radians), of one shape.
 
     Returns
     -------
     Array of that shape.
+
+    Notes
+    -----
+    The directions alone are looked at: a shift of the momentum leaves it what it is.
     """
-    return four_momentum(first).deltaR(four_momentum(second))
+    eta, phi = (
+        [ak.values_astype(particle[name], np.float64) for particle in (first, second)]
+        for name in ("eta", "phi")
+    )
+    delta_phi = (phi[0] - phi[1] + np.pi) % (2 * np.pi) - np.pi
+    return np.sqrt(delta_phi**2 + (eta[0] - eta[1]) ** 2)
 
 
 def invariant_mass(*particles: ak.Array) -> ak.Array:

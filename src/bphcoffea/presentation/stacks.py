@@ -48,21 +48,15 @@ def comparison(
         if known["is_mc"]:
             kind = lines if overlay_signal and known.get("kind") == "signal" else stack
             kind.setdefault(_label(name, known), []).append(name)
-    drawn = {label: of_datasets(histogram, names, category) for label, names in stack.items()}
-    overlays = {label: of_datasets(histogram, names, category) for label, names in lines.items()}
-    stacked = [name for names in stack.values() for name in names]
-    smallest_first = sorted(drawn, key=lambda label: float(np.sum(drawn[label].values())))
     return draw_comparison(
         of_datasets(histogram, data, category),
-        {label: drawn[label] for label in smallest_first},
+        {label: of_datasets(histogram, names, category) for label, names in stack.items()},
         Heading.of(datasets.values()),
         label=about["label"],
         unit=about["unit"],
         log_y=about["log_y"],
-        overlays={label: of_datasets(histogram, names, category) for label, names in lines.items()},
-        variations=totals(
-            histogram, [name for names in stack.values() for name in names], category
-        ),
+        overlays={name: of_datasets(histogram, own, category) for name, own in lines.items()},
+        variations=totals(histogram, [n for names in stack.values() for n in names], category),
     )
 
 
