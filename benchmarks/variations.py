@@ -71,11 +71,10 @@ def varied(analysis, weights, shapes):
     ]
     # sources of muons and of tracks in turn
     sources = shapes // PER_SHIFT
+    counts = (sources - sources // 2, sources // 2)
     shifts = [
         ManyScales(like.particle, like.particles, like.masses, number)
-        for like, number in zip(
-            analysis.shifts, (sources - sources // 2, sources // 2), strict=True
-        )
+        for like, number in zip(analysis.shifts, counts, strict=True)
         if number
     ]
 

@@ -76,7 +76,7 @@ def test_the_toml_names_files_that_are_there(toy):
                 correctionlib.CorrectionSet.from_file(str(folder / asked["file"]))
             )
     luminosity = written.pop("luminosity")
-    assert all((toy / luminosity.pop(key)).is_file() for key in ("golden", "table"))
+    assert (toy / luminosity.pop("table")).is_file()
     assert luminosity == shipped.pop("luminosity")
     assert written == shipped
 

@@ -212,13 +212,13 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 
 def write_histograms(
-    folder: Path, histograms: Mapping[str, hist.Hist], simulated: Collection[str]
+    folder: Path, histograms: Mapping[str, hist.Hist], varied: Collection[str] | None = None
 ) -> None:
     """Write ``histograms.json`` (UHI) and ``histograms.root`` (a TH1 for each dataset and name).
 
     In the ROOT file a histogram stands at ``dataset/name``; one of a category at
-    ``dataset/category/name``; one of a variation, which only simulation has, has ``_variation``
-    appended.
+    ``dataset/category/name``; one of a variation has ``_variation`` appended. Datasets that are not
+    among those varied, where such are given, have the nominal alone.
     """
     (folder / "histograms.json").write_text(
         json.dumps(dict(histograms), default=uhi.io.json.default) + "\n"
@@ -228,7 +228,8 @@ def write_histograms(
             for dataset in histogram.axes["dataset"]:
                 for category in histogram.axes["category"]:
                     for variation in histogram.axes["variation"]:
-                        if variation != NOMINAL and dataset not in simulated:
+                        has_it = varied is None or dataset in varied
+                        if variation != NOMINAL and not has_it:
                             continue
                         place = [file_name(dataset)]
                         if category != ALL:
