@@ -96,6 +96,7 @@ def open_events():
             metadata=known,
             mode="virtual",
             access_log=log,
+            buffer_cache={},
         ).events()
 
     return open_events

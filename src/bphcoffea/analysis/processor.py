@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, Self
 
@@ -154,7 +154,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         )
         chosen = self._chosen(selected)
         weighed = weighting.of(candidates, chosen, shifted=not self.nominal_only)
-        shapes = dict(self._shapes(events, selected, weighting, corrections))
+        shapes = list(self._shapes(events, selected, weighting, corrections))
         result = DatasetResult(
             entries=Entries.of_chunk(metadata),
             events=len(events),
@@ -277,7 +277,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         selected: Selected,
         chosen: npt.NDArray[np.int64],
         weighed: CandidateWeights,
-        shapes: Mapping[str, tuple[_Filling, Floats]],
+        shapes: Sequence[tuple[str, tuple[_Filling, Floats]]],
     ) -> dict[str, Any]:
         names = self.categories.names if self.categories is not None else (ALL,)
         variations = weighed.variations()
@@ -292,7 +292,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         ):
             for name, histogram in filled.items():
                 fill(histogram, values[name], weights, category, variation)
-        for variation, ((shifted, category_then), weights) in shapes.items():
+        for variation, ((shifted, category_then), weights) in shapes:
             for name, histogram in filled.items():
                 fill(histogram, shifted[name], weights, category_then, variation)
         # N-1 distributions hold what some cut rejects: weights of events alone, and no variations

@@ -87,6 +87,8 @@ def _figures(run: RunFolder, *, shapes: bool) -> Iterator[tuple[str, Figure]]:
 
 def _stacked(run: RunFolder) -> dict[str, hist.Hist]:
     """The histograms with simulation scaled to data; none where there is nothing to compare."""
+    if not (run.path / "normalisation.json").is_file():
+        return {}
     scales = [known["scale"] for known in run.read("normalisation.json").values()]
     if not scales or None in scales or not _data(run.datasets):
         return {}
