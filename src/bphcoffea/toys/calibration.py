@@ -132,9 +132,9 @@ RECONSTRUCTION: Final = _table(
         0.995 - 0.012 * (eta / 2.25) ** 2 - 0.009 * np.exp(-(pt - 2) / 5) - 0.002 * np.sign(eta)
     )
 )
-#: Being a soft muon; nothing in the toy was made with it.
+#: Being a soft muon; nothing in the toy was made with it, and who takes it by mistake sees that.
 SOFT: Final = _table(
-    lambda eta, pt: 0.992 - 0.020 * (eta / 2.25) ** 2 - 0.030 * np.exp(-(pt - 2) / 3)
+    lambda eta, pt: 0.955 - 0.020 * (eta / 2.25) ** 2 - 0.030 * np.exp(-(pt - 2) / 3)
 )
 
 
