@@ -17,12 +17,12 @@ from bphcoffea.toys.ds_phipi import DATA_FRACTIONS, TREE
 from bphcoffea.toys.generation import generate
 from bphcoffea.toys.reconstruction import reconstruct_dimuons
 
-EVENTS = 100_000
+EVENTS = 160_000
 BRANCHES = ["Mu01_Pt", "Mu01_Eta", "Mu02_Pt", "Mu02_Eta", "RefittedPV2_NTracks"]
 OF_MUONS = ["MuonPt", "Muon_isGlobal", "Muon_isPF"]
-#: Agreement by chance alone would be missed once in a thousand; each sample has one seed, and so
-#: one outcome. What is called a disagreement has no chance at all.
-AGREES, DISAGREES = 1e-3, 1e-6
+#: A p-value that samples of the same distribution miss once in a thousand. The seed is fixed, and
+#: so is the outcome.
+AGREES = 1e-3
 PB_PER_FB = 1e3
 
 BINS = {
@@ -174,13 +174,19 @@ def test_weighted_mc_is_data(samples, weights, name):
 
 @pytest.mark.parametrize("name", BINS)
 def test_mc_without_weights_is_not_data(samples, name):
-    assert samples.p_value(name) < DISAGREES
+    assert samples.p_value(name) < AGREES
 
 
 def test_without_pileup_weights_the_pv_tracks_disagree_in_shape(samples, weights):
     muons = weights["identification"], weights["reconstruction"]
-    assert samples.p_value("pv_tracks", *muons, shape=True) < DISAGREES
+    assert samples.p_value("pv_tracks", *muons, shape=True) < AGREES
     assert samples.p_value("pv_tracks", *muons, weights["pileup"], shape=True) > AGREES
+
+
+@pytest.mark.parametrize("missing", ["pileup", "identification"])
+def test_without_one_kind_of_weight_the_yield_disagrees(samples, weights, missing):
+    others = [weight for name, weight in weights.items() if name != missing]
+    assert samples.p_value("yield", *others) < AGREES
 
 
 def test_mc_identifies_more_muons_than_data_by_the_payload(accepted, weights):
@@ -205,7 +211,7 @@ def test_mc_identifies_more_muons_than_data_by_the_payload(accepted, weights):
     variance = efficiency * (1 - efficiency) * (1 / in_data[0] + 1 / effective)
     bare, corrected = (np.sum((in_mc[i] / in_mc[0] - efficiency) ** 2 / variance) for i in (1, 2))
     assert chi2.sf(corrected, len(efficiency)) > AGREES
-    assert chi2.sf(bare, len(efficiency)) < DISAGREES
+    assert chi2.sf(bare, len(efficiency)) < AGREES
 
 
 def test_pileup_takes_muons(samples):
@@ -217,7 +223,7 @@ def test_pileup_takes_muons(samples):
         efficiency = calibration.identification_efficiency(pt / 5, pt, n, is_mc=True)
         assert np.all((efficiency > 0) & (efficiency <= 1))
         lost.append(1 - np.mean(efficiency**2))
-    assert lost[1] - lost[0] > 0.015
+    assert lost[1] - lost[0] > 0.02
 
 
 def test_data_lose_the_dimuons_that_the_payload_says(samples):

@@ -109,9 +109,9 @@ def test_events_come_with_the_luminosity(rows, events):
         square += sum((file[s] - expected[s]) ** 2 / expected[s] for s in file)
         freedom += len(file) - 1
     assert 1e-3 < chi2.sf(square, freedom) < 1 - 1e-3
-    # and sections differ, by 10 % at most
+    # and sections differ, by 20 % at most
     values = np.array(list(luminosity.values()))
-    assert 0.03 < np.std(values) / np.mean(values) < 0.12
+    assert 0.06 < np.std(values) / np.mean(values) < 0.20
 
 
 def test_golden_json_certifies_all_sections(toy, events):

@@ -21,7 +21,7 @@ SHIPPED = DATASETS / "corrections"
 PAYLOADS = ("muon_JPsi.json.gz", "muon_JPsi_v1.json.gz", "puWeights.json.gz", "trigger.json.gz")
 MUON_TABLES = {
     "NUM_LooseID_DEN_TrackerMuons": (0.945, 0.995),
-    "NUM_SoftID_DEN_TrackerMuons": (0.90, 1.0),
+    "NUM_SoftID_DEN_TrackerMuons": (0.90, 0.955),
     "NUM_TrackerMuons_DEN_genTracks": (0.97, 0.998),
 }
 #: In each bin of the tables, and within the acceptance of the selection; pT in GeV.

@@ -18,7 +18,7 @@ _RUNS_PER_FILE, _SECTIONS_PER_RUN = 8, 900
 #: read. (A file of fewer events has one section.)
 EVENTS_PER_SECTION: Final = 40
 #: Sections differ by no more than this from their mean luminosity.
-_UNEVEN = 0.10
+_UNEVEN = 0.20
 #: Part of the delivered luminosity that is recorded, about.
 _RECORDED = 0.95
 _SECTION_LENGTH = timedelta(seconds=23.31)
