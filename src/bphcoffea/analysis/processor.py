@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, Self
@@ -281,10 +282,11 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     ) -> dict[str, Any]:
         names = self.categories.names if self.categories is not None else (ALL,)
         variations = weighed.variations()
-        doubled = sorted(set(variations) & set(shapes))
+        every = [NOMINAL, *variations, *(name for name, _ in shapes)]
+        doubled = sorted(name for name, times in Counter(every).items() if times > 1)
         if doubled:
             raise ValueError(f"two variations are named {', '.join(doubled)}")
-        filled = {h.name: h.empty(names, (NOMINAL, *variations, *shapes)) for h in self.histograms}
+        filled = {h.name: h.empty(names, every) for h in self.histograms}
         values, category = self._entries(selected, chosen)
         for variation, weights in (
             (NOMINAL, weighed.nominal),
