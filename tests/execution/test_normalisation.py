@@ -1,0 +1,440 @@
+"""Luminosity of what was processed, and simulation scaled to it."""
+
+import hashlib
+import json
+import shutil
+
+import hist
+import numpy as np
+import pytest
+import uproot
+
+from bphcoffea import cli
+from bphcoffea.corrections import load as load_corrections
+from bphcoffea.datasets import Fileset, load
+from bphcoffea.execution import Options, RunFolder, run
+from bphcoffea.execution.normalisation import Certification, Luminosities, normalise, scaled
+from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
+from bphcoffea.toys import TOYS
+
+EVENTS = 40_000
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toys")
+    TOYS["ds_phipi"](folder, EVENTS, 3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corrected(ds_phipi, toys):
+    return ds_phipi.corrected(load_corrections([toys / "corrections.toml"]))
+
+
+@pytest.fixture(scope="module")
+def whole(corrected, toys, tmp_path_factory):
+    """A run over everything."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return run(corrected, load(toys / "fileset.json"), folder, Options("futures", workers=2))
+
+
+def lacking(fileset, name, path):
+    """The fileset without one file of a dataset."""
+    dataset = fileset[name]
+    files = {key: entry for key, entry in dataset.files.items() if key != path}
+    return Fileset(fileset.root | {name: dataset.model_copy(update={"files": files})})
+
+
+def sections_in(path):
+    """Luminosity sections of a file."""
+    with uproot.open(path) as file:
+        arrays = file["Tree3Mu/ntuple"].arrays(["run", "lumi"], library="np")
+    pairs = np.stack([arrays["run"], arrays["lumi"]], axis=1).astype(np.int64)
+    return np.unique(pairs, axis=0)
+
+
+def recorded_in(table, sections):
+    """Luminosity of sections, added up from the lines of the csv."""
+    wanted = {f"{run}:{section}" for run, section in sections.tolist()}
+    total = 0.0
+    for line in table.read_text().splitlines():
+        if not line.startswith("#"):
+            fields = line.split(",")
+            run, section = fields[0].split(":")[0], fields[1].split(":")[1]
+            total += float(fields[6]) * (f"{run}:{section}" in wanted)
+    return total
+
+
+def test_the_luminosity_is_that_of_the_sections_that_were_read(whole, toys):
+    luminosity = whole.read("luminosity.json")
+    for name in ("toy_2017", "toy_2018"):
+        files = sorted(toys.glob(f"{name}_*.root"))
+        sections = np.concatenate([sections_in(path) for path in files])
+        known = luminosity["datasets"][name]
+        assert known["sections"] == len(np.unique(sections, axis=0))
+        expected = recorded_in(toys / "luminosity.csv", sections)
+        assert known["luminosity"] == pytest.approx(expected, rel=1e-12)
+        # the toy's sections have events, nearly all of them
+        share = load(toys / "fileset.json")[name].metadata.luminosity
+        assert known["luminosity"] == pytest.approx(share, rel=1e-3)
+    parts = [known["luminosity"] for known in luminosity["datasets"].values()]
+    assert luminosity["luminosity"] == pytest.approx(sum(parts), rel=1e-12)
+
+
+@pytest.mark.slow
+def test_without_one_file_of_data_exactly_its_sections_are_missing(
+    whole, corrected, toys, tmp_path
+):
+    lost = toys / "toy_2018_1.root"
+    fileset = load(toys / "fileset.json")
+    part = run(
+        corrected, lacking(fileset, "toy_2018", str(lost)), tmp_path / "part", Options("futures")
+    )
+    before, after = (each.read("luminosity.json")["datasets"] for each in (whole, part))
+    sections = sections_in(lost)
+    assert before["toy_2018"]["sections"] - after["toy_2018"]["sections"] == len(sections)
+    difference = before["toy_2018"]["luminosity"] - after["toy_2018"]["luminosity"]
+    assert difference == pytest.approx(recorded_in(toys / "luminosity.csv", sections), rel=1e-9)
+    assert after["toy_2017"] == before["toy_2017"]
+    # the normalisation of simulation follows
+    scales = [each.read("normalisation.json")["toy_ds_phipi_mc"] for each in (whole, part)]
+    assert scales[0]["luminosity"] - scales[1]["luminosity"] == pytest.approx(difference, rel=1e-9)
+    ratio = scales[1]["scale"] / scales[0]["scale"]
+    assert ratio == pytest.approx(scales[1]["luminosity"] / scales[0]["luminosity"], rel=1e-12)
+    assert part.datasets["toy_2018"]["luminosity"] == after["toy_2018"]["luminosity"]
+
+
+@pytest.mark.slow
+def test_a_file_that_can_not_be_read_is_missing_from_the_luminosity(corrected, toys, tmp_path):
+    """The same when the run is incomplete: the file is asked for, but broken."""
+    broken = tmp_path / "toys"
+    shutil.copytree(toys, broken)
+    lost = broken / "toy_2017_0.root"
+    sections = sections_in(lost)
+    lost.write_bytes(b"no ROOT file" * 100)
+    fileset = load(broken / "fileset.json").select(["toy_2017", "toy_ds_phipi_mc"])
+    folder = run(corrected, fileset, tmp_path / "run", Options("iterative"))
+    assert not folder.complete
+    known = folder.read("luminosity.json")["datasets"]["toy_2017"]
+    other = sections_in(broken / "toy_2017_1.root")
+    assert known["sections"] == len(other)
+    assert known["luminosity"] == pytest.approx(
+        recorded_in(broken / "luminosity.csv", other), rel=1e-12
+    )
+    assert not set(map(tuple, sections.tolist())) & set(map(tuple, other.tolist()))
+
+
+@pytest.mark.slow
+def test_without_one_file_of_simulation_the_yield_stays(whole, corrected, toys, tmp_path):
+    lost = str(toys / "toy_ds_phipi_mc_0.root")
+    fileset = lacking(load(toys / "fileset.json"), "toy_ds_phipi_mc", lost)
+    part = run(corrected, fileset, tmp_path / "part", Options("futures"))
+    yields, errors, scales = [], [], []
+    for each in (whole, part):
+        mass = each.normalised_histograms()["mass"]["toy_ds_phipi_mc", "all", "nominal", :]
+        yields.append(mass.values().sum())
+        errors.append(np.sqrt(mass.variances().sum()))
+        scales.append(each.read("normalisation.json")["toy_ds_phipi_mc"]["scale"])
+    # one sample holds the other: the difference has the difference of the variances
+    error = np.sqrt(errors[1] ** 2 - errors[0] ** 2)
+    assert abs(yields[1] - yields[0]) < 4 * error
+    assert scales[1] == pytest.approx(2 * scales[0], rel=0.01)
+    assert abs(yields[1] / 2 - yields[0]) > 4 * error
+    # the fileset says more processed events than its files hold, and does not say why
+    (note,) = (
+        note
+        for note in part.read("normalisation.json")["toy_ds_phipi_mc"]["notes"]
+        if "skim_efficiency" in note
+    )
+    assert "4,000 processed events, its files hold 2,000" in note
+
+
+def metadata(is_mc, era, **known):
+    return {"is_mc": is_mc, "era": era, "process": "x" if is_mc else "data", **known}
+
+
+def counts(datasets, processed=100):
+    return {
+        name: {"expected_events": 100, "processed_events": processed, "uncounted_files": 0}
+        for name in datasets
+    }
+
+
+def luminosities(datasets, sections=None, certification=None, processed=100):
+    return Luminosities.of(
+        datasets,
+        sections or {},
+        counts(datasets, processed),
+        certification or (lambda era: Certification()),
+    )
+
+
+def test_simulation_stands_for_data_of_the_nearest_era():
+    datasets = {
+        "B": metadata(False, "2017B", luminosity=1.0),
+        "C": metadata(False, "2017C", luminosity=10.0),
+        "D": metadata(False, "2018D", luminosity=100.0),
+        "E": metadata(False, "2022E", luminosity=1000.0),
+        "mc_2017B": metadata(True, "2017B", cross_section=1.0),
+        "mc_2017": metadata(True, "2017", cross_section=1.0),
+        "mc_2018": metadata(True, "2018", cross_section=1.0),
+        "other": metadata(True, "2018", cross_section=1.0, process="y", filter_efficiency=0.5),
+    }
+    sumw = dict.fromkeys(datasets, 10.0)
+    known = normalise(datasets, sumw, counts(datasets), luminosities(datasets))
+    assert {name: each["data"] for name, each in known.items()} == {
+        "mc_2017B": ["B", "E"],
+        "mc_2017": ["C", "E"],
+        "mc_2018": ["D", "E"],
+        "other": ["B", "C", "D", "E"],
+    }
+    # σ [pb] · L [fb⁻¹] · 1000 · ε / Σw
+    assert known["mc_2017B"]["scale"] == pytest.approx(1001 * 1000 / 10)
+    assert known["other"]["scale"] == pytest.approx(1111 * 1000 * 0.5 / 10)
+    assert known["other"]["notes"] == ["simulation of 2018 stands for data of 2017B, 2017C, 2022E"]
+
+
+@pytest.mark.parametrize(
+    ("change", "scale"),
+    [
+        ({}, 1000.0),
+        ({"skim_efficiency": 0.25}, 250.0),
+        ({"cross_section": None}, None),
+    ],
+)
+def test_the_scale_is_what_the_metadata_say(change, scale):
+    datasets = {
+        "data": metadata(False, "2018D", luminosity=1.0),
+        "mc": metadata(True, "2018D", cross_section=10.0) | change,
+    }
+    known = normalise(datasets, {"mc": 10.0}, counts(datasets), luminosities(datasets))
+    assert known["mc"]["scale"] == scale
+
+
+def test_simulation_alone_is_scaled_to_the_luminosity_that_it_names():
+    datasets = {"mc": metadata(True, "2018D", cross_section=2.0, luminosity=3.0)}
+    known = normalise(datasets, {"mc": 10.0}, counts(datasets), luminosities(datasets))
+    assert known["mc"]["scale"] == pytest.approx(600)
+
+
+def test_weights_that_sum_to_nothing_give_no_scale():
+    datasets = {
+        "data": metadata(False, "2018D", luminosity=1.0),
+        "mc": metadata(True, "2018D", cross_section=10.0),
+    }
+    known = normalise(datasets, {"mc": -1.0}, counts(datasets), luminosities(datasets))
+    assert known["mc"]["scale"] is None
+    assert "the sum of weights is -1" in known["mc"]["notes"][0]
+
+
+def test_without_a_table_the_luminosity_is_the_part_that_was_processed():
+    datasets = {"data": metadata(False, "2018D", luminosity=8.0)}
+    known = luminosities(datasets, processed=25).as_json()
+    assert known["datasets"]["data"]["luminosity"] == 2.0
+    assert known["datasets"]["data"]["source"] == "fileset"
+    uncounted = counts(datasets)
+    uncounted["data"]["uncounted_files"] = 1
+    unknown = Luminosities.of(datasets, {}, uncounted, lambda era: Certification())
+    assert unknown.as_json()["luminosity"] is None
+
+
+def table(tmp_path, rows):
+    path = tmp_path / "lumi.csv"
+    lines = [
+        f"{run}:1,{s}:{s},01/01/18 00:00:00,STABLE BEAMS,6500,9,{value},30,HFOC"
+        for (run, s), value in rows.items()
+    ]
+    header = "#run:fill,ls,time,beamstatus,E(GeV),delivered(/fb),recorded(/fb),avgpu,source"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return LuminosityTable.load(path)
+
+
+def test_sections_are_certified_looked_up_and_counted_once(tmp_path):
+    rows = {(1, s): 2.0**s for s in range(1, 6)}
+    (tmp_path / "golden.json").write_text('{"1": [[2, 9]]}')
+    known = Certification(
+        GoldenJson.load(tmp_path / "golden.json"), table(tmp_path, rows), uncertainty=0.02
+    )
+    read = {"one": (1, 2, 3), "two": (3, 4, 6)}
+    datasets = {name: metadata(False, "2018D") for name in read}
+    sections = {
+        "one": np.array([[1, 1], [1, 2], [1, 3]]),
+        "two": np.array([[1, 3], [1, 4], [1, 6]]),
+    }
+    found = luminosities(datasets, sections, lambda era: known)
+    content = found.as_json()
+    assert content["datasets"]["one"]["luminosity"] == 4 + 8
+    assert content["datasets"]["two"]["luminosity"] == 8 + 16
+    assert content["datasets"]["two"]["not_in_table"] == {"1": [[6, 6]]}
+    assert content["datasets"]["one"]["certified"] == 2
+    assert content["luminosity"] == 4 + 8 + 16
+    assert content["sections_shared"]
+    assert found.uncertainty(["one"]) == 0.02
+
+
+def test_scaled_histograms_have_the_variations_of_rates():
+    axes = [
+        hist.axis.StrCategory(["data", "mc", "other"], name="dataset"),
+        hist.axis.StrCategory(["all"], name="category"),
+        hist.axis.StrCategory(["nominal", "aUp"], name="variation"),
+        hist.axis.Regular(2, 0, 2, name="x"),
+    ]
+    histogram = hist.Hist(*axes, storage=hist.storage.Weight())
+    histogram.fill("data", "all", "nominal", [0.5, 0.5, 1.5])
+    histogram.fill("mc", "all", "nominal", [0.5, 1.5], weight=[3.0, 4.0])
+    histogram.fill("mc", "all", "aUp", [0.5, 1.5], weight=[6.0, 8.0])
+    histogram.fill("other", "all", "nominal", [0.5], weight=[1.0])
+    normalisation = {
+        "mc": {"scale": 10.0, "uncertainties": {"luminosity": 0.1, "cross_section": 0.0}},
+        "other": {"scale": 1.0, "uncertainties": {"luminosity": 0.1, "cross_section": 0.5}},
+    }
+    datasets = {name: {"is_mc": name != "data"} for name in ("data", "mc", "other")}
+    total = scaled({"x": histogram}, normalisation, datasets)["x"]
+    assert list(total.axes["variation"]) == [
+        *("nominal", "aUp", "luminosityUp", "luminosityDown"),
+        *("cross_sectionUp", "cross_sectionDown"),
+    ]
+    assert total["data", "all", "nominal", :].values().tolist() == [2, 1]
+    assert total["data", "all", "luminosityUp", sum].value == 0
+    expected = {"nominal": [30, 40], "aUp": [60, 80], "luminosityUp": [33, 44]}
+    expected |= {"luminosityDown": [27, 36], "cross_sectionUp": [30, 40]}
+    for variation, values in expected.items():
+        got = total["mc", "all", variation, :]
+        assert got.values() == pytest.approx(values)
+        factor = 10 * {"luminosityUp": 1.1, "luminosityDown": 0.9}.get(variation, 1.0)
+        base = 2.0 if variation == "aUp" else 1.0
+        assert got.variances() == pytest.approx((np.array([3.0, 4.0]) * base * factor) ** 2)
+    assert total["other", "all", "cross_sectionUp", :].values().tolist() == [1.5, 0]
+    # nothing is done to the histogram that was given
+    assert histogram["mc", "all", "nominal", :].values().tolist() == [3, 4]
+
+
+def call(monkeypatch, capsys, *words):
+    monkeypatch.setattr("sys.argv", ["bphcoffea", *map(str, words)])
+    status = 0
+    try:
+        cli.main()
+    except SystemExit as ended:
+        status = ended.code or 0
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    return RunFolder(shutil.copytree(whole.path, tmp_path / "run"))
+
+
+def test_lumi_tells_what_a_run_has_processed(copied, monkeypatch, capsys):
+    status, out, _ = call(monkeypatch, capsys, "lumi", copied.path)
+    assert status == 0
+    luminosity = copied.read("luminosity.json")["luminosity"]
+    assert f"{luminosity:.6g}" in out
+    assert "simulation of 2017D stands for data of 2018D" in out
+
+
+def test_lumi_looks_up_another_table_and_simulation_follows(
+    copied, toys, tmp_path, capsys, monkeypatch
+):
+    before = copied.read("normalisation.json")["toy_ds_phipi_mc"]["scale"]
+    lines = (toys / "luminosity.csv").read_text().splitlines()
+    doubled = [
+        line
+        if line.startswith("#")
+        else ",".join([*(f := line.split(","))[:6], str(2 * float(f[6])), *f[7:]])
+        for line in lines
+    ]
+    (tmp_path / "doubled.csv").write_text("\n".join(doubled))
+    status, *_ = call(monkeypatch, capsys, "lumi", copied.path, "--table", tmp_path / "doubled.csv")
+    assert status == 0
+    after = copied.read("normalisation.json")["toy_ds_phipi_mc"]
+    assert after["scale"] == pytest.approx(2 * before, rel=1e-9)
+    # what was not asked to change has not
+    assert after["uncertainties"]["luminosity"] == 0.025
+
+
+def test_lumi_takes_only_certified_sections(copied, toys, tmp_path, capsys, monkeypatch):
+    golden = json.loads((toys / "golden.json").read_text())
+    first = min(golden)
+    (tmp_path / "golden.json").write_text(json.dumps({first: [[1, 2]]}))
+    status, *_ = call(
+        monkeypatch, capsys, "lumi", copied.path, "--golden", tmp_path / "golden.json"
+    )
+    assert status == 0
+    known = copied.read("luminosity.json")["datasets"]
+    assert (known["toy_2017"]["certified"], known["toy_2018"]["certified"]) == (2, 0)
+    expected = recorded_in(toys / "luminosity.csv", np.array([[int(first), 1], [int(first), 2]]))
+    assert copied.read("luminosity.json")["luminosity"] == pytest.approx(expected)
+
+
+def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path):
+    golden = json.loads((toys / "golden.json").read_text())
+    runs = sorted(golden)[::2]
+    (toys / "half.json").write_text(json.dumps({run: golden[run] for run in runs}))
+    text = (toys / "corrections.toml").read_text()
+    (toys / "half.toml").write_text(
+        text.replace("[luminosity]\n", '[luminosity]\ngolden = "half.json"\n')
+    )
+    fileset = load(toys / "fileset.json").select(["toy_2017", "toy_ds_phipi_mc"])
+    analysis = ds_phipi.corrected(load_corrections([toys / "half.toml"]), nominal_only=True)
+    folder = run(analysis, fileset, tmp_path, Options("iterative"))
+    assert [row["step"] for row in folder.cutflow["toy_2017"]][:3] == ["all", "golden_json", "hlt"]
+    assert [row["step"] for row in folder.cutflow["toy_ds_phipi_mc"]][:2] == ["all", "hlt"]
+    selected = folder.candidates("toy_2017").to_pydict()
+    assert {str(run) for run in selected["run"]} <= set(runs)
+    known = folder.read("luminosity.json")["datasets"]["toy_2017"]
+    assert 0 < known["certified"] < known["sections"]
+    # all that was read is still known
+    assert folder.read("lumis.json")["toy_2017"].keys() > set(runs) & {
+        str(run) for run in folder.read("lumis.json")["toy_2017"]
+    }
+
+
+def test_eras_without_corrections_are_told_before_anything_is_read(
+    ds_phipi, toys, tmp_path, monkeypatch, capsys
+):
+    text = (toys / "corrections.toml").read_text()
+    (toys / "only.toml").write_text(text.replace('"2017*", "2018*"', '"2018*"'))
+    status, _, err = call(
+        monkeypatch,
+        capsys,
+        *("run", "ds_phipi", toys / "fileset.json", "-o", tmp_path / "run"),
+        *("--corrections", toys / "only.toml", "--executor", "iterative"),
+    )
+    assert status == 2
+    assert "dataset 'toy_2017': no corrections for the era 2017D" in err
+    assert "'toys' for 2018*" in err
+    assert not (tmp_path / "run" / "ledger.json").exists()
+
+
+def test_provenance_knows_the_corrections(whole, toys):
+    (known,) = whole.read("provenance.json")["corrections"]
+    assert known["muon_id"]["name"] == "NUM_LooseID_DEN_TrackerMuons"
+    assert known["muon_id"]["version"] == 1
+    for section, file in {"muon_id": "muon_JPsi.json.gz", "pileup": "puWeights.json.gz"}.items():
+        assert known[section]["sha256"] == hashlib.sha256((toys / file).read_bytes()).hexdigest()
+    assert known["luminosity"]["table"]["file"] == str(toys / "luminosity.csv")
+
+
+def test_files_of_a_run_hold_every_variation(whole):
+    variations = whole.analysis["variations"]
+    assert variations["toy_2017"] == []
+    assert "pileupUp" in variations["toy_ds_phipi_mc"]
+    mass = whole.histograms()["mass"]
+    assert set(variations["toy_ds_phipi_mc"]) <= set(mass.axes["variation"])
+    assert mass["toy_2017", "all", "pileupUp", sum].value == 0
+    with uproot.open(whole.path / "histograms.root") as file:
+        names = {name.split(";")[0] for name in file.keys(recursive=True)}
+        values = file["toy_ds_phipi_mc/mass_muon_scaleUp"].values()
+    assert "toy_2017/mass_pileupUp" not in names
+    assert "toy_2017/mass" in names
+    np.testing.assert_array_equal(
+        values, mass["toy_ds_phipi_mc", "all", "muon_scaleUp", :].values()
+    )
+
+
+def test_sections_of_a_run_are_ranges(whole, toys):
+    sections = sections_in(toys / "toy_2017_0.root")
+    ranges = whole.read("lumis.json")["toy_2017"]
+    assert to_ranges(sections).items() <= ranges.items()
