@@ -15,15 +15,19 @@ from bphcoffea.analysis import (
     Axis,
     Condition,
     Cut,
+    GeneratorVariation,
     Histogram,
+    MuonWeight,
+    PileupWeight,
     Selection,
     Variable,
     leg_abs_eta,
+    leg_eta,
     leg_pt,
 )
 from bphcoffea.errors import InputError
 from bphcoffea.inference import MassModel, Peak
-from bphcoffea.physics import invariant_mass
+from bphcoffea.physics import invariant_mass, scale_envelope
 from bphcoffea.physics.constants import JPSI_MASS, PHI_MASS, Z_MASS
 from bphcoffea.schemas import ReducedNanoAODSchema
 
@@ -48,6 +52,11 @@ mass = Variable("mass", lambda e: invariant_mass(e.Dimuon.mu1, e.Dimuon.mu2), r"
 in_eta = [leg_abs_eta("Dimuon", muon) < 2.4 for muon in MUONS]
 in_pt = [leg_pt("Dimuon", muon) > 3 for muon in MUONS]
 
+
+interactions = Variable("interactions", lambda e: e.Pileup.nTrueInt)
+momenta = tuple((leg_pt("Dimuon", muon), leg_eta("Dimuon", muon)) for muon in MUONS)
+scale_down = Variable("scale_down", lambda e: scale_envelope(e.LHEScaleWeight)[0])
+scale_up = Variable("scale_up", lambda e: scale_envelope(e.LHEScaleWeight)[1])
 
 RESONANCES = (
     (r"$\rho, \omega$", 0.78),
@@ -78,6 +87,12 @@ class Dimuon(Analysis):
         Histogram("spectrum", mass, Axis(400, 0.25, 300, log=True), True, RESONANCES),
         Histogram("jpsi", mass, Axis(80, 2.9, 3.3)),
         Histogram("z", mass, Axis(80, 70, 110)),
+    )
+
+    weights = (
+        GeneratorVariation("generator_scale", scale_up, scale_down, field="LHEScaleWeight"),
+        PileupWeight(interactions, branches=("Pileup_nTrueInt",)),
+        MuonWeight("muon_reconstruction", momenta, after="acceptance"),
     )
 
     mass_fit = MassModel(

@@ -3,20 +3,24 @@
 import itertools
 import json
 import math
+from pathlib import Path
 
 import awkward as ak
+import correctionlib
 import numpy as np
 import pytest
 import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bphcoffea.corrections import load
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
 from bphcoffea.inference.run import fit_run
 from bphcoffea.schemas import ReducedNanoAODSchema
 
+ROOT = Path(__file__).parents[2]
 BRANCHES = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge"]
 
 
@@ -190,3 +194,63 @@ def test_fit_finds_the_jpsi(dimuon, tmp_path):
     assert mean["value"] == pytest.approx(3.0969, abs=4 * mean["error"])
     assert fit["parameters"]["n_jpsi"]["value"] == pytest.approx(4000, abs=200)
     assert json.dumps(fit, allow_nan=False)
+
+
+@pytest.mark.samples
+def test_simulation_is_weighed_by_what_its_file_and_its_corrections_hold(dimuon, nanoaod, tmp_path):
+    """NanoAOD has pile-up and the weights of other scales; the muons' factors are clamped."""
+    corrections = ROOT / "datasets" / "corrections"
+    (tmp_path / "dimuon.toml").write_text(
+        f"""
+        name = "dimuon"
+        eras = ["*"]
+        [pileup]
+        file = "{corrections / "puWeights.json.gz"}"
+        name = "Collisions_toys_goldenJSON"
+        out_of_range = "clamp"
+        [muon_reconstruction]
+        file = "{corrections / "muon_JPsi_v1.json.gz"}"
+        name = "NUM_TrackerMuons_DEN_genTracks"
+        out_of_range = "clamp"
+        """
+    )
+    corrected = dimuon.corrected(load([tmp_path / "dimuon.toml"]))
+    files = fileset(nanoaod / "nano_dy.root", is_mc=True)
+    folder = run(corrected, files, tmp_path / "run", Options("iterative"))
+    with uproot.open(nanoaod / "nano_dy.root") as file:
+        events = file["Events"].arrays(
+            ["genWeight", "Pileup_nTrueInt", "LHEScaleWeight", *dimuon.branches], library="np"
+        )
+    maps = correctionlib.CorrectionSet.from_file(str(corrections / "muon_JPsi_v1.json.gz"))
+    factor = maps["NUM_TrackerMuons_DEN_genTracks"]
+    (pileup,) = correctionlib.CorrectionSet.from_file(
+        str(corrections / "puWeights.json.gz")
+    ).values()
+    expected = {"nominal": 0.0, "generator_scaleUp": 0.0, "generator_scaleDown": 0.0}
+    for event in range(len(events["genWeight"])):
+        kept = [
+            (pt, eta, charge)
+            for pt, eta, charge in zip(
+                *(events[f"Muon_{name}"][event] for name in ("pt", "eta", "charge")), strict=True
+            )
+        ]
+        scales = np.delete(events["LHEScaleWeight"][event].astype(np.float64), [2, 4, 6])
+        interactions = float(events["Pileup_nTrueInt"][event])
+        weight = float(events["genWeight"][event]) * pileup.evaluate(interactions, "nominal")
+        for first, second in itertools.combinations(kept, 2):
+            if first[2] + second[2] != 0 or min(first[0], second[0]) <= 3:
+                continue
+            if max(abs(first[1]), abs(second[1])) >= 2.4:
+                continue
+            of_pair = weight
+            for pt, eta, _ in (first, second):
+                of_pair *= factor.evaluate("2018_UL", abs(float(eta)), float(pt), "sf")
+            expected["nominal"] += of_pair
+            expected["generator_scaleUp"] += of_pair * scales.max()
+            expected["generator_scaleDown"] += of_pair * scales.min()
+    spectrum = folder.histograms()["spectrum"]
+    assert expected["nominal"] != 0
+    for variation, total in expected.items():
+        got = spectrum["nano", "all", variation, :].sum(flow=True).value
+        assert got == pytest.approx(total, rel=1e-6)
+    assert "muon_reconstruction_systUp" in spectrum.axes["variation"]

@@ -7,6 +7,7 @@ from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import MomentumShift, Shift
 from bphcoffea.analysis.variables import Axis, Condition, Requirement, Variable
 from bphcoffea.analysis.weights import (
+    GeneratorVariation,
     LifetimeWeight,
     MuonWeight,
     PileupWeight,
@@ -20,6 +21,7 @@ __all__ = [
     "Categories",
     "Condition",
     "Cut",
+    "GeneratorVariation",
     "Histogram",
     "LifetimeWeight",
     "MomentumShift",

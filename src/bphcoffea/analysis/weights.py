@@ -23,7 +23,7 @@ from typing_extensions import override
 from bphcoffea.analysis.selection import Candidates
 from bphcoffea.analysis.variables import Values, Variable
 from bphcoffea.corrections import EraCorrections, Factor
-from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor, product
+from bphcoffea.corrections.factors import WHOLE, MuonFactor, PileupFactor, TriggerFactor, product
 from bphcoffea.errors import InputError
 from bphcoffea.physics.lifetimes import lifetime_weight
 
@@ -47,11 +47,14 @@ class Weight(ABC):
         The cut that it corrects, where it is a candidate's; None where it is an event's.
     branches
         Branches that it needs, for a schema that has no template to find that out.
+    field
+        Field of the events without which there is nothing to weigh by; None: it must be there.
     """
 
     name: str
     after: str | None = None
     branches: tuple[str, ...] = ()
+    field: str | None = None
     #: The section of the corrections that it takes; None where it needs none.
     section: ClassVar[str | None] = None
 
@@ -247,6 +250,40 @@ class LifetimeWeight(Weight):
         )
 
 
+@dataclass(frozen=True)
+class GeneratorVariation(Weight):
+    """What the generator says of its own uncertainty, relative to its weight; the factor is 1.
+
+    Attributes
+    ----------
+    name
+        Beginning of the names of the variations.
+    up, down
+        Weights of the event under the variation, relative to the nominal one.
+    field
+        Field of the events that holds them; files without it have no such variation.
+    """
+
+    name: str
+    up: Variable
+    down: Variable
+    field: str | None
+    branches: tuple[str, ...] = ()
+    after: str | None = None
+
+    @override
+    def evaluate(
+        self,
+        values: Values,
+        corrections: EraCorrections | None,
+        metadata: Mapping[str, Any],
+        *,
+        shifted: bool,
+    ) -> Factor:
+        up, down = _doubles(values(self.up)), _doubles(values(self.down))
+        return Factor(np.ones(len(up)), {WHOLE: (up, down)} if shifted else {})
+
+
 class Weighting:
     """The weights of a chunk.
 
@@ -277,7 +314,7 @@ class Weighting:
         generator: Floats,
         from_cut: Mapping[str, str | None],
     ) -> None:
-        self._weights = weights
+        self._weights = [w for w in weights if w.field is None or w.field in events.fields]
         self._from_cut = from_cut
         self._corrections = corrections
         self._metadata = events.metadata
@@ -288,7 +325,7 @@ class Weighting:
             values: npt.NDArray[Any] = ak.to_numpy(variable(events))
             return values
 
-        for weight in weights:
+        for weight in self._weights:
             if weight.after is None:
                 self.events = self.events * self._evaluate(weight, of_events, shifted=False).nominal
 
@@ -380,8 +417,8 @@ class CandidateWeights:
 def _add(weights: Weights, name: str, factor: Factor) -> None:
     if not factor.shifts:
         weights.add(name, factor.nominal)
-    elif list(factor.shifts) == [""]:
-        up, down = factor.shifts[""]
+    elif list(factor.shifts) == [WHOLE]:
+        up, down = factor.shifts[WHOLE]
         # copies: coffea divides them by the nominal in place
         weights.add(name, factor.nominal, weightUp=up.copy(), weightDown=down.copy())
     else:

@@ -1,7 +1,8 @@
 """Pure functions on arrays and numbers: constants, kinematics, matching, triggers."""
 
+from bphcoffea.physics.generator import scale_envelope
 from bphcoffea.physics.kinematics import delta_r, invariant_mass
 from bphcoffea.physics.matching import first_match
 from bphcoffea.physics.triggers import fired
 
-__all__ = ["delta_r", "fired", "first_match", "invariant_mass"]
+__all__ = ["delta_r", "fired", "first_match", "invariant_mass", "scale_envelope"]
