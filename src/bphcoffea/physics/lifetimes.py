@@ -23,10 +23,12 @@ def lifetime_weight(
     Raises
     ------
     ValueError
-        When a mean length is not positive.
+        When a mean length is not positive and finite.
     """
-    if not (generated > 0 and wanted > 0):
-        raise ValueError(f"mean decay lengths must be positive, not {generated} and {wanted}")
+    if not (0 < generated < np.inf and 0 < wanted < np.inf):
+        raise ValueError(
+            f"mean decay lengths must be positive and finite, not {generated} and {wanted}"
+        )
     weights: npt.NDArray[np.float64] = (
         generated / wanted * np.exp(proper_length * (1 / generated - 1 / wanted))
     )
