@@ -104,7 +104,9 @@ def convert(
         else making.from_histogram(place, name, axes, flow=flow)
         for name, _, place in named
     ]
-    _write(built, output, f"made from {', '.join(Path(place).name for _, _, place in named)}")
+    paths = [place.rpartition(":") for _, _, place in named]
+    read_from = ", ".join(f"{Path(file).name}:{histogram}" for file, _, histogram in paths)
+    _write(built, output, f"made from {read_from}")
 
 
 @app.command("pileup")

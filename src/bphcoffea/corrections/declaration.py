@@ -158,8 +158,3 @@ def _faults(error: ValidationError) -> list[str]:
         hint = _HINTS.get(place[-1], "") if place else ""
         faults.append(f"{'.'.join(place)}: {text}{hint}")
     return faults
-
-
-def described(section: BaseModel) -> dict[str, Any]:
-    """A section as it stands in ``provenance.json``."""
-    return section.model_dump(mode="json", exclude_none=True)
