@@ -392,6 +392,8 @@ def test_every_load_pickles_to_the_same_bytes(era, folder, ds_phipi):
     assert fingerprint(ds_phipi.corrected(first)) == key
     assert fingerprint(ds_phipi.corrected(pickle.loads(pickle.dumps(first)))) == key
     assert fingerprint(ds_phipi) != key
+    assert fingerprint(ds_phipi) == fingerprint(ds_phipi.corrected(Corrections()))
+    assert fingerprint(ds_phipi.corrected(first, nominal_only=True)) != key
     (folder / "muon_JPsi.json.gz").write_bytes((folder / "muon_JPsi.json.gz").read_bytes() + b"\0")
     assert fingerprint(ds_phipi.corrected(era())) != key
 
