@@ -190,11 +190,12 @@ class TriggerWeight(Weight):
         shifted: bool,
     ) -> Factor:
         trigger: TriggerFactor = getattr(corrections, self.section)
-        unknown = sorted(set(trigger.inputs) - set(self.muons[0]))
+        given = [name for name in self.muons[0] if all(name in muon for muon in self.muons)]
+        unknown = [name for name in trigger.inputs if name not in given]
         if unknown:
             raise InputError(
                 f"{self.name}: the efficiency takes "
-                f"{', '.join(unknown)}; this analysis gives {', '.join(self.muons[0])}"
+                f"{', '.join(unknown)}; this analysis gives {', '.join(given)}"
             )
         muons = [
             {name: _doubles(values(variable)) for name, variable in muon.items()}

@@ -35,12 +35,19 @@ def show(
         for era in load([file]):
             console.print_json(data=era.describe())
         return
-    for name in read(file).corrections:
-        payload = Payload(file, name)
+    content = read(file)
+    for name in content.corrections:
+        try:
+            payload = Payload(file, name, content)
+        except InputError as error:
+            say(f"{name}: {str(error).removeprefix(f'{file}: ')}")
+            continue
         say(f"{name} (version {payload.version})")
         for each, kind in payload.inputs.items():
-            known = payload.keys(each) if kind == "string" else payload.ranges(each)
+            known = (*payload.keys(each), *payload.ranges(each))
             say(f"    {each} ({kind}): {', '.join(known)}")
+    for name in content.compound:
+        say(f"{name}: a compound correction, which is not supported")
 
 
 @app.command()
@@ -72,23 +79,34 @@ def convert(
     """
     from bphcoffea.corrections import convert as making
 
-    if len(sources) == 1 and "=" not in sources[0]:
+    if len(sources) == 1 and sources[0].endswith((".json", ".json.gz")):
+        if pileup or up or down:
+            raise InputError("--pileup, --up and --down are of histograms, not of an older .json")
         made = [making.Converted(each) for each in making.from_json(sources[0])]
         _write(made, output, f"made from {Path(sources[0]).name}")
         return
     if (up or down) and not pileup:
         raise InputError("--up and --down are of pile-up weights; add --pileup")
+    if (up or down) and len(sources) > 1:
+        raise InputError("--up and --down are of one histogram; convert the others by themselves")
+    axes = [axis.strip() for axis in inputs.split(",")]
+    if not all(axes):
+        raise InputError(f"--inputs '{inputs}': write the name of each axis, as pt,eta")
     named = [source.partition("=") for source in sources]
     for name, equals, place in named:
         if not (name and equals and place):
-            raise InputError(f"{name}: write NAME=file.root:path/of/histogram")
+            raise InputError(
+                f"{name}{equals}{place}: write NAME=file.root:path/of/histogram, or one older .json"
+            )
     built = [
         making.pileup_from_histograms(place, name, up, down)
         if pileup
-        else making.from_histogram(place, name, inputs.split(","), flow=flow)
+        else making.from_histogram(place, name, axes, flow=flow)
         for name, _, place in named
     ]
-    _write(built, output, f"made from {', '.join(Path(place).name for _, _, place in named)}")
+    paths = [place.rpartition(":") for _, _, place in named]
+    read_from = ", ".join(f"{Path(file).name}:{histogram}" for file, _, histogram in paths)
+    _write(built, output, f"made from {read_from}")
 
 
 @app.command("pileup")

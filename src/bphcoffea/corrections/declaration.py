@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import override
 
 from bphcoffea.corrections.payload import Policy
 from bphcoffea.errors import InputError
@@ -15,11 +16,16 @@ from bphcoffea.errors import InputError
 Name = Annotated[str, Field(min_length=1)]
 #: Kinds of particles whose momenta have uncertainties.
 Particle = Literal["muon", "track"]
-Relative = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Relative = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pydantic pickles a set of names, whose order differs between interpreters
+        return type(self).model_validate, (self.model_dump(),)
 
 
 class PayloadSection(_Section):
@@ -112,6 +118,12 @@ _MEANING = {
     "extra_forbidden": "is not known here",
     "string_too_short": "is empty",
     "too_short": "is empty",
+    "tuple_type": "must be a list",
+    "string_type": "must be a text in quotes",
+    "float_type": "must be a number",
+    "mapping_type": "must be a section",
+    "model_type": "must be a section",
+    "dict_type": "must be a section",
 }
 _HINTS = {"out_of_range": ': say "clamp" (take the nearest bin) or "error"'}
 
@@ -146,8 +158,3 @@ def _faults(error: ValidationError) -> list[str]:
         hint = _HINTS.get(place[-1], "") if place else ""
         faults.append(f"{'.'.join(place)}: {text}{hint}")
     return faults
-
-
-def described(section: BaseModel) -> dict[str, Any]:
-    """A section as it stands in ``provenance.json``."""
-    return section.model_dump(mode="json", exclude_none=True)

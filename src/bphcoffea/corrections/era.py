@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+from typing_extensions import override
 
 from bphcoffea.corrections.declaration import (
     Declaration,
@@ -60,9 +64,17 @@ class EraCorrections:
     table: LuminosityTable | None = None
     luminosity_uncertainty: float = 0
 
-    def __getstate__(self) -> dict[str, Any]:
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
         # workers need no luminosities, and results don't depend on them
-        return vars(self) | {"table": None}
+        state = vars(self) | {"table": None}
+        # checkpoints are keyed by these bytes. A pickler tells equal strings from one that is met
+        # twice, which differs from one loading to the next; a fast one does not
+        buffer = io.BytesIO()
+        pickler = pickle.Pickler(buffer, protocol=5)
+        pickler.fast = True
+        pickler.dump(state)
+        return _unpickled, (buffer.getvalue(),)
 
     def declared(self) -> tuple[str, ...]:
         """The sections that weigh events and are there."""
@@ -89,6 +101,10 @@ class EraCorrections:
                 },
             },
         }
+
+
+def _unpickled(content: bytes) -> EraCorrections:
+    return EraCorrections(**pickle.loads(content))  # noqa: S301 - a part of the pickle that is read
 
 
 class Corrections:

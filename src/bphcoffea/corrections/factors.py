@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.corrections.declaration import PayloadSection, TriggerSection
-from bphcoffea.corrections.payload import Evaluated, Floats, Payload
+from bphcoffea.corrections.payload import Evaluated, Floats, Payload, Policy
 from bphcoffea.errors import InputError
 
 #: What files call the nominal value, and the nominal shifted by its whole uncertainty.
@@ -49,7 +49,8 @@ class Factor:
     clamped
         How many values lay outside the bins and got the nearest one's.
     points
-        The factor under other hypotheses, by the whole name of the variation, shape (n,) each.
+        By what the nominal is multiplied under other hypotheses, by the whole name of the
+        variation, shape (n,) each.
     """
 
     nominal: Floats
@@ -65,7 +66,11 @@ class Factor:
             up, down = self.shifts.get(name, (self.nominal, self.nominal))
             other_up, other_down = other.shifts.get(name, (other.nominal, other.nominal))
             shifts[name] = (up * other_up, down * other_down)
-        return Factor(self.nominal * other.nominal, shifts, self.clamped + other.clamped)
+        points = dict(self.points)
+        for name, values in other.points.items():
+            points[name] = points[name] * values if name in points else values
+        clamped = self.clamped + other.clamped
+        return Factor(self.nominal * other.nominal, shifts, clamped, points)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class _Question:
     """How a payload is asked for its nominal value and its uncertainties."""
 
     payload: Payload
-    section: PayloadSection
+    inputs: Mapping[str, str]
+    out_of_range: Policy
     kind: str | None
     nominal: str | None
     absolute: tuple[str, ...]
@@ -84,40 +90,48 @@ class _Question:
         """Load a payload, and see which of its inputs says what is asked for."""
         payload = Payload(folder / section.file, section.name)
         place = f"{payload.path}: correction '{payload.name}'"
-        kind: str | None = None
+        if all(its_type == "string" for its_type in payload.inputs.values()):
+            raise InputError(f"{place} takes {_listed(payload)}, none of which is a number")
         fixed = dict(section.inputs)
-        for name in fixed:
+        for name, key in fixed.items():
             if payload.inputs.get(name) != "string":
                 raise InputError(
                     f"{place} has no text input '{name}' ({where}.inputs); "
                     f"its inputs are {_listed(payload)}"
                 )
+            if key not in payload.keys(name):
+                raise InputError(
+                    f"{place}: input '{name}' has no key '{key}' ({where}.inputs); "
+                    f"it has: {', '.join(payload.keys(name))}"
+                )
+        kinds: list[str] = []
         for name, its_type in payload.inputs.items():
-            if its_type != "string":
+            if its_type != "string" or name in fixed:
                 continue
-            keys = payload.keys(name)
-            if name in fixed:
-                if fixed[name] not in keys:
-                    raise InputError(
-                        f"{place}: input '{name}' has no key '{fixed[name]}' ({where}.inputs); "
-                        f"it has: {', '.join(keys)}"
-                    )
-            elif any(key in keys for key in _NOMINAL):
-                kind = name
-            elif len(keys) == 1:
+            keys = payload.keys(name, section.inputs)
+            if any(key in keys for key in _NOMINAL):
+                kinds.append(name)
+            elif len(keys) == 1 and keys[0] not in (*_UP, *_DOWN, *_PARTS):
                 fixed[name] = keys[0]
             else:
+                may_be = f"may be {', '.join(keys)}, none of which" if keys else "has no key that"
                 raise InputError(
-                    f"{place}: input '{name}' may be {', '.join(keys)}, none of which is the "
-                    f"nominal value ({', '.join(_NOMINAL)}); "
-                    f'choose one in the TOML: [{where}] inputs = {{ {name} = "…" }}'
+                    f"{place}: input '{name}' {may_be} is the "
+                    f"nominal value ({', '.join(_NOMINAL)}){_choose(where, name, keys)}"
                 )
-        keys = payload.keys(kind) if kind else ()
+        if len(kinds) > 1:
+            raise InputError(
+                f"{place}: the inputs {' and '.join(kinds)} both have a key of the nominal value"
+                f"{_choose(where, kinds[0], payload.keys(kinds[0]))}"
+            )
+        kind = kinds[0] if kinds else None
+        keys = payload.keys(kind, fixed) if kind else ()
         up, down = (next((key for key in names if key in keys), None) for names in (_UP, _DOWN))
         parts = tuple(key for key in _PARTS if key in keys)
         return cls(
             payload=payload,
-            section=section.model_copy(update={"inputs": fixed}),
+            inputs=fixed,
+            out_of_range=section.out_of_range,
             kind=kind,
             nominal=next((key for key in _NOMINAL if key in keys), None),
             # a part alone is not the whole uncertainty, where the file knows the whole
@@ -132,14 +146,26 @@ class _Question:
 
     def ask(self, numbers: Inputs, key: str | None) -> Evaluated:
         """Its values."""
-        texts = dict(self.section.inputs)
+        texts = dict(self.inputs)
         if self.kind and key:
             texts[self.kind] = key
         given = {name: numbers[name] for name in self.numbers}
-        return self.payload.evaluate(given, texts, self.section.out_of_range)
+        return self.payload.evaluate(given, texts, self.out_of_range)
+
+    def refuse(self, name: str, values: Floats, wrong: npt.NDArray[np.bool_]) -> None:
+        """Fail where some values are wrong."""
+        if np.any(wrong):
+            raise InputError(
+                f"correction '{self.payload.name}': {name} is {values[wrong][0]:g} for "
+                f"{np.count_nonzero(wrong)} of {len(values)} values: such is padding, or was not "
+                "measured; cut it away before"
+            )
 
     def factor(self, numbers: Inputs, *, shifted: bool) -> Factor:
         """The nominal value, and where wanted its shifts."""
+        if "pt" in numbers:
+            # not the bins alone tell padding, which would be given the lowest of them
+            self.refuse("pt", numbers["pt"], ~(numbers["pt"] > 0))
         nominal = self.ask(numbers, self.nominal)
         clamped = int(np.count_nonzero(nominal.outside))
         shifts: dict[str, tuple[Floats, Floats]] = {}
@@ -159,8 +185,8 @@ class _Question:
             "sha256": self.payload.sha256,
             "name": self.payload.name,
             "version": self.payload.version,
-            "inputs": dict(self.section.inputs),
-            "out_of_range": self.section.out_of_range,
+            "inputs": dict(self.inputs),
+            "out_of_range": self.out_of_range,
             "uncertainties": list(self.absolute) or (["whole"] if self.shifted else []),
         }
 
@@ -177,9 +203,10 @@ class MuonFactor:
 
     def __init__(self, folder: Path, section: PayloadSection, where: str) -> None:
         self._question = _Question.of(folder, section, where)
+        payload = self._question.payload
         unknown = set(self._question.numbers) - {"eta", "abseta", "pt"}
-        if unknown or self._question.nominal is None:
-            payload = self._question.payload
+        asked = {self._question.nominal, *self._question.inputs.values()}
+        if unknown or asked.isdisjoint(_NOMINAL):
             raise InputError(
                 f"{payload.path}: correction '{payload.name}' takes {_listed(payload)}; a muon's "
                 "scale factor takes eta or abseta, pt, and a text of which one key is nominal or sf"
@@ -200,7 +227,6 @@ class MuonFactor:
         InputError
             When a pT or η is no measurement, or outside the bins where those must not be left.
         """
-        _check_momenta(pt, self._question.payload.name)
         numbers = {"pt": pt, "eta": eta, "abseta": np.abs(eta)}
         return self._question.factor(numbers, shifted=shifted)
 
@@ -237,8 +263,14 @@ class PileupFactor:
             True number of interactions of each event, shape (n,).
         shifted
             Whether to evaluate the uncertainty, too.
+
+        Raises
+        ------
+        InputError
+            When a number is no measurement, or outside the bins where those must not be left.
         """
         (name,) = self._question.numbers
+        self._question.refuse(name, interactions, ~(interactions >= 0))
         return self._question.factor({name: interactions}, shifted=shifted)
 
     def describe(self) -> dict[str, Any]:
@@ -254,14 +286,20 @@ class TriggerFactor:
     Raises
     ------
     InputError
-        When a file, a correction, or one of its keys is not there.
+        When a file, a correction, or one of its keys is not there; for both sides, a line each.
     """
 
     def __init__(self, folder: Path, section: TriggerSection, where: str) -> None:
-        self._questions = {
-            side: _Question.of(folder, getattr(section, side), f"{where}.{side}")
-            for side in ("data", "simulation")
-        }
+        self._questions: dict[str, _Question] = {}
+        faults = []
+        for side in ("data", "simulation"):
+            try:
+                made = _Question.of(folder, getattr(section, side), f"{where}.{side}")
+                self._questions[side] = made
+            except InputError as error:
+                faults.append(f"{side}: {error}")
+        if faults:
+            raise InputError("\n".join(faults))
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -285,16 +323,18 @@ class TriggerFactor:
         Raises
         ------
         InputError
-            When the efficiency in simulation is 0 for an event that the trigger took.
+            When the efficiency in simulation is 0 for an event that the trigger took, or one is
+            below 0 or above 1.
         """
         per_side = {
             side: [question.factor(inputs, shifted=shifted) for inputs in muons]
             for side, question in self._questions.items()
         }
         data, simulation = (
-            _any_fires([factor.nominal for factor in per_side[side]])
+            _any_fires([self._efficiency(side, factor.nominal) for factor in per_side[side]])
             for side in ("data", "simulation")
         )
+        ratio = self._ratio(data, simulation)
         shifts: dict[str, tuple[Floats, Floats]] = {}
         for side, factors in per_side.items():
             for part in factors[0].shifts:
@@ -302,23 +342,34 @@ class TriggerFactor:
                 for direction in (0, 1):
                     moved = _any_fires([np.clip(f.shifts[part][direction], 0, 1) for f in factors])
                     over = (moved, simulation) if side == "data" else (data, moved)
-                    sides.append(self._ratio(*over))
+                    sides.append(self._ratio(*over, f", shifted by its {part or 'uncertainty'},"))
                 # more efficient simulation makes the ratio smaller: up is up for the weight
                 up, down = sides if side == "data" else sides[::-1]
                 shifts[f"{side}_{part}" if part else side] = (up, down)
         clamped = sum(factor.clamped for factors in per_side.values() for factor in factors)
-        return Factor(self._ratio(data, simulation), shifts, clamped)
+        return Factor(ratio, shifts, clamped)
 
     def describe(self) -> dict[str, Any]:
         """What it is, for ``provenance.json``."""
         return {side: question.describe() for side, question in self._questions.items()}
 
-    def _ratio(self, data: Floats, simulation: Floats) -> Floats:
-        if np.any(simulation <= 0):
+    def _efficiency(self, side: str, values: Floats) -> Floats:
+        wrong = (values < 0) | (values > 1)
+        if np.any(wrong):
+            name = self._questions[side].payload.name
+            raise InputError(
+                f"correction '{name}': {values[wrong][0]:.9g} is no efficiency; trigger.{side} "
+                "takes the efficiency itself, not a scale factor"
+            )
+        return values
+
+    def _ratio(self, data: Floats, simulation: Floats, how: str = "") -> Floats:
+        none = simulation <= 0
+        if np.any(none):
             name = self._questions["simulation"].payload.name
             raise InputError(
-                f"correction '{name}': the efficiency in simulation is 0 for "
-                f"{np.count_nonzero(simulation <= 0)} candidates that the trigger took; "
+                f"correction '{name}': the efficiency in simulation{how} is 0 for "
+                f"{np.count_nonzero(none)} candidates that the trigger took; "
                 "merge bins of its map, or cut those candidates away"
             )
         return data / simulation
@@ -335,12 +386,9 @@ def _any_fires(efficiencies: Sequence[Floats]) -> Floats:
     return reduce(either, efficiencies)
 
 
-def _check_momenta(pt: Floats, name: str) -> None:
-    if np.any(pt <= 0):
-        raise InputError(
-            f"correction '{name}': pt is {pt[pt <= 0][0]:g} for {np.count_nonzero(pt <= 0)} of "
-            f"{len(pt)} muons: such is padding, not a muon; cut it away before"
-        )
+def _choose(where: str, name: str, keys: Sequence[str]) -> str:
+    """How to tell in the TOML which key is meant."""
+    return f'; choose one in the TOML: [{where}] inputs = {{ {name} = "…" }}' if keys else ""
 
 
 def _listed(payload: Payload) -> str:

@@ -1,21 +1,21 @@
 """One correction of a correctionlib file, with an explicit policy for values outside its bins.
 
-The text of the correction is kept as it stands in the file: correctionlib rounds some decimals
-otherwise than Python, so that a number that was parsed and written again may differ in its last
-bit.
+The text of the correction is kept as it stands in the file, and so is that of each number where its
+flow is changed: correctionlib rounds some decimals otherwise than Python, so that a number that was
+parsed and written again may differ in its last bit, be it a factor or an edge.
 """
 
 from __future__ import annotations
 
-import copy
 import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import correctionlib
@@ -28,9 +28,20 @@ Floats = npt.NDArray[np.float64]
 #: What to do with a value outside the bins: take the nearest bin, or refuse.
 Policy = Literal["clamp", "error"]
 
-#: What the copy of a correction that only tells inside from outside gives outside; no real factor.
-_OUTSIDE: Final = -1e300
-_BINNED = ("binning", "multibinning")
+_BINNED: Final = ("binning", "multibinning")
+
+
+class _Number(str):
+    """A number as it is written in the file."""
+
+    __slots__ = ()
+
+
+#: What the copy of a correction that only tells inside from outside gives outside: no real factor,
+#: and the same number for correctionlib as for Python.
+_OUTSIDE: Final = _Number("-1e18")
+#: All real inputs lie above; :data:`_OUTSIDE` does not.
+_LOWEST: Final = _Number("-9e17")
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,8 @@ class Payload:
         A correctionlib file of schema version 2, ``.json`` or ``.json.gz``.
     name
         The correction's name in the file.
+    content
+        What the file holds, where it was read already.
 
     Attributes
     ----------
@@ -75,25 +88,38 @@ class Payload:
         the line lists those that it holds.
     """
 
-    def __init__(self, path: str | Path, name: str) -> None:
+    def __init__(self, path: str | Path, name: str, content: Content | None = None) -> None:
         self.path = Path(path)
         self.name = name
-        content = read(self.path)
+        content = content or read(self.path)
         self.sha256 = content.sha256
+        if name in content.compound:
+            raise InputError(
+                f"{path}: '{name}' is a compound correction, which is not supported; "
+                f"the others are: {_listed(content.corrections)}"
+            )
         if name not in content.corrections:
             raise InputError(
-                f"{path}: holds no correction '{name}'; it holds: {', '.join(content.corrections)}"
+                f"{path}: holds no correction '{name}'; it holds: {_listed(content.corrections)}"
             )
         self._text = content.corrections[name]
         self._check_readable()
         self.version = int(self._node["version"])
         self.inputs = {each["name"]: str(each["type"]) for each in self._node["inputs"]}
 
-    def keys(self, name: str) -> tuple[str, ...]:
-        """The keys that a string input may have, in every bin; in the order of the file."""
+    def keys(self, name: str, given: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """The keys that an input may have, in every bin; in the order of the file.
+
+        Parameters
+        ----------
+        name
+            An input that is a text, or an integer.
+        given
+            Keys of other inputs: bins under their other keys don't count.
+        """
         found: list[list[str]] = [
             [str(item["key"]) for item in node["content"]]
-            for node in _nodes(self._node["data"])
+            for node in _nodes(self._node["data"], given or {})
             if node.get("nodetype") == "category" and node["input"] == name
         ]
         first = found[0] if found else []
@@ -126,13 +152,11 @@ class Payload:
         Raises
         ------
         InputError
-            When a number is not finite, or outside the bins where the policy is ``error``.
+            When a number is not finite, or outside the bins where the policy is ``error``, or an
+            integer that the correction does not know.
         """
-        arrays = {
-            name: np.ascontiguousarray(values, np.int64 if self.inputs[name] == "int" else float)
-            for name, values in numbers.items()
-        }
-        for name, values in arrays.items():
+        arrays = {}
+        for name, values in numbers.items():
             wrong = ~np.isfinite(values)
             if np.any(wrong):
                 raise InputError(
@@ -140,18 +164,24 @@ class Payload:
                     f"{np.count_nonzero(wrong)} of {len(values)} values; "
                     "it is applied to what was not measured"
                 )
+            kind = np.int64 if self.inputs[name] == "int" else np.float64
+            arrays[name] = np.ascontiguousarray(values, dtype=kind)
 
         def call(evaluator: Any, which: Any) -> Floats:
-            arguments = [texts.get(i) if i in texts else arrays[i][which] for i in self.inputs]
-            return np.asarray(evaluator.evaluate(*arguments), dtype=np.float64)
+            arguments = [texts[i] if i in texts else arrays[i][which] for i in self.inputs]
+            try:
+                return np.asarray(evaluator.evaluate(*arguments), dtype=np.float64)
+            except (IndexError, RuntimeError) as error:
+                # a category of integers has no nearest key
+                raise InputError(f"correction '{self.name}': {error}") from None
 
         everything = slice(None)
-        beyond = np.equal(call(self._detector, everything), _OUTSIDE)
+        beyond = np.equal(call(self._detector, everything), float(_OUTSIDE))
         if not np.any(beyond):
             return Evaluated(call(self._evaluator, everything), beyond)
         if outside == "error":
             first = np.flatnonzero(beyond)[0]
-            where = ", ".join(f"{name} = {array[first]:.6g}" for name, array in arrays.items())
+            where = ", ".join(f"{name} = {array[first]:.9g}" for name, array in arrays.items())
             raise InputError(
                 f"correction '{self.name}': {np.count_nonzero(beyond)} of {len(beyond)} values "
                 f'outside its bins, the first at {where}; say out_of_range = "clamp" to take '
@@ -169,7 +199,9 @@ class Payload:
 
     @cached_property
     def _node(self) -> dict[str, Any]:
-        node: dict[str, Any] = json.loads(self._text)
+        node: dict[str, Any] = json.loads(
+            self._text, parse_float=_Number, parse_int=_Number, parse_constant=_Number
+        )
         return node
 
     @cached_property
@@ -178,11 +210,14 @@ class Payload:
 
     @cached_property
     def _detector(self) -> Any:
-        return _compiled(json.dumps(_with_flow(self._node, _OUTSIDE)), self.name)
+        return self._compiled_with(_detecting(self._node["data"]))
 
     @cached_property
     def _clamped(self) -> Any:
-        return _compiled(json.dumps(_with_flow(self._node, "clamp")), self.name)
+        return self._compiled_with(_with_flow(self._node["data"], "clamp"))
+
+    def _compiled_with(self, data: Any) -> Any:
+        return _compiled(_written(self._node | {"data": data}), self.name)
 
     def _check_readable(self) -> None:
         try:
@@ -203,10 +238,13 @@ class Content:
         Hash of the file.
     corrections
         The text of each correction, by name.
+    compound
+        Names of compound corrections, which are not supported.
     """
 
     sha256: str
     corrections: dict[str, str]
+    compound: tuple[str, ...] = ()
 
 
 def read(path: Path) -> Content:
@@ -219,24 +257,29 @@ def read(path: Path) -> Content:
     """
     try:
         raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
-        version, corrections = _split(text)
     except FileNotFoundError:
         raise InputError(f"{path}: no such correction file{_beside(path)}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError, KeyError, TypeError, zlib.error) as error:
+    try:
+        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cut off, or damaged ({error}); copy it again") from None
+    try:
+        version, corrections, compound = _split(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: not a correctionlib file ({reason}); an older JSON, or histograms, become "
             "one with: bphcoffea corrections convert"
         ) from None
     if version != 2:
+        hint = f"; make one with: bphcoffea corrections convert {path} -o NEW.json.gz"
         raise InputError(
-            f"{path}: schema version {version} of correctionlib, which reads 2 alone; "
-            f"make one with: bphcoffea corrections convert {path} -o NEW.json.gz"
+            f"{path}: schema version {version} of correctionlib, which reads 2 alone"
+            f"{hint if version == 1 else ''}"
         )
-    return Content(hashlib.sha256(raw).hexdigest(), corrections)
+    return Content(hashlib.sha256(raw).hexdigest(), corrections, compound)
 
 
 def _beside(path: Path) -> str:
@@ -247,32 +290,52 @@ def _beside(path: Path) -> str:
     return f"; beside it: {', '.join(there)}" if there else ""
 
 
-def _split(text: str) -> tuple[Any, dict[str, str]]:
-    """Version and, by name, the text of each correction of a file, as it stands there."""
+def _split(text: str) -> tuple[Any, dict[str, str], tuple[str, ...]]:
+    """Version, the text of each correction by name as it stands there, names of compound ones."""
     decoder = json.JSONDecoder()
-    version, corrections = None, None
+    version: Any = None
+    corrections: dict[str, str] | None = None
+    compound: tuple[str, ...] = ()
     for key, start in _members(decoder, text):
         if key == "schema_version":
             version, _ = decoder.raw_decode(text, start)
         elif key == "corrections":
-            corrections = dict(_named_elements(decoder, text, start))
-    if version is None or corrections is None:
+            corrections = _by_name(_named_elements(decoder, text, start))
+        elif key == "compound_corrections" and text[start] == "[":
+            compound = tuple(_by_name(_named_elements(decoder, text, start)))
+    if not isinstance(version, int) or corrections is None:
         raise ValueError("it has no schema_version, or no corrections")
-    return version, corrections
+    return version, corrections, compound
+
+
+def _by_name(elements: Iterator[tuple[str, str]]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for name, text in elements:
+        if name in texts:
+            raise ValueError(f"two corrections are called '{name}'")
+        texts[name] = text
+    return texts
 
 
 def _members(decoder: json.JSONDecoder, text: str) -> Iterator[tuple[str, int]]:
     """Keys of the object that a text is, and where their values begin."""
+    if not text.strip():
+        raise ValueError("it is empty")
     position = _skip(text, 0)
-    if text[position : position + 1] != "{":
+    if text[position] != "{":
         raise ValueError("expected an object")
     position = _skip(text, position + 1)
     while text[position] != "}":
         key, position = decoder.raw_decode(text, position)
-        position = _skip(text, _skip(text, position) + 1)
+        position = _skip(text, position)
+        if text[position] != ":":
+            raise ValueError(f"expected a colon after {key!r:.40}")
+        position = _skip(text, position + 1)
         yield key, position
         _, position = decoder.raw_decode(text, position)
         position = _skip(text, position, ",")
+    if text[position + 1 :].strip():
+        raise ValueError("something follows its end")
 
 
 def _named_elements(
@@ -284,6 +347,8 @@ def _named_elements(
     position = _skip(text, position + 1)
     while text[position] != "]":
         content, stop = decoder.raw_decode(text, position)
+        if not isinstance(content, dict) or not isinstance(content.get("name"), str):
+            raise ValueError("a correction has no name")
         yield content["name"], text[position:stop]
         position = _skip(text, stop, ",")
 
@@ -301,15 +366,24 @@ def _compiled(text: str, name: str) -> Any:
     return correctionlib.CorrectionSet.from_string(whole)[name]
 
 
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield a node and all below it."""
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _nodes(node: Any, given: Mapping[str, str] = MappingProxyType({})) -> Iterator[dict[str, Any]]:
+    """Yield a node and all below it, except below other keys of inputs than those given."""
     if isinstance(node, dict):
         yield node
-        for value in node.values():
-            yield from _nodes(value)
+        below: Any = node.values()
+        if node.get("nodetype") == "category" and node["input"] in given:
+            key = given[node["input"]]
+            of_key = [item for item in node["content"] if item["key"] == key]
+            below = of_key or [node.get("default")]
+        for value in below:
+            yield from _nodes(value, given)
     elif isinstance(node, list):
         for value in node:
-            yield from _nodes(value)
+            yield from _nodes(value, given)
 
 
 def _edges(node: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -324,10 +398,47 @@ def _edges(node: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield str(name), (edges["low"], edges["high"]) if isinstance(edges, dict) else edges
 
 
-def _with_flow(correction: dict[str, Any], flow: str | float) -> dict[str, Any]:
-    """The same correction with another rule for what lies outside the bins."""
-    changed = copy.deepcopy(correction)
-    for node in _nodes(changed["data"]):
-        if node.get("nodetype") in _BINNED and node.get("flow") != "wrap":
-            node["flow"] = flow
+def _with_flow(node: Any, flow: str) -> Any:
+    """The same node with another rule for what lies outside the bins."""
+    if isinstance(node, list):
+        return [_with_flow(value, flow) for value in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {key: _with_flow(value, flow) for key, value in node.items()}
+    if node.get("nodetype") in _BINNED and node.get("flow") != "wrap":
+        changed["flow"] = flow
     return changed
+
+
+def _detecting(node: Any) -> Any:
+    """The same node, which gives :data:`_OUTSIDE` outside the bins."""
+    return _guarded(_with_flow(node, _OUTSIDE))
+
+
+def _guarded(node: Any) -> Any:
+    """Hand on what the rule of a transform found outside; else its content would take it."""
+    if isinstance(node, list):
+        return [_guarded(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {key: _guarded(value) for key, value in node.items()}
+    if node.get("nodetype") == "transform":
+        changed["content"] = {
+            "nodetype": "binning",
+            "input": node["input"],
+            "edges": [_LOWEST, "inf"],
+            "content": [changed["content"]],
+            "flow": _OUTSIDE,
+        }
+    return changed
+
+
+def _written(node: Any) -> str:
+    """JSON of a node, with its numbers as they were written."""
+    if isinstance(node, _Number):
+        return str(node)
+    if isinstance(node, dict):
+        return "{" + ", ".join(f"{json.dumps(k)}: {_written(v)}" for k, v in node.items()) + "}"
+    if isinstance(node, list):
+        return "[" + ", ".join(map(_written, node)) + "]"
+    return json.dumps(node)

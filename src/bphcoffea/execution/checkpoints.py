@@ -70,7 +70,9 @@ def fingerprint(analysis: Analysis) -> str:
     """
     digest = hashlib.sha256()
     digest.update(_code_of(analysis).encode())
-    digest.update(cloudpickle.dumps(vars(analysis)))
+    # what is left at its default is the same as what was set to it
+    given = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
+    digest.update(cloudpickle.dumps(sorted(vars(given).items())))
     digest.update(json.dumps(versions()).encode())
     package = Path(bphcoffea.__file__).parent
     for path in sorted(package.rglob("*.py")):
