@@ -175,10 +175,11 @@ class Payload:
                 # a category of integers has no nearest key
                 raise InputError(f"correction '{self.name}': {error}") from None
 
-        everything = slice(None)
-        beyond = np.equal(call(self._detector, everything), float(_OUTSIDE))
+        # inside it holds the numbers of the file, as they are written there
+        values = call(self._detector, slice(None))
+        beyond = np.equal(values, float(_OUTSIDE))
         if not np.any(beyond):
-            return Evaluated(call(self._evaluator, everything), beyond)
+            return Evaluated(values, beyond)
         if outside == "error":
             first = np.flatnonzero(beyond)[0]
             where = ", ".join(f"{name} = {array[first]:.9g}" for name, array in arrays.items())
@@ -187,14 +188,12 @@ class Payload:
                 f'outside its bins, the first at {where}; say out_of_range = "clamp" to take '
                 "the nearest bin, or cut them away"
             )
-        values = np.empty(len(beyond))
-        values[~beyond] = call(self._evaluator, ~beyond)
         values[beyond] = call(self._clamped, beyond)
         return Evaluated(values, beyond)
 
     def __getstate__(self) -> dict[str, Any]:
         # what correctionlib compiled is made again where it is needed
-        compiled = ("_evaluator", "_detector", "_clamped", "_node")
+        compiled = ("_detector", "_clamped", "_node")
         return {key: value for key, value in vars(self).items() if key not in compiled}
 
     @cached_property
@@ -203,10 +202,6 @@ class Payload:
             self._text, parse_float=_Number, parse_int=_Number, parse_constant=_Number
         )
         return node
-
-    @cached_property
-    def _evaluator(self) -> Any:
-        return _compiled(self._text, self.name)
 
     @cached_property
     def _detector(self) -> Any:
@@ -221,7 +216,7 @@ class Payload:
 
     def _check_readable(self) -> None:
         try:
-            _ = self._evaluator
+            _compiled(self._text, self.name)
         except RuntimeError as error:
             raise InputError(
                 f"{self.path}: correctionlib cannot read the correction '{self.name}' ({error})"
