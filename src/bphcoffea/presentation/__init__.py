@@ -62,6 +62,9 @@ def _figures(run: RunFolder, *, shapes: bool) -> Iterator[tuple[str, Figure]]:
     for name, histogram in run.histograms().items():
         about = _about(histogram, declared.get(name, {}))
         compared = stacked.get(name) if about["without"] is None else None
+        if about["without"] is not None and name in stacked:
+            yield name, _distribution(stacked[name], None, about, datasets, together=True)
+            continue
         if name == to_be_fitted:
             yield from _masses(name, histogram, about, datasets, fitted)
             if compared is None:
@@ -189,14 +192,23 @@ def _spectrum(
 
 
 def _distribution(
-    histogram: hist.Hist, category: str | None, about: Mapping[str, Any], datasets: Metadata
+    histogram: hist.Hist,
+    category: str | None,
+    about: Mapping[str, Any],
+    datasets: Metadata,
+    *,
+    together: bool = False,
 ) -> Figure:
+    """Draw data and each simulated process, or the sum of what is scaled alike."""
     data = _data(datasets)
+    processes = _processes(datasets)
+    if together:
+        processes = {"all processes": [name for names in processes.values() for name in names]}
     return draw_distribution(
         of_datasets(histogram, data, category) if data else None,
         {
             process: of_datasets(histogram, names, category)
-            for process, names in _processes(datasets).items()
+            for process, names in processes.items()
         },
         Heading.of(datasets.values()),
         label=about["label"],
