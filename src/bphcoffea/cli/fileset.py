@@ -23,14 +23,18 @@ def import_(
     prefix: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Where the files are: root://host//path, before rootpath."
+            metavar="URL", help="Where the files are: root://host//path, before their folders."
         ),
+    ] = None,
+    era: Annotated[
+        str | None,
+        typer.Option(help="Of the datasets that don't tell it, such as 2017B, 2018D, 2022."),
     ] = None,
 ) -> None:
     """Make a fileset from the collaboration's ad-hoc JSON."""
     from bphcoffea.datasets.importing import import_fileset
 
-    report_written(import_fileset(source, prefix).save(output))
+    report_written(import_fileset(source, prefix, era).save(output))
 
 
 @app.command("build")

@@ -1,4 +1,4 @@
-"""Masses and branching fractions, each named once. Units: GeV."""
+"""Masses, couplings and lifetimes, each named once. Units: GeV, unless said otherwise."""
 
 from typing import Final
 
@@ -18,3 +18,19 @@ PHI_WIDTH: Final = 0.004249
 JPSI_MASS: Final = 3.0969
 #: Z mass, GeV [PDG, as the `particle` package gives it].
 Z_MASS: Final = 91.1879
+#: Fermi constant G_F, GeV⁻² [PDG].
+FERMI_CONSTANT: Final = 1.1663787e-5
+#: Reduced Planck constant ħ, GeV s [exact in SI; PDG].
+HBAR: Final = 6.582119569e-25
+#: Speed of light, mm/s [exact in SI].
+SPEED_OF_LIGHT: Final = 299792458e3
+#: Mean lifetime of the Ds+, s [PDG].
+DS_LIFETIME: Final = 504e-15
+#: Decay constant of the Ds+, GeV [lattice QCD], in the normalisation where the pion's is 0.13.
+DS_DECAY_CONSTANT: Final = 0.2498
+#: Decay constant of the charged pion, GeV [lattice QCD].
+PION_DECAY_CONSTANT: Final = 0.1302
+#: Element |V_cs| of the quark mixing matrix [PDG 2020].
+V_CS: Final = 0.987
+#: Element |V_ud| of the quark mixing matrix [PDG 2020].
+V_UD: Final = 0.97370
