@@ -2,5 +2,13 @@
 
 from bphcoffea.schemas.nanoaod import ReducedNanoAODSchema
 from bphcoffea.schemas.tree3mu import ThreeMuSchema, Tree3MuSchema, TwoMuTrackSchema
+from bphcoffea.schemas.wztree import PARKING_PATHS, WZTreeSchema
 
-__all__ = ["ReducedNanoAODSchema", "ThreeMuSchema", "Tree3MuSchema", "TwoMuTrackSchema"]
+__all__ = [
+    "PARKING_PATHS",
+    "ReducedNanoAODSchema",
+    "ThreeMuSchema",
+    "Tree3MuSchema",
+    "TwoMuTrackSchema",
+    "WZTreeSchema",
+]

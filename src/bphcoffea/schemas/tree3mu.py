@@ -38,11 +38,10 @@ import numpy as np
 import uproot
 from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base, candidate, vector
-from coffea.nanoevents.schemas.base import zip_forms
 
 from bphcoffea.errors import InputError
 from bphcoffea.physics.constants import MUON_MASS, PION_MASS
-from bphcoffea.schemas.columns import Form, aligned, constant, is_list
+from bphcoffea.schemas.columns import Form, collection
 
 Flavour = Literal["2mu+track", "3mu"]
 
@@ -68,15 +67,6 @@ _FIELD = {
 _LEGS: dict[Flavour, tuple[str, tuple[str, str, str]]] = {
     "2mu+track": ("2", ("Mu01", "Mu02", "Tr")),
     "3mu": ("", ("Mu1", "Mu2", "Mu3")),
-}
-
-_MOMENTUM = "PtEtaPhiMLorentzVector"
-_CHARGED = "PtEtaPhiMCandidate"
-#: The fields that a record needs to be a vector.
-_COORDINATES = {
-    _MOMENTUM: {"pt", "eta", "phi", "mass"},
-    "Momentum3D": {"pt", "eta", "phi"},
-    "ThreeVector": {"x", "y", "z"},
 }
 
 _SCALARS = {"evt": np.uint32, "run": np.uint32, "lumi": np.uint32, "nPileUpInt": np.uint32}
@@ -230,29 +220,9 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
                 if branch.startswith(f"{prefix}_"):
                     leaf = branch.removeprefix(f"{prefix}_")
                     named.setdefault(branch, _FIELD.get(leaf, leaf))
-        named = {
-            branch: field
-            for branch, field in named.items()
-            if branch in self._branches and is_list(self._branches[branch])
-        }
-        if not named:
-            return None
-        reference = reference or next(iter(named))
-        # the first field gives the lists their lengths: let it be the reference, not another column
-        fields = {
-            named[branch]: aligned(branch, self._branches.pop(branch), reference)
-            for branch in sorted(named, key=lambda branch: branch != reference)
-        }
-        if mass is not None and "pt" in fields:
-            fields["mass"] = constant(mass, fields["pt"])
-        if key in fields:
-            fields[f"matching_{key}"] = fields[key]
-        fields |= {name: form for name, form in (parts or {}).items() if form}
-        record = next((r for r, needed in _COORDINATES.items() if needed <= set(fields)), None)
-        if record == _MOMENTUM and "charge" in fields:
-            record = _CHARGED
-        form: Form = zip_forms(fields, prefix or reference, record)
-        return form
+        return collection(
+            self._branches, named, reference, name=prefix, mass=mass, parts=parts, key=key
+        )
 
 
 class TwoMuTrackSchema(Tree3MuSchema):
