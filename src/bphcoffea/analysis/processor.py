@@ -14,10 +14,11 @@ import numpy.typing as npt
 from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
+from bphcoffea.analysis.cutflow import Cutflow
 from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram, fill
 from bphcoffea.analysis.result import Columns, DatasetResult
-from bphcoffea.analysis.selection import Candidates, Cut, Floats, Selected, Selection
+from bphcoffea.analysis.selection import Candidates, Cut, Floats, Integers, Selected, Selection
 from bphcoffea.analysis.shapes import shifted_selections
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Condition, Variable
@@ -50,6 +51,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     best
         The best candidate of an event has the smallest value of this variable among the survivors.
         None: all survivors are kept, and no table of candidates is written.
+    of_best
+        Steps that the best candidate must pass after it was chosen: an event whose best one fails
+        is lost, whatever others it has.
     histograms
         Distributions of the selected candidates. The N-1 distributions, of every variable with an
         axis that some cut looks at, come by themselves.
@@ -82,6 +86,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     schema: ClassVar[type[BaseSchema]]
     selection: ClassVar[Selection]
     best: ClassVar[Variable | None] = None
+    of_best: ClassVar[tuple[Cut, ...]] = ()
     categories: ClassVar[Categories | None] = None
     histograms: ClassVar[tuple[Histogram, ...]] = ()
     columns: ClassVar[tuple[Variable, ...]] = ()
@@ -143,7 +148,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         if metadata["is_mc"]:
             generator = self.generator_weight(events)
         weights = self.weights_of(metadata)
-        from_cut = {w.name: self.selection.first_of(w.after, selection) for w in weights if w.after}
+        from_cut = {w.name: self._first_step(w.after, selection) for w in weights if w.after}
         weighting = Weighting(weights, corrections, prepared, generator, from_cut)
         candidates = Candidates(prepared, selection.collection)
         selected = Selected(
@@ -153,7 +158,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             partial(weighting.belated, candidates=candidates) if from_cut else None,
             self.best,
         )
-        chosen = self._chosen(selected)
+        chosen, steps = self._chosen(selected, metadata)
         weighed = weighting.of(candidates, chosen, shifted=not self.nominal_only)
         shapes = list(self._shapes(events, selected, weighting, corrections))
         result = DatasetResult(
@@ -161,11 +166,11 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             events=len(events),
             sumw=float(np.sum(generator)),
             lumis=_luminosity_sections(numbers),
-            cutflow=selected.cutflow,
+            cutflow=_continued(selected.cutflow, steps, partial(_sum_of, weighting, candidates)),
             histograms=self._fill(selected, chosen, weighed, shapes),
             candidates=None
             if self.best is None
-            else self._table(selected, chosen, numbers, weighed),
+            else self._table(selected, chosen, numbers, weighed, metadata),
             clamped=weighed.clamped,
         )
         # a chunk has entries; what is traced has none
@@ -208,7 +213,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             "collection": self.selection.collection,
             "cuts": [
                 {"name": cut.name, "requirements": [str(r) for r in cut.requirements]}
-                for cut in self.selection
+                for cut in (*self.selection, *self.of_best)
             ],
             "best": self.best.name if self.best else None,
             "histograms": histograms,
@@ -236,13 +241,34 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         condition = Condition("its luminosity section is certified", certified)
         return Selection(selection.collection, Cut(GOLDEN, condition), *selection)
 
+    def columns_of(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:  # noqa: ARG002
+        """The variables that the candidates' table of a dataset holds."""
+        return self.columns
+
     def weights_of(self, metadata: Mapping[str, Any]) -> list[Weight]:
         """The weights that a dataset has, beside that of the generator."""
         corrections = self._corrections.of(metadata["era"])
         return [weight for weight in self.weights if weight.applies(metadata, corrections)]
 
-    def _chosen(self, selected: Selected) -> npt.NDArray[np.int64]:
-        return selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
+    def _chosen(
+        self, selected: Selected, metadata: Mapping[str, Any]
+    ) -> tuple[Integers, dict[str, Integers]]:
+        """The candidates that are kept, and those that were after each step of the best ones."""
+        chosen = selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
+        steps: dict[str, Integers] = {}
+        for cut in self.of_best:
+            if cut.when is None or cut.when(metadata):
+                passed = np.ones(len(chosen), dtype=np.bool_)
+                for requirement in cut.requirements:
+                    passed &= requirement.mask(selected.candidates.at(chosen))
+                chosen = steps[cut.name] = chosen[passed]
+        return chosen, steps
+
+    def _first_step(self, after: str, selection: Selection) -> str | None:
+        """From which cut a weight counts; None where that is after the best was chosen."""
+        if any(cut.name == after for cut in self.of_best):
+            return None
+        return self.selection.first_of(after, selection)
 
     def _shapes(
         self,
@@ -257,7 +283,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         makes_candidates = type(self).prepare is not Analysis.prepare
         prepare = self.prepare if makes_candidates else None
         for shifted in shifted_selections(events, selected, variations, prepare):
-            chosen = self._chosen(shifted.selected)
+            chosen, _ = self._chosen(shifted.selected, events.metadata)
             candidates = shifted.selected.candidates
             weights = weighting.of(candidates, chosen, shifted=False).nominal
             variation = shifted.variation(chosen)
@@ -313,11 +339,12 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         chosen: npt.NDArray[np.int64],
         numbers: dict[str, npt.NDArray[Any]],
         weighed: CandidateWeights,
+        metadata: Mapping[str, Any],
     ) -> Columns:
         event = selected.candidates.event[chosen]
         values = selected.candidates.at(chosen)
         columns = {name: of_event[event] for name, of_event in numbers.items()}
-        for variable in self.columns:
+        for variable in self.columns_of(metadata):
             columns[variable.name] = values(variable)
         if self.categories is not None:
             columns["category"] = self.categories.of(values(self.categories.variable))
@@ -325,6 +352,26 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         for name, factor in weighed.components().items():
             columns[f"weight_{name}"] = factor
         return Columns(columns)
+
+
+def _continued(
+    cutflow: Cutflow, steps: Mapping[str, Integers], sum_of: Callable[[Integers], float]
+) -> Cutflow:
+    """A cutflow with further steps, each of which leaves one candidate an event."""
+    if not steps:
+        return cutflow
+    counts = np.array([len(kept) for kept in steps.values()], dtype=np.int64)
+    sums = np.array([sum_of(kept) for kept in steps.values()], dtype=np.float64)
+    return Cutflow(
+        (*cutflow.steps, *steps),
+        np.concatenate([cutflow.events, counts]),
+        np.concatenate([cutflow.candidates, counts]),
+        np.concatenate([cutflow.sumw, sums]),
+    )
+
+
+def _sum_of(weighting: Weighting, candidates: Candidates, which: Integers) -> float:
+    return float(np.sum(weighting.of(candidates, which, shifted=False).nominal))
 
 
 def _event_numbers(events: Any) -> dict[str, npt.NDArray[Any]]:

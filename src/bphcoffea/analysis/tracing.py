@@ -45,7 +45,8 @@ def branches_of_cuts(analysis: Analysis, metadata: Mapping[str, Any]) -> dict[st
 
         return evaluate
 
-    cuts = analysis.selection.of(metadata).cuts
+    of_best = [cut for cut in analysis.of_best if cut.when is None or cut.when(metadata)]
+    cuts = [*analysis.selection.of(metadata), *of_best]
     branches = _branches_read(analysis, metadata, [evaluation(cut) for cut in cuts])
     return {cut.name: read for cut, read in zip(cuts, branches, strict=True)}
 

@@ -161,6 +161,9 @@ class Comparison(Requirement):
     @override
     def mask(self, values: Values) -> npt.NDArray[np.bool_]:
         numbers = values(self.variable)
+        if numbers.dtype.kind == "f":
+            # a bound is a double, as in C++: numpy would round it to a column of floats
+            numbers = numbers.astype(np.float64, copy=False)
         met = np.ones(len(numbers), dtype=np.bool_)
         for operator, bound in self.tests:
             met &= _COMPARE[operator](numbers, bound)

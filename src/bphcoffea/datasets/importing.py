@@ -172,11 +172,9 @@ def _complete_hnl(name: str, metadata: dict[str, Any]) -> list[str]:
     ]
     kind = metadata.get("kind")
     if kind == "data":
-        faults += [
-            f"{key} is {metadata.pop(key)!r}, but data have none: leave it out, or make it null"
-            for key in _OF_SIMULATION
-            if key in metadata
-        ]
+        # the search's JSON fills in numbers that mean nothing
+        for key in _OF_SIMULATION:
+            metadata.pop(key, None)
     if kind == "signal":
         metadata.setdefault("process", "hnl")
         for key in _IN_NAMES:

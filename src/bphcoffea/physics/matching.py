@@ -8,6 +8,29 @@ import numpy as np
 import numpy.typing as npt
 
 
+def equal_pairs(
+    candidates: ak.Array, objects: ak.Array
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """All pairs of a candidate and an object of its event that have the same value.
+
+    Parameters
+    ----------
+    candidates
+        The candidates' values, such as the number of a muon, a list an event.
+    objects
+        The objects' values, a list an event.
+
+    Returns
+    -------
+    Positions of the candidates and of the objects among those of all events, shape (pairs,) each.
+    """
+    wanted = ak.to_numpy(ak.flatten(candidates))
+    offered = ak.to_numpy(ak.flatten(objects))
+    candidate, position = _beside(candidates, objects)
+    equal = wanted[candidate] == offered[position]
+    return candidate[equal], position[equal]
+
+
 @dataclass(frozen=True)
 class Match:
     """For each candidate, the object of its event that it was matched to.
@@ -59,22 +82,28 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
         The objects' values, a list an event.
     """
     n_candidates = ak.to_numpy(ak.num(candidates))
-    n_objects = ak.to_numpy(ak.num(objects))
     wanted = ak.to_numpy(ak.flatten(candidates))
     offered = ak.to_numpy(ak.flatten(objects))
     precision = min(wanted.dtype, offered.dtype, key=lambda dtype: dtype.itemsize)
     wanted, offered = wanted.astype(precision), offered.astype(precision)
 
-    # every candidate beside every object of its event, as two flat columns
-    event = np.repeat(np.arange(len(n_candidates)), n_candidates)
-    first_object = np.cumsum(n_objects) - n_objects
-    pairs = n_objects[event]
-    first_pair = np.cumsum(pairs) - pairs
-    candidate = np.repeat(np.arange(len(wanted)), pairs)
-    position = np.arange(len(candidate)) - first_pair[candidate] + first_object[event[candidate]]
-
+    candidate, position = _beside(candidates, objects)
     equal = np.flatnonzero(wanted[candidate] == offered[position])
     matched, first = np.unique(candidate[equal], return_index=True)
     index = np.full(len(wanted), -1, dtype=np.int64)
     index[matched] = position[equal[first]]
     return Match(counts=n_candidates, index=index)
+
+
+def _beside(
+    candidates: ak.Array, objects: ak.Array
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Every candidate beside every object of its event, as two flat columns of positions."""
+    n_candidates, n_objects = ak.to_numpy(ak.num(candidates)), ak.to_numpy(ak.num(objects))
+    event = np.repeat(np.arange(len(n_candidates)), n_candidates)
+    first_object = np.cumsum(n_objects) - n_objects
+    pairs = n_objects[event]
+    first_pair = np.cumsum(pairs) - pairs
+    candidate = np.repeat(np.arange(len(event)), pairs)
+    position = np.arange(len(candidate)) - first_pair[candidate] + first_object[event[candidate]]
+    return candidate, position

@@ -206,10 +206,7 @@ def _distribution(
         processes = {"all processes": [name for names in processes.values() for name in names]}
     return draw_distribution(
         of_datasets(histogram, data, category) if data else None,
-        {
-            process: of_datasets(histogram, names, category)
-            for process, names in processes.items()
-        },
+        {process: of_datasets(histogram, names, category) for process, names in processes.items()},
         Heading.of(datasets.values()),
         label=about["label"],
         unit=about["unit"],

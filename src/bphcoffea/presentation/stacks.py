@@ -46,8 +46,11 @@ def comparison(
     lines: dict[str, list[str]] = {}
     for name, known in datasets.items():
         if known["is_mc"]:
-            kind = lines if overlay_signal and known.get("kind") == "signal" else stack
-            kind.setdefault(_label(name, known), []).append(name)
+            if overlay_signal and known.get("kind") == "signal":
+                # each sample is a hypothesis of its own
+                lines.setdefault(str(known.get("label") or name), []).append(name)
+            else:
+                stack.setdefault(_label(name, known), []).append(name)
     return draw_comparison(
         of_datasets(histogram, data, category),
         {label: of_datasets(histogram, names, category) for label, names in stack.items()},

@@ -1,0 +1,272 @@
+"""Ds → μN, N → μπ agrees with the per-event loop, exactly."""
+
+import io
+import itertools
+import math
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from hnl_loop import CATEGORIES, PATHS, run_loop, steps_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.stats import kstwobign
+
+from bphcoffea.analysis.tracing import required_branches
+from bphcoffea.execution import load_analysis
+from bphcoffea.schemas import WZTreeSchema
+
+TYPES = WZTreeSchema._known_lists()
+SCALARS = {"run": np.int32, "event": np.int32, "lumi": np.float32, "nPV": np.int32}
+SCALARS |= {"nPU_trueInt": np.int32}
+
+
+@pytest.fixture(scope="session")
+def hnl():
+    return load_analysis("hnl")
+
+
+def near(*bounds):
+    """Floats of single precision at bounds, and the next ones on either side."""
+    values = []
+    for bound in bounds:
+        single = np.float32(bound)
+        values += [
+            single,
+            np.nextafter(single, np.float32(np.inf)),
+            np.nextafter(single, np.float32(-np.inf)),
+        ]
+    return st.sampled_from([float(value) for value in values])
+
+
+def mostly(good, other):
+    """The good value, most of the time."""
+    return st.one_of(st.just(good), st.just(good), st.just(good), other)
+
+
+#: What a candidate passes with, and what it meets its bounds with.
+CANDIDATE = {
+    "C_Ds_mass": st.one_of(near(1.96835, 1.9, 2.0), st.sampled_from([1.9, 2.03669, 1.5])),
+    "C_Hnl_mass": st.sampled_from([1.0, 1.5, 0.75]),
+    "C_Hnl_vertex_2DSig_BS": mostly(
+        300.0, st.one_of(near(*(c[0] for c in CATEGORIES.values())), st.just(math.nan))
+    ),
+    "C_Hnl_vertex_2DDist_BS": st.one_of(
+        st.sampled_from([0.5, 2.0, 7.0]), near(0.0, 1.0, 5.0), st.sampled_from([-99.0, math.nan])
+    ),
+    "C_pi_BS_ip_xy": mostly(0.2, st.one_of(near(0.03, 0.05, -0.03, -0.05), st.just(-1.0))),
+    "C_mu_Hnl_BS_ips_xy": mostly(
+        9.0, st.one_of(near(*(c[2] for c in CATEGORIES.values())), st.just(-9.0))
+    ),
+    "C_mu_Hnl_charge": st.sampled_from([1, -1, 1, -1, 0]),
+    "C_mu_Ds_charge": st.sampled_from([1, -1, 1, -1, 0]),
+    "C_pi_charge": st.sampled_from([1, -1]),
+    "C_mu_Hnl_isSoft": mostly(1, st.sampled_from([0, -1])),
+    "C_mu_Ds_isSoft": mostly(1, st.sampled_from([0, 2])),
+    "C_mu_Hnl_idx": st.integers(0, 3),
+    "C_mu_Ds_idx": st.integers(0, 3),
+    "C_mu_Hnl_pt": mostly(10.0, st.sampled_from([8.0, 9.090909, 11.111111, 7.0])),
+    "C_mu_Ds_pt": mostly(10.0, st.sampled_from([8.0, 9.090909, 11.111111, 7.0])),
+    "C_mu_Hnl_isHnlDaughter": mostly(1, st.just(0)),
+    "C_mu_Ds_isHnlBrother": mostly(1, st.just(0)),
+    "C_pi_isHnlDaughter": mostly(1, st.sampled_from([0, -99])),
+}
+PATH = {
+    "matched": st.sampled_from([0, 0, 1, 2, -1]),
+    "dr": mostly(0.01, st.one_of(near(0.05), st.just(-1.0))),
+    "pt": mostly(10.0, near(7.5, 9.0, 11.0, 8.8)),
+    "eta": mostly(-0.5, near(1.45, -1.45)),
+}
+
+
+@st.composite
+def events(draw):
+    made = []
+    for number in range(draw(st.integers(1, 4))):
+        event = {"run": 320500, "event": number + 1, "lumi": 7.0, "nPV": 20, "nPU_trueInt": 30}
+        candidates, triggers = draw(st.integers(0, 3)), draw(st.integers(0, 2))
+        for name in TYPES:
+            length = triggers if name.startswith("HLT_") else candidates
+            strategy = CANDIDATE.get(name, st.just(0))
+            if name.startswith("HLT_"):
+                leaf = name.rpartition("_")[2]
+                of_path = name.removeprefix("HLT_").startswith(PATHS)
+                strategy = PATH[leaf] if of_path else st.integers(0, 3)
+                # else most of the time would go into drawing ten paths
+                if of_path and not name.startswith(("HLT_mu7_ip4", "HLT_mu12_ip6")):
+                    strategy = st.just(0)
+            event[name] = [draw(strategy) for _ in range(length)]
+        made.append(event)
+    return made
+
+
+def written(events):
+    """Bytes of a file with the events, and the events as they are in it."""
+    columns = {
+        name: np.array([event[name] for event in events], dtype=dtype)
+        for name, dtype in SCALARS.items()
+    }
+    for name, dtype in TYPES.items():
+        lists = [event[name] for event in events]
+        flat = np.array([x for values in lists for x in values], dtype=dtype)
+        columns[name] = ak.unflatten(flat, [len(values) for values in lists])
+    buffer = io.BytesIO()
+    with uproot.recreate(buffer) as root:
+        root.mkrntuple("wztree", columns)
+        content = buffer.getvalue()
+    return content, ak.Array(columns).to_list()
+
+
+def select(analysis, events):
+    """The analysis's cutflow and its best candidates, as the loop gives them."""
+    (result,) = analysis.process(events).values()
+    names = ["run", "lumi", "event", "category", "hnl_mass", "ds_mass"]
+    table = result.candidates.table().select(names).to_pydict()
+    rows = [{k: v for k, v in row.items() if k != "sumw"} for row in result.cutflow.rows()]
+    return rows, sorted(zip(*table.values(), strict=True)), result
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@given(made=events(), signal=st.booleans())
+def test_agrees_with_the_loop(made, signal, hnl, open_events):
+    content, events = written(made)
+    expected_rows, of_category, selected = run_loop(events, signal)
+    kind = "signal" if signal else "data"
+    known = {"is_mc": signal, "kind": kind, "era": "2018D", "ctau": None}
+    rows, best, result = select(hnl, open_events(content, WZTreeSchema, tree="wztree", **known))
+    assert rows == expected_rows
+    assert best == selected
+    assert [row["step"] for row in rows] == list(steps_of(signal))
+    # histograms have an entry for each best candidate, in its category
+    mass = result.histograms["hnl_mass"]
+    for category in CATEGORIES:
+        own = sum(candidate[3] == category for candidate in selected)
+        assert mass[category, "nominal", sum].value == own
+        assert of_category[category][1] >= own
+
+
+def one(**changes):
+    """An event with a candidate that passes everything."""
+    event = {"run": 1, "event": 2, "lumi": 3.0, "nPV": 4, "nPU_trueInt": 5}
+    event |= {name: [0] for name in TYPES}
+    event |= {
+        "C_Ds_mass": [1.96],
+        "C_Hnl_mass": [1.0],
+        "C_Hnl_px": [3.0],
+        "C_Hnl_py": [0.0],
+        "C_Hnl_pz": [4.0],
+        "C_Hnl_vertex_2DSig_BS": [300.0],
+        "C_Hnl_vertex_2DDist_BS": [2.0],
+        "C_Hnl_vertex_3DDist_PV": [10.0],
+        "C_pi_BS_ip_xy": [0.2],
+        "C_mu_Hnl_BS_ips_xy": [9.0],
+        "C_mu_Hnl_charge": [1],
+        "C_mu_Ds_charge": [1],
+        "C_pi_charge": [-1],
+        "C_mu_Hnl_isSoft": [1],
+        "C_mu_Ds_isSoft": [1],
+        "C_mu_Hnl_idx": [4],
+        "C_mu_Ds_idx": [5],
+        "C_mu_Hnl_pt": [10.0],
+        "C_mu_Ds_pt": [9.0],
+        "HLT_mu_trig_idx": [4],
+        "HLT_mu9_ip6_matched": [1],
+        "HLT_mu9_ip6_pt": [10.5],
+        "HLT_mu9_ip6_eta": [1.0],
+        "HLT_mu9_ip6_dr": [0.01],
+    }
+    return event | {name: [value] for name, value in changes.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({}, True),
+        ({"HLT_mu9_ip6_dr": 0.05}, False),
+        ({"HLT_mu9_ip6_pt": 11.01}, False),
+        ({"HLT_mu9_ip6_eta": -1.45}, False),
+        ({"HLT_mu9_ip6_matched": 0}, False),
+        ({"HLT_mu_trig_idx": 6}, False),
+        ({"HLT_mu_trig_idx": 5, "HLT_mu9_ip6_pt": 9.0}, True),
+        ({"HLT_mu_trig_idx": 5}, False),
+        ({"C_mu_Hnl_pt": 7.0, "HLT_mu9_ip6_pt": 7.4}, False),
+    ],
+)
+def test_the_trigger_asks_for_all_of_it_at_once(changes, passes, hnl, open_events):
+    content, _ = written([one(**changes)])
+    known = {"is_mc": False, "kind": "data", "era": "2018D"}
+    rows, best, _ = select(hnl, open_events(content, WZTreeSchema, tree="wztree", **known))
+    assert len(best) == passes
+    assert {row["step"]: row["events"] for row in rows}["trigger"] == passes
+
+
+def test_an_event_whose_best_candidate_was_not_generated_is_lost(hnl, open_events):
+    """Even where another one was: the step comes after the choice."""
+    event = one()
+    for name in TYPES:
+        if not name.startswith("HLT_"):
+            event[name] = event[name] * 2
+    event["C_Ds_mass"] = [1.968, 1.95]
+    flags = ("C_mu_Hnl_isHnlDaughter", "C_mu_Ds_isHnlBrother", "C_pi_isHnlDaughter")
+    for matched, expected in (([0, 1], 0), ([1, 0], 1)):
+        content, _ = written([event | dict.fromkeys(flags, matched)])
+        known = {"is_mc": True, "kind": "signal", "era": "2018D", "ctau": 100.0}
+        rows, best, _ = select(hnl, open_events(content, WZTreeSchema, tree="wztree", **known))
+        assert (rows[-2]["step"], rows[-2]["events"]) == ("category", 1)
+        assert (rows[-1]["step"], rows[-1]["events"]) == ("gen_best", expected)
+        assert len(best) == expected
+
+
+def test_lengths_and_weights_of_signal(hnl, open_events):
+    flags = ("C_mu_Hnl_isHnlDaughter", "C_mu_Ds_isHnlBrother", "C_pi_isHnlDaughter")
+    content, _ = written([one(**dict.fromkeys(flags, 1), C_Hnl_gen_l_prop=50.0)])
+    known = {"is_mc": True, "kind": "signal", "era": "2018D", "ctau": 100.0}
+    _, _, result = select(hnl, open_events(content, WZTreeSchema, tree="wztree", **known))
+    table = result.candidates.arrays()
+    assert table["proper_length"].tolist() == [2.0]  # 10 cm · 1 GeV / 5 GeV
+    assert table["gen_proper_length"].tolist() == [50.0]
+    mass = result.histograms["hnl_mass"]
+    points = [name for name in mass.axes["variation"] if name.startswith("ctau")]
+    assert points == [f"ctau_{length}" for length in range(175, 1001, 75)]
+    for point in points:
+        wanted = float(point.removeprefix("ctau_"))
+        weight = 100 / wanted * math.exp(50 * (1 / 100 - 1 / wanted))
+        assert mass["SSlxy1to5", point, sum].value == pytest.approx(weight, rel=1e-12)
+
+
+def test_reweighted_signal_has_the_lengths_of_another(hnl):
+    """Of cτ = 100 mm to 250 mm, by the Kolmogorov-Smirnov test on a weighted sample."""
+    weight = next(w for w in hnl.weights if w.name == "ctau")
+    rng = np.random.default_rng(5)
+    lengths = np.sort(rng.exponential(100, 200_000))
+    factor = weight.evaluate(lambda variable: lengths, None, {"ctau": 100.0}, shifted=True)
+    weights = factor.points["ctau_250"]
+    assert np.all(factor.nominal == 1)
+    for wanted, values in ((250, weights), (100, np.ones(len(lengths)))):
+        generated = np.sort(rng.exponential(250, 200_000))
+        cumulative = np.cumsum(values) / values.sum()
+        other = np.searchsorted(generated, lengths, side="right") / len(generated)
+        sizes = values.sum() ** 2 / np.sum(values**2), len(generated)
+        p_value = kstwobign.sf(np.max(abs(cumulative - other)) / np.sqrt(sum(1 / n for n in sizes)))
+        assert (p_value > 1e-3) == (wanted == 250)
+    # above twice the generated length the weights have no variance: the few longest decide
+    assert weights.mean() == pytest.approx(1, abs=0.05)
+    assert factor.points["ctau_175"].mean() == pytest.approx(1, abs=0.01)
+
+
+def test_branches_of_data_and_signal_are_found_out(hnl):
+    of_data = required_branches(hnl, {"is_mc": False, "kind": "data", "era": "2018D"})
+    signal = {"is_mc": True, "kind": "signal", "era": "2018D", "ctau": 100.0}
+    of_signal = required_branches(hnl, signal)
+    assert {"C_Hnl_gen_l_prop", "C_pi_isHnlDaughter"} == set(of_signal) - set(of_data)
+    assert set(of_data) < set(of_signal)
+    needed = [f"HLT_{p}_{leaf}" for p, leaf in itertools.product(PATHS, ("matched", "dr", "pt"))]
+    assert set(needed) < set(of_data)
+
+
+def test_another_working_point_is_another_small_table(hnl):
+    assert dict(zip(CATEGORIES, CATEGORIES.values(), strict=True)) == {
+        name: tuple(limits)
+        for name, limits in __import__(type(hnl).__module__, fromlist=["x"]).WORKING_POINT.items()
+    }
