@@ -259,7 +259,8 @@ def test_branches_of_data_and_signal_are_found_out(hnl):
     of_data = required_branches(hnl, {"is_mc": False, "kind": "data", "era": "2018D"})
     signal = {"is_mc": True, "kind": "signal", "era": "2018D", "ctau": 100.0}
     of_signal = required_branches(hnl, signal)
-    assert {"C_Hnl_gen_l_prop", "C_pi_isHnlDaughter"} == set(of_signal) - set(of_data)
+    flags = {"C_mu_Hnl_isHnlDaughter", "C_mu_Ds_isHnlBrother", "C_pi_isHnlDaughter"}
+    assert {"C_Hnl_gen_l_prop"} | flags == set(of_signal) - set(of_data)
     assert set(of_data) < set(of_signal)
     needed = [f"HLT_{p}_{leaf}" for p, leaf in itertools.product(PATHS, ("matched", "dr", "pt"))]
     assert set(needed) < set(of_data)
