@@ -126,7 +126,7 @@ def dask_cluster(
     cluster = None
     scheduler = start.scheduler()
     try:
-        until(start.file.exists, start.log)
+        until(lambda: start.file.exists() and start.file.stat().st_size > 0, start.log)
         address = json.loads(start.file.read_text())["address"]
         cluster = DaskCluster(address, scheduler, start.log, start)
         for _ in range(workers):

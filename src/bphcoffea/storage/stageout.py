@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from bphcoffea.errors import InputError
 from bphcoffea.storage.servers import ONCE, Retries
 from bphcoffea.storage.targets import (
+    BROKEN,
     DIFFERS,
     UNREADABLE,
     Disk,
@@ -29,6 +31,8 @@ from bphcoffea.storage.xrootd import XRootD
 
 #: A folder of a run without this file holds no result, so it goes last.
 _LEDGER = "ledger.json"
+#: How long after a connection broke its server has noticed that, s.
+_NOTICED_S = 0.5
 
 
 def stage_out(source: Path, url: str, retries: Retries) -> None:
@@ -137,16 +141,31 @@ def _transfer(source: Path, target: Target, path: str, retries: Retries) -> None
         raise TransferError(UNREADABLE, f"{source}: {error.strerror}") from error
     folder, name = str(PurePosixPath(path).parent), PurePosixPath(path).name
 
+    broken: list[str] = []
+
     def attempt() -> None:
         # another name each time: a server may hold on to what a broken transfer left
         temporary = str(PurePosixPath(folder, f".{name}.{secrets.token_hex(4)}.part"))
         target.make_folder(folder)
-        with _removed_after_fault(target, temporary):
+        with _removed_after_fault(target, temporary, broken):
             target.write(source, temporary)
             _compare(target, temporary, size, checksum)
             target.rename(temporary, path)
 
-    _tried(attempt, retries)
+    try:
+        _tried(attempt, retries)
+    finally:
+        _remove_late(target, broken)
+
+
+def _remove_late(target: Target, paths: list[str]) -> None:
+    """Remove what a server wrote after it was told to remove it: it notices a break late."""
+    if not paths:
+        return
+    time.sleep(_NOTICED_S)
+    with contextlib.suppress(TransferError):
+        for path in paths:
+            target.remove(path)
 
 
 def _tried(action: Callable[[], None], retries: Retries) -> None:
@@ -161,13 +180,16 @@ def _tried(action: Callable[[], None], retries: Retries) -> None:
 
 
 @contextlib.contextmanager
-def _removed_after_fault(target: Target, path: str) -> Iterator[None]:
+def _removed_after_fault(target: Target, path: str, broken: list[str]) -> Iterator[None]:
+    """Remove a file if the block fails; tell of those whose connection broke."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         # its server may be gone
         with contextlib.suppress(TransferError):
             target.remove(path)
+            if isinstance(error, TransferError) and error.kind is BROKEN:
+                broken.append(path)
         raise
 
 
