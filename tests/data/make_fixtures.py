@@ -1,13 +1,15 @@
 """Make the ROOT files of this folder, with true ``std::vector`` branches.
 
 Needs ROOT (the wheel ``root`` of the package index, a pre-release) beside what the project needs;
-nothing else in the project does. Run it without arguments, and commit what it writes.
+nothing else in the project does. Run it with the names of the files to make, or without for all,
+and commit what it writes.
 """
 
 import json
 import os
 import sys
 from array import array
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ import ROOT  # noqa: E402
 from three_muons import three_muon_events  # noqa: E402
 from traps import STEPS, traps  # noqa: E402
 
+from bphcoffea.toys import hnl  # noqa: E402
 from bphcoffea.toys.ds_phipi import SAMPLES, TREE, generate_files  # noqa: E402
+from bphcoffea.toys.hnl import truth as hnl_truth  # noqa: E402
 from bphcoffea.toys.truth import find  # noqa: E402
 
 SEED = 2024
@@ -32,19 +36,22 @@ VECTORS = {
     "var * float64": "double",
     "var * float32": "float",
     "var * int32": "int",
+    "var * int16": "short",
+    "var * uint32": "unsigned int",
     "var * string": "std::string",
 }
 #: Type codes of Python's arrays and of ROOT's leaves: what the one calls I, the other calls i.
-SCALARS = {"uint32": "I", "int32": "i"}
-LEAVES = {"uint32": "i", "int32": "I"}
+SCALARS = {"uint32": "I", "int32": "i", "float32": "f"}
+LEAVES = {"uint32": "i", "int32": "I", "float32": "F"}
 
 
-def write(path: Path, branches: dict[str, Any]) -> None:
+def write(path: Path, branches: dict[str, Any], tree_path: str) -> None:
     """Write a TTree; one entry of each branch an event."""
     os.chdir(path.parent)  # ROOT writes the name of the file into it: without the folder
     file = ROOT.TFile(path.name, "RECREATE", "", ZLIB_9)
-    directory, name = TREE.split("/")
-    file.mkdir(directory).cd()
+    *directories, name = tree_path.split("/")
+    for directory in directories:
+        file.mkdir(directory).cd()
     tree = ROOT.TTree(name, name)
     columns = []
     for branch, values in branches.items():
@@ -116,19 +123,53 @@ def trap_events() -> tuple[dict[str, Any], dict[str, Any]]:
     return branches, {"steps": list(STEPS), "events": expected}
 
 
+def hnl_mc() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Signal of Ds → μN, N → μπ with 1.5 GeV and 10 mm."""
+    return hnl_events(next(s for s in hnl.SAMPLES if (s.mass, s.ctau) == (1.5, 10)), None)
+
+
+def hnl_data() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Data with the same signal, since few random combinations are selected."""
+    return hnl_events(hnl.SAMPLES[0], hnl.Injection(1.5, 5.192276e-3, 60))
+
+
+def hnl_events(
+    sample: hnl.Sample, injected: hnl.Injection | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """300 events of a sample with what is injected, and what they hold."""
+    whole = replace(sample, share=1.0, files=1)
+    events = next(hnl.generate_files(whole, 300, SEED, injected)).events
+    return events.branches, hnl_truth.find(events, is_signal=sample.is_mc).as_json()
+
+
+def three_muons() -> tuple[dict[str, Any], None]:
+    """Events of the 3mu flavour; what is found in them is not noted."""
+    return three_muon_events(50, SEED), None
+
+
+#: Name, tree and content of the files.
+FILES: dict[str, tuple[str, Callable[[], tuple[dict[str, Any], Any]]]] = {
+    "tree3mu_phipi_2017.root": (TREE, toy_2017),
+    "tree3mu_phipi_2018_mc.root": (TREE, toy_2018_mc),
+    "tree3mu_phipi_traps.root": (TREE, trap_events),
+    "tree3mu_3mu.root": (TREE, three_muons),
+    "wztree_hnl_mc.root": (hnl.TREE, hnl_mc),
+    "wztree_hnl_data.root": (hnl.TREE, hnl_data),
+}
+
+
 def main() -> None:
-    """Write everything."""
-    expected = {}
-    for name, make in (
-        ("tree3mu_phipi_2017.root", toy_2017),
-        ("tree3mu_phipi_2018_mc.root", toy_2018_mc),
-        ("tree3mu_phipi_traps.root", trap_events),
-    ):
-        branches, expected[name] = make()
-        write(HERE / name, branches)
-    write(HERE / "tree3mu_3mu.root", three_muon_events(50, SEED))
+    """Write the files that are named, or all."""
+    note = HERE / "expected.json"
+    expected = json.loads(note.read_text(encoding="utf-8")) if len(sys.argv) > 1 else {}
+    for name in sys.argv[1:] or FILES:
+        tree, make = FILES[name]
+        branches, found = make()
+        write(HERE / name, branches, tree)
+        if found is not None:
+            expected[name] = found
     text = json.dumps(expected, indent=1, ensure_ascii=False) + "\n"
-    (HERE / "expected.json").write_text(text, encoding="utf-8")
+    note.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 MC differs from data as `calibration` says; what corrects it is written beside the samples.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import uproot
 
 from bphcoffea.physics.constants import DPLUS_MASS, DS_MASS
+from bphcoffea.toys.files import as_json, write_ntuple
 from bphcoffea.toys.generation import Species
 from bphcoffea.toys.luminosity import (
     Sections,
@@ -38,8 +37,6 @@ DATA_FRACTIONS: Final = {
 }
 #: Data-like events that the toy's ntuples hold for each inverse femtobarn.
 EVENTS_PER_LUMINOSITY: Final = 20_000
-#: Events of a cluster, which is decompressed as a whole however little of it is read.
-CLUSTER: Final = 10_000
 #: Invented: part of the generated mesons that the generator's filter lets through.
 FILTER_EFFICIENCY: Final = 0.02
 _PB_PER_FB: Final = 1e-3
@@ -178,7 +175,7 @@ def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
     for sample in SAMPLES:
         parts = []
         for file in generate_files(sample, events, seed):
-            _write(folder / file.name, file.events)
+            write_ntuple(folder / file.name, TREE, file.events.branches)
             parts.append(find(file.events))
             if not sample.is_mc:
                 recorded.append(file.sections)
@@ -187,8 +184,8 @@ def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
     for name, content in payloads().items():
         (folder / name).write_bytes(content)
     for name, text in (
-        (path.name, _as_json(fileset(events))),
-        ("truth.json", _as_json(truth)),
+        (path.name, as_json(fileset(events))),
+        ("truth.json", as_json(truth)),
         ("luminosity.csv", brilcalc_csv(recorded)),
         ("golden.json", golden_json(recorded)),
         ("corrections.toml", CORRECTIONS_TOML),
@@ -246,10 +243,6 @@ def _file_name(sample: Sample, part: int) -> str:
     return f"{sample.name}_{part}.root"
 
 
-def _as_json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"
-
-
 def _metadata(sample: Sample, events: int) -> dict[str, Any]:
     metadata: dict[str, Any] = {"is_mc": sample.is_mc, "era": sample.era, **sample.metadata}
     if sample.is_mc:
@@ -257,17 +250,3 @@ def _metadata(sample: Sample, events: int) -> dict[str, Any]:
     else:
         metadata["luminosity"] = events / EVENTS_PER_LUMINOSITY
     return metadata
-
-
-def _write(path: Path, events: Events) -> None:
-    directory, name = TREE.split("/")
-    columns = events.branches
-    length = len(columns["evt"])
-    with uproot.recreate(path) as file:
-        tree = file.mkdir(directory).mkrntuple(name, _entries(columns, 0))
-        for start in range(CLUSTER, length, CLUSTER):
-            tree.extend(_entries(columns, start))
-
-
-def _entries(columns: dict[str, Any], start: int) -> dict[str, Any]:
-    return {name: values[start : start + CLUSTER] for name, values in columns.items()}

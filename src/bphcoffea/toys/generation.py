@@ -100,7 +100,7 @@ def generate(species: npt.NDArray[np.int64], rng: np.random.Generator) -> Decays
         Source of randomness.
     """
     n = len(species)
-    pt, eta, phi = _spectrum(n, rng)
+    pt, eta, phi = spectrum(n, rng)
     dimuon, pion, flight = np.empty((n, 4)), np.empty((n, 4)), np.empty(n)
     for kind, meson_mass in _MASS.items():
         here = np.flatnonzero(species == kind)
@@ -189,8 +189,8 @@ def generator_particles(decays: Decays, rng: np.random.Generator) -> dict[str, a
     }
 
 
-def _spectrum(n: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-    """Transverse momentum (GeV), pseudorapidity and azimuth of what is produced."""
+def spectrum(n: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    """Transverse momentum (GeV), pseudorapidity and azimuth of what is produced. (n,) each."""
     return (
         _PT_THRESHOLD + rng.exponential(_PT_MEAN, n),
         rng.uniform(-_ETA_MAX, _ETA_MAX, n),

@@ -59,7 +59,22 @@ resolution = 0.003
 scale = 0.0005
 resolution = 0.003
 '''
-#: The same without the files that describe the events of one toy.
+#: The same for the toy of heavy neutral leptons, with soft muons and a trigger on one of them.
+HNL_CORRECTIONS_TOML: Final = CORRECTIONS_TOML.replace("NUM_LooseID", "NUM_SoftID").replace(
+    "[momentum.muon]",
+    """[trigger.data]
+file = "trigger.json.gz"
+name = "efficiency_data"
+out_of_range = "clamp"
+
+[trigger.simulation]
+file = "trigger.json.gz"
+name = "efficiency_simulation"
+out_of_range = "clamp"
+
+[momentum.muon]""",
+)
+#: The first without the files that describe the events of one toy.
 SHIPPED_TOML: Final = CORRECTIONS_TOML.replace(_LUMINOSITY_FILES, "")
 
 #: Name and description of each table of scale factors.

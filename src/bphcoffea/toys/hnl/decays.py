@@ -1,0 +1,245 @@
+"""What happens in the toy's collisions: Ds → μN with N → μπ, and what looks like it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.physics.constants import DS_MASS, MUON_MASS, PION_MASS
+from bphcoffea.toys.decay import (
+    Booleans,
+    Floats,
+    Integers,
+    four_momentum,
+    isotropic,
+    pt_eta_phi,
+    two_body,
+)
+from bphcoffea.toys.generation import spectrum
+
+#: Mean proper decay length cτ of the Ds, cm [PDG].
+_DS_CTAU: Final = 0.01503
+_MM_PER_CM: Final = 10.0
+#: cτ·|V|² of a neutral lepton of 1 GeV, mm: ħc/Γ(|V|² = 1), where Γ grows with the fifth power of
+#: the mass [arXiv:1805.08567, with 10.95 channels of an equivalent massless decay].
+_CTAU_OF_1_GEV: Final = 0.3942884
+
+#: What the generator's filter asks: that a trigger may see one of the muons; and thresholds of
+#: both muons and of the pion. pT in GeV; it knows nothing of where they come from.
+_TRIGGER_PT, _TRIGGER_ETA = 7.2, 1.5
+_THRESHOLDS, _ETA_MAX = (3.0, 3.0, 0.6), 2.4
+
+#: Range, GeV, and fall, 1/GeV, of the mass of a muon and a random track. The end lies beyond that
+#: of the histograms and of the Ds.
+BACKGROUND_RANGE: Final = (0.3, 2.1)
+BACKGROUND_SLOPE: Final = 0.8
+#: Largest mass of the three together, GeV, and how far it is above threshold at least.
+_MOST_TOGETHER, _RELEASED = 3.2, 0.02
+#: Momentum of a random track, relative to that of the muon. With less of it there is no angle at
+#: which the two are as light as the range begins.
+_TRACK_SHARE: Final = (0.4, 1.0)
+#: Transverse distances of the vertices of random tracks: probabilities, and means, cm.
+_FAKE_VERTICES: Final = ((0.45, 0.30, 0.25), (0.4, 3.0, 12.0))
+#: By how much their direction is not that of the momentum, radians.
+_FAKE_POINTING: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Decays:
+    """A Ds → μN, N → μπ for each event, or what looks like one.
+
+    Attributes
+    ----------
+    hnl, mu_ds, mu_hnl, pi
+        Four-momenta (E, px, py, pz), GeV, shape (n, 4).
+    charge_ds, charge_hnl, charge_pi
+        Of the two muons and the pion, shape (n,).
+    proper_length
+        Of N, mm; NaN where there is none. Shape (n,).
+    ds_flight, flight
+        From the primary vertex to where the Ds decays, and on to where N does, cm, shape (n, 3).
+    signal
+        Whether there is an N, shape (n,).
+    """
+
+    hnl: Floats
+    mu_ds: Floats
+    mu_hnl: Floats
+    pi: Floats
+    charge_ds: Integers
+    charge_hnl: Integers
+    charge_pi: Integers
+    proper_length: Floats
+    ds_flight: Floats
+    flight: Floats
+    signal: Booleans
+
+    def __len__(self) -> int:
+        return len(self.signal)
+
+    def __add__(self, other: "Decays") -> "Decays":
+        names = [field.name for field in fields(self)]
+        return Decays(*(np.concatenate([getattr(self, x), getattr(other, x)]) for x in names))
+
+    def __getitem__(self, which: npt.NDArray[np.int64]) -> "Decays":
+        return Decays(*(getattr(self, field.name)[which] for field in fields(self)))
+
+
+def mean_proper_length(hnl_mass: float, coupling: float) -> float:
+    """Mean proper decay length cτ of a heavy neutral lepton, mm.
+
+    Parameters
+    ----------
+    hnl_mass
+        GeV.
+    coupling
+        |V|², the square of its mixing with the muon's neutrino.
+    """
+    return _CTAU_OF_1_GEV / (hnl_mass**5 * coupling)
+
+
+def signal_decays(n: int, hnl_mass: float, ctau: float, rng: np.random.Generator) -> Decays:
+    """Decays of Ds to a heavy neutral lepton, which is a Majorana particle.
+
+    Parameters
+    ----------
+    n
+        Their number, after the generator's filter.
+    hnl_mass
+        GeV.
+    ctau
+        Mean proper decay length, mm.
+    rng
+        Source of randomness.
+    """
+
+    def draw(number: int) -> list[Floats]:
+        pt, eta, phi = spectrum(number, rng)
+        ds = four_momentum(pt, eta, phi, DS_MASS)
+        hnl, mu_ds = two_body(ds, hnl_mass, MUON_MASS, rng)
+        return [hnl, mu_ds, *two_body(hnl, MUON_MASS, PION_MASS, rng)]
+
+    hnl, mu_ds, mu_hnl, pi = _filtered(n, draw)
+    ds = hnl + mu_ds
+    proper = rng.exponential(ctau, n)
+    # the two muons have the same charge as often as opposite ones
+    charge_ds, charge_hnl = _charges(n, rng), _charges(n, rng)
+    return Decays(
+        hnl=hnl,
+        mu_ds=mu_ds,
+        mu_hnl=mu_hnl,
+        pi=pi,
+        charge_ds=charge_ds,
+        charge_hnl=charge_hnl,
+        charge_pi=-charge_hnl,
+        proper_length=proper,
+        ds_flight=_flight(ds, rng.exponential(_DS_CTAU, n), DS_MASS),
+        flight=_flight(hnl, proper / _MM_PER_CM, hnl_mass),
+        signal=np.full(n, True),
+    )
+
+
+def background_decays(n: int, rng: np.random.Generator) -> Decays:
+    """Two muons and a track that come from no Ds; the mass of muon and track has no structure."""
+
+    def draw(number: int) -> list[Floats]:
+        pt, eta, phi = spectrum(number, rng)
+        pair = random_masses(number, rng)
+        total = rng.uniform(pair + MUON_MASS + _RELEASED, _MOST_TOGETHER)
+        hnl, mu_ds = two_body(four_momentum(pt, eta, phi, total), pair, MUON_MASS, rng)
+        return [hnl, mu_ds, *two_body(hnl, MUON_MASS, PION_MASS, rng)]
+
+    hnl, mu_ds, mu_hnl, pi = _filtered(n, draw)
+    return Decays(
+        hnl=hnl,
+        mu_ds=mu_ds,
+        mu_hnl=mu_hnl,
+        pi=pi,
+        charge_ds=_charges(n, rng),
+        charge_hnl=_charges(n, rng),
+        charge_pi=_charges(n, rng),
+        proper_length=np.full(n, np.nan),
+        ds_flight=_flight(hnl + mu_ds, rng.exponential(_DS_CTAU, n), DS_MASS),
+        flight=random_flights(hnl, rng),
+        signal=np.full(n, False),
+    )
+
+
+def random_tracks(muon: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Tracks that have nothing to do with the muons, one each.
+
+    Parameters
+    ----------
+    muon
+        Four-momenta, shape (n, 4).
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Four-momenta of pions, shape (n, 4), and from the primary vertex to the vertex that the two seem
+    to have, cm, shape (n, 3).
+    """
+    n = len(muon)
+    of_muon = np.linalg.norm(muon[:, 1:], axis=1)
+    of_pi = of_muon * rng.uniform(*_TRACK_SHARE, n)
+    energy = np.hypot(of_pi, PION_MASS)
+    square = random_masses(n, rng) ** 2 - MUON_MASS**2 - PION_MASS**2
+    cosine = (muon[:, 0] * energy - square / 2) / (of_muon * of_pi)
+    along = muon[:, 1:] / of_muon[:, np.newaxis]
+    across = np.cross(along, isotropic(n, rng))
+    across /= np.linalg.norm(across, axis=1)[:, np.newaxis]
+    parts = cosine[:, np.newaxis] * along + np.sqrt(1 - cosine**2)[:, np.newaxis] * across
+    pi = np.column_stack([energy, of_pi[:, np.newaxis] * parts])
+    return pi, random_flights(muon + pi, rng)
+
+
+def random_masses(n: int, rng: np.random.Generator) -> Floats:
+    """Mass of a muon and a random track, GeV: it falls exponentially. Shape (n,)."""
+    low, high = BACKGROUND_RANGE
+    start, end = 1.0, np.exp(-BACKGROUND_SLOPE * (high - low))
+    masses: Floats = low - np.log(start + rng.random(n) * (end - start)) / BACKGROUND_SLOPE
+    return masses
+
+
+def random_flights(momentum: Floats, rng: np.random.Generator) -> Floats:
+    """From the primary vertex to a vertex that is none, about along the momentum, cm. (n, 3)."""
+    probabilities, means = _FAKE_VERTICES
+    n = len(momentum)
+    distance = rng.exponential(np.array(means)[rng.choice(len(means), n, p=probabilities)])
+    _, eta, phi = pt_eta_phi(momentum)
+    phi = phi + rng.normal(0, _FAKE_POINTING, n)
+    flight: Floats = distance[:, np.newaxis] * np.stack(
+        [np.cos(phi), np.sin(phi), np.sinh(eta)], axis=1
+    )
+    return flight
+
+
+def _filtered(n: int, draw: Callable[[int], list[Floats]]) -> list[Floats]:
+    """Draw N, its sister, its muon and its pion until n pass the generator's filter."""
+    kept: list[list[Floats]] = []
+    missing = n
+    while missing > 0 or not kept:
+        particles = draw(4 * missing + 100)
+        coordinates = [pt_eta_phi(momentum) for momentum in particles[1:]]
+        accepted = [
+            (pt > threshold) & (np.abs(eta) < _ETA_MAX)
+            for threshold, (pt, eta, _) in zip(_THRESHOLDS, coordinates, strict=True)
+        ]
+        seen = [(pt > _TRIGGER_PT) & (np.abs(eta) < _TRIGGER_ETA) for pt, eta, _ in coordinates[:2]]
+        passing = np.flatnonzero(np.logical_and.reduce(accepted) & np.logical_or.reduce(seen))
+        kept.append([momentum[passing[: max(missing, 0)]] for momentum in particles])
+        missing -= len(passing)
+    return [np.concatenate(parts) for parts in zip(*kept, strict=True)]
+
+
+def _flight(momentum: Floats, proper: Floats, own_mass: float) -> Floats:
+    """Where a particle decays, seen from where it began, for its proper length; both in cm."""
+    flight: Floats = momentum[:, 1:] * (proper / own_mass)[:, np.newaxis]
+    return flight
+
+
+def _charges(n: int, rng: np.random.Generator) -> Integers:
+    return rng.choice(np.array([-1, 1]), n)

@@ -1,0 +1,308 @@
+"""The samples of the toy: parked data of 2018, and simulation of signal at six points.
+
+Data hold random combinations alone, or those and the signal that is asked for. Simulation has
+another pile-up than data, and nothing else in which it differs: its payloads are for the machinery
+of weights, and no closure follows from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bphcoffea.toys.files import as_json, write_ntuple
+from bphcoffea.toys.hnl.decays import (
+    Decays,
+    background_decays,
+    mean_proper_length,
+    signal_decays,
+)
+from bphcoffea.toys.hnl.ntuple import Events, simulate
+from bphcoffea.toys.hnl.truth import find
+from bphcoffea.toys.luminosity import (
+    Sections,
+    brilcalc_csv,
+    event_numbers,
+    golden_json,
+    luminosity_sections,
+)
+from bphcoffea.toys.payloads import HNL_CORRECTIONS_TOML, payloads
+
+TREE: Final = "wztree"
+ERA: Final = "2018D"
+#: Data-like events that the toy's ntuples hold for each inverse femtobarn.
+EVENTS_PER_LUMINOSITY: Final = 20_000
+#: Events of each sample of signal for each data-like event.
+_SIGNAL_SHARE: Final = 0.1
+_RUNS: Final = (320_500, 325_175)
+_FILES: Final = 4
+
+#: Invented: cross section times cτ, pb mm, by the mass in GeV. Both the rate and the inverse of the
+#: lifetime are proportional to |V|².
+_CROSS_SECTION: Final = {1.0: 880.0, 1.5: 38.0}
+#: Mean proper decay lengths, mm.
+_CTAU: Final = (10, 100, 1000)
+#: Invented: part of the generated decays that the generator's filter lets through.
+FILTER_EFFICIENCY: Final = 0.01
+
+
+@dataclass(frozen=True)
+class Injection:
+    """Signal in the data.
+
+    Attributes
+    ----------
+    mass
+        Of the heavy neutral lepton, GeV.
+    coupling
+        |V|², from which its lifetime follows.
+    decays
+        Number of decays that pass the generator's filter, in addition to the data-like events;
+        whether they are reconstructed is chance.
+    """
+
+    mass: float
+    coupling: float
+    decays: int
+
+    @property
+    def ctau(self) -> float:
+        """Mean proper decay length, mm."""
+        return mean_proper_length(self.mass, self.coupling)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A dataset of the toy.
+
+    Attributes
+    ----------
+    name
+        Of the dataset.
+    share
+        Its number of events, relative to the number of data-like events.
+    files
+        Number of files.
+    runs
+        First and last run.
+    mass, ctau
+        Of the heavy neutral lepton, GeV, and its mean proper decay length, mm; None for data.
+    """
+
+    name: str
+    share: float
+    files: int
+    runs: tuple[int, int]
+    mass: float | None = None
+    ctau: float | None = None
+
+    @property
+    def is_mc(self) -> bool:
+        """Whether it holds what was generated."""
+        return self.mass is not None
+
+
+def _signal(mass: float, ctau: int) -> Sample:
+    point = f"mN{mass}".replace(".", "p")
+    name = f"DsToNMu_NToMuPi_{point}_ctau{ctau}p0mm_incl"
+    return Sample(name, _SIGNAL_SHARE, 1, (1, 1), mass, float(ctau))
+
+
+#: The datasets, data first.
+SAMPLES: Final = (
+    Sample("hnl_data_2018D", 1.0, _FILES, _RUNS),
+    *(_signal(mass, ctau) for mass in _CROSS_SECTION for ctau in _CTAU),
+)
+#: What `write_hnl_signal` injects: mass, |V|² of a cτ of 100 mm, and part of the data-like events.
+_INJECTED_MASS, _INJECTED_COUPLING, _INJECTED_SHARE = 1.5, 5.192276e-4, 0.01
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a sample.
+
+    Attributes
+    ----------
+    name
+        Of the file.
+    events
+        What it holds.
+    sections
+        The luminosity sections of its events.
+    """
+
+    name: str
+    events: Events
+    sections: Sections
+
+
+def write_hnl(
+    folder: Path, events: int = 200_000, seed: int = 1, injected: Injection | None = None
+) -> Path:
+    """Write the toy samples of the search for Ds → μN, N → μπ.
+
+    Parameters
+    ----------
+    folder
+        Where to write; made if it does not exist.
+    events
+        Number of data-like events; each sample of signal has a tenth of it.
+    seed
+        The same seed gives the same events.
+    injected
+        Signal to put into the data; by default none.
+
+    Returns
+    -------
+    Path of ``fileset.json``, whose paths are relative to its folder. Beside it lie the ROOT files,
+    which hold RNTuples, ``truth.json``, and ``corrections.toml`` with the files that it names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    truth: dict[str, Any] = {}
+    recorded: list[Sections] = []
+    for sample in SAMPLES:
+        parts = []
+        for file in generate_files(sample, events, seed, injected):
+            write_ntuple(folder / file.name, TREE, file.events.branches)
+            parts.append(find(file.events, is_signal=sample.is_mc))
+            if not sample.is_mc:
+                recorded.append(file.sections)
+        truth[sample.name] = reduce(add, parts).as_json()
+        if injected is not None and not sample.is_mc:
+            truth[sample.name]["injected"] = {
+                "mass": injected.mass,
+                "coupling": injected.coupling,
+                "ctau": injected.ctau,
+                "decays": injected.decays,
+            }
+    path = folder / "fileset.json"
+    for name, content in payloads().items():
+        (folder / name).write_bytes(content)
+    for name, text in (
+        (path.name, as_json(fileset(events))),
+        ("truth.json", as_json(truth)),
+        ("luminosity.csv", brilcalc_csv(recorded)),
+        ("golden.json", golden_json(recorded)),
+        ("corrections.toml", HNL_CORRECTIONS_TOML),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")
+    return path
+
+
+def write_hnl_signal(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
+    """Write the same samples with signal in the data: 1.5 GeV, cτ of 100 mm.
+
+    Parameters
+    ----------
+    folder, events, seed
+        As for `write_hnl`. One decay is injected for every hundred data-like events.
+
+    Returns
+    -------
+    As `write_hnl` does.
+    """
+    decays = round(_INJECTED_SHARE * events)
+    injected = Injection(_INJECTED_MASS, _INJECTED_COUPLING, decays)
+    return write_hnl(folder, events, seed, injected)
+
+
+def fileset(events: int) -> dict[str, Any]:
+    """Datasets, files and metadata of the toy with that number of data-like events."""
+    return {
+        sample.name: {
+            "files": {_file_name(sample, part): TREE for part in range(sample.files)},
+            "metadata": _metadata(sample, events),
+        }
+        for sample in SAMPLES
+    }
+
+
+def generate_files(
+    sample: Sample, events: int, seed: int, injected: Injection | None = None
+) -> Iterator[File]:
+    """Yield each file of a sample, in order.
+
+    Parameters
+    ----------
+    sample
+        One of `SAMPLES`.
+    events
+        Number of data-like events.
+    seed, injected
+        As for `write_hnl`.
+    """
+    sizes = _parts(_number(sample, events), sample.files)
+    added = _parts(injected.decays if injected and not sample.is_mc else 0, sample.files)
+    # the name is part of the seed: samples don't depend on each other, or on their order
+    entropy = [seed, *sample.name.encode()]
+    for part, sequence in enumerate(np.random.SeedSequence(entropy).spawn(sample.files)):
+        rng = np.random.default_rng(sequence)
+        decays = _decays(sample, sizes[part], injected, added[part], rng)
+        content = simulate(decays, sample.is_mc, rng)
+        n = len(decays)
+        luminosity = sizes[part] / EVENTS_PER_LUMINOSITY
+        sections = luminosity_sections(n, luminosity, sample.runs, part, sample.files, rng)
+        numbers = event_numbers(n, sections, part, sample.files, rng)
+        content.branches.update(
+            run=numbers["run"].astype(np.int32),
+            lumi=numbers["lumi"].astype(np.float32),
+            event=numbers["evt"].view(np.int32),  # as the ntuple does: half of them are negative
+        )
+        yield File(_file_name(sample, part), content, sections)
+
+
+def _decays(
+    sample: Sample, n: int, injected: Injection | None, added: int, rng: np.random.Generator
+) -> Decays:
+    if sample.mass is not None and sample.ctau is not None:
+        return signal_decays(n, sample.mass, sample.ctau, rng)
+    decays = background_decays(n, rng)
+    if injected is None:
+        return decays
+    decays += signal_decays(added, injected.mass, injected.ctau, rng)
+    return decays[rng.permutation(len(decays))]
+
+
+def _number(sample: Sample, events: int) -> int:
+    """Number of events of a sample: one at least, since a fileset knows no empty dataset."""
+    return max(1, round(sample.share * events))
+
+
+def _parts(total: int, number: int) -> list[int]:
+    """About equal parts of a number."""
+    edges = np.linspace(0, total, number + 1).astype(int)
+    return [int(part) for part in np.diff(edges)]
+
+
+def _file_name(sample: Sample, part: int) -> str:
+    return f"{sample.name}_{part}.root"
+
+
+def _metadata(sample: Sample, events: int) -> dict[str, Any]:
+    if sample.mass is None or sample.ctau is None:
+        return {
+            "is_mc": False,
+            "era": ERA,
+            "kind": "data",
+            "process": "data",
+            "label": "Toy data",
+            "luminosity": _number(sample, events) / EVENTS_PER_LUMINOSITY,
+        }
+    return {
+        "is_mc": True,
+        "era": ERA,
+        "kind": "signal",
+        "process": "hnl",
+        "label": f"Toy N, {sample.mass:g} GeV, {sample.ctau:g} mm",
+        "mass": sample.mass,
+        "ctau": sample.ctau,
+        "cross_section": _CROSS_SECTION[sample.mass] / sample.ctau,
+        "filter_efficiency": FILTER_EFFICIENCY,
+        "processed_events": _number(sample, events),
+    }
