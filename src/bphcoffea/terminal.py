@@ -100,6 +100,7 @@ def print_normalisation(folder: Any) -> None:
     table = Table(
         "simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation", **_LEFT
     )
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
     for name, known in content.items():

@@ -2,7 +2,9 @@
 
 import io
 import itertools
+import json
 import math
+from collections import Counter
 
 import awkward as ak
 import numpy as np
@@ -14,8 +16,11 @@ from hypothesis import strategies as st
 from scipy.stats import kstwobign
 
 from bphcoffea.analysis.tracing import required_branches
-from bphcoffea.execution import load_analysis
+from bphcoffea.corrections import load as load_corrections
+from bphcoffea.datasets import load
+from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.schemas import WZTreeSchema
+from bphcoffea.toys import TOYS
 
 TYPES = WZTreeSchema._known_lists()
 SCALARS = {"run": np.int32, "event": np.int32, "lumi": np.float32, "nPV": np.int32}
@@ -271,3 +276,27 @@ def test_another_working_point_is_another_small_table(hnl):
         name: tuple(limits)
         for name, limits in __import__(type(hnl).__module__, fromlist=["x"]).WORKING_POINT.items()
     }
+
+
+@pytest.mark.slow
+def test_toys_are_selected_as_they_were_made(hnl, tmp_path):
+    """Every step and every category of each sample, as the toy's own bookkeeping has them."""
+    fileset = TOYS["hnl"](tmp_path / "toys", 20_000, 2)
+    truth = json.loads((tmp_path / "toys" / "truth.json").read_text())
+    corrections = load_corrections([tmp_path / "toys" / "corrections.toml"])
+    folder = run(
+        hnl.corrected(corrections), load(fileset), tmp_path / "run", Options("futures", workers=2)
+    )
+    assert set(folder.cutflow) == set(truth)
+    for dataset, rows in folder.cutflow.items():
+        counts = [{k: v for k, v in row.items() if k != "sumw"} for row in rows]
+        assert counts == truth[dataset]["cutflow"]
+        table = folder.candidates(dataset).to_pydict()
+        found = dict.fromkeys(CATEGORIES, 0) | Counter(table["category"])
+        assert found == truth[dataset]["categories"]
+        assert rows[-1]["sumw"] == pytest.approx(sum(table["weight"]), rel=1e-12)
+    signal = folder.histograms()["hnl_mass"]
+    name = "DsToNMu_NToMuPi_mN1p5_ctau100p0mm_incl"
+    assert {"trigger_data_statUp", "muon_id_systDown", "pileupUp"} <= set(signal.axes["variation"])
+    # sums of weights are conserved, but for the part of the long lifetimes that is not measured
+    assert signal[name, sum, "ctau_175", sum].value != signal[name, sum, "nominal", sum].value
