@@ -1,0 +1,268 @@
+"""The model of a workspace, ready for many fits: parameters of order 1, gradients from one call.
+
+pyhf's NumPy backend has no gradients, and its optimisers ask for one parameter after the other;
+a limit on six categories takes them most of ten seconds. Its models can however be evaluated for a
+batch of parameters at about the price of one.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyhf
+from scipy import optimize, special
+from typing_extensions import override
+
+Floats = npt.NDArray[np.float64]
+
+#: What a factor between two uncertainties means: log-normal, also far out, where the polynomial
+#: that pyhf takes by default inside one sigma would not be monotonous.
+INTERPOLATION = {"normsys": {"interpcode": "code1"}, "histosys": {"interpcode": "code4p"}}
+#: Step of the finite differences, for parameters of order 1.
+STEP = 1e-6
+#: Upper limit of the strength, in units of about its upper limit without signal.
+HIGHEST = 1e6
+#: Fits stop when -2 ln L falls by less than this part of itself.
+TOLERANCE = 1e-10
+#: What stands for no event where a division needs some.
+TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model and its data, in which a strength of 1 is about where the upper limit will be.
+
+    Attributes
+    ----------
+    pdf, data
+        pyhf's model, and observed counts with auxiliary data.
+    batched
+        The same model for as many parameter sets as it has parameters, and one.
+    unit
+        Strength in the workspace that a strength of 1 stands for. Infinite where no channel has
+        any signal; there is no model then.
+    """
+
+    pdf: Any
+    data: Any
+    batched: Any
+    unit: float
+
+
+def prepare(spec: Mapping[str, Any]) -> Model:
+    """Build the model of a workspace.
+
+    Parameters
+    ----------
+    spec
+        A workspace with one bin a channel and a strength as its parameter of interest.
+
+    Raises
+    ------
+    pyhf.exceptions.InvalidSpecification
+        When it is no workspace.
+    """
+    spec = copy.deepcopy(dict(spec))
+    measurement = spec["measurements"][0]
+    config = measurement["config"]
+    information = 0.0
+    signals = []
+    for channel in spec["channels"]:
+        signal, variance = 0.0, 0.0
+        for sample in channel["samples"]:
+            expected = sample["data"][0]
+            if any(modifier["name"] == config["poi"] for modifier in sample["modifiers"]):
+                signals.append(sample)
+                signal += expected
+                continue
+            variance += expected
+            for modifier in sample["modifiers"]:
+                if modifier["type"] == "normsys":
+                    variance += (expected * (modifier["data"]["hi"] - 1)) ** 2
+        # of no event at all, three are excluded: two sigma of 1.5
+        information += signal**2 / (variance + 1.5**2)
+    if information == 0:
+        return Model(None, None, None, np.inf)
+    unit = 2 / float(np.sqrt(information))
+    for sample in signals:
+        sample["data"] = [unit * value for value in sample["data"]]
+    config["parameters"] = [
+        *(known for known in config["parameters"] if known["name"] != config["poi"]),
+        {"name": config["poi"], "inits": [1.0], "bounds": [[0.0, HIGHEST]]},
+    ]
+    with backend(), schemas():
+        workspace = pyhf.Workspace(spec)
+        options = {"modifier_settings": INTERPOLATION, "validate": False}
+        pdf = workspace.model(**options)
+        batched = workspace.model(batch_size=pdf.config.npars + 1, **options)
+        return Model(pdf, workspace.data(pdf), batched, unit)
+
+
+class Arrays(pyhf.tensor.numpy_backend):  # type: ignore[misc]
+    """pyhf's NumPy backend, of which 0.7 asks `numpy.percentile` for what NumPy 2.4 took away."""
+
+    @override
+    def percentile(
+        self, tensor_in: Any, q: Any, axis: Any = None, interpolation: str = "linear"
+    ) -> Any:
+        return np.percentile(tensor_in, q, axis=axis, method=interpolation)  # type: ignore[call-overload]
+
+
+@contextmanager
+def backend(optimizer: Any = None) -> Iterator[None]:
+    """Let pyhf use NumPy and an optimiser, or its own, and what it used before thereafter."""
+    before = pyhf.get_backend()
+    pyhf.set_backend(Arrays(precision="64b"), optimizer)
+    try:
+        yield
+    finally:
+        pyhf.set_backend(*before)
+
+
+@contextmanager
+def schemas() -> Iterator[None]:
+    """Let pyhf 0.7 resolve its JSON schemas, with a class that jsonschema deprecates."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "jsonschema.RefResolver", DeprecationWarning)
+        yield
+
+
+class Optimizer:
+    """Bounded least squares of the deviance's residuals; pyhf's optimiser interface.
+
+    Up to a constant of the data, -2 ln L is the sum of 2[ν - n + n ln(n/ν)] over counts [Baker,
+    Cousins, Nucl. Instrum. Meth. 221 (1984) 437] and of squares over the constraints. As squares
+    of residuals it keeps its digits however large the counts are, and is parabolic enough for
+    steps that need no second derivatives.
+
+    Parameters
+    ----------
+    model
+        The model that all fits are of.
+    remember
+        Keep results: the fits of a scan that don't depend on the strength are done once.
+    """
+
+    name = "bphcoffea"
+
+    def __init__(self, model: Model, *, remember: bool) -> None:
+        self.batched = model.batched
+        self.constraints = len(model.pdf.config.auxdata)
+        self.known: dict[Any, tuple[Floats, float]] | None = {} if remember else None
+
+    def minimize(
+        self,
+        objective: Callable[..., Any],  # noqa: ARG002
+        data: Any,
+        pdf: Any,  # noqa: ARG002
+        init_pars: Sequence[float],
+        par_bounds: Sequence[tuple[float, float]],
+        fixed_vals: Sequence[tuple[int, float]] | None = None,
+        return_fitted_val: bool = False,
+    ) -> Any:
+        """Find the parameters at which -2 ln L is smallest, as pyhf asks for it.
+
+        Parameters
+        ----------
+        objective, pdf
+            -2 ln L of parameters, data and model; the model. Not used.
+        data
+            Counts, and what the constraints were measured to be.
+        init_pars, par_bounds, fixed_vals
+            Start values and limits of all parameters; index and value of those that are fixed.
+        return_fitted_val
+            Give the deviance as well, which is -2 ln L up to a constant.
+
+        Raises
+        ------
+        pyhf.exceptions.FailedMinimization
+            When it does not converge.
+        """
+        measured = np.asarray(data, dtype=np.float64)
+        fixed = {index: float(value) for index, value in fixed_vals or ()}
+        key = (measured.tobytes(), tuple(fixed.items()))
+        if self.known is None or key not in self.known:
+            found = self._search(measured, init_pars, par_bounds, fixed)
+            if self.known is not None:
+                self.known[key] = found
+        else:
+            found = self.known[key]
+        best, deviance = found[0].copy(), np.asarray(found[1])
+        return (best, deviance) if return_fitted_val else best
+
+    def _search(
+        self,
+        data: Floats,
+        start: Sequence[float],
+        limits: Sequence[tuple[float, float]],
+        fixed: Mapping[int, float],
+    ) -> tuple[Floats, float]:
+        at = np.array(start, dtype=np.float64)
+        at[list(fixed)] = list(fixed.values())
+        free = np.setdiff1d(np.arange(len(at)), list(fixed))
+        low, high = np.array([limits[index] for index in free]).reshape(-1, 2).T
+        counts = len(data) - self.constraints
+
+        def evaluate(values: Floats) -> tuple[Floats, Floats]:
+            at[free] = values
+            steps = STEP * np.maximum(1.0, np.abs(at))
+            rows = np.vstack([at + np.diag(steps), at])
+            expected = np.asarray(self.batched.expected_data(rows))
+            slopes = ((expected[:-1] - expected[-1]) / steps[:, np.newaxis])[free].T
+            residuals = expected[-1] - data
+            per_count, per_expected = _deviance_residuals(data[:counts], expected[-1, :counts])
+            residuals[:counts] = per_count
+            slopes[:counts] *= per_expected[:, np.newaxis]
+            return residuals, slopes
+
+        if not len(free):
+            residuals, _ = evaluate(at[free])
+            return at, float(np.sum(residuals**2))
+        cache: dict[bytes, tuple[Floats, Floats]] = {}
+
+        def once(values: Floats) -> tuple[Floats, Floats]:
+            if values.tobytes() not in cache:
+                cache.clear()
+                cache[values.tobytes()] = evaluate(values)
+            return cache[values.tobytes()]
+
+        result = optimize.least_squares(
+            lambda values: once(values)[0],
+            np.clip(at[free], low, high),
+            jac=lambda values: once(values)[1],
+            bounds=(low, high),
+            x_scale="jac",
+            ftol=TOLERANCE,
+            xtol=1e-12,
+            gtol=1e-12,
+            max_nfev=1000,
+        )
+        if not (result.success and np.isfinite(result.cost)):
+            raise pyhf.exceptions.FailedMinimization(result)
+        at[free] = result.x
+        return at, float(2 * result.cost)
+
+
+def _deviance_residuals(seen: Floats, expected: Floats) -> tuple[Floats, Floats]:
+    """Signed square roots of the deviances of counts, and their derivatives by the expectation."""
+    positive = np.maximum(expected, TINY)
+    excess = (positive - seen) / np.maximum(seen, TINY)
+    # 2[ν - n + n ln(n/ν)] = n·d(x) with x = ν/n - 1; by its series where it would lose digits
+    near = np.abs(excess) < 1e-4
+    exact = 2 * (positive - seen - special.xlogy(seen, positive / np.maximum(seen, TINY)))
+    series = seen * excess**2 * (1 - 2 * excess / 3)
+    residuals = np.sign(excess) * np.sqrt(np.maximum(np.where(near, series, exact), 0.0))
+    safe = np.where(near, 1.0, residuals)
+    slopes = np.where(
+        near,
+        (1 - 2 * excess / 3) / np.sqrt(np.maximum(seen, TINY)),
+        (1 - seen / positive) / safe,
+    )
+    return residuals, slopes
