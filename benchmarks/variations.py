@@ -43,9 +43,8 @@ class NumberedWeight(MuonWeight):
     def needs(self):
         return self.section
 
-    def evaluate(self, values, corrections, metadata, *, shifted):
-        known = MuonWeight(self.section, self.muons, self.after)
-        return known.evaluate(values, corrections, metadata, shifted=shifted)
+    def evaluate(self, values, given):
+        return MuonWeight(self.section, self.muons, self.after).evaluate(values, given)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstwobign
 
 from bphcoffea.analysis.tracing import required_branches
+from bphcoffea.analysis.weights import Given
 from bphcoffea.corrections import load as load_corrections
 from bphcoffea.datasets import load
 from bphcoffea.execution import Options, load_analysis, run
@@ -245,7 +246,7 @@ def test_reweighted_signal_has_the_lengths_of_another(hnl):
     weight = next(w for w in hnl.weights if w.name == "ctau")
     rng = np.random.default_rng(5)
     lengths = np.sort(rng.exponential(100, 200_000))
-    factor = weight.evaluate(lambda variable: lengths, None, {"ctau": 100.0}, shifted=True)
+    factor = weight.evaluate(lambda variable: lengths, Given(None, {"ctau": 100.0}, shifted=True))
     weights = factor.points["ctau_250"]
     assert np.all(factor.nominal == 1)
     for wanted, values in ((250, weights), (100, np.ones(len(lengths)))):

@@ -36,6 +36,25 @@ GENERATOR: Final = "generator"
 UP, DOWN = "Up", "Down"
 
 
+@dataclass(frozen=True)
+class Given:
+    """What weights depend on beside the events.
+
+    Attributes
+    ----------
+    corrections
+        Those of the dataset's era.
+    metadata
+        The dataset's.
+    shifted
+        Whether the uncertainties are evaluated, too.
+    """
+
+    corrections: EraCorrections | None
+    metadata: Mapping[str, Any]
+    shifted: bool = False
+
+
 class Weight(ABC):
     """A factor of the weight of simulation.
 
@@ -70,26 +89,15 @@ class Weight(ABC):
         return self.section
 
     @abstractmethod
-    def evaluate(
-        self,
-        values: Values,
-        corrections: EraCorrections | None,
-        metadata: Mapping[str, Any],
-        *,
-        shifted: bool,
-    ) -> Factor:
+    def evaluate(self, values: Values, given: Given) -> Factor:
         """The factor.
 
         Parameters
         ----------
         values
             From a variable to its numbers: one an event, or one a candidate.
-        corrections
-            Those of the dataset's era.
-        metadata
-            The dataset's.
-        shifted
-            Whether to evaluate the uncertainties, too.
+        given
+            What it depends on beside.
         """
 
 
@@ -109,16 +117,9 @@ class PileupWeight(Weight):
     section: ClassVar[str] = "pileup"
 
     @override
-    def evaluate(
-        self,
-        values: Values,
-        corrections: EraCorrections | None,
-        metadata: Mapping[str, Any],
-        *,
-        shifted: bool,
-    ) -> Factor:
-        pileup: PileupFactor = getattr(corrections, self.section)
-        return pileup.evaluate(_doubles(values(self.interactions)), shifted=shifted)
+    def evaluate(self, values: Values, given: Given) -> Factor:
+        pileup: PileupFactor = getattr(given.corrections, self.section)
+        return pileup.evaluate(_doubles(values(self.interactions)), shifted=given.shifted)
 
 
 @dataclass(frozen=True)
@@ -145,18 +146,11 @@ class MuonWeight(Weight):
         return self.name
 
     @override
-    def evaluate(
-        self,
-        values: Values,
-        corrections: EraCorrections | None,
-        metadata: Mapping[str, Any],
-        *,
-        shifted: bool,
-    ) -> Factor:
-        muon: MuonFactor = getattr(corrections, self.name)
+    def evaluate(self, values: Values, given: Given) -> Factor:
+        muon: MuonFactor = getattr(given.corrections, self.name)
         return product(
             [
-                muon.evaluate(_doubles(values(pt)), _doubles(values(eta)), shifted=shifted)
+                muon.evaluate(_doubles(values(pt)), _doubles(values(eta)), shifted=given.shifted)
                 for pt, eta in self.muons
             ]
         )
@@ -181,27 +175,20 @@ class TriggerWeight(Weight):
     section: ClassVar[str] = "trigger"
 
     @override
-    def evaluate(
-        self,
-        values: Values,
-        corrections: EraCorrections | None,
-        metadata: Mapping[str, Any],
-        *,
-        shifted: bool,
-    ) -> Factor:
-        trigger: TriggerFactor = getattr(corrections, self.section)
-        given = [name for name in self.muons[0] if all(name in muon for muon in self.muons)]
-        unknown = [name for name in trigger.inputs if name not in given]
+    def evaluate(self, values: Values, given: Given) -> Factor:
+        trigger: TriggerFactor = getattr(given.corrections, self.section)
+        known = [name for name in self.muons[0] if all(name in muon for muon in self.muons)]
+        unknown = [name for name in trigger.inputs if name not in known]
         if unknown:
             raise InputError(
                 f"{self.name}: the efficiency takes "
-                f"{', '.join(unknown)}; this analysis gives {', '.join(given)}"
+                f"{', '.join(unknown)}; this analysis gives {', '.join(known)}"
             )
         muons = [
             {name: _doubles(values(variable)) for name, variable in muon.items()}
             for muon in self.muons
         ]
-        return trigger.evaluate(muons, shifted=shifted)
+        return trigger.evaluate(muons, shifted=given.shifted)
 
 
 @dataclass(frozen=True)
@@ -231,17 +218,10 @@ class LifetimeWeight(Weight):
         return bool(metadata["is_mc"]) and metadata.get("ctau") is not None
 
     @override
-    def evaluate(
-        self,
-        values: Values,
-        corrections: EraCorrections | None,
-        metadata: Mapping[str, Any],
-        *,
-        shifted: bool,
-    ) -> Factor:
+    def evaluate(self, values: Values, given: Given) -> Factor:
         length = _doubles(values(self.proper_length))
-        generated = float(metadata["ctau"])
-        wanted = self.points(generated) if shifted else ()
+        generated = float(given.metadata["ctau"])
+        wanted = self.points(generated) if given.shifted else ()
         return Factor(
             np.ones(len(length)),
             points={
@@ -273,16 +253,9 @@ class GeneratorVariation(Weight):
     after: str | None = None
 
     @override
-    def evaluate(
-        self,
-        values: Values,
-        corrections: EraCorrections | None,
-        metadata: Mapping[str, Any],
-        *,
-        shifted: bool,
-    ) -> Factor:
+    def evaluate(self, values: Values, given: Given) -> Factor:
         up, down = _doubles(values(self.up)), _doubles(values(self.down))
-        return Factor(np.ones(len(up)), {WHOLE: (up, down)} if shifted else {})
+        return Factor(np.ones(len(up)), {WHOLE: (up, down)} if given.shifted else {})
 
 
 class Weighting:
@@ -371,7 +344,7 @@ class Weighting:
         return CandidateWeights(weights, points, clamped)
 
     def _evaluate(self, weight: Weight, values: Values, *, shifted: bool) -> Factor:
-        return weight.evaluate(values, self._corrections, self._metadata, shifted=shifted)
+        return weight.evaluate(values, Given(self._corrections, self._metadata, shifted))
 
 
 @dataclass(frozen=True)
