@@ -115,7 +115,7 @@ def test_fit_needs_a_run(command, tmp_path):
 def test_toys_of_an_unknown_analysis(command, tmp_path):
     status, _, err = command("toys", "nothing", "-o", tmp_path)
     assert status == 2
-    assert err == "bphcoffea: error: no toys for 'nothing'; there are: ds_phipi\n"
+    assert err == "bphcoffea: error: no toys for 'nothing'; there are: ds_phipi, hnl, hnl_signal\n"
 
 
 def test_filesets_are_built_checked_and_imported(command, tmp_path, data):

@@ -131,12 +131,12 @@ class WZTreeSchema(BaseSchema):  # type: ignore[misc]
     def template(cls) -> tuple[io.BytesIO, str]:
         """A ROOT file in memory with every known branch and one event, and its tree's path.
 
-        The event has one object of each kind, all zeros. What an analysis reads of it are the
-        branches that it needs of a file.
+        The event has one object of each kind, all ones: analyses divide by momenta. What an
+        analysis reads of it are the branches that it needs of a file.
         """
-        columns: dict[str, Any] = {name: np.zeros(1, dtype) for name, dtype in _SCALARS.items()}
+        columns: dict[str, Any] = {name: np.ones(1, dtype) for name, dtype in _SCALARS.items()}
         for name, dtype in cls._known_lists().items():
-            columns[name] = ak.Array([np.zeros(1, dtype)])
+            columns[name] = ak.Array([np.ones(1, dtype)])
         file = io.BytesIO()
         with uproot.recreate(file) as root:
             root.mkrntuple(cls.tree, columns)

@@ -94,17 +94,24 @@ class _Legs:
 
 
 @dataclass(frozen=True)
+class _Tracks:
+    """Tracks that are taken for the pion, each once."""
+
+    true: Floats
+    charge: Integers
+    ip: Floats  # the true one, cm
+
+
+@dataclass(frozen=True)
 class _Rows:
-    """What each candidate is made of: rows of the muons, a pion, and a vertex."""
+    """What each candidate is made of: rows of the muons and of the track, and a vertex."""
 
     event: Integers
     mu_hnl: Integers
     mu_ds: Integers
-    pi: Floats
-    charge_pi: Integers
+    track: Integers
     flight: Floats
     true: Booleans  # the decay itself, or what looks like one
-    from_vertex: Booleans  # the track
 
 
 def simulate(decays: Decays, is_mc: bool, rng: np.random.Generator) -> Events:
@@ -123,8 +130,8 @@ def simulate(decays: Decays, is_mc: bool, rng: np.random.Generator) -> Events:
     primary = primary_vertices(n, rng)
     interactions = draw_interactions(n, is_mc, rng)
     legs = _reconstruct_muons(decays, primary, rng)
-    rows = _combine(decays, primary, legs, rng)
-    candidates = _reconstruct_candidates(decays, rows, legs, primary, rng)
+    tracks, rows = _combine(decays, primary, legs, rng)
+    candidates = _reconstruct_candidates(decays, rows, legs, tracks, primary, rng)
     of_decay = rows.true & decays.signal[rows.event]
     if is_mc:
         candidates |= _generated(decays, rows, of_decay, rng)
@@ -187,7 +194,9 @@ def _reconstruct_muons(decays: Decays, primary: Floats, rng: np.random.Generator
     )
 
 
-def _combine(decays: Decays, primary: Floats, legs: _Legs, rng: np.random.Generator) -> _Rows:
+def _combine(
+    decays: Decays, primary: Floats, legs: _Legs, rng: np.random.Generator
+) -> tuple[_Tracks, _Rows]:
     """Which candidates there are: the decays that are seen, and others with the same muons."""
     n = len(decays)
     start = primary + decays.ds_flight
@@ -200,39 +209,48 @@ def _combine(decays: Decays, primary: Floats, legs: _Legs, rng: np.random.Genera
     track, flight = random_tracks(decays.mu_hnl[further], rng)
     kept = _pion_in_acceptance(track) & _in_tracker(start[further] + flight)
     further, track, flight = further[kept], track[kept], flight[kept]
-    exchanged = seen[rng.random(len(seen)) < _EXCHANGED]
-    elsewhere = random_flights(decays.mu_ds[exchanged] + decays.pi[exchanged], rng)
-    kept = _in_tracker(start[exchanged] + elsewhere)
-    exchanged, elsewhere = exchanged[kept], elsewhere[kept]
-
-    event = np.concatenate([seen, further, exchanged])
-    own, other = event, event + n
-    swapped = np.repeat([False, False, True], [len(seen), len(further), len(exchanged)])
-    true = np.repeat([True, False, False], [len(seen), len(further), len(exchanged)])
-    signal = decays.signal[event]
-    random_pi = rng.random(len(event)) < _FROM_VERTEX
-    return _Rows(
-        event=event,
-        mu_hnl=np.where(swapped, other, own),
-        mu_ds=np.where(swapped, own, other),
-        pi=np.concatenate([decays.pi[seen], track, decays.pi[exchanged]]),
-        charge_pi=np.concatenate(
-            [
-                decays.charge_pi[seen],
-                rng.choice(np.array([-1, 1]), len(further)),
-                decays.charge_pi[exchanged],
-            ]
-        ),
-        flight=np.concatenate([decays.flight[seen], flight, elsewhere]),
-        true=true,
-        from_vertex=np.where(true & signal, True, random_pi),
+    of_track = np.concatenate([seen, further])
+    true = np.concatenate([decays.pi[seen], track])
+    flights = np.concatenate([decays.flight[seen], flight])
+    # signal comes from its vertex, and of the others some
+    of_decay = np.arange(len(of_track)) < len(seen)
+    from_vertex = (of_decay & decays.signal[of_track]) | (rng.random(len(of_track)) < _FROM_VERTEX)
+    ip = np.where(
+        from_vertex,
+        _impact(start[of_track] + flights, true),
+        rng.normal(0, _PROMPT_IP, len(of_track)),
     )
+    charge = np.concatenate([decays.charge_pi[seen], rng.choice(np.array([-1, 1]), len(further))])
+
+    again = np.flatnonzero(rng.random(len(seen)) < _EXCHANGED)
+    elsewhere = random_flights(decays.mu_ds[seen[again]] + decays.pi[seen[again]], rng)
+    kept = _in_tracker(start[seen[again]] + elsewhere)
+    again, elsewhere = again[kept], elsewhere[kept]
+
+    row = np.concatenate([np.arange(len(of_track)), again])
+    event = of_track[row]
+    exchanged = np.arange(len(row)) >= len(of_track)
+    rows = _Rows(
+        event=event,
+        mu_hnl=np.where(exchanged, event + n, event),
+        mu_ds=np.where(exchanged, event, event + n),
+        track=row,
+        flight=np.concatenate([flights, elsewhere]),
+        true=of_decay[row] & ~exchanged,
+    )
+    return _Tracks(true, charge, ip), rows
 
 
 def _reconstruct_candidates(
-    decays: Decays, rows: _Rows, legs: _Legs, primary: Floats, rng: np.random.Generator
+    decays: Decays,
+    rows: _Rows,
+    legs: _Legs,
+    tracks: _Tracks,
+    primary: Floats,
+    rng: np.random.Generator,
 ) -> dict[str, npt.NDArray[Any]]:
-    pi = measure(rows.pi, rng)
+    measured = measure(tracks.true, rng)
+    pi = measured[rows.track]
     mu_hnl, mu_ds = legs.measured[rows.mu_hnl], legs.measured[rows.mu_ds]
     hnl = mu_hnl.four_momentum(MUON_MASS) + pi.four_momentum(PION_MASS)
     # in the same order whichever muon is which: candidates of the same three are exactly as heavy
@@ -257,11 +275,9 @@ def _reconstruct_candidates(
         branches |= _leg_branches(name, legs.measured[row], legs.charge[row])
         branches[f"C_{name}_idx"] = legs.number[row].astype(np.uint32)
         branches |= {f"C_{name}_{k}": values[row] for k, values in legs.branches.items()}
-    branches |= _leg_branches("pi", pi, rows.charge_pi)
-    ip = np.where(
-        rows.from_vertex, _impact(flight, rows.pi), rng.normal(0, _PROMPT_IP, len(rows.event))
-    )
-    branches |= {f"C_pi_{k}": values for k, values in _impact_branches(ip, pi, rng).items()}
+    branches |= _leg_branches("pi", pi, tracks.charge[rows.track])
+    of_tracks = _impact_branches(tracks.ip, measured, rng)
+    branches |= {f"C_pi_{k}": values[rows.track] for k, values in of_tracks.items()}
     d_phi = np.abs(mu_hnl.phi - mu_ds.phi)
     branches["C_mu1mu2_mass"] = mass(both)
     branches["C_mu1mu2_dr"] = np.hypot(mu_hnl.eta - mu_ds.eta, np.minimum(d_phi, 2 * np.pi - d_phi))
