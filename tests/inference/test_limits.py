@@ -315,3 +315,17 @@ def test_strength_refused(mu):
 def test_level_refused(level):
     with pytest.raises(ValueError, match="between 0 and 1"):
         upper_limit(six(), level=level)
+
+
+def test_faint_signal():
+    spec = counting(3.0, 10.0, 11)
+    limit = upper_limit(spec).expected[2]
+    below, above = cls_at(spec, 0.5e-3 * limit), cls_at(spec, 3e-3 * limit)
+    assert "faint" in below.note
+    assert below.expected == (1.0,) * 5
+    assert above.note == ""
+    by_formula = expected_by_hand(3e-3 * limit, 0, 3.0, 10.0)
+    assert above.expected[2] == pytest.approx(by_formula, abs=1e-5)
+    assert below.expected[2] == pytest.approx(
+        expected_by_hand(0.5e-3 * limit, 0, 3.0, 10.0), abs=1.5e-3
+    )

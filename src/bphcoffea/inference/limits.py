@@ -32,7 +32,11 @@ PRECISION, TOY_PRECISION = 1e-3, 2e-2
 #: CLb below which data lie too far below the background: by 20 sigma. CLs is soon 0/0 there.
 MIN_BACKGROUND_CL = 1e-89
 
+#: Part of the expected limit below which CLs is 1, to 2 per mille; fits would lose the difference.
+FAINT = 1e-3
+
 NO_SIGNAL = "no signal is expected in any channel: no strength can be excluded"
+TOO_FAINT = "the signal is a thousand times too faint to be excluded"
 DEFICIT = "the data lie more than 20 sigma below the background: nothing can be said of a signal"
 
 Five = tuple[float, float, float, float, float]
@@ -126,9 +130,9 @@ def cls_at(
     if not (np.isfinite(mu) and mu > 0):
         raise ValueError(f"a strength that is tested must be positive, not {mu}")
     model, blinded = prepare(spec), is_blinded(spec)
-    if model.pdf is None:
-        sure = None if blinded else 1.0
-        return Confidence(mu, sure, (1.0,) * 5, sure, sure, NO_SIGNAL)
+    if mu < FAINT * model.unit:
+        sure, note = None if blinded else 1.0, NO_SIGNAL if model.pdf is None else TOO_FAINT
+        return Confidence(mu, sure, (1.0,) * 5, sure, sure, note)
     with _ready(model, toys, seed) as options:
         data, note = _usable(model, mu / model.unit)
         observed, (both, background), expected = pyhf.infer.hypotest(
