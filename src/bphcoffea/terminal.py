@@ -171,6 +171,30 @@ def print_fit(result: dict[str, Any]) -> None:
         say(f"note: {note}")
 
 
+def print_limit(result: dict[str, Any]) -> None:
+    """What a scan excludes at each mass."""
+    title = f"|V|² excluded at {result['level']:.0%} CL"
+    table = Table("m [GeV]", "expected", "±1σ of its lower end", "observed", title=title, **_LEFT)
+    for known in result["hypotheses"]:
+        ends = [known["expected"][index] for index in (1, 3)]
+        lower = [f"{ranges[0]['low']:.3g}" if ranges else "–" for ranges in ends]
+        observed = "blinded" if known["observed"] is None else _ranges(known["observed"])
+        expected = _ranges(known["expected"][2])
+        table.add_row(f"{known['mass']:g}", expected, " to ".join(lower), observed)
+    console.print(table)
+
+
+def _ranges(ranges: list[dict[str, Any]]) -> str:
+    return (
+        "; ".join(
+            f"{'≤ ' if each['open_low'] else ''}{each['low']:.3g} to "
+            f"{each['high']:.3g}{' or more' if each['open_high'] else ''}"
+            for each in ranges
+        )
+        or "none"
+    )
+
+
 def report_written(path: Path) -> None:
     """What a fileset that was written holds."""
     content = json.loads(path.read_text())

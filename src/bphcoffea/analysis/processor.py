@@ -76,6 +76,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     overlay_signal
         Whether figures draw simulated signal as a line, as that of a search, and not as a part of
         what data are compared with.
+    blind
+        The histogram of the mass that is searched in: figures leave out data near the masses of
+        simulated signal.
     nominal_only
         Whether there are no variations.
     sink
@@ -96,6 +99,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[Any] = None
     overlay_signal: ClassVar[bool] = False
+    blind: ClassVar[str | None] = None
     _corrections: Corrections = Corrections()
     nominal_only: bool = False
     sink: Callable[[Any, Selected, DatasetResult], None] | None = None
@@ -218,6 +222,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             "best": self.best.name if self.best else None,
             "histograms": histograms,
             "overlay_signal": self.overlay_signal,
+            "blind": self.blind,
             "fit": self.mass_fit.model_dump(mode="json") if self.mass_fit else None,
         }
 

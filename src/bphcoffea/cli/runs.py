@@ -26,6 +26,7 @@ from bphcoffea.terminal import (
     print_cutflow,
     print_fit,
     print_ledger,
+    print_limit,
     print_luminosity,
     print_normalisation,
     print_slowest,
@@ -196,11 +197,62 @@ def lumi(
 
 
 @app.command()
+def limit(
+    directory: RunDirectory,
+    normalisation: Annotated[
+        Path,
+        typer.Option("--normalisation", metavar="DIR", help="A fitted run of Ds → φπ, same data."),
+    ],
+    f_prompt: Annotated[
+        float, typer.Option(min=0, max=1, help="Part of the Ds that is produced promptly.")
+    ] = 1.0,
+    f_prompt_error: Annotated[float, typer.Option(min=0, help="Its uncertainty.")] = 0.0,
+    mass: Annotated[
+        list[float] | None,
+        typer.Option(metavar="GEV", help="Of N; may be repeated. The generated ones by default."),
+    ] = None,
+    points: Annotated[int, typer.Option(help="Mixings that are tested at each mass.")] = 12,
+    unblind: Annotated[
+        bool, typer.Option("--unblind", help="Look at the data in the signal windows.")
+    ] = False,
+) -> None:
+    """Exclude mixings |V|² of a heavy neutral lepton; writes limit.json."""
+    from bphcoffea.execution import RunFolder
+    from bphcoffea.inference.ds_yield import DsYield
+    from bphcoffea.inference.mixing import limit_run
+
+    folder = RunFolder(directory)
+    ds_yield = DsYield.of_run(RunFolder(normalisation), f_prompt, f_prompt_error)
+    result = limit_run(folder, ds_yield, mass, points, unblind=unblind)
+    folder.write("limit.json", result)
+    print_limit(result)
+    note_what_is_missing(folder)
+
+
+@app.command()
+def export(
+    directory: RunDirectory,
+    to: Annotated[
+        Literal["combine", "pyhf"], typer.Option("--format", help="Datacards, or workspaces.")
+    ],
+) -> None:
+    """Write each point of a limit as a datacard of Combine, or a workspace of pyhf."""
+    from bphcoffea.execution import RunFolder
+    from bphcoffea.inference.export import export_limit
+
+    written = export_limit(RunFolder(directory), to)
+    say(f"{len(written)} files in {written[0].parent}")
+
+
+@app.command()
 def plot(
     directory: RunDirectory,
     shapes: Annotated[
         bool,
         typer.Option("--shapes", help="Scale simulation to the data, whatever its cross section."),
+    ] = False,
+    unblind: Annotated[
+        bool, typer.Option("--unblind", help="Draw the data of a search near its signals, too.")
     ] = False,
 ) -> None:
     """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""
@@ -208,7 +260,7 @@ def plot(
     from bphcoffea.presentation import plot_run
 
     folder = RunFolder(directory)
-    figures = plot_run(folder, shapes=shapes)
+    figures = plot_run(folder, shapes=shapes, unblind=unblind)
     say(f"{len(figures)} figures in {directory / 'figures'}")
     note_what_is_missing(folder)
 

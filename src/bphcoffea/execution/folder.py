@@ -39,6 +39,8 @@ WRITTEN = (
     "chunks.parquet",
     "provenance.json",
     "fit.json",
+    "limit.json",
+    "datacards",
     "figures",
     "dask-report.html",
 )

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import hist
+import numpy as np
 from matplotlib.figure import Figure
 
 from bphcoffea.execution.folder import RunFolder, file_name
 from bphcoffea.inference.massfit import MassFit
 from bphcoffea.inference.run import of_datasets
+from bphcoffea.inference.signals import WINDOW, Signals
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
+from bphcoffea.presentation.limits import figures_of_limit
 from bphcoffea.presentation.mass import draw_mass
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.stacks import comparison
@@ -24,7 +27,7 @@ __all__ = ["plot_run"]
 Metadata = Mapping[str, Mapping[str, Any]]
 
 
-def plot_run(run: RunFolder, *, shapes: bool = False) -> list[Path]:
+def plot_run(run: RunFolder, *, shapes: bool = False, unblind: bool = False) -> list[Path]:
     """Draw every figure of a run into its folder ``figures``.
 
     Data are summed; simulated datasets are summed by their process. A mass histogram that was
@@ -38,6 +41,8 @@ def plot_run(run: RunFolder, *, shapes: bool = False) -> list[Path]:
         The folder of a finished run.
     shapes
         Scale each simulated process to the area of the data instead.
+    unblind
+        Draw data of a search near the masses of simulated signal, too.
 
     Returns
     -------
@@ -46,21 +51,27 @@ def plot_run(run: RunFolder, *, shapes: bool = False) -> list[Path]:
     folder = run.path / "figures"
     paths: list[Path] = []
     with cms_style():
-        for name, figure in _figures(run, shapes=shapes):
+        for name, figure in _figures(run, shapes=shapes, unblind=unblind):
             paths += save(figure, folder, name)
     return paths
 
 
-def _figures(run: RunFolder, *, shapes: bool) -> Iterator[tuple[str, Figure]]:
+def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[str, Figure]]:
     """Yield the figures with their names, one at a time: a run may have many."""
     analysis, datasets = run.analysis, run.datasets
     yield from _cutflows(run.cutflow, analysis, datasets)
     declared = analysis.get("histograms", {})
     fitted = dict(run.read("fit.json")) if (run.path / "fit.json").is_file() else {}
+    if (run.path / "limit.json").is_file():
+        yield from figures_of_limit(run, run.read("limit.json"))
     to_be_fitted = (analysis.get("fit") or {}).get("histogram")
     stacked = {} if shapes else _stacked(run)
+    blind = None if unblind else analysis.get("blind")
     for name, histogram in run.histograms().items():
         about = _about(histogram, declared.get(name, {}))
+        if name == blind:
+            for each in (histogram, stacked.get(name)):
+                _hide_windows(each, run, datasets)
         compared = stacked.get(name) if about["without"] is None else None
         if about["without"] is not None and name in stacked:
             yield name, _distribution(stacked[name], None, about, datasets, together=True)
@@ -86,6 +97,23 @@ def _figures(run: RunFolder, *, shapes: bool) -> Iterator[tuple[str, Figure]]:
                 )
             elif compared is None:
                 yield place, _distribution(histogram, category, about, datasets)
+
+
+def _hide_windows(histogram: hist.Hist | None, run: RunFolder, datasets: Metadata) -> None:
+    """Empty the bins of data that overlap with the window of some simulated signal."""
+    if histogram is None or all(known.get("kind") != "signal" for known in datasets.values()):
+        return
+    signals = Signals.of_run(run)
+    edges = histogram.axes[-1].edges
+    hidden = np.zeros(len(edges) - 1, dtype=np.bool_)
+    for mass in signals.masses:
+        reach = WINDOW * signals.width(mass)
+        hidden |= (edges[1:] > mass - reach) & (edges[:-1] < mass + reach)
+    view = histogram.view(flow=False)
+    for index, name in enumerate(histogram.axes["dataset"]):
+        if not datasets[name]["is_mc"]:
+            for part in ("value", "variance"):
+                view[part][index, ..., hidden] = 0
 
 
 def _stacked(run: RunFolder) -> dict[str, hist.Hist]:

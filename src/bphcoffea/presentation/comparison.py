@@ -307,7 +307,7 @@ def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int) -> Artist:
         np.where(around > 0, counts, np.nan),
         edges,
         color=LINE_COLORS[index % len(LINE_COLORS)],
-        linestyle=LINE_STYLES[index % len(LINE_STYLES)],
+        linestyle=LINE_STYLES[(index + index // len(LINE_COLORS)) % len(LINE_STYLES)],
         linewidth=2.5,
         zorder=1.8,
         # seen on every filling

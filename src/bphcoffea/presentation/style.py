@@ -47,6 +47,8 @@ WIDE_PALETTE = (
 SMALL, TINY = 19, 15
 #: Characters from which a heading is written smaller.
 LONG_HEADING = 22
+#: And from which it would leave no room for the figure: the number of samples stands there.
+LONGEST_HEADING = 60
 #: Where there is neither a label nor anything to count.
 DATA, SIMULATION = "Data", "Simulation"
 #: First year of each collision energy in TeV.
@@ -88,6 +90,8 @@ class Heading:
         labels = dict.fromkeys(str(metadata.get("label") or "") for metadata in chosen)
         named = [label for label in labels if label]
         left = ", ".join(named) or (DATA if data else SIMULATION)
+        if len(left) > LONGEST_HEADING:
+            left = f"{len(chosen)} samples"
         energies = sorted({value for metadata in chosen if (value := _energy(metadata))})
         energy = f"{', '.join(f'{value:g}' for value in energies)} TeV" if energies else ""
         luminosities = [metadata.get("luminosity") for metadata in data]

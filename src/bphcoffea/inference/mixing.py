@@ -1,0 +1,261 @@
+"""The search for a heavy neutral lepton: from two runs to the mixings |V|² that are excluded.
+
+At each mass |V|² sets the rate and the lifetime together. The background of each category comes
+from the sidebands of the mass, the signal from simulation that is weighted to the lifetime, and
+both are normalised to Ds → φ(μμ)π in the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.analysis.histograms import NOMINAL
+from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.errors import InputError
+from bphcoffea.execution.folder import RunFolder
+from bphcoffea.inference.counting import Channel, workspace
+from bphcoffea.inference.ds_yield import DsYield
+from bphcoffea.inference.exclusion import scan
+from bphcoffea.inference.sidebands import SidebandFit, fit_sidebands
+from bphcoffea.inference.signals import CATEGORY, MASS, WINDOW, Signals
+from bphcoffea.physics.hnl_rates import (
+    MAXIMUM_MASS,
+    MINIMUM_MASS,
+    branching_product,
+    ctau_from_mixing,
+    mixing_from_ctau,
+)
+
+#: Lifetimes that are scanned: from a part of the shortest generated to a multiple of the longest.
+SHORTER, LONGER = 0.5, 5.0
+#: Points of a scan.
+POINTS: Final = 12
+#: Fractions of systematic uncertainties that are too small to matter are left out.
+NEGLIGIBLE = 1e-4
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What is known at one mass, whatever the mixing is.
+
+    Attributes
+    ----------
+    mass, width
+        Of the signal, and of its measured mass, GeV.
+    categories
+        For each category, its background, and its data in the window where they are looked at.
+    uncertainties
+        Relative uncertainties of the signal that all categories share, by source.
+    """
+
+    mass: float
+    width: float
+    categories: Mapping[str, tuple[SidebandFit, int | None]]
+    uncertainties: Mapping[str, float]
+
+    def channels(self, mixing: float, signals: Signals, decays: float) -> list[Channel]:
+        """The counting experiments at a mixing.
+
+        Parameters
+        ----------
+        mixing
+            |V|².
+        signals
+            Simulation.
+        decays
+            Ds that decayed in any way.
+        """
+        produced = decays * branching_product(self.mass, mixing)
+        ctau = ctau_from_mixing(self.mass, mixing)
+        channels = []
+        for name, (background, observed) in self.categories.items():
+            efficiency, error = signals.efficiency(name, self.mass, ctau)
+            channels.append(
+                Channel(
+                    name=name,
+                    signal=produced * efficiency,
+                    background=background.prediction,
+                    observed=observed,
+                    signal_stat=error / efficiency if efficiency > 0 else 0.0,
+                    background_stat=background.stat,
+                    background_shape=background.shape_uncertainty,
+                )
+            )
+        return channels
+
+
+def limit_run(
+    run: RunFolder,
+    normalisation: DsYield,
+    masses: Sequence[float] | None = None,
+    points: int = POINTS,
+    *,
+    unblind: bool = False,
+    level: float = 0.95,
+) -> dict[str, Any]:
+    """Scan |V|² at some masses: the content of ``limit.json``.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run of the search, with data and simulated signal.
+    normalisation
+        Of the same data.
+    masses
+        GeV; the generated ones when not given.
+    points
+        How many mixings to test at each mass.
+    unblind
+        Look at the data in the windows; else what is expected without signal takes their place.
+    level
+        Confidence level.
+
+    Raises
+    ------
+    InputError
+        When the run lacks data or signal, or a mass lies outside what is simulated.
+    """
+    if points < 2:
+        raise InputError(f"--points {points}: a scan needs two or more")
+    signals = Signals.of_run(run)
+    tables = _data(run)
+    histogram = run.histograms()[MASS]
+    categories = list(histogram.axes["category"])
+    results = []
+    for mass in masses or signals.masses:
+        hypothesis = _hypothesis(
+            mass, signals, tables, categories, normalisation, histogram, unblind=unblind
+        )
+        results.append(_scanned(hypothesis, signals, normalisation, points, level))
+    return {
+        "blinded": not unblind,
+        "level": level,
+        "complete": run.complete,
+        "normalisation": normalisation.as_json(),
+        "hypotheses": results,
+    }
+
+
+def _data(run: RunFolder) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
+    """Masses and categories of the candidates in data."""
+    names = [name for name, known in run.datasets.items() if not known["is_mc"]]
+    if not names:
+        raise InputError(f"{run.path}: no data, from whose sidebands the background is predicted")
+    tables = [run.candidates(name) for name in names]
+    return (
+        np.concatenate([table[MASS].to_numpy().astype(np.float64) for table in tables]),
+        np.concatenate([np.array(table[CATEGORY].to_pylist(), dtype=object) for table in tables]),
+    )
+
+
+def _hypothesis(
+    mass: float,
+    signals: Signals,
+    data: tuple[npt.NDArray[np.float64], npt.NDArray[Any]],
+    categories: Sequence[str],
+    normalisation: DsYield,
+    histogram: Any,
+    *,
+    unblind: bool,
+) -> Hypothesis:
+    width = signals.width(mass)
+    known: dict[str, tuple[SidebandFit, int | None]] = {}
+    for name in categories:
+        masses = data[0][data[1] == name]
+        inside = int(np.count_nonzero(np.abs(masses - mass) < WINDOW * width))
+        fit = fit_sidebands(
+            masses, mass=mass, resolution=width, allowed=(MINIMUM_MASS, MAXIMUM_MASS)
+        )
+        known[name] = fit, inside if unblind else None
+    uncertainties = normalisation.uncertainties() | _systematics(mass, signals, histogram)
+    return Hypothesis(mass, width, known, uncertainties)
+
+
+def _systematics(mass: float, signals: Signals, histogram: Any) -> dict[str, float]:
+    """What the variations of the nearest simulated mass change of the efficiency, relatively."""
+    nearest = min(signals.masses, key=lambda generated: abs(generated - mass))
+    names = [sample.name for sample in signals.samples if sample.mass == nearest]
+
+    def total(variation: str) -> float:
+        return float(sum(histogram[name, sum, variation, sum].value for name in names))
+
+    nominal = total(NOMINAL)
+    there = [v for v in histogram.axes["variation"] if v.endswith((UP, DOWN))]
+    shifts: dict[str, float] = {}
+    for variation in there:
+        source = variation.removesuffix(UP).removesuffix(DOWN)
+        shift = abs(total(variation) / nominal - 1)
+        shifts[source] = max(shifts.get(source, 0.0), shift)
+    return {source: shift for source, shift in shifts.items() if shift > NEGLIGIBLE}
+
+
+def _scanned(
+    hypothesis: Hypothesis, signals: Signals, normalisation: DsYield, points: int, level: float
+) -> dict[str, Any]:
+    generated = [sample.ctau for sample in signals.samples]
+    lengths = np.geomspace(SHORTER * min(generated), LONGER * max(generated), points)
+    mixings = sorted(float(mixing_from_ctau(hypothesis.mass, length)) for length in lengths)
+    decays = normalisation.decays
+    blinded = any(observed is None for _, observed in hypothesis.categories.values())
+
+    def model(mixing: float) -> dict[str, Any]:
+        channels = hypothesis.channels(mixing, signals, decays)
+        return workspace(channels, hypothesis.uncertainties, blinded=blinded)
+
+    scanned = scan(mixings, model, level=level).as_json()
+    for row in scanned["points"]:
+        row["ctau"] = float(ctau_from_mixing(hypothesis.mass, row["coupling"]))
+        row["signal"] = {
+            channel.name: {"events": channel.signal, "stat": channel.signal_stat}
+            for channel in hypothesis.channels(row["coupling"], signals, decays)
+        }
+    return {
+        "mass": hypothesis.mass,
+        "width": hypothesis.width,
+        "uncertainties": dict(hypothesis.uncertainties),
+        "categories": {
+            name: {**background.as_json(), "observed": observed}
+            for name, (background, observed) in hypothesis.categories.items()
+        },
+        **scanned,
+    }
+
+
+def workspace_of(content: Mapping[str, Any], mass: float, mixing: float) -> dict[str, Any]:
+    """The workspace of one point of a scan, from ``limit.json``.
+
+    Parameters
+    ----------
+    content
+        Of ``limit.json``.
+    mass, mixing
+        GeV and |V|²; the nearest that were scanned are taken.
+    """
+    channels, uncertainties = channels_of(content, mass, mixing)
+    return workspace(channels, uncertainties, blinded=bool(content["blinded"]))
+
+
+def channels_of(
+    content: Mapping[str, Any], mass: float, mixing: float
+) -> tuple[list[Channel], dict[str, float]]:
+    """The counting experiments of one point of a scan, and what they share; see above."""
+    hypothesis = min(content["hypotheses"], key=lambda known: abs(known["mass"] - mass))
+    point = min(hypothesis["points"], key=lambda row: abs(np.log(row["coupling"] / mixing)))
+    channels = []
+    for name, known in hypothesis["categories"].items():
+        channel = Channel(
+            name,
+            point["signal"][name]["events"],
+            known["prediction"],
+            signal_stat=point["signal"][name]["stat"],
+            background_stat=known["stat"],
+            background_shape=known["shape_uncertainty"],
+        )
+        observed = known["observed"]
+        channels.append(channel if observed is None else replace(channel, observed=observed))
+    return channels, dict(hypothesis["uncertainties"])
