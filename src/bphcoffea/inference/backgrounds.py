@@ -1,0 +1,182 @@
+"""Smooth functions for a background, and their fits to bins beside a window.
+
+Two families: an exponential, and Bernstein polynomials whose coefficients are not negative, so that
+they stay positive. Positions u are parts of a whole range, 0 at its lower end and 1 at its upper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from iminuit import Minuit
+from scipy import special
+
+Floats = npt.NDArray[np.float64]
+Family = Literal["exponential", "polynomial"]
+
+#: What stands for an expectation of zero, where events would make the likelihood vanish.
+TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Bins so fine that the density in the middle stands for all of it.
+
+    Attributes
+    ----------
+    middles, widths
+        In parts of the whole range, shapes (n,).
+    """
+
+    middles: Floats
+    widths: Floats
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A function as it was fitted.
+
+    Attributes
+    ----------
+    family, order
+        What it is; of an exponential, the order is 1.
+    range
+        Where u is 0 and 1, GeV.
+    parameters
+        Of a polynomial, its coefficients in the Bernstein basis; of an exponential h·exp[s(u - ½)],
+        the height h and s, the logarithm of the ratio of its ends. Heights are in events that the
+        whole range would have if it was everywhere as dense.
+    covariance
+        Of the parameters, from the expected information.
+    deviance
+        -2 ln L, up to a constant of the data: see :func:`deviance_of`.
+    prediction
+        Events in the window.
+    stat
+        Its statistical uncertainty, events.
+    """
+
+    family: Family
+    order: int
+    range: tuple[float, float]
+    parameters: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    deviance: float
+    prediction: float
+    stat: float
+
+    def per_range(self, u: Floats) -> Floats:
+        """Events that the whole range would have if it was as dense as at u; shapes (n,)."""
+        return density_of(self.family, u, np.array(self.parameters))[0]
+
+    def per_gev(self, x: Floats) -> Floats:
+        """Events per GeV at masses in the range, GeV; shapes (n,)."""
+        low, high = self.range
+        return self.per_range((np.asarray(x, dtype=np.float64) - low) / (high - low)) / (high - low)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Shape:
+        """Read one as it stands in JSON."""
+        low, high = content["range"]
+        parameters = tuple(content["parameters"])
+        covariance = tuple(tuple(row) for row in content["covariance"])
+        changed = {"range": (low, high), "parameters": parameters, "covariance": covariance}
+        return cls(**{**content, **changed})
+
+
+def density_of(family: Family, u: Floats, parameters: Floats) -> tuple[Floats, Floats]:
+    """Evaluate a function and its derivatives by the parameters.
+
+    Returns
+    -------
+    Shapes (n,) and (n, parameters).
+    """
+    if family == "exponential":
+        height, slope = parameters
+        growth = np.exp(slope * (u - 0.5))
+        return height * growth, np.column_stack([growth, height * (u - 0.5) * growth])
+    order = len(parameters) - 1
+    k = np.arange(order + 1)
+    basis = special.binom(order, k) * u[:, np.newaxis] ** k * (1 - u[:, np.newaxis]) ** (order - k)
+    return basis @ parameters, basis
+
+
+def deviance_of(counts: Floats, expected: Floats) -> float:
+    """2[ν - n + n ln(n/ν)] over bins [Baker, Cousins, Nucl. Instrum. Meth. 221 (1984) 437]."""
+    ratio = np.where(counts > 0, counts, 1.0) / np.maximum(expected, TINY)
+    return float(2 * np.sum(expected - counts + special.xlogy(counts, ratio)))
+
+
+def fit_shape(
+    family: Family,
+    order: int,
+    counts: Floats,
+    beside: Bins,
+    window: Bins,
+    range_: tuple[float, float],
+    *,
+    max_slope: float,
+) -> Shape:
+    """Fit a function to counts, and integrate it in the window.
+
+    Parameters
+    ----------
+    family, order
+        Which function.
+    counts, beside
+        Contents and positions of the bins of the sidebands; some content is needed.
+    window
+        Bins of the window.
+    range_
+        What the positions are parts of, GeV.
+    max_slope
+        How large the s of an exponential may be.
+    """
+    height = float(np.sum(counts) / np.sum(beside.widths))
+    exponential = family == "exponential"
+    # heights relative to the mean: all parameters are of order 1
+    scales = np.array([height, 1.0]) if exponential else np.full(order + 1, height)
+
+    def expected(parameters: Floats) -> tuple[Floats, Floats]:
+        values, slopes = density_of(family, beside.middles, parameters)
+        widths = beside.widths
+        return np.maximum(values * widths, TINY), slopes * widths[:, np.newaxis]
+
+    def deviance(relative: Floats) -> float:
+        return deviance_of(counts, expected(relative * scales)[0])
+
+    def gradient(relative: Floats) -> Floats:
+        values, slopes = expected(relative * scales)
+        fall: Floats = 2 * ((1 - counts / values) @ slopes) * scales
+        return fall
+
+    best = scales
+    if len(scales) > 1:  # a constant is at its best where it starts
+        start = [1.0, 0.0] if exponential else np.ones(order + 1)
+        minuit = Minuit(deviance, start, grad=gradient)
+        minuit.limits = [(0.0, None)] * len(scales)
+        if exponential:
+            minuit.limits["x1"] = (-max_slope, max_slope)
+        minuit.tol = 1e-3
+        minuit.migrad()
+        best = np.array(minuit.values) * scales
+    values, slopes = expected(best)
+    # expected information, which is positive even where a coefficient is at zero
+    covariance = np.linalg.pinv((slopes / values[:, np.newaxis]).T @ slopes, hermitian=True)
+    density, slopes = density_of(family, window.middles, best)
+    lever = window.widths @ slopes
+    variance = float(lever @ covariance @ lever)
+    return Shape(
+        family=family,
+        order=order,
+        range=range_,
+        parameters=tuple(map(float, best)),
+        covariance=tuple(tuple(map(float, row)) for row in covariance),
+        deviance=deviance_of(counts, values),
+        prediction=float(window.widths @ density),
+        stat=max(variance, 0.0) ** 0.5,
+    )
