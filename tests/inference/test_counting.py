@@ -117,6 +117,14 @@ def test_no_event_in_the_sidebands():
     assert rise == pytest.approx(by_hand(3.0) - by_hand(1.5))
 
 
+def test_an_event_without_background_is_no_contradiction():
+    model, data = model_of(workspace([CASES["no background, for sure"]], {}, blinded=False))
+    parameters = np.array(model.config.suggested_init())
+    parameters[model.config.poi_index] = 0.0
+    assert np.isfinite(model.logpdf(parameters, data)[0])
+    assert 0 < model.expected_data(parameters, include_auxdata=False)[0] < 1e-5
+
+
 def test_well_known_background_needs_no_count():
     spec = workspace([CASES["well-known background"]], {})
     assert [entry["name"] for entry in spec["channels"]] == ["a"]

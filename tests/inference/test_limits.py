@@ -2,6 +2,7 @@
 
 import json
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pyhf
@@ -10,7 +11,7 @@ from scipy import optimize, stats
 
 from bphcoffea.inference.counting import Channel, workspace
 from bphcoffea.inference.limits import cls_at, upper_limit
-from bphcoffea.inference.profiling import Optimizer, backend, prepare, schemas
+from bphcoffea.inference.profiling import Optimizer, _deviance_residuals, backend, prepare, schemas
 
 
 def counting(signal, background, observed, blinded=False, normalisation=None, **uncertainties):
@@ -126,6 +127,23 @@ def test_fits_are_pyhfs():
     # its fits stop at 1e-6 in -2 ln L; its default interpolation differs from a log-normal
     assert found.observed == pytest.approx(float(observed), rel=3e-3)
     assert found.expected == pytest.approx([float(value) for value in expected], rel=3e-3)
+
+
+@pytest.mark.parametrize("seen", [0, 1, 7, 10**6, 10**12])
+@pytest.mark.parametrize("excess", [-0.5, -2e-4, -9.9e-5, -1e-6, 1e-9, 5e-5, 1.1e-4, 0.1, 3.0])
+def test_deviance_residuals(seen, excess):
+    """Against 50 digits."""
+    with localcontext(prec=50):
+        n = Decimal(seen)
+        mean = n * (1 + Decimal(excess)) if seen else Decimal(abs(excess))
+        deviance = 2 * (mean - n + (n * (n / mean).ln() if seen else 0))
+        root = deviance.sqrt().copy_sign(mean - n)
+        slope = (1 - n / mean) / root
+    # what a float knows of the excess is all that can be asked for
+    tolerance = 1e-6 + 1e-14 / abs(excess)
+    residuals, slopes = _deviance_residuals(np.array([float(n)]), np.array([float(mean)]))
+    assert residuals[0] == pytest.approx(float(root), rel=tolerance)
+    assert slopes[0] == pytest.approx(float(slope), rel=tolerance)
 
 
 def test_best_fit_is_stationary():
@@ -274,6 +292,9 @@ def test_hopeless_deficit():
     assert "20 sigma" in limit.note
     assert "20 sigma" in confidence.note
     assert limit.expected[2] == pytest.approx(upper_limit(counting(3.0, 1e6, 10**6)).expected[2])
+    # by 22 and 13 of √1000
+    assert upper_limit(counting(3.0, 1000.0, 300)).observed is None
+    assert upper_limit(counting(3.0, 1000.0, 600)).observed > 0
 
 
 def test_toys():
