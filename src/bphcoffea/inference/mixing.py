@@ -198,7 +198,10 @@ def _scanned(
     hypothesis: Hypothesis, signals: Signals, normalisation: DsYield, points: int, level: float
 ) -> dict[str, Any]:
     generated = [sample.ctau for sample in signals.samples]
-    lengths = np.geomspace(SHORTER * min(generated), LONGER * max(generated), points)
+    # a mixing of 1 has the shortest lifetime of all
+    shortest = (1 + 1e-9) * ctau_from_mixing(hypothesis.mass, 1.0)
+    shortest = max(SHORTER * min(generated), shortest)
+    lengths = np.geomspace(shortest, LONGER * max(generated), points)
     mixings = sorted(float(mixing_from_ctau(hypothesis.mass, length)) for length in lengths)
     decays = normalisation.decays
     blinded = any(observed is None for _, observed in hypothesis.categories.values())

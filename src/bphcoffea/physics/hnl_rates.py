@@ -10,7 +10,7 @@ give a number, arrays an array.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, overload
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,8 @@ from bphcoffea.physics.constants import (
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Values: TypeAlias = float | Array
+#: What goes in comes out: numbers or arrays.
+Number = TypeVar("Number", float, Array)
 
 #: Total width in units of that of one decay to massless particles, G_F² m⁵ |V|²/(96π³)
 #: [Phys. Rev. D 94, 113007]. Width, lifetime and BR(N → μπ) all use it: changing it moves them
@@ -45,13 +47,7 @@ MINIMUM_MASS: Final = MUON_MASS + PION_MASS
 _ROUNDING = 1e-9
 
 
-@overload
-def total_width(mass: float, mixing: float) -> float: ...
-@overload
-def total_width(mass: Array, mixing: Values) -> Array: ...
-@overload
-def total_width(mass: Values, mixing: Array) -> Array: ...
-def total_width(mass: Values, mixing: Values) -> Values:
+def total_width(mass: Number, mixing: Number) -> Number:
     """Total width Γ_N = k·G_F² m⁵ |V|²/(96π³) of the neutrino, GeV, with k = `CHANNELS`.
 
     Parameters
@@ -70,16 +66,11 @@ def total_width(mass: Values, mixing: Values) -> Values:
     ValueError
         When a mass is not positive and finite, or a |V|² is not from 0 to 1.
     """
-    return _number(_mixings(mixing) * _total_width(_masses(mass)))
+    result: Number = _number(_mixings(mixing) * _total_width(_masses(mass)))
+    return result
 
 
-@overload
-def mixing_from_ctau(mass: float, ctau: float) -> float: ...
-@overload
-def mixing_from_ctau(mass: Array, ctau: Values) -> Array: ...
-@overload
-def mixing_from_ctau(mass: Values, ctau: Array) -> Array: ...
-def mixing_from_ctau(mass: Values, ctau: Values) -> Values:
+def mixing_from_ctau(mass: Number, ctau: Number) -> Number:
     """The |V|² = ħc/(cτ·Γ_N(|V|² = 1)) with which the neutrino has a mean proper decay length.
 
     Parameters
@@ -111,16 +102,11 @@ def mixing_from_ctau(mass: Values, ctau: Values) -> Values:
             f"a neutrino of {heavy:g} GeV has a decay length of {least:g} mm with |V|² = 1, "
             f"so none has {short:g} mm"
         )
-    return _number(mixing)
+    result: Number = _number(mixing)
+    return result
 
 
-@overload
-def ctau_from_mixing(mass: float, mixing: float) -> float: ...
-@overload
-def ctau_from_mixing(mass: Array, mixing: Values) -> Array: ...
-@overload
-def ctau_from_mixing(mass: Values, mixing: Array) -> Array: ...
-def ctau_from_mixing(mass: Values, mixing: Values) -> Values:
+def ctau_from_mixing(mass: Number, mixing: Number) -> Number:
     """Mean proper decay length cτ = ħc/Γ_N of the neutrino, mm.
 
     Parameters
@@ -141,16 +127,11 @@ def ctau_from_mixing(mass: Values, mixing: Values) -> Values:
         mixing the neutrino is stable.
     """
     mixings = _positive(_mixings(mixing), "|V|²")
-    return _number(HBAR * SPEED_OF_LIGHT / _total_width(_masses(mass)) / mixings)
+    result: Number = _number(HBAR * SPEED_OF_LIGHT / _total_width(_masses(mass)) / mixings)
+    return result
 
 
-@overload
-def branching_ds_to_n_mu(mass: float, mixing: float) -> float: ...
-@overload
-def branching_ds_to_n_mu(mass: Array, mixing: Values) -> Array: ...
-@overload
-def branching_ds_to_n_mu(mass: Values, mixing: Array) -> Array: ...
-def branching_ds_to_n_mu(mass: Values, mixing: Values) -> Values:
+def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
     """Branching fraction of Ds → Nμ.
 
     Γ = G_F² f_Ds² m_Ds³ |V_cs|² |V|²/(8π)·[y_N² + y_μ² − (y_N² − y_μ²)²]·√λ(1, y_N², y_μ²) with
@@ -172,14 +153,11 @@ def branching_ds_to_n_mu(mass: Values, mixing: Values) -> Values:
     ValueError
         When a mass is not positive and finite, or a |V|² is not from 0 to 1.
     """
-    return _number(_mixings(mixing) * _ds_to_n_mu(_masses(mass)))
+    result: Number = _number(_mixings(mixing) * _ds_to_n_mu(_masses(mass)))
+    return result
 
 
-@overload
-def branching_n_to_mu_pi(mass: float) -> float: ...
-@overload
-def branching_n_to_mu_pi(mass: Array) -> Array: ...
-def branching_n_to_mu_pi(mass: Values) -> Values:
+def branching_n_to_mu_pi(mass: Number) -> Number:
     """Branching fraction of N → μπ, in which |V|² cancels.
 
     Γ = G_F² f_π² |V_ud|² |V|² m³/(16π)·[(1 − x_μ²)² − x_π²(1 + x_μ²)]·√λ(1, x_μ², x_π²) with
@@ -199,16 +177,11 @@ def branching_n_to_mu_pi(mass: Values) -> Values:
     ValueError
         When a mass is not positive and finite.
     """
-    return _number(_n_to_mu_pi(_masses(mass)))
+    result: Number = _number(_n_to_mu_pi(_masses(mass)))
+    return result
 
 
-@overload
-def branching_product(mass: float, mixing: float) -> float: ...
-@overload
-def branching_product(mass: Array, mixing: Values) -> Array: ...
-@overload
-def branching_product(mass: Values, mixing: Array) -> Array: ...
-def branching_product(mass: Values, mixing: Values) -> Values:
+def branching_product(mass: Number, mixing: Number) -> Number:
     """BR(Ds → Nμ)·BR(N → μπ), to which the yield of signal is proportional.
 
     Parameters
@@ -229,7 +202,8 @@ def branching_product(mass: Values, mixing: Values) -> Values:
         When a mass is not positive and finite, or a |V|² is not from 0 to 1.
     """
     masses = _masses(mass)
-    return _number(_mixings(mixing) * _ds_to_n_mu(masses) * _n_to_mu_pi(masses))
+    result: Number = _number(_mixings(mixing) * _ds_to_n_mu(masses) * _n_to_mu_pi(masses))
+    return result
 
 
 def _total_width(mass: Array) -> Array:
@@ -288,6 +262,6 @@ def _positive(values: Values, what: str, unit: str = "") -> Array:
     return array
 
 
-def _number(values: Array) -> Values:
+def _number(values: Array) -> Any:
     """A number instead of an array without axes."""
     return values if np.ndim(values) else float(values)
