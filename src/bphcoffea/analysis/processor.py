@@ -22,7 +22,8 @@ from bphcoffea.analysis.selection import Candidates, Cut, Floats, Integers, Sele
 from bphcoffea.analysis.shapes import shifted_selections
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Condition, Variable
-from bphcoffea.analysis.weights import CandidateWeights, Weight, Weighting
+from bphcoffea.analysis.weighting import CandidateWeights, Weighting
+from bphcoffea.analysis.weights import Weight
 from bphcoffea.corrections import Corrections, EraCorrections
 
 #: What schemas call the numbers that identify an event, and what the candidates' table calls them.

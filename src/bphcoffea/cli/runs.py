@@ -186,7 +186,7 @@ def lumi(
     With a table, or certified sections, it is looked up anew, and kept in the run's folder.
     """
     from bphcoffea.execution import RunFolder
-    from bphcoffea.execution.normalisation import renormalise
+    from bphcoffea.execution.renormalisation import renormalise
 
     folder = RunFolder(directory)
     if table or golden or uncertainty is not None:

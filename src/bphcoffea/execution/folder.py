@@ -23,6 +23,7 @@ import uproot
 
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.errors import InputError
+from bphcoffea.execution.normalisation import scaled
 
 #: What a run writes, and what later steps derive from it; a new run replaces all of them.
 WRITTEN = (
@@ -128,8 +129,6 @@ class RunFolder:
         InputError
             When some simulation can't be scaled.
         """
-        from bphcoffea.execution.normalisation import scaled
-
         normalisation = self.read("normalisation.json")
         lacking = [name for name, known in normalisation.items() if known["scale"] is None]
         if lacking:
