@@ -58,6 +58,46 @@ class Hypothesis:
     categories: Mapping[str, tuple[SidebandFit, int | None]]
     uncertainties: Mapping[str, float]
 
+    @classmethod
+    def of_candidates(
+        cls,
+        mass: float,
+        width: float,
+        candidates: Mapping[str, npt.NDArray[np.float64]],
+        uncertainties: Mapping[str, float],
+        *,
+        unblind: bool,
+    ) -> Hypothesis:
+        """Predict the background of each category, and count its data if they may be looked at.
+
+        Parameters
+        ----------
+        mass, width, uncertainties
+            As above.
+        candidates
+            Measured masses in the data of each category, GeV, shapes (n,).
+        unblind
+            Look at the data in the windows.
+        """
+        known: dict[str, tuple[SidebandFit, int | None]] = {}
+        for name, masses in candidates.items():
+            inside = int(np.count_nonzero(np.abs(masses - mass) < WINDOW * width))
+            fit = fit_sidebands(
+                masses, mass=mass, resolution=width, allowed=(MINIMUM_MASS, MAXIMUM_MASS)
+            )
+            known[name] = fit, inside if unblind else None
+        return cls(mass, width, known, uncertainties)
+
+    @property
+    def blinded(self) -> bool:
+        """Whether some window was not looked at."""
+        return any(observed is None for _, observed in self.categories.values())
+
+    def workspace(self, mixing: float, signals: Signals, decays: float) -> dict[str, Any]:
+        """The model of a mixing, as pyhf takes it; arguments as of :meth:`channels`."""
+        channels = self.channels(mixing, signals, decays)
+        return workspace(channels, self.uncertainties, blinded=self.blinded)
+
     def channels(self, mixing: float, signals: Signals, decays: float) -> list[Channel]:
         """The counting experiments at a mixing.
 
@@ -163,17 +203,10 @@ def _hypothesis(
     *,
     unblind: bool,
 ) -> Hypothesis:
-    width = signals.width(mass)
-    known: dict[str, tuple[SidebandFit, int | None]] = {}
-    for name in categories:
-        masses = data[0][data[1] == name]
-        inside = int(np.count_nonzero(np.abs(masses - mass) < WINDOW * width))
-        fit = fit_sidebands(
-            masses, mass=mass, resolution=width, allowed=(MINIMUM_MASS, MAXIMUM_MASS)
-        )
-        known[name] = fit, inside if unblind else None
     uncertainties = normalisation.uncertainties() | _systematics(mass, signals, histogram)
-    return Hypothesis(mass, width, known, uncertainties)
+    candidates = {name: data[0][data[1] == name] for name in categories}
+    width = signals.width(mass)
+    return Hypothesis.of_candidates(mass, width, candidates, uncertainties, unblind=unblind)
 
 
 def _systematics(mass: float, signals: Signals, histogram: Any) -> dict[str, float]:
@@ -204,11 +237,9 @@ def _scanned(
     lengths = np.geomspace(shortest, LONGER * max(generated), points)
     mixings = sorted(float(mixing_from_ctau(hypothesis.mass, length)) for length in lengths)
     decays = normalisation.decays
-    blinded = any(observed is None for _, observed in hypothesis.categories.values())
 
     def model(mixing: float) -> dict[str, Any]:
-        channels = hypothesis.channels(mixing, signals, decays)
-        return workspace(channels, hypothesis.uncertainties, blinded=blinded)
+        return hypothesis.workspace(mixing, signals, decays)
 
     scanned = scan(mixings, model, level=level).as_json()
     for row in scanned["points"]:

@@ -135,12 +135,11 @@ class Signals:
         masses = self.masses
         above = min(int(np.searchsorted(masses, mass)), len(masses) - 1)
         if math.isclose(masses[above], mass, rel_tol=1e-9):
-            return self._nearest(masses[above], ctau).efficiency(category, ctau)
+            return self.nearest(masses[above], ctau).efficiency(category, ctau)
         below = above - 1
         part = (mass - masses[below]) / (masses[above] - masses[below])
         ends = [
-            self._nearest(masses[place], ctau).efficiency(category, ctau)
-            for place in (below, above)
+            self.nearest(masses[place], ctau).efficiency(category, ctau) for place in (below, above)
         ]
         if min(value for value, _ in ends) <= 0:
             value = (1 - part) * ends[0][0] + part * ends[1][0]
@@ -149,7 +148,8 @@ class Signals:
         relative = [error / own for own, error in ends]
         return value, value * math.hypot((1 - part) * relative[0], part * relative[1])
 
-    def _nearest(self, mass: float, ctau: float) -> Sample:
+    def nearest(self, mass: float, ctau: float) -> Sample:
+        """The sample of a generated mass, GeV, whose lifetime is nearest in the logarithm."""
         own = [sample for sample in self.samples if sample.mass == mass]
         return min(own, key=lambda sample: abs(math.log(sample.ctau / ctau)))
 

@@ -1,0 +1,281 @@
+"""Injection of a heavy neutral lepton into the search: is its strength found, do limits cover?
+
+For each seed two sets of selected candidates are drawn: with a signal of the given mass and |V|²,
+and without. Both go through the sidebands, the counting model and the statistics of a limit.
+
+With signal, the pull is (fitted strength − 1) / error, with the error of the likelihood on the side
+of the truth: where −2 ln L, at the best nuisance parameters, has risen by 1. Without, it is counted
+how often the observed limit on the strength lies in the band of ±2σ that is expected.
+
+Background has in each category the number of candidates of a run, and the exponential that fits
+their masses. Signal is drawn from the run's simulation; what the model holds as uncertain is drawn
+anew for each seed, log-normally, since a pull is of unit width only if the truth varies as it says.
+
+    python benchmarks/hnl_injection.py --seeds 50 -o hnl_injection
+    python benchmarks/hnl_injection.py --run results --normalisation phi_results -o hnl_injection
+"""
+
+import argparse
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyhf
+from loky import ProcessPoolExecutor
+from matplotlib.figure import Figure
+from scipy.optimize import brentq
+
+from bphcoffea.datasets import load
+from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.inference.ds_yield import DsYield
+from bphcoffea.inference.limits import upper_limit
+from bphcoffea.inference.mixing import Hypothesis
+from bphcoffea.inference.profiling import Optimizer, backend, prepare
+from bphcoffea.inference.run import fit_run
+from bphcoffea.inference.signals import CATEGORY, MASS, Signals
+from bphcoffea.physics.hnl_rates import (
+    MAXIMUM_MASS,
+    MINIMUM_MASS,
+    branching_product,
+    ctau_from_mixing,
+)
+from bphcoffea.physics.lifetimes import lifetime_weight
+from bphcoffea.presentation.limits import ONE_SIGMA, TWO_SIGMA
+from bphcoffea.presentation.style import cms_style
+from bphcoffea.toys import TOYS
+
+RANGE = MAXIMUM_MASS - MINIMUM_MASS
+#: Of a strength's error, how far it is looked for, in units of the upper limit's rough estimate.
+FARTHEST = 20.0
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What candidates are drawn from.
+
+    Attributes
+    ----------
+    mass, mixing
+        Of the signal, GeV and |V|².
+    background
+        For each category the mean number of candidates, and the slope of their masses, 1/GeV.
+    signals, ds_yield
+        Simulation and normalisation.
+    """
+
+    mass: float
+    mixing: float
+    background: dict[str, tuple[float, float]]
+    signals: Signals
+    ds_yield: DsYield
+
+    @classmethod
+    def of_runs(cls, search, normalisation, mass, mixing):
+        names = [name for name, known in search.datasets.items() if not known["is_mc"]]
+        tables = [search.candidates(name).to_pandas() for name in names]
+        background = {}
+        for name in search.histograms()[MASS].axes["category"]:
+            masses = np.concatenate([t[MASS][t[CATEGORY] == name] for t in tables])
+            masses = masses[(masses > MINIMUM_MASS) & (masses < MAXIMUM_MASS)]
+            background[name] = float(len(masses)), slope_of(masses)
+        ds_yield = DsYield.of_run(normalisation)
+        return cls(mass, mixing, background, Signals.of_run(search), ds_yield)
+
+    @property
+    def uncertainties(self):
+        return self.ds_yield.uncertainties()
+
+    def draw_background(self, rng):
+        """Masses of candidates in each category, by inversion of the cumulative exponential."""
+        drawn = {}
+        for name, (number, slope) in self.background.items():
+            u = rng.uniform(size=rng.poisson(number))
+            drawn[name] = MINIMUM_MASS + np.log1p(u * np.expm1(slope * RANGE)) / slope
+        return drawn
+
+    def draw_signal(self, rng):
+        """Each simulated candidate as often as its weight says, on the average."""
+        ctau = ctau_from_mixing(self.mass, self.mixing)
+        sample = self.signals.nearest(self.mass, ctau)
+        expected = sample.weights * lifetime_weight(sample.lengths, sample.ctau, ctau)
+        expected *= self.ds_yield.decays * branching_product(self.mass, self.mixing) / sample.sumw
+        for relative in self.uncertainties.values():
+            expected *= log_normal(rng, relative)
+        drawn = {}
+        for name in self.background:
+            own = sample.categories == name
+            efficiency, error = self.signals.efficiency(name, self.mass, ctau)
+            factor = log_normal(rng, error / efficiency) if efficiency else 1.0
+            drawn[name] = np.repeat(sample.masses[own], rng.poisson(factor * expected[own]))
+        return drawn
+
+    def workspace(self, candidates):
+        width = self.signals.width(self.mass)
+        hypothesis = Hypothesis.of_candidates(
+            self.mass, width, candidates, self.uncertainties, unblind=True
+        )
+        return hypothesis.workspace(self.mixing, self.signals, self.ds_yield.decays)
+
+
+def log_normal(rng, relative):
+    return (1 + relative) ** rng.standard_normal()
+
+
+def slope_of(masses):
+    """Slope of an exponential between the ends of the range, whose mean is that of the masses."""
+    mean = (np.mean(masses) - MINIMUM_MASS) / RANGE
+
+    def excess(s):
+        return 1 / -math.expm1(-s) - 1 / s - mean
+
+    # at 0 it is flat, where the formula is 0/0
+    return brentq(excess, -50.0, -1e-3) / RANGE if mean < 0.4998 else -1e-3 / RANGE
+
+
+def fitted_strength(spec):
+    """Maximum-likelihood strength, and its errors below and above."""
+    model = prepare(spec)
+    with backend(Optimizer(model, remember=False)):
+        options = {"return_fitted_val": True}
+        best, lowest = pyhf.infer.mle.fit(model.data, model.pdf, **options)
+        strength = float(best[model.pdf.config.poi_index])
+
+        def rise(mu):
+            _, deviance = pyhf.infer.mle.fixed_poi_fit(mu, model.data, model.pdf, **options)
+            return float(deviance - lowest) - 1
+
+        up = brentq(rise, strength, strength + FARTHEST, rtol=1e-4) - strength
+        # a strength is not negative: near 0 there is no lower error
+        down = strength - brentq(rise, 0.0, strength, rtol=1e-4) if rise(0.0) > 0 else up
+    return model.unit * strength, model.unit * down, model.unit * up
+
+
+def one(truth, seed):
+    rng = np.random.default_rng(seed)
+    background, signal = truth.draw_background(rng), truth.draw_signal(rng)
+    both = {name: np.concatenate([background[name], signal[name]]) for name in background}
+    strength, down, up = fitted_strength(truth.workspace(both))
+    limit = upper_limit(truth.workspace(truth.draw_background(rng)))
+    return {
+        "seed": seed,
+        "injected": sum(len(masses) for masses in signal.values()),
+        "strength": strength,
+        "error_down": down,
+        "error_up": up,
+        "pull": (strength - 1) / (down if strength > 1 else up),
+        "limit": limit.as_json(),
+    }
+
+
+def summary(results):
+    pulls = np.array([result["pull"] for result in results])
+    limits = np.array([result["limit"]["observed"] for result in results])
+    low2, low1, median, high1, high2 = np.array([r["limit"]["expected"] for r in results]).T
+    width = float(np.std(pulls, ddof=1))
+    return {
+        "mean_strength": float(np.mean([result["strength"] for result in results])),
+        "pull_mean": float(np.mean(pulls)),
+        "pull_mean_error": width / math.sqrt(len(pulls)),
+        "pull_width": width,
+        "pull_width_error": width / math.sqrt(2 * (len(pulls) - 1)),
+        "mean_limit": float(np.mean(limits)),
+        "mean_expected_limit": float(np.mean(median)),
+        "within_one_sigma": float(np.mean((low1 <= limits) & (limits <= high1))),
+        "within_two_sigma": float(np.mean((low2 <= limits) & (limits <= high2))),
+    }
+
+
+def draw(results, path):
+    numbers = summary(results)
+    with cms_style():
+        figure = Figure(figsize=(20, 9), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        pulls = [result["pull"] for result in results]
+        edges = np.linspace(-4, 4, 17)
+        left.hist(pulls, edges, histtype="stepfilled", alpha=0.4, label=f"{len(pulls)} toys")
+        x = np.linspace(-4, 4, 200)
+        height = len(pulls) * (edges[1] - edges[0]) / np.sqrt(2 * np.pi)
+        left.plot(x, height * np.exp(-(x**2) / 2), label="unit Gaussian")
+        left.set_xlabel("Pull of the signal strength")
+        left.set_ylabel("Toys / 0.5")
+        left.set_ylim(0, 1.45 * left.get_ylim()[1])
+        text = (
+            f"mean {numbers['pull_mean']:+.2f} ± {numbers['pull_mean_error']:.2f}\n"
+            f"width {numbers['pull_width']:.2f} ± {numbers['pull_width_error']:.2f}"
+        )
+        left.text(0.04, 0.96, text, transform=left.transAxes, va="top")
+        left.legend(loc="upper right")
+
+        ordered = sorted(results, key=lambda result: result["limit"]["observed"])
+        expected = np.array([result["limit"]["expected"] for result in ordered]).T
+        at = np.arange(len(ordered))
+        right.fill_between(
+            at, expected[0], expected[4], step="mid", color=TWO_SIGMA, label=r"$\pm2\sigma$"
+        )
+        right.fill_between(
+            at, expected[1], expected[3], step="mid", color=ONE_SIGMA, label=r"$\pm1\sigma$"
+        )
+        right.step(at, expected[2], "k--", where="mid", label="Median expected")
+        right.plot(at, [result["limit"]["observed"] for result in ordered], "ko", label="Observed")
+        right.set_xlabel("Toy without signal, by its limit")
+        right.set_ylabel("Upper limit on the strength, 95% CL")
+        right.set_ylim(0, 1.5 * right.get_ylim()[1])
+        right.text(
+            0.04, 0.96, f"{numbers['within_two_sigma']:.0%} within $\\pm2\\sigma$",
+            transform=right.transAxes, va="top",
+        )  # fmt: skip
+        right.legend(loc="upper right")
+        figure.savefig(path)
+
+
+def made(name, events, folder):
+    """The run of toys."""
+    fileset = TOYS[name](folder / f"{name}_toys", events, 1)
+    return run(load_analysis(name), load(fileset), folder / name, Options("iterative"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--mass", type=float, default=1.5, help="of the signal, GeV; simulated")
+    parser.add_argument("--mixing", type=float, default=1.15e-4, help="|V|² of the signal")
+    parser.add_argument("--run", type=Path, help="a run of hnl; else one is made of toys")
+    parser.add_argument("--normalisation", type=Path, help="a fitted run of ds_phipi, same data")
+    parser.add_argument("--events", type=int, default=200_000, help="of the toys")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("-o", "--output", type=Path, default=Path("hnl_injection"))
+    arguments = parser.parse_args()
+    if (arguments.run is None) != (arguments.normalisation is None):
+        parser.error("--run and --normalisation belong together")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.run:
+        search, normalisation = RunFolder(arguments.run), RunFolder(arguments.normalisation)
+    else:
+        search = made("hnl", arguments.events, arguments.output)
+        normalisation = made("ds_phipi", arguments.events, arguments.output)
+        normalisation.write("fit.json", fit_run(normalisation))
+    truth = Truth.of_runs(search, normalisation, arguments.mass, arguments.mixing)
+    if truth.mass not in truth.signals.masses:
+        parser.error(f"--mass: simulated are {truth.signals.masses}")
+    seeds = range(1000, 1000 + arguments.seeds)
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        results = list(pool.map(one, [truth] * len(seeds), seeds))
+    content = {
+        "mass": truth.mass,
+        "mixing": truth.mixing,
+        "background": {name: number for name, (number, _) in truth.background.items()},
+        "mean_injected": float(np.mean([result["injected"] for result in results])),
+        "summary": summary(results),
+    }
+    (arguments.output / "hnl_injection.json").write_text(
+        json.dumps({**content, "results": results}, indent=1) + "\n"
+    )
+    draw(results, arguments.output / "hnl_injection.png")
+    print(json.dumps(content, indent=1))
+
+
+if __name__ == "__main__":
+    main()
