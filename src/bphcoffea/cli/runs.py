@@ -226,6 +226,8 @@ def limit(
     result = limit_run(folder, ds_yield, mass, points, unblind=unblind)
     folder.write("limit.json", result)
     print_limit(result)
+    if f_prompt == 1:
+        say("note: all Ds are taken for prompt; give their part with --f-prompt")
     note_what_is_missing(folder)
 
 
