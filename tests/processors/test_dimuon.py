@@ -254,3 +254,16 @@ def test_simulation_is_weighed_by_what_its_file_and_its_corrections_hold(dimuon,
         got = spectrum["nano", "all", variation, :].sum(flow=True).value
         assert got == pytest.approx(total, rel=1e-6)
     assert "muon_reconstruction_systUp" in spectrum.axes["variation"]
+
+
+def test_events_without_numbers_can_not_be_certified(dimuon, tmp_path):
+    (tmp_path / "golden.json").write_text('{"1": [[1, 9]]}')
+    (tmp_path / "era.toml").write_text(
+        'name = "x"\neras = ["*"]\n[luminosity]\ngolden = "golden.json"\n'
+    )
+    certified = dimuon.corrected(load([tmp_path / "era.toml"]))
+    selection = certified.selection_of({"is_mc": False, "era": "2012", "hlt": ()})
+    muons = ak.zip({name: [[1.0, 2.0]] for name in ("pt", "eta", "phi", "mass", "charge")})
+    events = certified.prepare(ak.zip({"Muon": muons}, depth_limit=1))
+    with pytest.raises(InputError, match="no run and luminosity section to be certified"):
+        selection.apply(events)

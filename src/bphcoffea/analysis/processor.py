@@ -25,6 +25,7 @@ from bphcoffea.analysis.variables import Condition, Variable
 from bphcoffea.analysis.weighting import CandidateWeights, Weighting
 from bphcoffea.analysis.weights import Weight
 from bphcoffea.corrections import Corrections, EraCorrections
+from bphcoffea.errors import InputError
 
 #: What schemas call the numbers that identify an event, and what the candidates' table calls them.
 _EVENT_NUMBERS = {
@@ -242,6 +243,11 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
 
         def certified(events: Any) -> ak.Array:
             numbers = _event_numbers(events)
+            if not {"run", "lumi"} <= set(numbers):
+                raise InputError(
+                    f"{golden.path}: the file has no run and luminosity section to be certified; "
+                    "leave 'golden' out of the corrections of this era"
+                )
             return ak.Array(golden.certifies(numbers["run"], numbers["lumi"]))
 
         condition = Condition("its luminosity section is certified", certified)
