@@ -8,9 +8,8 @@ from typing import Literal
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
-from bphcoffea.inference.counting import workspace
 from bphcoffea.inference.datacards import datacard
-from bphcoffea.inference.mixing import channels_of
+from bphcoffea.inference.mixing import channels_of, workspace_of
 
 #: Folder in that of the run.
 FOLDER = "datacards"
@@ -36,12 +35,12 @@ def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
     written = []
     for hypothesis in content["hypotheses"]:
         for point in hypothesis["points"]:
-            channels, shared = channels_of(content, hypothesis["mass"], point["coupling"])
+            place = hypothesis["mass"], point["coupling"]
             name = f"m{hypothesis['mass']:g}_V2_{point['coupling']:.3e}"
             if to == "combine":
-                path, text = folder / f"{name}.txt", datacard(channels, shared)
+                path, text = folder / f"{name}.txt", datacard(*channels_of(content, *place))
             else:
-                spec = workspace(channels, shared, blinded=bool(content["blinded"]))
+                spec = workspace_of(content, *place)
                 path, text = folder / f"{name}.json", json.dumps(spec, indent=1) + "\n"
             path.write_text(text)
             written.append(path)

@@ -22,7 +22,7 @@ from bphcoffea.inference.counting import Channel, workspace
 from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.exclusion import scan
 from bphcoffea.inference.sidebands import SidebandFit, fit_sidebands
-from bphcoffea.inference.signals import CATEGORY, MASS, WINDOW, Signals
+from bphcoffea.inference.signals import CATEGORY, MASS, Signals
 from bphcoffea.physics.hnl_rates import (
     MAXIMUM_MASS,
     MINIMUM_MASS,
@@ -81,10 +81,11 @@ class Hypothesis:
         """
         known: dict[str, tuple[SidebandFit, int | None]] = {}
         for name, masses in candidates.items():
-            inside = int(np.count_nonzero(np.abs(masses - mass) < WINDOW * width))
             fit = fit_sidebands(
                 masses, mass=mass, resolution=width, allowed=(MINIMUM_MASS, MAXIMUM_MASS)
             )
+            low, high = fit.window
+            inside = int(np.count_nonzero((masses > low) & (masses < high)))
             known[name] = fit, inside if unblind else None
         return cls(mass, width, known, uncertainties)
 
@@ -163,13 +164,13 @@ def limit_run(
     if points < 2:
         raise InputError(f"--points {points}: a scan needs two or more")
     signals = Signals.of_run(run)
-    tables = _data(run)
+    candidates = data_of(run)
     histogram = run.histograms()[MASS]
-    categories = list(histogram.axes["category"])
     results = []
     for mass in masses or signals.masses:
-        hypothesis = _hypothesis(
-            mass, signals, tables, categories, normalisation, histogram, unblind=unblind
+        uncertainties = normalisation.uncertainties() | _systematics(mass, signals, histogram)
+        hypothesis = Hypothesis.of_candidates(
+            mass, signals.width(mass), candidates, uncertainties, unblind=unblind
         )
         results.append(_scanned(hypothesis, signals, normalisation, points, level))
     return {
@@ -181,32 +182,22 @@ def limit_run(
     }
 
 
-def _data(run: RunFolder) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
-    """Masses and categories of the candidates in data."""
+def data_of(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
+    """Measured masses of the candidates in data, GeV, by category.
+
+    Raises
+    ------
+    InputError
+        When the run has no data.
+    """
     names = [name for name, known in run.datasets.items() if not known["is_mc"]]
     if not names:
         raise InputError(f"{run.path}: no data, from whose sidebands the background is predicted")
     tables = [run.candidates(name) for name in names]
-    return (
-        np.concatenate([table[MASS].to_numpy().astype(np.float64) for table in tables]),
-        np.concatenate([np.array(table[CATEGORY].to_pylist(), dtype=object) for table in tables]),
-    )
-
-
-def _hypothesis(
-    mass: float,
-    signals: Signals,
-    data: tuple[npt.NDArray[np.float64], npt.NDArray[Any]],
-    categories: Sequence[str],
-    normalisation: DsYield,
-    histogram: Any,
-    *,
-    unblind: bool,
-) -> Hypothesis:
-    uncertainties = normalisation.uncertainties() | _systematics(mass, signals, histogram)
-    candidates = {name: data[0][data[1] == name] for name in categories}
-    width = signals.width(mass)
-    return Hypothesis.of_candidates(mass, width, candidates, uncertainties, unblind=unblind)
+    masses = np.concatenate([table[MASS].to_numpy().astype(np.float64) for table in tables])
+    categories = np.concatenate([np.array(t[CATEGORY].to_pylist(), dtype=object) for t in tables])
+    there = run.histograms()[MASS].axes["category"]
+    return {name: masses[categories == name] for name in there}
 
 
 def _systematics(mass: float, signals: Signals, histogram: Any) -> dict[str, float]:

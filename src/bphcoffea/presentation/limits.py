@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bphcoffea.execution.folder import RunFolder
+from bphcoffea.inference.mixing import data_of
 from bphcoffea.inference.sidebands import FINE, SidebandFit
-from bphcoffea.inference.signals import CATEGORY, MASS
 from bphcoffea.presentation.style import (
     BLUE,
     RED,
@@ -31,21 +31,12 @@ MEDIAN = 2
 
 def figures_of_limit(run: RunFolder, content: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """Yield the figures of ``limit.json`` with their names."""
-    heading = Heading.of(run.datasets.values())
+    heading, data = Heading.of(run.datasets.values()), data_of(run)
     for hypothesis in content["hypotheses"]:
         name = f"{hypothesis['mass']:g}".replace(".", "p")
         yield f"limit_cls_m{name}", draw_cls(hypothesis, heading, level=content["level"])
-        yield f"limit_sidebands_m{name}", draw_sidebands(hypothesis, _data(run), heading)
+        yield f"limit_sidebands_m{name}", draw_sidebands(hypothesis, data, heading)
     yield "limit", draw_exclusion(content, heading)
-
-
-def _data(run: RunFolder) -> dict[str, Floats]:
-    """Masses of the candidates in data, by category."""
-    names = [name for name, known in run.datasets.items() if not known["is_mc"]]
-    tables = [run.candidates(name) for name in names]
-    masses = np.concatenate([table[MASS].to_numpy().astype(np.float64) for table in tables])
-    categories = np.concatenate([np.array(t[CATEGORY].to_pylist(), dtype=object) for t in tables])
-    return {name: masses[categories == name] for name in np.unique(categories.astype(str))}
 
 
 @cms_style()
