@@ -4,8 +4,6 @@ All opposite-sign pairs of muons of an event. Reads NanoAOD of any version, and 
 open-data files, which hold muons alone.
 """
 
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import awkward as ak
@@ -13,8 +11,8 @@ import awkward as ak
 from bphcoffea.analysis import (
     Analysis,
     Axis,
-    Condition,
     Cut,
+    DatasetPathFired,
     GeneratorVariation,
     Histogram,
     MuonWeight,
@@ -25,24 +23,12 @@ from bphcoffea.analysis import (
     leg_eta,
     leg_pt,
 )
-from bphcoffea.errors import InputError
 from bphcoffea.inference import MassModel, Peak
-from bphcoffea.physics import invariant_mass, scale_envelope
+from bphcoffea.physics import invariant_mass, scale_envelope, scales_without_envelope
 from bphcoffea.physics.constants import JPSI_MASS, PHI_MASS, Z_MASS
 from bphcoffea.schemas import ReducedNanoAODSchema
 
 MUONS = ("mu1", "mu2")
-
-
-def some_path_fired(events: Any) -> ak.Array:
-    """Whether one of the trigger paths that the dataset's metadata name has fired."""
-    paths = [path.removeprefix("HLT_") for path in events.metadata["hlt"]]
-    missing = sorted(set(paths) - set(ak.fields(events["HLT"])))
-    if missing:
-        raise InputError(
-            f"no trigger path {', '.join(missing)} in the file; see 'hlt' in the fileset"
-        )
-    return reduce(or_, (events.HLT[path] for path in paths))
 
 
 charge = Variable(
@@ -57,6 +43,7 @@ interactions = Variable("interactions", lambda e: e.Pileup.nTrueInt)
 momenta = tuple((leg_pt("Dimuon", muon), leg_eta("Dimuon", muon)) for muon in MUONS)
 scale_down = Variable("scale_down", lambda e: scale_envelope(e.LHEScaleWeight)[0])
 scale_up = Variable("scale_up", lambda e: scale_envelope(e.LHEScaleWeight)[1])
+strange_scales = Variable("strange_scales", lambda e: scales_without_envelope(e.LHEScaleWeight))
 
 RESONANCES = (
     (r"$\rho, \omega$", 0.78),
@@ -75,11 +62,7 @@ class Dimuon(Analysis):
     branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     selection = Selection(
         "Dimuon",
-        Cut(
-            "hlt",
-            Condition("a trigger path of the dataset", some_path_fired),
-            when=lambda known: known["hlt"],
-        ),
+        Cut("hlt", DatasetPathFired(), when=lambda known: known["hlt"]),
         Cut("opposite_sign", charge.equals(0)),
         Cut("acceptance", *in_eta, *in_pt),
     )
@@ -90,7 +73,9 @@ class Dimuon(Analysis):
     )
 
     weights = (
-        GeneratorVariation("generator_scale", scale_up, scale_down, field="LHEScaleWeight"),
+        GeneratorVariation(
+            "generator_scale", scale_up, scale_down, "LHEScaleWeight", strange_scales
+        ),
         PileupWeight(interactions, branches=("Pileup_nTrueInt",)),
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),
     )

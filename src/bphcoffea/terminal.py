@@ -40,6 +40,8 @@ def print_ledger(folder: Any) -> None:
             missing.append(_count(counts["uncounted_files"], "whole file"))
         table.add_row(name, f"{expected:,}", f"{processed:,}", " + ".join(missing) or "none")
     console.print(table)
+    for note in ledger.get("notes", ()):
+        say(f"note: {note}")
     for detour in ledger["detours"]:
         how = f"read from {detour['used']} at try {detour['attempts']}"
         say(f"{_entries(detour)}: {how}; first: {detour['error']}")

@@ -2,6 +2,7 @@
 
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
+from bphcoffea.analysis.paths import DatasetPathFired
 from bphcoffea.analysis.processor import Analysis
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import MomentumShift, Shift
@@ -21,6 +22,7 @@ __all__ = [
     "Categories",
     "Condition",
     "Cut",
+    "DatasetPathFired",
     "GeneratorVariation",
     "Histogram",
     "LifetimeWeight",

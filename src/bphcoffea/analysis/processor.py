@@ -28,12 +28,14 @@ from bphcoffea.corrections import Corrections, EraCorrections
 from bphcoffea.errors import InputError
 
 #: What schemas call the numbers that identify an event, and what the candidates' table calls them.
-_EVENT_NUMBERS = {
+EVENT_NUMBERS: Final = {
     "run": ("run", np.int64),
     "lumi": ("lumi", np.int64),
     "luminosityBlock": ("lumi", np.int64),
     "event": ("event", np.uint64),
 }
+#: Branch of NanoAOD that holds the weight of the generator.
+GENERATOR_WEIGHT: Final = "genWeight"
 #: The step of the cutflow at which luminosity sections must be certified, where some era says so.
 GOLDEN: Final = "golden_json"
 
@@ -132,9 +134,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
 
     def generator_weight(self, events: Any) -> npt.NDArray[np.float64]:
         """Weight of each simulated event that the generator gave, shape (events,); 1 by default."""
-        if "genWeight" in events.fields:
-            weights: npt.NDArray[np.float64] = ak.to_numpy(events.genWeight).astype(np.float64)
-            return weights
+        if GENERATOR_WEIGHT in events.fields:
+            weights: npt.NDArray[np.float64] = ak.to_numpy(events[GENERATOR_WEIGHT])
+            return weights.astype(np.float64)
         return np.ones(len(events), dtype=np.float64)
 
     def process(self, events: Any) -> dict[str, DatasetResult]:
@@ -178,6 +180,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             if self.best is None
             else self._table(selected, chosen, numbers, weighed, metadata),
             clamped=weighed.clamped,
+            notes=weighed.notes,
         )
         # a chunk has entries; what is traced has none
         if self.sink is not None and len(result.entries):
@@ -253,6 +256,28 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         condition = Condition("its luminosity section is certified", certified)
         return Selection(selection.collection, Cut(GOLDEN, condition), *selection)
 
+    def cuts_on_best(self, metadata: Mapping[str, Any]) -> tuple[Cut, ...]:
+        """The cuts of :attr:`of_best` that exist for a dataset."""
+        return tuple(cut for cut in self.of_best if cut.when is None or cut.when(metadata))
+
+    def empty_result(self, metadata: Mapping[str, Any]) -> DatasetResult:
+        """The result of a dataset without any event, of which nothing needs to be read.
+
+        It has no table of candidates, since the types of its columns are not known.
+        """
+        cuts = (*self.selection_of(metadata), *self.cuts_on_best(metadata))
+        steps = ("all", *(cut.name for cut in cuts))
+        names = self.categories.names if self.categories is not None else (ALL,)
+        histograms = {h.name: h.empty(names) for h in self.histograms}
+        return DatasetResult(
+            entries=Entries(),
+            events=0,
+            sumw=0.0,
+            lumis=np.empty((0, 2), dtype=np.int64),
+            cutflow=Cutflow(steps, *(np.zeros(len(steps), t) for t in (np.int64, np.int64, float))),
+            histograms=histograms | {h.name: h.empty() for h in self.n_minus_1()},
+        )
+
     def columns_of(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:  # noqa: ARG002
         """The variables that the candidates' table of a dataset holds."""
         return self.columns
@@ -268,12 +293,11 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         """The candidates that are kept, and those that were after each step of the best ones."""
         chosen = selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
         steps: dict[str, Integers] = {}
-        for cut in self.of_best:
-            if cut.when is None or cut.when(metadata):
-                passed = np.ones(len(chosen), dtype=np.bool_)
-                for requirement in cut.requirements:
-                    passed &= requirement.mask(selected.candidates.at(chosen))
-                chosen = steps[cut.name] = chosen[passed]
+        for cut in self.cuts_on_best(metadata):
+            passed = np.ones(len(chosen), dtype=np.bool_)
+            for requirement in cut.requirements:
+                passed &= requirement.mask(selected.candidates.at(chosen))
+            chosen = steps[cut.name] = chosen[passed]
         return chosen, steps
 
     def _first_step(self, after: str, selection: Selection) -> str | None:
@@ -319,17 +343,14 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         shapes: Sequence[tuple[str, tuple[_Filling, Floats]]],
     ) -> dict[str, Any]:
         names = self.categories.names if self.categories is not None else (ALL,)
-        variations = weighed.variations()
-        every = [NOMINAL, *variations, *(name for name, _ in shapes)]
+        varied = [(NOMINAL, weighed.nominal), *weighed.varied()]
+        every = [name for name, _ in (*varied, *shapes)]
         doubled = sorted(name for name, times in Counter(every).items() if times > 1)
         if doubled:
             raise ValueError(f"two variations are named {', '.join(doubled)}")
         filled = {h.name: h.empty(names, every) for h in self.histograms}
         values, category = self._entries(selected, chosen)
-        for variation, weights in (
-            (NOMINAL, weighed.nominal),
-            *((variation, weighed.varied(variation)) for variation in variations),
-        ):
+        for variation, weights in varied:
             for name, histogram in filled.items():
                 fill(histogram, values[name], weights, category, variation)
         for variation, ((shifted, category_then), weights) in shapes:
@@ -389,7 +410,7 @@ def _sum_of(weighting: Weighting, candidates: Candidates, which: Integers) -> fl
 def _event_numbers(events: Any) -> dict[str, npt.NDArray[Any]]:
     return {
         name: ak.to_numpy(events[field]).astype(dtype)
-        for field, (name, dtype) in _EVENT_NUMBERS.items()
+        for field, (name, dtype) in EVENT_NUMBERS.items()
         if field in events.fields
     }
 

@@ -79,6 +79,8 @@ class DatasetResult:
     clamped
         For each weight, how many numbers of the selected candidates lay outside the bins of its
         correction and were given the nearest bin's value.
+    notes
+        What must be reported of the selected candidates, with the number that each note concerns.
     """
 
     entries: Entries
@@ -89,6 +91,7 @@ class DatasetResult:
     histograms: dict[str, hist.Hist] = field(default_factory=dict)
     candidates: Columns | None = None
     clamped: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
 
     def __add__(self, other: DatasetResult) -> DatasetResult:
         candidates = self.candidates
@@ -103,4 +106,5 @@ class DatasetResult:
             {name: self.histograms[name] + other.histograms[name] for name in self.histograms},
             candidates,
             dict(Counter(self.clamped) + Counter(other.clamped)),
+            dict(Counter(self.notes) + Counter(other.notes)),
         )

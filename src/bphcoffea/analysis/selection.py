@@ -199,16 +199,88 @@ class Candidates:
         return values
 
     def _evaluate(self, variable: Variable) -> npt.NDArray[Any]:
-        values = variable(self._events)
+        values = _array_of(variable, self._events)
         if values.ndim == 1:
-            flat: npt.NDArray[Any] = ak.to_numpy(values)[self.event]
-        else:
-            flat = ak.to_numpy(ak.flatten(values))
-        if len(flat) != len(self):
+            self._check_level(variable, values)
+            return _plain(variable, values)[self.event]
+        if values.ndim > 2:
             raise ValueError(
-                f"variable '{variable.name}' has {len(flat)} values for {len(self)} candidates"
+                f"variable '{variable.name}' has {values.ndim - 1} levels of lists below the "
+                "event; it must give one number for each candidate, or one for each event"
             )
-        return flat
+        if len(values) != len(self.counts):
+            raise _wrong_length(variable, values, self)
+        counts = ak.to_numpy(ak.num(values))
+        wrong = np.flatnonzero(counts != self.counts)
+        if len(wrong):
+            raise ValueError(
+                f"variable '{variable.name}' has other numbers of values than there are "
+                f"candidates in {len(wrong)} events: {counts[wrong[0]]} for "
+                f"{self.counts[wrong[0]]} in the first of them, at position {wrong[0]}"
+            )
+        return _plain(variable, ak.flatten(values))
+
+    def _check_level(self, variable: Variable, values: ak.Array) -> None:
+        """Raise a ValueError unless a flat array has one number for each event."""
+        events = len(self.counts)
+        if len(values) != events:
+            raise _wrong_length(variable, values, self)
+        if len(self) == events and np.any(self.counts != 1):
+            # as many candidates as events: a part of the events, with another number, tells
+            part = int(np.flatnonzero(np.cumsum(self.counts) != np.arange(1, events + 1))[0]) + 1
+            if len(_array_of(variable, self._events[:part])) != part:
+                raise _wrong_length(variable, values, self)
+
+
+def values_of_events(variable: Variable, events: Any) -> npt.NDArray[Any]:
+    """Evaluate a variable that gives one number for each event, shape (events,).
+
+    Raises
+    ------
+    ValueError
+        If it gives anything else.
+    """
+    values = _array_of(variable, events)
+    if values.ndim != 1 or len(values) != len(events):
+        raise ValueError(
+            f"variable '{variable.name}' must give one number for each of {len(events)} events; "
+            f"it gives {len(values)} {'lists' if values.ndim > 1 else 'numbers'}"
+        )
+    return _plain(variable, values)
+
+
+def _array_of(variable: Variable, events: Any) -> ak.Array:
+    values = variable(events)
+    if isinstance(values, ak.Array | np.ndarray) and values.ndim > 0:
+        return values if isinstance(values, ak.Array) else ak.from_numpy(values)
+    raise ValueError(
+        f"variable '{variable.name}' gives a {type(values).__name__}; it must give an array, "
+        "with one number for each candidate or one for each event"
+    )
+
+
+def _plain(variable: Variable, values: ak.Array) -> npt.NDArray[Any]:
+    flat: npt.NDArray[Any] = ak.to_numpy(values)
+    if isinstance(flat, np.ma.MaskedArray):
+        missing = int(np.count_nonzero(np.ma.getmaskarray(flat)))
+        if missing:
+            raise ValueError(
+                f"variable '{variable.name}' has no value (None) {missing} times; "
+                "give those a value with ak.fill_none"
+            )
+        flat = flat.data
+    return flat
+
+
+def _wrong_length(variable: Variable, values: ak.Array, candidates: Candidates) -> ValueError:
+    return ValueError(
+        f"variable '{variable.name}' gives a flat array of {len(values)} numbers for "
+        f"{len(candidates.counts)} events with {len(candidates)} candidates; give a list for each "
+        "event (ak.unflatten), or one number for each event"
+        if values.ndim == 1
+        else f"variable '{variable.name}' gives {len(values)} lists for "
+        f"{len(candidates.counts)} events"
+    )
 
 
 class Selected:

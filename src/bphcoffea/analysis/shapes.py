@@ -1,7 +1,8 @@
 """Selections of shifted events, which evaluate only what the shift can change.
 
-Whether a variable looks at the replaced fields is found out by evaluating it on an event in which
-nothing can be computed from them: what succeeds does not. Its nominal values are used again. Events
+Whether a variable looks at the replaced fields is found out by evaluating it on events in which
+nothing can be computed from them: what succeeds does not. Its nominal values are used again. Only
+events with candidates can tell: a loop over candidates looks at nothing if there are none. Events
 that already fail because of such variables are left out, and all variations of a shift are
 evaluated at once: they cost little more than what they evaluate.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ import numpy.typing as npt
 from bphcoffea.analysis.selection import Candidates, Integers, Selected
 from bphcoffea.analysis.shifts import BARRED, Amounts, Path, Shift, barred, replaced
 from bphcoffea.analysis.variables import Variable
+
+#: Events with candidates on which variables are tried, at most.
+_TRIED: Final = 100
 
 
 class Untouched:
@@ -29,10 +33,22 @@ class Untouched:
         The chunk.
     paths
         The fields.
+    with_candidates
+        Positions of the events that have candidates, of which there must be some. Variables are
+        tried on up to 100 of them, from all over the chunk, since one may look at a field in some
+        events only.
+
+    Raises
+    ------
+    ValueError
+        If no event has candidates.
     """
 
-    def __init__(self, events: Any, paths: tuple[Path, ...]) -> None:
-        self._blind = barred(events[:1], paths)
+    def __init__(self, events: Any, paths: tuple[Path, ...], with_candidates: Integers) -> None:
+        if not len(with_candidates):
+            raise ValueError("variables can only be tried on events with candidates")
+        tried = with_candidates[:: -(-len(with_candidates) // _TRIED)]
+        self._blind = barred(events[tried], paths)
         self._known: dict[Variable, bool] = {}
 
     def __contains__(self, variable: Variable) -> bool:
@@ -96,8 +112,11 @@ def shifted_selections(
         times = len(variations)
         kept = np.arange(len(events))
         known = None
-        if prepare is None:
-            untouched = Untouched(events, shift.paths)
+        if prepare is None and not len(nominal.candidates):
+            kept = kept[:0]  # a shift makes no candidates
+        elif prepare is None:
+            with_candidates = np.flatnonzero(nominal.candidates.counts)
+            untouched = Untouched(events, shift.paths, with_candidates)
             kept = np.unique(nominal.candidates.event[_alive(nominal, untouched)])
             positions = np.flatnonzero(np.isin(nominal.candidates.event, kept))
             known = _reused(nominal.candidates, np.tile(positions, times), untouched)

@@ -8,7 +8,8 @@ from typing import Any
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 
-from bphcoffea.analysis.processor import Analysis
+from bphcoffea.analysis.needs import BranchNeeds
+from bphcoffea.analysis.processor import EVENT_NUMBERS, GENERATOR_WEIGHT, Analysis
 from bphcoffea.analysis.selection import Candidates, Cut
 
 
@@ -29,6 +30,34 @@ def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[
     return branches
 
 
+def branch_needs(analysis: Analysis, metadata: Mapping[str, Any]) -> BranchNeeds:
+    """All that an analysis needs of the files of a dataset.
+
+    Parameters
+    ----------
+    analysis, metadata
+        As above.
+    """
+    cuts = (*analysis.selection_of(metadata), *analysis.cuts_on_best(metadata))
+    paths = [
+        branch
+        for cut in cuts
+        for requirement in cut.requirements
+        for branch in requirement.in_some_file(metadata)
+    ]
+    weights = [w.field for w in analysis.weights_of(metadata) if w.field is not None]
+    required = required_branches(analysis, metadata)
+    alike = [name for name in EVENT_NUMBERS if name not in required]
+    if metadata["is_mc"]:
+        alike.append(GENERATOR_WEIGHT)
+    return BranchNeeds(
+        required=required,
+        in_some_file=tuple(dict.fromkeys(paths)),
+        in_all_or_none=tuple(alike),
+        optional=tuple(dict.fromkeys(weights)),
+    )
+
+
 def branches_of_cuts(analysis: Analysis, metadata: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The branches that each cut reads, sorted, by the cut's name.
 
@@ -45,8 +74,7 @@ def branches_of_cuts(analysis: Analysis, metadata: Mapping[str, Any]) -> dict[st
 
         return evaluate
 
-    of_best = [cut for cut in analysis.of_best if cut.when is None or cut.when(metadata)]
-    cuts = [*analysis.selection.of(metadata), *of_best]
+    cuts = [*analysis.selection.of(metadata), *analysis.cuts_on_best(metadata)]
     branches = _branches_read(analysis, metadata, [evaluation(cut) for cut in cuts])
     return {cut.name: read for cut, read in zip(cuts, branches, strict=True)}
 

@@ -9,7 +9,7 @@ selection derive from that.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -118,6 +118,10 @@ class Requirement(ABC):
     @abstractmethod
     def bounds(self, variable: Variable) -> tuple[float, ...]:
         """Where it bounds the variable: the lines of an N-1 figure."""
+
+    def in_some_file(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002
+        """Branches that files of a dataset may lack, of which each must be in some file."""
+        return ()
 
     @abstractmethod
     def __str__(self) -> str: ...
@@ -234,6 +238,10 @@ class Combination(Requirement):
         return first & second if self.kind == "and" else first | second
 
     @override
+    def in_some_file(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(branch for part in self.parts for branch in part.in_some_file(metadata))
+
+    @override
     def variables(self) -> Iterator[Variable]:
         seen: list[Variable] = []
         for part in self.parts:
@@ -262,6 +270,10 @@ class Negation(Requirement):
     @override
     def mask(self, values: Values) -> npt.NDArray[np.bool_]:
         return ~self.part.mask(values)
+
+    @override
+    def in_some_file(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        return self.part.in_some_file(metadata)
 
     @override
     def variables(self) -> Iterator[Variable]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import mul
 from typing import Any, Final
 
-import awkward as ak
+import numpy as np
 import numpy.typing as npt
-from coffea.analysis_tools import Weights
 
-from bphcoffea.analysis.selection import Candidates, Floats, Integers
+from bphcoffea.analysis.needs import HELD
+from bphcoffea.analysis.selection import Candidates, Floats, Integers, values_of_events
 from bphcoffea.analysis.variables import Values, Variable
-from bphcoffea.analysis.weights import Given, Weight
+from bphcoffea.analysis.weights import DOWN, UP, Given, Weight
 from bphcoffea.corrections import EraCorrections, Factor
-from bphcoffea.corrections.factors import WHOLE
+from bphcoffea.errors import InputError
 
 #: Name of the weight that the generator gave.
 GENERATOR: Final = "generator"
@@ -28,7 +28,9 @@ class Weighting:
     Parameters
     ----------
     weights
-        Those that apply to its dataset.
+        Those that apply to its dataset. One whose field this file lacks is 1, with all its
+        variations, if other files of the dataset have the field (metadata ``held``); else it is
+        left out.
     corrections
         Of its era.
     events
@@ -42,6 +44,11 @@ class Weighting:
     ----------
     events
         Weight of each event before any cut, shape (events,).
+
+    Raises
+    ------
+    InputError
+        If a weight is not finite for some event; the message names the weight and the event.
     """
 
     def __init__(
@@ -52,23 +59,32 @@ class Weighting:
         generator: Floats,
         from_cut: Mapping[str, str | None],
     ) -> None:
-        self._weights = [w for w in weights if w.field is None or w.field in events.fields]
+        held = (*events.fields, *events.metadata.get(HELD, ()))
+        self._weights = [w for w in weights if w.field is None or w.field in held]
         self._from_cut = from_cut
         self._corrections = corrections
         self._metadata = events.metadata
+        self._absent = {
+            weight.name
+            for weight in self._weights
+            if weight.field is not None and weight.field not in events.fields
+        }
+        if self._metadata["is_mc"]:
+            check_finite(f"weight '{GENERATOR}'", generator, None, self._metadata)
         self._generator = generator
         self.events = generator
 
         def of_events(variable: Variable) -> npt.NDArray[Any]:
-            values: npt.NDArray[Any] = ak.to_numpy(variable(events))
-            return values
+            return values_of_events(variable, events)
 
+        everything = np.arange(len(generator))
         for weight in self._weights:
             if weight.after is None:
-                self.events = self.events * self._evaluate(weight, of_events, shifted=False).nominal
+                factor = self._evaluate(weight, of_events, everything, shifted=False)
+                self.events = self.events * factor.nominal
 
     def belated(self, cut: str, which: Integers, candidates: Candidates) -> Floats | None:
-        """Product of the weights that count from a cut on; None where there are none.
+        """Product of the weights that first apply at this cut; None if there are none.
 
         Parameters
         ----------
@@ -77,8 +93,9 @@ class Weighting:
         which, candidates
             Positions of those to weigh, shape (n,), among the candidates.
         """
+        events = candidates.chunk_event[which]
         factors = [
-            self._evaluate(weight, candidates.at(which), shifted=False).nominal
+            self._evaluate(weight, candidates.at(which), events, shifted=False).nominal
             for weight in self._weights
             if self._from_cut.get(weight.name) == cut
         ]
@@ -94,21 +111,30 @@ class Weighting:
         shifted
             Whether to evaluate the variations, too.
         """
-        weights = Weights(len(which), storeIndividual=True)
-        clamped: dict[str, int] = {}
-        points: dict[str, Floats] = {}
+        events = candidates.chunk_event[which]
+        factors: dict[str, Factor] = {}
         if self._metadata["is_mc"]:
-            weights.add(GENERATOR, self._generator[candidates.chunk_event[which]])
+            factors[GENERATOR] = Factor(self._generator[events])
         for weight in self._weights:
-            factor = self._evaluate(weight, candidates.at(which), shifted=shifted)
-            _add(weights, weight.name, factor)
-            points |= factor.points
-            if factor.clamped:
-                clamped[weight.name] = factor.clamped
-        return CandidateWeights(weights, points, clamped)
+            values = candidates.at(which)
+            factors[weight.name] = self._evaluate(weight, values, events, shifted=shifted)
+        return CandidateWeights(len(which), factors)
 
-    def _evaluate(self, weight: Weight, values: Values, *, shifted: bool) -> Factor:
-        return weight.evaluate(values, Given(self._corrections, self._metadata, shifted))
+    def _evaluate(
+        self, weight: Weight, values: Values, events: Integers, *, shifted: bool
+    ) -> Factor:
+        """Evaluate a weight of some events of the chunk, and check that it is finite."""
+        if weight.name in self._absent:
+            return weight.absent(len(events), shifted=shifted)
+        factor = weight.evaluate(values, Given(self._corrections, self._metadata, shifted))
+        check_finite(f"weight '{weight.name}'", factor.nominal, events, self._metadata)
+        for name, sides in factor.shifts.items():
+            what = f"weight '{weight.name}', shifted by its {name or 'uncertainty'},"
+            for side in sides:
+                check_finite(what, side, events, self._metadata)
+        for name, relative in factor.points.items():
+            check_finite(f"variation '{name}'", relative, events, self._metadata)
+        return factor
 
 
 @dataclass(frozen=True)
@@ -117,51 +143,88 @@ class CandidateWeights:
 
     Attributes
     ----------
-    weights
-        Coffea's container of the factors with their up and down variations.
-    points
-        Factors under other hypotheses, by the name of the variation, shape (n,) each.
-    clamped
-        For each weight that met values outside its bins, how many.
+    count
+        Number of candidates, n.
+    factors
+        The factors by name, in the order in which they are multiplied.
     """
 
-    weights: Weights
-    points: Mapping[str, Floats]
-    clamped: dict[str, int]
+    count: int
+    factors: Mapping[str, Factor]
+
+    @cached_property
+    def nominal(self) -> Floats:
+        """Product of all nominal factors, shape (n,)."""
+        return self._product()
 
     @property
-    def nominal(self) -> Floats:
-        """Product of all factors, shape (n,)."""
-        nominal: Floats = self.weights.weight()
-        return nominal
+    def clamped(self) -> dict[str, int]:
+        """For each weight that met values outside its bins, how many."""
+        return {name: factor.clamped for name, factor in self.factors.items() if factor.clamped}
 
-    def variations(self) -> list[str]:
-        """Names of the variations, in the order of the weights."""
-        return [*sorted(self.weights.variations), *self.points]
+    @property
+    def notes(self) -> dict[str, int]:
+        """What is to be told of the factors, and for how many candidates each."""
+        return {
+            f"weight '{name}': {note}": count
+            for name, factor in self.factors.items()
+            for note, count in factor.notes.items()
+        }
 
-    def varied(self, variation: str) -> Floats:
-        """The weight under a variation, shape (n,)."""
-        if variation in self.points:
-            return self.nominal * self.points[variation]
-        varied: Floats = self.weights.weight(variation)
-        return varied
+    def varied(self) -> Iterator[tuple[str, Floats]]:
+        """Yield the name of each variation and the weights under it, shape (n,).
+
+        A shifted factor takes the place of the nominal one. The weights are no multiples of the
+        nominal weight, which may be 0 where a shifted one is not.
+        """
+        shifted: list[tuple[str, str, Floats]] = []
+        for name, factor in self.factors.items():
+            for part, (up, down) in factor.shifts.items():
+                beginning = f"{name}_{part}" if part else name
+                shifted += [(beginning + UP, name, up), (beginning + DOWN, name, down)]
+        others: dict[str, Floats] = {}
+        for variation, name, values in sorted(shifted, key=lambda each: each[0]):
+            if name not in others:
+                others[name] = self._product(without=name)
+            yield variation, others[name] * values
+        for factor in self.factors.values():
+            for variation, relative in factor.points.items():
+                yield variation, self.nominal * relative
 
     def components(self) -> dict[str, Floats]:
-        """Each factor by its name, shape (n,)."""
-        names = self.weights._names
-        return {name: self.weights.partial_weight(include=[name]) for name in names}
+        """Each nominal factor by its name, shape (n,)."""
+        return {name: factor.nominal for name, factor in self.factors.items()}
+
+    def _product(self, without: str | None = None) -> Floats:
+        product = np.ones(self.count)
+        for name, factor in self.factors.items():
+            if name != without:
+                product *= factor.nominal
+        return product
 
 
-def _add(weights: Weights, name: str, factor: Factor) -> None:
-    if not factor.shifts:
-        weights.add(name, factor.nominal)
-    elif list(factor.shifts) == [WHOLE]:
-        up, down = factor.shifts[WHOLE]
-        # copies: coffea divides them by the nominal in place
-        weights.add(name, factor.nominal, weightUp=up.copy(), weightDown=down.copy())
-    else:
-        names = list(factor.shifts)
-        ups, downs = zip(*factor.shifts.values(), strict=True)
-        weights.add_multivariation(
-            name, factor.nominal, names, [u.copy() for u in ups], [d.copy() for d in downs]
-        )
+def check_finite(
+    what: str, values: Floats, events: Integers | None, metadata: Mapping[str, Any]
+) -> None:
+    """Raise an InputError if some values are not finite, with the entry of the first.
+
+    Parameters
+    ----------
+    what
+        What the values are, for the message.
+    values
+        Shape (n,).
+    events
+        Position of each value's event in the chunk, shape (n,); None if they are 0 … n - 1.
+    metadata
+        Of the chunk, which tells at which entry of the file it begins.
+    """
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if not len(wrong):
+        return
+    first = int(wrong[0] if events is None else events[wrong[0]])
+    entry = first + int(metadata.get("entrystart", 0))
+    raise InputError(
+        f"{what} is {values[wrong[0]]:g} for {len(wrong)} of {len(values)} "
+        f"{'events' if events is None else 'candidates'}, the first of them in entry {entry}"
+    )

@@ -59,7 +59,9 @@ class Weight(ABC):
     branches
         Branches that it needs, for a schema that has no template to find that out.
     field
-        Field of the events without which there is nothing to weigh by; None: it must be there.
+        Field of the events, a branch that a file may lack. If no file of a dataset has it, the
+        dataset does not have the weight; in a file without it the factor is 1. None if the weight
+        needs no such field.
     """
 
     name: str
@@ -79,6 +81,13 @@ class Weight(ABC):
     def needs(self) -> str | None:
         """The section of the corrections that it takes."""
         return self.section
+
+    def absent(self, count: int, *, shifted: bool) -> Factor:  # noqa: ARG002
+        """The factor of events in a file that lacks the field, shape (count,): 1.
+
+        It must have the same shifts and points as that of other files, so that results add up.
+        """
+        return Factor(np.ones(count))
 
     @abstractmethod
     def evaluate(self, values: Values, given: Given) -> Factor:
@@ -225,7 +234,7 @@ class LifetimeWeight(Weight):
 
 @dataclass(frozen=True)
 class GeneratorVariation(Weight):
-    """What the generator says of its own uncertainty, relative to its weight; the factor is 1.
+    """Uncertainty of the generator, as alternative weights relative to its own; the factor is 1.
 
     Attributes
     ----------
@@ -234,20 +243,40 @@ class GeneratorVariation(Weight):
     up, down
         Weights of the event under the variation, relative to the nominal one.
     field
-        Field of the events that holds them; files without it have no such variation.
+        Branch that holds the alternative weights. Datasets without it have no such variation.
+    without_meaning
+        Number of alternative weights of the event if it is not known what they stand for, so that
+        up and down are 1; NaN if it is known. Such events are counted and reported.
     """
 
     name: str
     up: Variable
     down: Variable
     field: str | None
+    without_meaning: Variable | None = None
     branches: tuple[str, ...] = ()
     after: str | None = None
 
     @override
+    def absent(self, count: int, *, shifted: bool) -> Factor:
+        one = np.ones(count)
+        return Factor(one, {WHOLE: (one, one)} if shifted else {})
+
+    @override
     def evaluate(self, values: Values, given: Given) -> Factor:
         up, down = _doubles(values(self.up)), _doubles(values(self.down))
-        return Factor(np.ones(len(up)), {WHOLE: (up, down)} if given.shifted else {})
+        notes: dict[str, int] = {}
+        if given.shifted and self.without_meaning is not None:
+            numbers = _doubles(values(self.without_meaning))
+            for number, count in zip(*np.unique(numbers, return_counts=True), strict=True):
+                if np.isfinite(number):
+                    text = (
+                        f"no envelope is known for {number:g} weights in {self.field}; "
+                        "the variation equals the nominal weight"
+                    )
+                    notes[text] = int(count)
+        shifts = {WHOLE: (up, down)} if given.shifted else {}
+        return Factor(np.ones(len(up)), shifts, notes=notes)
 
 
 def _doubles(values: npt.NDArray[Any]) -> Floats:

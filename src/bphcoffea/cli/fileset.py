@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bphcoffea.cli.arguments import Datasets, ExecutorOption, Workers
 from bphcoffea.errors import InputError
-from bphcoffea.terminal import console, report_written
+from bphcoffea.terminal import console, report_written, say
 
 app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
 
@@ -84,20 +84,21 @@ def check(
 ) -> None:
     """Open every file: its tree, required branches, entries. Reports all problems."""
     from bphcoffea import datasets, execution
-    from bphcoffea.analysis.tracing import required_branches
+    from bphcoffea.analysis.tracing import branch_needs
     from bphcoffea.datasets.check import files_of, with_entries
+    from bphcoffea.datasets.consistency import compare_files
     from bphcoffea.execution.chunks import open_files
 
     files = datasets.load(fileset).select(dataset or ())
-    branches = {}
+    needs = {}
     if analysis:
         loaded = execution.load_analysis(analysis)
-        branches = {
-            name: required_branches(loaded, known.metadata.model_dump())
+        needs = {
+            name: branch_needs(loaded, known.metadata.model_dump())
             for name, known in files.root.items()
         }
     with execution.engine(executor, workers) as running:
-        reports = open_files(files_of(files, branches), running)
+        reports = open_files(files_of(files, needs), running)
     table = Table("dataset", "files", "entries", "problems")
     for name in files.names:
         own = [report for report in reports if report.file.dataset == name]
@@ -107,7 +108,10 @@ def check(
     console.print(table)
     if output:
         report_written(with_entries(files, reports).save(output))
-    problems = [line for report in reports for line in report.lines()]
+    compared = compare_files(files, reports, needs)
+    for note in compared.notes:
+        say(f"note: {note}")
+    problems = [line for report in reports for line in report.lines()] + compared.problems
     if problems:
         raise InputError("\n".join(problems))
 

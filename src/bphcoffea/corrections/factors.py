@@ -8,6 +8,7 @@ and the nominal shifted by both together.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -49,14 +50,17 @@ class Factor:
     clamped
         How many values lay outside the bins and got the nearest one's.
     points
-        By what the nominal is multiplied under other hypotheses, by the whole name of the
-        variation, shape (n,) each.
+        Factors for alternative hypotheses, relative to the nominal one, keyed by variation name;
+        shape (n,) each.
+    notes
+        What a user must know of the factor, with the number of values that each concerns.
     """
 
     nominal: Floats
     shifts: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
     clamped: int = 0
     points: Mapping[str, Floats] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def __mul__(self, other: Factor) -> Factor:
         """The product, whose uncertainties of one name are correlated."""
@@ -70,7 +74,8 @@ class Factor:
         for name, values in other.points.items():
             points[name] = points[name] * values if name in points else values
         clamped = self.clamped + other.clamped
-        return Factor(self.nominal * other.nominal, shifts, clamped, points)
+        notes = dict(Counter(self.notes) + Counter(other.notes))
+        return Factor(self.nominal * other.nominal, shifts, clamped, points, notes)
 
 
 @dataclass(frozen=True)

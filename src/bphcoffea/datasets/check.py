@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import fsspec
 import uproot
 
+from bphcoffea.analysis.needs import BranchNeeds
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.storage.servers import (
     TIMEOUT,
@@ -36,11 +37,14 @@ class FileToOpen:
     tree
         Path of the tree in the file.
     branches
-        What the tree must have.
-    entries
-        Entries of the tree according to the fileset; None where it does not say.
+        What the tree must have, unless it has no entries.
+    entries, uuid
+        Entries of the tree, and identity of the file, according to the fileset; None if it does
+        not say.
     replicas
         Other places of the same file, tried in order when it can't be opened.
+    looked_for
+        Branches that the tree may lack.
     """
 
     dataset: str
@@ -49,6 +53,8 @@ class FileToOpen:
     branches: tuple[str, ...] = ()
     entries: int | None = None
     replicas: tuple[str, ...] = ()
+    uuid: str | None = None
+    looked_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,10 @@ class FileReport:
         Where it was opened: its path, or a replica; empty where it can't be read at any place.
     faults
         Why it could not be read when that was tried before, one line each.
+    held
+        Those of the branches looked for that its tree has.
+    lacking
+        Required branches that its tree lacks; only a tree without entries is fit without them.
     """
 
     file: FileToOpen
@@ -75,6 +85,8 @@ class FileReport:
     problems: tuple[str, ...] = ()
     used: str = ""
     faults: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     @property
     def unreadable(self) -> str | None:
@@ -91,21 +103,22 @@ class FileReport:
         return [f"dataset '{self.file.dataset}', {self.file.path}: {text}" for text in self.wrong]
 
 
-def files_of(
-    fileset: Fileset, branches: dict[str, tuple[str, ...]] | None = None, most: int | None = None
-) -> list[FileToOpen]:
-    """The files of a fileset, at most so many of each dataset, with the branches that it needs."""
+def files_of(fileset: Fileset, needs: Mapping[str, BranchNeeds] | None = None) -> list[FileToOpen]:
+    """The files of a fileset, with what is needed of those of each dataset."""
+    nothing = BranchNeeds()
     return [
         FileToOpen(
             name,
             path,
             entry.object_path,
-            (branches or {}).get(name, ()),
+            (needs or {}).get(name, nothing).required,
             entry.num_entries,
             entry.replicas,
+            entry.uuid,
+            (needs or {}).get(name, nothing).looked_for,
         )
         for name, dataset in fileset.root.items()
-        for path, entry in itertools.islice(dataset.files.items(), most)
+        for path, entry in dataset.files.items()
     ]
 
 
@@ -182,17 +195,36 @@ def _inspected(file: FileToOpen, root: Any) -> FileReport:
         problem = f"'{file.tree}' is no tree but a {kind}; {_trees(root)}"
         return FileReport(file, problems=(problem,))
     problems = []
-    held = set(tree.keys(recursive=True))
-    missing = [branch for branch in file.branches if branch not in held]
-    if missing:
-        problems.append(f"tree '{file.tree}' lacks the branches {', '.join(missing)}")
+    names = set(tree.keys(recursive=True))
+    lacking = tuple(branch for branch in file.branches if branch not in names)
     entries = int(tree.num_entries)
+    # production writes trees without entries that lack branches
+    if lacking and entries:
+        problems.append(f"tree '{file.tree}' lacks the branches {', '.join(lacking)}")
     if file.entries is not None and entries != file.entries:
         problems.append(
             f"tree '{file.tree}' has {entries} entries, but {file.entries} in the fileset; "
             "was the file replaced?"
         )
-    return FileReport(file, entries, root.file.uuid.bytes, tuple(problems))
+    if file.uuid is not None and not _is_uuid(file.uuid, root.file.uuid):
+        problems.append(
+            f"its UUID is {root.file.uuid}, but {file.uuid} in the fileset; was the file replaced?"
+        )
+    return FileReport(
+        file,
+        entries,
+        root.file.uuid.bytes,
+        tuple(problems),
+        held=tuple(branch for branch in file.looked_for if branch in names),
+        lacking=lacking,
+    )
+
+
+def _is_uuid(text: str, found: UUID) -> bool:
+    try:
+        return UUID(text) == found
+    except ValueError:
+        return False
 
 
 def _truncated(root: Any) -> str | None:

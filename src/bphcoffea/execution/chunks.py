@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,10 @@ from typing import Any
 from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.analysis.tracing import required_branches
+from bphcoffea.analysis.needs import HELD
+from bphcoffea.analysis.tracing import branch_needs
 from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
+from bphcoffea.datasets.consistency import compare_files
 from bphcoffea.datasets.model import FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine
@@ -33,11 +36,18 @@ class Plan:
         What would have been processed, had its file been opened.
     detours
         Files that were opened, but not at the first try.
+    dataset_events
+        Events of all files of each dataset, whether they were asked for or not; None if it is not
+        known how many there are.
+    notes
+        What a user must know of the files, one line each.
     """
 
     chunks: list[WorkItem]
     unopened: list[Failure]
     detours: list[Detour]
+    dataset_events: dict[str, int | None]
+    notes: list[str]
 
 
 def find_chunks(
@@ -50,46 +60,91 @@ def find_chunks(
 ) -> Plan:
     """Open all files, check that they hold what the analysis needs, and cut them into chunks.
 
+    Of a partial run (``max_chunks``) files that are not asked for are opened only to count their
+    events, and not even that if the fileset says how many they have.
+
     Raises
     ------
     InputError
-        When files are unfit, or none can be opened; every problem of every file in a line of its
-        own.
+        When files are unfit, none can be opened, or nothing is asked for; every problem of every
+        file in a line of its own.
     """
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
-    branches = {name: required_branches(analysis, known) for name, known in metadata.items()}
-    # no file gives less than one chunk
-    files = files_of(fileset, branches, max_chunks)
-    reports = open_files(files, running, retries)
-    unfit = [
-        line for report in reports for line in (*report.lines(), *_steps_beyond(fileset, report))
-    ]
-    unopened = [report for report in reports if report.unreadable]
-    if any(report.problems or _steps_beyond(fileset, report) for report in reports) or (
-        len(unopened) == len(reports)
-    ):
-        raise InputError("\n".join(unfit))
-    if unopened:
-        print(
-            f"bphcoffea: warning: {len(unopened)} of {len(reports)} files cannot be opened; "
-            "the others are processed",
-            file=sys.stderr,
-        )
-    plan = Plan([], [], [])
+    needs = {name: branch_needs(analysis, known) for name, known in metadata.items()}
+    files = files_of(fileset, needs)
+    passed_over = _not_to_open(fileset, files, max_chunks)
+    reports = open_files([file for file in files if file not in passed_over], running, retries)
+    compared = compare_files(fileset, reports, needs, {file.dataset for file in passed_over})
+    plan = Plan([], [], [], {}, list(compared.notes))
+    unfit: list[str] = []
     for name in fileset.names:
+        known = metadata[name] | {HELD: compared.held[name]}
         pieces: list[WorkItem | Failure] = []
         for report in (report for report in reports if report.file.dataset == name):
+            if max_chunks is not None and len(pieces) >= max_chunks:
+                break
             entry = fileset[name].files[report.file.path]
+            wrong = [*report.lines(), *_steps_beyond(fileset, report)]
             if report.unreadable:
                 pieces += _failures(report, entry)
-                continue
-            pieces += _chunks(report, entry, metadata[name], chunksize)
-            if report.faults:
-                plan.detours.append(_detour(report))
+            elif wrong:
+                unfit += wrong
+            else:
+                pieces += _chunks(report, entry, known, chunksize)
+                if report.faults:
+                    plan.detours.append(_detour(report))
         for piece in pieces[:max_chunks]:
             of_its_kind: list[Any] = plan.unopened if isinstance(piece, Failure) else plan.chunks
             of_its_kind.append(piece)
+        plan.dataset_events[name] = _events_of(fileset, name, reports)
+        if not pieces and plan.dataset_events[name]:
+            plan.notes.append(
+                f"dataset '{name}': the fileset's steps ask for none of its "
+                f"{plan.dataset_events[name]:,} events"
+            )
+    unreadable = [report for report in reports if report.unreadable]
+    if unfit or compared.problems or (plan.unopened and not plan.chunks):
+        lines = [line for report in unreadable for line in report.lines()]
+        raise InputError("\n".join((*lines, *unfit, *compared.problems)))
+    if not plan.chunks and any(plan.dataset_events.values()):
+        raise InputError("\n".join((*plan.notes, "there is nothing to read: see 'steps' above")))
+    if plan.unopened:
+        missing = {(failure.dataset, failure.file) for failure in plan.unopened}
+        print(
+            f"bphcoffea: warning: {len(missing)} of {len(reports)} files cannot be opened; "
+            "the others are processed",
+            file=sys.stderr,
+        )
     return plan
+
+
+def _not_to_open(
+    fileset: Fileset, files: Sequence[FileToOpen], max_chunks: int | None
+) -> set[FileToOpen]:
+    """Files whose events are known, and which come after as many chunks as were asked for."""
+    passed_over: set[FileToOpen] = set()
+    certain: Counter[str] = Counter()
+    for file in files:
+        if max_chunks is not None and certain[file.dataset] >= max_chunks:
+            if file.entries is not None:
+                passed_over.add(file)
+            continue
+        # a file with entries gives at least one chunk
+        if file.entries and fileset[file.dataset].files[file.path].steps != ():
+            certain[file.dataset] += 1
+    return passed_over
+
+
+def _events_of(fileset: Fileset, name: str, reports: Sequence[FileReport]) -> int | None:
+    """Events of all files of a dataset; None if it is not known how many there are."""
+    counts = {path: entry.num_entries for path, entry in fileset[name].files.items()}
+    counts |= {
+        report.file.path: report.entries
+        for report in reports
+        if report.file.dataset == name and report.entries is not None
+    }
+    known = [count for count in counts.values() if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def open_files(
@@ -121,6 +176,8 @@ def _steps_beyond(fileset: Fileset, report: FileReport) -> list[str]:
 def _chunks(
     report: FileReport, entry: FileEntry, metadata: dict[str, Any], chunksize: int
 ) -> Iterator[WorkItem]:
+    if report.lacking:  # without entries, which it needs not read
+        return
     file = report.file
     others = tuple(place for place in (file.path, *entry.replicas) if place != report.used)
     known = metadata | {FILE: file.path, REPLICAS: others}

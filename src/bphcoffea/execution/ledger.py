@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -91,6 +91,11 @@ class Ledger:
         What was asked for of files that could not be opened, so that no chunk was made of it.
     detours
         What was read, but not at the first try.
+    dataset_events
+        Events of all files of each dataset, whether they were asked for or not; None if it is not
+        known how many there are.
+    notes
+        What a user must know of the input, one line each.
     """
 
     expected: tuple[WorkItem, ...]
@@ -98,6 +103,8 @@ class Ledger:
     failed: tuple[Failure, ...] = ()
     unopened: tuple[Failure, ...] = ()
     detours: tuple[Detour, ...] = ()
+    dataset_events: Mapping[str, int | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -124,9 +131,11 @@ class Ledger:
         """As it stands in ``ledger.json``.
 
         ``expected_events`` can't count the events of files that nobody knows the length of: there
-        are ``uncounted_files`` of them.
+        are ``uncounted_files`` of them. A run is partial if it was asked for a part of the events
+        of some dataset.
         """
         datasets = {chunk.dataset for chunk in self.expected} | {f.dataset for f in self.unopened}
+        datasets |= set(self.dataset_events)
         by_dataset = {name: self._counts(name) for name in sorted(datasets)}
         totals = {
             key: sum(counts[key] for counts in by_dataset.values())
@@ -135,19 +144,26 @@ class Ledger:
         return {
             **totals,
             "complete": self.complete,
+            "partial": any(
+                counts["dataset_events"] != counts["expected_events"]
+                and not counts["uncounted_files"]
+                for counts in by_dataset.values()
+            ),
             "chunks": len(self.expected) + len(self.unopened),
             "datasets": by_dataset,
             "failed": [asdict(failure) for failure in self.missing],
             "detours": [asdict(detour) for detour in sorted(self.detours, key=_order)],
+            "notes": list(self.notes),
         }
 
-    def _counts(self, dataset: str) -> dict[str, int]:
+    def _counts(self, dataset: str) -> dict[str, Any]:
         unopened = [failure for failure in self.unopened if failure.dataset == dataset]
         known = sum(
             failure.stop - failure.start for failure in unopened if failure.stop is not None
         )
         expected = sum(len(chunk) for chunk in self.expected if chunk.dataset == dataset)
         return {
+            "dataset_events": self.dataset_events.get(dataset, expected + known),
             "expected_events": expected + known,
             "processed_events": len(self.processed.get(dataset, ())),
             "uncounted_files": sum(failure.stop is None for failure in unopened),

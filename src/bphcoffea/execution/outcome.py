@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import hist
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.analysis.result import DatasetResult
+from bphcoffea.analysis.result import Columns, DatasetResult
 from bphcoffea.analysis.tracing import branches_of_cuts
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.execution.folder import RunFolder, file_name, write_histograms, writing
@@ -64,8 +65,8 @@ def write(
         tables = {name: r.candidates for name, r in results.items() if r.candidates is not None}
         if tables:
             (temporary / "candidates").mkdir()
-        for name, columns in tables.items():
-            pq.write_table(columns.table(), temporary / "candidates" / f"{file_name(name)}.parquet")
+        for name, table_of in _tables(results, tables).items():
+            pq.write_table(table_of, temporary / "candidates" / f"{file_name(name)}.parquet")
         _write_luminosity(temporary, analysis, fileset, outcome)
         description = _description(analysis, fileset) | {"variations": _variations(results)}
         _write_json(temporary / "analysis.json", description)
@@ -76,6 +77,17 @@ def write(
             shutil.copy(page, temporary / page.name)
         _write_json(temporary / "ledger.json", outcome.ledger.as_json())
     return RunFolder(folder)
+
+
+def _tables(
+    results: Mapping[str, DatasetResult], columns: Mapping[str, Columns]
+) -> dict[str, pa.Table]:
+    """The candidates of each dataset; of one of which nothing was read, a table without rows."""
+    tables = {name: own.table() for name, own in columns.items()}
+    if tables:
+        pattern = next(iter(tables.values())).slice(0, 0)
+        tables |= {name: pattern for name in results if name not in tables}
+    return tables
 
 
 def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcome: Outcome) -> None:

@@ -6,11 +6,13 @@ import copy
 import datetime
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bphcoffea.analysis import Analysis
+from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
@@ -150,8 +152,9 @@ def run(
                 options.retries,
             )
             outcome = process(analysis, plan, running, options.retries, checkpoints)
-        if not outcome.results:
+        if plan.chunks and not outcome.results:
             raise InputError("\n".join(failure.line() for failure in outcome.ledger.missing))
+        outcome = _with_empty(outcome, analysis, fileset, plan)
         made = {
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -198,6 +201,8 @@ def process(
             failed=tuple(out.get("failed", ())),
             unopened=tuple(plan.unopened),
             detours=(*plan.detours, *out.get("detours", ())),
+            dataset_events=plan.dataset_events,
+            notes=(*plan.notes, *_notes(out["out"])),
         ),
         metrics={
             **work.as_json(),
@@ -215,6 +220,23 @@ def process(
         },
         timings=tuple(timings),
     )
+
+
+def _notes(results: Mapping[str, DatasetResult]) -> Iterator[str]:
+    for name, result in sorted(results.items()):
+        for note, count in sorted(result.notes.items()):
+            yield f"dataset '{name}': {note} ({count:,} candidates)"
+
+
+def _with_empty(outcome: Outcome, analysis: Analysis, fileset: Fileset, plan: Plan) -> Outcome:
+    """Add an empty result for each dataset of which nothing is to be read."""
+    asked = {chunk.dataset for chunk in plan.chunks} | {lost.dataset for lost in plan.unopened}
+    results = {
+        name: analysis.empty_result(fileset[name].metadata.model_dump())
+        for name in fileset.names
+        if name not in asked
+    }
+    return replace(outcome, results=dict(sorted((outcome.results | results).items())))
 
 
 def _checkpoints(analysis: Analysis, options: Options) -> Checkpoints | None:

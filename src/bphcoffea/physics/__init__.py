@@ -1,8 +1,16 @@
 """Pure functions on arrays and numbers: constants, kinematics, matching, triggers."""
 
-from bphcoffea.physics.generator import scale_envelope
+from bphcoffea.physics.generator import scale_envelope, scales_without_envelope
 from bphcoffea.physics.kinematics import delta_r, invariant_mass
 from bphcoffea.physics.matching import equal_pairs, first_match
 from bphcoffea.physics.triggers import fired
 
-__all__ = ["delta_r", "equal_pairs", "fired", "first_match", "invariant_mass", "scale_envelope"]
+__all__ = [
+    "delta_r",
+    "equal_pairs",
+    "fired",
+    "first_match",
+    "invariant_mass",
+    "scale_envelope",
+    "scales_without_envelope",
+]

@@ -21,7 +21,8 @@ def scale_envelope(weights: ak.Array) -> tuple[ak.Array, ak.Array]:
 
     Returns
     -------
-    One number an event each; 1 for an event that has no such list.
+    One number an event each; 1 for an event with another number of weights, see
+    :func:`scales_without_envelope`.
     """
     lengths = ak.num(weights)
     low, high = np.ones(len(weights)), np.ones(len(weights))
@@ -31,3 +32,18 @@ def scale_envelope(weights: ak.Array) -> tuple[ak.Array, ak.Array]:
             values = ak.to_numpy(weights[here]).astype(np.float64)[:, chosen]
             low[here], high[here] = np.min(values, axis=1), np.max(values, axis=1)
     return ak.Array(low), ak.Array(high)
+
+
+def scales_without_envelope(weights: ak.Array) -> ak.Array:
+    """Number of scale weights of each event that :func:`scale_envelope` can't interpret, else NaN.
+
+    Some samples hold 44 or 45 weights, for several dynamic scales, in an order that the list does
+    not tell.
+
+    Parameters
+    ----------
+    weights
+        NanoAOD's ``LHEScaleWeight``, a list an event.
+    """
+    lengths = ak.to_numpy(ak.num(weights))
+    return ak.Array(np.where(np.isin(lengths, list(_SEVEN_POINTS)), np.nan, lengths))

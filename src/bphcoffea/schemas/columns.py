@@ -52,8 +52,25 @@ def aligned(name: str, form: Form, reference: str) -> Form:
     """
     if name == reference:
         return form
+    return _checked(name, form, reference, "!bphcoffea_aligned")
+
+
+def counted(name: str, form: Form, counter: str) -> Form:
+    """The form of a branch whose lists are checked against a branch of counts when it is read.
+
+    Parameters
+    ----------
+    name, form
+        The branch and its form, lists at the top.
+    counter
+        The branch with the number of objects of each event.
+    """
+    return _checked(name, form, counter, "!bphcoffea_counted")
+
+
+def _checked(name: str, form: Form, reference: str, transform: str) -> Form:
     plain = quote(f"{name},!load")
-    checked = quote(f"{reference},!load,{name},!load,{reference},{name},!bphcoffea_aligned")
+    checked = quote(f"{reference},!load,{name},!load,{reference},{name},{transform}")
     return _rename(copy.deepcopy(form), plain, checked)
 
 
@@ -179,15 +196,25 @@ def _rename(form: Form, old: str, new: str) -> Form:
 
 def _aligned(stack: list[Any]) -> None:
     name, reference_name, array, reference = (stack.pop() for _ in range(4))
-    counts, expected = ak.num(array, axis=1), ak.num(reference, axis=1)
-    wrong = np.flatnonzero(ak.to_numpy(counts) != ak.to_numpy(expected))
+    _check_lengths(name, array, reference_name, ak.to_numpy(ak.num(reference, axis=1)))
+    stack.append(array)
+
+
+def _counted(stack: list[Any]) -> None:
+    name, counter_name, array, counter = (stack.pop() for _ in range(4))
+    _check_lengths(name, array, counter_name, np.asarray(counter))
+    stack.append(array)
+
+
+def _check_lengths(name: str, array: Any, reference: str, expected: Any) -> None:
+    counts = ak.to_numpy(ak.num(array, axis=1))
+    wrong = np.flatnonzero(counts != expected)
     if len(wrong):
         first = wrong[0]
         raise InputError(
-            f"branch {name} has {counts[first]} entries where {reference_name} has "
+            f"branch {name} has {counts[first]} entries where {reference} has "
             f"{expected[first]}, in {len(wrong)} events, the first at position {first} of the chunk"
         )
-    stack.append(array)
 
 
 def _constant(stack: list[Any]) -> None:
@@ -216,6 +243,7 @@ def _unsigned(stack: list[Any]) -> None:
 
 
 transforms.bphcoffea_aligned = _aligned
+transforms.bphcoffea_counted = _counted
 transforms.bphcoffea_whole = _whole
 transforms.bphcoffea_unsigned = _unsigned
 transforms.bphcoffea_constant = _constant
