@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import sys
 from pathlib import Path
 
 import awkward as ak
@@ -13,6 +14,7 @@ import uproot
 from coffea.nanoevents import NanoEventsFactory
 from hypothesis import HealthCheck, settings
 
+from bphcoffea import cli
 from bphcoffea.execution import load_analysis
 from bphcoffea.schemas import TwoMuTrackSchema
 
@@ -31,6 +33,21 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def bphcoffea(capsys, monkeypatch):
+    """Run the command line in this process; gives status, output and lines of the error stream."""
+
+    def bphcoffea(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+        return left.value.code, out, err.splitlines()
+
+    return bphcoffea
 
 
 @pytest.fixture(scope="session")

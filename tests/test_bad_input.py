@@ -14,28 +14,12 @@ import pytest
 import services
 import uproot
 
-from bphcoffea import cli
 from bphcoffea.execution import RunFolder
 from bphcoffea.facilities import clusters
 from bphcoffea.schemas import TwoMuTrackSchema
 
 TREE = "Tree3Mu/ntuple"
 PREFIX = "bphcoffea: error: "
-
-
-@pytest.fixture
-def bphcoffea(capsys, monkeypatch):
-    """Run the command line in this process; gives status, output and lines of the error stream."""
-
-    def bphcoffea(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
-        return left.value.code, out, err.splitlines()
-
-    return bphcoffea
 
 
 @pytest.fixture

@@ -117,8 +117,57 @@ def test_two_variables_of_one_name_are_refused():
         Selection("Candidate", Cut("x", a > 0), Cut("y", Variable("a", a.function) > 1))
 
 
-def test_a_variable_of_another_length_is_refused():
-    events = make([(True, [(1.0, 1.0), (2.0, 2.0)], 1.0)])
-    short = Variable("short", lambda events: events.Candidate.a[:, :1])
-    with pytest.raises(ValueError, match="'short' has 1 values for 2 candidates"):
-        Selection("Candidate", Cut("c", short > 0)).apply(events)
+LEVELS = st.lists(st.lists(st.sampled_from([1.0, 2.0]), max_size=3), min_size=1, max_size=6)
+
+
+def select(function, lists):
+    events = make([(True, [(value, 0.0) for value in values], 1.0) for values in lists])
+    return Selection("Candidate", Cut("c", Variable("x", function) > 1)).apply(events)
+
+
+@given(lists=LEVELS)
+def test_a_number_of_each_event_or_candidate_is_taken_for_what_it_is(lists):
+    expected = [value > 1 for values in lists for value in values]
+    assert select(lambda e: e.Candidate.a, lists).passed.tolist() == expected
+    of_event = [max(values, default=0) > 1 for values in lists]
+    each = [fired for fired, values in zip(of_event, lists, strict=True) for _ in values]
+    got = select(lambda e: ak.fill_none(ak.max(e.Candidate.a, axis=1), 0), lists)
+    assert got.passed.tolist() == each
+
+
+@given(lists=LEVELS)
+def test_a_flat_array_of_candidates_is_never_taken_for_one_of_events(lists):
+    """Not even where there are as many candidates as events, by chance."""
+    if all(len(values) == 1 for values in lists):
+        assert select(lambda e: ak.flatten(e.Candidate.a), lists).passed.tolist() == [
+            values[0] > 1 for values in lists
+        ]
+        return
+    for flat in (ak.flatten, lambda lists: ak.to_numpy(ak.flatten(lists))):
+        with pytest.raises(ValueError, match="'x' gives a flat array of"):
+            select(lambda e, flat=flat: flat(e.Candidate.a), lists)
+
+
+@given(lists=LEVELS, data=st.data())
+def test_lists_of_other_lengths_are_refused_even_if_their_sum_is_the_same(lists, data):
+    other = data.draw(st.permutations([len(values) for values in lists]))
+    if other == [len(values) for values in lists]:
+        return
+    with pytest.raises(ValueError, match="'x' has other numbers of values than there are"):
+        select(lambda e: ak.unflatten(ak.flatten(e.Candidate.a), other), lists)
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (lambda e: e.Candidate.a[:, :1], "other numbers of values"),
+        (lambda e: e.Candidate.a[:1], "gives 1 lists for 2 events"),
+        (lambda e: ak.singletons(e.Candidate.a, axis=1), "2 levels of lists"),
+        (lambda e: 3.0, "gives a float; it must give an array"),
+        (lambda e: [[1.0, 2.0], [3.0]], "gives a list; it must give an array"),
+        (lambda e: ak.max(e.Candidate.a[e.Candidate.a > 5], axis=1), r"no value \(None\) 2 times"),
+    ],
+)
+def test_what_is_no_number_of_each_candidate_is_refused(function, problem):
+    with pytest.raises(ValueError, match=f"variable 'x' {problem}|variable 'x' has {problem}"):
+        select(function, [[1.0, 2.0], [2.0]])

@@ -133,6 +133,10 @@ def test_each_column_is_read_once_for_all_variations(ds_phipi, toys, corrections
     assert len(columns) == len(set(columns))
 
 
+def tried(events, *paths):
+    return Untouched(events, paths, np.flatnonzero(ak.num(events.Triplet)))
+
+
 def test_what_a_shift_can_not_change_is_found_out(ds_phipi, toys, open_events):
     file = toys / "toy_ds_phipi_mc_0.root"
     events = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D")
@@ -144,13 +148,23 @@ def test_what_a_shift_can_not_change_is_found_out(ds_phipi, toys, open_events):
     ]
     variables = [*ds_phipi.selection.variables(), *conditions]
     moved = {
-        shift.particle: {v.name for v in variables if v not in Untouched(events, shift.paths)}
+        shift.particle: {v.name for v in variables if v not in tried(events, *shift.paths)}
         for shift in ds_phipi.shifts
     }
     assert moved == {
         "muon": {"mass", "mu1_pt", "mu2_pt", "phi_mass"},
         "track": {"mass", "track_pt"},
     }
+
+
+def STEEP(pt):  # noqa: N802 - a name that the lambdas below find
+    return 1.0 if pt > 3 else 2.0
+
+
+def by_hand(triplets, value):
+    """A loop over candidates: where there are none it looks at nothing."""
+    lists = [[value(triplet.mu1) for triplet in event] for event in triplets]
+    return ak.unflatten([x for numbers in lists for x in numbers], ak.num(triplets))
 
 
 @pytest.mark.parametrize(
@@ -170,15 +184,60 @@ def test_what_a_shift_can_not_change_is_found_out(ds_phipi, toys, open_events):
         lambda t: ak.from_numpy(np.asarray(ak.max(t.mu1.pt, axis=1))),
         lambda t: ak.argsort(t.mu1.pt),
         lambda t: ak.unflatten([float(x) for x in ak.flatten(t.mu1.pt)], ak.num(t)),
+        lambda t: by_hand(t, lambda mu: float(mu.pt)),
+        lambda t: by_hand(t, lambda mu: float(mu.pt) if abs(mu.eta) > 1.2 else 0.0),
+        lambda t: ak.unflatten(np.vectorize(STEEP, [float])(ak.flatten(t.mu1.pt)), ak.num(t)),
     ],
 )
 def test_whatever_looks_at_a_shifted_field_is_evaluated_again(toys, open_events, function):
     file = toys / "toy_ds_phipi_mc_0.root"
-    events = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D")[3:]
-    untouched = Untouched(events, (("Triplet", "mu1", "pt"),))
+    events = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D")
+    untouched = tried(events, ("Triplet", "mu1", "pt"))
     assert Variable("x", lambda e: function(e.Triplet)) not in untouched
     assert Variable("y", lambda e: e.Triplet.mu1.eta) in untouched
     assert Variable("z", lambda e: e.Triplet.mu2.pt + e.Triplet.mu1.matching_pt) in untouched
+
+
+@pytest.mark.parametrize("first", ["none", "candidates"])
+def test_first_events_without_candidates_hide_no_shift(
+    ds_phipi, toys, corrections, open_events, first
+):
+    """A variable with a loop over candidates is evaluated again whatever event comes first."""
+
+    class Looping(type(ds_phipi)):
+        momentum = Variable("momentum", lambda e: by_hand(e.Triplet, lambda mu: float(mu.pt)))
+        histograms = (Histogram("momentum", momentum, Axis(50, 0, 25)),)
+        selection = Selection("Triplet", Cut("steep", momentum > 6))
+        best = momentum
+        columns = ()
+        weights = ()
+        mass_fit = None
+
+    file = toys / "toy_ds_phipi_mc_0.root"
+
+    def events():
+        whole = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D")
+        counts = ak.to_numpy(ak.num(whole.Triplet))
+        order = np.argsort(counts > 0 if first == "none" else counts == 0, kind="stable")
+        assert (counts[order[0]] == 0) == (first == "none")
+        return whole[order[np.r_[0:200, -200:0]]]
+
+    looping = Looping().corrected(corrections)
+    (result,) = looping.process(events()).values()
+    contents = result.histograms["momentum"]
+    for name, slow in slowly(Looping(), events, corrections):
+        expected = slow.histograms["momentum"]["all", "nominal", :].view(flow=True)
+        np.testing.assert_array_equal(contents["all", name, :].view(flow=True), expected)
+    nominal = contents["all", "nominal", :].values()
+    assert not np.array_equal(contents["all", "muon_scaleUp", :].values(), nominal)
+
+
+def test_a_chunk_without_candidates_has_all_variations(ds_phipi, toys, corrections, open_events):
+    events = open_events(toys / "toy_ds_phipi_mc_0.root", TwoMuTrackSchema, is_mc=True, era="2017D")
+    none = events[ak.num(events.Triplet) == 0]
+    (result,) = ds_phipi.corrected(corrections).process(none).values()
+    (whole,) = ds_phipi.corrected(corrections).process(events).values()
+    assert (result + whole).histograms["mass"] == whole.histograms["mass"]
 
 
 def test_smearing_is_normal_and_the_same_wherever_a_particle_is_met(toys, open_events):

@@ -20,6 +20,7 @@ from bphcoffea.analysis import (
     Selection,
     TriggerWeight,
     Variable,
+    Weight,
     leg_eta,
     leg_pt,
 )
@@ -328,7 +329,9 @@ def test_lifetimes_are_variations_of_datasets_that_have_one(
 ):
     class Long(Weighed):
         length = Variable("length", lambda events: events.Triplet.mass * 100)
-        weights = (LifetimeWeight(length, lambda generated: (generated, 2 * generated)),)
+        weights = (
+            LifetimeWeight(length, lambda generated: (generated, 2 * generated), after="vertex"),
+        )
 
     event = ntuple([one_candidate()])
     plain = open_events(event, TwoMuTrackSchema, is_mc=True, era="2017B")
@@ -412,3 +415,58 @@ def test_a_factor_is_what_its_class_says():
     product = Factor(2 * ones, {"a": (3 * ones, ones)}, 1) * Factor(5 * ones, {}, 2)
     assert product.clamped == 3
     assert [side.tolist() for side in product.shifts["a"]] == [[15, 15], [5, 5]]
+
+
+class Scaled(Weight):
+    """A factor of the candidates, as given."""
+
+    def __init__(self, name, values, up=None, down=None, after="vertex"):
+        self.__dict__ |= {"name": name, "values": values, "up": up, "down": down, "after": after}
+
+    def applies(self, metadata, corrections):
+        return True
+
+    def evaluate(self, values, given):
+        chosen = values(Weighed.chi2).astype(int)
+        table = [self.values, self.up, self.down]
+        nominal, *sides = (np.array(each)[chosen] for each in table if each is not None)
+        return Factor(nominal, {"": tuple(sides)} if given.shifted and sides else {})
+
+
+def test_variations_need_no_nominal_weight(ntuple, open_events, one_candidate):
+    """Events whose nominal weight is 0 count under a variation in which it is not."""
+
+    class Zero(Weighed):
+        weights = (
+            Scaled("first", [0.0, 1.0, 2.0], up=[0.5, 1.0, 2.0], down=[0.0, 0.5, 1.0]),
+            Scaled("second", [3.0, 0.0, 1.0], up=[3.0, 4.0, 1.0], down=[1.0, 0.0, 1.0]),
+        )
+
+    events = [one_candidate(TripletVtx2_Chi2=[float(chi2)]) for chi2 in range(3)]
+    read = open_events(ntuple(events), TwoMuTrackSchema, is_mc=True, era="2017B")
+    (result,) = Zero().process(read).values()
+    contents = result.histograms["chi2"]
+    got = {name: contents["all", name, :3j].values() for name in contents.axes["variation"]}
+    expected = {
+        "nominal": [0, 0, 2],
+        "firstUp": [1.5, 0, 2],
+        "firstDown": [0, 0, 1],
+        "secondUp": [0, 4, 2],
+        "secondDown": [0, 0, 2],
+    }
+    assert {name: values.tolist() for name, values in got.items()} == expected
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("place", ["values", "up"])
+def test_a_weight_that_is_not_finite_is_refused(ntuple, open_events, one_candidate, bad, place):
+    sides = {"values": [1.0, 1.0], "up": [1.0, 1.0], "down": [1.0, 1.0]}
+    sides[place][1] = bad
+
+    class Broken(Weighed):
+        weights = (Scaled("mine", **sides),)
+
+    events = [one_candidate(TripletVtx2_Chi2=[float(chi2)]) for chi2 in (0, 1)]
+    read = open_events(ntuple(events), TwoMuTrackSchema, is_mc=True, era="2017B")
+    with pytest.raises(InputError, match=r"weight 'mine'.* is (nan|inf) .*in entry 1$"):
+        Broken().process(read)

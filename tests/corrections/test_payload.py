@@ -483,3 +483,12 @@ def test_spaces_and_a_byte_order_mark_do_no_harm(tmp_path):
     content = json.loads(SOUND) | {"description": 'with "corrections": [] in it', "other": [{}]}
     path.write_text("\ufeff" + json.dumps(content, indent=4) + "\n\n", encoding="utf-8")
     assert evaluate(Payload(path, "sf"), pt=[1.5]).values.tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"), [("log(x-100)", "nan"), ("1/(x-10)", "inf"), ("-1/(x-10)", "-inf")]
+)
+def test_values_that_are_not_finite_are_refused(payload, expression, value):
+    data = formula(expression, ["pt"])
+    message = fault(lambda: evaluate(payload(data), pt=[200.0, 10.0, 10.0]))
+    assert message == f"correction 'sf' gives {value} for 2 of 3 values, the first at pt = 10"

@@ -11,6 +11,7 @@ import uproot
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from bphcoffea.analysis.needs import BranchNeeds
 from bphcoffea.datasets import FileEntry, Fileset, check
 from bphcoffea.datasets.check import FileToOpen
 from bphcoffea.storage.servers import ONCE
@@ -203,16 +204,19 @@ def test_lines_name_the_dataset_and_the_file(sound):
 
 def test_files_of_a_fileset_come_with_what_their_dataset_needs():
     metadata = {"is_mc": False, "era": "2018"}
-    files = {"/a.root": "t", "/b.root": FileEntry(object_path="u", num_entries=7)}
+    entry = FileEntry(object_path="u", num_entries=7, uuid="x")
+    files = {"/a.root": "t", "/b.root": entry}
     fileset = Fileset.model_validate(
         {
             "D": {"files": files, "metadata": metadata},
             "E": {"files": {"/a.root": "t"}, "metadata": metadata},
         }
     )
-    assert check.files_of(fileset, {"D": ("pt",)}) == [
-        FileToOpen("D", "/a.root", "t", ("pt",)),
-        FileToOpen("D", "/b.root", "u", ("pt",), 7),
+    needs = BranchNeeds(("pt",), ("HLT_A",), ("genWeight",), ("LHEScaleWeight",))
+    looked_for = ("HLT_A", "genWeight", "LHEScaleWeight")
+    assert check.files_of(fileset, {"D": needs}) == [
+        FileToOpen("D", "/a.root", "t", ("pt",), looked_for=looked_for),
+        FileToOpen("D", "/b.root", "u", ("pt",), 7, uuid="x", looked_for=looked_for),
         FileToOpen("E", "/a.root", "t"),
     ]
 
@@ -258,3 +262,19 @@ def test_a_server_that_is_not_there_is_one_line():
         "is its address right, and is it up? (Connection error)\n"
     )
     assert done.stderr == ""
+
+
+def test_a_file_that_was_not_closed_can_not_be_read(data, tmp_path):
+    """ROOT would recover what it finds: less than was written, and nobody would know."""
+    sound = data / "tree3mu_phipi_2017.root"
+    content = bytearray(sound.read_bytes())
+    with uproot.open(sound) as root:
+        free_segments = root.file.fSeekFree.to_bytes(4, "big")
+    # the list of free segments is written when a file is closed
+    place = content.index(free_segments)
+    content[place : place + 4] = bytes(4)
+    path = tmp_path / "a.root"
+    path.write_bytes(content)
+    report = inspected(path, "Tree3Mu/ntuple")
+    assert report.unreadable.startswith("was not closed: the program that wrote it ended early")
+    assert report.problems == ()

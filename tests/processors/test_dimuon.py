@@ -124,7 +124,7 @@ def test_trigger_paths_of_the_metadata_are_required(nanoaod, dimuon, tmp_path):
 @pytest.mark.samples
 def test_unknown_trigger_path_is_named(nanoaod, dimuon, tmp_path):
     files = fileset(nanoaod / "nano_dimuon.root", hlt=["HLT_NoSuchPath"])
-    with pytest.raises(InputError, match=r"nano_dimuon\.root.*NoSuchPath"):
+    with pytest.raises(InputError, match=r"dataset 'nano': no file has .*NoSuchPath"):
         run(dimuon, files, tmp_path, Options("iterative"))
 
 

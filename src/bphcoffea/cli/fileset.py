@@ -86,7 +86,7 @@ def check(
     from bphcoffea import datasets, execution
     from bphcoffea.analysis.tracing import branch_needs
     from bphcoffea.datasets.check import files_of, with_entries
-    from bphcoffea.datasets.consistency import compare_files
+    from bphcoffea.datasets.comparison import compare_files
     from bphcoffea.execution.chunks import open_files
 
     files = datasets.load(fileset).select(dataset or ())

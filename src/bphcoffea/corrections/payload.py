@@ -153,7 +153,7 @@ class Payload:
         ------
         InputError
             When a number is not finite, or outside the bins where the policy is ``error``, or an
-            integer that the correction does not know.
+            integer that the correction does not know; when a value is not finite.
         """
         arrays = {}
         for name, values in numbers.items():
@@ -178,17 +178,26 @@ class Payload:
         # inside it holds the numbers of the file, as they are written there
         values = call(self._detector, slice(None))
         beyond = np.equal(values, float(_OUTSIDE))
-        if not np.any(beyond):
-            return Evaluated(values, beyond)
-        if outside == "error":
-            first = np.flatnonzero(beyond)[0]
-            where = ", ".join(f"{name} = {array[first]:.9g}" for name, array in arrays.items())
+
+        def where(first: Any) -> str:
+            return ", ".join(f"{name} = {array[first]:.9g}" for name, array in arrays.items())
+
+        if outside == "error" and np.any(beyond):
             raise InputError(
                 f"correction '{self.name}': {np.count_nonzero(beyond)} of {len(beyond)} values "
-                f'outside its bins, the first at {where}; say out_of_range = "clamp" to take '
-                "the nearest bin, or cut them away"
+                f"outside its bins, the first at {where(np.argmax(beyond))}; say "
+                'out_of_range = "clamp" to take the nearest bin, or cut them away'
             )
-        values[beyond] = call(self._clamped, beyond)
+        if np.any(beyond):
+            values[beyond] = call(self._clamped, beyond)
+        wrong = ~np.isfinite(values)
+        if np.any(wrong):
+            first = np.argmax(wrong)
+            given = ", ".join(f"{name} = {text}" for name, text in texts.items())
+            raise InputError(
+                f"correction '{self.name}' gives {values[first]} for {np.count_nonzero(wrong)} of "
+                f"{len(values)} values, the first at {where(first)}{f', {given}' if given else ''}"
+            )
         return Evaluated(values, beyond)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -147,7 +147,8 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
             try:
                 # a dictionary, for a path may hold a colon, and uproot an object's name after it
                 with uproot.open({place: None}, timeout=retries.timeout_s) as root:
-                    report, fault = _inspected(file, root), _truncated(root)
+                    fault = _truncated(root) or _unclosed(root)
+                    report = _inspected(file, root)
                 if fault is None:
                     skipped = () if faults or place == file.path else (silence_of(file.path),)
                     earlier = (*faults, *(meaning for meaning in skipped if meaning))
@@ -232,6 +233,16 @@ def _truncated(root: Any) -> str | None:
     if size is None or size >= end:
         return None
     return f"truncated: {size} of {end} bytes; copy or make it again"
+
+
+def _unclosed(root: Any) -> str | None:
+    """Return what is wrong with a file that its writer did not close; None if it was closed.
+
+    The list of free segments is written last, as is that of the names in the file.
+    """
+    if root.file.fSeekFree > root.file.fBEGIN and root.fSeekKeys > root.file.fBEGIN:
+        return None
+    return "was not closed: the program that wrote it ended early; make it again"
 
 
 def explain(error: BaseException, path: str, timeout_s: int = TIMEOUT) -> str:

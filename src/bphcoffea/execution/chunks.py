@@ -16,7 +16,7 @@ from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.needs import HELD
 from bphcoffea.analysis.tracing import branch_needs
 from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
-from bphcoffea.datasets.consistency import compare_files
+from bphcoffea.datasets.comparison import compare_files
 from bphcoffea.datasets.model import FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine

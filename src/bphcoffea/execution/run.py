@@ -186,7 +186,8 @@ def process(
         checkpointer=checkpoints,
     )
     clock = time.perf_counter()
-    out = runner.run(plan.chunks, analysis)
+    # coffea can't run over nothing: files without entries may need no chunk
+    out = runner.run(plan.chunks, analysis) if plan.chunks else {"out": {}}
     wall = time.perf_counter() - clock
     timings = out.get("timings", [])
     work = total(timings)

@@ -13,7 +13,7 @@ from bphcoffea.datasets.model import FileEntry, Fileset
 
 
 @dataclass
-class Consistency:
+class Comparison:
     """What comparing the files of a fileset has shown.
 
     Attributes
@@ -36,7 +36,7 @@ def compare_files(
     reports: Sequence[FileReport],
     needs: Mapping[str, BranchNeeds],
     unseen: Iterable[str] = (),
-) -> Consistency:
+) -> Comparison:
     """Compare the files of each dataset, and look for files that are there twice.
 
     Parameters
@@ -51,7 +51,7 @@ def compare_files(
     unseen
         Datasets of which some files were not looked at.
     """
-    found = Consistency()
+    found = Comparison()
     unseen = set(unseen)
     for name in fileset.names:
         own = [report for report in reports if report.file.dataset == name]
@@ -68,7 +68,7 @@ def _compare_branches(
     name: str,
     filled: Sequence[FileReport],
     needs: BranchNeeds,
-    found: Consistency,
+    found: Comparison,
     *,
     is_whole: bool,
 ) -> None:
@@ -107,7 +107,7 @@ def _compare_branches(
     found.held[name] = tuple(held)
 
 
-def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], found: Consistency) -> None:
+def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], found: Comparison) -> None:
     """Find files with the same UUID: copies, links, or two doors of one storage."""
     alike: dict[tuple[bytes, str, int], list[FileReport]] = {}
     for report in reports:
