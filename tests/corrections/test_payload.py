@@ -489,6 +489,6 @@ def test_spaces_and_a_byte_order_mark_do_no_harm(tmp_path):
     ("expression", "value"), [("log(x-100)", "nan"), ("1/(x-10)", "inf"), ("-1/(x-10)", "-inf")]
 )
 def test_values_that_are_not_finite_are_refused(payload, expression, value):
-    data = formula(expression, ["pt"])
+    data = formula(expression, "pt")
     message = fault(lambda: evaluate(payload(data), pt=[200.0, 10.0, 10.0]))
     assert message == f"correction 'sf' gives {value} for 2 of 3 values, the first at pt = 10"

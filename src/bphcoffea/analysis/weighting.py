@@ -206,7 +206,9 @@ class CandidateWeights:
 def check_finite(
     what: str, values: Floats, events: Integers | None, metadata: Mapping[str, Any]
 ) -> None:
-    """Raise an InputError if some values are not finite, with the entry of the first.
+    """Raise an InputError if some values, or their squares, are not finite.
+
+    Squares are summed, too; the message tells the entry of the first such value.
 
     Parameters
     ----------
@@ -219,7 +221,8 @@ def check_finite(
     metadata
         Of the chunk, which tells at which entry of the file it begins.
     """
-    wrong = np.flatnonzero(~np.isfinite(values))
+    with np.errstate(over="ignore"):
+        wrong = np.flatnonzero(~np.isfinite(np.square(values)))
     if not len(wrong):
         return
     first = int(wrong[0] if events is None else events[wrong[0]])

@@ -206,11 +206,12 @@ def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> N
         axes.set_ylim(0, (largest or 1.0) / (1 - headroom))
         axes.ticklabel_format(style="plain", axis="y")
         return
-    axes.set_yscale("log")
     bottom = 0.5
     while 0 < largest <= 4 * bottom:
         bottom /= 10
     axes.set_ylim(bottom, bottom * (max(largest, 10 * bottom) / bottom) ** (1 / (1 - headroom)))
+    # after the limits: an axis that shows nothing positive can't become logarithmic
+    axes.set_yscale("log")
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
