@@ -200,6 +200,66 @@ def test_a_file_that_is_no_analysis(
     assert problem in line
 
 
+DECLARED = """
+from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
+from bphcoffea.schemas import TwoMuTrackSchema
+from variables_beside import chi2
+
+AXIS = Axis(10, 0, 10)
+
+class Mine(Analysis):
+    schema = TwoMuTrackSchema
+    selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
+    histograms = (Histogram("chi2", chi2, AXIS), Histogram("fine", chi2, AXIS))
+"""
+BESIDE = """
+from bphcoffea.analysis import Variable
+
+chi2 = Variable(
+    "chi2", lambda events: events.Triplet.vertex.chi2
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("", "", None),
+        ('"fine"', '"chi2"', "mine.py, line 8: Mine: two histograms are named 'chi2'; give each"),
+        ('"fine"', '"a/b"', "mine.py, line 11: histogram 'a/b': its name holds '/'"),
+        ("10, 0, 10", "62, 2.01, 1.65", "mine.py, line 6: Axis(62, 2.01, 1.65): the range must"),
+        ("chi2 >= 0", "chi2", "mine.py, line 10: cut 'vertex': variable 'chi2' is no requirement"),
+        ("vertex.chi2\n", "vertex.chi2, 5\n", "variables_beside.py, line 4: variable 'chi2': its "),
+        (
+            "    schema",
+            "    def __init__(self):\n        AXIS.__class__(0, 0, 1)\n    schema",
+            "mine.py, line 10: Axis(0, 0, 1): the number of bins",
+        ),
+    ],
+)
+def test_what_is_declared_wrongly_is_told_with_its_line(
+    right, wrong, problem, bphcoffea, faults_of_run, fileset, sound, output, tmp_path
+):
+    (tmp_path / "mine.py").write_text(DECLARED.replace(right, wrong) if right else DECLARED)
+    (tmp_path / "variables_beside.py").write_text(BESIDE.replace(right, wrong) if right else BESIDE)
+    if problem is None:
+        arguments = (tmp_path / "mine.py", fileset(sound), "-o", output, "--executor", "iterative")
+        assert bphcoffea("run", *arguments)[::2] == (0, [])
+        return
+    (line,) = faults_of_run(fileset(sound), analysis=tmp_path / "mine.py")
+    assert line.startswith(f"{tmp_path}/{problem}")
+
+
+def test_an_error_of_another_kind_in_an_analysis_keeps_its_traceback(
+    bphcoffea, fileset, sound, output, tmp_path, monkeypatch
+):
+    (tmp_path / "mine.py").write_text("raise ValueError('a bug')\n")
+    arguments = ["run", tmp_path / "mine.py", fileset(sound), "-o", output]
+    monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
+    with pytest.raises(ValueError, match="a bug"):
+        cli.main()
+
+
 def test_an_output_folder_that_cannot_be_written(bphcoffea, fileset, sound):
     path = fileset(sound)
     before = path.read_bytes()
