@@ -213,6 +213,16 @@ def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> N
     axes.set_ylim(bottom, bottom * (max(largest, 10 * bottom) / bottom) ** (1 / (1 - headroom)))
 
 
+def name_of_its_own(name: str, taken: set[str]) -> str:
+    """Return a name that no earlier figure has, on a disk that ignores case either; note it."""
+    free, number = name, 1
+    while free.casefold() in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free.casefold())
+    return free
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and PDF.
 
