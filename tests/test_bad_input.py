@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import awkward as ak
 import numpy as np
@@ -15,6 +16,7 @@ import services
 import uproot
 
 from bphcoffea import cli
+from bphcoffea.datasets import load
 from bphcoffea.execution import RunFolder
 from bphcoffea.facilities import clusters
 from bphcoffea.schemas import TwoMuTrackSchema
@@ -168,6 +170,59 @@ def test_two_bad_files_are_both_named_under_every_executor(
     ]
     assert faults_of_run(path) == expected
     assert faults_of_run(path, "--workers", 1, executor="futures") == expected
+
+
+NAMES = [
+    "a#b?.root",
+    "%20 b.root",
+    "a:b.root",
+    "x.root:tree",
+    "[1].root",
+    "file:z.root",
+    "~$HOME.root",
+]
+
+
+def test_local_files_with_odd_names_are_built_checked_and_run(
+    bphcoffea, fileset, sound, output, tmp_path
+):
+    for name in NAMES:
+        (tmp_path / "odd" / name).parent.mkdir(exist_ok=True)
+        shutil.copy(sound, tmp_path / "odd" / name)
+    made = tmp_path / "made.json.gz"
+    arguments = ("-o", made, "--name", "D", "--era", "2017D")
+    assert bphcoffea("fileset", "build", tmp_path / "odd", *arguments)[::2] == (0, [])
+    built = [Path(file).name for file in load(made)["D"].files]
+    assert built == sorted(name for name in NAMES if name.endswith(".root"))
+    path = fileset(*(f"odd/{name}" for name in NAMES))
+    assert bphcoffea("fileset", "check", path, "-o", made)[::2] == (0, [])
+    assert bphcoffea("run", "ds_phipi", made, "-o", output, "--executor", "iterative")[::2] == (
+        0,
+        [],
+    )
+    assert RunFolder(output).read("ledger.json")["processed_events"] == 300 * len(NAMES)
+
+
+def test_a_local_file_whose_name_is_taken_for_a_chain_is_one_line(
+    bphcoffea, faults_of_run, fileset, sound, tmp_path
+):
+    file = tmp_path / "a::b.root"
+    shutil.copy(sound, file)
+    problem = f"'{file}' cannot be opened, because '::' separates the parts of a chain of URLs"
+    path = fileset(file)
+    (line,) = faults_of_run(path)
+    assert line.startswith(f"{path}: dataset 'D': {problem}")
+    for place in (tmp_path, file):
+        arguments = (place, "-o", tmp_path / "made.json", "--name", "D", "--era", "2017D")
+        status, _, (line,) = bphcoffea("fileset", "build", *arguments)
+        assert status == 2
+        assert line.startswith(PREFIX + problem)
+
+
+def test_a_chain_of_urls_is_run(bphcoffea, fileset, sound, output):
+    path = fileset(f"simplecache::file://{sound}")
+    arguments = ("run", "ds_phipi", path, "-o", output, "--executor", "iterative")
+    assert bphcoffea(*arguments)[::2] == (0, [])
 
 
 def test_an_unknown_analysis_is_answered_with_those_there_are(faults_of_run, fileset, sound):

@@ -110,14 +110,18 @@ def _import(path: Path) -> ModuleType:
                 spec.loader.exec_module(module)
         except SyntaxError as error:
             raise InputError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
-    cloudpickle.register_pickle_by_value(module)
-    sources = [path]
-    for other in set(sys.modules) - before - {name}:
-        file = getattr(sys.modules[other], "__file__", None)
-        if file is not None and path.parent in Path(file).absolute().parents:
-            cloudpickle.register_pickle_by_value(sys.modules[other])
-            _loaded_beside.add(other)
-            sources.append(Path(file))
+        finally:
+            # also after a fault: the file may be mended, and loaded again by the same process
+            beside = {
+                other: Path(file)
+                for other in set(sys.modules) - before - {name}
+                if (file := getattr(sys.modules[other], "__file__", None)) is not None
+                and path.parent in Path(file).absolute().parents
+            }
+            _loaded_beside.update(beside)
+    for other in (name, *beside):
+        cloudpickle.register_pickle_by_value(sys.modules[other])
+    sources = [path, *beside.values()]
     # of what was imported, not of what the files hold by the time it is asked for
     digest = hashlib.sha256()
     for source in sorted(sources):

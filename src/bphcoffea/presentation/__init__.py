@@ -25,6 +25,7 @@ from bphcoffea.presentation.style import (
     DATA,
     SIMULATION,
     Heading,
+    brief,
     cms_style,
     name_of_its_own,
     save,
@@ -190,7 +191,9 @@ def _cutflows(
                 alike.setdefault(steps, []).append(name)
         for number, same in enumerate(alike.values(), start=1):
             place = f"cutflow_{file_name(group)}" + (f"_{number}" if number > 1 else "")
-            title = literal(same[0]) if len(same) == 1 else f"{group}: {len(same)} datasets"
+            title = f"{brief(group)}: {len(same)} datasets"
+            if len(same) == 1:
+                title = brief(literal(same[0]))
             figure = draw_cutflow(
                 summed([cutflows[name] for name in same]),
                 Heading.of(datasets[name] for name in same),

@@ -16,6 +16,8 @@ from bphcoffea.datasets.model import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
 
+#: Stands for a control character, of which no font has a sign.
+NO_SIGN = "\N{REPLACEMENT CHARACTER}"
 #: What figures take of the metadata of a dataset, and nothing else does.
 OF_DATASETS = ("label",)
 #: What figures take of the declaration of a histogram, and nothing else does.
@@ -167,29 +169,36 @@ class LabelledRun(RunFolder):
 
     def _drawn(self, text: str, place: str) -> str:
         drawn = literal(text)
-        if drawn != text:
-            self._note(f"{place}: '{text}' is no mathtext; it is drawn as it stands there")
+        if drawn != _in_one_line(text):
+            self._note(
+                f"{place}: '{text}' is no mathtext that can be drawn; it is shown literally "
+                "(mathtext stands between two $, and a dollar sign is \\$)"
+            )
         return drawn
 
     def _note(self, note: str) -> None:
-        line = " ".join(note.split())
+        line = _in_one_line(note)
         if line not in self.notes:
             self.notes.append(line)
 
 
 def literal(text: str) -> str:
-    r"""Return a text that matplotlib can draw: itself, or with dollar signs that are no mathtext.
+    r"""Return a text in one line that matplotlib can draw, literally if it is no mathtext.
 
     >>> literal(r"$D_s \to \phi\pi$") == r"$D_s \to \phi\pi$"
     True
     >>> print(literal(r"$\foo{$"))
     \$\foo{\$
     """
-    line = " ".join(text.split())
+    line = "".join(c if c.isprintable() else NO_SIGN for c in _in_one_line(text))
     dollars = line.count("$") - line.count(r"\$")
     if dollars and (dollars % 2 or not _can_be_parsed(line)):
         return line.replace(r"\$", "$").replace("$", r"\$")
-    return text
+    return line
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _can_be_parsed(line: str) -> bool:

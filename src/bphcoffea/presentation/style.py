@@ -171,6 +171,14 @@ def axis_label(label: str, unit: str) -> str:
     return f"{label} [{unit}]" if unit else label
 
 
+def brief(text: str) -> str:
+    """Return a text without its middle if it would leave no room for the figure."""
+    if len(text) <= LONGEST_HEADING or "$" in text.replace(r"\$", ""):
+        return text
+    kept = LONGEST_HEADING // 2 - 1
+    return f"{text[:kept]}…{text[-kept:]}"
+
+
 def per_bin(what: str, edges: Floats, unit: str) -> str:
     """Name of the vertical axis: ``Candidates / 5.8 MeV``."""
     if is_logarithmic(edges):
