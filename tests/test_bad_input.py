@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import awkward as ak
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import services
 import uproot
 
+from bphcoffea.datasets import load
 from bphcoffea.execution import RunFolder
 from bphcoffea.facilities import clusters
 from bphcoffea.schemas import TwoMuTrackSchema
@@ -154,6 +156,59 @@ def test_two_bad_files_are_both_named_under_every_executor(
     assert faults_of_run(path, "--workers", 1, executor="futures") == expected
 
 
+NAMES = [
+    "a#b?.root",
+    "%20 b.root",
+    "a:b.root",
+    "x.root:tree",
+    "[1].root",
+    "file:z.root",
+    "~$HOME.root",
+]
+
+
+def test_local_files_with_odd_names_are_built_checked_and_run(
+    bphcoffea, fileset, sound, output, tmp_path
+):
+    for name in NAMES:
+        (tmp_path / "odd" / name).parent.mkdir(exist_ok=True)
+        shutil.copy(sound, tmp_path / "odd" / name)
+    made = tmp_path / "made.json.gz"
+    arguments = ("-o", made, "--name", "D", "--era", "2017D")
+    assert bphcoffea("fileset", "build", tmp_path / "odd", *arguments)[::2] == (0, [])
+    built = [Path(file).name for file in load(made)["D"].files]
+    assert built == sorted(name for name in NAMES if name.endswith(".root"))
+    path = fileset(*(f"odd/{name}" for name in NAMES))
+    assert bphcoffea("fileset", "check", path, "-o", made)[::2] == (0, [])
+    assert bphcoffea("run", "ds_phipi", made, "-o", output, "--executor", "iterative")[::2] == (
+        0,
+        [],
+    )
+    assert RunFolder(output).read("ledger.json")["processed_events"] == 300 * len(NAMES)
+
+
+def test_a_local_file_whose_name_is_taken_for_a_chain_is_one_line(
+    bphcoffea, faults_of_run, fileset, sound, tmp_path
+):
+    file = tmp_path / "a::b.root"
+    shutil.copy(sound, file)
+    problem = f"'{file}' cannot be opened, because '::' separates the parts of a chain of URLs"
+    path = fileset(file)
+    (line,) = faults_of_run(path)
+    assert line.startswith(f"{path}: dataset 'D': {problem}")
+    for place in (tmp_path, file):
+        arguments = (place, "-o", tmp_path / "made.json", "--name", "D", "--era", "2017D")
+        status, _, (line,) = bphcoffea("fileset", "build", *arguments)
+        assert status == 2
+        assert line.startswith(PREFIX + problem)
+
+
+def test_a_chain_of_urls_is_run(bphcoffea, fileset, sound, output):
+    path = fileset(f"simplecache::file://{sound}")
+    arguments = ("run", "ds_phipi", path, "-o", output, "--executor", "iterative")
+    assert bphcoffea(*arguments)[::2] == (0, [])
+
+
 def test_an_unknown_analysis_is_answered_with_those_there_are(faults_of_run, fileset, sound):
     (line,) = faults_of_run(fileset(sound), analysis="ds_phipy")
     assert line.startswith("unknown analysis 'ds_phipy'; there are: dimuon, ds_phipi")
@@ -182,6 +237,66 @@ def test_a_file_that_is_no_analysis(
     (line,) = faults_of_run(fileset(sound), analysis=path)
     assert line.startswith(str(path))
     assert problem in line
+
+
+DECLARED = """
+from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
+from bphcoffea.schemas import TwoMuTrackSchema
+from variables_beside import chi2
+
+AXIS = Axis(10, 0, 10)
+
+class Mine(Analysis):
+    schema = TwoMuTrackSchema
+    selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
+    histograms = (Histogram("chi2", chi2, AXIS), Histogram("fine", chi2, AXIS))
+"""
+BESIDE = """
+from bphcoffea.analysis import Variable
+
+chi2 = Variable(
+    "chi2", lambda events: events.Triplet.vertex.chi2
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("", "", None),
+        ('"fine"', '"chi2"', "mine.py, line 8: Mine: two histograms are named 'chi2'; give each"),
+        ('"fine"', '"a/b"', "mine.py, line 11: histogram 'a/b': its name holds '/'"),
+        ("10, 0, 10", "62, 2.01, 1.65", "mine.py, line 6: Axis(62, 2.01, 1.65): the range must"),
+        ("chi2 >= 0", "chi2", "mine.py, line 10: cut 'vertex': variable 'chi2' is no requirement"),
+        ("vertex.chi2\n", "vertex.chi2, 5\n", "variables_beside.py, line 4: variable 'chi2': its "),
+        (
+            "    schema",
+            "    def __init__(self):\n        AXIS.__class__(0, 0, 1)\n    schema",
+            "mine.py, line 10: Axis(0, 0, 1): the number of bins",
+        ),
+    ],
+)
+def test_what_is_declared_wrongly_is_told_with_its_line(
+    right, wrong, problem, bphcoffea, faults_of_run, fileset, sound, output, tmp_path
+):
+    (tmp_path / "mine.py").write_text(DECLARED.replace(right, wrong) if right else DECLARED)
+    (tmp_path / "variables_beside.py").write_text(BESIDE.replace(right, wrong) if right else BESIDE)
+    if problem is None:
+        arguments = (tmp_path / "mine.py", fileset(sound), "-o", output, "--executor", "iterative")
+        assert bphcoffea("run", *arguments)[::2] == (0, [])
+        return
+    (line,) = faults_of_run(fileset(sound), analysis=tmp_path / "mine.py")
+    assert line.startswith(f"{tmp_path}/{problem}")
+
+
+def test_an_error_of_another_kind_in_an_analysis_keeps_its_traceback(
+    bphcoffea, fileset, sound, output, tmp_path, monkeypatch
+):
+    (tmp_path / "mine.py").write_text("raise ValueError('a bug')\n")
+    arguments = ["run", tmp_path / "mine.py", fileset(sound), "-o", output]
+    monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
+    with pytest.raises(ValueError, match="a bug"):
+        cli.main()
 
 
 def test_an_output_folder_that_cannot_be_written(bphcoffea, fileset, sound):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +198,9 @@ def _ranges(ranges: list[dict[str, Any]]) -> str:
 
 def report_written(path: Path) -> None:
     """What a fileset that was written holds."""
-    content = json.loads(path.read_text())
+    from bphcoffea.datasets.model import read_json
+
+    content = read_json(path)
     files = sum(len(dataset["files"]) for dataset in content.values())
     say(f"{path}: {_count(len(content), 'dataset')}, {_count(files, 'file')}")
 

@@ -24,8 +24,10 @@ from bphcoffea.analysis import (
 )
 from bphcoffea.analysis.shapes import Untouched
 from bphcoffea.analysis.shifts import _noise, replaced
+from bphcoffea.analysis.tracing import required_branches
 from bphcoffea.corrections import Corrections, EraCorrections, load
 from bphcoffea.corrections.declaration import MomentumSection
+from bphcoffea.errors import DeclarationError
 from bphcoffea.schemas import TwoMuTrackSchema
 from bphcoffea.toys import TOYS
 
@@ -346,6 +348,12 @@ def test_two_variations_of_one_name_are_a_mistake_of_the_analysis():
     class Twice(Pairs):
         shifts = (Shifted(), Shifted())
 
+    # of a shift whose variations may depend on the dataset, which is known before its events
+    metadata = {"is_mc": True, "era": "2022", "hlt": ()}
+    with pytest.raises(
+        DeclarationError, match="two variations of shifts are named scaleUp, scaleDown"
+    ):
+        required_branches(Twice(), metadata)
     with pytest.raises(ValueError, match="two variations are named"):
         Twice().process(with_metadata(*nano()))
 

@@ -1,8 +1,10 @@
 """A fileset reads what coffea writes, stays what it is on the disk, and says what is wrong."""
 
+import gzip
 import json
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bphcoffea.datasets import Dataset, FileEntry, Fileset, Metadata, load
+from bphcoffea.datasets import Dataset, FileEntry, Fileset, Metadata, load, model
 from bphcoffea.errors import InputError
 
 METADATA = {"is_mc": False, "era": "2017B"}
@@ -318,12 +320,65 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
 
 def test_a_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     # root may read everything
-    def refuse(self, **_):
+    def refuse(self, *_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match=r"x\.json: cannot be read \(Permission denied\)$"):
         load(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("name", ["fileset.json.gz", "fileset.json", "fileset"])
+def test_gzip_is_told_by_content_and_not_by_name(tmp_path, name):
+    plain = load(write(tmp_path, {"D": DATASET}))
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(json.dumps({"D": DATASET}).encode()))
+    assert load(path) == plain
+    (tmp_path / "plain.json.gz").write_text(json.dumps({"D": DATASET}))
+    assert load(tmp_path / "plain.json.gz") == plain
+
+
+def test_a_fileset_is_written_as_gzip_by_its_name_and_always_the_same(tmp_path, monkeypatch):
+    fileset = load(write(tmp_path, {"D": DATASET}))
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    first = fileset.save(tmp_path / "x.json.gz").read_bytes()
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    assert fileset.save(tmp_path / "y.json.gz").read_bytes() == first
+    assert gzip.decompress(first) == fileset.save(tmp_path / "x.json").read_bytes()
+    assert load(tmp_path / "y.json.gz") == fileset
+
+
+def test_gzip_that_is_damaged_or_too_large_is_one_line(tmp_path, monkeypatch):
+    content = gzip.compress(json.dumps({"D": DATASET}).encode())
+    for damaged in (content[:-12], content[:20] + b"\xff" * 20 + content[40:], content[:2]):
+        (line,) = faults(tmp_path, damaged)
+        assert line.startswith("truncated or corrupt gzip (")
+        assert line.endswith("copy or make it again")
+    monkeypatch.setattr(model, "LARGEST", 2**21)
+    bomb = gzip.compress(b" " * 2**24)
+    assert len(bomb) < 2**15
+    (line,) = faults(tmp_path, bomb)
+    assert line == "holds more than 0.00195312 GB; is it the right file?"
+
+
+def test_a_path_that_nothing_can_open_is_one_line(tmp_path):
+    files = {"a::b.root": "t", "simplecache::c.root": "t", "root://h//d::e.root": "t"}
+    lines = faults(tmp_path, {"D": {"files": files, "metadata": METADATA}})
+    assert len(lines) == 3
+    for line, path in zip(lines, files, strict=True):
+        place = path if "://" in path else f"{tmp_path}/{path}"
+        assert line.startswith(f"dataset 'D': '{place}' cannot be opened, because '::' separates")
+    replica = {"a.root": {"object_path": "t", "replicas": ["r::a.root"]}}
+    (line,) = faults(tmp_path, {"D": {"files": replica, "metadata": METADATA}})
+    assert f"'{tmp_path}/r::a.root' cannot be opened" in line
+    (line,) = faults(tmp_path, {"D": {"files": {"a\0.root": "t"}, "metadata": METADATA}})
+    assert line.endswith("holds a NUL character, which no path can")
+
+
+def test_a_chain_of_urls_stays_as_it_is(tmp_path):
+    files = {f"simplecache::file://{tmp_path}/a.root": "t", "zip://x.root::root://h//a.zip": "t"}
+    fileset = load(write(tmp_path, {"D": {"files": files, "metadata": METADATA}}))
+    assert list(fileset["D"].files) == list(files)
 
 
 @pytest.fixture

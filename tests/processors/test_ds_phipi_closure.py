@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, norm
 
-from bphcoffea.analysis import Axis, Histogram, Variable, leg_eta, leg_pt
+from bphcoffea.analysis import Axis, Histogram, leg_eta, leg_pt
 from bphcoffea.corrections import load as load_corrections
 from bphcoffea.datasets import load
 from bphcoffea.execution import Options, run
@@ -20,7 +20,7 @@ def runs(ds_phipi, tmp_path_factory):
     """Runs over a toy, with corrections and without."""
     folder = tmp_path_factory.mktemp("closure")
     fileset = load(TOYS["ds_phipi"](folder / "toys", 160_000, 11))
-    tracks = Variable("pv_tracks", lambda events: events.Triplet.primary_vertex.n_tracks)
+    tracks = next(v for v in ds_phipi.selection.variables() if v.name == "pv_tracks")
     muons = [
         Histogram(variable.name, variable, axis)
         for muon in ("mu1", "mu2")

@@ -14,12 +14,16 @@ import hist
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis.variables import Axis, Variable
+from bphcoffea.analysis.names import check_name, repeated, shown
+from bphcoffea.analysis.variables import Axis, Variable, is_number
+from bphcoffea.errors import DeclarationError
 
 #: Category of an analysis that has no categories.
 ALL = "all"
 #: Variation without any systematic shift.
 NOMINAL = "nominal"
+#: Axes of every histogram of a run, beside that of its variable.
+AXES = ("dataset", "category", "variation")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,33 @@ class Histogram:
     axis: Axis
     log_y: bool = False
     resonances: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name("histogram", self.name)
+        owner = f"histogram '{self.name}'"
+        if not isinstance(self.variable, Variable):
+            raise DeclarationError(
+                f"{owner}: its variable is {shown(self.variable)}, but must be a Variable"
+            )
+        if not isinstance(self.axis, Axis):
+            raise DeclarationError(f"{owner}: its axis is {shown(self.axis)}, but must be an Axis")
+        if not isinstance(self.log_y, bool):
+            raise DeclarationError(
+                f"{owner}: log_y is {shown(self.log_y)}, but must be True or False"
+            )
+        if self.variable.name in AXES:
+            raise DeclarationError(
+                f"{owner}: its variable is named '{self.variable.name}', as another axis of every "
+                "histogram; name the variable otherwise"
+            )
+        for resonance in self.resonances:
+            match resonance:
+                case (str(), mass) if is_number(mass):
+                    continue
+            raise DeclarationError(
+                f"{owner}: {shown(resonance)} is no resonance; "
+                "write ((label, mass), …), with the mass in GeV"
+            )
 
     def empty(
         self, categories: Sequence[str] = (ALL,), variations: Sequence[str] = (NOMINAL,)
@@ -81,6 +112,26 @@ class Categories:
 
     names: tuple[str, ...]
     variable: Variable
+
+    def __post_init__(self) -> None:
+        names: Any = self.names
+        if not isinstance(names, tuple | list) or not names:
+            raise DeclarationError(
+                f"Categories({shown(self.names)}, …): give the names as a tuple of strings"
+            )
+        for name in self.names:
+            check_name("category", name)
+        for name in repeated(self.names):
+            raise DeclarationError(f"two categories are named '{name}'; give each its own name")
+        if ALL in self.names:
+            raise DeclarationError(
+                f"a category is named '{ALL}', which stands for all of them; choose another name"
+            )
+        if not isinstance(self.variable, Variable):
+            raise DeclarationError(
+                f"Categories: {shown(self.variable)} is no Variable; "
+                "give the one that holds the position of a candidate's category"
+            )
 
     def of(self, positions: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
         """Names of categories from their positions, shape (n,).

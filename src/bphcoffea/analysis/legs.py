@@ -1,6 +1,12 @@
-"""Variables of the legs of a candidate, the particles that it is made of."""
+"""Variables of the legs of a candidate, the particles that it is made of.
+
+Each call with the same arguments returns the same variable, so that one may be used in a cut and
+in a column without being defined twice.
+"""
 
 from __future__ import annotations
+
+from functools import cache
 
 from bphcoffea.analysis.variables import Axis, Variable
 from bphcoffea.physics.kinematics import delta_r
@@ -14,6 +20,7 @@ SYMBOL = {
 }
 
 
+@cache
 def leg_pt(collection: str, leg: str) -> Variable:
     """Transverse momentum of a leg, GeV, named ``<leg>_pt``."""
     return Variable(
@@ -25,6 +32,7 @@ def leg_pt(collection: str, leg: str) -> Variable:
     )
 
 
+@cache
 def leg_eta(collection: str, leg: str) -> Variable:
     """Pseudorapidity of a leg, named ``<leg>_eta``."""
     return Variable(
@@ -32,6 +40,7 @@ def leg_eta(collection: str, leg: str) -> Variable:
     )
 
 
+@cache
 def leg_abs_eta(collection: str, leg: str) -> Variable:
     """Magnitude of the pseudorapidity of a leg, named ``<leg>_abs_eta``."""
     return Variable(
@@ -42,6 +51,7 @@ def leg_abs_eta(collection: str, leg: str) -> Variable:
     )
 
 
+@cache
 def separation(collection: str, first: str, second: str) -> Variable:
     """ΔR between two legs, named ``delta_r_<first>_<second>``."""
     return Variable(

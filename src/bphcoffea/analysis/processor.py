@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Self
 
 import awkward as ak
 import numpy as np
@@ -15,6 +16,7 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
 from bphcoffea.analysis.cutflow import Cutflow
+from bphcoffea.analysis.declaration import GOLDEN, N_MINUS_1, check_declaration
 from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram, fill
 from bphcoffea.analysis.result import Columns, DatasetResult
@@ -36,9 +38,6 @@ EVENT_NUMBERS: Final = {
 }
 #: Branch of NanoAOD that holds the weight of the generator.
 GENERATOR_WEIGHT: Final = "genWeight"
-#: The step of the cutflow at which luminosity sections must be certified, where some era says so.
-GOLDEN: Final = "golden_json"
-
 #: Values of each histogram's variable, and categories, of some candidates.
 _Filling = tuple[dict[str, npt.NDArray[Any]], Any]
 
@@ -107,6 +106,10 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     _corrections: Corrections = Corrections()
     nominal_only: bool = False
     sink: Callable[[Any, Selected, DatasetResult], None] | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_declaration(cls)
 
     def corrected(self, corrections: Corrections, *, nominal_only: bool = False) -> Self:
         """The same analysis with corrections.
@@ -194,17 +197,20 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     def n_minus_1(self) -> tuple[Histogram, ...]:
         """The N-1 histograms: one for each variable with an axis that the selection looks at."""
         return tuple(
-            Histogram(f"nminus1_{variable.name}", variable, variable.axis)
+            Histogram(f"{N_MINUS_1}{variable.name}", variable, variable.axis)
             for variable in self.selection.variables()
             if variable.axis is not None
         )
 
     def describe(self) -> dict[str, Any]:
         """What the analysis does, for ``analysis.json``: figures and fits are made from that."""
+        title = (type(self).__doc__ or "").strip() or self.name()
         histograms: dict[str, Any] = {}
         for histogram in (*self.histograms, *self.n_minus_1()):
             variable = histogram.variable
-            n_minus_1 = histogram.name.startswith("nminus1_")
+            # JSON holds no infinity, and a figure no line there
+            bounds = [bound for bound in self.selection.bounds(variable) if math.isfinite(bound)]
+            n_minus_1 = histogram.name.startswith(N_MINUS_1)
             histograms[histogram.name] = {
                 "variable": variable.name,
                 "label": variable.label or variable.name,
@@ -214,11 +220,11 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
                     {"label": label, "mass": mass} for label, mass in histogram.resonances
                 ],
                 "n_minus_1": self.selection.cut_of(variable).name if n_minus_1 else None,
-                "bounds": list(self.selection.bounds(variable)) if n_minus_1 else [],
+                "bounds": bounds if n_minus_1 else [],
             }
         return {
             "name": self.name(),
-            "title": (type(self).__doc__ or self.name()).strip().splitlines()[0].rstrip("."),
+            "title": title.splitlines()[0].rstrip("."),
             "collection": self.selection.collection,
             "cuts": [
                 {"name": cut.name, "requirements": [str(r) for r in cut.requirements]}

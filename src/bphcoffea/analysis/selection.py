@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.analysis.cutflow import Cutflow
+from bphcoffea.analysis.names import check_name, shown
 from bphcoffea.analysis.variables import Requirement, Values, Variable
+from bphcoffea.errors import DeclarationError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -43,8 +45,15 @@ class Cut:
         *requirements: Requirement,
         when: Callable[[Mapping[str, Any]], bool] | None = None,
     ) -> None:
+        check_name("cut", name)
         if not requirements:
-            raise ValueError(f"cut '{name}' requires nothing")
+            raise DeclarationError(f"cut '{name}' requires nothing")
+        for requirement in requirements:
+            if not isinstance(requirement, Requirement):
+                raise DeclarationError(
+                    f"cut '{name}': {_meant(requirement)} is no requirement; "
+                    "compare a variable, as in x > 1, or use a Condition"
+                )
         self.name = name
         self.requirements = requirements
         self.when = when
@@ -53,6 +62,10 @@ class Cut:
         return f"{self.name}: {', '.join(str(r) for r in self.requirements)}"
 
     __repr__ = __str__
+
+
+def _meant(value: Any) -> str:
+    return f"variable '{value.name}'" if isinstance(value, Variable) else shown(value)
 
 
 class Selection:
@@ -67,16 +80,24 @@ class Selection:
     """
 
     def __init__(self, collection: str, *cuts: Cut) -> None:
+        if not isinstance(collection, str):
+            raise DeclarationError(
+                f"Selection({shown(collection)}, …): the first argument must be the name of the "
+                "collection of candidates"
+            )
+        for cut in cuts:
+            if not isinstance(cut, Cut):
+                raise DeclarationError(f"Selection: {shown(cut)} is no Cut; write Cut(name, …)")
         names = [cut.name for cut in cuts]
         doubled = sorted({name for name in names if names.count(name) > 1 or name == "all"})
         if doubled:
-            raise ValueError(f"cut names must differ, and not be 'all': {', '.join(doubled)}")
+            raise DeclarationError(f"cut names must differ, and not be 'all': {', '.join(doubled)}")
         self.collection = collection
         self.cuts = cuts
         named = [variable.name for variable in self.variables()]
         if len(set(named)) < len(named):
             doubled = sorted({name for name in named if named.count(name) > 1})
-            raise ValueError(f"different variables share the name {', '.join(doubled)}")
+            raise DeclarationError(f"different variables share the name {', '.join(doubled)}")
 
     def __iter__(self) -> Iterator[Cut]:
         return iter(self.cuts)
@@ -111,7 +132,7 @@ class Selection:
         """
         names = [cut.name for cut in self]
         if after not in names:
-            raise ValueError(f"no cut is named '{after}'; there are: {', '.join(names)}")
+            raise DeclarationError(f"no cut is named '{after}'; there are: {', '.join(names)}")
         there = {cut.name for cut in selection}
         return next((name for name in names[names.index(after) :] if name in there), None)
 

@@ -64,6 +64,10 @@ class Shift(ABC):
         Nothing for a dataset that does not have it.
         """
 
+    def possible_variations(self) -> tuple[str, ...]:
+        """Names of the variations that some dataset may have; none if they are not known before."""
+        return ()
+
     @abstractmethod
     def shifted(
         self, events: Any, amounts: Sequence[npt.NDArray[np.float64]]
@@ -108,6 +112,11 @@ class MomentumShift(Shift):
     def paths(self) -> tuple[Path, ...]:
         momenta = [(*record, "pt") for records in self.particles for record in records]
         return (*momenta, *self.masses)
+
+    @override
+    def possible_variations(self) -> tuple[str, ...]:
+        scale, resolution = f"{self.particle}_scale", f"{self.particle}_resolution"
+        return (scale + UP, scale + DOWN, resolution + UP)
 
     @override
     def variations(

@@ -8,6 +8,7 @@ from typing import Any
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 
+from bphcoffea.analysis.declaration import check_for_dataset
 from bphcoffea.analysis.needs import BranchNeeds
 from bphcoffea.analysis.processor import EVENT_NUMBERS, GENERATOR_WEIGHT, Analysis
 from bphcoffea.analysis.selection import Candidates, Cut
@@ -22,7 +23,13 @@ def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[
         Where its schema has no template, its own ``branches`` are taken.
     metadata
         The dataset's metadata, on which the branches may depend.
+
+    Raises
+    ------
+    DeclarationError
+        If the analysis declares something wrong for the dataset.
     """
+    check_for_dataset(analysis, metadata)
     if not hasattr(analysis.schema, "template"):
         own = [branch for weight in analysis.weights_of(metadata) for branch in weight.branches]
         return tuple(sorted({*analysis.branches, *own}))

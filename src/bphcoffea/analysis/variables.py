@@ -8,15 +8,20 @@ selection derive from that.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any, Literal, Protocol
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
+
+from bphcoffea.analysis.names import check_text, shown
+from bphcoffea.errors import DeclarationError
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,34 @@ class Axis:
         Number of bins and range, in the variable's unit.
     log
         Bins of equal width in the logarithm.
+
+    Raises
+    ------
+    DeclarationError
+        If there are no such bins.
     """
 
     bins: int
     start: float
     stop: float
     log: bool = False
+
+    def __post_init__(self) -> None:
+        here = f"Axis({shown(self.bins)}, {shown(self.start)}, {shown(self.stop)})"
+        bins: Any = self.bins
+        if bins is True or not isinstance(bins, Integral) or int(bins) < 1:
+            raise DeclarationError(f"{here}: the number of bins must be a whole number above 0")
+        if not (is_number(self.start) and is_number(self.stop)):
+            raise DeclarationError(f"{here}: the range must be two finite numbers")
+        if not self.start < self.stop:
+            raise DeclarationError(f"{here}: the range must begin below its end")
+        if self.log and self.start <= 0:
+            raise DeclarationError(f"{here}: a logarithmic axis must begin above 0")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite real number."""
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 class Values(Protocol):
@@ -70,6 +97,19 @@ class Variable:
     unit: str = ""
     axis: Axis | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise DeclarationError(f"variable {shown(self.name)}: its name must be a string")
+        owner = f"variable '{self.name}'"
+        if not callable(self.function):
+            raise DeclarationError(
+                f"{owner}: {shown(self.function)} is no function; give one from events to numbers"
+            )
+        check_text(owner, "label", self.label)
+        check_text(owner, "unit", self.unit)
+        if self.axis is not None and not isinstance(self.axis, Axis):
+            raise DeclarationError(f"{owner}: its axis is {shown(self.axis)}, but must be an Axis")
+
     def __call__(self, events: Any) -> ak.Array:
         """Its values for the events of a chunk."""
         return self.function(events)
@@ -104,6 +144,10 @@ class Variable:
         )
 
 
+class NoTruthValueError(DeclarationError, TypeError):
+    """A requirement was used as a condition of Python."""
+
+
 class Requirement(ABC):
     """Something that a candidate meets or not."""
 
@@ -128,19 +172,28 @@ class Requirement(ABC):
 
     def __bool__(self) -> bool:
         # Python reads a < x < b as (a < x) and (x < b), which would drop the first half unnoticed
-        raise TypeError(
+        raise NoTruthValueError(
             f"the requirement '{self}' has no truth value: "
             "write x.between(a, b) for a < x < b, and & | ~ for and, or, not"
         )
 
     def __and__(self, other: Requirement) -> Requirement:
-        return Combination("and", (self, other))
+        return Combination("and", (self, _requirement("&", other)))
 
     def __or__(self, other: Requirement) -> Requirement:
-        return Combination("or", (self, other))
+        return Combination("or", (self, _requirement("|", other)))
 
     def __invert__(self) -> Requirement:
         return Negation(self)
+
+
+def _requirement(operator: str, other: Any) -> Requirement:
+    if not isinstance(other, Requirement):
+        raise DeclarationError(
+            f"{shown(other)} is no requirement; put both sides of {operator} in parentheses: "
+            f"(x > 1) {operator} (y < 2)"
+        )
+    return other
 
 
 _COMPARE: dict[str, Callable[[Any, float], Any]] = {
@@ -161,6 +214,20 @@ class Comparison(Requirement):
 
     variable: Variable
     tests: tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        bounds: list[Any] = [bound for _, bound in self.tests]
+        for bound in bounds:
+            if not isinstance(bound, Real) or math.isnan(bound):
+                raise DeclarationError(
+                    f"variable '{self.variable.name}' is compared with {shown(bound)}, "
+                    "but must be compared with a number"
+                )
+        if len(bounds) > 1 and not bounds[0] < bounds[1]:
+            raise DeclarationError(
+                f"variable '{self.variable.name}': nothing lies between {bounds[0]} and "
+                f"{bounds[1]}; write between(low, high)"
+            )
 
     @override
     def mask(self, values: Values) -> npt.NDArray[np.bool_]:

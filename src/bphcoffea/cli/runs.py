@@ -256,13 +256,36 @@ def plot(
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Draw the data of a search near its signals, too.")
     ] = False,
+    fileset: Annotated[
+        Path | None,
+        typer.Option(metavar="FILESET", help="Take the datasets' labels from this, as it is now."),
+    ] = None,
+    analysis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Take labels, units, log_y, resonances, title from this analysis as it is now.",
+        ),
+    ] = None,
 ) -> None:
     """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""
-    from bphcoffea.execution import RunFolder
-    from bphcoffea.presentation import plot_run
+    from bphcoffea import datasets
+    from bphcoffea.execution import RunFolder, load_analysis
+    from bphcoffea.presentation import Labels, plot_run
 
     folder = RunFolder(directory)
-    figures = plot_run(folder, shapes=shapes, unblind=unblind)
+    labels = Labels.of(
+        folder,
+        datasets.load(fileset) if fileset else None,
+        load_analysis(analysis) if analysis else None,
+    )
+    figures = plot_run(
+        folder,
+        shapes=shapes,
+        unblind=unblind,
+        labels=labels,
+        note=lambda line: say(f"note: {line}"),
+    )
     say(f"{len(figures)} figures in {directory / 'figures'}")
     note_what_is_missing(folder)
 

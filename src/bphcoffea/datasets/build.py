@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bphcoffea.datasets.model import Dataset, Fileset, faults_of
+from bphcoffea.datasets.model import Dataset, Fileset, fault_of_path, faults_of
 from bphcoffea.errors import InputError
 from bphcoffea.storage.servers import Storage, reason, shortened
 
@@ -32,8 +32,12 @@ def find_files(place: str) -> list[str]:
     Raises
     ------
     InputError
-        When there is none, or a folder may not be read, or the server does not answer.
+        When there is none, or a folder may not be read, or the server does not answer, or a path
+        can't be opened by its name.
     """
+    fault = fault_of_path(place)
+    if fault:
+        raise InputError(fault)
     try:
         storage = Storage(place)
         found = {
@@ -47,6 +51,9 @@ def find_files(place: str) -> list[str]:
         raise InputError(f"{place}: cannot be listed: {why}") from None
     if not found:
         raise InputError(f"{place}: no {_SUFFIX} files there")
+    faults = [fault for path in sorted(found) if (fault := fault_of_path(path))]
+    if faults:
+        raise InputError("\n".join(faults))
     return sorted(found)
 
 

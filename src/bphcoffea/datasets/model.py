@@ -2,15 +2,18 @@
 
 ``{dataset: {"files": {path: tree}, "metadata": {...}}}``. Instead of the tree's name a file may
 have ``{"object_path": tree, "num_entries": …, "uuid": …, "replicas": [path, …]}``; coffea's older
-``{"treename": tree, "files": [path, …]}`` is read too.
+``{"treename": tree, "files": [path, …]}`` is read too, and so is JSON compressed with gzip.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +36,11 @@ _RESERVED = {
     *("dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid"),
     *("numentries", "uuid", "clusters", "preload", "file", "replicas", "held"),
 }
+
+#: First bytes of a file of gzip.
+_GZIP = b"\x1f\x8b"
+#: Largest size of a JSON file, decompressed, and size of a step in which it is read; bytes.
+LARGEST, _STEP = 2**30, 2**20
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Efficiency = Annotated[float, Field(gt=0, le=1)]
@@ -218,16 +226,23 @@ class Fileset(RootModel[dict[Name, Dataset]]):
         Raises
         ------
         InputError
-            When two paths of a dataset lead to one file.
+            When two paths of a dataset lead to one file, or a path can't be opened by its name.
         """
-        doubled = [
+        faults = [
+            f"dataset '{name}': {fault}"
+            for name, dataset in self.root.items()
+            for path, entry in dataset.files.items()
+            for place in (path, *entry.replicas)
+            if (fault := fault_of_path(_resolve(place, folder)))
+        ]
+        faults += [
             f"dataset '{name}': '{_resolve(path, folder)}' stands there twice"
             for name, dataset in self.root.items()
             for path, times in Counter(_resolve(p, folder) for p in dataset.files).items()
             if times > 1
         ]
-        if doubled:
-            raise InputError("\n".join(doubled))
+        if faults:
+            raise InputError("\n".join(faults))
         return Fileset(
             {
                 name: dataset.model_copy(
@@ -280,7 +295,7 @@ class Fileset(RootModel[dict[Name, Dataset]]):
         return hashlib.sha256(content.encode()).hexdigest()
 
     def save(self, path: str | Path) -> Path:
-        """Write it as JSON, leaving out what is not known."""
+        """Write it as JSON, leaving out what is not known; compressed if the name ends in .gz."""
         content = self.model_dump(mode="json", exclude_defaults=True)
         for dataset in content.values():
             dataset["files"] = {
@@ -292,7 +307,10 @@ class Fileset(RootModel[dict[Name, Dataset]]):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.part")
             text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(f"{text}\n", encoding="utf-8")
+            written = f"{text}\n".encode()
+            # without a time: the same fileset gives the same file
+            compress = target.suffix == ".gz"
+            temporary.write_bytes(gzip.compress(written, mtime=0) if compress else written)
             return temporary.replace(target)
         except OSError as error:
             raise InputError(f"{target}: cannot write the fileset ({error.strerror})") from None
@@ -321,20 +339,25 @@ def load(path: str | Path) -> Fileset:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file in which no key stands twice.
+    """Read a JSON file, which may be compressed with gzip, in which no key stands twice.
 
     Raises
     ------
     InputError
-        When it can't be read, is no JSON, or repeats a key, of which Python would drop one.
+        When it can't be read, is no JSON, is larger than :data:`LARGEST`, or repeats a key, of
+        which Python would drop one.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = _content_of(Path(path)).decode("utf-8-sig")
         content = json.loads(text, object_pairs_hook=no_doubles)
         # Python also reads NaN, numbers that overflow, and halves of surrogate pairs
         json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{path}: truncated or corrupt gzip ({error}); copy or make it again"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeError as error:
@@ -342,6 +365,22 @@ def read_json(path: str | Path) -> Any:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
     return content
+
+
+def _content_of(path: Path) -> bytes:
+    """Read a file, decompressed if it begins as one of gzip does, whatever its name."""
+    with path.open("rb") as raw:
+        compressed = raw.read(len(_GZIP)) == _GZIP
+        raw.seek(0)
+        with gzip.GzipFile(fileobj=raw) if compressed else contextlib.nullcontext(raw) as file:
+            content = bytearray()
+            while step := file.read(_STEP):
+                content += step
+                if len(content) > LARGEST:
+                    raise InputError(
+                        f"{path}: holds more than {LARGEST / 2**30:g} GB; is it the right file?"
+                    )
+    return bytes(content)
 
 
 def no_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -383,6 +422,18 @@ _MEANING = {
     "model_type": "expected an object",
     "tuple_type": "expected a list",
 }
+
+
+def fault_of_path(path: str) -> str | None:
+    """Return in one line why no file can be opened by a path or URL; None if one can."""
+    if "\0" in path:
+        return f"{path!r} holds a NUL character, which no path can"
+    if "::" not in path or "://" in path.rpartition("::")[2]:
+        return None
+    return (
+        f"'{path}' cannot be opened, because '::' separates the parts of a chain of URLs "
+        "(simplecache::file:///data/a.root); rename the file or folder, or use a link to it"
+    )
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -7,10 +7,12 @@ holds no result.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +47,10 @@ WRITTEN = (
     "figures",
     "dask-report.html",
 )
+
+
+#: Longest name that :func:`file_name` gives; what is added to it has to fit into 255 bytes.
+LONGEST = 150
 
 
 class RunFolder:
@@ -164,12 +170,39 @@ class RunFolder:
 
     def candidates(self, dataset: str) -> pa.Table:
         """The table of a dataset's best candidates, a row an event."""
-        return pq.read_table(self.path / "candidates" / f"{file_name(dataset)}.parquet")
+        name = file_name(dataset, self.fileset_metadata)
+        return pq.read_table(self.path / "candidates" / f"{name}.parquet")
 
 
-def file_name(dataset: str) -> str:
-    """A dataset's name as that of a file: ``/`` and the like are percent-encoded."""
-    return quote(dataset, safe=" +,=@#[](){}")
+def file_name(name: str, among: Iterable[str] = ()) -> str:
+    """Return the name of a file or folder for a dataset, process, era or category.
+
+    ``/`` and the like are percent-encoded, and so is a dot at the beginning. A name that is too
+    long ends in a hash.
+
+    Parameters
+    ----------
+    name
+        Any text that is not empty.
+    among
+        Names beside which the file lies. If one of them differs only in case, which some disks
+        ignore, a hash is appended as well.
+    """
+    encoded = _encoded(name)
+    alike = any(
+        other != name and _encoded(other).casefold() == encoded.casefold() for other in among
+    )
+    if len(encoded) <= LONGEST and not alike:
+        return encoded
+    mark = f"-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    # not within an encoded character
+    beginning = re.sub("%[0-9A-F]?$", "", encoded[: LONGEST - len(mark)])
+    return beginning + mark
+
+
+def _encoded(name: str) -> str:
+    encoded = quote(name, safe=" +,=@#[](){}")
+    return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
 
 
 def prepare(path: str | Path) -> Path:

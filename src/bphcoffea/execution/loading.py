@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ import cloudpickle
 
 import bphcoffea
 from bphcoffea.analysis import Analysis
-from bphcoffea.errors import InputError
+from bphcoffea.errors import DeclarationError, InputError
 
 #: Attribute of an analysis's module: hash of its code and of the modules beside it.
 SOURCE_SHA256 = "__bphcoffea_source_sha256__"
@@ -39,7 +40,8 @@ def load_analysis(name: str) -> Analysis:
     Raises
     ------
     InputError
-        When there is no such file, or not exactly one analysis in it.
+        When there is no such file, not exactly one analysis in it, or one that declares something
+        wrong: then with the line of the file.
     """
     place, _, class_name = name.partition(":")
     path = _find(place)
@@ -58,7 +60,8 @@ def load_analysis(name: str) -> Analysis:
         raise InputError(f"{path}: holds {wanted}; write a class that derives from Analysis")
     if len(analyses) > 1:
         raise InputError(f"{path}: holds {', '.join(analyses)}; name one as {place}:Class")
-    return next(iter(analyses.values()))()
+    with _declarations_of(path):
+        return next(iter(analyses.values()))()
 
 
 def analyses_shipped() -> list[str]:
@@ -103,23 +106,44 @@ def _import(path: Path) -> ModuleType:
     sys.modules[name] = module
     with _importable_from(path.parent):
         try:
-            spec.loader.exec_module(module)
+            with _declarations_of(path):
+                spec.loader.exec_module(module)
         except SyntaxError as error:
             raise InputError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
-    cloudpickle.register_pickle_by_value(module)
-    sources = [path]
-    for other in set(sys.modules) - before - {name}:
-        file = getattr(sys.modules[other], "__file__", None)
-        if file is not None and path.parent in Path(file).absolute().parents:
-            cloudpickle.register_pickle_by_value(sys.modules[other])
-            _loaded_beside.add(other)
-            sources.append(Path(file))
+        finally:
+            # also after a fault: the file may be mended, and loaded again by the same process
+            beside = {
+                other: Path(file)
+                for other in set(sys.modules) - before - {name}
+                if (file := getattr(sys.modules[other], "__file__", None)) is not None
+                and path.parent in Path(file).absolute().parents
+            }
+            _loaded_beside.update(beside)
+    for other in (name, *beside):
+        cloudpickle.register_pickle_by_value(sys.modules[other])
+    sources = [path, *beside.values()]
     # of what was imported, not of what the files hold by the time it is asked for
     digest = hashlib.sha256()
     for source in sorted(sources):
         digest.update(source.read_bytes())
     setattr(module, SOURCE_SHA256, digest.hexdigest())
     return module
+
+
+@contextlib.contextmanager
+def _declarations_of(path: Path) -> Iterator[None]:
+    """Add file and line to what is declared wrongly in a file, or in modules beside it."""
+    try:
+        yield
+    except DeclarationError as error:
+        place, package = str(path), Path(bphcoffea.__file__).parent
+        for frame in traceback.extract_tb(error.__traceback__):
+            file = Path(frame.filename)
+            beside = path.parent in file.parents and package not in file.parents
+            if file == path or beside:
+                place = f"{file}, line {frame.lineno}"
+        lines = str(error).splitlines()
+        raise DeclarationError("\n".join(f"{place}: {line}" for line in lines)) from None
 
 
 @contextlib.contextmanager

@@ -66,7 +66,8 @@ def write(
         if tables:
             (temporary / "candidates").mkdir()
         for name, table_of in _tables(results, tables).items():
-            pq.write_table(table_of, temporary / "candidates" / f"{file_name(name)}.parquet")
+            own = f"{file_name(name, fileset.names)}.parquet"
+            pq.write_table(table_of, temporary / "candidates" / own)
         _write_luminosity(temporary, analysis, fileset, outcome)
         description = _description(analysis, fileset) | {"variations": _variations(results)}
         _write_json(temporary / "analysis.json", description)

@@ -122,7 +122,8 @@ def run(
             check_target(target)
     if options.skim:
         analysis = copy.copy(analysis)
-        analysis.sink = Skim(options.skim, options.skim_of, options.retries)
+        names = tuple(fileset.names)
+        analysis.sink = Skim(options.skim, options.skim_of, options.retries, names)
     _check_metadata(analysis, fileset)
     _check_corrections(analysis, fileset)
     if options.facility:

@@ -38,11 +38,14 @@ class Skim:
         schema. ``candidates``: the rows of the analysis's table.
     retries
         How often a transfer is tried.
+    datasets
+        Names of all datasets of the run, whose folders lie beside each other.
     """
 
     url: str
     of: SkimOf = "events"
     retries: Retries = field(default_factory=Retries)
+    datasets: tuple[str, ...] = ()
 
     def __call__(self, events: Any, selected: Selected, result: DatasetResult) -> None:
         """Write a chunk; an analysis calls it on the worker.
@@ -59,7 +62,8 @@ class Skim:
         with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
             local = Path(scratch, "part.parquet")
             pq.write_table(table, local, compression="zstd")
-            place = f"{self.url.rstrip('/')}/{file_name(known['dataset'])}/{_name(known)}"
+            own = file_name(known["dataset"], self.datasets)
+            place = f"{self.url.rstrip('/')}/{own}/{_name(known)}"
             stage_out(local, place, self.retries)
 
 
@@ -84,6 +88,6 @@ def _table_of(
 def _name(known: dict[str, Any]) -> str:
     """Name of a chunk's file: files of one name in several folders are told apart."""
     file = known.get("file", known["filename"])
-    stem = Path(urlsplit(file).path).stem
+    stem = file_name(Path(urlsplit(file).path).stem)
     mark = hashlib.sha256(f"{file}:{known['treename']}".encode()).hexdigest()[:8]
     return f"{stem}-{mark}-{known['entrystart']}-{known['entrystop']}.parquet"

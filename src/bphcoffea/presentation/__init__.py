@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,34 @@ from bphcoffea.inference.run import of_datasets
 from bphcoffea.inference.signals import WINDOW, Signals
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
+from bphcoffea.presentation.labels import LabelledRun, Labels, literal
 from bphcoffea.presentation.limits import figures_of_limit
 from bphcoffea.presentation.mass import draw_mass
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.stacks import comparison
-from bphcoffea.presentation.style import DATA, SIMULATION, Heading, cms_style, save
+from bphcoffea.presentation.style import (
+    DATA,
+    SIMULATION,
+    Heading,
+    brief,
+    cms_style,
+    name_of_its_own,
+    save,
+)
 
-__all__ = ["plot_run"]
+__all__ = ["Labels", "plot_run"]
 
 Metadata = Mapping[str, Mapping[str, Any]]
 
 
-def plot_run(run: RunFolder, *, shapes: bool = False, unblind: bool = False) -> list[Path]:
+def plot_run(
+    run: RunFolder,
+    *,
+    shapes: bool = False,
+    unblind: bool = False,
+    labels: Labels | None = None,
+    note: Callable[[str], None] = print,
+) -> list[Path]:
     """Draw every figure of a run into its folder ``figures``.
 
     Data are summed; simulated datasets are summed by their process. A mass histogram that was
@@ -43,6 +59,10 @@ def plot_run(run: RunFolder, *, shapes: bool = False, unblind: bool = False) -> 
         Scale each simulated process to the area of the data instead.
     unblind
         Draw data of a search near the masses of simulated signal, too.
+    labels
+        Texts that replace those of the run.
+    note
+        Called with a line for each text that cannot be drawn as it is meant.
 
     Returns
     -------
@@ -50,9 +70,13 @@ def plot_run(run: RunFolder, *, shapes: bool = False, unblind: bool = False) -> 
     """
     folder = run.path / "figures"
     paths: list[Path] = []
+    taken: set[str] = set()
+    labelled = LabelledRun(run, labels)
     with cms_style():
-        for name, figure in _figures(run, shapes=shapes, unblind=unblind):
-            paths += save(figure, folder, name)
+        for name, figure in _figures(labelled, shapes=shapes, unblind=unblind):
+            paths += save(figure, folder, name_of_its_own(name, taken))
+    for line in labelled.notes:
+        note(line)
     return paths
 
 
@@ -167,7 +191,9 @@ def _cutflows(
                 alike.setdefault(steps, []).append(name)
         for number, same in enumerate(alike.values(), start=1):
             place = f"cutflow_{file_name(group)}" + (f"_{number}" if number > 1 else "")
-            title = same[0] if len(same) == 1 else f"{group}: {len(same)} datasets"
+            title = f"{brief(group)}: {len(same)} datasets"
+            if len(same) == 1:
+                title = brief(literal(same[0]))
             figure = draw_cutflow(
                 summed([cutflows[name] for name in same]),
                 Heading.of(datasets[name] for name in same),

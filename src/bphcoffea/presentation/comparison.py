@@ -26,6 +26,7 @@ from bphcoffea.presentation.style import (
     Floats,
     Heading,
     axis_label,
+    brief,
     cms_style,
     garwood,
     is_logarithmic,
@@ -382,7 +383,7 @@ def _write_legend(axes: Axes, entries: Sequence[Entry], note: str) -> float:
             continue
         legend = axes.legend(
             [artist for artist, _ in entries],
-            [name for _, name in entries],
+            [brief(name) for _, name in entries],
             loc="upper right",
             ncols=columns,
             fontsize=size,

@@ -17,6 +17,7 @@ from bphcoffea.presentation.style import (
     TINY,
     Heading,
     axis_label,
+    brief,
     cms_style,
     is_logarithmic,
     new_figure,
@@ -69,10 +70,10 @@ def draw_distribution(
     for index, (process, histogram) in enumerate(simulation.items()):
         counts = np.asarray(histogram.values(), dtype=np.float64)
         own = float(np.sum(counts))
-        name = f"{process} (simulation)"
+        name = f"{brief(process)} (simulation)"
         if area > 0 and own > 0:
             counts = counts * (area / own)
-            name = f"{process} (simulation, scaled to data)"
+            name = f"{brief(process)} (simulation, scaled to data)"
         largest = max(largest, float(np.max(counts, initial=0)))
         axes.stairs(counts, edges, color=PALETTE[index % len(PALETTE)], linewidth=2.5, label=name)
     if data is not None:

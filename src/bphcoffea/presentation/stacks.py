@@ -13,6 +13,7 @@ from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.inference.run import of_datasets
 from bphcoffea.presentation.comparison import Sides, draw_comparison
+from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.style import Heading
 
 Metadata = Mapping[str, Mapping[str, Any]]
@@ -48,7 +49,7 @@ def comparison(
         if known["is_mc"]:
             if overlay_signal and known.get("kind") == "signal":
                 # each sample is a hypothesis of its own
-                lines.setdefault(str(known.get("label") or name), []).append(name)
+                lines.setdefault(str(known.get("label") or literal(name)), []).append(name)
             else:
                 stack.setdefault(_label(name, known), []).append(name)
     return draw_comparison(
@@ -87,4 +88,4 @@ def totals(histogram: hist.Hist, datasets: list[str], category: str | None) -> d
 
 
 def _label(name: str, metadata: Mapping[str, Any]) -> str:
-    return str(metadata.get("label") or metadata.get("process") or name)
+    return str(metadata.get("label") or metadata.get("process") or literal(name))

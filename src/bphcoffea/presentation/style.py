@@ -171,6 +171,14 @@ def axis_label(label: str, unit: str) -> str:
     return f"{label} [{unit}]" if unit else label
 
 
+def brief(text: str) -> str:
+    """Return a text without its middle if it would leave no room for the figure."""
+    if len(text) <= LONGEST_HEADING or "$" in text.replace(r"\$", ""):
+        return text
+    kept = LONGEST_HEADING // 2 - 1
+    return f"{text[:kept]}…{text[-kept:]}"
+
+
 def per_bin(what: str, edges: Floats, unit: str) -> str:
     """Name of the vertical axis: ``Candidates / 5.8 MeV``."""
     if is_logarithmic(edges):
@@ -212,6 +220,16 @@ def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> N
     axes.set_ylim(bottom, bottom * (max(largest, 10 * bottom) / bottom) ** (1 / (1 - headroom)))
     # after the limits: an axis that shows nothing positive can't become logarithmic
     axes.set_yscale("log")
+
+
+def name_of_its_own(name: str, taken: set[str]) -> str:
+    """Return a name that no earlier figure has, on a disk that ignores case either; note it."""
+    free, number = name, 1
+    while free.casefold() in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free.casefold())
+    return free
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -1,0 +1,66 @@
+"""Rules for the names and texts of a declaration."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Any, Final
+
+from bphcoffea.errors import DeclarationError
+
+#: Longest name in bytes of UTF-8: files of figures are named after histogram and category.
+LONGEST: Final = 80
+#: Characters that separate folders, cycles and objects in the names of ROOT keys.
+_SEPARATORS: Final = "/;:\\"
+
+
+def check_name(kind: str, name: Any) -> None:
+    """Raise a DeclarationError if no ROOT key, column or file can have a name.
+
+    Parameters
+    ----------
+    kind
+        What has the name, such as ``histogram``; the message begins with it.
+    name
+        The name.
+    """
+    if not isinstance(name, str):
+        raise DeclarationError(f"{kind} {shown(name)}: its name must be a string")
+    fault = _fault_of(name)
+    if fault:
+        raise DeclarationError(f"{kind} {name!r}: its name {fault}; choose another name")
+
+
+def check_text(owner: str, what: str, text: Any) -> None:
+    """Raise a DeclarationError if a label or unit is not a string."""
+    if not isinstance(text, str):
+        raise DeclarationError(f"{owner}: its {what} is {shown(text)}, but must be a string")
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, in order."""
+    names = list(names)
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def shown(value: Any) -> str:
+    """Return a short one-line text of any value."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _fault_of(name: str) -> str | None:
+    if not name:
+        return "is empty"
+    if name != name.strip():
+        return "begins or ends with a space"
+    if name.startswith("."):
+        return "begins with a dot"
+    found = [character for character in _SEPARATORS if character in name]
+    if found:
+        return f"holds '{found[0]}', which separates parts of a path in ROOT files"
+    # control characters, line separators, halves of surrogate pairs
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+        return "holds a control character"
+    size = len(name.encode())
+    return f"has {size} bytes, more than {LONGEST}" if size > LONGEST else None

@@ -1,0 +1,273 @@
+"""Labels of figures: those that can't be parsed are drawn literally, newer ones replace older."""
+
+import json
+import shutil
+import sys
+import textwrap
+
+import matplotlib as mpl
+import pytest
+
+from bphcoffea import cli
+from bphcoffea.analysis import Axis, Histogram
+from bphcoffea.datasets import Fileset, load
+from bphcoffea.errors import InputError
+from bphcoffea.execution import Options, RunFolder, run
+from bphcoffea.inference.run import fit_run
+from bphcoffea.presentation import Labels, _figures, plot_run
+from bphcoffea.presentation.labels import LabelledRun, literal
+from bphcoffea.toys import TOYS
+
+BAD = "$\\foo{"
+UNPARSED = "$\\foo{$"
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, ds_phipi):
+    """A run with a fit, which the tests copy."""
+    folder = tmp_path_factory.mktemp("labels")
+    fileset = load(TOYS["ds_phipi"](folder / "toys", 20_000, 3))
+    made = run(ds_phipi, fileset, folder / "run", Options("iterative"))
+    made.write("fit.json", fit_run(made))
+    return made, fileset
+
+
+@pytest.fixture
+def folder(fitted, tmp_path):
+    shutil.copytree(fitted[0].path, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def changed(folder, name, change):
+    content = folder.read(name)
+    change(content)
+    folder.write(name, content)
+
+
+def drawn(folder, labels=None):
+    """What is written in each figure, and the notes."""
+    labelled = LabelledRun(folder, labels)
+    texts = {}
+    for name, figure in _figures(labelled, shapes=False, unblind=False):
+        figure.draw_without_rendering()
+        texts[name] = "\n".join(t.get_text() for t in figure.findobj(mpl.text.Text))
+    return texts, labelled.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$m(\\mu\\mu)$", None),
+        ("Data 2017_B ^", None),
+        ("5 \\$ and $x$", None),
+        ("", None),
+        ("a $ b", r"a \$ b"),
+        (BAD, r"\$\foo{"),
+        (UNPARSED, r"\$\foo{\$"),
+        ("$x$ costs $", r"\$x\$ costs \$"),
+        (r"\$5 and $\foo$", r"\$5 and \$\foo\$"),
+        ("$$", r"\$\$"),
+        ("a\x00b", "a\N{REPLACEMENT CHARACTER}b"),
+        ("$a\nb$", "$a b$"),
+    ],
+)
+def test_a_text_is_itself_or_literal(text, expected):
+    made = literal(text)
+    assert made == (text if expected is None else expected)
+    assert literal(made) == made
+    figure = mpl.figure.Figure()
+    for both in (made, f"N({made}) = 5 $\\pm$ 3", f"{made}, {made}"):
+        figure.text(0, 0, both)
+    figure.draw_without_rendering()
+
+
+def break_labels(folder, bad):
+    def in_analysis(content):
+        content["title"] = bad
+        content["fit"]["peaks"][0]["label"] = bad
+        for histogram in content["histograms"].values():
+            histogram["label"] = histogram["unit"] = bad
+        content["histograms"]["phi_mass"]["resonances"] = [{"label": bad, "mass": 1.02}]
+        content["histograms"]["nminus1_mass"]["n_minus_1"] = bad
+
+    def in_fit(content):
+        for peak in content["model"]["peaks"]:
+            peak["label"] = bad
+
+    def in_datasets(content):
+        for known in content["datasets"].values():
+            known["label"] = bad
+            known |= {"process": bad} if known["is_mc"] else {}
+
+    changed(folder, "analysis.json", in_analysis)
+    changed(folder, "fit.json", in_fit)
+    changed(folder, "provenance.json", in_datasets)
+
+
+@pytest.mark.parametrize("bad", [BAD, UNPARSED, "$", "a_b^c $"])
+def test_labels_that_are_no_mathtext_are_drawn_literally_and_noted(bad, folder):
+    break_labels(folder, bad)
+    before = {path: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+    texts, notes = drawn(folder)
+    shown = literal(bad)
+    assert shown in texts["mass"]
+    assert f"N({shown})" in texts["mass"]
+    assert f"{shown} [{shown}]" in texts["phi_mass_spectrum" if False else "mass"]
+    for place in (
+        "title of the analysis",
+        "histogram 'mass', label",
+        "histogram 'mass', unit",
+        "histogram 'nminus1_mass', n_minus_1",
+        "histogram 'phi_mass', resonance",
+        "peak 'ds', label",
+        "dataset 'toy_2017', label",
+        "dataset 'toy_ds_phipi_mc', process",
+    ):
+        (note,) = [note for note in notes if note.startswith(f"{place}: '")]
+        assert f"'{bad}' is no mathtext" in note
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_names_of_datasets_with_dollars_are_drawn(folder, monkeypatch):
+    names = {name: f"{name} {UNPARSED}" for name in folder.fileset_metadata}
+
+    def rename(content):
+        for name in list(content):
+            content[names[name]] = content.pop(name)
+
+    def in_datasets(content):
+        rename(content["datasets"])
+        for known in content["datasets"].values():
+            known.pop("label", None)
+            known.pop("process", None)
+
+    changed(folder, "provenance.json", in_datasets)
+    changed(folder, "cutflow.json", rename)
+    changed(folder, "normalisation.json", rename)
+    changed(folder, "luminosity.json", lambda content: rename(content["datasets"]))
+    text = (folder.path / "histograms.json").read_text()
+    for name, new in names.items():
+        text = text.replace(json.dumps(name), json.dumps(new))
+    (folder.path / "histograms.json").write_text(text)
+    (folder.path / "fit.json").unlink()
+    texts, _ = drawn(folder)
+    assert any(literal(names["toy_ds_phipi_mc"]) in text for text in texts.values())
+
+
+def test_good_labels_give_no_note(folder):
+    assert drawn(folder)[1] == []
+
+
+def test_labels_come_from_a_newer_fileset_and_only_they(folder, fitted):
+    content = fitted[1].model_dump(mode="json", exclude_defaults=True)
+    content["toy_2017"]["metadata"] |= {"label": "NEW", "luminosity": 999.0, "kind": "data"}
+    del content["toy_2018"]
+    labels = Labels.of(folder, Fileset.model_validate(content))
+    texts, notes = drawn(folder, labels)
+    assert any("NEW" in text for text in texts.values())
+    assert not any("999" in text for text in texts.values())
+    assert notes == ["toy_2018: not in the fileset; the run's labels are drawn"]
+    assert LabelledRun(folder, labels).datasets["toy_2017"]["luminosity"] != 999
+    with pytest.raises(InputError, match=r"the fileset has no dataset of the run \(toy_2017, "):
+        Labels.of(folder, Fileset({"other": fitted[1]["toy_2017"]}))
+
+
+def newer(analysis, **changes):
+    return type("Newer", (type(analysis),), changes)()
+
+
+def test_labels_come_from_a_newer_analysis(folder, ds_phipi):
+    mass, phi, significance = type(ds_phipi).histograms
+    other = type(mass.variable)("mass", mass.variable.function, "NEW MASS", "TeV")
+    fit = type(ds_phipi).mass_fit
+    peaks = tuple(peak.model_copy(update={"label": f"NEW {peak.name}"}) for peak in fit.peaks)
+    now = newer(
+        ds_phipi,
+        __doc__="NEW title.",
+        columns=(),
+        selection=type(ds_phipi).selection,
+        histograms=(
+            mass,
+            Histogram("phi_mass", phi.variable, phi.axis, resonances=(("NEW peak", 1.02),)),
+            Histogram("flight_bs_significance", significance.variable, significance.axis, True),
+        ),
+        mass_fit=fit.model_copy(update={"peaks": peaks}),
+    )
+    labels = Labels.of(folder, analysis=now)
+    texts, notes = drawn(folder, labels)
+    assert notes == []
+    assert "N(NEW ds)" in texts["mass"]
+    assert "NEW title" in texts["cutflow_data"]
+    assert any("NEW peak" in text for text in texts.values())
+    assert LabelledRun(folder, labels).analysis["histograms"]["flight_bs_significance"]["log_y"]
+    assert other.label == "NEW MASS"
+
+
+def test_an_analysis_with_other_histograms_is_refused(folder, ds_phipi):
+    mass, phi, significance = type(ds_phipi).histograms
+    now = newer(
+        ds_phipi,
+        histograms=(
+            Histogram("mass", mass.variable, Axis(61, 1.65, 2.01)),
+            Histogram("added", phi.variable, phi.axis),
+            significance,
+        ),
+    )
+    with pytest.raises(InputError) as raised:
+        Labels.of(folder, analysis=now)
+    added, gone, binned = str(raised.value).splitlines()
+    assert "the histograms added of analysis" in added
+    assert "are not in the run" in added
+    assert "the histograms phi_mass of" in gone
+    assert "are only in the run" in gone
+    assert "the histograms mass of" in binned
+    assert "have other bins in the run" in binned
+
+
+def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
+    folder, fitted, monkeypatch, capsys, tmp_path
+):
+    content = fitted[1].model_dump(mode="json", exclude_defaults=True)
+    for known in content.values():
+        known["metadata"]["label"] = BAD
+    (tmp_path / "new.json").write_text(json.dumps(content))
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    arguments = ["plot", folder.path, "--fileset", tmp_path / "new.json", "--analysis", "ds_phipi"]
+    monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 0
+    out = capsys.readouterr().out
+    assert f"note: dataset 'toy_2017', label: '{BAD}' is no mathtext" in out
+    assert before == {path: path.read_bytes() for path in before}
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        textwrap.dedent("""
+        from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+
+        x = Variable("x", lambda events: events.Triplet.mass)
+
+        class Mine(Analysis):
+            selection = Selection("Triplet", Cut("x", x > 0))
+        """)
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["bphcoffea", "plot", str(folder.path), "--analysis", str(mine)]
+    )
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "are only in the run; give the analysis that was run, or run again" in line
+
+
+def test_figures_of_one_name_do_not_replace_each_other(folder, monkeypatch):
+    monkeypatch.setattr(
+        "bphcoffea.presentation._figures",
+        lambda *_, **__: ((name, mpl.figure.Figure()) for name in ("mass", "Mass", "mass_2")),
+    )
+    assert [path.name for path in plot_run(folder)][::2] == [
+        "mass.png",
+        "Mass_2.png",
+        "mass_2_2.png",
+    ]
