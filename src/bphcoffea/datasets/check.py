@@ -11,6 +11,7 @@ import fsspec
 import uproot
 
 from bphcoffea.datasets.model import Fileset
+from bphcoffea.storage.identity import identity
 from bphcoffea.storage.servers import (
     TIMEOUT,
     Retries,
@@ -67,6 +68,8 @@ class FileReport:
         Where it was opened: its path, or a replica; empty where it can't be read at any place.
     faults
         Why it could not be read when that was tried before, one line each.
+    identity
+        Size and time stamps of its content, as the storage reports them.
     """
 
     file: FileToOpen
@@ -75,6 +78,7 @@ class FileReport:
     problems: tuple[str, ...] = ()
     used: str = ""
     faults: tuple[str, ...] = ()
+    identity: str = ""
 
     @property
     def unreadable(self) -> str | None:
@@ -135,10 +139,11 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
                 # a dictionary, for a path may hold a colon, and uproot an object's name after it
                 with uproot.open({place: None}, timeout=retries.timeout_s) as root:
                     report, fault = _inspected(file, root), _truncated(root)
+                    stamps = identity(place)
                 if fault is None:
                     skipped = () if faults or place == file.path else (silence_of(file.path),)
                     earlier = (*faults, *(meaning for meaning in skipped if meaning))
-                    return [replace(report, used=place, faults=earlier)]
+                    return [replace(report, used=place, faults=earlier, identity=stamps)]
                 entries = report.entries
             except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
                 fault = explain(error, place, retries.timeout_s)

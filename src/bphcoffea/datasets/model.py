@@ -31,7 +31,7 @@ from bphcoffea.errors import InputError
 #: Names that coffea gives to the place of a chunk, among the metadata that a processor sees.
 _RESERVED = {
     *("dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid"),
-    *("numentries", "uuid", "clusters", "preload", "file", "replicas"),
+    *("numentries", "uuid", "clusters", "preload", "file", "replicas", "file_identity"),
 }
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -17,7 +17,7 @@ from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
 from bphcoffea.datasets.model import FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine
-from bphcoffea.execution.ledger import FILE, REPLICAS, Detour, Failure
+from bphcoffea.execution.ledger import FILE, IDENTITY, REPLICAS, Detour, Failure
 from bphcoffea.storage.servers import ONCE, Retries
 
 
@@ -123,7 +123,7 @@ def _chunks(
 ) -> Iterator[WorkItem]:
     file = report.file
     others = tuple(place for place in (file.path, *entry.replicas) if place != report.used)
-    known = metadata | {FILE: file.path, REPLICAS: others}
+    known = metadata | {FILE: file.path, REPLICAS: others, IDENTITY: report.identity}
     for start, stop in cut(report.entries or 0, entry.steps, chunksize):
         yield WorkItem(file.dataset, report.used, file.tree, start, stop, report.uuid, known)
 

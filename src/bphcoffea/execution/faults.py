@@ -12,6 +12,10 @@ class ShortFileError(Exception):
     """A file holds fewer entries than it did when the run began."""
 
 
+class ReplacedFileError(Exception):
+    """A file has another UUID than it had when the run began."""
+
+
 def input_fault(error: BaseException) -> str | None:
     """The fault of the input behind an exception, in one line; None when there is none: a bug.
 
@@ -20,7 +24,7 @@ def input_fault(error: BaseException) -> str | None:
     for cause in _chain(error):
         if isinstance(cause, MemoryError):
             return shortened(f"out of memory; try a smaller --chunksize ({cause})")
-        if isinstance(cause, InputError | ShortFileError):
+        if isinstance(cause, InputError | ShortFileError | ReplacedFileError):
             return str(cause)
         if "__len__() should return >= 0" in str(cause):
             return "the file ends before the entries begin; was it replaced?"  # so says coffea

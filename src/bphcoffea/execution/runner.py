@@ -7,6 +7,7 @@ import resource
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,7 +17,12 @@ import uproot
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
-from bphcoffea.execution.faults import ShortFileError, input_fault, is_lasting
+from bphcoffea.execution.faults import (
+    ReplacedFileError,
+    ShortFileError,
+    input_fault,
+    is_lasting,
+)
 from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
 from bphcoffea.execution.tally import Timing
 from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
@@ -53,7 +59,14 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
 class Buffers(dict[str, Any]):
     """The buffers of a chunk, and how long it took to read them.
 
-    Coffea asks for a buffer before it reads it, and sets it once it is read.
+    Coffea asks for a buffer before it reads it, and sets it once it is read. Its key begins with
+    the UUID of the file that was opened, which is compared with that of the file that was checked
+    before the run.
+
+    Parameters
+    ----------
+    file_uuid
+        UUID of the file that was checked; None if it is not known.
 
     Attributes
     ----------
@@ -61,13 +74,25 @@ class Buffers(dict[str, Any]):
         Time from the one to the other, summed, s.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file_uuid: bytes | None = None) -> None:
         super().__init__()
         self.reading_s = 0.0
         self._asked = 0.0
+        self._file_uuid = str(uuid.UUID(bytes=file_uuid)) if file_uuid else ""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A buffer, or the default where it is not read yet."""
+        """A buffer, or the default where it is not read yet.
+
+        Raises
+        ------
+        ReplacedFileError
+            If the file that was opened is not the one that was checked.
+        """
+        if not str(key).startswith(self._file_uuid):
+            raise ReplacedFileError(
+                "it is another file than was checked before (its UUID differs); "
+                "was it replaced during the run?"
+            )
         self._asked = time.perf_counter()
         return super().get(key, default)
 
@@ -76,13 +101,13 @@ class Buffers(dict[str, Any]):
         super().__setitem__(key, value)
 
 
-#: The buffers of the chunk that this thread works on.
+#: The chunk that this thread works on, and its buffers.
 _working = threading.local()
 
 
 def new_buffers() -> Buffers:
     """Buffers for the chunk that is begun in this thread; coffea asks for them."""
-    buffers = _working.buffers = Buffers()
+    buffers = _working.buffers = Buffers(_working.chunk.fileuuid)
     return buffers
 
 
@@ -117,6 +142,7 @@ def work_on_chunk(
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
     watch = Stopwatch()
+    _working.chunk = chunk
     for _ in policy.tries():
         for place in by_silence(places):
             read = replace(chunk, filename=place)
