@@ -334,7 +334,7 @@ def test_run_folder_holds_no_pickles(job, tmp_path):
 
 @pytest.fixture
 def one_file(tmp_path, data):
-    """A fileset of one file, which may be replaced, in chunks of 10 events."""
+    """A fileset of one file, which may be replaced, in chunks of 100 events."""
     place = tmp_path / "a.root"
     shutil.copy(data / "tree3mu_phipi_2017.root", place)
     return place, write_fileset(tmp_path / "one.json", place)
@@ -350,9 +350,9 @@ def write_fileset(path, *places, **metadata):
 def processed_with_kept(job, monkeypatch, fileset, between, **changes):
     """Chunks processed by two runs, between which something happens; checkpoints stay."""
     monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
-    _, first = job.run(fileset=fileset, chunksize=10, **changes)
+    _, first = job.run(fileset=fileset, chunksize=100, **changes)
     between()
-    folder, second = job.run("second", fileset=fileset, chunksize=10, **changes)
+    folder, second = job.run("second", fileset=fileset, chunksize=100, **changes)
     return first, second, folder
 
 
@@ -405,7 +405,7 @@ def test_file_replaced_on_a_server_is_not_answered_from_an_old_checkpoint(
         first, again, _ = processed_with_kept(job, monkeypatch, fileset, lambda: None)
         assert (first > 1, again) == (True, 0)
         os.utime(folder / "a.root", (1e9, 1e9))
-        _, second = job.run("third", fileset=fileset, chunksize=10)
+        _, second = job.run("third", fileset=fileset, chunksize=100)
     assert second == first
 
 
