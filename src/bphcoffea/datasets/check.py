@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import fsspec
 import uproot
 
+from bphcoffea.datasets.consistency import contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.model import Fileset
+from bphcoffea.limits import basket_limit
+from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.identity import identity
 from bphcoffea.storage.servers import (
     TIMEOUT,
@@ -42,6 +45,8 @@ class FileToOpen:
         Entries of the tree according to the fileset; None where it does not say.
     replicas
         Other places of the same file, tried in order when it can't be opened.
+    basket_limit
+        Bytes that a basket may have once it is decompressed.
     """
 
     dataset: str
@@ -50,6 +55,7 @@ class FileToOpen:
     branches: tuple[str, ...] = ()
     entries: int | None = None
     replicas: tuple[str, ...] = ()
+    basket_limit: int = field(default_factory=basket_limit)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class FileReport:
         Why it could not be read when that was tried before, one line each.
     identity
         Size and time stamps of its content, as the storage reports them.
+    unprotected
+        Whether damage may give other numbers: its compression has no checksums.
     """
 
     file: FileToOpen
@@ -79,6 +87,7 @@ class FileReport:
     used: str = ""
     faults: tuple[str, ...] = ()
     identity: str = ""
+    unprotected: bool = False
 
     @property
     def unreadable(self) -> str | None:
@@ -129,6 +138,7 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
     -------
     One report, in a list, so that executors can add up the reports of many files.
     """
+    decompress_within(file.basket_limit)
     faults: list[str] = []
     entries = file.entries
     places = (file.path, *file.replicas)
@@ -139,12 +149,15 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
                 # a dictionary, for a path may hold a colon, and uproot an object's name after it
                 with uproot.open({place: None}, timeout=retries.timeout_s) as root:
                     report, fault = _inspected(file, root), _truncated(root)
-                    stamps = identity(place)
-                if fault is None:
+                    # a header that can't be true does not tell how many entries there are
+                    lie = None if fault else _impossible(file, root, report)
+                    report = _with_identity(report, root, place)
+                if fault is None and lie is None:
                     skipped = () if faults or place == file.path else (silence_of(file.path),)
                     earlier = (*faults, *(meaning for meaning in skipped if meaning))
-                    return [replace(report, used=place, faults=earlier, identity=stamps)]
-                entries = report.entries
+                    return [replace(report, used=place, faults=earlier)]
+                entries = file.entries if lie else report.entries
+                fault = fault or str(lie)
             except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
                 fault = explain(error, place, retries.timeout_s)
             note_silence(place, fault)
@@ -198,6 +211,23 @@ def _inspected(file: FileToOpen, root: Any) -> FileReport:
             "was the file replaced?"
         )
     return FileReport(file, entries, root.file.uuid.bytes, tuple(problems))
+
+
+def _impossible(file: FileToOpen, root: Any, report: FileReport) -> str | None:
+    """What in the metadata of a tree can't be true, or is too much to be read; None if nothing."""
+    if report.entries is None:
+        return None  # it has no tree
+    tree = root[file.tree]
+    wrong = contradiction(tree, file.branches)
+    if wrong:
+        return f"damaged: {wrong}; copy or make it again"
+    return oversized(tree, file.basket_limit, file.branches)
+
+
+def _with_identity(report: FileReport, root: Any, place: str) -> FileReport:
+    file = report.file
+    unprotected = report.entries is not None and lacks_checksums(root[file.tree], file.branches)
+    return replace(report, identity=identity(place), unprotected=unprotected)
 
 
 def _truncated(root: Any) -> str | None:

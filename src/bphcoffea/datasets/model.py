@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from bphcoffea.errors import InputError
+from bphcoffea.limits import read_json_bytes
 
 #: Names that coffea gives to the place of a chunk, among the metadata that a processor sees.
 _RESERVED = {
@@ -329,7 +330,7 @@ def read_json(path: str | Path) -> Any:
         When it can't be read, is no JSON, or repeats a key, of which Python would drop one.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_json_bytes(path).decode("utf-8-sig")
         content = json.loads(text, object_pairs_hook=no_doubles)
         # Python also reads NaN, numbers that overflow, and halves of surrogate pairs
         json.dumps(content, allow_nan=False, ensure_ascii=False).encode()

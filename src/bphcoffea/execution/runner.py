@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import uproot
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
@@ -25,6 +24,8 @@ from bphcoffea.execution.faults import (
 )
 from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
 from bphcoffea.execution.tally import Timing
+from bphcoffea.limits import basket_limit
+from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
 
 
@@ -40,9 +41,12 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     ----------
     policy
         How often a chunk is tried.
+    basket_limit
+        Bytes that a basket may have once it is decompressed.
     """
 
     policy: Retries = field(default_factory=Retries)
+    basket_limit: int = field(default_factory=basket_limit)
 
     def __post_init__(self) -> None:
         """Let coffea keep the buffers of a chunk in one that knows how long reading took."""
@@ -53,7 +57,7 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     @property
     def automatic_retries(self) -> Callable[..., Any]:
         """The function in which coffea wraps every chunk, on the worker, with every executor."""
-        return partial(work_on_chunk, self.policy)
+        return partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
 
 
 class Buffers(dict[str, Any]):
@@ -118,6 +122,7 @@ def work_on_chunk(
     function: Callable[..., Any],
     task: Any,
     *,
+    basket_limit: int,
     use_result_type: bool = False,  # noqa: ARG001
     **options: Any,
 ) -> dict[str, Any]:
@@ -131,13 +136,15 @@ def work_on_chunk(
         Coffea's: from a task to the result of its chunk.
     task
         A chunk; under Dask, a chunk and the processor.
+    basket_limit
+        Bytes that a basket may have once it is decompressed.
 
     Returns
     -------
     Coffea's result of the chunk, with ``timings`` and, where it was not read at the first try,
     ``detours``; or one whose only content is ``failed``.
     """
-    decompress_quickly()
+    decompress_within(basket_limit)
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
@@ -230,12 +237,3 @@ def _check_length(result: dict[str, Any], chunk: WorkItem) -> None:
         raise ShortFileError(
             f"the file ends early: {entries} of {len(chunk)} entries are there; was it replaced?"
         )
-
-
-def decompress_quickly() -> None:
-    """Let uproot use ISA-L, which decompresses zlib twice as fast as the standard library.
-
-    The documented ``uproot.ZLIB`` is not what uproot 5.7 decompresses with, that object is.
-    """
-    decompressor = getattr(uproot.compression, "_decompress_ZLIB", uproot.ZLIB)
-    decompressor.library = "isal"
