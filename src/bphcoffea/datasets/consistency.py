@@ -140,7 +140,8 @@ def _bytes_of_entry(branch: Any) -> int:
     if branch.member("fEntryOffsetLen"):
         return 4
     leaves = branch.member("fLeaves")
-    return max(int(sum(leaf.member("fLen") * leaf.member("fLenType") for leaf in leaves)), 1)
+    size: int = sum(leaf.member("fLen") * leaf.member("fLenType") for leaf in leaves)
+    return max(size, 1)
 
 
 def _is_unprotected(branch: Any) -> bool:

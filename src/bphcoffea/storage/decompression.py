@@ -26,7 +26,8 @@ def decompress_within(limit: int) -> None:
     uproot.compression._decompress_ZLIB.decompress = _zlib
     uproot.compression._decompress_LZMA.decompress = _lzma
     uproot.compression._decompress_ZSTD.decompress = _zstd
-    # LZ4 needs a buffer of the size in the header anyway
+    uproot.compression._decompress_LZ4.decompress = _lz4
+    uproot.compression._decompress_LZ4.decompress = _lz4
 
     def check(uncompressed_bytes: int, **_: Any) -> None:
         if uncompressed_bytes > limit:
@@ -35,6 +36,24 @@ def decompress_within(limit: int) -> None:
             )
 
     uproot.compression.decompress.hook_before_block = check
+    uproot.compression.decompress.hook_after_block = _check_filled
+    uproot.compression.decompress.hook_after_block = _check_filled
+
+
+def _check_filled(
+    cursor: Any, start: Any, compressed_bytes: int, filled: int, uncompressed_bytes: int, **_: Any
+) -> None:
+    """Fail after the last block of a basket if it is not full: the rest would be any number."""
+    if cursor.displacement(start) >= compressed_bytes and filled != uncompressed_bytes:
+        raise ValueError(f"the blocks of a basket hold {filled} of {uncompressed_bytes} bytes")
+
+
+def _check_filled(
+    cursor: Any, start: Any, compressed_bytes: int, filled: int, uncompressed_bytes: int, **_: Any
+) -> None:
+    """Fail after the last block of a basket if it is not full: the rest would be any number."""
+    if cursor.displacement(start) >= compressed_bytes and filled != uncompressed_bytes:
+        raise ValueError(f"the blocks of a basket hold {filled} of {uncompressed_bytes} bytes")
 
 
 def _zlib(data: Any, uncompressed_bytes: int) -> bytes:
@@ -47,14 +66,18 @@ def _zlib(data: Any, uncompressed_bytes: int) -> bytes:
 
 
 def _lzma(data: Any, uncompressed_bytes: int) -> Any:
-    return _into_buffer(cramjam.xz, data, uncompressed_bytes)
+    return _into_buffer(cramjam.xz.decompress_into, data, uncompressed_bytes)
 
 
 def _zstd(data: Any, uncompressed_bytes: int) -> Any:
-    return _into_buffer(cramjam.zstd, data, uncompressed_bytes)
+    return _into_buffer(cramjam.zstd.decompress_into, data, uncompressed_bytes)
 
 
-def _into_buffer(algorithm: Any, data: Any, size: int) -> Any:
-    """Decompress into a buffer of that size; the algorithm raises if there is more."""
+def _lz4(data: Any, uncompressed_bytes: int) -> Any:
+    return _into_buffer(cramjam.lz4.decompress_block_into, data, uncompressed_bytes)
+
+
+def _into_buffer(decompress_into: Any, data: Any, size: int) -> Any:
+    """Decompress into a buffer of that size; it raises if there is more."""
     buffer = np.empty(size, np.uint8)
-    return buffer[: algorithm.decompress_into(data, buffer)]
+    return buffer[: decompress_into(data, buffer)]
