@@ -132,7 +132,8 @@ def _largest_basket(branch: Any) -> int:
     if not branch.num_baskets:
         return 0
     mean = int(branch.uncompressed_bytes) // branch.num_baskets
-    return max(mean, int(np.max(np.diff(_edges(branch)))) * _bytes_of_entry(branch))
+    most_entries = int(np.max(np.diff(_edges(branch))))
+    return max(mean, most_entries * _bytes_of_entry(branch))
 
 
 def _bytes_of_entry(branch: Any) -> int:
@@ -140,8 +141,7 @@ def _bytes_of_entry(branch: Any) -> int:
     if branch.member("fEntryOffsetLen"):
         return 4
     leaves = branch.member("fLeaves")
-    size: int = sum(leaf.member("fLen") * leaf.member("fLenType") for leaf in leaves)
-    return max(size, 1)
+    return max(sum(int(leaf.member("fLen")) * int(leaf.member("fLenType")) for leaf in leaves), 1)
 
 
 def _is_unprotected(branch: Any) -> bool:

@@ -118,6 +118,8 @@ class FileEntry(BaseModel):
         Path of the tree in the file.
     num_entries, uuid
         Entries of the tree and identity of the file, where they are known.
+    checksum
+        Of its content, such as ``adler32:0123abcd``, where it is known.
     replicas
         Other places of the same file.
     steps
@@ -129,6 +131,7 @@ class FileEntry(BaseModel):
     object_path: Name
     num_entries: NonNegative | None = None
     uuid: str | None = None
+    checksum: Annotated[str, Field(pattern="^adler32:[0-9a-f]{8}$")] | None = None
     replicas: tuple[str, ...] = ()
     steps: tuple[tuple[NonNegative, NonNegative], ...] | None = None
 
@@ -383,6 +386,7 @@ _MEANING = {
     "dict_type": "expected an object",
     "model_type": "expected an object",
     "tuple_type": "expected a list",
+    "string_pattern_mismatch": "expected a checksum such as adler32:0123abcd",
 }
 
 

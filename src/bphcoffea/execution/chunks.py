@@ -14,6 +14,7 @@ from coffea.processor.executor import WorkItem
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.tracing import required_branches
 from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
+from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
 from bphcoffea.datasets.model import FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine
@@ -75,6 +76,7 @@ def find_chunks(
             "the others are processed",
             file=sys.stderr,
         )
+    note_unprotected(reports)
     plan = Plan([], [], [])
     for name in fileset.names:
         pieces: list[WorkItem | Failure] = []
@@ -102,6 +104,36 @@ def open_files(
     reports: list[FileReport] = executor(files, partial(inspect, retries), [])[0]
     order = {file: position for position, file in enumerate(files)}
     return sorted(reports, key=lambda report: order[report.file])
+
+
+def compare_checksums(
+    files: list[FileToCompare], running: Engine, retries: Retries = ONCE
+) -> list[ChecksumReport]:
+    """Compare files with their checksums, in parallel; the reports are in the files' order."""
+    executor = running.executor.copy(desc="Comparing checksums", unit="file")
+    if hasattr(executor, "if_killed"):
+        executor.if_killed = _report_of_comparing_killer
+    reports: list[ChecksumReport] = executor(files, partial(compare, retries), [])[0]
+    order = {file: position for position, file in enumerate(files)}
+    return sorted(reports, key=lambda report: order[report.file])
+
+
+def note_unprotected(reports: Sequence[FileReport]) -> None:
+    """Say how many files may be damaged without that being seen when they are read."""
+    count = sum(report.unprotected for report in reports)
+    if count:
+        print(
+            f"bphcoffea: note: {count} of {len(reports)} files are stored without checksums, so "
+            "that silent corruption cannot be seen while reading; "
+            "look for it with: bphcoffea fileset check --checksum",
+            file=sys.stderr,
+        )
+
+
+def _report_of_comparing_killer(
+    file: FileToCompare, reason: str, attempts: int
+) -> list[ChecksumReport]:
+    return [ChecksumReport(file, None, (f"no checksum ({reason}; tried {attempts} times)",))]
 
 
 def _report_of_killer(file: FileToOpen, reason: str, attempts: int) -> list[FileReport]:

@@ -27,7 +27,6 @@ def decompress_within(limit: int) -> None:
     uproot.compression._decompress_LZMA.decompress = _lzma
     uproot.compression._decompress_ZSTD.decompress = _zstd
     uproot.compression._decompress_LZ4.decompress = _lz4
-    uproot.compression._decompress_LZ4.decompress = _lz4
 
     def check(uncompressed_bytes: int, **_: Any) -> None:
         if uncompressed_bytes > limit:
@@ -37,15 +36,6 @@ def decompress_within(limit: int) -> None:
 
     uproot.compression.decompress.hook_before_block = check
     uproot.compression.decompress.hook_after_block = _check_filled
-    uproot.compression.decompress.hook_after_block = _check_filled
-
-
-def _check_filled(
-    cursor: Any, start: Any, compressed_bytes: int, filled: int, uncompressed_bytes: int, **_: Any
-) -> None:
-    """Fail after the last block of a basket if it is not full: the rest would be any number."""
-    if cursor.displacement(start) >= compressed_bytes and filled != uncompressed_bytes:
-        raise ValueError(f"the blocks of a basket hold {filled} of {uncompressed_bytes} bytes")
 
 
 def _check_filled(
