@@ -15,6 +15,7 @@ import pytest
 import services
 import uproot
 
+from bphcoffea import cli
 from bphcoffea.datasets import load
 from bphcoffea.execution import RunFolder
 from bphcoffea.facilities import clusters

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 import services
+import uproot
 from damage import corrupt_basket
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bphcoffea import cli
 from bphcoffea.datasets import load
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
 from bphcoffea.execution.checkpoints import Checkpoints, default_place, fingerprint
+from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
 
@@ -326,3 +330,148 @@ def test_run_folder_holds_no_pickles(job, tmp_path):
     assert names <= {".json", ".parquet", ".root"}
     assert RunFolder(tmp_path / "run").complete
     assert json.loads((tmp_path / "run" / "ledger.json").read_text())["failed"] == []
+
+
+@pytest.fixture
+def one_file(tmp_path, data):
+    """A fileset of one file, which may be replaced, in chunks of 100 events."""
+    place = tmp_path / "a.root"
+    shutil.copy(data / "tree3mu_phipi_2017.root", place)
+    return place, write_fileset(tmp_path / "one.json", place)
+
+
+def write_fileset(path, *places, **metadata):
+    known = {"is_mc": False, "era": "2017D"} | metadata
+    files = dict.fromkeys(map(str, places), "Tree3Mu/ntuple")
+    path.write_text(json.dumps({"D": {"files": files, "metadata": known}}))
+    return path
+
+
+def processed_with_kept(job, monkeypatch, fileset, between, **changes):
+    """Chunks processed by two runs, between which something happens; checkpoints stay."""
+    monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
+    _, first = job.run(fileset=fileset, chunksize=100, **changes)
+    between()
+    folder, second = job.run("second", fileset=fileset, chunksize=100, **changes)
+    return first, second, folder
+
+
+def test_file_that_was_mended_is_not_answered_from_an_old_checkpoint(job, one_file, monkeypatch):
+    # same UUID, same size, same time of modification: as rsync mends a file
+    place, fileset = one_file
+    times = place.stat()
+
+    def mend():
+        other = place.with_name("mended")
+        shutil.copy(place, other)
+        os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+        other.replace(place)
+
+    first, second, _ = processed_with_kept(job, monkeypatch, fileset, mend)
+    assert first == second > 1
+
+
+def test_label_of_figures_is_no_part_of_the_key(job, one_file, monkeypatch):
+    place, fileset = one_file
+
+    def relabel():
+        write_fileset(fileset, place, label="Data 2017D")
+
+    _, second, folder = processed_with_kept(job, monkeypatch, fileset, relabel)
+    assert second == 0
+    assert folder.complete
+
+
+def test_metadata_that_an_analysis_may_use_are_part_of_the_key(job, one_file, monkeypatch):
+    place, fileset = one_file
+
+    def change():
+        write_fileset(fileset, place, luminosity=3.0)
+
+    first, second, _ = processed_with_kept(job, monkeypatch, fileset, change)
+    assert first == second
+
+
+@pytest.mark.xrootd
+@pytest.mark.parametrize("protocol", ["root", "http"])
+def test_file_replaced_on_a_server_is_not_answered_from_an_old_checkpoint(
+    protocol, job, one_file, served, monkeypatch, tmp_path
+):
+    folder, run_folder = served
+    shutil.copy(one_file[0], folder / "a.root")
+    with services.xrootd_server(folder, run_folder, http=True) as server:
+        url = server.url("a.root") if protocol == "root" else server.http_url("a.root")
+        fileset = write_fileset(tmp_path / "served.json", url)
+        first, again, _ = processed_with_kept(job, monkeypatch, fileset, lambda: None)
+        assert (first > 1, again) == (True, 0)
+        os.utime(folder / "a.root", (1e9, 1e9))
+        _, second = job.run("third", fileset=fileset, chunksize=100)
+    assert second == first
+
+
+def test_file_replaced_during_the_run_is_a_fault_of_that_file(job, one_file, tmp_path, data):
+    place, _ = one_file
+    sound = tmp_path / "b.root"
+    shutil.copy(data / "tree3mu_phipi_2017.root", sound)
+    fileset = write_fileset(tmp_path / "two.json", place, sound)
+    uuid_at = place.read_bytes().find(uuid_of(place))
+
+    def replace():
+        content = bytearray(place.read_bytes())
+        content[uuid_at] ^= 1
+        place.write_bytes(content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # after the files were opened, before their chunks are
+        patch.setattr(FaultTolerantRunner, "__post_init__", replaced(replace))
+        folder, _ = job.run(fileset=fileset, retries=ONCE)
+    failed = folder.read("ledger.json")["failed"]
+    assert {failure["file"] for failure in failed} == {str(place)}
+    assert all("was it replaced during the run?" in failure["error"] for failure in failed)
+
+
+def uuid_of(place):
+    with uproot.open(place) as root:
+        return root.file.uuid.bytes
+
+
+def replaced(before):
+    original = FaultTolerantRunner.__post_init__
+
+    def post_init(self):
+        before()
+        original(self)
+
+    return post_init
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(part=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_damaged_checkpoint_is_as_good_as_none(part, bit, cut, tmp_path):
+    chunks = Checkpoints(str(tmp_path / "kept"), "code", resume=True)
+    chunks.prepare()
+    metadata = {"entrystart": 0, "entrystop": 3, "filename": "a.root"}
+    chunks.save({"metrics": {"entries": 3}, "out": [1.0, 2.0, 3.0]}, metadata, None)
+    (kept,) = (tmp_path / "kept").glob("*.lz4")
+    content = bytearray(kept.read_bytes())
+    at = int(part * len(content))
+    if cut:
+        del content[at:]
+    else:
+        content[at] ^= 1 << bit
+    kept.write_bytes(content)
+    assert chunks.load(metadata, None) is None
+    chunks.save({"metrics": {"entries": 3}, "out": [1.0]}, metadata, None)
+    assert chunks.load(metadata, None)["out"] == [1.0]
+
+
+def test_run_with_a_flipped_bit_in_each_checkpoint_gives_the_same_result(job):
+    kept = cut_off(job, 5)
+    for position, path in enumerate(sorted(job.checkpoints.glob("*.lz4"))):
+        content = bytearray(path.read_bytes())
+        content[position * (len(content) // 5)] ^= 16
+        path.write_bytes(content)
+    folder, processed = job.run()
+    assert kept >= 5
+    assert processed == folder.read("ledger.json")["chunks"]
+    assert_same(folder, job.run("whole", checkpoints=None, resume=False)[0])

@@ -75,10 +75,19 @@ def check(
     dataset: Datasets = None,
     executor: ExecutorOption = "iterative",
     workers: Workers = None,
+    checksum: Annotated[
+        bool,
+        typer.Option(
+            "--checksum", help="Compare the checksum of each file and replica with the fileset's."
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILESET", help="Write it with the entries of each file."
+            "--output",
+            "-o",
+            metavar="FILESET",
+            help="Write it with the entries of each file, and the checksum if compared.",
         ),
     ] = None,
 ) -> None:
@@ -86,8 +95,9 @@ def check(
     from bphcoffea import datasets, execution
     from bphcoffea.analysis.tracing import branch_needs
     from bphcoffea.datasets.check import files_of, with_entries
+    from bphcoffea.datasets.checksums import files_to_compare, with_checksums
     from bphcoffea.datasets.comparison import compare_files
-    from bphcoffea.execution.chunks import open_files
+    from bphcoffea.execution.chunks import compare_checksums, open_files, unprotected
 
     files = datasets.load(fileset).select(dataset or ())
     needs = {}
@@ -99,19 +109,26 @@ def check(
         }
     with execution.engine(executor, workers) as running:
         reports = open_files(files_of(files, needs), running)
+        sums = compare_checksums(files_to_compare(files), running) if checksum else []
     table = Table("dataset", "files", "entries", "problems")
     for name in files.names:
         own = [report for report in reports if report.file.dataset == name]
         entries = sum(report.entries or 0 for report in own)
-        faulty = sum(bool(report.wrong) for report in own)
+        faulty_files = {report.file.path for report in own if report.wrong}
+        faulty_files |= {
+            report.file.path for report in sums if report.file.dataset == name and report.problems
+        }
+        faulty = len(faulty_files)
         table.add_row(name, str(len(own)), f"{entries:,}", str(faulty or "none"))
     console.print(table)
     if output:
-        report_written(with_entries(files, reports).save(output))
+        known = with_checksums(with_entries(files, reports), sums)
+        report_written(known.save(output))
     compared = compare_files(files, reports, needs)
-    for note in compared.notes:
+    for note in (*compared.notes, *(() if checksum else unprotected(reports))):
         say(f"note: {note}")
-    problems = [line for report in reports for line in report.lines()] + compared.problems
+    problems = [line for report in reports for line in report.lines()]
+    problems += [line for report in sums for line in report.lines()] + compared.problems
     if problems:
         raise InputError("\n".join(problems))
 

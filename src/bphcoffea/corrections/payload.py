@@ -7,7 +7,6 @@ parsed and written again may differ in its last bit, be it a factor or an edge.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import zlib
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
+from bphcoffea.limits import gunzip, read_json_bytes
 
 Floats = npt.NDArray[np.float64]
 #: What to do with a value outside the bins: take the nearest bin, or refuse.
@@ -260,13 +260,13 @@ def read(path: Path) -> Content:
         When it can't be read or is no correctionlib file of schema version 2.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_json_bytes(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such correction file{_beside(path)}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     try:
-        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        content = gunzip(raw, path) if raw[:2] == b"\x1f\x8b" else raw
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cut off, or damaged ({error}); copy it again") from None
     try:

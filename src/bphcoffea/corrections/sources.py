@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import re
@@ -19,6 +18,7 @@ import scipy.stats
 import uproot
 
 from bphcoffea.errors import InputError
+from bphcoffea.limits import gunzip, read_json_bytes
 
 Floats = npt.NDArray[np.float64]
 
@@ -190,14 +190,14 @@ def read_json(path: str | Path) -> Any:
 
 def _read(path: str | Path) -> str:
     try:
-        content = Path(path).read_bytes()
+        content = read_json_bytes(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     try:
         if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+            content = gunzip(content, path)
         return content.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cut off, or damaged ({error}); copy it again") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,11 @@ import fsspec
 import uproot
 
 from bphcoffea.analysis.needs import BranchNeeds
+from bphcoffea.datasets.consistency import contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.model import Fileset
+from bphcoffea.limits import basket_limit
+from bphcoffea.storage.decompression import decompress_within
+from bphcoffea.storage.identity import identity
 from bphcoffea.storage.servers import (
     TIMEOUT,
     Retries,
@@ -45,6 +49,8 @@ class FileToOpen:
         Other places of the same file, tried in order when it can't be opened.
     looked_for
         Branches that the tree may lack.
+    basket_limit
+        Bytes that a basket may have once it is decompressed.
     """
 
     dataset: str
@@ -55,6 +61,7 @@ class FileToOpen:
     replicas: tuple[str, ...] = ()
     uuid: str | None = None
     looked_for: tuple[str, ...] = ()
+    basket_limit: int = field(default_factory=basket_limit)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,10 @@ class FileReport:
         Those of the branches looked for that its tree has.
     lacking
         Required branches that its tree lacks; only a tree without entries is fit without them.
+    identity
+        Size and time stamps of its content, as the storage reports them.
+    unprotected
+        Whether damage may give other numbers: its compression has no checksums.
     """
 
     file: FileToOpen
@@ -87,6 +98,8 @@ class FileReport:
     faults: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
+    identity: str = ""
+    unprotected: bool = False
 
     @property
     def unreadable(self) -> str | None:
@@ -138,6 +151,7 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
     -------
     One report, in a list, so that executors can add up the reports of many files.
     """
+    decompress_within(file.basket_limit)
     faults: list[str] = []
     entries = file.entries
     places = (file.path, *file.replicas)
@@ -149,11 +163,15 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
                 with uproot.open({place: None}, timeout=retries.timeout_s) as root:
                     fault = _truncated(root) or _unclosed(root)
                     report = _inspected(file, root)
-                if fault is None:
+                    # a header that can't be true does not tell how many entries there are
+                    lie = None if fault else _impossible(file, root, report)
+                    report = _with_identity(report, root, place)
+                if fault is None and lie is None:
                     skipped = () if faults or place == file.path else (silence_of(file.path),)
                     earlier = (*faults, *(meaning for meaning in skipped if meaning))
                     return [replace(report, used=place, faults=earlier)]
-                entries = report.entries
+                entries = file.entries if lie else report.entries
+                fault = fault or str(lie)
             except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
                 fault = explain(error, place, retries.timeout_s)
             note_silence(place, fault)
@@ -226,6 +244,23 @@ def _is_uuid(text: str, found: UUID) -> bool:
         return UUID(text) == found
     except ValueError:
         return False
+
+
+def _impossible(file: FileToOpen, root: Any, report: FileReport) -> str | None:
+    """What in the metadata of a tree can't be true, or is too much to be read; None if nothing."""
+    if report.entries is None:
+        return None  # it has no tree
+    tree = root[file.tree]
+    wrong = contradiction(tree, file.branches)
+    if wrong:
+        return f"damaged: {wrong}; copy or make it again"
+    return oversized(tree, file.basket_limit, file.branches)
+
+
+def _with_identity(report: FileReport, root: Any, place: str) -> FileReport:
+    file = report.file
+    unprotected = report.entries is not None and lacks_checksums(root[file.tree], file.branches)
+    return replace(report, identity=identity(place), unprotected=unprotected)
 
 
 def _truncated(root: Any) -> str | None:

@@ -7,7 +7,6 @@ have ``{"object_path": tree, "num_entries": …, "uuid": …, "replicas": [path,
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import gzip
 import hashlib
@@ -30,17 +29,16 @@ from pydantic import (
 )
 
 from bphcoffea.errors import InputError
+from bphcoffea.limits import gunzip, read_json_bytes
 
 #: Names that coffea gives to the place of a chunk, among the metadata that a processor sees.
 _RESERVED = {
     *("dataset", "filename", "treename", "metadata", "entrystart", "entrystop", "fileuuid"),
-    *("numentries", "uuid", "clusters", "preload", "file", "replicas", "held"),
+    *("numentries", "uuid", "clusters", "preload", "file", "replicas", "held", "file_identity"),
 }
 
 #: First bytes of a file of gzip.
 _GZIP = b"\x1f\x8b"
-#: Largest size of a JSON file, decompressed, and size of a step in which it is read; bytes.
-LARGEST, _STEP = 2**30, 2**20
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Efficiency = Annotated[float, Field(gt=0, le=1)]
@@ -125,6 +123,8 @@ class FileEntry(BaseModel):
         Path of the tree in the file.
     num_entries, uuid
         Entries of the tree and identity of the file, where they are known.
+    checksum
+        Of its content, such as ``adler32:0123abcd``, where it is known.
     replicas
         Other places of the same file.
     steps
@@ -136,6 +136,7 @@ class FileEntry(BaseModel):
     object_path: Name
     num_entries: NonNegative | None = None
     uuid: str | None = None
+    checksum: Annotated[str, Field(pattern="^adler32:[0-9a-f]{8}$")] | None = None
     replicas: tuple[str, ...] = ()
     steps: tuple[tuple[NonNegative, NonNegative], ...] | None = None
 
@@ -344,11 +345,12 @@ def read_json(path: str | Path) -> Any:
     Raises
     ------
     InputError
-        When it can't be read, is no JSON, is larger than :data:`LARGEST`, or repeats a key, of
-        which Python would drop one.
+        When it can't be read, is no JSON, is larger than the limit (:mod:`bphcoffea.limits`), or
+        repeats a key, of which Python would drop one.
     """
     try:
-        text = _content_of(Path(path)).decode("utf-8-sig")
+        raw = read_json_bytes(path)
+        text = (gunzip(raw, path) if raw.startswith(_GZIP) else raw).decode("utf-8-sig")
         content = json.loads(text, object_pairs_hook=no_doubles)
         # Python also reads NaN, numbers that overflow, and halves of surrogate pairs
         json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
@@ -365,22 +367,6 @@ def read_json(path: str | Path) -> Any:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
     return content
-
-
-def _content_of(path: Path) -> bytes:
-    """Read a file, decompressed if it begins as one of gzip does, whatever its name."""
-    with path.open("rb") as raw:
-        compressed = raw.read(len(_GZIP)) == _GZIP
-        raw.seek(0)
-        with gzip.GzipFile(fileobj=raw) if compressed else contextlib.nullcontext(raw) as file:
-            content = bytearray()
-            while step := file.read(_STEP):
-                content += step
-                if len(content) > LARGEST:
-                    raise InputError(
-                        f"{path}: holds more than {LARGEST / 2**30:g} GB; is it the right file?"
-                    )
-    return bytes(content)
 
 
 def no_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -421,6 +407,7 @@ _MEANING = {
     "dict_type": "expected an object",
     "model_type": "expected an object",
     "tuple_type": "expected a list",
+    "string_pattern_mismatch": "expected a checksum such as adler32:0123abcd",
 }
 
 

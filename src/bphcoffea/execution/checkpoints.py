@@ -29,8 +29,10 @@ from bphcoffea.execution.ledger import REPLICAS
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.versions import versions
 
-#: Where the entries of a chunk are read does not change what is made of them.
-_PLACE = {"filename", REPLICAS}
+#: What of a chunk does not change its result: where it is read, and what figures call its dataset.
+_IRRELEVANT = {"filename", REPLICAS, "label"}
+#: Bytes of the checksum in front of what is kept.
+_CHECKSUM_SIZE = 32
 #: Read for the group and for others, at most: nobody else may write.
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -92,6 +94,17 @@ def _code_of(analysis: Analysis) -> str:
         return uuid.uuid4().hex  # unknown code: its checkpoints are nobody's
 
 
+def _sealed(content: bytes) -> bytes:
+    """What is kept: the content behind its checksum."""
+    return hashlib.blake2b(content, digest_size=_CHECKSUM_SIZE).digest() + content
+
+
+def _unsealed(kept: bytes) -> bytes | None:
+    """The content of what was kept; None if it was cut off or damaged since."""
+    content = kept[_CHECKSUM_SIZE:]
+    return content if _sealed(content) == kept else None
+
+
 class Checkpoints(CheckpointerABC):  # type: ignore[misc]
     """The checkpoints of a run; coffea asks it on the workers, chunk by chunk.
 
@@ -141,17 +154,19 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             system.rm(path, recursive=True)
 
     def load(self, metadata: dict[str, Any], processor_instance: Any) -> Any:  # noqa: ARG002
-        """The result of a chunk, marked as ``resumed``; None when there is none, or not a whole."""
+        """The result of a chunk, marked as ``resumed``; None if there is none, or it is damaged."""
         system, path = self._find(metadata)
         if not self.resume or not system.exists(path):
             return None
         self._check_owner(path)
-        with system.open(path, "rb") as file:
-            content = file.read()
         try:
-            output = cloudpickle.loads(lz4.frame.decompress(content))
-        except (RuntimeError, EOFError, cloudpickle.pickle.UnpicklingError):
-            return None  # cut off while it was written: the chunk is processed again
+            with system.open(path, "rb") as file:
+                content = _unsealed(file.read())
+        except OSError:
+            return None
+        if content is None:
+            return None
+        output = cloudpickle.loads(lz4.frame.decompress(content))
         output["resumed"] = 1
         return output
 
@@ -165,7 +180,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             return
         clock = time.perf_counter()
         system, path = self._find(metadata)
-        content = lz4.frame.compress(cloudpickle.dumps(output))
+        content = _sealed(lz4.frame.compress(cloudpickle.dumps(output)))
         part = f"{path}.{uuid.uuid4().hex}.part"
         try:
             self._make(system, path.rpartition("/")[0])  # a worker's machine has its own disk
@@ -177,7 +192,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         output["metrics"]["keeping_s"] = time.perf_counter() - clock
 
     def _find(self, metadata: dict[str, Any]) -> tuple[Any, str]:
-        known = {key: value for key, value in metadata.items() if key not in _PLACE}
+        known = {key: value for key, value in metadata.items() if key not in _IRRELEVANT}
         content = json.dumps([self.code, known], sort_keys=True, default=str)
         system, folder = fsspec.url_to_fs(self.place)
         return system, f"{folder}/{hashlib.sha256(content.encode()).hexdigest()}.pkl.lz4"

@@ -16,11 +16,12 @@ from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.needs import HELD
 from bphcoffea.analysis.tracing import branch_needs
 from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
+from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
 from bphcoffea.datasets.comparison import compare_files
 from bphcoffea.datasets.model import FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine
-from bphcoffea.execution.ledger import FILE, REPLICAS, Detour, Failure
+from bphcoffea.execution.ledger import FILE, IDENTITY, REPLICAS, Detour, Failure
 from bphcoffea.storage.servers import ONCE, Retries
 
 
@@ -75,7 +76,7 @@ def find_chunks(
     passed_over = _not_to_open(fileset, files, max_chunks)
     reports = open_files([file for file in files if file not in passed_over], running, retries)
     compared = compare_files(fileset, reports, needs, {file.dataset for file in passed_over})
-    plan = Plan([], [], [], {}, list(compared.notes))
+    plan = Plan([], [], [], {}, [*compared.notes, *unprotected(reports)])
     unfit: list[str] = []
     for name in fileset.names:
         known = metadata[name] | {HELD: compared.held[name]}
@@ -159,6 +160,35 @@ def open_files(
     return sorted(reports, key=lambda report: order[report.file])
 
 
+def compare_checksums(
+    files: list[FileToCompare], running: Engine, retries: Retries = ONCE
+) -> list[ChecksumReport]:
+    """Compare files with their checksums, in parallel; the reports are in the files' order."""
+    executor = running.executor.copy(desc="Comparing checksums", unit="file")
+    if hasattr(executor, "if_killed"):
+        executor.if_killed = _report_of_comparing_killer
+    reports: list[ChecksumReport] = executor(files, partial(compare, retries), [])[0]
+    order = {file: position for position, file in enumerate(files)}
+    return sorted(reports, key=lambda report: order[report.file])
+
+
+def unprotected(reports: Sequence[FileReport]) -> Iterator[str]:
+    """Yield a note of how many files may be damaged without that being seen, if there are some."""
+    count = sum(report.unprotected for report in reports)
+    if count:
+        yield (
+            f"{count} of {len(reports)} files are stored without checksums, so that silent "
+            "corruption cannot be seen while reading; look for it with: "
+            "bphcoffea fileset check --checksum"
+        )
+
+
+def _report_of_comparing_killer(
+    file: FileToCompare, reason: str, attempts: int
+) -> list[ChecksumReport]:
+    return [ChecksumReport(file, None, (f"no checksum ({reason}; tried {attempts} times)",))]
+
+
 def _report_of_killer(file: FileToOpen, reason: str, attempts: int) -> list[FileReport]:
     return [FileReport(file, file.entries, faults=(reason,) * attempts)]
 
@@ -180,7 +210,7 @@ def _chunks(
         return
     file = report.file
     others = tuple(place for place in (file.path, *entry.replicas) if place != report.used)
-    known = metadata | {FILE: file.path, REPLICAS: others}
+    known = metadata | {FILE: file.path, REPLICAS: others, IDENTITY: report.identity}
     for start, stop in cut(report.entries or 0, entry.steps, chunksize):
         yield WorkItem(file.dataset, report.used, file.tree, start, stop, report.uuid, known)
 

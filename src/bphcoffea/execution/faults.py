@@ -5,11 +5,20 @@ from __future__ import annotations
 import uproot
 
 from bphcoffea.errors import InputError
+from bphcoffea.limits import LimitExceededError
 from bphcoffea.storage.servers import reason, shortened
 
 
 class ShortFileError(Exception):
     """A file holds fewer entries than it did when the run began."""
+
+
+class ReplacedFileError(Exception):
+    """A file has another UUID than it had when the run began."""
+
+
+#: Exceptions whose message is the fault.
+_TOLD = (InputError, ShortFileError, ReplacedFileError, LimitExceededError)
 
 
 def input_fault(error: BaseException) -> str | None:
@@ -20,7 +29,7 @@ def input_fault(error: BaseException) -> str | None:
     for cause in _chain(error):
         if isinstance(cause, MemoryError):
             return shortened(f"out of memory; try a smaller --chunksize ({cause})")
-        if isinstance(cause, InputError | ShortFileError):
+        if isinstance(cause, _TOLD):
             return str(cause)
         if "__len__() should return >= 0" in str(cause):
             return "the file ends before the entries begin; was it replaced?"  # so says coffea

@@ -11,8 +11,9 @@ from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis.entries import Entries
 
-#: Keys of a chunk's metadata: its file as the fileset calls it, and the other places of that.
-FILE, REPLICAS = "file", "replicas"
+#: Keys of a chunk's metadata: its file as the fileset calls it, the other places of that, and what
+#: identifies its content beside the UUID.
+FILE, REPLICAS, IDENTITY = "file", "replicas", "file_identity"
 
 
 @dataclass(frozen=True)

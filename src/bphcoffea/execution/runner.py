@@ -7,18 +7,25 @@ import resource
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import uproot
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
-from bphcoffea.execution.faults import ShortFileError, input_fault, is_lasting
+from bphcoffea.execution.faults import (
+    ReplacedFileError,
+    ShortFileError,
+    input_fault,
+    is_lasting,
+)
 from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
 from bphcoffea.execution.tally import Timing
+from bphcoffea.limits import basket_limit
+from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
 
 
@@ -34,9 +41,12 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     ----------
     policy
         How often a chunk is tried.
+    basket_limit
+        Bytes that a basket may have once it is decompressed.
     """
 
     policy: Retries = field(default_factory=Retries)
+    basket_limit: int = field(default_factory=basket_limit)
 
     def __post_init__(self) -> None:
         """Let coffea keep the buffers of a chunk in one that knows how long reading took."""
@@ -47,13 +57,20 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     @property
     def automatic_retries(self) -> Callable[..., Any]:
         """The function in which coffea wraps every chunk, on the worker, with every executor."""
-        return partial(work_on_chunk, self.policy)
+        return partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
 
 
 class Buffers(dict[str, Any]):
     """The buffers of a chunk, and how long it took to read them.
 
-    Coffea asks for a buffer before it reads it, and sets it once it is read.
+    Coffea asks for a buffer before it reads it, and sets it once it is read. Its key begins with
+    the UUID of the file that was opened, which is compared with that of the file that was checked
+    before the run.
+
+    Parameters
+    ----------
+    file_uuid
+        UUID of the file that was checked; None if it is not known.
 
     Attributes
     ----------
@@ -61,13 +78,25 @@ class Buffers(dict[str, Any]):
         Time from the one to the other, summed, s.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file_uuid: bytes | None = None) -> None:
         super().__init__()
         self.reading_s = 0.0
         self._asked = 0.0
+        self._file_uuid = str(uuid.UUID(bytes=file_uuid)) if file_uuid else ""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A buffer, or the default where it is not read yet."""
+        """A buffer, or the default where it is not read yet.
+
+        Raises
+        ------
+        ReplacedFileError
+            If the file that was opened is not the one that was checked.
+        """
+        if not str(key).startswith(self._file_uuid):
+            raise ReplacedFileError(
+                "it is another file than was checked before (its UUID differs); "
+                "was it replaced during the run?"
+            )
         self._asked = time.perf_counter()
         return super().get(key, default)
 
@@ -76,13 +105,13 @@ class Buffers(dict[str, Any]):
         super().__setitem__(key, value)
 
 
-#: The buffers of the chunk that this thread works on.
+#: The chunk that this thread works on, and its buffers.
 _working = threading.local()
 
 
 def new_buffers() -> Buffers:
     """Buffers for the chunk that is begun in this thread; coffea asks for them."""
-    buffers = _working.buffers = Buffers()
+    buffers = _working.buffers = Buffers(_working.chunk.fileuuid)
     return buffers
 
 
@@ -93,6 +122,7 @@ def work_on_chunk(
     function: Callable[..., Any],
     task: Any,
     *,
+    basket_limit: int,
     use_result_type: bool = False,  # noqa: ARG001
     **options: Any,
 ) -> dict[str, Any]:
@@ -106,17 +136,20 @@ def work_on_chunk(
         Coffea's: from a task to the result of its chunk.
     task
         A chunk; under Dask, a chunk and the processor.
+    basket_limit
+        Bytes that a basket may have once it is decompressed.
 
     Returns
     -------
     Coffea's result of the chunk, with ``timings`` and, where it was not read at the first try,
     ``detours``; or one whose only content is ``failed``.
     """
-    decompress_quickly()
+    decompress_within(basket_limit)
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
     watch = Stopwatch()
+    _working.chunk = chunk
     for _ in policy.tries():
         for place in by_silence(places):
             read = replace(chunk, filename=place)
@@ -204,12 +237,3 @@ def _check_length(result: dict[str, Any], chunk: WorkItem) -> None:
         raise ShortFileError(
             f"the file ends early: {entries} of {len(chunk)} entries are there; was it replaced?"
         )
-
-
-def decompress_quickly() -> None:
-    """Let uproot use ISA-L, which decompresses zlib twice as fast as the standard library.
-
-    The documented ``uproot.ZLIB`` is not what uproot 5.7 decompresses with, that object is.
-    """
-    decompressor = getattr(uproot.compression, "_decompress_ZLIB", uproot.ZLIB)
-    decompressor.library = "isal"

@@ -10,7 +10,6 @@ the section of the luminometers and that of CMS, the latter 0 where CMS took no 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
 import re
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
+from bphcoffea.limits import gunzip, read_json_bytes
 from bphcoffea.luminosity.sections import LIMIT, packed
 
 #: fb⁻¹ in each unit that ``brilcalc lumi -u`` knows; 10³⁹/cm² is 1/fb.
@@ -208,7 +208,7 @@ def _pair(value: str, name: str, where: str) -> tuple[int, int]:
 
 def _read(path: str | Path) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_json_bytes(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {_MAKE}") from None
     except OSError as error:
@@ -218,7 +218,7 @@ def _read(path: str | Path) -> bytes:
 def _text(path: str | Path, content: bytes) -> str:
     try:
         if Path(path).suffix == ".gz":
-            content = gzip.decompress(content)
+            content = gunzip(content, path)
         return content.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a gzip file, or cut off ({error})") from None

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
+from bphcoffea.limits import read_json_bytes
 from bphcoffea.luminosity.sections import LIMIT, checked, packed
 
 
@@ -49,7 +50,7 @@ class GoldenJson:
             When it can't be read, is no JSON, is not of that form, or certifies nothing.
         """
         try:
-            content = Path(path).read_bytes()
+            content = read_json_bytes(path)
             ranges = checked(json.loads(content, object_pairs_hook=_no_doubles))
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; give the certification JSON") from None

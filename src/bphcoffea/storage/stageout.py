@@ -193,12 +193,39 @@ def _removed_after_fault(target: Target, path: str, broken: list[str]) -> Iterat
         raise
 
 
+def adler32_at(url: str, retries: Retries = ONCE) -> int:
+    """Checksum of a file: the server's where it has one, else by reading all of it.
+
+    Parameters
+    ----------
+    url
+        A path, or a URL as for :func:`stage_out`.
+    retries
+        How often it is tried.
+
+    Raises
+    ------
+    InputError
+        If it is no such URL.
+    TransferError
+        If there is no such file, or it can't be read.
+    """
+    target = _target_of(url, retries)
+    found: list[int] = []
+    _tried(lambda: found.append(_checksum(target, target.path)), retries)
+    return found[0]
+
+
+def _checksum(target: Target, path: str) -> int:
+    told = target.checksum(path)
+    return _adler32(target.read(path)) if told is None else told
+
+
 def _compare(target: Target, path: str, size: int, checksum: int) -> None:
     there = target.size(path)
     if there is not None and there != size:
         raise TransferError(DIFFERS, f"{there} of {size} bytes")
-    told = target.checksum(path)
-    found = _adler32(target.read(path)) if told is None else told
+    found = _checksum(target, path)
     if found != checksum:
         raise TransferError(DIFFERS, f"adler32 {found:08x}, not {checksum:08x}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
@@ -31,6 +32,9 @@ from bphcoffea.storage.targets import (
     TransferError,
     by_words,
 )
+
+#: In the answer to PROPFIND; the prefix of the namespace is the server's choice.
+_LAST_MODIFIED = re.compile(r"<(?:\w+:)?getlastmodified[^>]*>([^<]+)<")
 
 
 class WebDAV(Target):
@@ -110,6 +114,13 @@ class WebDAV(Target):
             if kind.lower() == "adler32":
                 return int(value, 16)
         return None
+
+    def modified(self, path: str) -> str:
+        """Time when a file was last modified, as the server writes it; empty if it does not say."""
+        unknown = (400, 401, 403, 404, 405, 500, 501)
+        with self._answer("PROPFIND", path, allowed=unknown, Depth="0") as answer:
+            found = _LAST_MODIFIED.search(answer.text)
+        return found[1] if found else ""
 
     @override
     def rename(self, old: str, new: str) -> None:

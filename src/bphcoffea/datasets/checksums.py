@@ -1,0 +1,109 @@
+"""Comparing files with their checksums: of the fileset, and of each place of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bphcoffea.datasets.model import Fileset
+from bphcoffea.errors import InputError
+from bphcoffea.storage.servers import Retries, reason
+from bphcoffea.storage.stageout import adler32_at
+from bphcoffea.storage.targets import TransferError
+
+
+@dataclass(frozen=True)
+class FileToCompare:
+    """A file and its replicas, with the checksum that the fileset has of it (None: it has none)."""
+
+    dataset: str
+    path: str
+    replicas: tuple[str, ...]
+    checksum: str | None
+
+
+@dataclass(frozen=True)
+class ChecksumReport:
+    """What was found out about the checksum of a file.
+
+    Attributes
+    ----------
+    file
+        Which file.
+    checksum
+        That of all its places, such as ``adler32:0123abcd``; None if they differ or none is known.
+    problems
+        What is wrong, one line each.
+    """
+
+    file: FileToCompare
+    checksum: str | None
+    problems: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """All that is wrong with it, each line with the dataset and file it is about."""
+        return [
+            f"dataset '{self.file.dataset}', {self.file.path}: {text}" for text in self.problems
+        ]
+
+
+def files_to_compare(fileset: Fileset) -> list[FileToCompare]:
+    """The files of a fileset."""
+    return [
+        FileToCompare(name, path, entry.replicas, entry.checksum)
+        for name, dataset in fileset.root.items()
+        for path, entry in dataset.files.items()
+    ]
+
+
+def compare(retries: Retries, file: FileToCompare) -> list[ChecksumReport]:
+    """Ask the storage of each place of a file for its checksum; never raises for a fault of it.
+
+    A storage that keeps no checksums, as a disk, is read instead.
+
+    Returns
+    -------
+    One report, in a list, so that executors can add up the reports of many files.
+    """
+    problems = []
+    found: dict[str, str] = {}
+    for place in (file.path, *file.replicas):
+        where = "" if place == file.path else f"replica {place}: "
+        try:
+            found[place] = f"adler32:{adler32_at(place, retries):08x}"
+        except InputError as error:
+            problems.append(f"{where}no checksum ({error})")
+        except TransferError as error:
+            cause = error.__cause__
+            problems.append(f"{where}no checksum ({(cause and reason(cause)) or error})")
+        else:
+            if file.checksum and found[place] != file.checksum:
+                problems.append(
+                    f"{where}its checksum is {found[place]}, but {file.checksum} in the fileset; "
+                    "it is damaged or another file: copy it again"
+                )
+    values = set(found.values())
+    if len(values) > 1 and not file.checksum:
+        listed = ", ".join(f"{value} at {place}" for place, value in found.items())
+        problems.append(f"its checksums differ: {listed}; one of them is damaged or another file")
+    return [ChecksumReport(file, values.pop() if len(values) == 1 else None, tuple(problems))]
+
+
+def with_checksums(fileset: Fileset, reports: Iterable[ChecksumReport]) -> Fileset:
+    """A fileset with the checksums that were found of files that had none; others stay."""
+    known = {(report.file.dataset, report.file.path): report.checksum for report in reports}
+    return Fileset(
+        {
+            name: dataset.model_copy(
+                update={
+                    "files": {
+                        path: entry.model_copy(
+                            update={"checksum": entry.checksum or known.get((name, path))}
+                        )
+                        for path, entry in dataset.files.items()
+                    }
+                }
+            )
+            for name, dataset in fileset.root.items()
+        }
+    )
