@@ -261,3 +261,29 @@ def test_data_near_the_signals_are_not_drawn(runs):
     np.testing.assert_array_equal(after[far], before[far])
     signal = histogram["DsToNMu_NToMuPi_mN1p5_ctau10p0mm_incl", sum, "nominal", sum].value
     assert signal > 0
+
+
+def test_the_signal_window_is_one_for_signal_and_sidebands(monkeypatch):
+    """Efficiencies count the candidates of the window that the sidebands leave out."""
+    from bphcoffea.inference import sidebands
+
+    monkeypatch.setattr(sidebands, "WINDOW", 2.0)
+    width = 0.01
+    masses = np.random.default_rng(1).normal(1.0, width, 600)
+    sample = Sample(
+        "x",
+        1.0,
+        100.0,
+        50.0,
+        masses=masses,
+        lengths=np.zeros(600),
+        weights=np.ones(600),
+        categories=np.array(["a"] * 600),
+    )
+    fit = sidebands.fit_sidebands(masses, mass=1.0, resolution=sample.width)
+    low, high = fit.window
+    inside = np.count_nonzero((masses > low) & (masses < high))
+    # two widths of a Gaussian hold 95.4%, three would hold 99.7%; the error is about 0.9%
+    assert inside / 600 == pytest.approx(0.954, abs=0.027)
+    assert sample.efficiency("a", 100.0)[0] == pytest.approx(inside / 50.0, rel=1e-12)
+    assert fit.entries == 600 - inside > 0

@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
+from bphcoffea.inference.sidebands import signal_window
 from bphcoffea.physics.lifetimes import lifetime_weight
 
 Floats = npt.NDArray[np.float64]
 
 #: Columns of the candidates' table.
 MASS, LENGTH, CATEGORY, WEIGHT = "hnl_mass", "gen_proper_length", "category", "weight"
-#: Half the width of the signal window, in widths of the signal.
-WINDOW: Final = 3.0
 #: Quantiles of a Gaussian at one standard deviation below and above its mean.
 _SIGMA = (0.158655, 0.841345)
 
@@ -67,9 +66,8 @@ class Sample:
         ctau
             Mean proper decay length, mm, to which the sample is weighted.
         """
-        chosen = (self.categories == category) & (
-            np.abs(self.masses - self.mass) < WINDOW * self.width
-        )
+        low, high = signal_window(self.mass, self.width)
+        chosen = (self.categories == category) & (self.masses > low) & (self.masses < high)
         weights = self.weights[chosen] * lifetime_weight(self.lengths[chosen], self.ctau, ctau)
         return float(np.sum(weights)) / self.sumw, math.sqrt(np.sum(weights**2)) / self.sumw
 

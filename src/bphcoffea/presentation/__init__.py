@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from bphcoffea.execution.folder import RunFolder, file_name
 from bphcoffea.inference.massfit import MassFit
 from bphcoffea.inference.run import of_datasets
-from bphcoffea.inference.signals import WINDOW, Signals
+from bphcoffea.inference.sidebands import signal_window
+from bphcoffea.inference.signals import Signals
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.limits import figures_of_limit
@@ -107,8 +108,8 @@ def _hide_windows(histogram: hist.Hist | None, run: RunFolder, datasets: Metadat
     edges = histogram.axes[-1].edges
     hidden = np.zeros(len(edges) - 1, dtype=np.bool_)
     for mass in signals.masses:
-        reach = WINDOW * signals.width(mass)
-        hidden |= (edges[1:] > mass - reach) & (edges[:-1] < mass + reach)
+        low, high = signal_window(mass, signals.width(mass))
+        hidden |= (edges[1:] > low) & (edges[:-1] < high)
     view = histogram.view(flow=False)
     for index, name in enumerate(histogram.axes["dataset"]):
         if not datasets[name]["is_mc"]:
