@@ -33,11 +33,14 @@ class Plan:
         What would have been processed, had its file been opened.
     detours
         Files that were opened, but not at the first try.
+    dataset_events
+        Events of all files of each dataset; None where the length of a file is not known.
     """
 
     chunks: list[WorkItem]
     unopened: list[Failure]
     detours: list[Detour]
+    dataset_events: dict[str, int | None]
 
 
 def find_chunks(
@@ -75,7 +78,7 @@ def find_chunks(
             "the others are processed",
             file=sys.stderr,
         )
-    plan = Plan([], [], [])
+    plan = Plan([], [], [], _events(fileset, reports))
     for name in fileset.names:
         pieces: list[WorkItem | Failure] = []
         for report in (report for report in reports if report.file.dataset == name):
@@ -90,6 +93,19 @@ def find_chunks(
             of_its_kind: list[Any] = plan.unopened if isinstance(piece, Failure) else plan.chunks
             of_its_kind.append(piece)
     return plan
+
+
+def _events(fileset: Fileset, reports: Sequence[FileReport]) -> dict[str, int | None]:
+    opened = {(report.file.dataset, report.file.path): report.entries for report in reports}
+    events: dict[str, int | None] = {}
+    for name, dataset in fileset.root.items():
+        lengths = [
+            opened.get((name, path)) if opened.get((name, path)) is not None else entry.num_entries
+            for path, entry in dataset.files.items()
+        ]
+        known = [length for length in lengths if length is not None]
+        events[name] = sum(known) if len(known) == len(lengths) else None
+    return events
 
 
 def open_files(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -91,6 +91,9 @@ class Ledger:
         What was asked for of files that could not be opened, so that no chunk was made of it.
     detours
         What was read, but not at the first try.
+    dataset_events
+        Events of all files of each dataset, whether they were asked for or not; None where the
+        length of a file is not known.
     """
 
     expected: tuple[WorkItem, ...]
@@ -98,6 +101,7 @@ class Ledger:
     failed: tuple[Failure, ...] = ()
     unopened: tuple[Failure, ...] = ()
     detours: tuple[Detour, ...] = ()
+    dataset_events: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -129,25 +133,30 @@ class Ledger:
         datasets = {chunk.dataset for chunk in self.expected} | {f.dataset for f in self.unopened}
         by_dataset = {name: self._counts(name) for name in sorted(datasets)}
         totals = {
-            key: sum(counts[key] for counts in by_dataset.values())
+            key: sum(counts[key] or 0 for counts in by_dataset.values())
             for key in ("expected_events", "processed_events", "uncounted_files")
         }
         return {
             **totals,
             "complete": self.complete,
+            "partial": any(
+                counts["dataset_events"] != counts["expected_events"]
+                for counts in by_dataset.values()
+            ),
             "chunks": len(self.expected) + len(self.unopened),
             "datasets": by_dataset,
             "failed": [asdict(failure) for failure in self.missing],
             "detours": [asdict(detour) for detour in sorted(self.detours, key=_order)],
         }
 
-    def _counts(self, dataset: str) -> dict[str, int]:
+    def _counts(self, dataset: str) -> dict[str, int | None]:
         unopened = [failure for failure in self.unopened if failure.dataset == dataset]
         known = sum(
             failure.stop - failure.start for failure in unopened if failure.stop is not None
         )
         expected = sum(len(chunk) for chunk in self.expected if chunk.dataset == dataset)
         return {
+            "dataset_events": self.dataset_events.get(dataset),
             "expected_events": expected + known,
             "processed_events": len(self.processed.get(dataset, ())),
             "uncounted_files": sum(failure.stop is None for failure in unopened),

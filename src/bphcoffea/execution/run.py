@@ -198,6 +198,7 @@ def process(
             failed=tuple(out.get("failed", ())),
             unopened=tuple(plan.unopened),
             detours=(*plan.detours, *out.get("detours", ())),
+            dataset_events=plan.dataset_events,
         ),
         metrics={
             **work.as_json(),
