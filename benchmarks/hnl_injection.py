@@ -101,7 +101,8 @@ class Truth:
         ctau = ctau_from_mixing(self.mass, self.mixing)
         sample = self.signals.nearest(self.mass, ctau)
         expected = sample.weights * lifetime_weight(sample.lengths, sample.ctau, ctau)
-        expected *= self.ds_yield.decays * branching_product(self.mass, self.mixing) / sample.sumw
+        expected *= self.ds_yield.decays * branching_product(self.mass, self.mixing)
+        expected /= sample.sumw_before_cuts
         for relative in self.uncertainties.values():
             expected *= log_normal(rng, relative)
         drawn = {}

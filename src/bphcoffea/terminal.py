@@ -105,7 +105,7 @@ def print_normalisation(folder: Any) -> None:
         column.justify = "right"
     for name, known in content.items():
         efficiency = known["filter_efficiency"] * known["skim_efficiency"]
-        numbers = [known["cross_section"], efficiency, known["sumw"]]
+        numbers = [known["cross_section"], efficiency, known["generator_sumw"]]
         numbers += [known["luminosity"], known["scale"]]
         table.add_row(name, *("?" if n is None else f"{n:,.5g}" for n in numbers))
     console.print(table)

@@ -183,7 +183,7 @@ def test_an_efficiency_is_that_of_the_window_of_its_category():
         "x",
         1.0,
         100.0,
-        sumw=50.0,
+        sumw_before_cuts=50.0,
         masses=np.array([0.99, 1.0, 1.01, 1.5, 1.0]),
         lengths=np.array([10.0, 100.0, 50.0, 1.0, 5.0]),
         weights=np.array([1.0, 2.0, 1.0, 1.0, 4.0]),

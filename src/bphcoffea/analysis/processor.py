@@ -170,7 +170,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         result = DatasetResult(
             entries=Entries.of_chunk(metadata),
             events=len(events),
-            sumw=float(np.sum(generator)),
+            generator_sumw=float(np.sum(generator)),
             lumis=_luminosity_sections(numbers),
             cutflow=_continued(selected.cutflow, steps, partial(_sum_of, weighting, candidates)),
             histograms=self._fill(selected, chosen, weighed, shapes),

@@ -175,7 +175,8 @@ def lumi(
         typer.Option(metavar="CSV", help="Of `brilcalc lumi --byls --output-style csv`."),
     ] = None,
     golden: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="Certified luminosity sections.")
+        Path | None,
+        typer.Option(metavar="JSON", help="The certified sections of the run, if they were moved."),
     ] = None,
     uncertainty: Annotated[
         float | None, typer.Option(min=0, max=1, help="Of the luminosity, relative.")
@@ -183,7 +184,8 @@ def lumi(
 ) -> None:
     """Tell the luminosity of what a run has processed, and how simulation is scaled to it.
 
-    With a table, or certified sections, it is looked up anew, and kept in the run's folder.
+    With a table it is looked up anew, and kept in the run's folder. The certified sections must be
+    those with which the data were selected.
     """
     from bphcoffea.execution import RunFolder
     from bphcoffea.execution.renormalisation import renormalise

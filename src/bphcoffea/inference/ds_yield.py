@@ -107,12 +107,13 @@ def _efficiency(run: RunFolder, fit: dict[str, Any]) -> tuple[float, float]:
     centers = histogram.axes[-1].centers
     low, high = fit["range"]
     inside = (centers > low) & (centers < high)
-    passed = variance = everything = 0.0
+    passed = variance = sumw_before_cuts = 0.0
     for name in names:
         counts = histogram[name, sum, NOMINAL, :]
         passed += float(np.sum(counts.values()[inside]))
         variance += float(np.sum(counts.variances()[inside]))
-        everything += float(run.cutflow[name][0]["sumw"])
-    if passed <= 0 or everything <= 0:
+        # generator times pile-up weights, as those of the candidates: the pile-up cancels
+        sumw_before_cuts += float(run.cutflow[name][0]["sumw"])
+    if passed <= 0 or sumw_before_cuts <= 0:
         raise InputError(f"{run.path}: nothing of {', '.join(names)} is selected")
-    return passed / everything, math.sqrt(variance) / everything
+    return passed / sumw_before_cuts, math.sqrt(variance) / sumw_before_cuts

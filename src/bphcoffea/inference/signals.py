@@ -33,8 +33,9 @@ class Sample:
         The dataset.
     mass, ctau
         Generated: GeV, and mean proper decay length, mm.
-    sumw
-        Sum of weights before any cut.
+    sumw_before_cuts
+        Sum of generator weights times pile-up weights of all events: ``sumw`` in the first row of
+        the cutflow. The weights of candidates hold the pile-up too, so that it cancels.
     masses, lengths, weights
         Measured mass, GeV, generated proper length, mm, and weight of each candidate, shape (n,).
     categories
@@ -44,7 +45,7 @@ class Sample:
     name: str
     mass: float
     ctau: float
-    sumw: float
+    sumw_before_cuts: float
     masses: Floats
     lengths: Floats
     weights: Floats
@@ -69,7 +70,8 @@ class Sample:
         low, high = signal_window(self.mass, self.width)
         chosen = (self.categories == category) & (self.masses > low) & (self.masses < high)
         weights = self.weights[chosen] * lifetime_weight(self.lengths[chosen], self.ctau, ctau)
-        return float(np.sum(weights)) / self.sumw, math.sqrt(np.sum(weights**2)) / self.sumw
+        error = math.sqrt(np.sum(weights**2))
+        return float(np.sum(weights)) / self.sumw_before_cuts, error / self.sumw_before_cuts
 
 
 class Signals:
@@ -176,7 +178,7 @@ def _sample(run: RunFolder, name: str, known: Mapping[str, Any]) -> Sample:
         name=name,
         mass=float(known["mass"]),
         ctau=float(known["ctau"]),
-        sumw=float(run.cutflow[name][0]["sumw"]),
+        sumw_before_cuts=float(run.cutflow[name][0]["sumw"]),
         masses=columns[MASS].astype(np.float64),
         lengths=columns[LENGTH].astype(np.float64),
         weights=columns[WEIGHT].astype(np.float64),

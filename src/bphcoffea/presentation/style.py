@@ -18,6 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import chi2, norm
 
+from bphcoffea.physics.energies import collision_energy
+
 Floats = npt.NDArray[np.float64]
 
 #: Distinguishable with every common colour vision [M. A. Petroff, arXiv:2107.02270].
@@ -51,8 +53,6 @@ LONG_HEADING = 22
 LONGEST_HEADING = 60
 #: Where there is neither a label nor anything to count.
 DATA, SIMULATION = "Data", "Simulation"
-#: First year of each collision energy in TeV.
-ENERGIES = ((2022, 13.6), (2015, 13.0), (2012, 8.0), (2010, 7.0))
 #: Probability content of an error bar: that of one standard deviation of a Gaussian.
 COVERAGE = float(norm.cdf(1) - norm.cdf(-1))
 FORMATS = ("png", "pdf")
@@ -92,7 +92,7 @@ class Heading:
         left = ", ".join(named) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
-        energies = sorted({value for metadata in chosen if (value := _energy(metadata))})
+        energies = sorted({value for each in chosen if (value := collision_energy(each))})
         energy = f"{', '.join(f'{value:g}' for value in energies)} TeV" if energies else ""
         luminosities = [metadata.get("luminosity") for metadata in data]
         if not data or None in luminosities:
@@ -106,15 +106,6 @@ class Heading:
         size = SMALL if len(self.left) > LONG_HEADING else mpl.rcParams["font.size"]
         axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size, **place)
         axes.text(1, 1.01, self.right, ha="right", fontsize=SMALL + 2, **place)
-
-
-def _energy(metadata: Mapping[str, Any]) -> float | None:
-    if metadata.get("energy") is not None:
-        return float(metadata["energy"])
-    year = str(metadata.get("era", ""))[:4]
-    if not year.isdigit():
-        return None
-    return next((energy for first, energy in ENERGIES if int(year) >= first), None)
 
 
 def garwood(counts: Floats, variances: Floats | None = None) -> tuple[Floats, Floats]:
