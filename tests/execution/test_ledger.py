@@ -66,6 +66,7 @@ def test_file_that_was_not_opened_is_missing():
     assert (content["expected_events"], content["processed_events"]) == (80, 10)
     assert content["uncounted_files"] == 1
     assert content["datasets"]["F"] == {
+        "dataset_events": None,
         "expected_events": 70,
         "processed_events": 0,
         "uncounted_files": 0,
