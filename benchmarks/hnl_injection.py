@@ -30,6 +30,7 @@ from scipy.optimize import brentq
 
 from bphcoffea.datasets import load
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.limits import upper_limit
 from bphcoffea.inference.mixing import Hypothesis
@@ -81,7 +82,7 @@ class Truth:
             masses = np.concatenate([t[MASS][t[CATEGORY] == name] for t in tables])
             masses = masses[(masses > MINIMUM_MASS) & (masses < MAXIMUM_MASS)]
             background[name] = float(len(masses)), slope_of(masses)
-        ds_yield = DsYield.of_run(normalisation)
+        ds_yield = DsYield.of_run(normalisation).for_search(DataSample.of_run(search, names))
         return cls(mass, mixing, background, Signals.of_run(search), ds_yield)
 
     @property

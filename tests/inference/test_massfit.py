@@ -273,8 +273,15 @@ def write_run(folder, spectra, metadata, fit=MODEL):
         histogram.view()[index, 0, 0, :] = content.view()
     write_histograms(folder, {"mass": histogram})
     analysis = {"name": "ds_phipi", "fit": None if fit is None else fit.model_dump(mode="json")}
+    luminosities = {n: k.get("luminosity") for n, k in metadata.items() if not k["is_mc"]}
     files = {
         "ledger": {"complete": True, "expected_events": 10, "processed_events": 10},
+        "lumis": {},
+        "luminosity": {
+            "sections_shared": False,
+            "datasets": {n: {"luminosity": x, "source": "table"} for n, x in luminosities.items()},
+            "parts": [{"datasets": [n], "luminosity": x} for n, x in luminosities.items()],
+        },
         "provenance": {"datasets": metadata},
         "analysis": analysis,
     }
@@ -304,6 +311,7 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     assert content["datasets"] == ["data_B", "data_C"]
     assert content["luminosity"] == pytest.approx(14.42)
     assert content["complete"]
+    assert not content["partial"]
     assert content["valid"]
     assert content["notes"] == ["tail fixed to that of simulation (mc_ds)"]
     assert content["parameters"]["beta"]["fixed"]
@@ -311,6 +319,19 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     parts = [part["parameters"]["n_ds"]["value"] for part in content["by"].values()]
     assert content["parameters"]["n_ds"]["value"] == pytest.approx(sum(parts), rel=0.02)
     assert content["by"]["2017B"]["luminosity"] == 4.79
+
+
+def test_the_luminosity_of_a_fit_counts_shared_sections_once(run):
+    """And a fit knows that its run is partial."""
+    content = run.read("luminosity.json")
+    content["sections_shared"] = True
+    content["parts"].append({"datasets": ["data_B", "data_C"], "luminosity": 100.0})
+    run.write("luminosity.json", content)
+    run.write("ledger.json", {"complete": True, "partial": True, "datasets": {}})
+    fitted = fit_run(run, by="dataset")
+    assert fitted["partial"]
+    assert fitted["luminosity"] == pytest.approx(114.42)
+    assert fitted["by"]["data_B"]["luminosity"] == pytest.approx(104.79)
 
 
 def test_datasets_are_chosen_by_pattern(run):
