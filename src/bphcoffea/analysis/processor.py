@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, ClassVar, Final, Self
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
+from bphcoffea.analysis.blinding import Blind
 from bphcoffea.analysis.cutflow import Cutflow
 from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram, fill
@@ -79,8 +81,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         Whether figures draw simulated signal as a line, as that of a search, and not as a part of
         what data are compared with.
     blind
-        The histogram of the mass that is searched in: figures leave out data near the masses of
-        simulated signal.
+        The histogram of the variable that is searched in, of which figures hide data.
     nominal_only
         Whether there are no variations.
     sink
@@ -101,10 +102,17 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[Any] = None
     overlay_signal: ClassVar[bool] = False
-    blind: ClassVar[str | None] = None
+    blind: ClassVar[Blind | None] = None
     _corrections: Corrections = Corrections()
     nominal_only: bool = False
     sink: Callable[[Any, Selected, DatasetResult], None] | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.blind is not None:
+            if not isinstance(cls.blind, Blind):
+                raise InputError(f"{cls.__name__}: 'blind' must be a Blind, not {cls.blind!r}")
+            cls.blind.check(cls.__name__, [histogram.name for histogram in cls.histograms])
 
     def corrected(self, corrections: Corrections, *, nominal_only: bool = False) -> Self:
         """The same analysis with corrections.
@@ -224,7 +232,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             "best": self.best.name if self.best else None,
             "histograms": histograms,
             "overlay_signal": self.overlay_signal,
-            "blind": self.blind,
+            "blind": asdict(self.blind) if self.blind else None,
             "fit": self.mass_fit.model_dump(mode="json") if self.mass_fit else None,
         }
 

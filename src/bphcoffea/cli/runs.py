@@ -271,7 +271,7 @@ def plot(
         typer.Option("--shapes", help="Scale simulation to the data, whatever its cross section."),
     ] = False,
     unblind: Annotated[
-        bool, typer.Option("--unblind", help="Draw the data of a search near its signals, too.")
+        bool, typer.Option("--unblind", help="Also draw the data that the analysis blinds.")
     ] = False,
 ) -> None:
     """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""

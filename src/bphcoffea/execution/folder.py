@@ -108,13 +108,13 @@ class RunFolder:
         """Metadata of each dataset, with the luminosity of what was processed.
 
         Data whose luminosity is not known, or of which several datasets hold the same luminosity
-        sections, have none. Where less than the whole dataset was asked for, ``part`` holds the
-        ``events`` that were processed and how many there are in all (``of``; None if unknown).
+        sections, have none. In a partial run ``part`` holds the ``events`` of the dataset that were
+        processed, and how many it has in all (``of``; None if unknown).
         """
         known = self.fileset_metadata
         counts = self.read("ledger.json").get("datasets", {}) if self.partial else {}
         for name, count in counts.items():
-            if name in known and count["dataset_events"] != count["expected_events"]:
+            if name in known:
                 part = {"events": count["processed_events"], "of": count["dataset_events"]}
                 known[name] = {**known[name], "part": part}
         if not (self.path / "luminosity.json").is_file():

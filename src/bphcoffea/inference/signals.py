@@ -23,6 +23,12 @@ MASS, LENGTH, CATEGORY, WEIGHT = "hnl_mass", "gen_proper_length", "category", "w
 _SIGMA = (0.158655, 0.841345)
 
 
+def width_of(masses: Floats) -> float:
+    """Return half the width of the central 68% of measured masses, GeV, shape (n,)."""
+    low, high = np.quantile(masses, _SIGMA)
+    return float(high - low) / 2
+
+
 @dataclass(frozen=True)
 class Sample:
     """Selected candidates of one simulated sample.
@@ -54,8 +60,7 @@ class Sample:
     @property
     def width(self) -> float:
         """Half the central 68% of the measured masses, GeV."""
-        low, high = np.quantile(self.masses, _SIGMA)
-        return float(high - low) / 2
+        return width_of(self.masses)
 
     def efficiency(self, category: str, ctau: float) -> tuple[float, float]:
         """Part of the decays that a category's window holds, and its statistical error.
