@@ -30,6 +30,7 @@ from scipy.optimize import brentq
 
 from bphcoffea.datasets import load
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.limits import upper_limit
 from bphcoffea.inference.mixing import Hypothesis
@@ -81,7 +82,7 @@ class Truth:
             masses = np.concatenate([t[MASS][t[CATEGORY] == name] for t in tables])
             masses = masses[(masses > MINIMUM_MASS) & (masses < MAXIMUM_MASS)]
             background[name] = float(len(masses)), slope_of(masses)
-        ds_yield = DsYield.of_run(normalisation)
+        ds_yield = DsYield.of_run(normalisation).for_search(DataSample.of_run(search, names))
         return cls(mass, mixing, background, Signals.of_run(search), ds_yield)
 
     @property
@@ -101,7 +102,8 @@ class Truth:
         ctau = ctau_from_mixing(self.mass, self.mixing)
         sample = self.signals.nearest(self.mass, ctau)
         expected = sample.weights * lifetime_weight(sample.lengths, sample.ctau, ctau)
-        expected *= self.ds_yield.decays * branching_product(self.mass, self.mixing) / sample.sumw
+        expected *= self.ds_yield.decays * branching_product(self.mass, self.mixing)
+        expected /= sample.sumw_before_cuts
         for relative in self.uncertainties.values():
             expected *= log_normal(rng, relative)
         drawn = {}

@@ -13,6 +13,7 @@ import numpy as np
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Blind,
     Categories,
     Condition,
     Cut,
@@ -210,7 +211,7 @@ class HNL(Analysis):
         LifetimeWeight(generated, mean_lengths, after="gen_best"),
     )
     overlay_signal = True
-    blind = "hnl_mass"
+    blind = Blind("hnl_mass")
 
     def columns_of(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:
         """Signal has the generated length, by which it is weighted to others."""

@@ -29,7 +29,9 @@ def print_cutflow(folder: Any) -> None:
 def print_ledger(folder: Any) -> None:
     """What a run expected, processed and could not read."""
     ledger, metrics = folder.read("ledger.json"), folder.read("metrics.json")
-    table = Table("dataset", "expected", "processed", "missing", title="events", **_LEFT)
+    partial = folder.partial
+    columns = ("in all", "expected", "processed", "missing")[0 if partial else 1 :]
+    table = Table("dataset", *columns, title="events", **_LEFT)
     for column in table.columns[1:]:
         column.justify = "right"
     for name, counts in ledger["datasets"].items():
@@ -37,7 +39,11 @@ def print_ledger(folder: Any) -> None:
         missing = [f"{expected - processed:,}"] if processed != expected else []
         if counts["uncounted_files"]:
             missing.append(_count(counts["uncounted_files"], "whole file"))
-        table.add_row(name, f"{expected:,}", f"{processed:,}", " + ".join(missing) or "none")
+        row = [f"{expected:,}", f"{processed:,}", " + ".join(missing) or "none"]
+        if partial:
+            in_all = counts["dataset_events"]
+            row.insert(0, "?" if in_all is None else f"{in_all:,}")
+        table.add_row(name, *row)
     console.print(table)
     for note in ledger.get("notes", ()):
         say(f"note: {note}")
@@ -57,6 +63,8 @@ def print_ledger(folder: Any) -> None:
             f"note: {_count(metrics['chunks_not_kept'], 'finished chunk')} could not be kept for "
             "--resume; name a place that the workers can write to with --checkpoints"
         )
+    if partial:
+        say(f"PARTIAL: the run covers {_asked_for(ledger)} of its datasets; its results are a try")
     if not ledger["complete"]:
         say("INCOMPLETE: the results lack what failed above; go on with the same run and --resume")
 
@@ -74,7 +82,8 @@ def print_luminosity(folder: Any) -> None:
         certified = "–" if known["certified"] is None else f"{known['certified']:,}"
         luminosity = "?" if known["luminosity"] is None else f"{known['luminosity']:.6g}"
         source = known["source"] or "unknown: give a luminosity, or a table of brilcalc"
-        source = Path(source).name
+        if known["luminosity"] is not None:
+            source = Path(source).name
         if known["source"] == "fileset" and known["processed"] != 1:
             source += f", times the {known['processed']:.2%} that were processed"
         table.add_row(name, f"{known['sections']:,}", certified, luminosity, source)
@@ -106,7 +115,7 @@ def print_normalisation(folder: Any) -> None:
         column.justify = "right"
     for name, known in content.items():
         efficiency = known["filter_efficiency"] * known["skim_efficiency"]
-        numbers = [known["cross_section"], efficiency, known["sumw"]]
+        numbers = [known["cross_section"], efficiency, known["generator_sumw"]]
         numbers += [known["luminosity"], known["scale"]]
         table.add_row(name, *("?" if n is None else f"{n:,.5g}" for n in numbers))
     console.print(table)
@@ -124,9 +133,24 @@ def _some(ranges: dict[str, list[list[int]]], most: int = 3) -> str:
 
 
 def note_what_is_missing(folder: Any) -> None:
-    """A line where a run is incomplete."""
+    """Write a line where a run is incomplete, and one where it is partial."""
     if not folder.complete:
         say(f"note: the run is incomplete; see: bphcoffea status {folder.path}")
+    if folder.partial:
+        part = _asked_for(folder.read("ledger.json"))
+        say(
+            f"note: the run {folder.path} is partial: {part} of its datasets; its results are a try"
+        )
+
+
+def _asked_for(ledger: dict[str, Any]) -> str:
+    """Which part of the events of the datasets a run asked for, in words."""
+    counts = ledger["datasets"].values()
+    lengths = [count["dataset_events"] for count in counts]
+    if None in lengths or not sum(lengths):
+        return "an unknown part of the events"
+    part = sum(count["expected_events"] for count in counts) / sum(lengths)
+    return f"{part:.3%} of the events" if part < 0.01 else f"{part:.1%} of the events"
 
 
 def print_slowest(metrics: dict[str, Any], most: int = 5) -> None:
@@ -183,6 +207,28 @@ def print_limit(result: dict[str, Any]) -> None:
         expected = _ranges(known["expected"][2])
         table.add_row(f"{known['mass']:g}", expected, " to ".join(lower), observed)
     console.print(table)
+    say(_normalisation_of(result["normalisation"]))
+    for note in result["normalisation"]["notes"]:
+        say(f"note: {note}")
+    if result["partial"]:
+        say("note: this limit is a try: it is made of partial runs")
+
+
+def _normalisation_of(known: dict[str, Any]) -> str:
+    """Say which data tell the number of Ds, and how it is scaled to the search."""
+    data, search = known["data"], known["search"]
+    fitted = f"{known['fitted']:,.0f} Ds → φπ fitted in {', '.join(data['datasets'])}"
+    searched = ", ".join(search["datasets"])
+    if known["same_data"]:
+        return (
+            f"normalisation: {fitted}, not scaled: asserted to be the same data as those of "
+            f"the search, {searched}"
+        )
+    return (
+        f"normalisation: {fitted} ({data['luminosity']:.4g} fb⁻¹), times "
+        f"{known['luminosity_ratio']:.4g} for the {search['luminosity']:.4g} fb⁻¹ of the search "
+        f"in {searched}"
+    )
 
 
 def _ranges(ranges: list[dict[str, Any]]) -> str:

@@ -146,7 +146,7 @@ def test_the_cutflow_ends_with_the_weights_of_the_table(result):
     assert rows["all"]["sumw"] == pytest.approx(rows["all"]["events"], rel=0.03)
     assert rows["all"]["sumw"] != rows["all"]["events"]
     assert rows["trigger_match"]["sumw"] == pytest.approx(table["weight"].sum(), rel=1e-12)
-    assert result.sumw == rows["all"]["events"]
+    assert result.generator_sumw == rows["all"]["events"]
 
 
 def test_data_have_weight_one_and_no_variation(with_momenta, corrections, toys, open_events):

@@ -12,8 +12,10 @@ import uproot
 from bphcoffea import cli
 from bphcoffea.corrections import load as load_corrections
 from bphcoffea.datasets import Fileset, load
+from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, run
 from bphcoffea.execution.normalisation import Certification, Luminosities, normalise, scaled
+from bphcoffea.execution.renormalisation import renormalise
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
 from bphcoffea.toys import TOYS
 
@@ -154,11 +156,10 @@ def metadata(is_mc, era, **known):
     return {"is_mc": is_mc, "era": era, "process": "x" if is_mc else "data", **known}
 
 
-def counts(datasets, processed=100):
-    return {
-        name: {"expected_events": 100, "processed_events": processed, "uncounted_files": 0}
-        for name in datasets
-    }
+def counts(datasets, processed=100, held=100, expected=100):
+    known = {"dataset_events": held, "expected_events": expected}
+    known |= {"processed_events": processed, "uncounted_files": 0}
+    return {name: dict(known) for name in datasets}
 
 
 def luminosities(datasets, sections=None, certification=None, processed=100):
@@ -175,7 +176,7 @@ def test_simulation_stands_for_data_of_the_nearest_era():
         "B": metadata(False, "2017B", luminosity=1.0),
         "C": metadata(False, "2017C", luminosity=10.0),
         "D": metadata(False, "2018D", luminosity=100.0),
-        "E": metadata(False, "2022E", luminosity=1000.0),
+        "E": metadata(False, "2016E", luminosity=1000.0),
         "mc_2017B": metadata(True, "2017B", cross_section=1.0),
         "mc_2017": metadata(True, "2017", cross_section=1.0),
         "mc_2018": metadata(True, "2018", cross_section=1.0),
@@ -192,7 +193,7 @@ def test_simulation_stands_for_data_of_the_nearest_era():
     # σ [pb] · L [fb⁻¹] · 1000 · ε / Σw
     assert known["mc_2017B"]["scale"] == pytest.approx(1001 * 1000 / 10)
     assert known["other"]["scale"] == pytest.approx(1111 * 1000 * 0.5 / 10)
-    assert known["other"]["notes"] == ["simulation of 2018 stands for data of 2017B, 2017C, 2022E"]
+    assert known["other"]["notes"] == ["simulation of 2018 stands for data of 2016E, 2017B, 2017C"]
 
 
 @pytest.mark.parametrize(
@@ -212,6 +213,42 @@ def test_the_scale_is_what_the_metadata_say(change, scale):
     assert known["mc"]["scale"] == scale
 
 
+def test_simulation_of_another_energy_has_no_scale():
+    """13 TeV does not stand for 8 TeV, whatever its name; what the metadata say comes first."""
+    datasets = {
+        "data_2012": metadata(False, "2012B", luminosity=1.0),
+        "mc": metadata(True, "2018", cross_section=1.0),
+        "mc_8": metadata(True, "2018", cross_section=1.0, process="y", energy=8),
+        "mc_nameless": metadata(True, "Run", cross_section=1.0, process="z"),
+    }
+    known = normalise(
+        datasets, dict.fromkeys(datasets, 10.0), counts(datasets), luminosities(datasets)
+    )
+    assert known["mc"]["scale"] is None
+    assert known["mc"]["notes"][-1].startswith(
+        "simulation of 13 TeV does not stand for data of 8 TeV (data_2012): no scale; "
+    )
+    assert known["mc_8"]["scale"] == known["mc_nameless"]["scale"] == 100.0
+
+
+def test_data_have_the_simulation_of_their_energy():
+    """Even where the name of an era would say otherwise."""
+    datasets = {
+        "data_8": metadata(False, "2012B", luminosity=1.0),
+        "data_13": metadata(False, "2018D", luminosity=10.0),
+        "mc_8": metadata(True, "Summer", cross_section=1.0, energy=8.0),
+        "mc_13": metadata(True, "Summer", cross_section=1.0, energy=13.0),
+        "mc_other": metadata(True, "2012", cross_section=1.0, energy=13.0),
+    }
+    known = normalise(
+        datasets, dict.fromkeys(datasets, 10.0), counts(datasets), luminosities(datasets)
+    )
+    assert known["mc_8"]["data"] == ["data_8"]
+    assert known["mc_13"]["data"] == ["data_13"]
+    assert known["mc_8"]["scale"] == 100.0
+    assert known["mc_13"]["scale"] == 1000.0
+
+
 def test_simulation_alone_is_scaled_to_the_luminosity_that_it_names():
     datasets = {"mc": metadata(True, "2018D", cross_section=2.0, luminosity=3.0)}
     known = normalise(datasets, {"mc": 10.0}, counts(datasets), luminosities(datasets))
@@ -225,7 +262,7 @@ def test_weights_that_sum_to_nothing_give_no_scale():
     }
     known = normalise(datasets, {"mc": -1.0}, counts(datasets), luminosities(datasets))
     assert known["mc"]["scale"] is None
-    assert "the sum of weights is -1" in known["mc"]["notes"][0]
+    assert "the sum of generator weights is -1" in known["mc"]["notes"][0]
 
 
 def test_without_a_table_the_luminosity_is_the_part_that_was_processed():
@@ -237,6 +274,33 @@ def test_without_a_table_the_luminosity_is_the_part_that_was_processed():
     uncounted["data"]["uncounted_files"] = 1
     unknown = Luminosities.of(datasets, {}, uncounted, lambda era: Certification())
     assert unknown.as_json()["luminosity"] is None
+
+
+@pytest.mark.parametrize("expected", [25, 100])
+def test_the_luminosity_of_a_part_is_that_part_of_the_whole_dataset(expected):
+    """Not of what was asked for: chunks, steps and files may be a part of it."""
+    datasets = {"data": metadata(False, "2018D", luminosity=8.0)}
+    part = counts(datasets, processed=25, expected=expected)
+    known = Luminosities.of(datasets, {}, part, lambda era: Certification()).as_json()
+    assert known["datasets"]["data"]["luminosity"] == 2.0
+    assert known["datasets"]["data"]["processed"] == 0.25
+
+
+def test_without_the_length_of_a_dataset_its_part_has_no_luminosity():
+    datasets = {"data": metadata(False, "2018D", luminosity=8.0)}
+    part = counts(datasets, processed=25, expected=25, held=None)
+    known = Luminosities.of(datasets, {}, part, lambda era: Certification()).as_json()
+    assert known["luminosity"] is None
+    assert "`bphcoffea fileset check FILESET -o FILESET`" in known["datasets"]["data"]["source"]
+
+
+@pytest.mark.parametrize(("held", "noted"), [(100, False), (50, True), (None, False)])
+def test_events_that_a_skim_lacks_are_those_of_the_whole_dataset(held, noted):
+    datasets = {"mc": metadata(True, "2018D", processed_events=100)}
+    part = counts(datasets, processed=10, expected=10, held=held)
+    known = normalise(datasets, {"mc": 10.0}, part, luminosities(datasets))
+    assert ("skim_efficiency = 0.5" in " ".join(known["mc"]["notes"])) == noted
+    assert bool(known["mc"]["notes"]) == noted
 
 
 def table(tmp_path, rows):
@@ -270,6 +334,11 @@ def test_sections_are_certified_looked_up_and_counted_once(tmp_path):
     assert content["datasets"]["one"]["certified"] == 2
     assert content["luminosity"] == 4 + 8 + 16
     assert content["sections_shared"]
+    assert content["parts"] == [
+        {"datasets": ["one"], "luminosity": 4.0},
+        {"datasets": ["one", "two"], "luminosity": 8.0},
+        {"datasets": ["two"], "luminosity": 16.0},
+    ]
     assert found.uncertainty(["one"]) == 0.02
 
 
@@ -354,18 +423,47 @@ def test_lumi_looks_up_another_table_and_simulation_follows(
     assert after["uncertainties"]["luminosity"] == 0.025
 
 
-def test_lumi_takes_only_certified_sections(copied, toys, tmp_path, capsys, monkeypatch):
+def test_lumi_refuses_sections_that_the_data_were_not_selected_with(
+    copied, toys, tmp_path, capsys, monkeypatch
+):
     golden = json.loads((toys / "golden.json").read_text())
-    first = min(golden)
-    (tmp_path / "golden.json").write_text(json.dumps({first: [[1, 2]]}))
-    status, *_ = call(
-        monkeypatch, capsys, "lumi", copied.path, "--golden", tmp_path / "golden.json"
+    given = tmp_path / "golden.json"
+    given.write_text(json.dumps({min(golden): [[1, 2]]}))
+    before = [copied.read(name) for name in ("luminosity.json", "normalisation.json")]
+    status, _, err = call(monkeypatch, capsys, "lumi", copied.path, "--golden", given)
+    assert status == 2
+    assert err == (
+        f"bphcoffea: error: {given}: the data of 2017D were selected without certified sections; "
+        'set golden = "golden.json" in [luminosity] of the corrections of that era, '
+        "and run again with them\n"
     )
-    assert status == 0
-    known = copied.read("luminosity.json")["datasets"]
-    assert (known["toy_2017"]["certified"], known["toy_2018"]["certified"]) == (2, 0)
-    expected = recorded_in(toys / "luminosity.csv", np.array([[int(first), 1], [int(first), 2]]))
-    assert copied.read("luminosity.json")["luminosity"] == pytest.approx(expected)
+    assert [copied.read(name) for name in ("luminosity.json", "normalisation.json")] == before
+
+
+def test_certified_sections_of_lumi_are_those_of_the_run(copied, toys, tmp_path):
+    """They are compared by their content: the file may have moved, but not changed."""
+    golden = json.loads((toys / "golden.json").read_text())
+    first, other = tmp_path / "first.json", tmp_path / "other.json"
+    first.write_text(json.dumps({min(golden): [[1, 2]]}))
+    other.write_text(json.dumps({min(golden): [[1, 3]]}))
+    provenance = copied.read("provenance.json")
+    (known,) = provenance["corrections"]
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
+    known["luminosity"]["golden"] = {"file": str(first), "sha256": digest}
+    copied.write("provenance.json", provenance)
+    moved = shutil.copy(first, tmp_path / "moved.json")
+    for given in (None, moved):
+        renormalise(copied, given)
+        known = copied.read("luminosity.json")["datasets"]
+        assert (known["toy_2017"]["certified"], known["toy_2018"]["certified"]) == (2, 0)
+        sections = np.array([[int(min(golden)), 1], [int(min(golden)), 2]])
+        expected = recorded_in(toys / "luminosity.csv", sections)
+        assert copied.read("luminosity.json")["luminosity"] == pytest.approx(expected)
+    with pytest.raises(InputError, match=r"other.json: .* selected with other certified sections"):
+        renormalise(copied, other)
+    first.write_text(other.read_text())
+    with pytest.raises(InputError, match=r"first.json: has changed since the data of 2017D"):
+        renormalise(copied)
 
 
 def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path):
@@ -385,6 +483,9 @@ def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path
     assert {str(run) for run in selected["run"]} <= set(runs)
     known = folder.read("luminosity.json")["datasets"]["toy_2017"]
     assert 0 < known["certified"] < known["sections"]
+    (used,) = folder.read("provenance.json")["corrections"]
+    digest = hashlib.sha256((toys / "half.json").read_bytes()).hexdigest()
+    assert used["luminosity"]["golden"]["sha256"] == digest
     # all that was read is still known
     assert folder.read("lumis.json")["toy_2017"].keys() > set(runs) & {
         str(run) for run in folder.read("lumis.json")["toy_2017"]

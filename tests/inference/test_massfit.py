@@ -273,8 +273,15 @@ def write_run(folder, spectra, metadata, fit=MODEL):
         histogram.view()[index, 0, 0, :] = content.view()
     write_histograms(folder, {"mass": histogram})
     analysis = {"name": "ds_phipi", "fit": None if fit is None else fit.model_dump(mode="json")}
+    luminosities = {n: k.get("luminosity") for n, k in metadata.items() if not k["is_mc"]}
     files = {
         "ledger": {"complete": True, "expected_events": 10, "processed_events": 10},
+        "lumis": {},
+        "luminosity": {
+            "sections_shared": False,
+            "datasets": {n: {"luminosity": x, "source": "table"} for n, x in luminosities.items()},
+            "parts": [{"datasets": [n], "luminosity": x} for n, x in luminosities.items()],
+        },
         "provenance": {"datasets": metadata},
         "analysis": analysis,
     }
@@ -304,6 +311,7 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     assert content["datasets"] == ["data_B", "data_C"]
     assert content["luminosity"] == pytest.approx(14.42)
     assert content["complete"]
+    assert not content["partial"]
     assert content["valid"]
     assert content["notes"] == ["tail fixed to that of simulation (mc_ds)"]
     assert content["parameters"]["beta"]["fixed"]
@@ -311,6 +319,19 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     parts = [part["parameters"]["n_ds"]["value"] for part in content["by"].values()]
     assert content["parameters"]["n_ds"]["value"] == pytest.approx(sum(parts), rel=0.02)
     assert content["by"]["2017B"]["luminosity"] == 4.79
+
+
+def test_the_luminosity_of_a_fit_counts_shared_sections_once(run):
+    """And a fit knows that its run is partial."""
+    content = run.read("luminosity.json")
+    content["sections_shared"] = True
+    content["parts"].append({"datasets": ["data_B", "data_C"], "luminosity": 100.0})
+    run.write("luminosity.json", content)
+    run.write("ledger.json", {"complete": True, "partial": True, "datasets": {}})
+    fitted = fit_run(run, by="dataset")
+    assert fitted["partial"]
+    assert fitted["luminosity"] == pytest.approx(114.42)
+    assert fitted["by"]["data_B"]["luminosity"] == pytest.approx(104.79)
 
 
 def test_datasets_are_chosen_by_pattern(run):
@@ -353,3 +374,38 @@ def test_a_model_needs_different_names():
         MassModel(histogram="mass", peaks=(DS, DS))
     with pytest.raises(ValueError, match="'background'"):
         MassModel(histogram="mass", peaks=(DS.model_copy(update={"name": "background"}),))
+
+
+@pytest.mark.parametrize("range_", [(2.01, 1.65), (1.9, 1.9), (1.65, np.inf), (np.nan, 2.01)])
+def test_a_range_has_a_lower_and_a_higher_end(range_):
+    with pytest.raises(ValueError, match=r"the range .* GeV is empty"):
+        MassModel(histogram="mass", peaks=(DS,), range=range_)
+
+
+def test_a_peak_lies_in_the_range():
+    with pytest.raises(ValueError, match=r"the mass of 'dplus' lies outside the range 1.9 to 2"):
+        MassModel(histogram="mass", peaks=(DS, DPLUS), range=(1.9, 2.01))
+
+
+@pytest.mark.parametrize("field", ["mass", "width", "mass_window"])
+@pytest.mark.parametrize("value", [0.0, -0.01, np.nan, np.inf])
+def test_the_numbers_of_a_peak_are_positive(field, value):
+    with pytest.raises(ValueError, match=field):
+        Peak(**{**DS.model_dump(), field: value})
+
+
+def test_a_negative_sum_of_weights_is_not_fitted(tmp_path):
+    """An interference sample, whose weights are all negative."""
+    rng = np.random.default_rng(5)
+    negative = toy(rng, weight=-1.0)
+    fit = fit_mass(negative, MODEL)
+    assert not fit.valid
+    total = negative.sum().value
+    assert fit.problems == (
+        f"the weights in 1.65-2.01 GeV add up to {total:.6g}: a fit needs a positive sum",
+    )
+    assert fit_tail({"ds": negative}, MODEL, "simulation") is None
+    run = write_run(tmp_path, {"x": negative}, {"x": {"is_mc": True, "era": "2018"}})
+    content = fit_run(run)
+    assert content["problems"] == list(fit.problems)
+    assert MassFit.from_json(content) == fit

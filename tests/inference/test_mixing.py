@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 
 import numpy as np
@@ -91,10 +92,48 @@ def test_signal_yields_follow_the_formula(runs, normalisation, limit):
                 ratio = nearest / ctau * math.exp(length * (1 / nearest - 1 / ctau))
                 totals[category] += weight * ratio
         everything = folder.cutflow[samples[nearest]][0]["sumw"]
-        rate = normalisation.decays * branching_product(1.5, point["coupling"])
+        # Ds in the luminosity of the search: the fit has another
+        luminosities = [runs[n].read("luminosity.json")["luminosity"] for n in ("hnl", "ds_phipi")]
+        decays = normalisation.decays * luminosities[0] / luminosities[1]
+        rate = decays * branching_product(1.5, point["coupling"])
         for category, total in totals.items():
             events = point["signal"][category]["events"]
             assert events == pytest.approx(rate * total / everything, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_a_limit_tells_the_data_of_both_runs(runs, limit, normalisation):
+    known = json.loads(json.dumps(limit))["normalisation"]
+    assert known["data"]["datasets"] == ["toy_2017", "toy_2018"]
+    assert known["data"]["eras"] == ["2017D", "2018D"]
+    assert known["search"]["datasets"] == ["hnl_data_2018D"]
+    assert known["luminosity_ratio"] == pytest.approx(2 / 3, rel=1e-3)
+    assert known["decays"] == pytest.approx(normalisation.decays * known["luminosity_ratio"])
+    assert not limit["partial"]
+    assert limit["complete"]
+    same = limit_run(runs["hnl"], normalisation, [1.0], points=2, same_data=True)["normalisation"]
+    assert (same["luminosity_ratio"], same["same_data"]) == (1.0, True)
+
+
+@pytest.mark.slow
+def test_half_of_the_data_of_both_runs_give_half_of_the_ds(runs, normalisation, tmp_path):
+    """A fit of one era alone, and a search of which only a part was processed, marked as a try."""
+    one_era = RunFolder(shutil.copytree(runs["ds_phipi"].path, tmp_path / "phi"))
+    one_era.write("fit.json", fit_run(one_era, ["toy_2017"]))
+    part = RunFolder(shutil.copytree(runs["hnl"].path, tmp_path / "part"))
+    luminosity = part.read("luminosity.json")
+    for known in (*luminosity["parts"], *luminosity["datasets"].values()):
+        known["luminosity"] /= 4
+    part.write("luminosity.json", luminosity)
+    part.write("ledger.json", {**part.read("ledger.json"), "partial": True})
+    fitted = DsYield.of_run(one_era)
+    limit = limit_run(part, fitted, [1.0], points=2)
+    assert limit["partial"]
+    assert limit["normalisation"]["luminosity_ratio"] == pytest.approx(0.5 / 1.2, rel=1e-3)
+    # as many Ds per fb⁻¹ as in all data: errors of both fits, which share 40% of the data
+    whole = normalisation.decays / normalisation.prompt / normalisation.data.luminosity
+    error = math.hypot(*fitted.uncertainties().values(), *normalisation.uncertainties().values())
+    assert limit["normalisation"]["decays"] / 0.5 == pytest.approx(whole, rel=3 * error)
 
 
 @pytest.mark.slow
@@ -129,8 +168,6 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(runs, normalisation,
         assert hypothesis["observed"] is None
         assert {known["observed"] for known in hypothesis["categories"].values()} == {None}
     # other data in the windows change nothing
-    import shutil
-
     changed = RunFolder(shutil.copytree(runs["hnl"].path, tmp_path / "run"))
     path = changed.path / "candidates" / "hnl_data_2018D.parquet"
     table = pq.read_table(path)
@@ -183,7 +220,7 @@ def test_an_efficiency_is_that_of_the_window_of_its_category():
         "x",
         1.0,
         100.0,
-        sumw=50.0,
+        sumw_before_cuts=50.0,
         masses=np.array([0.99, 1.0, 1.01, 1.5, 1.0]),
         lengths=np.array([10.0, 100.0, 50.0, 1.0, 5.0]),
         weights=np.array([1.0, 2.0, 1.0, 1.0, 4.0]),
@@ -230,6 +267,23 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
     )
     assert status == 0, output.err
     assert "blinded" in output.out
+    line = "(3 fb⁻¹), times 0.6667 for the 2 fb⁻¹ of the search in hnl_data_2018D"
+    assert line in output.out
+    assert "note: the eras differ" in output.out
+    # without a luminosity nothing is scaled unless somebody says that nothing is to be
+    unknown = RunFolder(shutil.copytree(folder, folder.with_name("unknown")))
+    luminosity = unknown.read("luminosity.json")
+    luminosity["parts"][0]["luminosity"] = None
+    unknown.write("luminosity.json", luminosity)
+    words = ("limit", unknown.path, "--normalisation", runs["ds_phipi"].path, "--points", "2")
+    status, output = call(*words)
+    assert status == 2
+    assert "the luminosity of hnl_data_2018D is not known" in output.err
+    assert output.err.endswith("the same data (--same-data)\n")
+    assert output.err.count("\n") == 1
+    status, output = call(*words, "--same-data")
+    assert status == 0
+    assert "not scaled: asserted to be the same data" in output.out
     for form, suffix in (("combine", "txt"), ("pyhf", "json")):
         status, output = call("export", folder, "--format", form)
         assert status == 0, output.err
@@ -261,3 +315,29 @@ def test_data_near_the_signals_are_not_drawn(runs):
     np.testing.assert_array_equal(after[far], before[far])
     signal = histogram["DsToNMu_NToMuPi_mN1p5_ctau10p0mm_incl", sum, "nominal", sum].value
     assert signal > 0
+
+
+def test_the_signal_window_is_one_for_signal_and_sidebands(monkeypatch):
+    """Efficiencies count the candidates of the window that the sidebands leave out."""
+    from bphcoffea.inference import sidebands
+
+    monkeypatch.setattr(sidebands, "WINDOW", 2.0)
+    width = 0.01
+    masses = np.random.default_rng(1).normal(1.0, width, 600)
+    sample = Sample(
+        "x",
+        1.0,
+        100.0,
+        50.0,
+        masses=masses,
+        lengths=np.zeros(600),
+        weights=np.ones(600),
+        categories=np.array(["a"] * 600),
+    )
+    fit = sidebands.fit_sidebands(masses, mass=1.0, resolution=sample.width)
+    low, high = fit.window
+    inside = np.count_nonzero((masses > low) & (masses < high))
+    # two widths of a Gaussian hold 95.4%, three would hold 99.7%; the error is about 0.9%
+    assert inside / 600 == pytest.approx(0.954, abs=0.027)
+    assert sample.efficiency("a", 100.0)[0] == pytest.approx(inside / 50.0, rel=1e-12)
+    assert fit.entries == 600 - inside > 0

@@ -245,7 +245,7 @@ def test_sums_are_taken_before_any_cut(data, ds_phipi, open_events):
     result = ds_phipi.process(events)["test"]
     with uproot.open(data / "tree3mu_phipi_2017.root") as file:
         arrays = file["Tree3Mu/ntuple"].arrays(["run", "lumi"], library="np")
-    assert result.events == result.sumw == len(arrays["run"])
+    assert result.events == result.generator_sumw == len(arrays["run"])
     pairs = set(zip(arrays["run"].tolist(), arrays["lumi"].tolist(), strict=True))
     assert set(map(tuple, result.lumis.tolist())) == pairs
 

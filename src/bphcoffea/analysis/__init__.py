@@ -1,5 +1,6 @@
 """The parts that a processor is made of: variables, cuts, weights, shifts, histograms, the base."""
 
+from bphcoffea.analysis.blinding import Blind
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
 from bphcoffea.analysis.paths import DatasetPathFired
@@ -19,6 +20,7 @@ from bphcoffea.analysis.weights import (
 __all__ = [
     "Analysis",
     "Axis",
+    "Blind",
     "Categories",
     "Condition",
     "Cut",

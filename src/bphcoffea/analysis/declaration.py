@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from bphcoffea.analysis.blinding import Blind
 from bphcoffea.analysis.histograms import NOMINAL, Categories, Histogram
 from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.selection import Cut, Selection
@@ -131,6 +132,7 @@ class _Declared:
             "selection": (Selection,),
             "best": (Variable,),
             "categories": (Categories,),
+            "blind": (Blind,),
         }.items():
             value = self._get(name)
             if value is not None and not isinstance(value, kinds):
@@ -151,6 +153,13 @@ class _Declared:
         if fitted is not None and fitted not in names:
             yield (
                 f"mass_fit is of the histogram '{fitted}', which is not declared; "
+                f"there are: {', '.join(names) or 'none'}"
+            )
+
+        blind = self._get("blind")
+        if blind is not None and blind.histogram not in names:
+            yield (
+                f"blind names the histogram '{blind.histogram}', which is not declared; "
                 f"there are: {', '.join(names) or 'none'}"
             )
 

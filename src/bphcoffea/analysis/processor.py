@@ -6,6 +6,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, ClassVar, Final, Self
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
+from bphcoffea.analysis.blinding import Blind
 from bphcoffea.analysis.cutflow import Cutflow
 from bphcoffea.analysis.declaration import GOLDEN, N_MINUS_1, check_declaration
 from bphcoffea.analysis.entries import Entries
@@ -80,8 +82,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         Whether figures draw simulated signal as a line, as that of a search, and not as a part of
         what data are compared with.
     blind
-        The histogram of the mass that is searched in: figures leave out data near the masses of
-        simulated signal.
+        The histogram of the variable that is searched in, of which figures hide data.
     nominal_only
         Whether there are no variations.
     sink
@@ -102,7 +103,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[Any] = None
     overlay_signal: ClassVar[bool] = False
-    blind: ClassVar[str | None] = None
+    blind: ClassVar[Blind | None] = None
     _corrections: Corrections = Corrections()
     nominal_only: bool = False
     sink: Callable[[Any, Selected, DatasetResult], None] | None = None
@@ -175,7 +176,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         result = DatasetResult(
             entries=Entries.of_chunk(metadata),
             events=len(events),
-            sumw=float(np.sum(generator)),
+            generator_sumw=float(np.sum(generator)),
             lumis=_luminosity_sections(numbers),
             cutflow=_continued(selected.cutflow, steps, partial(_sum_of, weighting, candidates)),
             histograms=self._fill(selected, chosen, weighed, shapes),
@@ -233,7 +234,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             "best": self.best.name if self.best else None,
             "histograms": histograms,
             "overlay_signal": self.overlay_signal,
-            "blind": self.blind,
+            "blind": asdict(self.blind) if self.blind else None,
             "fit": self.mass_fit.model_dump(mode="json") if self.mass_fit else None,
         }
 
@@ -278,7 +279,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         return DatasetResult(
             entries=Entries(),
             events=0,
-            sumw=0.0,
+            generator_sumw=0.0,
             lumis=np.empty((0, 2), dtype=np.int64),
             cutflow=Cutflow(steps, *(np.zeros(len(steps), t) for t in (np.int64, np.int64, float))),
             histograms=histograms | {h.name: h.empty() for h in self.n_minus_1()},

@@ -65,8 +65,8 @@ class DatasetResult:
         The entries it was made of.
     events
         Events read.
-    sumw
-        Sum of their weights, before any cut.
+    generator_sumw
+        Sum of the generator's weights of these events, before any cut and any correction.
     lumis
         The luminosity sections they belong to, before any cut: rows of run and luminosity section,
         sorted, each once. Shape (sections, 2); empty where the input has no such numbers.
@@ -85,7 +85,7 @@ class DatasetResult:
 
     entries: Entries
     events: int
-    sumw: float
+    generator_sumw: float
     lumis: npt.NDArray[np.int64]
     cutflow: Cutflow
     histograms: dict[str, hist.Hist] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class DatasetResult:
         return DatasetResult(
             self.entries + other.entries,
             self.events + other.events,
-            self.sumw + other.sumw,
+            self.generator_sumw + other.generator_sumw,
             np.unique(np.concatenate([self.lumis, other.lumis]), axis=0),
             self.cutflow + other.cutflow,
             {name: self.histograms[name] + other.histograms[name] for name in self.histograms},

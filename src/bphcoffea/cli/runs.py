@@ -175,7 +175,8 @@ def lumi(
         typer.Option(metavar="CSV", help="Of `brilcalc lumi --byls --output-style csv`."),
     ] = None,
     golden: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="Certified luminosity sections.")
+        Path | None,
+        typer.Option(metavar="JSON", help="The certified sections of the run, if they were moved."),
     ] = None,
     uncertainty: Annotated[
         float | None, typer.Option(min=0, max=1, help="Of the luminosity, relative.")
@@ -183,7 +184,8 @@ def lumi(
 ) -> None:
     """Tell the luminosity of what a run has processed, and how simulation is scaled to it.
 
-    With a table, or certified sections, it is looked up anew, and kept in the run's folder.
+    With a table it is looked up anew, and kept in the run's folder. The certified sections must be
+    those with which the data were selected.
     """
     from bphcoffea.execution import RunFolder
     from bphcoffea.execution.renormalisation import renormalise
@@ -201,7 +203,7 @@ def limit(
     directory: RunDirectory,
     normalisation: Annotated[
         Path,
-        typer.Option("--normalisation", metavar="DIR", help="A fitted run of Ds → φπ, same data."),
+        typer.Option("--normalisation", metavar="DIR", help="A fitted run of Ds → φπ."),
     ],
     f_prompt: Annotated[
         float, typer.Option(min=0, max=1, help="Part of the Ds that is produced promptly.")
@@ -212,23 +214,35 @@ def limit(
         typer.Option(metavar="GEV", help="Of N; may be repeated. The generated ones by default."),
     ] = None,
     points: Annotated[int, typer.Option(help="Mixings that are tested at each mass.")] = 12,
+    same_data: Annotated[
+        bool,
+        typer.Option("--same-data", help="Assert that both runs are of the same data: no scaling."),
+    ] = False,
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Look at the data in the signal windows.")
     ] = False,
 ) -> None:
-    """Exclude mixings |V|² of a heavy neutral lepton; writes limit.json."""
+    """Exclude mixings |V|² of a heavy neutral lepton; writes limit.json.
+
+    The number of Ds is scaled by the luminosity of the search over that of the data that were
+    fitted.
+    """
     from bphcoffea.execution import RunFolder
-    from bphcoffea.inference.ds_yield import DsYield
+    from bphcoffea.inference.ds_yield import DsYield, UnknownLuminosityError
     from bphcoffea.inference.mixing import limit_run
 
     folder = RunFolder(directory)
     ds_yield = DsYield.of_run(RunFolder(normalisation), f_prompt, f_prompt_error)
-    result = limit_run(folder, ds_yield, mass, points, unblind=unblind)
+    try:
+        result = limit_run(folder, ds_yield, mass, points, unblind=unblind, same_data=same_data)
+    except UnknownLuminosityError as error:
+        raise InputError(f"{error} (--same-data)") from None
     folder.write("limit.json", result)
     print_limit(result)
     if f_prompt == 1:
         say("note: all Ds are taken for prompt; give their part with --f-prompt")
-    note_what_is_missing(folder)
+    for each in dict.fromkeys((directory, normalisation)):
+        note_what_is_missing(RunFolder(each))
 
 
 @app.command()
@@ -242,8 +256,11 @@ def export(
     from bphcoffea.execution import RunFolder
     from bphcoffea.inference.export import export_limit
 
-    written = export_limit(RunFolder(directory), to)
+    folder = RunFolder(directory)
+    written = export_limit(folder, to)
     say(f"{len(written)} files in {written[0].parent}")
+    if folder.read("limit.json").get("partial"):
+        say("note: the limit is a try: it was made of partial runs")
 
 
 @app.command()
@@ -254,7 +271,7 @@ def plot(
         typer.Option("--shapes", help="Scale simulation to the data, whatever its cross section."),
     ] = False,
     unblind: Annotated[
-        bool, typer.Option("--unblind", help="Draw the data of a search near its signals, too.")
+        bool, typer.Option("--unblind", help="Also draw the data that the analysis blinds.")
     ] = False,
     fileset: Annotated[
         Path | None,

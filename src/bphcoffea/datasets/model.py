@@ -76,6 +76,8 @@ class Metadata(BaseModel):
         Proper decay length of the signal particle, mm.
     label
         What figures call it.
+    energy
+        Collision energy, TeV; that of the era's year if not given.
     hlt
         Trigger paths of a NanoAOD dataset, one of which must have fired.
 
@@ -97,6 +99,7 @@ class Metadata(BaseModel):
     mass: Positive | None = None
     ctau: Positive | None = None
     label: str | None = None
+    energy: Positive | None = None
     hlt: tuple[str, ...] = ()
 
     @model_validator(mode="after")

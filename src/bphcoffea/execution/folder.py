@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,7 +26,7 @@ import uproot
 
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.errors import InputError
-from bphcoffea.execution.normalisation import scaled
+from bphcoffea.execution.normalisation import FILESET, scaled
 
 #: What a run writes, and what later steps derive from it; a new run replaces all of them.
 WRITTEN = (
@@ -113,9 +114,15 @@ class RunFolder:
         """Metadata of each dataset, with the luminosity of what was processed.
 
         Data whose luminosity is not known, or of which several datasets hold the same luminosity
-        sections, have none.
+        sections, have none. In a partial run ``part`` holds the ``events`` of the dataset that were
+        processed, and how many it has in all (``of``; None if unknown).
         """
         known = self.fileset_metadata
+        counts = self.read("ledger.json").get("datasets", {}) if self.partial else {}
+        for name, count in counts.items():
+            if name in known:
+                part = {"events": count["processed_events"], "of": count["dataset_events"]}
+                known[name] = {**known[name], "part": part}
         if not (self.path / "luminosity.json").is_file():
             return known
         content = self.read("luminosity.json")
@@ -124,6 +131,28 @@ class RunFolder:
             if about["luminosity"] is None or content["sections_shared"]:
                 del known[name]["luminosity"]
         return known
+
+    def luminosity_of(self, datasets: Iterable[str]) -> float | None:
+        """Luminosity of what was processed of some data, fb⁻¹.
+
+        Luminosity sections that several of the datasets hold count once. It is None if that of one
+        of them is not known, or if they share sections whose luminosity no table gives.
+
+        Parameters
+        ----------
+        datasets
+            Names of data.
+        """
+        names = set(datasets)
+        content, sections = self.read("luminosity.json"), self.read("lumis.json")
+        untabled = [name for name in names if content["datasets"][name]["source"] == FILESET]
+        if _overlap([sections.get(name, {}) for name in untabled]):
+            return None
+        parts = [part for part in content["parts"] if names & set(part["datasets"])]
+        luminosities = [part["luminosity"] for part in parts]
+        if not names or None in luminosities:
+            return None
+        return float(sum(luminosities))
 
     def normalised_histograms(self) -> dict[str, hist.Hist]:
         """The histograms with simulation scaled to the luminosity of the data.
@@ -138,9 +167,11 @@ class RunFolder:
         normalisation = self.read("normalisation.json")
         lacking = [name for name, known in normalisation.items() if known["scale"] is None]
         if lacking:
+            notes = dict.fromkeys(n for name in lacking for n in normalisation[name]["notes"])
             raise InputError(
                 f"{self.path}: no scale for {', '.join(lacking)}; give a cross_section in the "
                 "fileset, and the data's luminosity, there or with: bphcoffea lumi"
+                + "".join(f"; {note}" for note in notes)
             )
         return scaled(self.histograms(), normalisation, self.fileset_metadata)
 
@@ -153,6 +184,11 @@ class RunFolder:
     def complete(self) -> bool:
         """Whether every expected event was processed."""
         return bool(self.read("ledger.json")["complete"])
+
+    @property
+    def partial(self) -> bool:
+        """Whether less was asked for than the whole datasets, as in a try."""
+        return bool(self.read("ledger.json").get("partial", False))
 
     @property
     def chunks(self) -> pa.Table:
@@ -172,6 +208,19 @@ class RunFolder:
         """The table of a dataset's best candidates, a row an event."""
         name = file_name(dataset, self.fileset_metadata)
         return pq.read_table(self.path / "candidates" / f"{name}.parquet")
+
+
+def _overlap(ranges: Iterable[Mapping[str, list[list[int]]]]) -> bool:
+    """Whether some luminosity section is in more than one of them, each as in ``lumis.json``."""
+    by_run: dict[str, list[list[int]]] = {}
+    for of_dataset in ranges:
+        for run, of_run in of_dataset.items():
+            by_run.setdefault(run, []).extend(of_run)
+    return any(
+        second[0] <= first[1]
+        for of_run in by_run.values()
+        for first, second in pairwise(sorted(of_run))
+    )
 
 
 def file_name(name: str, among: Iterable[str] = ()) -> str:

@@ -139,7 +139,7 @@ class Ledger:
         datasets |= set(self.dataset_events)
         by_dataset = {name: self._counts(name) for name in sorted(datasets)}
         totals = {
-            key: sum(counts[key] for counts in by_dataset.values())
+            key: sum(counts[key] or 0 for counts in by_dataset.values())
             for key in ("expected_events", "processed_events", "uncounted_files")
         }
         return {

@@ -19,12 +19,19 @@ from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.corrections import Corrections
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
+from bphcoffea.physics.energies import collision_energy
 
 Sections = npt.NDArray[np.int64]
 Metadata = Mapping[str, Mapping[str, Any]]
 
 #: Picobarns times inverse femtobarns.
 EVENTS_PER_PB_FB: Final = 1000.0
+#: Sources of a luminosity, in ``luminosity.json``, beside the path of a table.
+FILESET: Final = "fileset"
+UNCOUNTED: Final = (
+    "unknown: it is not known how many events the dataset has, of which a part was processed; "
+    "`bphcoffea fileset check FILESET -o FILESET` writes that down, then run again"
+)
 #: Uncertainties of rates, which are the same for every event of a dataset.
 RATES: Final = ("luminosity", "cross_section")
 
@@ -83,7 +90,7 @@ class Luminosities:
         cls,
         datasets: Metadata,
         sections: Mapping[str, Sections],
-        counts: Mapping[str, Mapping[str, int]],
+        counts: Mapping[str, Mapping[str, int | None]],
         certification: Callable[[str], Certification],
     ) -> Luminosities:
         """Find them.
@@ -95,7 +102,7 @@ class Luminosities:
         sections
             The luminosity sections that were read, by data dataset: rows of run and section.
         counts
-            Events expected and processed, by dataset, as in ``ledger.json``.
+            Events of each dataset, and those expected and processed, as in ``ledger.json``.
         certification
             From an era to what is known of it.
         """
@@ -150,47 +157,87 @@ class Luminosities:
         """Relative uncertainty of the luminosity of datasets: the largest of theirs."""
         return max((float(self.datasets[name]["uncertainty"]) for name in names), default=0.0)
 
+    def parts(self) -> list[dict[str, Any]]:
+        """Split the luminosity by the datasets that hold its sections.
+
+        The luminosity of any datasets is the sum of the parts that one of them holds: sections that
+        several of them hold count once.
+
+        Returns
+        -------
+        For each set of datasets that share sections, ``datasets`` and ``luminosity`` (fb⁻¹; None if
+        unknown). A dataset without a table is a part of its own.
+        """
+        found: list[dict[str, Any]] = [
+            {"datasets": [name], "luminosity": known["luminosity"]}
+            for name, known in self.datasets.items()
+            if name not in self.tables
+        ]
+        by_table: dict[str, dict[tuple[int, int], list[str]]] = {}
+        for name, sections in self.sections.items():
+            holders = by_table.setdefault(self.tables[name].sha256, {})
+            for run, section in np.unique(sections, axis=0).tolist():
+                holders.setdefault((run, section), []).append(name)
+        tables = {table.sha256: table for table in self.tables.values()}
+        for sha256, holders in by_table.items():
+            shared: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+            for place, names in holders.items():
+                shared.setdefault(tuple(names), []).append(place)
+            for names_of_part, places in shared.items():
+                recorded = tables[sha256].recorded(np.array(places, dtype=np.int64))
+                found.append({"datasets": list(names_of_part), "luminosity": recorded.luminosity})
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """As it stands in ``luminosity.json``."""
         summed = [d["luminosity"] for d in self.datasets.values()]
         total = self.together(self.datasets)
         shared = total is not None and not math.isclose(total, sum(summed), rel_tol=1e-9)
-        return {"luminosity": total, "sections_shared": shared, "datasets": self.datasets}
+        return {
+            "luminosity": total,
+            "sections_shared": shared,
+            "datasets": self.datasets,
+            "parts": self.parts(),
+        }
 
 
-def _fraction(counts: Mapping[str, int]) -> float | None:
-    """Part of the events that was processed; None where nobody knows how many there are."""
-    if not counts or counts["uncounted_files"] or not counts["expected_events"]:
+def _fraction(counts: Mapping[str, int | None]) -> float | None:
+    """Part of a dataset's events that was processed; None if it is not known how many it has."""
+    processed, whole = counts.get("processed_events"), counts.get("dataset_events")
+    if processed is None or not whole or counts.get("uncounted_files"):
         return None
-    return counts["processed_events"] / counts["expected_events"]
+    return processed / whole
 
 
 def _of_fileset(metadata: Mapping[str, Any], processed: float | None) -> dict[str, Any]:
     whole = metadata.get("luminosity")
-    if whole is None or processed is None:
+    if whole is None:
         return {"luminosity": None, "source": None}
-    return {"luminosity": float(whole) * processed, "source": "fileset"}
+    if processed is None:
+        return {"luminosity": None, "source": UNCOUNTED}
+    return {"luminosity": float(whole) * processed, "source": FILESET}
 
 
 def normalise(
     datasets: Metadata,
-    sumw: Mapping[str, float],
-    counts: Mapping[str, Mapping[str, int]],
+    generator_sumw: Mapping[str, float],
+    counts: Mapping[str, Mapping[str, int | None]],
     luminosities: Luminosities,
 ) -> dict[str, dict[str, Any]]:
     """How each simulated dataset is scaled: the content of ``normalisation.json``.
 
-    The scale is σ·ε_filter·ε_skim·L/Σw, with the Σw of the generator's weights of what was
-    processed, and L that of the data that the dataset simulates.
+    The scale is σ·ε_filter·ε_skim·L/Σw, where Σw is the sum of the generator's weights of what was
+    processed, and L the luminosity of the data that the dataset simulates. There is none for
+    simulation of another collision energy than that of its data.
 
     Parameters
     ----------
     datasets
         Metadata by dataset.
-    sumw
+    generator_sumw
         Sum of the generator's weights of what was processed, by dataset.
     counts
-        Events expected and processed, by dataset.
+        Events of each dataset, and those expected and processed, as in ``ledger.json``.
     luminosities
         Of the data.
     """
@@ -208,14 +255,18 @@ def normalise(
             "luminosity": luminosity,
         }
         notes = _notes(metadata, data, datasets, counts.get(name, {}))
+        sumw = generator_sumw[name]
+        wrong_energy = _wrong_energy(metadata, data, datasets)
         scale = None
-        if sumw[name] <= 0:
-            notes.append(f"the sum of weights is {sumw[name]:g}: it can't be normalised")
+        if sumw <= 0:
+            notes.append(f"the sum of generator weights is {sumw:g}: it can't be normalised")
+        elif wrong_energy:
+            notes.append(wrong_energy)
         elif None not in parts.values():
-            scale = math.prod(parts.values()) * EVENTS_PER_PB_FB / sumw[name]
+            scale = math.prod(parts.values()) * EVENTS_PER_PB_FB / sumw
         normalisation[name] = {
             **parts,
-            "sumw": sumw[name],
+            "generator_sumw": sumw,
             "scale": scale,
             "data": data,
             "uncertainties": {
@@ -231,24 +282,44 @@ def _notes(
     metadata: Mapping[str, Any],
     data: list[str],
     datasets: Metadata,
-    counts: Mapping[str, int],
+    counts: Mapping[str, int | None],
 ) -> list[str]:
     notes = []
     era = str(metadata["era"])
     strange = sorted({e for d in data if _nearness(e := str(datasets[d]["era"]), era) == 0})
     if strange:
         notes.append(f"simulation of {era} stands for data of {', '.join(strange)}")
-    generated, expected = metadata.get("processed_events"), counts.get("expected_events")
-    if generated and expected and generated != expected and not metadata.get("skim_efficiency"):
+    # of all files of the dataset, whatever part of them was asked for
+    generated, held = metadata.get("processed_events"), counts.get("dataset_events")
+    if generated and held and generated != held and not metadata.get("skim_efficiency"):
         notes.append(
-            f"the fileset says {generated:,} processed events, its files hold {expected:,}; "
-            f"if they were skimmed, say so with skim_efficiency = {expected / generated:.4g}"
+            f"the fileset says {generated:,} processed events, its files hold {held:,}; "
+            f"if they were skimmed, say so with skim_efficiency = {held / generated:.4g}"
         )
     return notes
 
 
+def _wrong_energy(metadata: Mapping[str, Any], data: list[str], datasets: Metadata) -> str:
+    """Say which data were taken at another collision energy than that of simulation; or nothing."""
+    energy = collision_energy(metadata)
+    others = {name: collision_energy(datasets[name]) for name in data}
+    other = {name: value for name, value in others.items() if None not in (energy, value)}
+    other = {name: value for name, value in other.items() if value != energy}
+    if not other:
+        return ""
+    energies = ", ".join(f"{value:g}" for value in sorted({v for v in other.values() if v}))
+    return (
+        f"simulation of {energy:g} TeV does not stand for data of {energies} TeV "
+        f"({', '.join(other)}): no scale; process them in runs of their own, or set 'energy' "
+        "in the metadata where the era's year misleads"
+    )
+
+
 def _assigned(datasets: Metadata) -> dict[str, list[str]]:
-    """Which data each simulated dataset stands for: of each process, those of the nearest era."""
+    """Which data each simulated dataset stands for: of each process, those of the nearest era.
+
+    Simulation of the collision energy of the data goes before all other.
+    """
     processes: dict[str, list[str]] = {}
     for name, metadata in datasets.items():
         if metadata["is_mc"]:
@@ -259,12 +330,22 @@ def _assigned(datasets: Metadata) -> dict[str, list[str]]:
             continue
         for simulations in processes.values():
             near = {
-                s: _nearness(str(metadata["era"]), str(datasets[s]["era"])) for s in simulations
+                s: (
+                    _same_energy(metadata, datasets[s]),
+                    _nearness(str(metadata["era"]), str(datasets[s]["era"])),
+                )
+                for s in simulations
             }
             for simulation in simulations:
                 if near[simulation] == max(near.values()):
                     assigned.setdefault(simulation, []).append(name)
     return assigned
+
+
+def _same_energy(metadata: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether nothing says that two datasets have different collision energies."""
+    energies = collision_energy(metadata), collision_energy(other)
+    return None in energies or energies[0] == energies[1]
 
 
 def _nearness(era: str, other: str) -> int:

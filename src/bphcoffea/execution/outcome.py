@@ -103,10 +103,10 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     counts = outcome.ledger.as_json()["datasets"]
     certification = certification_of(analysis.era_corrections)
     luminosities = Luminosities.of(known, sections, counts, certification)
-    sumw = {name: result.sumw for name, result in results.items()}
+    generator_sumw = {name: result.generator_sumw for name, result in results.items()}
     _write_json(folder / "lumis.json", {name: to_ranges(each) for name, each in sections.items()})
     _write_json(folder / "luminosity.json", luminosities.as_json())
-    normalisation = normalise(known, sumw, counts, luminosities)
+    normalisation = normalise(known, generator_sumw, counts, luminosities)
     _write_json(folder / "normalisation.json", normalisation)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
 from bphcoffea.execution.normalisation import Certification, Luminosities, normalise
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, from_ranges
@@ -25,7 +27,8 @@ def renormalise(
     run
         The folder of a finished run.
     golden
-        Certified luminosity sections; those that the run was made with where none are given.
+        Certified luminosity sections; those that the data of the run were selected with, which is
+        compared by content. A file that was moved since the run is given here.
     table
         Luminosity by section; the one that the run was made with where none is given.
     uncertainty
@@ -34,7 +37,8 @@ def renormalise(
     Raises
     ------
     InputError
-        When a file can't be read.
+        When a file can't be read, or data were selected with other certified sections: then
+        the luminosity would change, but not the data.
     """
     made_with = run.read("provenance.json").get("corrections", [])
 
@@ -42,13 +46,10 @@ def renormalise(
     def certification(era: str) -> Certification:
         of_era = [each for each in made_with if any(fnmatchcase(era, p) for p in each["eras"])]
         known: dict[str, Any] = of_era[0]["luminosity"] if of_era else {}
-        files = {"golden": golden, "table": table}
-        for name, given in files.items():
-            if given is None and name in known:
-                files[name] = Path(known[name]["file"])
+        lookup = table or (Path(known["table"]["file"]) if "table" in known else None)
         return Certification(
-            GoldenJson.load(files["golden"]) if files["golden"] else None,
-            LuminosityTable.load(files["table"]) if files["table"] else None,
+            _golden(era, known.get("golden"), golden),
+            LuminosityTable.load(lookup) if lookup else None,
             known.get("uncertainty", 0.0) if uncertainty is None else uncertainty,
         )
 
@@ -56,6 +57,49 @@ def renormalise(
     sections = {name: from_ranges(ranges) for name, ranges in run.read("lumis.json").items()}
     counts = run.read("ledger.json")["datasets"]
     luminosities = Luminosities.of(run.fileset_metadata, sections, counts, certification)
-    sumw = {name: float(known["sumw"]) for name, known in before.items()}
+    generator_sumw = {name: float(known["generator_sumw"]) for name, known in before.items()}
+    normalisation = normalise(run.fileset_metadata, generator_sumw, counts, luminosities)
     run.write("luminosity.json", luminosities.as_json())
-    run.write("normalisation.json", normalise(run.fileset_metadata, sumw, counts, luminosities))
+    run.write("normalisation.json", normalisation)
+
+
+def _golden(
+    era: str, selected_with: Mapping[str, str] | None, given: Path | None
+) -> GoldenJson | None:
+    """Load the certified sections that the data of an era were selected with.
+
+    Parameters
+    ----------
+    era
+        Whose data.
+    selected_with
+        ``file`` and ``sha256`` of the certification that the run used; None if it used none.
+    given
+        Another place of that file; None for the same place.
+    """
+    if selected_with is None:
+        if given is None:
+            return None
+        raise InputError(
+            f"{given}: the data of {era} were selected without certified sections; "
+            f"{_select_anew(given)}"
+        )
+    loaded = GoldenJson.load(given or selected_with["file"])
+    if loaded.sha256 == selected_with["sha256"]:
+        return loaded
+    if given is not None:
+        raise InputError(
+            f"{given}: the data of {era} were selected with other certified sections, "
+            f"{selected_with['file']}; {_select_anew(given)}"
+        )
+    raise InputError(
+        f"{selected_with['file']}: has changed since the data of {era} were selected with it; "
+        "restore it, or run again"
+    )
+
+
+def _select_anew(golden: Path) -> str:
+    return (
+        f'set golden = "{golden.name}" in [luminosity] of the corrections of that era, '
+        "and run again with them"
+    )

@@ -1,9 +1,13 @@
-"""How many Ds decays a search would see: from the yield of Ds → φ(μμ)π in the same data."""
+"""How many Ds decays a search would see: from the yield of Ds → φ(μμ)π.
+
+The yield is fitted in some data, the search made in others: the number of Ds is proportional to the
+luminosity, and scaled by the ratio of the two.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,12 +15,17 @@ import numpy as np
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
+from bphcoffea.inference.data_sample import DataSample
 
 #: Branching fractions of φ → μμ and Ds → φπ [PDG].
 PHI_TO_MUONS: Final = 2.86e-4
 DS_TO_PHI_PI: Final = 0.045
 #: What a fit calls the yield, and a fileset the simulation, of the normalisation channel.
 YIELD, PROCESS = "n_ds", "ds_phipi"
+
+
+class UnknownLuminosityError(InputError):
+    """The luminosity of the search, or of the data that were fitted, is not known."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,14 @@ class DsYield:
         statistical.
     prompt, prompt_error
         Part of the Ds that is produced promptly, as the simulated signal is.
+    data
+        What was fitted; None if that is not known.
+    search
+        The data of the search; None before they are known, see :meth:`for_search`.
+    same_data
+        Whether somebody asserts that the two are the same data.
+    luminosity_ratio
+        Luminosity of the search over that of the data that were fitted.
     """
 
     fitted: float
@@ -40,11 +57,67 @@ class DsYield:
     efficiency_error: float
     prompt: float = 1.0
     prompt_error: float = 0.0
+    data: DataSample | None = None
+    search: DataSample | None = None
+    same_data: bool = False
+    luminosity_ratio: float = 1.0
 
     @property
     def decays(self) -> float:
-        """Prompt Ds that decayed in any way: N·f/[B(φ→μμ)·B(Ds→φπ)·ε]."""
-        return self.fitted * self.prompt / (PHI_TO_MUONS * DS_TO_PHI_PI * self.efficiency)
+        """Prompt Ds that decayed in any way: N·f·L/L_fitted/[B(φ→μμ)·B(Ds→φπ)·ε]."""
+        fractions = PHI_TO_MUONS * DS_TO_PHI_PI * self.efficiency
+        return self.fitted * self.prompt * self.luminosity_ratio / fractions
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the normalisation, a sentence each."""
+        if self.data is None or self.search is None or self.data.eras == self.search.eras:
+            return ()
+        return (
+            f"the eras differ: Ds → φπ is fitted in {', '.join(self.data.eras)}, the search is "
+            f"made in {', '.join(self.search.eras)}; the efficiency and the number of Ds per fb⁻¹ "
+            "are taken to be the same",
+        )
+
+    def for_search(self, search: DataSample, *, same_data: bool = False) -> DsYield:
+        """Scale the number of Ds to the data of a search.
+
+        Parameters
+        ----------
+        search
+            The data of the search.
+        same_data
+            Assert that what was fitted and what is searched in are the same data: nothing is scaled
+            then, and no luminosity needed.
+
+        Raises
+        ------
+        UnknownLuminosityError
+            When the luminosity of either is not known.
+        InputError
+            When the collision energies differ.
+        """
+        if self.data is None:
+            raise ValueError("it is not known in which data the yield was fitted")
+        energies = sorted({*self.data.energies, *search.energies})
+        if len(energies) > 1:
+            raise InputError(
+                f"the collision energies differ: {_energies(search)} in the search "
+                f"({search.run}), {_energies(self.data)} in Ds → φπ ({self.data.run}); use data "
+                "and simulation of one energy, which is that of the era's year unless the "
+                "metadata have 'energy'"
+            )
+        if same_data:
+            return replace(self, search=search, same_data=True, luminosity_ratio=1.0)
+        for sample in (search, self.data):
+            if not sample.luminosity:
+                raise UnknownLuminosityError(
+                    f"{sample.run}: the luminosity of {sample} is not known (see: bphcoffea lumi "
+                    f"{sample.run}); give each a 'luminosity' in the fileset, or look it up with "
+                    "a table of brilcalc, or assert that search and Ds → φπ are the same data"
+                )
+        ratio = float(search.luminosity or 0) / float(self.data.luminosity or 1)
+        return replace(self, search=search, same_data=False, luminosity_ratio=ratio)
 
     def uncertainties(self) -> dict[str, float]:
         """Relative uncertainties of :attr:`decays`, by their sources."""
@@ -57,7 +130,12 @@ class DsYield:
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in ``limit.json``."""
-        return {**asdict(self), "decays": self.decays, "uncertainties": self.uncertainties()}
+        return {
+            **asdict(self),
+            "decays": self.decays,
+            "uncertainties": self.uncertainties(),
+            "notes": list(self.notes),
+        }
 
     @classmethod
     def of_run(cls, run: RunFolder, prompt: float = 1.0, prompt_error: float = 0.0) -> DsYield:
@@ -73,7 +151,8 @@ class DsYield:
         Raises
         ------
         InputError
-            When the run was not fitted, has no such simulation, or a number is not positive.
+            When the run was not fitted, its fit is not valid or is one of simulation, it has no
+            simulation of Ds → φπ, or a number is not positive.
         """
         if not 0 < prompt <= 1:
             raise InputError(f"--f-prompt {prompt:g}: a fraction lies between 0 and 1")
@@ -82,37 +161,57 @@ class DsYield:
         fit = run.read("fit.json")
         if YIELD not in fit["parameters"]:
             raise InputError(f"{run.path}: its fit has no yield '{YIELD}'; is it of Ds → φπ?")
+        metadata = run.fileset_metadata
+        simulated = [name for name in fit["datasets"] if metadata[name]["is_mc"]]
+        if simulated:
+            raise InputError(
+                f"{run.path}: its fit is of simulation ({', '.join(simulated)}), which tells no "
+                f"yield in data; fit the data with: bphcoffea fit {run.path}"
+            )
+        if not fit["valid"]:
+            raise InputError(f"{run.path}: its fit is not valid: {'; '.join(fit['problems'])}")
         measured = fit["parameters"][YIELD]
-        efficiency, error = _efficiency(run, fit)
+        simulation = _simulation(run)
+        efficiency, error = _efficiency(run, fit, simulation)
         if measured["value"] <= 0:
             raise InputError(f"{run.path}: the yield '{YIELD}' is {measured['value']:g}")
         return cls(
             float(measured["value"]), float(measured["error"]), efficiency, error,
-            prompt, prompt_error,
+            prompt, prompt_error, DataSample.of_run(run, fit["datasets"], simulation),
         )  # fmt: skip
 
 
-def _efficiency(run: RunFolder, fit: dict[str, Any]) -> tuple[float, float]:
-    """Selected part of the simulation, and its statistical error."""
+def _energies(sample: DataSample) -> str:
+    return " and ".join(f"{energy:g}" for energy in sample.energies) + " TeV"
+
+
+def _simulation(run: RunFolder) -> list[str]:
+    """Names of the simulated datasets of Ds → φπ."""
     names = [
         name
-        for name, known in run.datasets.items()
+        for name, known in run.fileset_metadata.items()
         if known["is_mc"] and known.get("process") == PROCESS
     ]
     if not names:
         raise InputError(
             f"{run.path}: no simulation of process '{PROCESS}', which tells the efficiency"
         )
+    return names
+
+
+def _efficiency(run: RunFolder, fit: dict[str, Any], names: list[str]) -> tuple[float, float]:
+    """Selected part of the simulation, and its statistical error."""
     histogram = run.histograms()[fit["histogram"]]
     centers = histogram.axes[-1].centers
     low, high = fit["range"]
     inside = (centers > low) & (centers < high)
-    passed = variance = everything = 0.0
+    passed = variance = sumw_before_cuts = 0.0
     for name in names:
         counts = histogram[name, sum, NOMINAL, :]
         passed += float(np.sum(counts.values()[inside]))
         variance += float(np.sum(counts.variances()[inside]))
-        everything += float(run.cutflow[name][0]["sumw"])
-    if passed <= 0 or everything <= 0:
+        # generator times pile-up weights, as those of the candidates: the pile-up cancels
+        sumw_before_cuts += float(run.cutflow[name][0]["sumw"])
+    if passed <= 0 or sumw_before_cuts <= 0:
         raise InputError(f"{run.path}: nothing of {', '.join(names)} is selected")
-    return passed / everything, math.sqrt(variance) / everything
+    return passed / sumw_before_cuts, math.sqrt(variance) / sumw_before_cuts

@@ -204,8 +204,14 @@ def fit_mass(histogram: hist.Hist, model: MassModel, *, tail: Tail | None = None
         When the range holds less than two bins, or a peak lies outside.
     """
     spectrum = Spectrum.of(histogram, model)
+    low, high = spectrum.window
+    if spectrum.entries < 0:
+        problem = (
+            f"the weights in {low:g}-{high:g} GeV add up to {spectrum.entries:.6g}: "
+            "a fit needs a positive sum"
+        )
+        return _unfitted(spectrum, model, problem)
     if spectrum.effective < MIN_ENTRIES:
-        low, high = spectrum.window
         problem = (
             f"only {spectrum.effective:.3g} effective entries in {low:g}-{high:g} GeV: "
             f"a fit needs at least {MIN_ENTRIES}"
@@ -264,7 +270,7 @@ def fit_tail(simulation: Mapping[str, hist.Hist], model: MassModel, source: str)
         if peak.name not in simulation:
             continue
         spectrum = Spectrum.of(simulation[peak.name], model)
-        if spectrum.effective < MIN_SIMULATED:
+        if spectrum.entries <= 0 or spectrum.effective < MIN_SIMULATED:
             continue
         names = {"n_background": f"n_background_{peak.name}", "slope": f"slope_{peak.name}"}
         cost = cost + cost_of(spectrum, (peak,), names)

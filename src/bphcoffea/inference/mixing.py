@@ -19,6 +19,7 @@ from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
 from bphcoffea.inference.counting import Channel, workspace
+from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.exclusion import scan
 from bphcoffea.inference.sidebands import SidebandFit, fit_sidebands
@@ -137,6 +138,7 @@ def limit_run(
     points: int = POINTS,
     *,
     unblind: bool = False,
+    same_data: bool = False,
     level: float = 0.95,
 ) -> dict[str, Any]:
     """Scan |V|² at some masses: the content of ``limit.json``.
@@ -146,24 +148,32 @@ def limit_run(
     run
         The folder of a finished run of the search, with data and simulated signal.
     normalisation
-        Of the same data.
+        Fitted yield of Ds → φπ; it is scaled to the luminosity of the search.
     masses
         GeV; the generated ones when not given.
     points
         How many mixings to test at each mass.
     unblind
         Look at the data in the windows; else what is expected without signal takes their place.
+    same_data
+        Assert that the normalisation was fitted in the data of the search: no scaling.
     level
         Confidence level.
 
     Raises
     ------
+    UnknownLuminosityError
+        When the luminosity of the search or of the fitted data is not known.
     InputError
-        When the run lacks data or signal, or a mass lies outside what is simulated.
+        When the run lacks data or signal, a mass lies outside what is simulated, or collision
+        energies differ.
     """
     if points < 2:
         raise InputError(f"--points {points}: a scan needs two or more")
     signals = Signals.of_run(run)
+    names = [sample.name for sample in signals.samples]
+    search = DataSample.of_run(run, data_names(run), names)
+    normalisation = normalisation.for_search(search, same_data=same_data)
     candidates = data_of(run)
     histogram = run.histograms()[MASS]
     results = []
@@ -176,10 +186,25 @@ def limit_run(
     return {
         "blinded": not unblind,
         "level": level,
-        "complete": run.complete,
+        "complete": all(each.complete for each in (search, normalisation.data) if each),
+        "partial": any(each.partial for each in (search, normalisation.data) if each),
         "normalisation": normalisation.as_json(),
         "hypotheses": results,
     }
+
+
+def data_names(run: RunFolder) -> list[str]:
+    """Return the names of a run's data.
+
+    Raises
+    ------
+    InputError
+        When it has none.
+    """
+    names = [name for name, known in run.fileset_metadata.items() if not known["is_mc"]]
+    if not names:
+        raise InputError(f"{run.path}: no data, from whose sidebands the background is predicted")
+    return names
 
 
 def data_of(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
@@ -190,10 +215,7 @@ def data_of(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
     InputError
         When the run has no data.
     """
-    names = [name for name, known in run.datasets.items() if not known["is_mc"]]
-    if not names:
-        raise InputError(f"{run.path}: no data, from whose sidebands the background is predicted")
-    tables = [run.candidates(name) for name in names]
+    tables = [run.candidates(name) for name in data_names(run)]
     masses = np.concatenate([table[MASS].to_numpy().astype(np.float64) for table in tables])
     categories = np.concatenate([np.array(t[CATEGORY].to_pylist(), dtype=object) for t in tables])
     there = run.histograms()[MASS].axes["category"]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, model_validator
+import math
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: A mass or a width, GeV.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Peak(BaseModel):
@@ -29,9 +35,9 @@ class Peak(BaseModel):
 
     name: str
     label: str
-    mass: float
-    width: float
-    mass_window: float = 0.02
+    mass: Positive
+    width: Positive
+    mass_window: Positive = 0.02
     process: str = ""
 
 
@@ -55,10 +61,23 @@ class MassModel(BaseModel):
     range: tuple[float, float] | None = None
 
     @model_validator(mode="after")
-    def _names_differ(self) -> MassModel:
+    def _consistent(self) -> MassModel:
         names = [peak.name for peak in self.peaks]
         if not names or len(set(names)) < len(names):
             raise ValueError("a mass model needs peaks with different names")
         if "background" in names:
             raise ValueError("no peak may be named 'background': n_background is what lies below")
+        if self.range is not None:
+            low, high = self.range
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(
+                    f"the range {low:g} to {high:g} GeV is empty: "
+                    "give its lower end first, then a higher one"
+                )
+            outside = [f"'{peak.name}'" for peak in self.peaks if not low < peak.mass < high]
+            if outside:
+                raise ValueError(
+                    f"the mass of {', '.join(outside)} lies outside the range "
+                    f"{low:g} to {high:g} GeV"
+                )
         return self

@@ -53,13 +53,14 @@ def fit_run(
     tail = _simulated_tail(histogram, model, known) if data else None
 
     def fitted(names: list[str]) -> dict[str, Any]:
-        luminosities = [known[name].get("luminosity") for name in names]
+        in_data = all(not known[name]["is_mc"] for name in names)
         return {
             "analysis": analysis["name"],
             "histogram": model.histogram,
             "datasets": names,
             "complete": run.complete,
-            "luminosity": None if None in luminosities else sum(map(float, luminosities)),  # type: ignore[arg-type]
+            "partial": run.partial,
+            "luminosity": run.luminosity_of(names) if in_data else None,
             **fit_mass(of_datasets(histogram, names), model, tail=tail).as_json(),
         }
 

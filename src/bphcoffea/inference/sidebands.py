@@ -23,7 +23,7 @@ from scipy.stats import chi2 as chi2_distribution
 from bphcoffea.errors import InputError
 from bphcoffea.inference.backgrounds import Bins, Floats, Shape, deviance_of, fit_shape
 
-#: Half widths in resolutions: of the blinded window, and of the range with its sidebands.
+#: Half widths in resolutions: of the signal window, and of the range with its sidebands.
 WINDOW, REACH = 3.0, 10.0
 #: Bins that are fitted, in one of about a resolution, of which goodness is told.
 FINE = 10
@@ -154,6 +154,18 @@ class SidebandFit:
         return cls(**known)
 
 
+def signal_window(mass: float, resolution: float) -> tuple[float, float]:
+    """Return the ends of the window in which a signal is searched, GeV.
+
+    Parameters
+    ----------
+    mass, resolution
+        Of the signal, GeV.
+    """
+    half = WINDOW * resolution
+    return mass - half, mass + half
+
+
 def fit_sidebands(
     values: npt.ArrayLike,
     *,
@@ -182,11 +194,12 @@ def fit_sidebands(
     """
     if not (np.isfinite(resolution) and resolution > 0):
         raise ValueError(f"the resolution must be positive, not {resolution}")
-    reach, half = REACH * resolution, WINDOW * resolution
+    reach = REACH * resolution
     low, high = max(mass - reach, allowed[0]), min(mass + reach, allowed[1])
     if not low <= mass <= high:
         raise InputError(f"the mass {mass:g} GeV is not in {allowed[0]:g}-{allowed[1]:g} GeV")
-    window = (max(mass - half, low), min(mass + half, high))
+    lower, upper = signal_window(mass, resolution)
+    window = (max(lower, low), min(upper, high))
     sidebands = tuple(side for side in ((low, window[0]), (window[1], high)) if side[0] < side[1])
     if sum(b - a for a, b in sidebands) < MIN_SIDEBANDS * resolution:
         raise InputError(

@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
+from bphcoffea.inference.sidebands import signal_window
 from bphcoffea.physics.lifetimes import lifetime_weight
 
 Floats = npt.NDArray[np.float64]
 
 #: Columns of the candidates' table.
 MASS, LENGTH, CATEGORY, WEIGHT = "hnl_mass", "gen_proper_length", "category", "weight"
-#: Half the width of the signal window, in widths of the signal.
-WINDOW: Final = 3.0
 #: Quantiles of a Gaussian at one standard deviation below and above its mean.
 _SIGMA = (0.158655, 0.841345)
+
+
+def width_of(masses: Floats) -> float:
+    """Return half the width of the central 68% of measured masses, GeV, shape (n,)."""
+    low, high = np.quantile(masses, _SIGMA)
+    return float(high - low) / 2
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,9 @@ class Sample:
         The dataset.
     mass, ctau
         Generated: GeV, and mean proper decay length, mm.
-    sumw
-        Sum of weights before any cut.
+    sumw_before_cuts
+        Sum of generator weights times pile-up weights of all events: ``sumw`` in the first row of
+        the cutflow. The weights of candidates hold the pile-up too, so that it cancels.
     masses, lengths, weights
         Measured mass, GeV, generated proper length, mm, and weight of each candidate, shape (n,).
     categories
@@ -45,7 +51,7 @@ class Sample:
     name: str
     mass: float
     ctau: float
-    sumw: float
+    sumw_before_cuts: float
     masses: Floats
     lengths: Floats
     weights: Floats
@@ -54,8 +60,7 @@ class Sample:
     @property
     def width(self) -> float:
         """Half the central 68% of the measured masses, GeV."""
-        low, high = np.quantile(self.masses, _SIGMA)
-        return float(high - low) / 2
+        return width_of(self.masses)
 
     def efficiency(self, category: str, ctau: float) -> tuple[float, float]:
         """Part of the decays that a category's window holds, and its statistical error.
@@ -67,11 +72,11 @@ class Sample:
         ctau
             Mean proper decay length, mm, to which the sample is weighted.
         """
-        chosen = (self.categories == category) & (
-            np.abs(self.masses - self.mass) < WINDOW * self.width
-        )
+        low, high = signal_window(self.mass, self.width)
+        chosen = (self.categories == category) & (self.masses > low) & (self.masses < high)
         weights = self.weights[chosen] * lifetime_weight(self.lengths[chosen], self.ctau, ctau)
-        return float(np.sum(weights)) / self.sumw, math.sqrt(np.sum(weights**2)) / self.sumw
+        error = math.sqrt(np.sum(weights**2))
+        return float(np.sum(weights)) / self.sumw_before_cuts, error / self.sumw_before_cuts
 
 
 class Signals:
@@ -178,7 +183,7 @@ def _sample(run: RunFolder, name: str, known: Mapping[str, Any]) -> Sample:
         name=name,
         mass=float(known["mass"]),
         ctau=float(known["ctau"]),
-        sumw=float(run.cutflow[name][0]["sumw"]),
+        sumw_before_cuts=float(run.cutflow[name][0]["sumw"]),
         masses=columns[MASS].astype(np.float64),
         lengths=columns[LENGTH].astype(np.float64),
         weights=columns[WEIGHT].astype(np.float64),

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import hist
-import numpy as np
 from matplotlib.figure import Figure
 
 from bphcoffea.execution.folder import RunFolder, file_name
 from bphcoffea.inference.massfit import MassFit
 from bphcoffea.inference.run import of_datasets
-from bphcoffea.inference.signals import WINDOW, Signals
+from bphcoffea.presentation.blinding import (
+    blind_histograms,
+    blind_windows,
+    hide,
+    in_words,
+    shade,
+)
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.labels import LabelledRun, Labels, literal
@@ -58,7 +63,7 @@ def plot_run(
     shapes
         Scale each simulated process to the area of the data instead.
     unblind
-        Draw data of a search near the masses of simulated signal, too.
+        Also draw the data that the analysis declares to be blind.
     labels
         Texts that replace those of the run.
     note
@@ -90,12 +95,15 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
         yield from figures_of_limit(run, run.read("limit.json"))
     to_be_fitted = (analysis.get("fit") or {}).get("histogram")
     stacked = {} if shapes else _stacked(run)
-    blind = None if unblind else analysis.get("blind")
+    blind = set() if unblind else blind_histograms(analysis)
+    windows = blind_windows(run) if blind else None
     for name, histogram in run.histograms().items():
         about = _about(histogram, declared.get(name, {}))
-        if name == blind:
-            for each in (histogram, stacked.get(name)):
-                _hide_windows(each, run, datasets)
+        if name in blind and _data(datasets):
+            about["hidden"] = hide(histogram, windows, _data(datasets))
+            about["notes"] = (in_words(about["hidden"], about["unit"]),)
+            if name in stacked:
+                hide(stacked[name], windows, _data(datasets))
         compared = stacked.get(name) if about["without"] is None else None
         if about["without"] is not None and name in stacked:
             yield name, _distribution(stacked[name], None, about, datasets, together=True)
@@ -123,23 +131,6 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
                 yield place, _distribution(histogram, category, about, datasets)
 
 
-def _hide_windows(histogram: hist.Hist | None, run: RunFolder, datasets: Metadata) -> None:
-    """Empty the bins of data that overlap with the window of some simulated signal."""
-    if histogram is None or all(known.get("kind") != "signal" for known in datasets.values()):
-        return
-    signals = Signals.of_run(run)
-    edges = histogram.axes[-1].edges
-    hidden = np.zeros(len(edges) - 1, dtype=np.bool_)
-    for mass in signals.masses:
-        reach = WINDOW * signals.width(mass)
-        hidden |= (edges[1:] > mass - reach) & (edges[:-1] < mass + reach)
-    view = histogram.view(flow=False)
-    for index, name in enumerate(histogram.axes["dataset"]):
-        if not datasets[name]["is_mc"]:
-            for part in ("value", "variance"):
-                view[part][index, ..., hidden] = 0
-
-
 def _stacked(run: RunFolder) -> dict[str, hist.Hist]:
     """The histograms with simulation scaled to data; none where there is nothing to compare."""
     if not (run.path / "normalisation.json").is_file():
@@ -159,6 +150,8 @@ def _about(histogram: hist.Hist, declared: Mapping[str, Any]) -> dict[str, Any]:
         "without": declared.get("n_minus_1"),
         "bounds": declared.get("bounds") or (),
         "resonances": declared.get("resonances") or (),
+        "hidden": (),
+        "notes": (),
     }
 
 
@@ -216,14 +209,19 @@ def _masses(
     parts |= {f"{name}_{file_name(by)}": part for by, part in fitted.get("by", {}).items()}
     for place, part in parts.items():
         chosen = [datasets[dataset] for dataset in part["datasets"]]
+        simulated = all(each["is_mc"] for each in chosen)
+        hidden = () if simulated else about["hidden"]
+        # a fit tells what is in the bins that are hidden
+        drawn = "parameters" in part and not hidden
         figure = draw_mass(
             of_datasets(histogram, part["datasets"]),
-            Heading.of(chosen),
+            Heading.of(chosen, () if simulated else about["notes"]),
             label=about["label"],
             unit=about["unit"] or "GeV",
-            fit=MassFit.from_json(part) if "parameters" in part else None,
-            points_label=SIMULATION if all(each["is_mc"] for each in chosen) else DATA,
+            fit=MassFit.from_json(part) if drawn else None,
+            points_label=SIMULATION if simulated else DATA,
         )
+        shade(figure, hidden)
         yield place, figure
 
 
@@ -235,14 +233,16 @@ def _spectrum(
 ) -> Figure:
     data = _data(datasets)
     names = data or list(datasets)
-    return draw_spectrum(
+    figure = draw_spectrum(
         of_datasets(histogram, names, category),
-        Heading.of(datasets[name] for name in names),
+        Heading.of((datasets[name] for name in names), about["notes"]),
         label=about["label"],
         unit=about["unit"],
         resonances=about["resonances"],
         simulated=not data,
     )
+    shade(figure, about["hidden"])
+    return figure
 
 
 def _distribution(
@@ -261,10 +261,11 @@ def _distribution(
     return draw_distribution(
         of_datasets(histogram, data, category) if data else None,
         {process: of_datasets(histogram, names, category) for process, names in processes.items()},
-        Heading.of(datasets.values()),
+        Heading.of(datasets.values(), about["notes"]),
         label=about["label"],
         unit=about["unit"],
         log_y=about["log_y"],
+        hidden=about["hidden"],
         without=about["without"],
         bounds=about["bounds"],
     )

@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogFormatter
 from typing_extensions import override
 
+from bphcoffea.presentation.blinding import Windows, overlapping, shade
 from bphcoffea.presentation.style import (
     DATA,
     PALETTE,
@@ -160,6 +161,7 @@ def draw_comparison(
     log_y: bool = False,
     overlays: Mapping[str, hist.Hist] = {},
     variations: Mapping[str, Sides] = {},
+    hidden: Windows = (),
     note: str = "",
 ) -> Figure:
     """Draw data as points over the stack of simulated processes, and their ratio below.
@@ -183,6 +185,8 @@ def draw_comparison(
     variations
         By name, the sum of the stack under a systematic variation downwards and upwards, shapes
         (bins,); None for a side that is not known.
+    hidden
+        Ranges of the variable in which data are blinded: they have no ratio, and are shaded.
     note
         A short line above the legend's entries.
 
@@ -216,7 +220,7 @@ def draw_comparison(
         entries.append((_draw_line(axes, _counts(histogram), edges, index), signal))
         largest.append(float(np.max(_counts(histogram))))
     if data is not None and stack:
-        _draw_ratio(below, data, total, spread, edges)
+        _draw_ratio(below, data, total, spread, edges, hidden)
     if max(largest) == 0:
         axes.text(0.5, 0.5, "no entries", transform=axes.transAxes, ha="center", color="0.4")
     _scale_variable(below, edges)
@@ -231,6 +235,7 @@ def draw_comparison(
     figure.draw_without_rendering()
     headroom = _write_legend(axes, entries, note)
     scale_counts(axes, max(largest), log=log_y, headroom=headroom)
+    shade(figure, hidden)
     return figure
 
 
@@ -317,7 +322,12 @@ def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int) -> Artist:
 
 
 def _draw_ratio(
-    axes: Axes, data: hist.Hist, total: Floats, spread: tuple[Floats, Floats], edges: Floats
+    axes: Axes,
+    data: hist.Hist,
+    total: Floats,
+    spread: tuple[Floats, Floats],
+    edges: Floats,
+    hidden: Windows,
 ) -> None:
     shown = ratio(data, total, spread)
     ones = np.where(np.isnan(shown.band_up), np.nan, 1.0)
@@ -325,6 +335,7 @@ def _draw_ratio(
     axes.axhline(1, color="0.2", linewidth=1.5)
     # an empty bin tells something where more is expected than it allows
     told = ~np.isnan(shown.values) & ((_counts(data) != 0) | ((shown.up > 0) & (shown.up < 1)))
+    told &= ~overlapping(edges, hidden)
     centers = np.asarray(data.axes[0].centers)[told]
     values = shown.values[told]
     low, high = _ratio_range(values)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bphcoffea.presentation.blinding import Windows, overlapping, shade
 from bphcoffea.presentation.style import (
     DATA,
     PALETTE,
@@ -41,6 +42,7 @@ def draw_distribution(
     log_y: bool = False,
     without: str | None = None,
     bounds: Sequence[float] = (),
+    hidden: Windows = (),
 ) -> Figure:
     """Draw data as points and simulated processes as lines.
 
@@ -60,16 +62,19 @@ def draw_distribution(
         The cut whose requirement on the variable was left out, for an N-1 figure.
     bounds
         Where that requirement lies: vertical lines.
+    hidden
+        Ranges of the variable in which data are blinded: areas are those of the other bins.
     """
     reference = data if data is not None else next(iter(simulation.values()))
     edges = np.asarray(reference.axes[0].edges, dtype=np.float64)
     figure = new_figure()
     axes = figure.add_subplot()
-    area = float(np.sum(data.values())) if data is not None else 0.0
+    seen = ~overlapping(edges, hidden)
+    area = float(np.sum(data.values()[seen])) if data is not None else 0.0
     largest = 0.0
     for index, (process, histogram) in enumerate(simulation.items()):
         counts = np.asarray(histogram.values(), dtype=np.float64)
-        own = float(np.sum(counts))
+        own = float(np.sum(counts[seen]))
         name = f"{brief(process)} (simulation)"
         if area > 0 and own > 0:
             counts = counts * (area / own)
@@ -92,6 +97,7 @@ def draw_distribution(
     axes.set_ylabel(per_bin("Candidates", edges, unit))
     axes.legend(loc="upper right", fontsize=SMALL if rows < 5 else TINY)
     heading.above(axes)
+    shade(figure, hidden)
     return figure
 
 

@@ -31,7 +31,8 @@ MEDIAN = 2
 
 def figures_of_limit(run: RunFolder, content: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """Yield the figures of ``limit.json`` with their names."""
-    heading, data = Heading.of(run.datasets.values()), data_of(run)
+    notes = ("Limit of partial runs: a try",) if content.get("partial") else ()
+    heading, data = Heading.of(run.datasets.values(), notes), data_of(run)
     for hypothesis in content["hypotheses"]:
         name = f"{hypothesis['mass']:g}".replace(".", "p")
         yield f"limit_cls_m{name}", draw_cls(hypothesis, heading, level=content["level"])

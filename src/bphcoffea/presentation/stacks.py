@@ -36,7 +36,7 @@ def comparison(
     category
         One category; the sum of all when not given.
     about
-        ``label``, ``unit`` and ``log_y`` of the variable.
+        ``label``, ``unit`` and ``log_y`` of the variable; ``hidden`` ranges and ``notes``.
     datasets
         Metadata by dataset.
     overlay_signal
@@ -55,11 +55,12 @@ def comparison(
     return draw_comparison(
         of_datasets(histogram, data, category),
         {label: of_datasets(histogram, names, category) for label, names in stack.items()},
-        Heading.of(datasets.values()),
+        Heading.of(datasets.values(), about.get("notes", ())),
         label=about["label"],
         unit=about["unit"],
         log_y=about["log_y"],
         overlays={name: of_datasets(histogram, own, category) for name, own in lines.items()},
+        hidden=about.get("hidden", ()),
         variations=totals(histogram, [n for names in stack.values() for n in names], category),
     )
 

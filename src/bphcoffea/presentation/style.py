@@ -18,6 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import chi2, norm
 
+from bphcoffea.physics.energies import collision_energy
+
 Floats = npt.NDArray[np.float64]
 
 #: Distinguishable with every common colour vision [M. A. Petroff, arXiv:2107.02270].
@@ -51,8 +53,6 @@ LONG_HEADING = 22
 LONGEST_HEADING = 60
 #: Where there is neither a label nor anything to count.
 DATA, SIMULATION = "Data", "Simulation"
-#: First year of each collision energy in TeV.
-ENERGIES = ((2022, 13.6), (2015, 13.0), (2012, 8.0), (2010, 7.0))
 #: Probability content of an error bar: that of one standard deviation of a Gaussian.
 COVERAGE = float(norm.cdf(1) - norm.cdf(-1))
 FORMATS = ("png", "pdf")
@@ -76,14 +76,31 @@ def new_figure(width: float = 10, height: float = 9) -> Figure:
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above the axes: whose data they are, and how many at which energy."""
+    """What stands above the axes: whose data they are, and how many at which energy.
+
+    Attributes
+    ----------
+    left, right
+        The two ends of the line.
+    notes
+        Warnings, a line each above that: what is partial, what is blinded.
+    """
 
     left: str
     right: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, datasets: Iterable[Mapping[str, Any]]) -> Heading:
-        """Make the heading from metadata; that of the data alone where there are any."""
+    def of(cls, datasets: Iterable[Mapping[str, Any]], notes: Iterable[str] = ()) -> Heading:
+        """Make the heading from metadata; that of the data alone where there are any.
+
+        Parameters
+        ----------
+        datasets
+            Metadata, as :attr:`~bphcoffea.execution.folder.RunFolder.datasets` gives them.
+        notes
+            Warnings beside that of a partial run; empty ones are left out.
+        """
         chosen = list(datasets)
         data = [metadata for metadata in chosen if not metadata["is_mc"]]
         chosen = data or chosen
@@ -92,13 +109,15 @@ class Heading:
         left = ", ".join(named) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
-        energies = sorted({value for metadata in chosen if (value := _energy(metadata))})
+        energies = sorted({value for each in chosen if (value := collision_energy(each))})
         energy = f"{', '.join(f'{value:g}' for value in energies)} TeV" if energies else ""
         luminosities = [metadata.get("luminosity") for metadata in data]
+        written = tuple(note for note in (_partial(chosen), *notes) if note)
         if not data or None in luminosities:
-            return cls(left, energy)
+            return cls(left, energy, written)
         total = sum(float(luminosity) for luminosity in luminosities if luminosity is not None)
-        return cls(left, f"{total:.3g} $fb^{{-1}}$" + (f" ({energy})" if energy else ""))
+        right = f"{total:.3g} $fb^{{-1}}$" + (f" ({energy})" if energy else "")
+        return cls(left, right, written)
 
     def above(self, axes: Axes) -> None:
         """Write it above the axes."""
@@ -106,15 +125,30 @@ class Heading:
         size = SMALL if len(self.left) > LONG_HEADING else mpl.rcParams["font.size"]
         axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size, **place)
         axes.text(1, 1.01, self.right, ha="right", fontsize=SMALL + 2, **place)
+        line = 1.3  # heights of a font
+        for number, note in enumerate(self.notes):
+            axes.annotate(
+                note,
+                (0, 1.01),
+                xycoords="axes fraction",
+                xytext=(0, line * (max(size, SMALL + 2) + TINY * (len(self.notes) - 1 - number))),
+                textcoords="offset points",
+                va="bottom",
+                color=RED,
+                fontsize=TINY,
+                parse_math=False,
+            )
 
 
-def _energy(metadata: Mapping[str, Any]) -> float | None:
-    if metadata.get("energy") is not None:
-        return float(metadata["energy"])
-    year = str(metadata.get("era", ""))[:4]
-    if not year.isdigit():
-        return None
-    return next((energy for first, energy in ENERGIES if int(year) >= first), None)
+def _partial(datasets: Iterable[Mapping[str, Any]]) -> str:
+    """Say which part of the events of datasets a partial run has; nothing of a whole run."""
+    parts = [metadata["part"] for metadata in datasets if "part" in metadata]
+    if all(part["events"] == part["of"] for part in parts):
+        return ""
+    if any(part["of"] is None for part in parts):
+        return "Partial run: an unknown part of the events"
+    share = sum(part["events"] for part in parts) / sum(part["of"] for part in parts)
+    return f"Partial run: {100 * share:.3g}% of the events"
 
 
 def garwood(counts: Floats, variances: Floats | None = None) -> tuple[Floats, Floats]:

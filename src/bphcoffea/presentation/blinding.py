@@ -1,0 +1,141 @@
+"""Hiding data of a search: which windows, which histograms, which bins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import hist
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from bphcoffea.execution.folder import RunFolder, file_name
+from bphcoffea.inference.sidebands import signal_window
+from bphcoffea.inference.signals import width_of
+from bphcoffea.presentation.style import Floats
+
+Windows = Sequence[tuple[float, float]]
+#: Colour of what is hidden.
+SHADE = "0.92"
+
+
+def blind_histograms(analysis: Mapping[str, Any]) -> set[str]:
+    """Return the names of all histograms of the variable that is blind; none without one.
+
+    Parameters
+    ----------
+    analysis
+        Content of ``analysis.json``.
+    """
+    blind = analysis.get("blind")
+    if blind is None:
+        return set()
+    variable = analysis["histograms"][blind["histogram"]]["variable"]
+    return {name for name, known in analysis["histograms"].items() if known["variable"] == variable}
+
+
+def blind_windows(run: RunFolder) -> Windows | None:
+    """Find what is hidden of the blind variable.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run, whose analysis has a blind variable.
+
+    Returns
+    -------
+    Ends of the windows: those that the analysis declares, else those of the simulated masses and of
+    the masses in ``limit.json``. None if everything is hidden: there are no windows, or that of a
+    simulated signal is not known.
+    """
+    analysis = run.analysis
+    blind = analysis["blind"]
+    if blind["windows"]:
+        return [(low, high) for low, high in blind["windows"]]
+    variable = analysis["histograms"][blind["histogram"]]["variable"]
+    found: list[tuple[float, float]] = []
+    for name, known in run.fileset_metadata.items():
+        if known["is_mc"] and known.get("kind") == "signal":
+            window = _simulated(run, name, known.get("mass"), variable)
+            if window is None:
+                return None
+            found.append(window)
+    if (run.path / "limit.json").is_file():
+        for hypothesis in run.read("limit.json")["hypotheses"]:
+            categories = hypothesis["categories"].values()
+            found += [(low, high) for low, high in (known["window"] for known in categories)]
+    return found or None
+
+
+def _simulated(
+    run: RunFolder, name: str, mass: float | None, variable: str
+) -> tuple[float, float] | None:
+    """Window of a simulated signal; None if its mass or its width is not known."""
+    if mass is None or not (run.path / "candidates" / f"{file_name(name)}.parquet").is_file():
+        return None
+    table = run.candidates(name)
+    if variable not in table.column_names or not table.num_rows:
+        return None
+    width = width_of(table[variable].to_numpy().astype(np.float64))
+    return signal_window(mass, width) if width > 0 else None
+
+
+def hide(histogram: hist.Hist, windows: Windows | None, datasets: Iterable[str]) -> Windows:
+    """Empty the bins of datasets that overlap with a window, in every category.
+
+    Parameters
+    ----------
+    histogram
+        With the axes of a run's histograms; it is changed.
+    windows
+        What to hide; None for everything, also beyond the axis.
+    datasets
+        Names of the data.
+
+    Returns
+    -------
+    The ranges of the variable whose bins were emptied.
+    """
+    edges = np.asarray(histogram.axes[-1].edges, dtype=np.float64)
+    hidden = overlapping(edges, [(-np.inf, np.inf)] if windows is None else windows)
+    flow = histogram.view(flow=True)
+    bins = np.concatenate([[windows is None], hidden, [windows is None]])
+    for index, name in enumerate(histogram.axes["dataset"]):
+        if name in datasets:
+            for part in ("value", "variance"):
+                flow[part][index, ..., bins] = 0
+    starts = np.flatnonzero(hidden & ~np.concatenate([[False], hidden[:-1]]))
+    stops = np.flatnonzero(hidden & ~np.concatenate([hidden[1:], [False]])) + 1
+    return [(float(edges[a]), float(edges[b])) for a, b in zip(starts, stops, strict=True)]
+
+
+def overlapping(edges: Floats, ranges: Windows) -> npt.NDArray[np.bool_]:
+    """Tell which bins overlap with a range.
+
+    Parameters
+    ----------
+    edges
+        Of the bins, shape (bins + 1,).
+    ranges
+        Their ends.
+    """
+    inside = np.zeros(len(edges) - 1, dtype=np.bool_)
+    for low, high in ranges:
+        inside |= (edges[1:] > low) & (edges[:-1] < high)
+    return inside
+
+
+def in_words(ranges: Windows, unit: str) -> str:
+    """Say what is hidden, for the heading of a figure."""
+    where = " and ".join(f"{low:.4g}–{high:.4g}" for low, high in ranges)
+    return f"Data blinded in {where} {unit}".rstrip() if ranges else ""
+
+
+def shade(figure: Figure, ranges: Windows) -> None:
+    """Shade what is hidden in all axes of a figure, of which all show the variable."""
+    for axes in figure.axes:
+        limits = axes.get_xlim()
+        for low, high in ranges:
+            axes.axvspan(low, high, color=SHADE, linewidth=0, zorder=-5)
+        axes.set_xlim(limits)

@@ -1,0 +1,160 @@
+"""The number of Ds of a search: from the yield in other data, by the ratio of luminosities."""
+
+import json
+
+import hist
+import numpy as np
+import pytest
+
+from bphcoffea.errors import InputError
+from bphcoffea.execution.folder import RunFolder, write_histograms
+from bphcoffea.inference.data_sample import DataSample
+from bphcoffea.inference.ds_yield import DsYield, UnknownLuminosityError
+
+DATA = {"is_mc": False, "era": "2018D"}
+SIMULATION = {"is_mc": True, "era": "2018D", "process": "ds_phipi"}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Make the folder of a fitted run: of some data, with sections and luminosities."""
+
+    def write(
+        name="run", fitted=("one",), luminosities=None, parts=(), sections=None, valid=True, **more
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        luminosities = {"one": 10.0, "two": 4.0} if luminosities is None else luminosities
+        datasets = {known: dict(DATA) for known in luminosities} | {"mc": dict(SIMULATION)}
+        for key, metadata in more.pop("metadata", {}).items():
+            datasets[key] |= metadata
+        histogram = hist.Hist(
+            hist.axis.StrCategory(["mc"], name="dataset"),
+            hist.axis.StrCategory(["all"], name="category"),
+            hist.axis.StrCategory(["nominal"], name="variation"),
+            hist.axis.Regular(2, 1.65, 2.01, name="mass"),
+            storage=hist.storage.Weight(),
+        )
+        histogram.fill("mc", "all", "nominal", np.full(25, 1.9))
+        write_histograms(folder, {"mass": histogram})
+        source = "fileset" if sections else "table.csv"
+        fit = {
+            "histogram": "mass",
+            "range": [1.65, 2.01],
+            "datasets": list(fitted),
+            "parameters": {"n_ds": {"value": 500.0, "error": 50.0}},
+            "valid": valid,
+            "problems": [] if valid else ["the fit did not converge"],
+        }
+        files = {
+            "ledger": {"complete": True, "partial": more.get("partial", False), "datasets": {}},
+            "provenance": {"datasets": datasets},
+            "fit": fit,
+            "cutflow": {"mc": [{"step": "all", "sumw": 100.0}]},
+            "lumis": sections or {},
+            "luminosity": {
+                "sections_shared": bool(parts),
+                "datasets": {
+                    n: {"luminosity": value, "source": source} for n, value in luminosities.items()
+                },
+                "parts": parts
+                or [{"datasets": [n], "luminosity": value} for n, value in luminosities.items()],
+            },
+        }
+        for file, content in files.items():
+            (folder / f"{file}.json").write_text(json.dumps(content))
+        return RunFolder(folder)
+
+    return write
+
+
+def searched(luminosity=2.5, eras=("2018D",), energies=(13.0,), **more):
+    known = {"run": "search", "datasets": ("data",), "complete": True, "partial": False}
+    return DataSample(eras=eras, energies=energies, luminosity=luminosity, **{**known, **more})
+
+
+def test_the_number_of_ds_is_scaled_by_the_ratio_of_luminosities(write):
+    fitted = DsYield.of_run(write())
+    assert fitted.efficiency == 0.25
+    scaled = fitted.for_search(searched(2.5))
+    assert scaled.luminosity_ratio == 0.25
+    assert scaled.decays == pytest.approx(500 / (2.86e-4 * 0.045 * 0.25) * 2.5 / 10, rel=1e-12)
+    assert scaled.uncertainties() == fitted.uncertainties()
+    content = json.loads(json.dumps(scaled.as_json()))
+    assert content["data"]["datasets"] == ["one"]
+    assert (content["data"]["luminosity"], content["search"]["luminosity"]) == (10.0, 2.5)
+    assert content["luminosity_ratio"] == 0.25
+    assert content["notes"] == []
+
+
+def test_sections_that_the_fitted_datasets_share_count_once(write):
+    parts = [
+        {"datasets": ["one"], "luminosity": 6.0},
+        {"datasets": ["one", "two"], "luminosity": 4.0},
+    ]
+    both = DsYield.of_run(write("both", ("one", "two"), parts=parts))
+    assert both.data.luminosity == 10.0
+    alone = DsYield.of_run(write("alone", ("two",), parts=parts))
+    assert alone.data.luminosity == 4.0
+
+
+def test_without_a_table_shared_sections_leave_the_luminosity_unknown(write):
+    """The fileset says it of each dataset, and nobody of what they share."""
+    shared = {"one": {"7": [[1, 10]]}, "two": {"7": [[12, 20], [10, 10]]}}
+    apart = {"one": {"7": [[1, 10]]}, "two": {"7": [[11, 20]], "8": [[1, 10]]}}
+    fitted = ("one", "two")
+    assert DsYield.of_run(write("apart", fitted, sections=apart)).data.luminosity == 14.0
+    unknown = DsYield.of_run(write("shared", fitted, sections=shared))
+    assert unknown.data.luminosity is None
+    with pytest.raises(UnknownLuminosityError, match=r"the luminosity of one, two is not known"):
+        unknown.for_search(searched())
+
+
+@pytest.mark.parametrize(("search", "fitted"), [(None, 10.0), (2.5, None), (0.0, 10.0), (2.5, 0.0)])
+def test_an_unknown_luminosity_is_refused_unless_the_data_are_the_same(write, search, fitted):
+    ds_yield = DsYield.of_run(write(luminosities={"one": fitted}))
+    with pytest.raises(UnknownLuminosityError, match=r"^[^\n]* assert that [^\n]* the same data$"):
+        ds_yield.for_search(searched(search))
+    same = ds_yield.for_search(searched(search), same_data=True)
+    assert same.decays == ds_yield.decays
+    assert same.as_json()["same_data"]
+
+
+def test_a_fit_of_simulation_is_no_yield(write):
+    for number, fitted in enumerate((("mc",), ("one", "mc"))):
+        with pytest.raises(InputError, match=r"its fit is of simulation \(mc\), which tells no"):
+            DsYield.of_run(write(str(number), fitted))
+
+
+def test_a_fit_that_is_not_valid_is_no_yield(write):
+    with pytest.raises(InputError, match=r"its fit is not valid: the fit did not converge"):
+        DsYield.of_run(write(valid=False))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "energies"),
+    [
+        ({}, (13.6,)),
+        ({}, (13.0, 13.6)),
+        ({"one": {"era": "2012B"}}, (13.0,)),
+        ({"mc": {"era": "2012"}}, (13.0,)),
+        ({"mc": {"energy": 8}}, ()),
+    ],
+)
+def test_collision_energies_that_differ_are_refused(write, metadata, energies):
+    ds_yield = DsYield.of_run(write(metadata=metadata))
+    for same_data in (False, True):
+        with pytest.raises(InputError, match=r"the collision energies differ: .* in the search"):
+            ds_yield.for_search(searched(energies=energies), same_data=same_data)
+
+
+def test_energies_that_nobody_knows_do_not_differ(write):
+    metadata = {"one": {"era": "Run2"}, "mc": {"era": "Run2"}}
+    ds_yield = DsYield.of_run(write(metadata=metadata))
+    assert ds_yield.for_search(searched(eras=("Run2",))).luminosity_ratio == 0.25
+
+
+def test_eras_that_differ_are_noted(write):
+    (note,) = DsYield.of_run(write()).for_search(searched(eras=("2018A", "2018B"))).notes
+    assert note.startswith("the eras differ: Ds → φπ is fitted in 2018D, the search is made in ")
+    assert "2018A, 2018B" in note
