@@ -1,6 +1,7 @@
 """Damaging ROOT files as disks and transfers do."""
 
 import struct
+import uuid
 
 import uproot
 import xxhash
@@ -58,3 +59,13 @@ def forge_cluster(source, target, tree, entries, *, footer=False):
 def _replace(content, pattern, value, code=">q", at=0, start=0):
     place = content.index(pattern, start)
     struct.pack_into(code, content, place + at, value)
+
+
+def made_again(source, target):
+    """Write a copy with a UUID of its own, as if it were another file with the same content."""
+    with uproot.open(source) as file:
+        old = file.file.uuid.bytes
+    # it stands in the header, and in every folder
+    content = source.read_bytes().replace(old, uuid.uuid4().bytes)
+    target.write_bytes(content)
+    return target

@@ -32,7 +32,7 @@ def identity(place: str) -> str:
     OSError
         If the file can't be looked at.
     """
-    if not host(place):
+    if not host(place) and "::" not in place:
         path = Path(place.removeprefix("file://"))
         found = path.stat()
         return f"size={found.st_size} mtime={found.st_mtime_ns} ctime={found.st_ctime_ns}"
