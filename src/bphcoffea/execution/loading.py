@@ -98,8 +98,8 @@ def _import(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path}: not a Python file")
-    for beside in _loaded_beside:  # edited since, or of another analysis's folder
-        sys.modules.pop(beside, None)
+    for stale in _loaded_beside:  # edited since, or of another analysis's folder
+        sys.modules.pop(stale, None)
     _loaded_beside.clear()
     before = set(sys.modules)
     module = importlib.util.module_from_spec(spec)
