@@ -4,7 +4,7 @@ import json
 
 import pytest
 import uproot
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bphcoffea.datasets import load
@@ -44,6 +44,9 @@ def test_usual_names_stay_readable(name, expected):
     assert file_name(name) == expected
 
 
+@example(names=["2017b", "2017B"])
+@example(names=[LONG + "b", LONG + "B", LONG + "c"])
+@settings(max_examples=40)
 @given(names=st.lists(st.text(min_size=1, max_size=400), min_size=2, max_size=4, unique=True))
 def test_names_of_files_differ_and_fit(names):
     made = [file_name(name, names) for name in names]

@@ -26,7 +26,7 @@ UNPARSED = "$\\foo{$"
 def fitted(tmp_path_factory, ds_phipi):
     """A run with a fit, which the tests copy."""
     folder = tmp_path_factory.mktemp("labels")
-    fileset = load(TOYS["ds_phipi"](folder / "toys", 20_000, 3))
+    fileset = load(TOYS["ds_phipi"](folder / "toys", 6000, 3))
     made = run(ds_phipi, fileset, folder / "run", Options("iterative"))
     made.write("fit.json", fit_run(made))
     return made, fileset
@@ -104,7 +104,7 @@ def break_labels(folder, bad):
     changed(folder, "provenance.json", in_datasets)
 
 
-@pytest.mark.parametrize("bad", [BAD, UNPARSED, "$", "a_b^c $"])
+@pytest.mark.parametrize("bad", [BAD, UNPARSED])
 def test_labels_that_are_no_mathtext_are_drawn_literally_and_noted(bad, folder):
     break_labels(folder, bad)
     before = {path: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
@@ -112,7 +112,7 @@ def test_labels_that_are_no_mathtext_are_drawn_literally_and_noted(bad, folder):
     shown = literal(bad)
     assert shown in texts["mass"]
     assert f"N({shown})" in texts["mass"]
-    assert f"{shown} [{shown}]" in texts["phi_mass_spectrum" if False else "mass"]
+    assert f"{shown} [{shown}]" in texts["mass"]
     for place in (
         "title of the analysis",
         "histogram 'mass', label",
@@ -178,7 +178,6 @@ def newer(analysis, **changes):
 
 def test_labels_come_from_a_newer_analysis(folder, ds_phipi):
     mass, phi, significance = type(ds_phipi).histograms
-    other = type(mass.variable)("mass", mass.variable.function, "NEW MASS", "TeV")
     fit = type(ds_phipi).mass_fit
     peaks = tuple(peak.model_copy(update={"label": f"NEW {peak.name}"}) for peak in fit.peaks)
     now = newer(
@@ -200,7 +199,12 @@ def test_labels_come_from_a_newer_analysis(folder, ds_phipi):
     assert "NEW title" in texts["cutflow_data"]
     assert any("NEW peak" in text for text in texts.values())
     assert LabelledRun(folder, labels).analysis["histograms"]["flight_bs_significance"]["log_y"]
-    assert other.label == "NEW MASS"
+    assert labels.histograms["mass"] == {
+        "label": mass.variable.label,
+        "unit": "GeV",
+        "log_y": False,
+        "resonances": [],
+    }
 
 
 def test_an_analysis_with_other_histograms_is_refused(folder, ds_phipi):
