@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from bphcoffea.execution import load_analysis
 from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.storage.decompression import decompress_within
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,6 +32,13 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def basket_limit():
+    """Tests that lower the limit on baskets in this process leave it as it was."""
+    yield
+    decompress_within(2**30)
 
 
 @pytest.fixture(scope="session")
