@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from bphcoffea import cli
 from bphcoffea.execution import load_analysis
 from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.storage.decompression import decompress_within
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +49,13 @@ def bphcoffea(capsys, monkeypatch):
         return left.value.code, out, err.splitlines()
 
     return bphcoffea
+
+
+@pytest.fixture(autouse=True)
+def basket_limit():
+    """Tests that lower the limit on baskets in this process leave it as it was."""
+    yield
+    decompress_within(2**30)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,10 @@ import gzip
 import itertools
 import json
 import math
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import cloudpickle
@@ -492,3 +495,41 @@ def test_values_that_are_not_finite_are_refused(payload, expression, value):
     data = formula(expression, "pt")
     message = fault(lambda: evaluate(payload(data), pt=[200.0, 10.0, 10.0]))
     assert message == f"correction 'sf' gives {value} for 2 of 3 values, the first at pt = 10"
+
+
+def test_file_that_expands_too_far_is_refused_in_bounded_memory(tmp_path):
+    path = tmp_path / "c.json.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(400):
+            file.write(bytes(1_000_000))
+    code = """
+import resource, sys
+from bphcoffea.corrections.payload import read
+from bphcoffea.errors import InputError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read(__import__("pathlib").Path(sys.argv[1]))
+except InputError as error:
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        env=os.environ | {"BPHCOFFEA_MAX_JSON_MB": "20"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    memory, _, message = done.stdout.partition(" ")
+    assert int(memory) < 100
+    assert message == (
+        f"{path}: holds more than 20 MB; is it the right file? "
+        "If so, set BPHCOFFEA_MAX_JSON_MB to more\n"
+    )
+
+
+def test_file_of_several_gzip_members_is_read_whole(tmp_path):
+    path = stored(tmp_path / "c.json", correction("sf", PT, binning("pt", [0, 1], [2.0])))
+    content = path.read_bytes()
+    packed = gzip.compress(content[:50]) + gzip.compress(content[50:])
+    (tmp_path / "c.json.gz").write_bytes(packed)
+    assert read(tmp_path / "c.json.gz").corrections == read(path).corrections

@@ -24,13 +24,6 @@ SOURCE = SimpleNamespace(file_path="a.root")
 OTHER_ENTRIES = [0, 999, 1001, 2001, 2**31, 2**40, 2**62, -1]
 
 
-@pytest.fixture(autouse=True)
-def limit():
-    """Tests that lower the limit of this process leave it as it was."""
-    yield
-    decompress_within(2**30)
-
-
 def inspected(path, tree="ntuple", **expected):
     (report,) = check.inspect(ONCE, FileToOpen("D", str(path), tree, **expected))
     return report

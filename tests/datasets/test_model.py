@@ -466,3 +466,12 @@ def test_redirectors_are_further_places_of_what_lies_below_store():
         "root://two//store/e.root": ("root://one//store/e.root",),
     }
     assert fileset.served_by([]) == fileset
+
+
+def test_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "f.json"
+    path.write_text('{"D": {"files": {"a.root": "t"}, "metadata": {"is_mc": false, "era": "1"}}}')
+    load(path)
+    monkeypatch.setenv("BPHCOFFEA_MAX_JSON_MB", "0.00001")
+    with pytest.raises(InputError, match=r"holds more than 1e-05 MB; .* BPHCOFFEA_MAX_JSON_MB"):
+        load(path)

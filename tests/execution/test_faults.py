@@ -9,14 +9,16 @@ import threading
 import time
 from pathlib import Path
 
+import awkward as ak
 import pytest
 import services
 import uproot
-from damage import corrupt_basket
+from damage import corrupt_basket, forge_entries
 
 from bphcoffea import cli
 from bphcoffea.datasets import Fileset, load
-from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.errors import InputError
+from bphcoffea.execution import Options, chunks, load_analysis, run
 from bphcoffea.storage.servers import ONCE, Retries
 from bphcoffea.toys import TOYS
 
@@ -407,3 +409,82 @@ def test_second_redirector_is_used_where_the_first_refuses(served, files, ds_phi
     assert got.cutflow["D"][0]["events"] == 900
     assert {row["used"] for row in got.chunks.to_pylist()} == {server.url(name) for name in names}
     assert set(got.read("metrics.json")["by_site"]) == {server.url().split("/")[2]}
+
+
+@pytest.fixture
+def plain(data, tmp_path):
+    """A file whose tree is not compressed, so that its header can be forged."""
+    with uproot.open(data / "tree3mu_phipi_2017.root") as file:
+        arrays = file["Tree3Mu/ntuple"].arrays()
+    columns = {
+        name: ak.to_packed(arrays[name]) for name in arrays.fields if "name" not in name.lower()
+    }
+    with uproot.recreate(tmp_path / "plain.root") as root:
+        root.mktree("Tree3Mu/ntuple", {name: columns[name].type.content for name in columns})
+        root["Tree3Mu/ntuple"].extend(columns)
+    return tmp_path / "plain.root"
+
+
+@pytest.mark.parametrize("entries", [1, 10**6, 2**62])
+def test_forged_header_is_recorded_and_the_rest_goes_on(entries, files, plain, ds_phipi, tmp_path):
+    sound, _ = files
+    forged = forge_entries(plain, tmp_path / "forged.root", "Tree3Mu/ntuple", entries)
+    fileset = fileset_of({str(f): "Tree3Mu/ntuple" for f in (sound, forged)})
+    options = Options("iterative", retries=ONCE)
+    folder = run(ds_phipi, fileset, tmp_path / "run", options)
+    ledger = folder.read("ledger.json")
+    assert (ledger["expected_events"], ledger["processed_events"]) == (300, 300)
+    assert ledger["uncounted_files"] == 1
+    (failure,) = ledger["failed"]
+    assert (failure["file"], failure["stop"]) == (str(forged), None)
+    assert f"the tree has {entries} entries, but" in failure["error"]
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_the_limit_of_baskets_holds_where_chunks_are_processed(
+    executor, files, ds_phipi, tmp_path, monkeypatch
+):
+    # the tree does not tell the size of each basket: here they are below the limit on the mean
+    monkeypatch.setenv("BPHCOFFEA_MAX_BASKET_MB", "1000")
+    opened = chunks.open_files
+
+    def open_files(*arguments):
+        reports = opened(*arguments)
+        monkeypatch.setenv("BPHCOFFEA_MAX_BASKET_MB", "0.001")
+        return reports
+
+    monkeypatch.setattr(chunks, "open_files", open_files)
+    sound, _ = files
+    fileset = fileset_of({str(sound): "Tree3Mu/ntuple"})
+    with pytest.raises(InputError, match=r"a basket expands to .* BPHCOFFEA_MAX_BASKET_MB"):
+        run(ds_phipi, fileset, tmp_path / "run", Options(executor, workers=1, retries=ONCE))
+
+
+def test_a_file_that_expands_too_far_is_recorded(files, ds_phipi, tmp_path, monkeypatch):
+    sound, _ = files
+    with uproot.open(sound) as file:
+        arrays = file["Tree3Mu/ntuple"].arrays()
+    with uproot.recreate(tmp_path / "large.root", compression=uproot.ZSTD(5)) as root:
+        columns = {name: ak.to_packed(arrays[name]) for name in arrays.fields}
+        columns = {name: ak.concatenate([column] * 200) for name, column in columns.items()}
+        root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
+    monkeypatch.setenv("BPHCOFFEA_MAX_BASKET_MB", "0.06")
+    fileset = fileset_of({str(f): "Tree3Mu/ntuple" for f in (sound, tmp_path / "large.root")})
+    folder = run(ds_phipi, fileset, tmp_path / "run", Options("iterative", retries=ONCE))
+    (failure,) = folder.read("ledger.json")["failed"]
+    assert failure["file"] == str(tmp_path / "large.root")
+    assert "decompressed; the limit is 0.06 MB" in failure["error"]
+
+
+def test_a_run_tells_once_how_many_files_may_be_damaged_unseen(files, ds_phipi, tmp_path, capsys):
+    sound, _ = files
+    with uproot.open(sound) as file:
+        arrays = file["Tree3Mu/ntuple"].arrays()
+    for name in ("a.root", "b.root"):
+        with uproot.recreate(tmp_path / name, compression=uproot.ZSTD(5)) as root:
+            root.mkdir("Tree3Mu").mkrntuple("ntuple", {n: arrays[n] for n in arrays.fields})
+    fileset = fileset_of({str(tmp_path / f): "Tree3Mu/ntuple" for f in ("a.root", "b.root")})
+    run(ds_phipi, fileset, tmp_path / "run", Options("iterative", chunksize=100))
+    err = capsys.readouterr().err
+    assert err.count("note: 2 of 2 files are stored without checksums") == 1
+    assert err.count("bphcoffea fileset check --checksum") == 1

@@ -144,3 +144,9 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(InputError, match="not a JSON file"):
         GoldenJson.load(tmp_path / "binary.json")
+
+
+def test_file_that_is_too_large_is_refused(file, monkeypatch):
+    monkeypatch.setenv("BPHCOFFEA_MAX_JSON_MB", "0.001")
+    with pytest.raises(InputError, match=r"holds more than 0.001 MB; .* BPHCOFFEA_MAX_JSON_MB"):
+        load(file, {"1": [[1, 2]] * 200})

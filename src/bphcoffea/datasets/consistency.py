@@ -66,7 +66,7 @@ def oversized(tree: Any, limit: int, names: tuple[str, ...] = ()) -> str | None:
     for name, size in sizes:
         if size > factor * limit:
             return (
-                f"branch '{name}' has a {part} of {size / 1e6:,.0f} MB, decompressed; "
+                f"branch '{name}' has a {part} of {size / 1e6:.4g} MB, decompressed; "
                 f"{basket_remedy(limit)}"
             )
     return None
@@ -131,7 +131,7 @@ def _baskets_of_branches(tree: Any, names: tuple[str, ...]) -> Iterator[tuple[st
 def _largest_basket(branch: Any) -> int:
     if not branch.num_baskets:
         return 0
-    mean = int(branch.uncompressed_bytes) // branch.num_baskets
+    mean = int(branch.uncompressed_bytes) // int(branch.num_baskets)
     most_entries = int(np.max(np.diff(_edges(branch))))
     largest: int = max(mean, most_entries * _bytes_of_entry(branch))
     return largest

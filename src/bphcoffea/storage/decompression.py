@@ -31,7 +31,7 @@ def decompress_within(limit: int) -> None:
     def check(uncompressed_bytes: int, **_: Any) -> None:
         if uncompressed_bytes > limit:
             raise LimitExceededError(
-                f"a basket expands to {uncompressed_bytes / 1e6:,.0f} MB; {basket_remedy(limit)}"
+                f"a basket expands to {uncompressed_bytes / 1e6:.4g} MB; {basket_remedy(limit)}"
             )
 
     uproot.compression.decompress.hook_before_block = check
