@@ -23,6 +23,7 @@ from bphcoffea.inference.run import fit_run
 from bphcoffea.inference.signals import Sample, Signals
 from bphcoffea.physics.hnl_rates import branching_product, ctau_from_mixing
 from bphcoffea.presentation import plot_run
+from bphcoffea.presentation.blinding import blind_windows, hide
 from bphcoffea.toys import TOYS
 
 
@@ -300,12 +301,10 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_data_near_the_signals_are_not_drawn(runs):
-    from bphcoffea.presentation import _hide_windows
-
     folder = runs["hnl"]
     histogram = folder.histograms()["hnl_mass"]
     before = histogram["hnl_data_2018D", sum, "nominal", :].values()
-    _hide_windows(histogram, folder, folder.datasets)
+    hide(histogram, blind_windows(folder), ["hnl_data_2018D"])
     after = histogram["hnl_data_2018D", sum, "nominal", :].values()
     centers = histogram.axes[-1].centers
     near = (abs(centers - 1.0) < 0.03) | (abs(centers - 1.5) < 0.04)

@@ -14,7 +14,7 @@ from bphcoffea.execution.folder import RunFolder, write_histograms
 from bphcoffea.inference.massfit import MassFit, fit_mass
 from bphcoffea.inference.model import MassModel, Peak
 from bphcoffea.inference.run import fit_run
-from bphcoffea.presentation import plot_run
+from bphcoffea.presentation import _figures, plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.mass import draw_mass, pulls, yields
@@ -254,6 +254,35 @@ def test_cutflow_has_numbers_and_efficiencies():
 )
 def test_heading(datasets, expected):
     assert Heading.of(datasets) == expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "notes"),
+    [
+        ([(100, 100), (7, 7)], ()),
+        ([(100, 100), (25, 900)], ("Partial run: 12.5% of the events",)),
+        ([(100, 100), (25, None)], ("Partial run: an unknown part of the events",)),
+    ],
+)
+def test_the_heading_says_which_part_of_the_events_a_figure_has(parts, notes):
+    datasets = [DATA_B | {"part": {"events": n, "of": of}} for n, of in parts]
+    simulated = {**SIMULATED, "part": {"events": 1, "of": 2}}
+    heading = Heading.of([*datasets, simulated], ["", "Data blinded"])
+    assert heading.notes == (*notes, "Data blinded")
+    figure = draw_cutflow(rows(9, 8, 7), heading, requirements={})
+    assert set(heading.notes) <= {t.get_text() for axes in figure.axes for t in axes.texts}
+
+
+def test_figures_of_a_partial_run_say_so(run):
+    count = {"expected_events": 5, "processed_events": 5, "uncounted_files": 0}
+    ledger = {"data_B": {**count, "dataset_events": 10}, "data_C": {**count, "dataset_events": 5}}
+    run.write("ledger.json", {"complete": True, "partial": True, "datasets": ledger})
+    assert run.partial
+    written = {name: texts(figure) for name, figure in _figures(run, shapes=False, unblind=False)}
+    assert {"cutflow_data", "mass", "pt_A", "nminus1_pt", "spectrum"} <= set(written)
+    for name, text in written.items():
+        expected = name != "cutflow_dsphipi"
+        assert ("Partial run: 66.7% of the events" in text) == expected, name
 
 
 def test_garwood_is_that_of_hist():

@@ -143,6 +143,8 @@ class RunFolder:
         datasets
             Names of data.
         """
+        if not (self.path / "luminosity.json").is_file():
+            return None
         names = set(datasets)
         content, sections = self.read("luminosity.json"), self.read("lumis.json")
         untabled = [name for name in names if content["datasets"][name]["source"] == FILESET]

@@ -1,0 +1,219 @@
+"""Data that an analysis declares to be blind are in no figure, and the figure says so."""
+
+import json
+
+import hist
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bphcoffea.execution.folder import RunFolder, write_histograms
+from bphcoffea.inference.sidebands import WINDOW
+from bphcoffea.presentation import _figures
+from bphcoffea.presentation.blinding import blind_windows, in_words
+
+DATA = {"is_mc": False, "era": "2018D", "luminosity": 1.0}
+SIGNAL = {"is_mc": True, "era": "2018D", "kind": "signal", "process": "n", "mass": 1.0}
+BACKGROUND = {"is_mc": True, "era": "2018D", "kind": "background", "process": "b"}
+#: Histograms of the blind variable, and those of another.
+BLIND, OTHERS = ("m", "m_fine", "nminus1_m"), ("pt",)
+
+
+def filled(contents, bins, categories):
+    histogram = hist.Hist(
+        hist.axis.StrCategory(list(contents), name="dataset"),
+        hist.axis.StrCategory(list(categories), name="category"),
+        hist.axis.StrCategory(["nominal"], name="variation"),
+        hist.axis.Regular(bins, 0, 2, name="x"),
+        storage=hist.storage.Weight(),
+    )
+    for dataset, values in contents.items():
+        for part, category in enumerate(categories):
+            histogram.fill(dataset, category, "nominal", values[part :: len(categories)])
+    return histogram
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Make the folder of a run of a search; 20 000 data make every bin of 0.05 GeV full."""
+
+    def write(datasets, windows=(), *, stacked=False, limit=(), columns=("mass",), fit=None):
+        rng = np.random.default_rng(3)
+        values = {
+            name: rng.normal(1.0, 0.02, 500)
+            if known.get("kind") == "signal"
+            else rng.uniform(0, 2, 20_000)
+            for name, known in datasets.items()
+        }
+        about = {"label": "$m$", "unit": "GeV", "n_minus_1": None, "bounds": []}
+        declared = {
+            "m": {**about, "variable": "mass"},
+            "m_fine": {**about, "variable": "mass"},
+            "nminus1_m": {**about, "variable": "mass", "n_minus_1": "mass"},
+            "pt": {**about, "variable": "pt"},
+        }
+        write_histograms(
+            tmp_path,
+            {
+                "m": filled(values, 40, ("A", "B")),
+                "m_fine": filled(values, 80, ("A", "B")),
+                "nminus1_m": filled(values, 40, ("all",)),
+                "pt": filled(values, 40, ("A", "B")),
+            },
+        )
+        (tmp_path / "candidates").mkdir()
+        for name, known in datasets.items():
+            if known.get("kind") == "signal":
+                table = pa.table(dict.fromkeys(columns, values[name]))
+                pq.write_table(table, tmp_path / "candidates" / f"{name}.parquet")
+        files = {
+            "ledger": {"complete": True, "datasets": {}},
+            "provenance": {"datasets": datasets},
+            "cutflow": {},
+            "analysis": {
+                "name": "search",
+                "blind": {"histogram": "m", "windows": [list(window) for window in windows]},
+                "histograms": declared,
+                "overlay_signal": True,
+                "fit": fit,
+            },
+        }
+        if stacked:
+            rates = {"luminosity": 0.0, "cross_section": 0.0}
+            files["normalisation"] = {
+                name: {"scale": 1.0, "uncertainties": rates, "notes": []}
+                for name, known in datasets.items()
+                if known["is_mc"]
+            }
+        for name, content in files.items():
+            (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        run = RunFolder(tmp_path)
+        if limit:
+            hypotheses = [{"categories": {"A": {"window": window}}} for window in limit]
+            # what is drawn of a limit is tested elsewhere
+            run.write("limit.json", {"hypotheses": hypotheses})
+        return run
+
+    return write
+
+
+def drawn(run, **options):
+    """Figures by their names; without those of cutflows and limits."""
+    options = {"shapes": False, "unblind": False} | options
+    return dict(_figures(run, **options))
+
+
+def positions(figure):
+    """Where data are drawn: in the first panel as points, in the second as ratios."""
+    found = [np.asarray(figure.axes[0].containers[0].lines[0].get_xdata(), dtype=float)]
+    found += [np.asarray(line.get_xdata()) for line in figure.axes[-1].lines if line.get_marker()]
+    return np.concatenate([x for x in found if len(x) > 2 or not len(x)])
+
+
+def words(figure):
+    return "\n".join(t.get_text() for axes in figure.axes for t in axes.texts)
+
+
+def is_blind(name):
+    return name.startswith(("m", "nminus1_m"))
+
+
+def test_without_windows_or_signal_all_data_are_hidden(write):
+    run = write({"data": DATA, "bkg": BACKGROUND})
+    assert blind_windows(run) is None
+    figures = drawn(run)
+    assert {"m", "m_A", "m_B", "m_fine", "m_fine_A", "nminus1_m", "pt"} <= set(figures)
+    for name, figure in figures.items():
+        assert (len(positions(figure)) > 0) == (not is_blind(name)), name
+        assert ("Data blinded in 0–2 GeV" in words(figure)) == is_blind(name)
+
+
+def test_data_are_hidden_only_where_a_search_is_blind(write):
+    run = write({"data": DATA, "bkg": BACKGROUND})
+    for figure in drawn(run, unblind=True).values():
+        assert len(positions(figure)) >= 40
+        assert "blinded" not in words(figure)
+
+
+def test_simulation_is_not_hidden(write):
+    figures = drawn(write({"bkg": BACKGROUND, "signal": SIGNAL}))
+    for figure in figures.values():
+        assert "blinded" not in words(figure)
+        heights = [
+            p.get_data().values.sum() for p in figure.axes[0].patches if p.get_fill() is False
+        ]
+        assert all(height > 0 for height in heights)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize("shapes", [False, True])
+def test_declared_windows_are_hidden_in_every_figure_of_the_variable(write, stacked, shapes):
+    run = write(
+        {"data": DATA, "bkg": BACKGROUND, "signal": SIGNAL}, [(0.31, 0.42)], stacked=stacked
+    )
+    for name, figure in drawn(run, shapes=shapes).items():
+        x = positions(figure)
+        low, high = (0.3, 0.425) if name.startswith("m_fine") else (0.3, 0.45)
+        inside = (x > low) & (x < high)
+        assert np.any(inside) == (not is_blind(name)), name
+        assert len(x[~inside]) > 20
+        assert (f"Data blinded in {low:g}–{high:g} GeV" in words(figure)) == is_blind(name)
+        # what is searched for is not what is declared, and stays visible
+        assert np.any((x > 0.95) & (x < 1.05))
+
+
+def test_windows_are_those_of_the_signals_and_of_every_mass_that_was_tested(write):
+    other = {**SIGNAL, "mass": 0.5}
+    run = write({"data": DATA, "signal": SIGNAL, "other": other}, limit=[(1.2, 1.3), (1.6, 1.7)])
+    windows = blind_windows(run)
+    # the width of 500 candidates is known to about 4%
+    assert windows[0] == pytest.approx((1 - WINDOW * 0.02, 1 + WINDOW * 0.02), abs=0.01)
+    assert np.mean(windows[1]) == pytest.approx(0.5)
+    assert windows[2:] == [(1.2, 1.3), (1.6, 1.7)]
+
+
+def test_masses_of_a_limit_are_hidden_without_simulated_signal(write):
+    run = write({"data": DATA}, limit=[(1.2, 1.3)])
+    assert blind_windows(run) == [(1.2, 1.3)]
+
+
+@pytest.mark.parametrize("known", [{"mass": None}, {}])
+def test_all_data_are_hidden_if_a_signal_has_no_known_window(write, known):
+    columns = ("mass",) if known else ("other",)
+    run = write({"data": DATA, "signal": {**SIGNAL, **known}}, limit=[(1.2, 1.3)], columns=columns)
+    assert blind_windows(run) is None
+
+
+def test_a_fit_of_blind_data_is_not_drawn(write):
+    """Its curve and its pulls tell what is hidden."""
+    from bphcoffea.inference import MassModel, Peak
+    from bphcoffea.inference.run import fit_run
+
+    peak = Peak(name="n", label="N", mass=1.0, width=0.02)
+    model = MassModel(histogram="m", peaks=(peak,)).model_dump(mode="json")
+    run = write({"data": DATA}, [(0.9, 1.1)], fit=model)
+    run.write("fit.json", fit_run(run))
+    hidden, opened = drawn(run)["m"], drawn(run, unblind=True)["m"]
+    assert (len(hidden.axes), len(opened.axes)) == (1, 2)
+    assert "N(N)" in words(opened)
+    assert "N(N)" not in words(hidden)
+    assert "Data blinded in 0.9–1.1 GeV" in words(hidden)
+
+
+def test_areas_are_compared_where_data_are_seen(write):
+    """A third of the background is hidden: what is left of it has the area of the data."""
+    run = write({"data": DATA, "bkg": BACKGROUND}, [(0.0, 0.65)])
+    figure = drawn(run)["m"]
+    (line,) = [p.get_data().values for p in figure.axes[0].patches if hasattr(p, "get_data")]
+    data = figure.axes[0].containers[0].lines[0].get_ydata()
+    assert line[13:].sum() == pytest.approx(np.sum(data), rel=1e-12)
+    # about as many are hidden as in each other bin
+    assert line[:13].mean() == pytest.approx(500, rel=0.1)
+
+
+def test_hidden_ranges_in_words():
+    assert in_words([(0.95, 1.05), (1.4, 1.6)], "GeV") == (
+        "Data blinded in 0.95–1.05 and 1.4–1.6 GeV"
+    )
+    assert in_words([], "GeV") == ""
