@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import services
 import uproot
-from damage import corrupt_basket
+from damage import corrupt_basket, made_again
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -217,7 +217,7 @@ def test_incomplete_run_reads_only_what_was_missing(job, tmp_path, data):
     # a file that fails at first and is mended: the checkpoints of the others still count
     sound = data / "tree3mu_phipi_2017.root"
     files = [tmp_path / "a.root", corrupt_basket(sound, tmp_path / "b.root", "TripletVtx2_Chi2")]
-    shutil.copy(sound, files[0])
+    made_again(sound, files[0])
     entry = {"files": dict.fromkeys(map(str, files), "Tree3Mu/ntuple")}
     fileset = tmp_path / "two.json"
     fileset.write_text(json.dumps({"D": entry | {"metadata": {"is_mc": False, "era": "2017D"}}}))
