@@ -95,7 +95,9 @@ def draw_distribution(
     scale_counts(axes, largest, log=log_y, headroom=headroom)
     axes.set_xlabel(axis_label(label, unit))
     axes.set_ylabel(per_bin("Candidates", edges, unit))
-    axes.legend(loc="upper right", fontsize=SMALL if rows < 5 else TINY)
+    legend = axes.legend(loc="upper right", fontsize=SMALL if rows < 5 else TINY)
+    # long names must not leave the axes without room
+    legend.set_in_layout(False)
     heading.above(axes)
     shade(figure, hidden)
     return figure
