@@ -431,11 +431,11 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     nowhere = tmp_path / "none" / "sf.json"
     assert fault(Payload, nowhere, "sf").endswith(f"; nor is there a folder {nowhere.parent}")
 
-    def denied(path):
+    def denied(path, *_, **__):
         raise PermissionError(13, "Permission denied")
 
     # tests may run as root, who may read all
-    monkeypatch.setattr("pathlib.Path.read_bytes", denied)
+    monkeypatch.setattr("pathlib.Path.open", denied)
     assert fault(Payload, path, "sf") == f"{path}: cannot be read (Permission denied)"
 
 

@@ -411,8 +411,7 @@ def test_file_replaced_on_a_server_is_not_answered_from_an_old_checkpoint(
 
 def test_file_replaced_during_the_run_is_a_fault_of_that_file(job, one_file, tmp_path, data):
     place, _ = one_file
-    sound = tmp_path / "b.root"
-    shutil.copy(data / "tree3mu_phipi_2017.root", sound)
+    sound = made_again(data / "tree3mu_phipi_2017.root", tmp_path / "b.root")
     fileset = write_fileset(tmp_path / "two.json", place, sound)
     uuid_at = place.read_bytes().find(uuid_of(place))
 
