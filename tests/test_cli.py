@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import uproot
 
 from bphcoffea import cli
 from bphcoffea.execution import RunFolder
@@ -104,6 +105,34 @@ def test_invalid_fit_says_why_and_ends_with_2(command, tmp_path, ds_phipi, data)
     assert "the fit is not valid: only 17 effective entries" in err
     assert json.loads((tmp_path / "run" / "fit.json").read_text())["valid"] is False
     assert command("plot", tmp_path / "run")[0] == 0
+
+
+def test_a_partial_run_says_so_everywhere(command, tmp_path, data):
+    """A quarter of the events was asked for: so is the luminosity, and every output a try."""
+    fileset = tmp_path / "fileset.json"
+    path = data / "tree3mu_phipi_2017.root"
+    with uproot.open(path) as file:
+        entries = file["Tree3Mu/ntuple"].num_entries
+    known = {"is_mc": False, "era": "2017D", "luminosity": 8.0}
+    steps = {"object_path": "Tree3Mu/ntuple", "steps": [[0, entries // 4]]}
+    fileset.write_text(json.dumps({"data": {"files": {str(path): steps}, "metadata": known}}))
+    words = ("run", "ds_phipi", fileset, "-o", tmp_path / "run", "--executor", "iterative")
+    status, out, _ = command(*words)
+    part = f"{entries // 4 / entries:.1%} of the events of its datasets"
+    assert status == 0
+    assert f"PARTIAL: the run covers {part}; its results are a try" in out
+    assert f"times the {entries // 4 / entries:.2%}" in " ".join(out.split())
+    status, out, _ = command("status", tmp_path / "run")
+    assert status == 0
+    assert f"PARTIAL: the run covers {part}" in out
+    folder = RunFolder(tmp_path / "run")
+    assert folder.partial
+    luminosity = folder.read("luminosity.json")["luminosity"]
+    assert luminosity == pytest.approx(8.0 * (entries // 4) / entries, rel=1e-12)
+    _, out, _ = command("fit", tmp_path / "run")
+    assert f"note: the run {tmp_path / 'run'} is partial: {part}" in out
+    fit = folder.read("fit.json")
+    assert (fit["partial"], fit["luminosity"]) == (True, luminosity)
 
 
 def test_fit_needs_a_run(command, tmp_path):
