@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 import cloudpickle
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 import bphcoffea
 from bphcoffea.analysis import Analysis
@@ -135,7 +137,7 @@ def _declarations_of(path: Path) -> Iterator[None]:
     """Add file and line to what is declared wrongly in a file, or in modules beside it."""
     try:
         yield
-    except DeclarationError as error:
+    except (DeclarationError, ValidationError) as error:
         place, package = str(path), Path(bphcoffea.__file__).parent
         for frame in traceback.extract_tb(error.__traceback__):
             file = Path(frame.filename)
@@ -143,7 +145,14 @@ def _declarations_of(path: Path) -> Iterator[None]:
             if file == path or beside:
                 place = f"{file}, line {frame.lineno}"
         lines = str(error).splitlines()
+        if isinstance(error, ValidationError):  # of a MassModel or a Peak
+            lines = [_in_words(error.title, fault) for fault in error.errors()]
         raise DeclarationError("\n".join(f"{place}: {line}" for line in lines)) from None
+
+
+def _in_words(name: str, fault: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    return f"{name}{f' ({where})' if where else ''}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 @contextlib.contextmanager
