@@ -13,7 +13,7 @@ import awkward as ak
 import pytest
 import services
 import uproot
-from damage import corrupt_basket, forge_entries
+from damage import corrupt_basket, forge_entries, made_again
 
 from bphcoffea import cli
 from bphcoffea.datasets import Fileset, load
@@ -37,9 +37,9 @@ def counts(folder):
 @pytest.fixture
 def files(data, tmp_path):
     """A sound file, and a copy of it with a corrupt basket."""
-    sound = shutil.copy(data / "tree3mu_phipi_2017.root", tmp_path / "sound.root")
-    bad = corrupt_basket(Path(sound), tmp_path / "damaged.root", "Triplet2_Mass")
-    return Path(sound), bad
+    sound = Path(shutil.copy(data / "tree3mu_phipi_2017.root", tmp_path / "sound.root"))
+    other = made_again(sound, tmp_path / "other.root")
+    return sound, corrupt_basket(other, tmp_path / "damaged.root", "Triplet2_Mass")
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
@@ -94,6 +94,7 @@ def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tm
         arrays = file["Tree3Mu/ntuple"].arrays(entry_stop=120)
     with uproot.recreate(tmp_path / "short.root") as root:
         root.mkdir("Tree3Mu").mkrntuple("ntuple", {name: arrays[name] for name in arrays.fields})
+    with_uuid_of(bad, tmp_path / "short.root")
     entry = {"object_path": "Tree3Mu/ntuple", "replicas": [str(tmp_path / "short.root")]}
     files = {str(bad): entry, str(sound): "Tree3Mu/ntuple"}
     options = Options("iterative", chunksize=150, retries=ONCE)
@@ -103,6 +104,27 @@ def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tm
     assert "the file ends early: 120 of 150 entries are there" in errors[0]
     assert "the file ends before the entries begin" in errors[1]
     assert folder.cutflow["D"][0]["events"] == 300
+
+
+def with_uuid_of(source, target):
+    """Give a file the UUID of another."""
+    found = []
+    for path in (source, target):
+        with uproot.open(path) as root:
+            found.append(root.file.uuid.bytes)
+    wanted, own = found
+    target.write_bytes(target.read_bytes().replace(own, wanted))
+
+
+def test_replica_that_is_another_file_is_not_taken_for_the_file(files, plain, ds_phipi, tmp_path):
+    _, bad = files
+    entry = {"object_path": "Tree3Mu/ntuple", "replicas": [str(plain)]}
+    sound = {str(files[0]): "Tree3Mu/ntuple"}
+    fileset = fileset_of({str(bad): entry} | sound)
+    folder = run(ds_phipi, fileset, tmp_path / "run", Options("iterative", retries=ONCE))
+    (failure,) = folder.read("ledger.json")["failed"]
+    assert failure["file"] == str(bad)
+    assert f"{plain}: it is another file than was checked before" in failure["error"]
 
 
 def test_status_tells_what_is_missing(files, ds_phipi, tmp_path, capsys, monkeypatch):
@@ -195,7 +217,7 @@ def test_server_that_dies_and_comes_back_loses_nothing(executor, served, ds_phip
     toys = load(TOYS["ds_phipi"](tmp_path / "toys", 4000, 5))
     source = next(iter(toys["toy_2017"].files))
     for number in range(40):
-        shutil.copy(source, folder / f"{number:02}.root")
+        made_again(Path(source), folder / f"{number:02}.root")
     local = fileset_of({str(folder / f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(40)})
     expected = run(ds_phipi, local, tmp_path / "local", Options("iterative"))
     server = services.RestartableServer(folder, run_folder)
@@ -226,7 +248,7 @@ def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
     source = next(iter(toys["toy_2017"].files))
     names = [f"{number:02}.root" for number in range(10)]
     for name in names:
-        shutil.copy(source, folder / name)
+        made_again(Path(source), folder / name)
     kept = {"executor": executor, "workers": 2, "checkpoints": str(tmp_path / "kept")}
     impatient = Retries(attempts=1, timeout_s=2)
     with services.RestartableServer(folder, run_folder) as server:
@@ -271,10 +293,11 @@ def five_bad_files(data, tmp_path, silent):
     content = sound.read_bytes()
     paths = {kind: tmp_path / f"{kind}.root" for kind in ("truncated", "missing", "html")}
     for name in ("sound", "other"):
-        paths[name] = shutil.copy(sound, tmp_path / f"{name}.root")
+        paths[name] = made_again(sound, tmp_path / f"{name}.root")
     paths["truncated"].write_bytes(content[: len(content) // 2])
     paths["html"].write_text("<!DOCTYPE html><html><body>Please log in</body></html>" * 20)
-    paths["corrupt"] = corrupt_basket(sound, tmp_path / "corrupt.root", "Triplet2_Mass")
+    again = made_again(sound, tmp_path / "again.root")
+    paths["corrupt"] = corrupt_basket(again, tmp_path / "corrupt.root", "Triplet2_Mass")
     paths = {name: str(path) for name, path in paths.items()} | {"silent": silent}
     order = ("sound", "truncated", "missing", "corrupt", "html", "silent", "other")
     known = {"object_path": "Tree3Mu/ntuple", "num_entries": 300}
@@ -282,10 +305,10 @@ def five_bad_files(data, tmp_path, silent):
 
     def mended():
         for name in ("truncated", "missing", "corrupt", "html"):
-            shutil.copy(sound, paths[name])
+            made_again(sound, Path(paths[name]))
         # a silent server can't be mended here, but the fileset may name another one
         return files | {
-            silent: known | {"replicas": [str(shutil.copy(sound, tmp_path / "r.root"))]}
+            silent: known | {"replicas": [str(made_again(sound, tmp_path / "r.root"))]}
         }
 
     return paths, files, mended
@@ -388,7 +411,7 @@ def test_second_redirector_is_used_where_the_first_refuses(served, files, ds_phi
     folder, run_folder = served
     names = ("a.root", "b.root", "c.root")
     for name in names:
-        shutil.copy(files[0], folder / name)
+        made_again(files[0], folder / name)
     dead = f"root://127.0.0.1:{services.free_port()}/"
     with services.xrootd_server(folder, run_folder) as server:
         entries = {
