@@ -100,7 +100,8 @@ def test_the_command_records_and_compares(file, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["bphcoffea", "fileset", "check", str(path), *words])
         with pytest.raises(SystemExit) as stopped:
             cli.main()
-        return stopped.value.code or 0, capsys.readouterr().err
+        said = capsys.readouterr()
+        return stopped.value.code or 0, said.out + said.err
 
     status, err = check()
     assert status == 0

@@ -94,6 +94,7 @@ def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tm
         arrays = file["Tree3Mu/ntuple"].arrays(entry_stop=120)
     with uproot.recreate(tmp_path / "short.root") as root:
         root.mkdir("Tree3Mu").mkrntuple("ntuple", {name: arrays[name] for name in arrays.fields})
+    with_uuid_of(bad, tmp_path / "short.root")
     entry = {"object_path": "Tree3Mu/ntuple", "replicas": [str(tmp_path / "short.root")]}
     files = {str(bad): entry, str(sound): "Tree3Mu/ntuple"}
     options = Options("iterative", chunksize=150, retries=ONCE)
@@ -103,6 +104,27 @@ def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tm
     assert "the file ends early: 120 of 150 entries are there" in errors[0]
     assert "the file ends before the entries begin" in errors[1]
     assert folder.cutflow["D"][0]["events"] == 300
+
+
+def with_uuid_of(source, target):
+    """Give a file the UUID of another."""
+    found = []
+    for path in (source, target):
+        with uproot.open(path) as root:
+            found.append(root.file.uuid.bytes)
+    wanted, own = found
+    target.write_bytes(target.read_bytes().replace(own, wanted))
+
+
+def test_replica_that_is_another_file_is_not_taken_for_the_file(files, plain, ds_phipi, tmp_path):
+    _, bad = files
+    entry = {"object_path": "Tree3Mu/ntuple", "replicas": [str(plain)]}
+    sound = {str(files[0]): "Tree3Mu/ntuple"}
+    fileset = fileset_of({str(bad): entry} | sound)
+    folder = run(ds_phipi, fileset, tmp_path / "run", Options("iterative", retries=ONCE))
+    (failure,) = folder.read("ledger.json")["failed"]
+    assert failure["file"] == str(bad)
+    assert f"{plain}: it is another file than was checked before" in failure["error"]
 
 
 def test_status_tells_what_is_missing(files, ds_phipi, tmp_path, capsys, monkeypatch):
@@ -285,9 +307,7 @@ def five_bad_files(data, tmp_path, silent):
         for name in ("truncated", "missing", "corrupt", "html"):
             made_again(sound, Path(paths[name]))
         # a silent server can't be mended here, but the fileset may name another one
-        return files | {
-            silent: known | {"replicas": [str(made_again(sound, tmp_path / "r.root"))]}
-        }
+        return files | {silent: known | {"replicas": [str(made_again(sound, tmp_path / "r.root"))]}}
 
     return paths, files, mended
 
@@ -477,7 +497,7 @@ def test_a_file_that_expands_too_far_is_recorded(files, ds_phipi, tmp_path, monk
     assert "decompressed; the limit is 0.06 MB" in failure["error"]
 
 
-def test_a_run_tells_once_how_many_files_may_be_damaged_unseen(files, ds_phipi, tmp_path, capsys):
+def test_a_run_tells_once_how_many_files_may_be_damaged_unseen(files, ds_phipi, tmp_path):
     sound, _ = files
     with uproot.open(sound) as file:
         arrays = file["Tree3Mu/ntuple"].arrays()
@@ -485,7 +505,7 @@ def test_a_run_tells_once_how_many_files_may_be_damaged_unseen(files, ds_phipi, 
         with uproot.recreate(tmp_path / name, compression=uproot.ZSTD(5)) as root:
             root.mkdir("Tree3Mu").mkrntuple("ntuple", {n: arrays[n] for n in arrays.fields})
     fileset = fileset_of({str(tmp_path / f): "Tree3Mu/ntuple" for f in ("a.root", "b.root")})
-    run(ds_phipi, fileset, tmp_path / "run", Options("iterative", chunksize=100))
-    err = capsys.readouterr().err
-    assert err.count("note: 2 of 2 files are stored without checksums") == 1
-    assert err.count("bphcoffea fileset check --checksum") == 1
+    folder = run(ds_phipi, fileset, tmp_path / "run", Options("iterative", chunksize=100))
+    (note,) = folder.read("ledger.json")["notes"]
+    assert note.startswith("2 of 2 files are stored without checksums")
+    assert note.endswith("bphcoffea fileset check --checksum")

@@ -11,7 +11,7 @@ import fsspec
 import uproot
 
 from bphcoffea.analysis.needs import BranchNeeds
-from bphcoffea.datasets.consistency import contradiction, lacks_checksums, oversized
+from bphcoffea.datasets.baskets import contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within

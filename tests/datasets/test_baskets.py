@@ -234,3 +234,10 @@ def test_each_flipped_bit_of_a_protected_basket_is_seen(name, data, tmp_path):
             except Exception:  # noqa: BLE001 - whatever it is, it is seen
                 continue
             assert np.array_equal(found, expected), place
+
+
+def test_a_basket_that_its_blocks_do_not_fill_is_an_error():
+    decompress_within(2**30)
+    block = uproot.compression.compress(bytes(1000), uproot.LZ4(5))
+    with pytest.raises(ValueError, match="the blocks of a basket hold 1000 of 2000 bytes"):
+        decompressed(block, 2000)
