@@ -211,6 +211,8 @@ def test_the_scale_is_what_the_metadata_say(change, scale):
     }
     known = normalise(datasets, {"mc": 10.0}, counts(datasets), luminosities(datasets))
     assert known["mc"]["scale"] == scale
+    assert known["mc"]["generator_sumw"] == 10.0
+    assert "sumw" not in known["mc"]
 
 
 def test_simulation_of_another_energy_has_no_scale():

@@ -222,7 +222,8 @@ def draw_comparison(
     if data is not None and stack:
         _draw_ratio(below, data, total, spread, edges, hidden)
     if max(largest) == 0:
-        axes.text(0.5, 0.5, "no entries", transform=axes.transAxes, ha="center", color="0.4")
+        text = "blinded" if len(hidden) else "no entries"
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
     _scale_variable(below, edges)
     below.set_xlabel(axis_label(label, unit))
     axes.set_ylabel(per_bin("Candidates", edges, unit))

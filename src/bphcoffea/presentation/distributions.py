@@ -84,7 +84,8 @@ def draw_distribution(
     if data is not None:
         largest = max(largest, points(axes, data, DATA))
     if largest == 0:
-        axes.text(0.5, 0.5, "no entries", transform=axes.transAxes, ha="center", color="0.4")
+        text = "blinded" if len(hidden) else "no entries"
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
     rows = len(simulation) + (data is not None) + (without is not None)
     headroom = LEGEND_ROOM + LINE_ROOM * (rows - 1)
     if without is not None:
