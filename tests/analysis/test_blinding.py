@@ -18,19 +18,17 @@ def declare(blind):
 
 
 def test_a_histogram_that_does_not_exist_is_an_error_of_the_class():
-    line = (
-        "Search: 'blind' names the histogram 'masss', which the analysis does not have; it has: m"
-    )
+    line = "Search: blind names the histogram 'masss', which is not declared; there are: m"
     with pytest.raises(InputError) as raised:
         declare(Blind("masss"))
     assert str(raised.value) == line
-    with pytest.raises(InputError, match=r"'blind' must be a Blind, not 'm'"):
+    with pytest.raises(InputError, match="blind is 'm', but must be a Blind"):
         declare("m")
 
 
 def test_a_class_that_loses_the_histogram_is_an_error():
     search = declare(Blind("m"))
-    with pytest.raises(InputError, match="which the analysis does not have; it has: none"):
+    with pytest.raises(InputError, match="which is not declared; there are: none"):
         type("Other", (search,), {"histograms": ()})
     assert type("Open", (search,), {"histograms": (), "blind": None}).blind is None
 

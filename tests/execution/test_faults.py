@@ -60,7 +60,8 @@ def test_corrupt_basket_is_recorded_and_the_rest_goes_on(executor, files, ds_phi
 
 
 def test_replica_is_read_where_the_file_is_corrupt(files, ds_phipi, tmp_path):
-    sound, bad = files
+    sound, _ = files
+    bad = corrupt_basket(sound, tmp_path / "corrupt.root", "Triplet2_Mass")
     entry = {"object_path": "Tree3Mu/ntuple", "replicas": [str(sound)]}
     folder = run(
         ds_phipi,
