@@ -274,3 +274,11 @@ def test_check_sees_what_a_run_needs(bphcoffea, tmp_path):
     assert "no file has the branch HLT_Typo" in errors[0]
     assert "c.root: is the same file as" in errors[1]
     assert "HLT_A is absent from 2 of 3 files (20 of 30 events)" in " ".join(out.split())
+
+
+def test_a_file_of_which_nothing_is_asked_may_be_unreadable(run_over, tmp_path):
+    good = nano_files.write(tmp_path / "a.root", 40)
+    nothing = {"object_path": "Events", "steps": []}
+    folder = run_over(d=({good: "Events", tmp_path / "none.root": nothing}, {}))
+    assert folder.complete
+    assert steps(folder, "d")["all"] == 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from bphcoffea.analysis.tracing import branch_needs
 from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
 from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
 from bphcoffea.datasets.comparison import compare_files
-from bphcoffea.datasets.model import FileEntry, Fileset
+from bphcoffea.datasets.model import Dataset, FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine
 from bphcoffea.execution.ledger import FILE, IDENTITY, REPLICAS, Detour, Failure
@@ -79,34 +79,17 @@ def find_chunks(
     plan = Plan([], [], [], {}, [*compared.notes, *unprotected(reports)])
     unfit: list[str] = []
     for name in fileset.names:
+        own = [report for report in reports if report.file.dataset == name]
         known = metadata[name] | {HELD: compared.held[name]}
-        pieces: list[WorkItem | Failure] = []
-        for report in (report for report in reports if report.file.dataset == name):
-            if max_chunks is not None and len(pieces) >= max_chunks:
-                break
-            entry = fileset[name].files[report.file.path]
-            wrong = [*report.lines(), *_steps_beyond(fileset, report)]
-            if report.unreadable:
-                pieces += _failures(report, entry)
-            elif wrong:
-                unfit += wrong
-            else:
-                pieces += _chunks(report, entry, known, chunksize)
-                if report.faults:
-                    plan.detours.append(_detour(report))
-        for piece in pieces[:max_chunks]:
-            of_its_kind: list[Any] = plan.unopened if isinstance(piece, Failure) else plan.chunks
-            of_its_kind.append(piece)
-        plan.dataset_events[name] = _events_of(fileset, name, reports)
-        if not pieces and plan.dataset_events[name]:
+        unfit += _add(plan, fileset[name], own, known, chunksize, max_chunks)
+        events = plan.dataset_events[name] = _events_of(fileset[name], own)
+        if events and all(entry.steps == () for entry in fileset[name].files.values()):
             plan.notes.append(
-                f"dataset '{name}': the fileset's steps ask for none of its "
-                f"{plan.dataset_events[name]:,} events"
+                f"dataset '{name}': the fileset's steps ask for none of its {events:,} events"
             )
-    unreadable = [report for report in reports if report.unreadable]
     if unfit or compared.problems or (plan.unopened and not plan.chunks):
-        lines = [line for report in unreadable for line in report.lines()]
-        raise InputError("\n".join((*lines, *unfit, *compared.problems)))
+        unreadable = [line for r in reports if r.unreadable for line in r.lines()]
+        raise InputError("\n".join((*unreadable, *unfit, *compared.problems)))
     if not plan.chunks and any(plan.dataset_events.values()):
         raise InputError("\n".join((*plan.notes, "there is nothing to read: see 'steps' above")))
     if plan.unopened:
@@ -117,6 +100,41 @@ def find_chunks(
             file=sys.stderr,
         )
     return plan
+
+
+def _add(
+    plan: Plan,
+    dataset: Dataset,
+    reports: Sequence[FileReport],
+    metadata: dict[str, Any],
+    chunksize: int,
+    max_chunks: int | None,
+) -> list[str]:
+    """Add the chunks of a dataset to a plan, and what can't be opened of it.
+
+    Returns
+    -------
+    What makes files unfit that are asked for, one line each.
+    """
+    pieces: list[WorkItem | Failure] = []
+    unfit: list[str] = []
+    for report in reports:
+        if max_chunks is not None and len(pieces) >= max_chunks:
+            break
+        entry = dataset.files[report.file.path]
+        wrong = [*report.lines(), *_steps_beyond(entry, report)]
+        if report.unreadable:
+            pieces += _failures(report, entry)
+        elif wrong:
+            unfit += wrong
+        else:
+            pieces += _chunks(report, entry, metadata, chunksize)
+            if report.faults:
+                plan.detours.append(_detour(report))
+    for piece in pieces[:max_chunks]:
+        of_its_kind: list[Any] = plan.unopened if isinstance(piece, Failure) else plan.chunks
+        of_its_kind.append(piece)
+    return unfit
 
 
 def _not_to_open(
@@ -136,14 +154,10 @@ def _not_to_open(
     return passed_over
 
 
-def _events_of(fileset: Fileset, name: str, reports: Sequence[FileReport]) -> int | None:
+def _events_of(dataset: Dataset, reports: Sequence[FileReport]) -> int | None:
     """Events of all files of a dataset; None if it is not known how many there are."""
-    counts = {path: entry.num_entries for path, entry in fileset[name].files.items()}
-    counts |= {
-        report.file.path: report.entries
-        for report in reports
-        if report.file.dataset == name and report.entries is not None
-    }
+    counts = {path: entry.num_entries for path, entry in dataset.files.items()}
+    counts |= {r.file.path: r.entries for r in reports if r.entries is not None}
     known = [count for count in counts.values() if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
@@ -152,22 +166,35 @@ def open_files(
     files: list[FileToOpen], running: Engine, retries: Retries = ONCE
 ) -> list[FileReport]:
     """Open files, in parallel; the reports are in the order of the files."""
-    executor = running.executor.copy(desc="Opening files", unit="file")
-    if hasattr(executor, "if_killed"):
-        executor.if_killed = _report_of_killer
-    reports: list[FileReport] = executor(files, partial(inspect, retries), [])[0]
-    order = {file: position for position, file in enumerate(files)}
-    return sorted(reports, key=lambda report: order[report.file])
+
+    def if_killed(file: FileToOpen, reason: str, attempts: int) -> list[FileReport]:
+        return [FileReport(file, file.entries, faults=(reason,) * attempts)]
+
+    return _look_at(files, running, partial(inspect, retries), if_killed, "Opening files")
 
 
 def compare_checksums(
     files: list[FileToCompare], running: Engine, retries: Retries = ONCE
 ) -> list[ChecksumReport]:
     """Compare files with their checksums, in parallel; the reports are in the files' order."""
-    executor = running.executor.copy(desc="Comparing checksums", unit="file")
+
+    def if_killed(file: FileToCompare, reason: str, attempts: int) -> list[ChecksumReport]:
+        return [ChecksumReport(file, None, (f"no checksum ({reason}; tried {attempts} times)",))]
+
+    return _look_at(files, running, partial(compare, retries), if_killed, "Comparing checksums")
+
+
+def _look_at(
+    files: list[Any],
+    running: Engine,
+    function: Callable[[Any], list[Any]],
+    if_killed: Callable[[Any, str, int], list[Any]],
+    description: str,
+) -> list[Any]:
+    executor = running.executor.copy(desc=description, unit="file")
     if hasattr(executor, "if_killed"):
-        executor.if_killed = _report_of_comparing_killer
-    reports: list[ChecksumReport] = executor(files, partial(compare, retries), [])[0]
+        executor.if_killed = if_killed
+    reports: list[Any] = executor(files, function, [])[0]
     order = {file: position for position, file in enumerate(files)}
     return sorted(reports, key=lambda report: order[report.file])
 
@@ -183,18 +210,8 @@ def unprotected(reports: Sequence[FileReport]) -> Iterator[str]:
         )
 
 
-def _report_of_comparing_killer(
-    file: FileToCompare, reason: str, attempts: int
-) -> list[ChecksumReport]:
-    return [ChecksumReport(file, None, (f"no checksum ({reason}; tried {attempts} times)",))]
-
-
-def _report_of_killer(file: FileToOpen, reason: str, attempts: int) -> list[FileReport]:
-    return [FileReport(file, file.entries, faults=(reason,) * attempts)]
-
-
-def _steps_beyond(fileset: Fileset, report: FileReport) -> list[str]:
-    steps = fileset[report.file.dataset].files[report.file.path].steps
+def _steps_beyond(entry: FileEntry, report: FileReport) -> list[str]:
+    steps = entry.steps
     if not steps or report.entries is None or steps[-1][1] <= report.entries:
         return []
     return [
@@ -228,7 +245,7 @@ def cut(
 
 
 def _failures(report: FileReport, entry: FileEntry) -> Iterator[Failure]:
-    for start, stop in entry.steps or [(0, report.entries)]:
+    for start, stop in [(0, report.entries)] if entry.steps is None else entry.steps:
         yield Failure(
             report.file.dataset,
             report.file.path,
