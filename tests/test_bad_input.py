@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import services
 import uproot
+from damage import made_again
 
 from bphcoffea import cli
 from bphcoffea.datasets import load
@@ -173,7 +174,7 @@ def test_local_files_with_odd_names_are_built_checked_and_run(
 ):
     for name in NAMES:
         (tmp_path / "odd" / name).parent.mkdir(exist_ok=True)
-        shutil.copy(sound, tmp_path / "odd" / name)
+        made_again(sound, tmp_path / "odd" / name)
     made = tmp_path / "made.json.gz"
     arguments = ("-o", made, "--name", "D", "--era", "2017D")
     assert bphcoffea("fileset", "build", tmp_path / "odd", *arguments)[::2] == (0, [])

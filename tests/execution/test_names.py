@@ -4,6 +4,7 @@ import json
 
 import pytest
 import uproot
+from damage import made_again
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -65,11 +66,12 @@ def test_an_encoded_character_is_not_cut():
 
 
 def test_a_run_of_datasets_with_odd_names(ds_phipi, data, tmp_path):
-    sound = str(data / "tree3mu_phipi_2017.root")
+    sound = data / "tree3mu_phipi_2017.root"
+    files_of = [str(made_again(sound, tmp_path / f"{i}.root")) for i in range(len(ODD))]
     content = {
         name: {
             # each of another size, to tell them apart
-            "files": {sound: {"object_path": "Tree3Mu/ntuple", "steps": [[0, 300 - 7 * i]]}},
+            "files": {files_of[i]: {"object_path": "Tree3Mu/ntuple", "steps": [[0, 300 - 7 * i]]}},
             "metadata": {"is_mc": i > 5, "era": "2017D"},
         }
         for i, name in enumerate(ODD)

@@ -50,6 +50,8 @@ WRITTEN = (
 )
 
 
+#: The key of a file that older versions did not write, without which it can't be read today.
+NEWEST_KEYS = {"luminosity.json": "parts", "normalisation.json": "generator_sumw"}
 #: Longest name that :func:`file_name` gives; what is added to it has to fit into 255 bytes.
 LONGEST = 150
 
@@ -82,15 +84,21 @@ class RunFolder:
         Raises
         ------
         InputError
-            When it is missing or is no JSON.
+            When it is missing, is no JSON, or was written by an older version.
         """
         path = self.path / name
         try:
-            return json.loads(path.read_text())
+            content = json.loads(path.read_text())
         except FileNotFoundError:
             raise InputError(f"{path}: missing from the run's folder") from None
         except ValueError as error:
             raise InputError(f"{path}: not JSON ({error}); run again to replace it") from None
+        parts = content.values() if name == "normalisation.json" else [content]
+        if any(NEWEST_KEYS[name] not in part for part in parts if name in NEWEST_KEYS):
+            raise InputError(
+                f"{path}: was written by an older version of bphcoffea; run again to replace it"
+            )
+        return content
 
     def write(self, name: str, content: Any) -> Path:
         """Write a JSON file into the folder, whole or not at all."""
