@@ -82,7 +82,7 @@ def write(tmp_path):
         if stacked:
             rates = {"luminosity": 0.0, "cross_section": 0.0}
             files["normalisation"] = {
-                name: {"scale": 1.0, "uncertainties": rates, "notes": []}
+                name: {"scale": 1.0, "generator_sumw": 1.0, "uncertainties": rates, "notes": []}
                 for name, known in datasets.items()
                 if known["is_mc"]
             }

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
@@ -12,7 +13,7 @@ from bphcoffea import cli
 from bphcoffea.analysis import Axis, Histogram
 from bphcoffea.datasets import Fileset, load
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, RunFolder, run
+from bphcoffea.execution import Options, RunFolder, load_analysis, run
 from bphcoffea.inference.run import fit_run
 from bphcoffea.presentation import Labels, _figures, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
@@ -23,11 +24,40 @@ UNPARSED = "$\\foo{$"
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory, ds_phipi):
+def slim_file(tmp_path_factory):
+    """The file of an analysis as Ds → φπ, of few figures."""
+    folder = tmp_path_factory.mktemp("analysis")
+    shutil.copy(Path(__file__).parents[2] / "processors" / "ds_phipi.py", folder / "base.py")
+    path = folder / "slim.py"
+    path.write_text(
+        textwrap.dedent("""
+        import base
+        from bphcoffea.analysis import Cut, Selection
+
+        class Slim(base.DsPhiPi):
+            selection = Selection(
+                "Triplet",
+                Cut("candidate", base.mass.between(1.62, 2.02), base.chi2 >= 0),
+                Cut("phi_window", base.phi_mass.between(1.00, 1.04)),
+            )
+            weights = ()
+            shifts = ()
+        """)
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def slim(slim_file):
+    return load_analysis(str(slim_file))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, slim):
     """A run with a fit, which the tests copy."""
     folder = tmp_path_factory.mktemp("labels")
     fileset = load(TOYS["ds_phipi"](folder / "toys", 6000, 3))
-    made = run(ds_phipi, fileset, folder / "run", Options("iterative"))
+    made = run(slim, fileset, folder / "run", Options("iterative"))
     made.write("fit.json", fit_run(made))
     return made, fileset
 
@@ -176,15 +206,15 @@ def newer(analysis, **changes):
     return type("Newer", (type(analysis),), changes)()
 
 
-def test_labels_come_from_a_newer_analysis(folder, ds_phipi):
-    mass, phi, significance = type(ds_phipi).histograms
-    fit = type(ds_phipi).mass_fit
+def test_labels_come_from_a_newer_analysis(folder, slim):
+    mass, phi, significance = type(slim).histograms
+    fit = type(slim).mass_fit
     peaks = tuple(peak.model_copy(update={"label": f"NEW {peak.name}"}) for peak in fit.peaks)
     now = newer(
-        ds_phipi,
+        slim,
         __doc__="NEW title.",
         columns=(),
-        selection=type(ds_phipi).selection,
+        selection=type(slim).selection,
         histograms=(
             mass,
             Histogram("phi_mass", phi.variable, phi.axis, resonances=(("NEW peak", 1.02),)),
@@ -207,10 +237,10 @@ def test_labels_come_from_a_newer_analysis(folder, ds_phipi):
     }
 
 
-def test_an_analysis_with_other_histograms_is_refused(folder, ds_phipi):
-    mass, phi, significance = type(ds_phipi).histograms
+def test_an_analysis_with_other_histograms_is_refused(folder, slim):
+    mass, phi, significance = type(slim).histograms
     now = newer(
-        ds_phipi,
+        slim,
         histograms=(
             Histogram("mass", mass.variable, Axis(61, 1.65, 2.01)),
             Histogram("added", phi.variable, phi.axis),
@@ -229,14 +259,14 @@ def test_an_analysis_with_other_histograms_is_refused(folder, ds_phipi):
 
 
 def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
-    folder, fitted, monkeypatch, capsys, tmp_path
+    folder, fitted, slim_file, monkeypatch, capsys, tmp_path
 ):
     content = fitted[1].model_dump(mode="json", exclude_defaults=True)
     for known in content.values():
         known["metadata"]["label"] = BAD
     (tmp_path / "new.json").write_text(json.dumps(content))
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-    arguments = ["plot", folder.path, "--fileset", tmp_path / "new.json", "--analysis", "ds_phipi"]
+    arguments = ["plot", folder.path, "--fileset", tmp_path / "new.json", "--analysis", slim_file]
     monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
     with pytest.raises(SystemExit) as left:
         cli.main()
