@@ -70,7 +70,7 @@ def test_every_collection_is_that_of_coffea(nanoaod, open_events, name):
     with pytest.warns(RuntimeWarning, match="already exists"):
         coffeas = open_events(nanoaod / name, Tolerant, "Events")
     assert ours.fields == coffeas.fields
-    for collection in ("Muon", "Jet", "Electron", "HLT"):
+    for collection in ("Muon", "Jet", "Electron"):
         if collection in coffeas.fields:
             assert ours[collection].fields == coffeas[collection].fields
             for field in coffeas[collection].fields:
