@@ -15,7 +15,7 @@ from damage import forge_cluster, forge_entries
 from bphcoffea.datasets import check
 from bphcoffea.datasets.check import FileToOpen
 from bphcoffea.errors import InputError
-from bphcoffea.limits import LimitExceededError
+from bphcoffea.size_limits import LimitExceededError
 from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.servers import ONCE
 

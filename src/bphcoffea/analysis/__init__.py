@@ -3,10 +3,10 @@
 from bphcoffea.analysis.blinding import Blind
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
-from bphcoffea.analysis.paths import DatasetPathFired
 from bphcoffea.analysis.processor import Analysis
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import MomentumShift, Shift
+from bphcoffea.analysis.trigger_paths import DatasetPathFired
 from bphcoffea.analysis.variables import Axis, Condition, Requirement, Variable
 from bphcoffea.analysis.weights import (
     GeneratorVariation,

@@ -1,4 +1,4 @@
-"""What an analysis needs of the files of a dataset, beside the branches that each must have."""
+"""Branches that an analysis needs, and which of them some files of a dataset may lack."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ HELD: Final = "held"
 
 @dataclass(frozen=True)
 class BranchNeeds:
-    """Branches that an analysis reads of a dataset.
+    """Branches that an analysis reads from the files of a dataset.
 
-    Files of one dataset may differ: NanoAOD has branches only of the trigger paths of a file's own
-    menu, and not all have the weights of other scales. Files without entries need no branches.
+    Files of one dataset may differ: a NanoAOD file has branches only for the trigger paths in its
+    own menu, and some files lack the scale weights. Files without entries need no branches.
 
     Attributes
     ----------
     required
         Every file must have them.
     in_some_file
-        Each must be in some file, such as trigger paths, which have not fired where there is none.
+        Each must be in at least one file. A trigger path counts as not fired in files without it.
     in_all_or_none
-        Numbers without which results of two files would not mean the same, such as the generator's
-        weight.
+        Either all files have them or none, such as the generator weight; otherwise the results of
+        two files could not be added.
     optional
         Weights that are 1 in a file without them.
     """

@@ -80,7 +80,7 @@ class DatasetResult:
         For each weight, how many numbers of the selected candidates lay outside the bins of its
         correction and were given the nearest bin's value.
     notes
-        What must be reported of the selected candidates, with the number that each note concerns.
+        Remarks for the user, with the number of selected candidates that each applies to.
     """
 
     entries: Entries

@@ -164,7 +164,7 @@ class CandidateWeights:
 
     @property
     def notes(self) -> dict[str, int]:
-        """What is to be told of the factors, and for how many candidates each."""
+        """Remarks on the factors, with the number of candidates that each applies to."""
         return {
             f"weight '{name}': {note}": count
             for name, factor in self.factors.items()
@@ -174,8 +174,8 @@ class CandidateWeights:
     def varied(self) -> Iterator[tuple[str, Floats]]:
         """Yield the name of each variation and the weights under it, shape (n,).
 
-        A shifted factor takes the place of the nominal one. The weights are no multiples of the
-        nominal weight, which may be 0 where a shifted one is not.
+        A shifted factor replaces the nominal one. It is not applied as a ratio to the nominal
+        weight, which may be 0 where the shifted weight is not.
         """
         shifted: list[tuple[str, str, Floats]] = []
         for name, factor in self.factors.items():

@@ -96,7 +96,7 @@ def check(
     from bphcoffea.analysis.tracing import branch_needs
     from bphcoffea.datasets.check import files_of, with_entries
     from bphcoffea.datasets.checksums import files_to_compare, with_checksums
-    from bphcoffea.datasets.comparison import compare_files
+    from bphcoffea.datasets.file_differences import compare_files
     from bphcoffea.execution.chunks import compare_checksums, open_files, unprotected
 
     files = datasets.load(fileset).select(dataset or ())

@@ -53,7 +53,7 @@ class Factor:
         Factors for alternative hypotheses, relative to the nominal one, keyed by variation name;
         shape (n,) each.
     notes
-        What a user must know of the factor, with the number of values that each concerns.
+        Remarks for the user, with the number of values that each applies to.
     """
 
     nominal: Floats

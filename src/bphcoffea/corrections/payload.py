@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
-from bphcoffea.limits import gunzip, read_json_bytes
+from bphcoffea.size_limits import decompressed, read_json_bytes
 
 Floats = npt.NDArray[np.float64]
 #: What to do with a value outside the bins: take the nearest bin, or refuse.
@@ -266,7 +266,7 @@ def read(path: Path) -> Content:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     try:
-        content = gunzip(raw, path) if raw[:2] == b"\x1f\x8b" else raw
+        content = decompressed(raw, path)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cut off, or damaged ({error}); copy it again") from None
     try:

@@ -18,7 +18,7 @@ import scipy.stats
 import uproot
 
 from bphcoffea.errors import InputError
-from bphcoffea.limits import gunzip, read_json_bytes
+from bphcoffea.size_limits import decompressed, read_json_bytes
 
 Floats = npt.NDArray[np.float64]
 
@@ -196,8 +196,7 @@ def _read(path: str | Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     try:
-        if content[:2] == b"\x1f\x8b":
-            content = gunzip(content, path)
+        content = decompressed(content, path)
         return content.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cut off, or damaged ({error}); copy it again") from None

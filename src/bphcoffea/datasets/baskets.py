@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import uproot
 
-from bphcoffea.limits import basket_remedy
+from bphcoffea.size_limits import basket_remedy
 
 #: ROOT's clusters of an RNTuple hold up to 1.3 GB, its pages 1 MB: so many times the limit of a
 #: basket may a column of a cluster have.

@@ -13,7 +13,7 @@ import uproot
 from bphcoffea.analysis.needs import BranchNeeds
 from bphcoffea.datasets.baskets import contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.model import Fileset
-from bphcoffea.limits import basket_limit
+from bphcoffea.size_limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.identity import identity
 from bphcoffea.storage.servers import (
@@ -180,26 +180,13 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
 
 
 def with_entries(fileset: Fileset, reports: Iterable[FileReport]) -> Fileset:
-    """A fileset in which the entries of each file are told that was read.
+    """Return a fileset that says how many entries each file has that was read.
 
-    By them a run tells how much it lacks where a file can't be opened, and that one was replaced.
+    From these a run knows how much it lacks if a file can't be opened, and whether one was
+    replaced.
     """
     known = {(r.file.dataset, r.file.path): r.entries for r in reports if r.used}
-    return Fileset(
-        {
-            name: dataset.model_copy(
-                update={
-                    "files": {
-                        path: entry.model_copy(
-                            update={"num_entries": known.get((name, path), entry.num_entries)}
-                        )
-                        for path, entry in dataset.files.items()
-                    }
-                }
-            )
-            for name, dataset in fileset.root.items()
-        }
-    )
+    return fileset.updated("num_entries", known)
 
 
 def _inspected(file: FileToOpen, root: Any) -> FileReport:
@@ -247,7 +234,7 @@ def _is_uuid(text: str, found: UUID) -> bool:
 
 
 def _impossible(file: FileToOpen, root: Any, report: FileReport) -> str | None:
-    """What in the metadata of a tree can't be true, or is too much to be read; None if nothing."""
+    """Return why the metadata of a tree are wrong, or its baskets too large; None if neither."""
     if report.entries is None:
         return None  # it has no tree
     tree = root[file.tree]

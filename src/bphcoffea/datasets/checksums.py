@@ -90,20 +90,10 @@ def compare(retries: Retries, file: FileToCompare) -> list[ChecksumReport]:
 
 
 def with_checksums(fileset: Fileset, reports: Iterable[ChecksumReport]) -> Fileset:
-    """A fileset with the checksums that were found of files that had none; others stay."""
-    known = {(report.file.dataset, report.file.path): report.checksum for report in reports}
-    return Fileset(
-        {
-            name: dataset.model_copy(
-                update={
-                    "files": {
-                        path: entry.model_copy(
-                            update={"checksum": entry.checksum or known.get((name, path))}
-                        )
-                        for path, entry in dataset.files.items()
-                    }
-                }
-            )
-            for name, dataset in fileset.root.items()
-        }
-    )
+    """Return a fileset with the checksums of files that had none; others are not overwritten."""
+    known = {
+        (report.file.dataset, report.file.path): report.checksum
+        for report in reports
+        if report.file.checksum is None
+    }
+    return fileset.updated("checksum", known)

@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from bphcoffea.errors import InputError
-from bphcoffea.limits import gunzip, read_json_bytes
+from bphcoffea.size_limits import decompressed, read_json_bytes
 
 #: Names that coffea gives to the place of a chunk, among the metadata that a processor sees.
 _RESERVED = {
@@ -37,8 +37,6 @@ _RESERVED = {
     *("numentries", "uuid", "clusters", "preload", "file", "replicas", "held", "file_identity"),
 }
 
-#: First bytes of a file of gzip.
-_GZIP = b"\x1f\x8b"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Efficiency = Annotated[float, Field(gt=0, le=1)]
@@ -293,6 +291,35 @@ class Fileset(RootModel[dict[Name, Dataset]]):
             }
         )
 
+    def updated(self, key: str, values: Mapping[tuple[str, str], Any]) -> Fileset:
+        """Return the fileset with other values of one field of its files.
+
+        Parameters
+        ----------
+        key
+            Name of the field of :class:`FileEntry`.
+        values
+            New values by dataset and path; other files stay as they are.
+        """
+
+        def entry_of(name: str, path: str, entry: FileEntry) -> FileEntry:
+            value = values.get((name, path), getattr(entry, key))
+            return entry.model_copy(update={key: value})
+
+        return Fileset(
+            {
+                name: dataset.model_copy(
+                    update={
+                        "files": {
+                            path: entry_of(name, path, entry)
+                            for path, entry in dataset.files.items()
+                        }
+                    }
+                )
+                for name, dataset in self.root.items()
+            }
+        )
+
     def sha256(self) -> str:
         """Hash of its content, the same in every interpreter."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
@@ -348,12 +375,11 @@ def read_json(path: str | Path) -> Any:
     Raises
     ------
     InputError
-        When it can't be read, is no JSON, is larger than the limit (:mod:`bphcoffea.limits`), or
-        repeats a key, of which Python would drop one.
+        When it can't be read, is no JSON, is larger than the limit
+        (:mod:`bphcoffea.size_limits`), or repeats a key, of which Python would drop one.
     """
     try:
-        raw = read_json_bytes(path)
-        text = (gunzip(raw, path) if raw.startswith(_GZIP) else raw).decode("utf-8-sig")
+        text = decompressed(read_json_bytes(path), path).decode("utf-8-sig")
         content = json.loads(text, object_pairs_hook=no_doubles)
         # Python also reads NaN, numbers that overflow, and halves of surrogate pairs
         json.dumps(content, allow_nan=False, ensure_ascii=False).encode()

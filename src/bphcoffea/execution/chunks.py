@@ -17,7 +17,7 @@ from bphcoffea.analysis.needs import HELD
 from bphcoffea.analysis.tracing import branch_needs
 from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
 from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
-from bphcoffea.datasets.comparison import compare_files
+from bphcoffea.datasets.file_differences import compare_files
 from bphcoffea.datasets.model import Dataset, FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine
@@ -110,11 +110,11 @@ def _add(
     chunksize: int,
     max_chunks: int | None,
 ) -> list[str]:
-    """Add the chunks of a dataset to a plan, and what can't be opened of it.
+    """Add the chunks of a dataset, and its files that can't be opened, to a plan.
 
     Returns
     -------
-    What makes files unfit that are asked for, one line each.
+    Problems of the files that are asked for, one line each.
     """
     pieces: list[WorkItem | Failure] = []
     unfit: list[str] = []
@@ -140,7 +140,7 @@ def _add(
 def _not_to_open(
     fileset: Fileset, files: Sequence[FileToOpen], max_chunks: int | None
 ) -> set[FileToOpen]:
-    """Files whose events are known, and which come after as many chunks as were asked for."""
+    """Files beyond the requested number of chunks whose number of entries is already known."""
     passed_over: set[FileToOpen] = set()
     certain: Counter[str] = Counter()
     for file in files:
@@ -223,7 +223,7 @@ def _steps_beyond(entry: FileEntry, report: FileReport) -> list[str]:
 def _chunks(
     report: FileReport, entry: FileEntry, metadata: dict[str, Any], chunksize: int
 ) -> Iterator[WorkItem]:
-    if report.lacking:  # without entries, which it needs not read
+    if report.lacking:  # it has no entries, so nothing of it is read
         return
     file = report.file
     others = tuple(place for place in (file.path, *entry.replicas) if place != report.used)

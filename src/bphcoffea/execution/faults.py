@@ -5,7 +5,7 @@ from __future__ import annotations
 import uproot
 
 from bphcoffea.errors import InputError
-from bphcoffea.limits import LimitExceededError
+from bphcoffea.size_limits import LimitExceededError
 from bphcoffea.storage.servers import reason, shortened
 
 

@@ -216,8 +216,15 @@ class RunFolder:
 
     def candidates(self, dataset: str) -> pa.Table:
         """The table of a dataset's best candidates, a row an event."""
+        return pq.read_table(self._candidates_file(dataset))
+
+    def has_candidates(self, dataset: str) -> bool:
+        """Whether the run has a table of candidates of a dataset."""
+        return self._candidates_file(dataset).is_file()
+
+    def _candidates_file(self, dataset: str) -> Path:
         name = file_name(dataset, self.fileset_metadata)
-        return pq.read_table(self.path / "candidates" / f"{name}.parquet")
+        return self.path / "candidates" / f"{name}.parquet"
 
 
 def _overlap(ranges: Iterable[Mapping[str, list[list[int]]]]) -> bool:

@@ -24,7 +24,7 @@ from bphcoffea.execution.faults import (
 )
 from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
 from bphcoffea.execution.tally import Timing
-from bphcoffea.limits import basket_limit
+from bphcoffea.size_limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
 

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
-from bphcoffea.limits import gunzip, read_json_bytes
 from bphcoffea.luminosity.sections import LIMIT, packed
+from bphcoffea.size_limits import gunzip, read_json_bytes
 
 #: fb⁻¹ in each unit that ``brilcalc lumi -u`` knows; 10³⁹/cm² is 1/fb.
 _UNITS = {

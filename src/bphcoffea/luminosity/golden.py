@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
-from bphcoffea.limits import read_json_bytes
 from bphcoffea.luminosity.sections import LIMIT, checked, packed
+from bphcoffea.size_limits import read_json_bytes
 
 
 @dataclass(frozen=True)

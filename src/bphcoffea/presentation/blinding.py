@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from bphcoffea.execution.folder import RunFolder, file_name
+from bphcoffea.execution.folder import RunFolder
 from bphcoffea.inference.sidebands import signal_window
 from bphcoffea.inference.signals import width_of
 from bphcoffea.presentation.style import Floats
@@ -72,7 +72,7 @@ def _simulated(
     run: RunFolder, name: str, mass: float | None, variable: str
 ) -> tuple[float, float] | None:
     """Window of a simulated signal; None if its mass or its width is not known."""
-    if mass is None or not (run.path / "candidates" / f"{file_name(name)}.parquet").is_file():
+    if mass is None or not run.has_candidates(name):
         return None
     table = run.candidates(name)
     if variable not in table.column_names or not table.num_rows:

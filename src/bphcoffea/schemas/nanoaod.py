@@ -20,8 +20,8 @@ class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
       lengths of the branch's own lists are compared with it when the branch is read: skims that
       were written by RDataFrame hold vectors with lengths of their own. An
       :class:`~bphcoffea.errors.InputError` names the branch and the first event.
-    - A number for each event whose name begins like that of a collection (``Muon_ptLeading``
-      beside ``nMuon`` and ``Muon_pt``) is a field of the events.
+    - A branch with one number per event that is named like a field of a collection
+      (``Muon_ptLeading`` beside ``nMuon`` and ``Muon_pt``) becomes a field of the events.
     """
 
     warn_missing_crossrefs: ClassVar[bool] = False

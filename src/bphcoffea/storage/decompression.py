@@ -14,7 +14,7 @@ import numpy as np
 import uproot
 from isal import isal_zlib
 
-from bphcoffea.limits import LimitExceededError, basket_remedy
+from bphcoffea.size_limits import LimitExceededError, basket_remedy
 
 
 def decompress_within(limit: int) -> None:

@@ -21,6 +21,8 @@ MAX_BASKET_MB = "BPHCOFFEA_MAX_BASKET_MB"
 MAX_JSON_MB = "BPHCOFFEA_MAX_JSON_MB"
 _DEFAULTS = {MAX_BASKET_MB: 200.0, MAX_JSON_MB: 256.0}
 _MB = 1_000_000
+#: First bytes of a gzip file.
+_GZIP = b"\x1f\x8b"
 
 
 class LimitExceededError(Exception):
@@ -59,6 +61,14 @@ def read_json_bytes(path: str | Path) -> bytes:
     limit = _bytes(MAX_JSON_MB)
     with Path(path).open("rb") as file:
         return _within(limit, file.read(limit + 1), path)
+
+
+def decompressed(content: bytes, path: str | Path) -> bytes:
+    """Return the content of a file, decompressed if it begins as gzip does, whatever its name.
+
+    Parameters and errors are those of :func:`gunzip`.
+    """
+    return gunzip(content, path) if content.startswith(_GZIP) else content
 
 
 def gunzip(content: bytes, path: str | Path) -> bytes:

@@ -1,4 +1,4 @@
-"""What the files of a dataset, or of several, must have in common, and what they must not."""
+"""How the files of a fileset differ: branches that some lack, and files that are listed twice."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bphcoffea.datasets.model import FileEntry, Fileset
 
 @dataclass
 class Comparison:
-    """What comparing the files of a fileset has shown.
+    """Result of comparing the files of a fileset.
 
     Attributes
     ----------
     problems
         Why the fileset must not be processed, one line each.
     notes
-        What differs between files and is accounted for, one line each.
+        Differences between files that the analysis accounts for, one line each.
     held
         For each dataset, the branches looked for that some file of it has.
     """
@@ -37,19 +37,19 @@ def compare_files(
     needs: Mapping[str, BranchNeeds],
     unseen: Iterable[str] = (),
 ) -> Comparison:
-    """Compare the files of each dataset, and look for files that are there twice.
+    """Compare the files of each dataset, and find files that are listed twice.
 
     Parameters
     ----------
     fileset
         The fileset.
     reports
-        Of its files, or of some of them. Files that can't be read, or have no entries, tell
-        nothing.
+        Reports on its files, or on some of them. Files that can't be read, and those without
+        entries, are ignored.
     needs
-        What is needed of the files of each dataset.
+        Branches that the analysis needs, by dataset.
     unseen
-        Datasets of which some files were not looked at.
+        Datasets with files that were not opened.
     """
     found = Comparison()
     unseen = set(unseen)
@@ -108,7 +108,7 @@ def _compare_branches(
 
 
 def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], found: Comparison) -> None:
-    """Find files with the same UUID: copies, links, or two doors of one storage."""
+    """Find files with the same UUID: copies, links, or one file behind two servers."""
     alike: dict[tuple[bytes, str, int], list[FileReport]] = {}
     for report in reports:
         if report.uuid and any(report.uuid) and report.entries:
