@@ -105,7 +105,7 @@ def print_luminosity(folder: Any) -> None:
 def print_normalisation(folder: Any) -> None:
     """How simulation is scaled to the data."""
     content = folder.read("normalisation.json")
-    if not any(known["scale"] is not None for known in content.values()):
+    if all(known["cross_section"] is None for known in content.values()):
         return
     table = Table(
         "simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation", **_LEFT

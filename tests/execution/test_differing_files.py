@@ -11,6 +11,7 @@ import uproot
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, run
+from bphcoffea.storage.servers import ONCE
 
 
 @pytest.fixture
@@ -282,3 +283,19 @@ def test_a_file_of_which_nothing_is_asked_may_be_unreadable(run_over, tmp_path):
     folder = run_over(d=({good: "Events", tmp_path / "none.root": nothing}, {}))
     assert folder.complete
     assert steps(folder, "d")["all"] == 40
+
+
+def test_chunks_of_nanoaod_are_resumed(dimuon, tmp_path):
+    """Coffea's schema changes the metadata of a chunk between looking for it and keeping it."""
+    good = nano_files.write(tmp_path / "a.root", 40)
+    entries = {str(good): "Events", str(tmp_path / "none.root"): "Events"}
+    content = {"d": {"files": entries, "metadata": {"is_mc": False, "era": "2018"}}}
+    fileset = Fileset.model_validate(content)
+    options = Options(
+        "iterative", chunksize=10, retries=ONCE, checkpoints=str(tmp_path / "kept"), resume=True
+    )
+    resumed = [
+        run(dimuon, fileset, tmp_path / "run", options).read("metrics.json")["chunks_resumed"]
+        for _ in range(2)
+    ]
+    assert resumed == [0, 4]

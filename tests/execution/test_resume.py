@@ -295,6 +295,7 @@ def test_result_of_a_file_that_ended_early_is_not_kept(job):
     chunks = Checkpoints(str(job.checkpoints), "code", resume=True)
     chunks.prepare()
     metadata = {"entrystart": 0, "entrystop": 100, "filename": "a.root"}
+    chunks.load(metadata, None)
     chunks.save({"metrics": {"entries": 60}}, metadata, None)
     assert chunks.load(metadata, None) is None
     chunks.save({"metrics": {"entries": 100}}, metadata, None)
@@ -450,6 +451,7 @@ def test_damaged_checkpoint_is_as_good_as_none(part, bit, cut, tmp_path):
     chunks = Checkpoints(str(tmp_path / "kept"), "code", resume=True)
     chunks.prepare()
     metadata = {"entrystart": 0, "entrystop": 3, "filename": "a.root"}
+    chunks.load(metadata, None)
     chunks.save({"metrics": {"entries": 3}, "out": [1.0, 2.0, 3.0]}, metadata, None)
     (kept,) = (tmp_path / "kept").glob("*.lz4")
     content = bytearray(kept.read_bytes())
@@ -460,6 +462,7 @@ def test_damaged_checkpoint_is_as_good_as_none(part, bit, cut, tmp_path):
         content[at] ^= 1 << bit
     kept.write_bytes(content)
     assert chunks.load(metadata, None) is None
+    chunks.load(metadata, None)
     chunks.save({"metrics": {"entries": 3}, "out": [1.0]}, metadata, None)
     assert chunks.load(metadata, None)["out"] == [1.0]
 

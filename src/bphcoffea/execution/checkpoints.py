@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -105,6 +106,12 @@ def _unsealed(kept: bytes) -> bytes | None:
     return content if _sealed(content) == kept else None
 
 
+#: Where the result of the chunk belongs that this thread works on. Found by ``load``, which coffea
+#: calls before each chunk: later the metadata may differ, since coffea's NanoAODSchema writes its
+#: version into them.
+_chunk = threading.local()
+
+
 class Checkpoints(CheckpointerABC):  # type: ignore[misc]
     """The checkpoints of a run; coffea asks it on the workers, chunk by chunk.
 
@@ -155,7 +162,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
 
     def load(self, metadata: dict[str, Any], processor_instance: Any) -> Any:  # noqa: ARG002
         """The result of a chunk, marked as ``resumed``; None if there is none, or it is damaged."""
-        system, path = self._find(metadata)
+        system, path = _chunk.place = self._find(metadata)
         if not self.resume or not system.exists(path):
             return None
         self._check_owner(path)
@@ -179,7 +186,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         if output["metrics"]["entries"] != metadata["entrystop"] - metadata["entrystart"]:
             return
         clock = time.perf_counter()
-        system, path = self._find(metadata)
+        system, path = _chunk.place
         content = _sealed(lz4.frame.compress(cloudpickle.dumps(output)))
         part = f"{path}.{uuid.uuid4().hex}.part"
         try:

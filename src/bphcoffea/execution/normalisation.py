@@ -286,7 +286,8 @@ def _notes(
 ) -> list[str]:
     notes = []
     era = str(metadata["era"])
-    strange = sorted({e for d in data if _nearness(e := str(datasets[d]["era"]), era) == 0})
+    alike = [datasets[name] for name in data if _same_energy(metadata, datasets[name])]
+    strange = sorted({e for known in alike if _nearness(e := str(known["era"]), era) == 0})
     if strange:
         notes.append(f"simulation of {era} stands for data of {', '.join(strange)}")
     # of all files of the dataset, whatever part of them was asked for
