@@ -1,5 +1,6 @@
 """A run that was cut off goes on: nothing lost, nothing twice, nothing stale."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -81,14 +82,14 @@ def job(tmp_path, monkeypatch):
             folder = run(analysis, load(fileset), tmp_path / name, self.options(**changes))
             return folder, self.count() - before
 
-        def start(self, executor="iterative", stderr=subprocess.DEVNULL):
+        def start(self, executor="iterative", stderr=subprocess.DEVNULL, pause_s=0.2):
             """Start a run as a process, with a pause in each chunk."""
             words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", fileset]
             words += ["-o", tmp_path / "run", "--executor", executor, "--workers", "2"]
             words += ["--chunksize", str(CHUNK), "--checkpoints", self.checkpoints]
             return subprocess.Popen(
                 words,
-                env=os.environ | {"PAUSE": "0.2"},
+                env=os.environ | {"PAUSE": str(pause_s)},
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
@@ -261,11 +262,14 @@ def test_checkpoints_may_lie_on_a_server(job, served):
 
 @pytest.mark.slow
 def test_run_that_is_interrupted_says_how_to_go_on(job):
-    process = job.start(stderr=subprocess.PIPE)
+    process = job.start(stderr=subprocess.PIPE, pause_s=1)
     deadline = time.monotonic() + 60
     while job.kept() < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    while process.poll() is None:  # as Python drops one that comes while it runs a destructor
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
     _, said = process.communicate()
     assert process.returncode == 130
     (line,) = said.decode().splitlines()
