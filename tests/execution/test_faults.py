@@ -212,18 +212,18 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
 
 
 @pytest.mark.xrootd
-@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+@pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_server_that_dies_and_comes_back_loses_nothing(executor, served, ds_phipi, tmp_path):
     folder, run_folder = served
     toys = load(TOYS["ds_phipi"](tmp_path / "toys", 4000, 5))
     source = next(iter(toys["toy_2017"].files))
-    for number in range(40):
+    for number in range(20):
         made_again(Path(source), folder / f"{number:02}.root")
-    local = fileset_of({str(folder / f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(40)})
+    local = fileset_of({str(folder / f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(20)})
     expected = run(ds_phipi, local, tmp_path / "local", Options("iterative"))
     server = services.RestartableServer(folder, run_folder)
-    remote = fileset_of({server.url(f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(40)})
-    # 40 files are opened with a tenth of their bytes, then read
+    remote = fileset_of({server.url(f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(20)})
+    # 20 files are opened with a tenth of their bytes, then read
     size = sum(path.stat().st_size for path in folder.iterdir())
     outage = threading.Thread(target=server.outage, args=(0.3 * size, 3.0))
     with server:
@@ -240,7 +240,7 @@ def test_server_that_dies_and_comes_back_loses_nothing(executor, served, ds_phip
 
 
 @pytest.mark.xrootd
-@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+@pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
     executor, served, ds_phipi, tmp_path
 ):
@@ -314,7 +314,7 @@ def five_bad_files(data, tmp_path, silent):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+@pytest.mark.parametrize("executor", ["iterative", "dask"])
 def test_five_ways_not_to_be_read_are_told_and_mended(
     executor, five_bad_files, ds_phipi, tmp_path, capsys
 ):

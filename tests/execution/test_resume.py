@@ -59,13 +59,18 @@ BESIDE = """
 CHUNK = 100
 
 
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """The fileset of a small toy, whose files no test changes."""
+    return TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 1500, 2)
+
+
 @pytest.fixture
-def job(tmp_path, monkeypatch):
+def job(toys, tmp_path, monkeypatch):
     """An analysis, a fileset, and what is needed to run it here or in a process of its own."""
     (tmp_path / "slow.py").write_text(textwrap.dedent(ANALYSIS))
     (tmp_path / "threshold.py").write_text(textwrap.dedent(BESIDE))
     monkeypatch.setenv("PROCESSED", str(tmp_path / "processed"))
-    fileset = TOYS["ds_phipi"](tmp_path / "toys", 1500, 2)
 
     class Job:
         processed = tmp_path / "processed"
@@ -75,7 +80,7 @@ def job(tmp_path, monkeypatch):
             known = {"executor": "iterative", "chunksize": CHUNK, "resume": True}
             return Options(**(known | {"checkpoints": str(self.checkpoints)} | changes))
 
-        def run(self, name="run", fileset=fileset, **changes):
+        def run(self, name="run", fileset=toys, **changes):
             """Run, and tell how many chunks were processed for it."""
             before = self.count()
             analysis = load_analysis(str(tmp_path / "slow.py"))
@@ -84,7 +89,7 @@ def job(tmp_path, monkeypatch):
 
         def start(self, executor="iterative", stderr=subprocess.DEVNULL, pause_s=0.2):
             """Start a run as a process, with a pause in each chunk."""
-            words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", fileset]
+            words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", toys]
             words += ["-o", tmp_path / "run", "--executor", executor, "--workers", "2"]
             words += ["--chunksize", str(CHUNK), "--checkpoints", self.checkpoints]
             return subprocess.Popen(

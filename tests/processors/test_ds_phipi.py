@@ -152,13 +152,12 @@ def events(draw, base):
     return event
 
 
-@pytest.mark.parametrize("era", ["2017B", "2018D", "2022"])
 @settings(
-    max_examples=40,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(drawn=st.data())
+@given(era=st.sampled_from(["2017B", "2018D", "2022"]), drawn=st.data())
 def test_agrees_with_the_loop_on_every_trap(
     era, drawn, ds_phipi, open_events, ntuple, one_candidate
 ):
