@@ -7,9 +7,10 @@ With signal, the pull is (fitted strength − 1) / error, with the error of the 
 of the truth: where −2 ln L, at the best nuisance parameters, has risen by 1. Without, it is counted
 how often the observed limit on the strength lies in the band of ±2σ that is expected.
 
-Background has in each category the number of candidates of a run, and the exponential that fits
-their masses; that run must be unblinded. Signal is drawn from the run's simulation; what the model holds as uncertain is drawn
-anew for each seed, log-normally, since a pull is of unit width only if the truth varies as it says.
+Background has in each category the number of candidates of a run, which must be unblinded, and the
+exponential that fits their masses. Signal is drawn from the run's simulation; what the model holds
+as uncertain is drawn anew for each seed, log-normally, since a pull is of unit width only if the
+truth varies as it says.
 
     python benchmarks/hnl_injection.py --seeds 50 -o hnl_injection
     python benchmarks/hnl_injection.py --run results --normalisation phi_results -o hnl_injection
