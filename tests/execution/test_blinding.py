@@ -1,5 +1,6 @@
 """A blind run holds nothing of the data in its windows, whichever of its files is looked at."""
 
+import inspect
 import itertools
 import json
 import textwrap
@@ -21,6 +22,7 @@ from bphcoffea.execution import (
     run,
 )
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
+from bphcoffea.inference.blindness import StillBlindError, check_fit
 from bphcoffea.presentation import _figures
 from bphcoffea.toys import TOYS
 from bphcoffea.toys.files import write_ntuple
@@ -259,3 +261,31 @@ def test_checkpoints_of_an_unblinded_run_are_not_resumed(search, fileset, tmp_pa
     rows = pq.read_table(tmp_path / "run" / "candidates" / f"{DATA}.parquet").to_pylist()
     ((low, high),) = blind.hidden.windows
     assert not [row for row in rows if low <= row["m"] <= high]
+
+
+def test_without_a_mass_a_run_is_refused_in_one_line(search, fileset, bphcoffea, tmp_path):
+    (path,) = fileset[DATA].files
+    metadata = {"is_mc": False, "era": "2017D"}
+    content = {DATA: {"files": {path: TREE}, "metadata": metadata}}
+    (tmp_path / "data.json").write_text(json.dumps(content))
+    words = ("run", inspect.getfile(type(search)), tmp_path / "data.json", "-o", tmp_path / "run")
+    status, _, err = bphcoffea(*words)
+    assert status == 2
+    assert len(err) == 1
+    assert err[0].endswith("or give a mass (--mass), or hide nothing (--unblind)")
+    assert not (tmp_path / "run" / "ledger.json").exists()
+
+
+def test_a_mass_whose_data_are_hidden_is_not_fitted(tmp_path):
+    analysis = {
+        "fit": {"histogram": "mass"},
+        "histograms": {"mass": {"variable": "m"}},
+        "blind": {"histogram": "mass", "variable": "m", "hidden": [[1, 2]]},
+    }
+    (tmp_path / "ledger.json").write_text("{}")
+    (tmp_path / "analysis.json").write_text(json.dumps(analysis))
+    with pytest.raises(StillBlindError, match="no data in 1–2 GeV"):
+        check_fit(RunFolder(tmp_path))
+    analysis["blind"]["variable"] = "other"
+    (tmp_path / "analysis.json").write_text(json.dumps(analysis))
+    check_fit(RunFolder(tmp_path))
