@@ -7,9 +7,10 @@ With signal, the pull is (fitted strength − 1) / error, with the error of the 
 of the truth: where −2 ln L, at the best nuisance parameters, has risen by 1. Without, it is counted
 how often the observed limit on the strength lies in the band of ±2σ that is expected.
 
-Background has in each category the number of candidates of a run, and the exponential that fits
-their masses. Signal is drawn from the run's simulation; what the model holds as uncertain is drawn
-anew for each seed, log-normally, since a pull is of unit width only if the truth varies as it says.
+Background has in each category the number of candidates of a run, which must be unblinded, and the
+exponential that fits their masses. Signal is drawn from the run's simulation; what the model holds
+as uncertain is drawn anew for each seed, log-normally, since a pull is of unit width only if the
+truth varies as it says.
 
     python benchmarks/hnl_injection.py --seeds 50 -o hnl_injection
     python benchmarks/hnl_injection.py --run results --normalisation phi_results -o hnl_injection
@@ -29,7 +30,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
 from bphcoffea.datasets import load
-from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution import Options, RunFolder, blinded, load_analysis, run
 from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.limits import upper_limit
@@ -236,7 +237,9 @@ def draw(results, path):
 def made(name, events, folder):
     """The run of toys."""
     fileset = TOYS[name](folder / f"{name}_toys", events, 1)
-    return run(load_analysis(name), load(fileset), folder / name, Options("iterative"))
+    files = load(fileset)
+    analysis = blinded(load_analysis(name), files, unblind=True)
+    return run(analysis, files, folder / name, Options("iterative"))
 
 
 def main():

@@ -69,6 +69,22 @@ def print_ledger(folder: Any) -> None:
         say("INCOMPLETE: the results lack what failed above; go on with the same run and --resume")
 
 
+def print_blinding(folder: Any) -> None:
+    """Whether a run with data is blind, and in which windows, in one line."""
+    from bphcoffea.physics.windows import in_words
+
+    blind = folder.analysis.get("blind")
+    if blind is None or all(known["is_mc"] for known in folder.fileset_metadata.values()):
+        return
+    if not folder.hidden:
+        variable = blind.get("variable", blind["histogram"])
+        say(f"NOT BLIND: the results hold all data, whatever {variable} they have")
+        return
+    where = in_words(folder.hidden, blind["unit"])
+    masses = f" (masses {', '.join(f'{m:g}' for m in blind['masses'])})" if blind["masses"] else ""
+    say(f"BLIND: data with {blind['variable']} in {where} are left out of the results{masses}")
+
+
 def print_luminosity(folder: Any) -> None:
     """The luminosity of the data that a run has processed."""
     content = folder.read("luminosity.json")
@@ -210,6 +226,8 @@ def print_limit(result: dict[str, Any]) -> None:
     say(_normalisation_of(result["normalisation"]))
     for note in result["normalisation"]["notes"]:
         say(f"note: {note}")
+    if result.get("run_blinded") is False:
+        say("note: the run is not blind: its tables and histograms hold the data of all windows")
     if result["partial"]:
         say("note: this limit is a try: it is made of partial runs")
 

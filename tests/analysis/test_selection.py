@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bphcoffea.analysis import Axis, Condition, Cut, Selection, Variable
+from bphcoffea.analysis.selection import Candidates, Selected
+from bphcoffea.physics.windows import within
 
 a = Variable("a", lambda events: events.Candidate.a, axis=Axis(3, 0, 3))
 b = Variable("b", lambda events: events.Candidate.b, axis=Axis(3, 0, 3))
@@ -75,6 +77,67 @@ def test_n_minus_1_meets_all_that_does_not_look_at_the_variable(events):
     # b stands in "b < 3" and in "a > 1 or b > 1": neither is asked
     assert selected.without(b).tolist() == [fired and pair[0] > 0 for fired, pair in flat]
     assert selected.without(a).tolist() == [fired and pair[1] < 3 for fired, pair in flat]
+
+
+@given(events=EVENTS, ranked=st.booleans())
+def test_hidden_events_follow_the_loop(events, ranked):
+    """A candidate is hidden if b is 1; of ranked candidates, the best one decides for its event."""
+    everyone = [(e, i) for e, (_, c, _) in enumerate(events) for i in range(len(c))]
+
+    def lies(e, i):
+        return events[e][1][i][1] == 1
+
+    def best_of(alive):
+        by_event = {}
+        for e, i in alive:
+            by_event.setdefault(e, []).append(i)
+        # the first of equals; lexsort has numbers before what is none
+        return {
+            e: min(own, key=lambda i: (math.isnan(events[e][1][i][0]), events[e][1][i][0]))
+            for e, own in by_event.items()
+        }
+
+    alive, steps = everyone, []
+    for step in ("trigger", "loose", "tight"):
+        alive = [(e, i) for e, i in alive if passes(step, events[e][0], events[e][1][i])]
+        steps.append(alive)
+    hidden = {e for e, i in best_of(alive).items() if lies(e, i)} if ranked else set()
+    expected = []
+    for alive in steps:
+        left_out = hidden | {e for e, i in best_of(alive).items() if lies(e, i)}
+        seen = [(e, i) for e, i in alive if not (e in left_out if ranked else lies(e, i))]
+        expected.append((len({e for e, _ in seen}), len(seen)))
+
+    selected = hiding(events, ranked)
+    rows = [(row["events"], row["candidates"]) for row in selected.cutflow.rows()]
+    assert rows == [(len(events), len(everyone)), *expected]
+    chosen = best_of(steps[-1]).items() if ranked else steps[-1]
+    position = {pair: number for number, pair in enumerate(everyone)}
+    visible = [position[pair] for pair in chosen if not lies(*pair)]
+    assert selected.chosen.tolist() == visible
+    if ranked:
+        assert rows[-1][0] == len(visible) == len(selected.events)
+    lost = {e for e, i in chosen if lies(e, i)}
+    assert selected.events.tolist() == sorted({e for e, _ in chosen} - lost)
+    n_minus_1 = SELECTION.apply(make(events)).without(a)
+    assert selected.without(a).tolist() == [
+        bool(n_minus_1[k]) and not lies(e, i) and e not in hidden
+        for k, (e, i) in enumerate(everyone)
+    ]
+
+    # nothing but the first row depends on the hidden events
+    if ranked:
+        others = hiding([event for e, event in enumerate(events) if e not in hidden], ranked)
+        assert others.cutflow.rows()[1:] == selected.cutflow.rows()[1:]
+        assert np.count_nonzero(others.without(b)) == np.count_nonzero(selected.without(b))
+
+
+def hiding(events, ranked):
+    def in_window(values):
+        return within(values(b), [(0.5, 1.5)])
+
+    candidates = Candidates(make(events), "Candidate")
+    return Selected(SELECTION, candidates, smallest=a if ranked else None, in_window=in_window)
 
 
 def test_no_events():

@@ -14,16 +14,19 @@ from bphcoffea import cli
 from bphcoffea.corrections import load as load_corrections
 from bphcoffea.datasets import load
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution import Options, RunFolder, blinded, load_analysis, run
+from bphcoffea.inference.blindness import StillBlindError
 from bphcoffea.inference.counting import Channel, validate
 from bphcoffea.inference.datacards import datacard
 from bphcoffea.inference.ds_yield import DsYield
+from bphcoffea.inference.export import export_limit
 from bphcoffea.inference.mixing import channels_of, limit_run, workspace_of
 from bphcoffea.inference.run import fit_run
 from bphcoffea.inference.signals import Sample, Signals
 from bphcoffea.physics.hnl_rates import branching_product, ctau_from_mixing
+from bphcoffea.physics.windows import covered, signal_window
 from bphcoffea.presentation import plot_run
-from bphcoffea.presentation.blinding import blind_windows, hide
+from bphcoffea.presentation.blinding import blind_windows
 from bphcoffea.toys import TOYS
 
 
@@ -35,7 +38,8 @@ def runs(tmp_path_factory):
     for name, events in (("hnl", 40_000), ("ds_phipi", 60_000)):
         fileset = load(TOYS[name](folder / f"{name}_toys", events, 4))
         corrections = load_corrections([folder / f"{name}_toys" / "corrections.toml"])
-        analysis = load_analysis(name).corrected(corrections)
+        masses = [1.25] if name == "hnl" else []
+        analysis = blinded(load_analysis(name).corrected(corrections), fileset, masses)
         made[name] = run(analysis, fileset, folder / name, Options("futures", workers=2))
     made["ds_phipi"].write("fit.json", fit_run(made["ds_phipi"]))
     return made
@@ -179,8 +183,17 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(runs, normalisation,
     pq.write_table(pa.table(more, schema=table.schema), path)
     again = limit_run(changed, normalisation, [1.0], points=8)
     assert json.dumps(again["hypotheses"][0]) == json.dumps(limit["hypotheses"][0])
+    with pytest.raises(StillBlindError, match=r"it has no data in 0\.9655–1\.034 and 1\.2"):
+        limit_run(changed, normalisation, [1.0], points=8, unblind=True)
+    # as the folder of an unblinded run, or one of an older version
+    analysis = changed.analysis
+    del analysis["blind"]["hidden"]
+    changed.write("analysis.json", analysis)
+    as_before = limit_run(changed, normalisation, [1.0], points=2)
+    assert (limit["run_blinded"], as_before["run_blinded"]) == (True, False)
+    assert as_before["blinded"]
     seen = limit_run(changed, normalisation, [1.0], points=8, unblind=True)
-    assert sum(known["observed"] for known in seen["hypotheses"][0]["categories"].values()) > 50
+    assert sum(known["observed"] for known in seen["hypotheses"][0]["categories"].values()) == 50
     # an excess weakens what is observed
     assert seen["hypotheses"][0]["observed"] != seen["hypotheses"][0]["expected"][2]
 
@@ -291,6 +304,17 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
         assert len(list((folder / "datacards").glob(f"*.{suffix}"))) == 12
     names = {path.stem for path in plot_run(runs["hnl"])}
     assert {"limit", "limit_cls_m1", "limit_sidebands_m1p5", "hnl_mass_SSlxy5toInf"} <= names
+    for options, line in (
+        (("--unblind",), "run again unblinded (run --unblind)\n"),
+        (("--mass", "1.1"), "; run again with this mass (run --mass)\n"),
+    ):
+        words = ("limit", folder, "--normalisation", runs["ds_phipi"].path, *options)
+        status, output = call(*words)
+        assert status == 2
+        assert output.err.endswith(line)
+        assert output.err.count("\n") == 1
+    status, output = call("status", folder)
+    assert "BLIND: data with hnl_mass in 0.9655–1.034, " in output.out.replace(" and", ",", 1)
     status, output = call("limit", folder, "--normalisation", folder)
     assert status == 2
     assert "not fitted" in output.err
@@ -300,27 +324,62 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_data_near_the_signals_are_not_drawn(runs):
+def test_a_run_of_the_search_holds_no_data_in_its_windows(runs):
     folder = runs["hnl"]
-    histogram = folder.histograms()["hnl_mass"]
-    before = histogram["hnl_data_2018D", sum, "nominal", :].values()
-    hide(histogram, blind_windows(folder), ["hnl_data_2018D"])
-    after = histogram["hnl_data_2018D", sum, "nominal", :].values()
-    centers = histogram.axes[-1].centers
-    near = (abs(centers - 1.0) < 0.03) | (abs(centers - 1.5) < 0.04)
-    assert before[near].min() > 0
-    assert after[near].tolist() == [0] * near.sum()
-    far = (abs(centers - 1.0) > 0.1) & (abs(centers - 1.5) > 0.1)
-    np.testing.assert_array_equal(after[far], before[far])
-    signal = histogram["DsToNMu_NToMuPi_mN1p5_ctau10p0mm_incl", sum, "nominal", sum].value
-    assert signal > 0
+    table = folder.candidates("hnl_data_2018D")
+    masses = table["hnl_mass"].to_numpy().astype(np.float64)
+    assert len(folder.hidden) == 3
+    for low, high in folder.hidden:
+        assert not np.any((masses >= low) & (masses <= high))
+        width = high - low
+        assert np.count_nonzero((masses > low - width) & (masses < high + width)) > 20
+    assert folder.cutflow["hnl_data_2018D"][-1]["events"] == len(masses)
+    for histogram in folder.histograms().values():
+        counted = histogram["hnl_data_2018D", sum, "nominal", :].sum(flow=True).value
+        assert counted == len(masses)
+    assert blind_windows(folder) == folder.hidden
+    signals = Signals.of_run(folder)
+    for mass in signals.masses:
+        assert covered(signal_window(mass, signals.width(mass)), folder.hidden)
+
+
+def test_export_removes_what_an_earlier_limit_left(tmp_path):
+    fit = {"prediction": 10.0, "stat": 2.0, "shape_uncertainty": 1.0, "observed": None}
+    points = [
+        {"coupling": v2, "signal": {"A": {"events": 2.0, "stat": 0.1}}} for v2 in (1e-4, 1e-3)
+    ]
+    hypotheses = [{"mass": m, "categories": {"A": fit}, "points": points} for m in (1.0, 1.25)]
+    for hypothesis in hypotheses:
+        hypothesis["uncertainties"] = {}
+    (tmp_path / "ledger.json").write_text("{}")
+    run = RunFolder(tmp_path)
+
+    def set_limit(hypotheses, observed):
+        for hypothesis in hypotheses:
+            hypothesis["categories"] = {"A": {**fit, "observed": observed}}
+        run.write("limit.json", {"blinded": observed is None, "hypotheses": hypotheses})
+
+    set_limit(hypotheses, 37)
+    assert len(export_limit(run, "combine")) == len(export_limit(run, "pyhf")) == 4
+    cards = tmp_path / "datacards"
+    for name in ("mine.txt", "m1_V2_mine.json", "combined.root"):
+        (cards / name).write_text("37")
+    mine = set(cards.glob("*mine*")) | {cards / "combined.root"}
+    set_limit(hypotheses[:1], None)
+    written = export_limit(run, "combine")
+    assert set(cards.iterdir()) == {*written, *mine}
+    assert not [path for path in written if "37" in path.read_text()]
+    # both formats of one limit stand beside each other
+    assert set(cards.iterdir()) | set(export_limit(run, "pyhf")) == set(cards.iterdir())
+    assert len(list(cards.glob("m1_V2_1*"))) == 4
 
 
 def test_the_signal_window_is_one_for_signal_and_sidebands(monkeypatch):
     """Efficiencies count the candidates of the window that the sidebands leave out."""
     from bphcoffea.inference import sidebands
+    from bphcoffea.physics import windows
 
-    monkeypatch.setattr(sidebands, "WINDOW", 2.0)
+    monkeypatch.setattr(windows, "WINDOW", 2.0)
     width = 0.01
     masses = np.random.default_rng(1).normal(1.0, width, 600)
     sample = Sample(

@@ -115,6 +115,29 @@ def test_window_is_not_looked_at(rng):
     assert fit([*values, just_outside]).prediction > as_is.prediction
 
 
+@pytest.mark.parametrize("name", ["constant", "exponential"])
+def test_hidden_windows_of_other_masses_are_left_out(rng, name):
+    """What lies there does not matter, and the prediction stays unbiased without it."""
+    hidden = [(MASS - 3.6 * SIGMA, MASS + 3.6 * SIGMA), (MASS + 5 * SIGMA, MASS + 8 * SIGMA)]
+    values = toy(rng, name, 2000)
+    cut = fit(values, hidden=hidden)
+    expected = [(LOW, hidden[0][0]), (hidden[0][1], hidden[1][0]), (hidden[1][1], HIGH)]
+    assert np.array(cut.sidebands) == pytest.approx(np.array(expected))
+    assert cut.window == pytest.approx(WINDOW)
+    beside = [(x >= a) & (x <= b) for x in [values] for a, b in expected]
+    assert cut.entries == np.count_nonzero(np.any(beside, axis=0))
+    lost = [(values >= a) & (values <= b) for a, b in hidden]
+    assert fit(values[~np.any(lost, axis=0)], hidden=hidden) == cut
+    # as many again in the hidden windows, which would pull a fit that has empty bins there
+    fits = [fit(toy(rng, name, 600), hidden=hidden) for _ in range(40)]
+    pulls = np.array([one.prediction - in_window(name, 600) for one in fits])
+    pulls /= np.array([one.stat for one in fits])
+    # 40 toys know the mean of pulls to 0.16
+    assert abs(np.mean(pulls)) < 0.6
+    with pytest.raises(InputError, match=r"no sidebands.*, data are hidden in 1.\d+–"):
+        fit(values, hidden=[(LOW, HIGH)])
+
+
 def test_exponential_unbinned(rng):
     values = toy(rng, "exponential", 2000)
     outside = values[(values < WINDOW[0]) | (values > WINDOW[1])]

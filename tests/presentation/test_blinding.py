@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bphcoffea.execution.folder import RunFolder, write_histograms
-from bphcoffea.inference.sidebands import WINDOW
-from bphcoffea.presentation import _figures
-from bphcoffea.presentation.blinding import blind_windows, in_words
+from bphcoffea.inference.blindness import StillBlindError
+from bphcoffea.physics.windows import WINDOW
+from bphcoffea.presentation import _figures, plot_run
+from bphcoffea.presentation.blinding import blind_windows, blinded_in
 
 DATA = {"is_mc": False, "era": "2018D", "luminosity": 1.0}
 SIGNAL = {"is_mc": True, "era": "2018D", "kind": "signal", "process": "n", "mass": 1.0}
@@ -212,8 +213,49 @@ def test_areas_are_compared_where_data_are_seen(write):
     assert line[:13].mean() == pytest.approx(500, rel=0.1)
 
 
-def test_hidden_ranges_in_words():
-    assert in_words([(0.95, 1.05), (1.4, 1.6)], "GeV") == (
+def test_hidden_ranges_blinded_in():
+    assert blinded_in([(0.95, 1.05), (1.4, 1.6)], "GeV") == (
         "Data blinded in 0.95–1.05 and 1.4–1.6 GeV"
     )
-    assert in_words([], "GeV") == ""
+    assert blinded_in([], "GeV") == ""
+
+
+def test_what_a_run_hides_is_hidden_and_can_t_be_drawn(write):
+    run = write({"data": DATA, "signal": SIGNAL})
+    content = run.analysis
+    content["blind"] |= {"variable": "mass", "unit": "GeV", "hidden": [[0.31, 0.42]], "masses": []}
+    run.write("analysis.json", content)
+    assert blind_windows(run) == ((0.31, 0.42),)
+    for name, figure in drawn(run).items():
+        here = "Data blinded in 0.3–0.4" if is_blind(name) else "Without data of mass in 0.31–0.42"
+        assert here in words(figure), name
+    with pytest.raises(StillBlindError, match=r"no data in 0.31–0.42 GeV; run again unblinded"):
+        plot_run(run, unblind=True)
+
+
+def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
+    run = write({"data": DATA})
+    others = run.path / "figures" / "mine.png"
+    others.parent.mkdir()
+    others.write_text("")
+    figures = list(drawn(run).items())[:2]
+    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures))
+    first = plot_run(run)
+    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures[:1]))
+    second = plot_run(run)
+    assert set(second) < set(first)
+    there = {path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")}
+    assert there == {*second, others}
+
+    # also if drawing fails half way
+    def failing(*_, **__):
+        yield figures[1]
+        raise ValueError
+
+    monkeypatch.setattr("bphcoffea.presentation._figures", failing)
+    with pytest.raises(ValueError, match=r"^$"):
+        plot_run(run)
+    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures[:1]))
+    assert set(plot_run(run)) | {others} == {
+        path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")
+    }

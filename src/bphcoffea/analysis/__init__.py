@@ -1,6 +1,6 @@
 """The parts that a processor is made of: variables, cuts, weights, shifts, histograms, the base."""
 
-from bphcoffea.analysis.blinding import Blind
+from bphcoffea.analysis.blinding import Blind, Hidden
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
 from bphcoffea.analysis.processor import Analysis
@@ -26,6 +26,7 @@ __all__ = [
     "Cut",
     "DatasetPathFired",
     "GeneratorVariation",
+    "Hidden",
     "Histogram",
     "LifetimeWeight",
     "MomentumShift",

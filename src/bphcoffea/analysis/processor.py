@@ -6,7 +6,6 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any, ClassVar, Final, Self
 
@@ -16,20 +15,29 @@ import numpy.typing as npt
 from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
-from bphcoffea.analysis.blinding import Blind
+from bphcoffea.analysis.blinding import Blind, Hidden
 from bphcoffea.analysis.cutflow import Cutflow
 from bphcoffea.analysis.declaration import GOLDEN, N_MINUS_1, check_declaration
 from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram, fill
 from bphcoffea.analysis.result import Columns, DatasetResult
-from bphcoffea.analysis.selection import Candidates, Cut, Floats, Integers, Selected, Selection
+from bphcoffea.analysis.selection import (
+    Candidates,
+    Cut,
+    Floats,
+    Integers,
+    InWindow,
+    Selected,
+    Selection,
+)
 from bphcoffea.analysis.shapes import shifted_selections
 from bphcoffea.analysis.shifts import Shift
-from bphcoffea.analysis.variables import Condition, Variable
+from bphcoffea.analysis.variables import Condition, Values, Variable
 from bphcoffea.analysis.weighting import CandidateWeights, Weighting
 from bphcoffea.analysis.weights import Weight
 from bphcoffea.corrections import Corrections, EraCorrections
 from bphcoffea.errors import InputError
+from bphcoffea.physics.windows import Window, within
 
 #: What schemas call the numbers that identify an event, and what the candidates' table calls them.
 EVENT_NUMBERS: Final = {
@@ -82,7 +90,10 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         Whether figures draw simulated signal as a line, as that of a search, and not as a part of
         what data are compared with.
     blind
-        The histogram of the variable that is searched in, of which figures hide data.
+        The variable that is searched in, and the windows of it in which a run hides data.
+    hidden
+        What this run hides, see :meth:`hiding`; None if that is not decided, as before a run:
+        :func:`bphcoffea.execution.run` decides.
     nominal_only
         Whether there are no variations.
     sink
@@ -104,6 +115,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     mass_fit: ClassVar[Any] = None
     overlay_signal: ClassVar[bool] = False
     blind: ClassVar[Blind | None] = None
+    hidden: Hidden | None = None
     _corrections: Corrections = Corrections()
     nominal_only: bool = False
     sink: Callable[[Any, Selected, DatasetResult], None] | None = None
@@ -126,6 +138,25 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         other._corrections = corrections
         other.nominal_only = nominal_only
         return other
+
+    def hiding(self, hidden: Hidden) -> Self:
+        """The same analysis, whose results hold no data in some windows of the blind variable.
+
+        An event of data whose best candidate lies in a window is left out of the table, all
+        histograms, the skim and each step of the cutflow but the first. Without ``best``, it is
+        each candidate in a window. Simulation is never hidden.
+        """
+        other = copy.copy(self)
+        other.hidden = hidden
+        return other
+
+    @property
+    def blind_variable(self) -> Variable | None:
+        """The variable of the histogram that :attr:`blind` names."""
+        if self.blind is None:
+            return None
+        name = self.blind.histogram
+        return next(h.variable for h in self.histograms if h.name == name)
 
     @property
     def era_corrections(self) -> Corrections:
@@ -169,6 +200,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             weighting.events,
             partial(weighting.belated, candidates=candidates) if from_cut else None,
             self.best,
+            self._in_window(metadata),
         )
         chosen, steps = self._chosen(selected, metadata)
         weighed = weighting.of(candidates, chosen, shifted=not self.nominal_only)
@@ -234,9 +266,30 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             "best": self.best.name if self.best else None,
             "histograms": histograms,
             "overlay_signal": self.overlay_signal,
-            "blind": asdict(self.blind) if self.blind else None,
+            "blind": self._describe_blinding(),
             "fit": self.mass_fit.model_dump(mode="json") if self.mass_fit else None,
         }
+
+    def _describe_blinding(self) -> dict[str, Any] | None:
+        variable, hidden = self.blind_variable, self.hidden or Hidden()
+        if self.blind is None or variable is None:
+            return None
+        return {
+            "histogram": self.blind.histogram,
+            "variable": variable.name,
+            "unit": variable.unit,
+            "windows": self.blind.windows,
+            "blinded": bool(hidden.windows),
+            "hidden": hidden.windows,
+            "masses": hidden.masses,
+        }
+
+    def _in_window(self, metadata: Mapping[str, Any]) -> InWindow | None:
+        """Which candidates of a dataset are hidden; None if none can be."""
+        variable = self.blind_variable
+        if metadata["is_mc"] or variable is None or not (self.hidden and self.hidden.windows):
+            return None
+        return partial(_within, variable, self.hidden.windows)
 
     def name(self) -> str:
         """Name of the analysis: that of its file, or of its class where a notebook defines it."""
@@ -298,7 +351,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         self, selected: Selected, metadata: Mapping[str, Any]
     ) -> tuple[Integers, dict[str, Integers]]:
         """The candidates that are kept, and those that were after each step of the best ones."""
-        chosen = selected.best(self.best) if self.best else np.flatnonzero(selected.passed)
+        chosen = selected.chosen
         steps: dict[str, Integers] = {}
         for cut in self.cuts_on_best(metadata):
             passed = np.ones(len(chosen), dtype=np.bool_)
@@ -412,6 +465,10 @@ def _continued(
 
 def _sum_of(weighting: Weighting, candidates: Candidates, which: Integers) -> float:
     return float(np.sum(weighting.of(candidates, which, shifted=False).nominal))
+
+
+def _within(variable: Variable, windows: Sequence[Window], values: Values) -> npt.NDArray[np.bool_]:
+    return within(values(variable), windows)
 
 
 def _event_numbers(events: Any) -> dict[str, npt.NDArray[Any]]:

@@ -21,6 +21,8 @@ from bphcoffea.errors import DeclarationError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+#: From the values of variables to which candidates lie where data are hidden.
+InWindow = Callable[[Values], npt.NDArray[np.bool_]]
 #: From a cut's name and positions of candidates to what it adds to their weights, if anything.
 Belated = Callable[[str, Integers], Floats | None]
 
@@ -319,6 +321,9 @@ class Selected:
         Weights that candidates have from a cut on.
     smallest
         Which candidate of an event is best, see :meth:`best`; without one the first is.
+    in_window
+        Which candidates lie where data are hidden. An event whose best candidate does is left out
+        of all that this class tells; without ``smallest`` it is each such candidate.
     """
 
     def __init__(
@@ -328,12 +333,14 @@ class Selected:
         weights: Floats | None = None,
         belated: Belated | None = None,
         smallest: Variable | None = None,
+        in_window: InWindow | None = None,
     ) -> None:
         self.selection = selection
         self.candidates = candidates
         self.weights = np.ones(len(candidates.counts)) if weights is None else weights
         self._belated = belated
         self._smallest = smallest
+        self._in_window = in_window
         self._masks = {
             requirement: requirement.mask(candidates.values)
             for cut in selection
@@ -362,9 +369,12 @@ class Selected:
     def without(self, variable: Variable) -> npt.NDArray[np.bool_]:
         """Which candidates meet every requirement that does not look at a variable (N-1).
 
-        Shape (candidates,).
+        Shape (candidates,). Candidates in hidden windows, and those of hidden events, don't.
         """
         failed = self._failed.copy()
+        failed[self._hidden] += 1
+        if self._smallest is not None:
+            failed[self._hidden_events[self.candidates.event]] += 1
         for requirement, mask in self._masks.items():
             if any(variable is other for other in requirement.variables()):
                 failed -= ~mask
@@ -375,7 +385,9 @@ class Selected:
         """Events, candidates and sum of weights after each step.
 
         Where candidates have weights of their own, that of an event is that of its best candidate
-        among those that survive the step.
+        among those that survive the step. If data are hidden, the step ``all`` counts every event;
+        each later one leaves out the hidden events, and those whose best candidate at that step
+        lies in a window. The counts then don't depend on the hidden events at all.
         """
         alive = np.ones(len(self.candidates), dtype=np.bool_)
         factors: Floats | None = None
@@ -387,6 +399,7 @@ class Selected:
             if own is not None:
                 factors = np.ones(len(alive)) if factors is None else factors
                 factors[here] *= own
+            here = self._visible(here)
             if factors is None:
                 events = np.unique(self.candidates.event[here])
                 sumw = float(np.sum(self.weights[events]))
@@ -402,6 +415,59 @@ class Selected:
             np.array(candidates_left, dtype=np.int64),
             np.array(sums, dtype=np.float64),
         )
+
+    def of_others(self, candidates: Candidates) -> Selected:
+        """The same selection of other candidates, without weights."""
+        return Selected(
+            self.selection, candidates, smallest=self._smallest, in_window=self._in_window
+        )
+
+    @cached_property
+    def chosen(self) -> Integers:
+        """Positions of the best candidate of each selected event; of all survivors if none is best.
+
+        Hidden ones are left out.
+        """
+        survivors = self._chosen_or_hidden
+        return survivors[~self._hidden[survivors]]
+
+    @property
+    def events(self) -> Integers:
+        """Positions of the selected events, none of which has a hidden candidate chosen."""
+        events = self.candidates.event[self._chosen_or_hidden]
+        return np.unique(events[~self._hidden_events[events]])
+
+    @cached_property
+    def _chosen_or_hidden(self) -> Integers:
+        survivors = np.flatnonzero(self.passed)
+        return survivors if self._smallest is None else self._best_of(survivors, self._smallest)
+
+    @cached_property
+    def _hidden(self) -> npt.NDArray[np.bool_]:
+        """Which candidates lie in a hidden window, shape (candidates,)."""
+        if self._in_window is None:
+            return np.zeros(len(self.candidates), dtype=np.bool_)
+        return self._in_window(self.candidates.values)
+
+    @cached_property
+    def _hidden_events(self) -> npt.NDArray[np.bool_]:
+        """Which events have a chosen candidate in a hidden window, shape (events,)."""
+        return self._with_hidden(self._chosen_or_hidden)
+
+    def _with_hidden(self, which: Integers) -> npt.NDArray[np.bool_]:
+        """Which events have one of these candidates in a hidden window, shape (events,)."""
+        events = np.zeros(len(self.candidates.counts), dtype=np.bool_)
+        events[self.candidates.event[which[self._hidden[which]]]] = True
+        return events
+
+    def _visible(self, which: Integers) -> Integers:
+        """Leave out what is hidden among the candidates that survive a step."""
+        if self._in_window is None:
+            return which
+        if self._smallest is None:
+            return which[~self._hidden[which]]
+        hidden = self._hidden_events | self._with_hidden(self._best_of(which, self._smallest))
+        return which[~hidden[self.candidates.event[which]]]
 
     def best(self, smallest: Variable) -> Integers:
         """The best candidate of each event, among those that pass every cut.

@@ -126,7 +126,7 @@ def shifted_selections(
         moved = replaced(part, shift.shifted(part, amounts))
         prepared = moved if prepare is None else prepare(moved)
         candidates = Candidates(prepared, collection, copies, known)
-        yield Shifted(tuple(variations), Selected(nominal.selection, candidates))
+        yield Shifted(tuple(variations), nominal.of_others(candidates))
 
 
 def _alive(nominal: Selected, untouched: Untouched) -> npt.NDArray[np.bool_]:

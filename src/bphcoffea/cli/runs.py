@@ -23,6 +23,7 @@ from bphcoffea.cli.arguments import (
 from bphcoffea.errors import InputError
 from bphcoffea.terminal import (
     note_what_is_missing,
+    print_blinding,
     print_cutflow,
     print_fit,
     print_ledger,
@@ -87,6 +88,16 @@ def run(
     skim_of: Annotated[
         Literal["events", "candidates"], typer.Option(help="What a skim is of.")
     ] = "events",
+    mass: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="GEV",
+            help="Also hide data around this mass; may be repeated. Those of signal are hidden.",
+        ),
+    ] = None,
+    unblind: Annotated[
+        bool, typer.Option("--unblind", help="Hide no data that the analysis declares blind.")
+    ] = False,
 ) -> None:
     """Run an analysis over a fileset; status 3 if it could not read all of it."""
     from bphcoffea import datasets, execution
@@ -98,7 +109,12 @@ def run(
     storage = place.storage if place else None
     loaded = execution.load_analysis(analysis)
     loaded = loaded.corrected(load(corrections or ()), nominal_only=nominal)
-    files = datasets.load(fileset).select(dataset or ())
+    everything = datasets.load(fileset)
+    files = everything.select(dataset or ())
+    try:
+        loaded = execution.blinded(loaded, files, mass or (), unblind=unblind, signals=everything)
+    except execution.NothingToHideError as error:
+        raise InputError(f"{error} (--mass), or hide nothing (--unblind)") from None
     options = execution.Options(
         executor or ("dask" if facility or scheduler else "futures"),
         workers,
@@ -125,6 +141,7 @@ def run(
     print_luminosity(folder)
     print_normalisation(folder)
     print_ledger(folder)
+    print_blinding(folder)
     for what, url in (("results", options.stage_out), ("skim", options.skim)):
         if url:
             say(f"{what} staged out to {url}")
@@ -140,6 +157,7 @@ def status(directory: RunDirectory) -> None:
     folder = RunFolder(directory)
     print_slowest(folder.read("metrics.json"))
     print_ledger(folder)
+    print_blinding(folder)
     if not folder.complete:
         raise typer.Exit(3)
 
@@ -154,9 +172,14 @@ def fit(
 ) -> None:
     """Fit the mass histogram of a run; writes fit.json."""
     from bphcoffea.execution import RunFolder
+    from bphcoffea.inference.blindness import StillBlindError, check_fit
     from bphcoffea.inference.run import fit_run
 
     folder = RunFolder(directory)
+    try:
+        check_fit(folder)
+    except StillBlindError as error:
+        raise InputError(f"{error} (run --unblind)") from None
     result = fit_run(folder, dataset, by)
     folder.write("fit.json", result)
     print_fit(result)
@@ -228,6 +251,7 @@ def limit(
     fitted.
     """
     from bphcoffea.execution import RunFolder
+    from bphcoffea.inference.blindness import NotHiddenError, StillBlindError
     from bphcoffea.inference.ds_yield import DsYield, UnknownLuminosityError
     from bphcoffea.inference.mixing import limit_run
 
@@ -237,6 +261,10 @@ def limit(
         result = limit_run(folder, ds_yield, mass, points, unblind=unblind, same_data=same_data)
     except UnknownLuminosityError as error:
         raise InputError(f"{error} (--same-data)") from None
+    except StillBlindError as error:
+        raise InputError(f"{error} (run --unblind)") from None
+    except NotHiddenError as error:
+        raise InputError(f"{error} (run --mass)") from None
     folder.write("limit.json", result)
     print_limit(result)
     if f_prompt == 1:
@@ -288,6 +316,7 @@ def plot(
     """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""
     from bphcoffea import datasets
     from bphcoffea.execution import RunFolder, load_analysis
+    from bphcoffea.inference.blindness import StillBlindError
     from bphcoffea.presentation import Labels, plot_run
 
     folder = RunFolder(directory)
@@ -296,13 +325,16 @@ def plot(
         datasets.load(fileset) if fileset else None,
         load_analysis(analysis) if analysis else None,
     )
-    figures = plot_run(
-        folder,
-        shapes=shapes,
-        unblind=unblind,
-        labels=labels,
-        note=lambda line: say(f"note: {line}"),
-    )
+    try:
+        figures = plot_run(
+            folder,
+            shapes=shapes,
+            unblind=unblind,
+            labels=labels,
+            note=lambda line: say(f"note: {line}"),
+        )
+    except StillBlindError as error:
+        raise InputError(f"{error} (run --unblind)") from None
     say(f"{len(figures)} figures in {directory / 'figures'}")
     note_what_is_missing(folder)
 

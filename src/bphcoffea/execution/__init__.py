@@ -1,9 +1,19 @@
 """Running an analysis: chunks, executors, the run's folder."""
 
+from bphcoffea.execution.blinding import NothingToHideError, blinded
 from bphcoffea.execution.checkpoints import default_place
 from bphcoffea.execution.executors import engine
 from bphcoffea.execution.folder import RunFolder
 from bphcoffea.execution.loading import load_analysis
 from bphcoffea.execution.run import Options, run
 
-__all__ = ["Options", "RunFolder", "default_place", "engine", "load_analysis", "run"]
+__all__ = [
+    "NothingToHideError",
+    "Options",
+    "RunFolder",
+    "blinded",
+    "default_place",
+    "engine",
+    "load_analysis",
+    "run",
+]

@@ -27,6 +27,7 @@ import uproot
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.errors import InputError
 from bphcoffea.execution.normalisation import FILESET, scaled
+from bphcoffea.physics.windows import Window
 
 #: What a run writes, and what later steps derive from it; a new run replaces all of them.
 WRITTEN = (
@@ -111,6 +112,12 @@ class RunFolder:
     def analysis(self) -> dict[str, Any]:
         """What was run: name, cuts, histograms, mass fit (``analysis.json``)."""
         return dict(self.read("analysis.json"))
+
+    @property
+    def hidden(self) -> tuple[Window, ...]:
+        """Windows of the blind variable in which data were left out; none if it is not blind."""
+        blind = self.analysis.get("blind") or {}
+        return tuple((low, high) for low, high in blind.get("hidden", ()))
 
     @property
     def fileset_metadata(self) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.errors import InputError
+from bphcoffea.execution.blinding import blinded
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.chunks import Plan, find_chunks
 from bphcoffea.execution.executors import Engine, ExecutorName, engine, reporting
@@ -94,7 +95,9 @@ def run(
     Parameters
     ----------
     analysis
-        What to run, as :func:`bphcoffea.execution.load_analysis` gives it.
+        What to run, as :func:`bphcoffea.execution.load_analysis` gives it. Data in the windows of
+        simulated signal are hidden if it declares what is blind, unless
+        :func:`bphcoffea.execution.blinded` decided otherwise.
     fileset
         What to run over.
     folder
@@ -116,6 +119,8 @@ def run(
     reason; the rest is complete.
     """
     options = options or Options()
+    if analysis.hidden is None:
+        analysis = blinded(analysis, fileset)
     prepare(folder)
     for target in (options.stage_out, options.skim):
         if target:

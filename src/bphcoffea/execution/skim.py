@@ -10,7 +10,6 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import awkward as ak
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -35,7 +34,7 @@ class Skim:
         Where: ``url/dataset/file-start-stop.parquet``.
     of
         ``events``: those with a candidate that passes every cut, with all collections of the
-        schema. ``candidates``: the rows of the analysis's table.
+        schema; none that the run hides. ``candidates``: the rows of the analysis's table.
     retries
         How often a transfer is tried.
     datasets
@@ -72,7 +71,7 @@ def _table_of(
 ) -> pa.Table | None:
     if of == "candidates":
         return result.candidates.table() if result.candidates else None
-    chosen = np.unique(selected.candidates.event[selected.passed])
+    chosen = selected.events
     # names and behaviours of coffea's records mean nothing to who reads the file
     columns = {
         name: ak.without_parameters(ak.materialize(events[name][chosen])) for name in events.fields

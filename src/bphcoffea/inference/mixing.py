@@ -18,6 +18,7 @@ from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
+from bphcoffea.inference.blindness import check_hidden, check_unblinding
 from bphcoffea.inference.counting import Channel, workspace
 from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield
@@ -31,6 +32,7 @@ from bphcoffea.physics.hnl_rates import (
     ctau_from_mixing,
     mixing_from_ctau,
 )
+from bphcoffea.physics.windows import Window, signal_window
 
 #: Lifetimes that are scanned: from a part of the shortest generated to a multiple of the longest.
 SHORTER, LONGER = 0.5, 5.0
@@ -68,6 +70,7 @@ class Hypothesis:
         uncertainties: Mapping[str, float],
         *,
         unblind: bool,
+        hidden: Sequence[Window] = (),
     ) -> Hypothesis:
         """Predict the background of each category, and count its data if they may be looked at.
 
@@ -79,11 +82,17 @@ class Hypothesis:
             Measured masses in the data of each category, GeV, shapes (n,).
         unblind
             Look at the data in the windows.
+        hidden
+            Windows whose data the candidates lack, GeV.
         """
         known: dict[str, tuple[SidebandFit, int | None]] = {}
         for name, masses in candidates.items():
             fit = fit_sidebands(
-                masses, mass=mass, resolution=width, allowed=(MINIMUM_MASS, MAXIMUM_MASS)
+                masses,
+                mass=mass,
+                resolution=width,
+                allowed=(MINIMUM_MASS, MAXIMUM_MASS),
+                hidden=hidden,
             )
             low, high = fit.window
             inside = int(np.count_nonzero((masses > low) & (masses < high)))
@@ -164,13 +173,19 @@ def limit_run(
     ------
     UnknownLuminosityError
         When the luminosity of the search or of the fitted data is not known.
+    StillBlindError, NotHiddenError
+        When the run is blind and is asked for its hidden data, or does not hide those of a mass.
     InputError
         When the run lacks data or signal, a mass lies outside what is simulated, or collision
         energies differ.
     """
     if points < 2:
         raise InputError(f"--points {points}: a scan needs two or more")
+    if unblind:
+        check_unblinding(run)
     signals = Signals.of_run(run)
+    for mass in masses or signals.masses:
+        check_hidden(run, mass, signal_window(mass, signals.width(mass)))
     names = [sample.name for sample in signals.samples]
     search = DataSample.of_run(run, data_names(run), names)
     normalisation = normalisation.for_search(search, same_data=same_data)
@@ -180,11 +195,18 @@ def limit_run(
     for mass in masses or signals.masses:
         uncertainties = normalisation.uncertainties() | _systematics(mass, signals, histogram)
         hypothesis = Hypothesis.of_candidates(
-            mass, signals.width(mass), candidates, uncertainties, unblind=unblind
+            mass,
+            signals.width(mass),
+            candidates,
+            uncertainties,
+            unblind=unblind,
+            hidden=run.hidden,
         )
         results.append(_scanned(hypothesis, signals, normalisation, points, level))
     return {
         "blinded": not unblind,
+        "run_blinded": bool(run.hidden),
+        "hidden": [list(window) for window in run.hidden],
         "level": level,
         "complete": all(each.complete for each in (search, normalisation.data) if each),
         "partial": any(each.partial for each in (search, normalisation.data) if each),

@@ -22,9 +22,10 @@ from scipy.stats import chi2 as chi2_distribution
 
 from bphcoffea.errors import InputError
 from bphcoffea.inference.backgrounds import Bins, Floats, Shape, deviance_of, fit_shape
+from bphcoffea.physics.windows import Window, gaps, in_words, signal_window, within
 
-#: Half widths in resolutions: of the signal window, and of the range with its sidebands.
-WINDOW, REACH = 3.0, 10.0
+#: Half width of the range with its sidebands, in resolutions.
+REACH = 10.0
 #: Bins that are fitted, in one of about a resolution, of which goodness is told.
 FINE = 10
 #: Largest order of a polynomial, and the p-value above which a higher one is no better.
@@ -70,9 +71,9 @@ class SidebandFit:
     mass, resolution
         The hypothesis, and the signal's width there, GeV.
     window
-        What is blinded, GeV.
+        Where the signal is searched for, GeV.
     sidebands
-        What was fitted, GeV; one interval or two.
+        What was fitted, GeV: the intervals that the window and hidden data leave of the range.
     entries
         Events in the sidebands.
     shapes
@@ -154,24 +155,13 @@ class SidebandFit:
         return cls(**known)
 
 
-def signal_window(mass: float, resolution: float) -> tuple[float, float]:
-    """Return the ends of the window in which a signal is searched, GeV.
-
-    Parameters
-    ----------
-    mass, resolution
-        Of the signal, GeV.
-    """
-    half = WINDOW * resolution
-    return mass - half, mass + half
-
-
 def fit_sidebands(
     values: npt.ArrayLike,
     *,
     mass: float,
     resolution: float,
-    allowed: tuple[float, float] = (-np.inf, np.inf),
+    allowed: Window = (-np.inf, np.inf),
+    hidden: Sequence[Window] = (),
 ) -> SidebandFit:
     """Predict the background in the window around a mass.
 
@@ -184,6 +174,9 @@ def fit_sidebands(
         The hypothesis, and the signal's width there, GeV.
     allowed
         Masses that candidates can have, GeV: window and sidebands end there.
+    hidden
+        Windows whose data are missing from the values, GeV, as those of other masses: they don't
+        enter the likelihood.
 
     Raises
     ------
@@ -200,14 +193,16 @@ def fit_sidebands(
         raise InputError(f"the mass {mass:g} GeV is not in {allowed[0]:g}-{allowed[1]:g} GeV")
     lower, upper = signal_window(mass, resolution)
     window = (max(lower, low), min(upper, high))
-    sidebands = tuple(side for side in ((low, window[0]), (window[1], high)) if side[0] < side[1])
+    left_out = (window, *hidden)
+    sidebands = gaps((low, high), left_out)
     if sum(b - a for a, b in sidebands) < MIN_SIDEBANDS * resolution:
         raise InputError(
             f"no sidebands are left of the mass {mass:g} GeV: its window is "
             f"{window[0]:g}-{window[1]:g} GeV, allowed are {allowed[0]:g}-{allowed[1]:g} GeV"
+            + (f", data are hidden in {in_words(hidden, 'GeV')}" if hidden else "")
         )
     x = np.asarray(values, dtype=np.float64)
-    x = x[((x >= low) & (x < window[0])) | ((x > window[1]) & (x <= high))]
+    x = x[(x >= low) & (x <= high) & ~within(x, left_out)]
     edges = [_edges(side, resolution) for side in sidebands]
     counts = np.concatenate([np.histogram(x, side)[0] for side in edges]).astype(np.float64)
     beside, inside = _bins(edges, (low, high)), _bins([_edges(window, resolution)], (low, high))

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
-from bphcoffea.inference.sidebands import signal_window
 from bphcoffea.physics.lifetimes import lifetime_weight
+from bphcoffea.physics.windows import signal_window
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,13 +10,15 @@ import hist
 from matplotlib.figure import Figure
 
 from bphcoffea.execution.folder import RunFolder, file_name
+from bphcoffea.inference.blindness import check_unblinding
 from bphcoffea.inference.massfit import MassFit
 from bphcoffea.inference.run import of_datasets
 from bphcoffea.presentation.blinding import (
     blind_histograms,
     blind_windows,
+    blinded_in,
     hide,
-    in_words,
+    left_out,
     shade,
 )
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
@@ -33,6 +35,8 @@ from bphcoffea.presentation.style import (
     brief,
     cms_style,
     name_of_its_own,
+    note_drawn,
+    remove_drawn,
     save,
 )
 
@@ -63,7 +67,7 @@ def plot_run(
     shapes
         Scale each simulated process to the area of the data instead.
     unblind
-        Also draw the data that the analysis declares to be blind.
+        Also draw the data that the analysis declares to be blind, of a run that is not.
     labels
         Texts that replace those of the run.
     note
@@ -71,15 +75,27 @@ def plot_run(
 
     Returns
     -------
-    The files written: a PNG and a PDF for each figure.
+    The files written: a PNG and a PDF for each figure. Those that an earlier call wrote are removed
+    first, since they may show what is hidden now.
+
+    Raises
+    ------
+    StillBlindError
+        When the data to be drawn were left out of the run.
     """
+    if unblind:
+        check_unblinding(run)
     folder = run.path / "figures"
     paths: list[Path] = []
     taken: set[str] = set()
     labelled = LabelledRun(run, labels)
-    with cms_style():
-        for name, figure in _figures(labelled, shapes=shapes, unblind=unblind):
-            paths += save(figure, folder, name_of_its_own(name, taken))
+    remove_drawn(folder)
+    try:
+        with cms_style():
+            for name, figure in _figures(labelled, shapes=shapes, unblind=unblind):
+                paths += save(figure, folder, name_of_its_own(name, taken))
+    finally:
+        note_drawn(folder, paths)
     for line in labelled.notes:
         note(line)
     return paths
@@ -88,7 +104,8 @@ def plot_run(
 def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[str, Figure]]:
     """Yield the figures with their names, one at a time: a run may have many."""
     analysis, datasets = run.analysis, run.datasets
-    yield from _cutflows(run.cutflow, analysis, datasets)
+    elsewhere = left_out(run)
+    yield from _cutflows(run.cutflow, analysis, datasets, elsewhere)
     declared = analysis.get("histograms", {})
     fitted = dict(run.read("fit.json")) if (run.path / "fit.json").is_file() else {}
     if (run.path / "limit.json").is_file():
@@ -99,9 +116,11 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
     windows = blind_windows(run) if blind else None
     for name, histogram in run.histograms().items():
         about = _about(histogram, declared.get(name, {}))
+        if _data(datasets):
+            about["notes"] = (elsewhere,)
         if name in blind and _data(datasets):
             about["hidden"] = hide(histogram, windows, _data(datasets))
-            about["notes"] = (in_words(about["hidden"], about["unit"]),)
+            about["notes"] = (blinded_in(about["hidden"], about["unit"]),)
             if name in stacked:
                 hide(stacked[name], windows, _data(datasets))
         compared = stacked.get(name) if about["without"] is None else None
@@ -172,6 +191,7 @@ def _cutflows(
     cutflows: Mapping[str, Sequence[Mapping[str, Any]]],
     analysis: Mapping[str, Any],
     datasets: Metadata,
+    blinding: str,
 ) -> Iterator[tuple[str, Figure]]:
     requirements = {cut["name"]: cut["requirements"] for cut in analysis.get("cuts", ())}
     groups = {DATA.lower(): _data(datasets), **_processes(datasets)}
@@ -189,7 +209,10 @@ def _cutflows(
                 title = brief(literal(same[0]))
             figure = draw_cutflow(
                 summed([cutflows[name] for name in same]),
-                Heading.of(datasets[name] for name in same),
+                Heading.of(
+                    (datasets[name] for name in same),
+                    () if datasets[same[0]]["is_mc"] else (blinding,),
+                ),
                 requirements=requirements,
                 title=f"{analysis.get('title') or analysis['name']} – {title}",
             )

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from bphcoffea.execution.folder import RunFolder
-from bphcoffea.inference.sidebands import signal_window
 from bphcoffea.inference.signals import width_of
+from bphcoffea.physics.windows import in_words, signal_window
 from bphcoffea.presentation.style import Floats
 
 Windows = Sequence[tuple[float, float]]
@@ -36,7 +36,7 @@ def blind_histograms(analysis: Mapping[str, Any]) -> set[str]:
 
 
 def blind_windows(run: RunFolder) -> Windows | None:
-    """Find what is hidden of the blind variable.
+    """Find what figures hide of the blind variable.
 
     Parameters
     ----------
@@ -45,10 +45,13 @@ def blind_windows(run: RunFolder) -> Windows | None:
 
     Returns
     -------
-    Ends of the windows: those that the analysis declares, else those of the simulated masses and of
-    the masses in ``limit.json``. None if everything is hidden: there are no windows, or that of a
-    simulated signal is not known.
+    Ends of the windows: those in which the run left data out. Of a run that is not blind they are
+    those that the analysis declares, else those of the simulated masses and of the masses in
+    ``limit.json``. None if everything is hidden: there are no windows, or that of a simulated
+    signal is not known.
     """
+    if run.hidden:
+        return run.hidden
     analysis = run.analysis
     blind = analysis["blind"]
     if blind["windows"]:
@@ -126,10 +129,17 @@ def overlapping(edges: Floats, ranges: Windows) -> npt.NDArray[np.bool_]:
     return inside
 
 
-def in_words(ranges: Windows, unit: str) -> str:
-    """Say what is hidden, for the heading of a figure."""
-    where = " and ".join(f"{low:.4g}–{high:.4g}" for low, high in ranges)
-    return f"Data blinded in {where} {unit}".rstrip() if ranges else ""
+def blinded_in(ranges: Windows, unit: str) -> str:
+    """Say what is hidden of a variable, for the heading of a figure of it."""
+    return f"Data blinded in {in_words(ranges, unit)}" if ranges else ""
+
+
+def left_out(run: RunFolder) -> str:
+    """Say which data a blind run lacks, for the heading of a figure of something else."""
+    if not run.hidden:
+        return ""
+    blind = run.analysis["blind"]
+    return f"Without data of {blind['variable']} in {in_words(run.hidden, blind['unit'])}"
 
 
 def shade(figure: Figure, ranges: Windows) -> None:

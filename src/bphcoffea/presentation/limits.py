@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from bphcoffea.execution.folder import RunFolder
 from bphcoffea.inference.mixing import data_of
 from bphcoffea.inference.sidebands import FINE, SidebandFit
+from bphcoffea.physics.windows import gaps, within
+from bphcoffea.presentation.blinding import overlapping
 from bphcoffea.presentation.style import (
     BLUE,
     RED,
@@ -205,11 +207,11 @@ def _panel(axes: Axes, fit: SidebandFit, masses: Floats, *, blinded: bool) -> No
     low, high = fit.shape.range
     width = fit.resolution
     edges = np.linspace(low, high, max(round((high - low) / width), 2) + 1)
-    window = fit.window
-    shown = masses[(masses < window[0]) | (masses > window[1])] if blinded else masses
+    empty = gaps((low, high), fit.sidebands)
+    shown = masses[~within(masses, empty)] if blinded else masses
     counts = np.histogram(shown, edges)[0].astype(np.float64)
     centers = (edges[1:] + edges[:-1]) / 2
-    beside = (edges[:-1] >= window[1] - 1e-9) | (edges[1:] <= window[0] + 1e-9)
+    beside = ~overlapping(edges, [(a + 1e-9, b - 1e-9) for a, b in empty])
     drawn = beside if blinded else np.ones(len(centers), dtype=np.bool_)
     down, up = garwood(counts)
     axes.errorbar(
@@ -218,7 +220,8 @@ def _panel(axes: Axes, fit: SidebandFit, masses: Floats, *, blinded: bool) -> No
     )  # fmt: skip
     x = np.linspace(low, high, 20 * FINE)
     axes.plot(x, fit.curve(x) * (edges[1] - edges[0]), color=BLUE, linewidth=2.5)
-    axes.axvspan(*window, color="0.9", linewidth=0)
+    for window in empty:
+        axes.axvspan(*window, color="0.9", linewidth=0)
     top = float(np.max((counts + up)[drawn], initial=1.0))
     axes.set_ylim(0, 1.7 * top)
     axes.set_xlim(low, high)

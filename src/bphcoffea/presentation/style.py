@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ DATA, SIMULATION = "Data", "Simulation"
 #: Probability content of an error bar: that of one standard deviation of a Gaussian.
 COVERAGE = float(norm.cdf(1) - norm.cdf(-1))
 FORMATS = ("png", "pdf")
+#: File of a folder of figures: names of those that were drawn, to be replaced by the next ones.
+DRAWN = "drawn.json"
 
 
 @contextlib.contextmanager
@@ -280,3 +283,23 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=100, metadata=metadata)
     return paths
+
+
+def note_drawn(folder: Path, paths: Iterable[Path]) -> None:
+    """Write down in a folder which files were drawn into it."""
+    names = [path.name for path in paths]
+    if names:
+        (folder / DRAWN).write_text(json.dumps(names, indent=1) + "\n")
+
+
+def remove_drawn(folder: Path) -> None:
+    """Remove the figures of a folder that :func:`note_drawn` names, and no other file."""
+    try:
+        names = json.loads((folder / DRAWN).read_text())
+    except (OSError, ValueError):
+        return
+    for name in names:
+        path = folder / Path(name).name
+        if path.suffix.removeprefix(".") in FORMATS:
+            path.unlink(missing_ok=True)
+    (folder / DRAWN).unlink()

@@ -1,0 +1,82 @@
+"""Windows of a mass: where a signal is searched for, and where data are hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+#: Lower and upper end.
+Window = tuple[float, float]
+
+#: Half width of the signal window, in resolutions.
+WINDOW: Final = 3.0
+
+
+def signal_window(mass: float, resolution: float) -> Window:
+    """Return the ends of the window in which a signal is searched, GeV.
+
+    Parameters
+    ----------
+    mass, resolution
+        Of the signal, GeV.
+    """
+    half = WINDOW * resolution
+    return mass - half, mass + half
+
+
+def united(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """Return windows in ascending order, with those that overlap or touch merged.
+
+    >>> united([(1.4, 1.6), (0.9, 1.1), (1.5, 1.7)])
+    ((0.9, 1.1), (1.4, 1.7))
+    """
+    merged: list[Window] = []
+    for low, high in sorted(windows):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def within(values: npt.NDArray[Any], windows: Iterable[Window]) -> npt.NDArray[np.bool_]:
+    """Tell which values lie in a window, ends included, in double precision; shapes (n,)."""
+    x = values.astype(np.float64)
+    inside = np.zeros(len(x), dtype=np.bool_)
+    for low, high in windows:
+        inside |= (x >= low) & (x <= high)
+    return inside
+
+
+def covered(window: Window, windows: Iterable[Window]) -> bool:
+    """Tell whether the union of windows holds all of one window."""
+    return any(low <= window[0] and window[1] <= high for low, high in united(windows))
+
+
+def gaps(whole: Window, windows: Iterable[Window]) -> tuple[Window, ...]:
+    """Return the parts of a range that no window covers, in ascending order.
+
+    >>> gaps((0.0, 2.0), [(0.5, 0.6), (1.9, 2.5)])
+    ((0.0, 0.5), (0.6, 1.9))
+    """
+    start, end = whole
+    left: list[Window] = []
+    for low, high in united(windows):
+        if start < min(low, end):
+            left.append((start, min(low, end)))
+        start = max(start, high)
+    if start < end:
+        left.append((start, end))
+    return tuple(left)
+
+
+def in_words(windows: Iterable[Window], unit: str = "") -> str:
+    """Write windows as text.
+
+    >>> in_words([(0.95, 1.05), (1.4, 1.6)], "GeV")
+    '0.95–1.05 and 1.4–1.6 GeV'
+    """
+    return f"{' and '.join(f'{low:.4g}–{high:.4g}' for low, high in windows)} {unit}".rstrip()
