@@ -98,7 +98,8 @@ def workspace(
     ------
     ValueError
         When there are no channels, two of one name, a yield or an uncertainty is negative or not
-        finite, a shift is -1 or less, or a channel has no ``observed`` and the workspace is not blinded.
+        finite, a shift is below -1, or a channel has no ``observed`` and the workspace is not
+        blinded.
     """
     _check(channels, normalisation, blinded)
     spec: dict[str, Any] = {"channels": [], "observations": [], "version": "1.0.0"}

@@ -118,18 +118,19 @@ class Hypothesis:
         rates = [nature.branching_product(self.mass, mixing) for nature in natures]
         channels = []
         for name, (background, observed) in self.categories.items():
-            efficiency, *shifted = (
-                self._efficiency(name, mixing, signals, nature) for nature in natures
+            efficiencies = [self._efficiency(name, mixing, signals, nature) for nature in natures]
+            nominal, up, down = (
+                decays * rate * efficiency.value
+                for rate, efficiency in zip(rates, efficiencies, strict=True)
             )
-            shift = stat = 0.0
-            if efficiency.value > 0:
-                up, down = (r * e.value for r, e in zip(rates[1:], shifted, strict=True))
+            stat = shift = 0.0
+            if min(nominal, up, down) > 0:
+                stat = efficiencies[0].error / efficiencies[0].value
                 shift = math.sqrt(up / down) - 1
-                stat = efficiency.error / efficiency.value
             channels.append(
                 Channel(
                     name=name,
-                    signal=decays * rates[0] * efficiency.value,
+                    signal=nominal,
                     background=background.prediction,
                     observed=observed,
                     signal_stat=stat,
@@ -284,7 +285,9 @@ def _scanned(
     # a mixing of 1 has the shortest lifetime of all
     shortest = (1 + 1e-9) * neutrino.ctau_from_mixing(hypothesis.mass, 1.0)
     lengths = np.geomspace(shortest, LONGER * max(generated), points)
-    mixings = sorted(float(neutrino.mixing_from_ctau(hypothesis.mass, length)) for length in lengths)
+    mixings = sorted(
+        float(neutrino.mixing_from_ctau(hypothesis.mass, length)) for length in lengths
+    )
     decays = normalisation.decays
 
     def model(mixing: float) -> dict[str, Any]:

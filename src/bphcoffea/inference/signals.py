@@ -221,11 +221,9 @@ class Signals:
             found.append(share / sample.sumw_before_cuts * sample.weights[chosen] * ratios)
         return found
 
-    def _at_generated(
-        self, category: str, mass: float, ctau: float, window: Window
-    ) -> Efficiency:
+    def _at_generated(self, category: str, mass: float, ctau: float, window: Window) -> Efficiency:
         chosen = np.concatenate(self.weights(mass, ctau, category, window))
-        if len(chosen):
+        if np.sum(chosen) > 0:
             return Efficiency(float(np.sum(chosen)), math.sqrt(np.sum(chosen**2)))
         if not self.neutrino.majorana and category.startswith(SAME_SIGN):
             return Efficiency(0.0, 0.0, 0.0)
@@ -247,14 +245,7 @@ class Signals:
 
 def _of_nature(run: RunFolder, sample: Sample, simulated: Any, neutrino: Neutrino) -> Sample:
     """The decays of a sample that N of a nature has."""
-    simulated = simulated or Neutrino().name
-    names = [Neutrino(majorana).name for majorana in (True, False)]
-    if simulated not in names:
-        raise InputError(
-            f"{run.path}: dataset '{sample.name}' has the neutrino '{simulated}' in its metadata; "
-            f"it is one of {', '.join(names)}"
-        )
-    if simulated == neutrino.name:
+    if (simulated or Neutrino().name) == neutrino.name:
         return sample
     if neutrino.majorana:
         raise InputError(

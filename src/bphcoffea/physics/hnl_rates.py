@@ -183,9 +183,7 @@ class Neutrino:
             and up to 1: without mixing the neutrino is stable.
         """
         mixings = _positive(_mixings(mixing), "|V|²")
-        result: Number = _number(
-            HBAR * SPEED_OF_LIGHT / self._total_width(_masses(mass)) / mixings
-        )
+        result: Number = _number(HBAR * SPEED_OF_LIGHT / self._total_width(_masses(mass)) / mixings)
         return result
 
     def branching_n_to_mu_pi(self, mass: Number) -> Number:
@@ -252,7 +250,8 @@ class Neutrino:
                 f"the width of a neutrino of {outside[0]:g} GeV is not known: masses are "
                 f"{masses[0]:g} to {masses[-1]:g} GeV"
             )
-        return np.interp(mass, masses, values)
+        channels: Array = np.interp(mass, masses, values)
+        return channels
 
     def _n_to_mu_pi(self, mass: Array) -> Array:
         """BR(N → μπ)."""
