@@ -2,9 +2,11 @@
 
 At each mass |V|² sets the rate and the lifetime together. The background of each category comes
 from the sidebands of the mass, the signal from simulation that is weighted to the lifetime, and
-both are normalised to Ds → φ(μμ)π in the same data. The uncertainty of the width of N moves its
-lifetime and its branching fraction together, at the |V|² that is tested: in each category by
-another amount, in some up and in others down. It cancels where N lives long.
+both are normalised to Ds → φ(μμ)π in the same data.
+
+The uncertainty of the width of N moves its lifetime and its branching fraction together, at the
+|V|² that is tested. Where N lives long they cancel; else a larger width leaves fewer decays, most
+of all in categories of long flights.
 """
 
 from __future__ import annotations
