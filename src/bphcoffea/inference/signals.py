@@ -250,7 +250,7 @@ def _of_nature(run: RunFolder, sample: Sample, simulated: Any, neutrino: Neutrin
     if neutrino.majorana:
         raise InputError(
             f"{run.path}: dataset '{sample.name}' is simulated for a Dirac N, which has no decays "
-            "with muons of equal charges; a limit on a Majorana N needs them"
+            "with muons of equal charges: ask for a limit on a Dirac N, or simulate a Majorana N"
         )
     opposite = np.array([name.startswith(OPPOSITE_SIGN) for name in sample.categories], dtype=bool)
     others = [n for n in sample.categories[~opposite] if not n.startswith(SAME_SIGN)]
