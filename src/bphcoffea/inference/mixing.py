@@ -40,7 +40,8 @@ POINTS: Final = 20
 NEGLIGIBLE = 1e-4
 #: Name of the uncertainty of the width of N.
 WIDTH: Final = "hnl_width"
-#: Relative uncertainty of efficiencies that are interpolated between generated masses.
+#: Relative uncertainty of efficiencies that are interpolated between generated masses: of toys at
+#: 1.25 GeV, from 1 and 1.5 GeV, they are 4% to 10% too large, 7% in the mean.
 INTERPOLATION: Final = 0.07
 
 
