@@ -461,7 +461,8 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
     luminosity = unknown.read("luminosity.json")
     luminosity["parts"][0]["luminosity"] = None
     unknown.write("luminosity.json", luminosity)
-    words = ("limit", unknown.path, "--normalisation", runs["ds_phipi"].path, "--points", "2")
+    words = ("limit", unknown.path, "--normalisation", runs["ds_phipi"].path)
+    words += ("--mass", "1.5", "--points", "2")
     status, output = call(*words)
     assert status == 2
     assert "the luminosity of hnl_data_2018D is not known" in output.err
