@@ -408,6 +408,7 @@ def test_simulation_that_is_none_of_a_nature(tmp_path):
     folder, known, dirac = RunFolder(tmp_path), SAMPLES[0], Neutrino(majorana=False)
     assert _of_nature(folder, known, "dirac", dirac) is known
     assert _of_nature(folder, known, None, Neutrino()) is known
+    assert _of_nature(folder, known, None, dirac).weights.sum() == 2 * known.weights.sum()
     with pytest.raises(InputError, match=r"'1\.0_10\.0' is simulated for a Dirac N, which has no"):
         _of_nature(folder, known, "dirac", Neutrino())
     for category, line in (("a", "the category 'a' does not say"), ("SS", "nothing of the signal")):
