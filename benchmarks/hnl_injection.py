@@ -38,13 +38,7 @@ from bphcoffea.inference.mixing import Hypothesis
 from bphcoffea.inference.profiling import Optimizer, backend, prepare
 from bphcoffea.inference.run import fit_run
 from bphcoffea.inference.signals import CATEGORY, MASS, Signals
-from bphcoffea.physics.hnl_rates import (
-    MAXIMUM_MASS,
-    MINIMUM_MASS,
-    branching_product,
-    ctau_from_mixing,
-)
-from bphcoffea.physics.lifetimes import lifetime_weight
+from bphcoffea.physics.hnl_rates import MAXIMUM_MASS, MINIMUM_MASS
 from bphcoffea.presentation.limits import ONE_SIGMA, TWO_SIGMA
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.toys import TOYS
@@ -100,19 +94,19 @@ class Truth:
 
     def draw_signal(self, rng):
         """Each simulated candidate as often as its weight says, on the average."""
-        ctau = ctau_from_mixing(self.mass, self.mixing)
-        sample = self.signals.nearest(self.mass, ctau)
-        expected = sample.weights * lifetime_weight(sample.lengths, sample.ctau, ctau)
-        expected *= self.ds_yield.decays * branching_product(self.mass, self.mixing)
-        expected /= sample.sumw_before_cuts
+        neutrino = self.signals.neutrino
+        ctau = neutrino.ctau_from_mixing(self.mass, self.mixing)
+        factor = self.ds_yield.decays * neutrino.branching_product(self.mass, self.mixing)
         for relative in self.uncertainties.values():
-            expected *= log_normal(rng, relative)
+            factor *= log_normal(rng, relative)
         drawn = {}
         for name in self.background:
-            own = sample.categories == name
-            efficiency, error = self.signals.efficiency(name, self.mass, ctau)
-            factor = log_normal(rng, error / efficiency) if efficiency else 1.0
-            drawn[name] = np.repeat(sample.masses[own], rng.poisson(factor * expected[own]))
+            weights = np.concatenate(self.signals.weights(self.mass, ctau, name))
+            samples = self.signals.of_mass(self.mass)
+            masses = np.concatenate([s.masses[s.categories == name] for s in samples])
+            error = math.sqrt(np.sum(weights**2)) / np.sum(weights) if len(weights) else 0.0
+            expected = factor * log_normal(rng, error) * weights
+            drawn[name] = np.repeat(masses, rng.poisson(expected))
         return drawn
 
     def workspace(self, candidates):

@@ -214,7 +214,7 @@ def print_fit(result: dict[str, Any]) -> None:
 
 def print_limit(result: dict[str, Any]) -> None:
     """What a scan excludes at each mass."""
-    title = f"|V|² excluded at {result['level']:.0%} CL"
+    title = f"|V|² excluded at {result['level']:.0%} CL, {result['neutrino'].capitalize()} N"
     table = Table("m [GeV]", "expected", "±1σ of its lower end", "observed", title=title, **_LEFT)
     for known in result["hypotheses"]:
         ends = [known["expected"][index] for index in (1, 3)]

@@ -130,7 +130,7 @@ def hnl_mc() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def hnl_data() -> tuple[dict[str, Any], dict[str, Any]]:
     """Data with the same signal, since few random combinations are selected."""
-    return hnl_events(hnl.SAMPLES[0], hnl.Injection(1.5, 5.192276e-3, 60))
+    return hnl_events(hnl.SAMPLES[0], hnl.Injection(1.5, 7.289156e-3, 60))
 
 
 def hnl_events(

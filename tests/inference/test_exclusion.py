@@ -8,7 +8,7 @@ import pytest
 from scipy import optimize, stats
 
 from bphcoffea.inference.counting import Channel, workspace
-from bphcoffea.inference.exclusion import Range, excluded, scan
+from bphcoffea.inference.exclusion import PRECISION, Range, excluded, scan
 
 #: Without background and events, the asymptotic CLs is 2·Φ(-√(2s)): what excludes at 95%.
 EVENTS = stats.norm.isf(0.025) ** 2 / 2
@@ -49,13 +49,37 @@ def test_rate_and_lifetime():
     result = scan(POINTS, model)
     low, high = ends(EVENTS)
     (found,) = result.observed
-    # at the upper end the rate falls by a factor between neighbours; both in steps of 1.33
-    assert found.low == pytest.approx(low, rel=0.02)
-    assert found.high == pytest.approx(high, rel=0.05)
+    # a tested point is as near
+    assert found.low == pytest.approx(low, rel=PRECISION)
+    assert found.high == pytest.approx(high, rel=PRECISION)
     assert not found.open_low
     assert not found.open_high
     (median,) = result.expected[2]
     assert (median.low, median.high) == pytest.approx((found.low, found.high), rel=1e-3)
+
+
+def test_ends_do_not_depend_on_the_grid():
+    """Steps of a factor of 10, over which both ends would be off by tens of per cent."""
+    counted = []
+
+    def counting(coupling):
+        counted.append(coupling)
+        return model(coupling, background=9.0, observed=15)
+
+    grid = np.geomspace(1e-9, 1e-2, 8)
+    coarse = scan(grid, counting)
+    fine = scan(POINTS, lambda coupling: model(coupling, background=9.0, observed=15))
+    for found, wanted in zip(
+        (*coarse.expected, coarse.observed), (*fine.expected, fine.observed), strict=True
+    ):
+        assert found[0].low == pytest.approx(wanted[0].low, rel=2 * PRECISION)
+        assert found[0].high == pytest.approx(wanted[0].high, rel=2 * PRECISION)
+    at_grid = dict(zip(coarse.points, coarse.results, strict=True))
+    (unrefined,) = excluded(grid, [at_grid[point].observed for point in grid])
+    assert unrefined.low != pytest.approx(coarse.observed[0].low, rel=10 * PRECISION)
+    # two ends of six curves, which share some
+    assert len(coarse.points) == len(counted) < len(grid) + 2 * 12
+    assert list(coarse.points) == sorted(counted)
 
 
 def test_band():
@@ -67,7 +91,7 @@ def test_band():
     assert highs == sorted(highs, reverse=True)
     assert lows[3] < result.observed[0].low < lows[4] * 1.1
     cls = [confidence.observed for confidence in result.results]
-    inside = [result.observed[0].low < point < result.observed[0].high for point in POINTS]
+    inside = [result.observed[0].low < point < result.observed[0].high for point in result.points]
     assert inside == [value < 0.05 for value in cls]
 
 
@@ -92,10 +116,10 @@ def test_open_ends():
     assert scan(inside, model).observed == (Range(inside[0], inside[-1], True, True),)
     (found,) = scan([point for point in POINTS if point < inside[3]], model).observed
     assert (found.open_low, found.open_high) == (False, True)
-    assert found.low == pytest.approx(low, rel=0.02)
+    assert found.low == pytest.approx(low, rel=PRECISION)
     (found,) = scan([point for point in POINTS if point > inside[-4]], model).observed
     assert (found.open_low, found.open_high) == (True, False)
-    assert found.high == pytest.approx(high, rel=0.05)
+    assert found.high == pytest.approx(high, rel=PRECISION)
 
 
 def test_blinded():
@@ -142,7 +166,9 @@ def test_exactly_at_the_level_is_not_excluded():
 def test_json():
     content = scan(POINTS[::4], model).as_json()
     assert json.loads(json.dumps(content)) == content
-    assert [row["coupling"] for row in content["points"]] == list(POINTS[::4])
+    couplings = [row["coupling"] for row in content["points"]]
+    assert couplings == sorted(couplings)
+    assert set(couplings) > set(POINTS[::4])
     assert content["observed"][0]["open_low"] is False
     assert len(content["expected"]) == 5
 

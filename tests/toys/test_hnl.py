@@ -127,13 +127,25 @@ def test_flight_is_the_boosted_proper_length():
 
 
 def test_lifetimes_are_those_of_the_couplings():
-    # values of the formulas of arXiv:1805.08567, with the channels of the toy
-    assert mean_proper_length(1.0, 3.942884e-2) == pytest.approx(10, rel=1e-6)
-    assert mean_proper_length(1.5, 5.192276e-4) == pytest.approx(100, rel=1e-6)
-    assert mean_proper_length(1.8, 2.086659e-5) == pytest.approx(1000, rel=1e-6)
+    # values of the formulas with 10.95 channels, and the channels of arXiv:1805.08567
+    for mass, coupling, ctau, channels in (
+        (1.0, 3.942884e-2, 10, 7.6),
+        (1.5, 5.192276e-4, 100, 7.8),
+        (1.8, 2.086659e-5, 1000, 7.8),
+    ):
+        majorana = mean_proper_length(mass, coupling)
+        assert majorana == pytest.approx(ctau * 10.95 / channels, rel=1e-6)
+        assert mean_proper_length(mass, coupling, majorana=False) == pytest.approx(2 * majorana)
 
 
-def test_n_is_its_own_antiparticle():
+def test_a_dirac_n_keeps_the_lepton_number():
+    decays = signal_decays(1_000, 1.0, 10.0, np.random.default_rng(5), majorana=False)
+    assert np.all(decays.charge_hnl == -decays.charge_ds)
+    assert np.all(decays.charge_pi == decays.charge_ds)
+    assert 0 < np.count_nonzero(decays.charge_ds > 0) < 1_000
+
+
+def test_a_majorana_n_is_its_own_antiparticle():
     decays = signal_decays(20_000, 1.0, 10.0, np.random.default_rng(5))
     assert np.all(decays.charge_hnl + decays.charge_pi == 0)
     for charges in (decays.charge_ds, decays.charge_hnl, decays.charge_ds * decays.charge_hnl):
@@ -466,7 +478,13 @@ def test_signal_is_injected_into_the_data_alone(tmp_path, truth):
     data = found.pop("hnl_data_2018D")
     assert data["events"] == EVENTS + 400
     ctau = mean_proper_length(1.2, 2e-3)
-    assert data["injected"] == {"mass": 1.2, "coupling": 2e-3, "ctau": ctau, "decays": 400}
+    assert data["injected"] == {
+        "mass": 1.2,
+        "coupling": 2e-3,
+        "ctau": ctau,
+        "decays": 400,
+        "neutrino": "majorana",
+    }
     assert data["signal"]["generated"] == 400
     assert 20 < data["signal"]["selected"] < 400
     assert found == {name: truth[name] for name in found}
@@ -478,7 +496,7 @@ def test_signal_is_injected_into_the_data_alone(tmp_path, truth):
 
 
 def test_injected_decays_have_the_lifetime_of_the_coupling():
-    injected = Injection(mass=1.5, coupling=5.192276e-4, decays=4_000)
+    injected = Injection(mass=1.5, coupling=7.289156e-4, decays=4_000)
     assert injected.ctau == pytest.approx(100)
     lengths = np.concatenate(
         [

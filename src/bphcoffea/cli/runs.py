@@ -236,7 +236,12 @@ def limit(
         list[float] | None,
         typer.Option(metavar="GEV", help="Of N; may be repeated. The generated ones by default."),
     ] = None,
-    points: Annotated[int, typer.Option(help="Mixings that are tested at each mass.")] = 12,
+    points: Annotated[
+        int, typer.Option(help="Mixings to test at each mass, before the ends are narrowed down.")
+    ] = 20,
+    neutrino: Annotated[
+        Literal["majorana", "dirac"], typer.Option(help="Nature of N: its width and charges.")
+    ] = "majorana",
     same_data: Annotated[
         bool,
         typer.Option("--same-data", help="Assert that both runs are of the same data: no scaling."),
@@ -254,11 +259,21 @@ def limit(
     from bphcoffea.inference.blindness import NotHiddenError, StillBlindError
     from bphcoffea.inference.ds_yield import DsYield, UnknownLuminosityError
     from bphcoffea.inference.mixing import limit_run
+    from bphcoffea.physics.hnl_rates import Neutrino
 
+    nature = Neutrino(majorana=neutrino == "majorana")
     folder = RunFolder(directory)
     ds_yield = DsYield.of_run(RunFolder(normalisation), f_prompt, f_prompt_error)
     try:
-        result = limit_run(folder, ds_yield, mass, points, unblind=unblind, same_data=same_data)
+        result = limit_run(
+            folder,
+            ds_yield,
+            mass,
+            points,
+            unblind=unblind,
+            same_data=same_data,
+            neutrino=nature,
+        )
     except UnknownLuminosityError as error:
         raise InputError(f"{error} (--same-data)") from None
     except StillBlindError as error:

@@ -72,6 +72,8 @@ class Metadata(BaseModel):
         Of the signal particle, GeV.
     ctau
         Proper decay length of the signal particle, mm.
+    neutrino
+        Nature of a simulated heavy neutral lepton; a Majorana particle if not given.
     label
         What figures call it.
     energy
@@ -96,6 +98,7 @@ class Metadata(BaseModel):
     processed_events: Annotated[int, Field(gt=0)] | None = None
     mass: Positive | None = None
     ctau: Positive | None = None
+    neutrino: Literal["majorana", "dirac"] | None = None
     label: str | None = None
     energy: Positive | None = None
     hlt: tuple[str, ...] = ()

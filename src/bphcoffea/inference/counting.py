@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyhf
@@ -59,6 +59,9 @@ class Channel:
         the sidebands would have predicted.
     background_shape
         Uncertainty of ``background`` from the choice of its shape, events.
+    signal_shifts
+        Relative change of ``signal`` when a source that channels share rises by one standard
+        deviation; it may be negative, above -1.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Channel:
     signal_stat: float = 0.0
     background_stat: float = 0.0
     background_shape: float = 0.0
+    signal_shifts: Mapping[str, float] = field(default_factory=dict)
 
 
 def workspace(
@@ -94,7 +98,8 @@ def workspace(
     ------
     ValueError
         When there are no channels, two of one name, a yield or an uncertainty is negative or not
-        finite, or a channel has no ``observed`` and the workspace is not blinded.
+        finite, a shift is below -1, or a channel has no ``observed`` and the workspace is not
+        blinded.
     """
     _check(channels, normalisation, blinded)
     spec: dict[str, Any] = {"channels": [], "observations": [], "version": "1.0.0"}
@@ -157,6 +162,8 @@ def _check(channels: Sequence[Channel], normalisation: Mapping[str, float], blin
             numbers[f"{what} of channel '{channel.name}'"] = getattr(channel, what)
         if not blinded:
             numbers[f"observed of channel '{channel.name}'"] = float(channel.observed or 0)
+        for source, shift in channel.signal_shifts.items():
+            numbers[f"1 + shift '{source}' of channel '{channel.name}'"] = 1 + shift
     for what, value in numbers.items():
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{what} must be finite and not negative, not {value}")
@@ -176,7 +183,7 @@ def _factor(name: str) -> dict[str, Any]:
 def _signal(channel: Channel, normalisation: Mapping[str, float]) -> dict[str, Any]:
     modifiers = [_factor(STRENGTH)]
     if channel.signal > 0:
-        for name, relative in normalisation.items():
+        for name, relative in (*normalisation.items(), *channel.signal_shifts.items()):
             modifiers += _lognormal(f"signal_{name}", relative)
         modifiers += _lognormal(f"signal_statistics_{channel.name}", channel.signal_stat)
     return {"name": "signal", "data": [channel.signal], "modifiers": modifiers}

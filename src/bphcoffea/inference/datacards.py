@@ -46,6 +46,12 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
     rows += [["rate", "", *rates], ["-"]]
     for name, relative in normalisation.items():
         rows.append([name, "lnN", *([f"{1 + relative:.5g}", "-"] * len(channels))])
+    for source in dict.fromkeys(name for one in channels for name in one.signal_shifts):
+        shifts = [channel.signal_shifts.get(source, 0.0) for channel in channels]
+        values = [
+            value for shift in shifts for value in (f"{1 + shift:.5g}" if shift else "-", "-")
+        ]
+        rows.append([source, "lnN", *values])
     for index, channel in enumerate(channels):
         events, weight = sidebands[channel.name]
         signal, background = 2 * index, 2 * index + 1

@@ -3,6 +3,10 @@
 Both ends of the range are limits then: a weak coupling gives too few decays, a strong one decays
 before the selection begins. CLs of the signal as it is predicted, at a strength of 1, is therefore
 a curve over |V|² that dips below 0.05 in a range, in several, or nowhere.
+
+A scan begins with a grid, which must be finer than a range or the gap between two. Then it tests
+where the curves, the observed one and the expected ones, are estimated to cross, until each
+crossing lies within `PRECISION` of a point that was tested: one or two more points a crossing.
 """
 
 from __future__ import annotations
@@ -17,6 +21,9 @@ from bphcoffea.inference.limits import QUANTILES, Confidence, cls_at
 
 #: Between what -ln CLs is cut off, to have a logarithm.
 SIGNIFICANCES = (1e-6, 700.0)
+#: How near to a tested |V|² each crossing is, relatively, and rounds of tests after which a scan
+#: ends anyway, as it may with toys, which jitter.
+PRECISION, ROUNDS = 0.01, 6
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,8 @@ def scan(
     Parameters
     ----------
     points
-        Values of |V|², in any order; dense enough that CLs falls and rises by less than it matters
-        between neighbours, of which a range can't be narrower.
+        Values of |V|², in any order, with which to begin; an excluded range between neighbours is
+        not seen.
     model
         Gives the workspace at a value of |V|², with the rate and the lifetime that belong to it.
     level
@@ -97,22 +104,54 @@ def scan(
     toys, seed
         As :func:`bphcoffea.inference.limits.cls_at` takes them.
 
+    Returns
+    -------
+    All points that were tested.
+
     Raises
     ------
     ValueError
         When there are less than two points, two of them are the same, or one is not positive.
     """
-    couplings = sorted(points)
-    results = [cls_at(model(coupling), toys=toys, seed=seed) for coupling in _checked(couplings)]
+    tested: dict[float, Confidence] = {}
+    wanted = list(_checked(sorted(points)))
+    for _ in range(1 + ROUNDS):
+        tested |= {point: cls_at(model(point), toys=toys, seed=seed) for point in wanted}
+        result = _scan(dict(sorted(tested.items())), level)
+        wanted = _unsure(result)
+        if not wanted:
+            break
+    return result
+
+
+def _scan(tested: Mapping[float, Confidence], level: float) -> Scan:
+    points, results = tuple(tested), tuple(tested.values())
     seen = [result.observed for result in results if result.observed is not None]
     bands = [[result.expected[index] for result in results] for index in range(len(QUANTILES))]
     return Scan(
-        points=tuple(couplings),
-        results=tuple(results),
+        points=points,
+        results=results,
         level=level,
-        observed=excluded(couplings, seen, level) if len(seen) == len(results) else None,
-        expected=tuple(excluded(couplings, band, level) for band in bands),
+        observed=excluded(points, seen, level) if len(seen) == len(results) else None,
+        expected=tuple(excluded(points, band, level) for band in bands),
     )
+
+
+def _unsure(result: Scan) -> list[float]:
+    """Crossings that are not near a tested point, nor near each other."""
+    ends = [
+        end
+        for ranges in (result.observed or (), *result.expected)
+        for one in ranges
+        for end, is_open in ((one.low, one.open_low), (one.high, one.open_high))
+        if not is_open
+    ]
+    chosen: list[float] = []
+    for end in sorted(ends):
+        near = [*result.points, *chosen]
+        if all(abs(math.log(end / point)) > PRECISION for point in near):
+            chosen.append(end)
+    return chosen
 
 
 def excluded(

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
-from bphcoffea.physics.lifetimes import lifetime_weight
-from bphcoffea.physics.windows import signal_window
+from bphcoffea.physics.hnl_rates import Neutrino
+from bphcoffea.physics.lifetimes import mixture_weight
+from bphcoffea.physics.windows import Window
 
 Floats = npt.NDArray[np.float64]
+EVERYWHERE: Final = (-math.inf, math.inf)
 
 #: Columns of the candidates' table.
 MASS, LENGTH, CATEGORY, WEIGHT = "hnl_mass", "gen_proper_length", "category", "weight"
+#: How names of categories begin: charges of the two muons.
+SAME_SIGN, OPPOSITE_SIGN = "SS", "OS"
 #: Quantiles of a Gaussian at one standard deviation below and above its mean.
 _SIGMA = (0.158655, 0.841345)
 
@@ -46,6 +50,9 @@ class Sample:
         Measured mass, GeV, generated proper length, mm, and weight of each candidate, shape (n,).
     categories
         Its category, shape (n,).
+    generated
+        Effective number of generated events, which tells how precise the sample is among those of
+        the same mass.
     """
 
     name: str
@@ -56,27 +63,29 @@ class Sample:
     lengths: Floats
     weights: Floats
     categories: npt.NDArray[Any]
+    generated: float = 1.0
 
     @property
     def width(self) -> float:
         """Half the central 68% of the measured masses, GeV."""
         return width_of(self.masses)
 
-    def efficiency(self, category: str, ctau: float) -> tuple[float, float]:
-        """Part of the decays that a category's window holds, and its statistical error.
 
-        Parameters
-        ----------
-        category
-            Its name.
-        ctau
-            Mean proper decay length, mm, to which the sample is weighted.
-        """
-        low, high = signal_window(self.mass, self.width)
-        chosen = (self.categories == category) & (self.masses > low) & (self.masses < high)
-        weights = self.weights[chosen] * lifetime_weight(self.lengths[chosen], self.ctau, ctau)
-        error = math.sqrt(np.sum(weights**2))
-        return float(np.sum(weights)) / self.sumw_before_cuts, error / self.sumw_before_cuts
+@dataclass(frozen=True)
+class Efficiency:
+    """Part of the decays that is selected in the window of a category.
+
+    Attributes
+    ----------
+    value, error
+        The efficiency, and its statistical error.
+    bound
+        Upper bound at 95% confidence where no simulated event is selected; else None.
+    """
+
+    value: float
+    error: float
+    bound: float | None = None
 
 
 class Signals:
@@ -85,49 +94,69 @@ class Signals:
     Parameters
     ----------
     samples
-        Of some masses and lifetimes.
+        Of some masses and lifetimes. For a Dirac N they hold decays with muons of opposite
+        charges alone.
+    neutrino
+        Nature of N.
     """
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
+    def __init__(self, samples: Sequence[Sample], neutrino: Neutrino | None = None) -> None:
         self.samples = tuple(samples)
+        self.neutrino = neutrino or Neutrino()
 
     @classmethod
-    def of_run(cls, run: RunFolder) -> Signals:
-        """Those of a run's folder: simulation whose ``kind`` is signal, with ``mass`` and ``ctau``.
+    def of_run(cls, run: RunFolder, neutrino: Neutrino | None = None) -> Signals:
+        """Read the simulation of a run whose ``kind`` is signal, with its ``mass`` and ``ctau``.
+
+        Simulation is of a Majorana N unless its metadata say ``"neutrino": "dirac"``. A Majorana
+        simulation stands for a Dirac N as well: without the decays with muons of equal charges
+        (categories SS…), and with twice as many of the others (OS…).
 
         Raises
         ------
         InputError
-            When there are none, or one lacks what is needed.
+            If there are none, one lacks what is needed, or it is of a Dirac N while a Majorana N
+            is asked for.
         """
+        neutrino = neutrino or Neutrino()
         samples = []
         for name, known in run.datasets.items():
             if known["is_mc"] and known.get("kind") == "signal":
-                samples.append(_sample(run, name, known))
+                sample = _sample(run, name, known)
+                samples.append(_of_nature(run, sample, known.get("neutrino"), neutrino))
         if not samples:
             raise InputError(f"{run.path}: no simulated signal; limits need some")
-        return cls(samples)
+        return cls(samples, neutrino)
 
     @property
     def masses(self) -> list[float]:
         """The generated masses, GeV, in order."""
         return sorted({sample.mass for sample in self.samples})
 
+    def of_mass(self, mass: float) -> list[Sample]:
+        """Return the samples of a generated mass, GeV."""
+        return [sample for sample in self.samples if sample.mass == mass]
+
+    def is_generated(self, mass: float) -> bool:
+        """Tell whether a mass, GeV, is a generated one."""
+        return any(math.isclose(mass, own, rel_tol=1e-9) for own in self.masses)
+
     def width(self, mass: float) -> float:
         """Width of the measured mass, GeV; between generated masses that of a straight line."""
         masses = self.masses
         widths = [
-            float(np.median([s.width for s in self.samples if s.mass == generated]))
+            float(np.median([sample.width for sample in self.of_mass(generated)]))
             for generated in masses
         ]
         self._check(mass)
         return float(np.interp(mass, masses, widths))
 
-    def efficiency(self, category: str, mass: float, ctau: float) -> tuple[float, float]:
-        """Efficiency of a category's window, and its statistical error.
+    def efficiency(self, category: str, mass: float, ctau: float, window: Window) -> Efficiency:
+        """Efficiency of a category's window.
 
-        The generated lifetime that is nearest in the logarithm is weighted. Between generated
-        masses the logarithm of the efficiency is a straight line.
+        All samples of a generated mass are weighted to the lifetime together. Between generated
+        masses the logarithm of the efficiency is a straight line; the window keeps its distance
+        from the mass, in widths.
 
         Parameters
         ----------
@@ -135,33 +164,113 @@ class Signals:
             Its name.
         mass, ctau
             GeV and mm.
+        window
+            In which candidates are counted: that of the hypothesis, GeV.
         """
         self._check(mass)
         masses = self.masses
-        above = min(int(np.searchsorted(masses, mass)), len(masses) - 1)
-        if math.isclose(masses[above], mass, rel_tol=1e-9):
-            return self.nearest(masses[above], ctau).efficiency(category, ctau)
-        below = above - 1
-        part = (mass - masses[below]) / (masses[above] - masses[below])
-        ends = [
-            self.nearest(masses[place], ctau).efficiency(category, ctau) for place in (below, above)
-        ]
-        if min(value for value, _ in ends) <= 0:
-            value = (1 - part) * ends[0][0] + part * ends[1][0]
-            return value, math.hypot((1 - part) * ends[0][1], part * ends[1][1])
-        value = ends[0][0] ** (1 - part) * ends[1][0] ** part
-        relative = [error / own for own, error in ends]
-        return value, value * math.hypot((1 - part) * relative[0], part * relative[1])
+        at = min(int(np.searchsorted(masses, mass * (1 - 1e-9))), len(masses) - 1)
+        if self.is_generated(mass):
+            return self._at_generated(category, masses[at], ctau, window)
+        part = (mass - masses[at - 1]) / (masses[at] - masses[at - 1])
+        below, above = (
+            self._at_generated(category, end, ctau, self._moved(window, mass, end))
+            for end in masses[at - 1 : at + 1]
+        )
+        bound = None
+        if min(below.value, above.value) <= 0:
+            value = (1 - part) * below.value + part * above.value
+            error = math.hypot((1 - part) * below.error, part * above.error)
+            if below.bound is not None and above.bound is not None:
+                bound = max(below.bound, above.bound)
+        else:
+            value = below.value ** (1 - part) * above.value**part
+            error = value * math.hypot(
+                (1 - part) * below.error / below.value, part * above.error / above.value
+            )
+        return Efficiency(value, error, bound)
 
-    def nearest(self, mass: float, ctau: float) -> Sample:
-        """The sample of a generated mass, GeV, whose lifetime is nearest in the logarithm."""
-        own = [sample for sample in self.samples if sample.mass == mass]
-        return min(own, key=lambda sample: abs(math.log(sample.ctau / ctau)))
+    def weights(
+        self, mass: float, ctau: float, category: str | None = None, window: Window = EVERYWHERE
+    ) -> list[Floats]:
+        """Weigh all samples of a generated mass to one lifetime, together.
+
+        Parameters
+        ----------
+        mass, ctau
+            GeV and mm.
+        category, window
+            Whose candidates to weigh, and where their mass lies, GeV; all by default.
+
+        Returns
+        -------
+        For each of :meth:`of_mass` the weights of its candidates, shapes (n,); their sum over all
+        samples is the efficiency.
+        """
+        samples, (low, high) = self.of_mass(mass), window
+        total = sum(sample.generated for sample in samples)
+        means = [sample.ctau for sample in samples]
+        shares = [sample.generated / total for sample in samples]
+        found = []
+        for sample, share in zip(samples, shares, strict=True):
+            chosen = (sample.masses > low) & (sample.masses < high)
+            if category is not None:
+                chosen &= sample.categories == category
+            ratios = mixture_weight(sample.lengths[chosen], means, shares, ctau)
+            found.append(share / sample.sumw_before_cuts * sample.weights[chosen] * ratios)
+        return found
+
+    def _at_generated(self, category: str, mass: float, ctau: float, window: Window) -> Efficiency:
+        chosen = np.concatenate(self.weights(mass, ctau, category, window))
+        if np.sum(chosen) > 0:
+            return Efficiency(float(np.sum(chosen)), math.sqrt(np.sum(chosen**2)))
+        if not self.neutrino.majorana and category.startswith(SAME_SIGN):
+            return Efficiency(0.0, 0.0, 0.0)
+        everything = np.concatenate(self.weights(mass, ctau))
+        # what an event is worth; without any, three more are excluded: -ln 0.05
+        worth = float(np.sum(everything**2) / np.sum(everything)) if np.any(everything) else 0.0
+        return Efficiency(0.0, 0.0, -math.log(0.05) * worth)
+
+    def _moved(self, window: Window, mass: float, end: float) -> Window:
+        scale = self.width(end) / self.width(mass)
+        low, high = window
+        return end + scale * (low - mass), end + scale * (high - mass)
 
     def _check(self, mass: float) -> None:
         low, high = self.masses[0], self.masses[-1]
         if not low * (1 - 1e-9) <= mass <= high * (1 + 1e-9):
             raise InputError(f"mass {mass:g} GeV: signal is simulated from {low:g} to {high:g} GeV")
+
+
+def _of_nature(run: RunFolder, sample: Sample, simulated: Any, neutrino: Neutrino) -> Sample:
+    """The decays of a sample that N of a nature has."""
+    if (simulated or Neutrino().name) == neutrino.name:
+        return sample
+    if neutrino.majorana:
+        raise InputError(
+            f"{run.path}: dataset '{sample.name}' is simulated for a Dirac N, which has no decays "
+            "with muons of equal charges: ask for a limit on a Dirac N, or simulate a Majorana N"
+        )
+    opposite = np.array([name.startswith(OPPOSITE_SIGN) for name in sample.categories], dtype=bool)
+    others = [n for n in sample.categories[~opposite] if not n.startswith(SAME_SIGN)]
+    if others:
+        raise InputError(
+            f"{run.path}: the category '{others[0]}' does not say whether its muons have equal "
+            f"charges, which is needed for a Dirac N: names begin with {SAME_SIGN} or "
+            f"{OPPOSITE_SIGN}"
+        )
+    if not np.any(opposite):
+        raise InputError(
+            f"{run.path}: nothing of the signal '{sample.name}' with muons of opposite charges is "
+            "selected, which is all that a Dirac N has"
+        )
+    return replace(
+        sample,
+        masses=sample.masses[opposite],
+        lengths=sample.lengths[opposite],
+        weights=2 * sample.weights[opposite],
+        categories=sample.categories[opposite],
+    )
 
 
 def _sample(run: RunFolder, name: str, known: Mapping[str, Any]) -> Sample:
@@ -179,13 +288,17 @@ def _sample(run: RunFolder, name: str, known: Mapping[str, Any]) -> Sample:
     if not table.num_rows:
         raise InputError(f"{run.path}: nothing of the signal '{name}' is selected")
     columns = {key: table[key].to_numpy() for key in (MASS, LENGTH, WEIGHT)}
+    weights = columns[WEIGHT].astype(np.float64)
+    everything = run.cutflow[name][0]
     return Sample(
         name=name,
         mass=float(known["mass"]),
         ctau=float(known["ctau"]),
-        sumw_before_cuts=float(run.cutflow[name][0]["sumw"]),
+        sumw_before_cuts=float(everything["sumw"]),
         masses=columns[MASS].astype(np.float64),
         lengths=columns[LENGTH].astype(np.float64),
-        weights=columns[WEIGHT].astype(np.float64),
+        weights=weights,
         categories=np.array(table[CATEGORY].to_pylist()),
+        # weights of both signs, or unequal ones, are worth less than as many equal ones
+        generated=float(everything["events"] * np.mean(weights) ** 2 / np.mean(weights**2)),
     )

@@ -1,8 +1,21 @@
-"""Widths, lifetime and branching fractions of a heavy neutral lepton N that mixes with the muon.
+"""Width, lifetime and branching fractions of a heavy neutral lepton N that mixes with the muon.
 
-It is made in Ds → Nμ and seen in N → μπ. All rates are linear in the mixing |V|², so that each is
-a function of the mass times |V|². Formulas: arXiv:1805.08567 (A.11) for the two-body decays,
-Phys. Rev. D 94, 113007 for the total width.
+N is made in Ds → Nμ and seen in N → μπ; it mixes with the muon's neutrino alone. All rates are
+linear in the mixing |V|², so that each is a function of the mass times |V|². What N is made of is
+a `Neutrino`, by default a Majorana particle:
+
+- Majorana: N is its own antiparticle and decays to both charges, μ⁻π⁺ and μ⁺π⁻, equally often. Its
+  width is Γ_N = k(m)·G_F² m⁵ |V|²/(96π³), and BR(N → μπ) = 2Γ(N → μ⁻π⁺)/Γ_N.
+- Dirac: lepton number is conserved, so that the two muons of Ds⁺ → μ⁺N, N → μ⁻π⁺ have opposite
+  charges. The width is half as large, so that N lives twice as long at the same |V|², and
+  BR(N → μπ) = Γ(N → μ⁻π⁺)/Γ_N is the same.
+
+k(m) counts the open decays, relative to that to three massless leptons of different flavours. It
+is the sum of the partial widths of arXiv:1805.08567 (tables 1 to 3, appendix A): three leptons;
+single mesons (π, K, η, ρ, ω, K*, η', φ) below 1 GeV; above, quarks with the QCD correction of
+hadronic τ decays. At 1 GeV, where the two descriptions meet, they lie 3% on either side of their
+mean. The two-body decays are formula (A.11) there; Phys. Rev. D 94, 113007 has 10.95 massless
+channels at high mass, which includes charm and τ leptons that are closed below the Ds mass.
 
 Masses are in GeV, decay lengths in mm. Arguments are numbers or arrays, which broadcast; numbers
 give a number, arrays an array.
@@ -10,6 +23,7 @@ give a number, arrays an array.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -34,10 +48,14 @@ Values: TypeAlias = float | Array
 #: What goes in comes out: numbers or arrays.
 Number = TypeVar("Number", float, Array)
 
-#: Total width in units of that of one decay to massless particles, G_F² m⁵ |V|²/(96π³)
-#: [Phys. Rev. D 94, 113007]. Width, lifetime and BR(N → μπ) all use it: changing it moves them
-#: together.
-CHANNELS: Final = 10.95
+#: k(m) at some masses, GeV, with straight lines in between; sources in the module's docstring.
+CHANNELS: Final = (
+    (0.245, 9.5), (0.25, 11.3), (0.27, 13.7), (0.3, 15.0), (0.35, 14.9), (0.4, 13.7), (0.5, 11.1),
+    (0.6, 9.1), (0.7, 7.8), (0.8, 6.85), (0.85, 6.6), (0.9, 6.85), (1.0, 7.6), (1.25, 7.75),
+    (1.5, 7.8), (2.0, 7.8),
+)  # fmt: skip
+#: Relative uncertainty of k(m): half the difference of the sums over mesons and over quarks.
+CHANNELS_UNCERTAINTY: Final = 0.03
 #: Above this mass, GeV, a Ds does not decay to N and a muon.
 MAXIMUM_MASS: Final = DS_MASS - MUON_MASS
 #: Below this mass, GeV, N does not decay to a muon and a pion.
@@ -47,92 +65,205 @@ MINIMUM_MASS: Final = MUON_MASS + PION_MASS
 _ROUNDING = 1e-9
 
 
-def total_width(mass: Number, mixing: Number) -> Number:
-    """Total width Γ_N = k·G_F² m⁵ |V|²/(96π³) of the neutrino, GeV, with k = `CHANNELS`.
+@dataclass(frozen=True)
+class Neutrino:
+    """Nature of the heavy neutral lepton, from which its width and lifetime follow.
 
-    Parameters
+    Attributes
     ----------
-    mass
-        Of the neutrino, GeV.
-    mixing
-        |V|², from 0 to 1.
+    majorana
+        Whether N is a Majorana particle; else it is a Dirac particle.
+    channels
+        A constant k for all masses; `CHANNELS` if None.
+    factor
+        Factor by which k is multiplied.
 
-    Returns
-    -------
-    Of the shape to which the arguments broadcast.
-
-    Raises
-    ------
-    ValueError
-        When a mass is not positive and finite, or a |V|² is not from 0 to 1.
+    Examples
+    --------
+    >>> round(Neutrino().ctau_from_mixing(1.0, 1e-3))
+    568
+    >>> round(Neutrino(majorana=False).ctau_from_mixing(1.0, 1e-3))
+    1136
     """
-    result: Number = _number(_mixings(mixing) * _total_width(_masses(mass)))
-    return result
 
+    majorana: bool = True
+    channels: float | None = None
+    factor: float = 1.0
 
-def mixing_from_ctau(mass: Number, ctau: Number) -> Number:
-    """The |V|² = ħc/(cτ·Γ_N(|V|² = 1)) with which the neutrino has a mean proper decay length.
+    @property
+    def name(self) -> str:
+        """Either ``majorana`` or ``dirac``."""
+        return "majorana" if self.majorana else "dirac"
 
-    Parameters
-    ----------
-    mass
-        Of the neutrino, GeV.
-    ctau
-        Mean proper decay length cτ, mm.
+    def shifted(self, sigmas: float) -> Neutrino:
+        """Return the same N with k moved by some standard deviations of its uncertainty.
 
-    Returns
-    -------
-    Of the shape to which the arguments broadcast.
+        A constant k is exact.
+        """
+        if self.channels is not None:
+            return self
+        return replace(self, factor=self.factor * (1 + CHANNELS_UNCERTAINTY) ** sigmas)
 
-    Raises
-    ------
-    ValueError
-        When a mass or length is not positive and finite, or when a neutrino of that mass lives
-        longer than that even with |V|² = 1.
-    """
-    shortest = HBAR * SPEED_OF_LIGHT / _total_width(_masses(mass))
-    lengths = _positive(ctau, "decay lengths", "mm")
-    mixing = shortest / lengths
-    if np.any(mixing > 1 + _ROUNDING):
-        short, least, heavy = (
-            values[mixing > 1 + _ROUNDING][0]
-            for values in np.broadcast_arrays(lengths, shortest, np.asarray(mass))
-        )
-        raise ValueError(
-            f"a neutrino of {heavy:g} GeV has a decay length of {least:g} mm with |V|² = 1, "
-            f"so none has {short:g} mm"
-        )
-    result: Number = _number(mixing)
-    return result
+    def total_width(self, mass: Number, mixing: Number) -> Number:
+        """Total width Γ_N, GeV.
 
+        Parameters
+        ----------
+        mass
+            Of the neutrino, GeV.
+        mixing
+            |V|², from 0 to 1.
 
-def ctau_from_mixing(mass: Number, mixing: Number) -> Number:
-    """Mean proper decay length cτ = ħc/Γ_N of the neutrino, mm.
+        Returns
+        -------
+        Of the shape to which the arguments broadcast.
 
-    Parameters
-    ----------
-    mass
-        Of the neutrino, GeV.
-    mixing
-        |V|², above 0 and up to 1.
+        Raises
+        ------
+        ValueError
+            If a mass is not positive and finite, k is not known for it, or a |V|² is not from 0
+            to 1.
+        """
+        result: Number = _number(_mixings(mixing) * self._total_width(_masses(mass)))
+        return result
 
-    Returns
-    -------
-    Of the shape to which the arguments broadcast.
+    def mixing_from_ctau(self, mass: Number, ctau: Number) -> Number:
+        """The |V|² = ħc/(cτ·Γ_N(|V|² = 1)) with which N has a mean proper decay length.
 
-    Raises
-    ------
-    ValueError
-        When a mass is not positive and finite, or a |V|² is not above 0 and up to 1: without
-        mixing the neutrino is stable.
-    """
-    mixings = _positive(_mixings(mixing), "|V|²")
-    result: Number = _number(HBAR * SPEED_OF_LIGHT / _total_width(_masses(mass)) / mixings)
-    return result
+        Parameters
+        ----------
+        mass
+            Of the neutrino, GeV.
+        ctau
+            Mean proper decay length cτ, mm.
+
+        Returns
+        -------
+        Of the shape to which the arguments broadcast.
+
+        Raises
+        ------
+        ValueError
+            If a mass or length is not positive and finite, k is not known for a mass, or a
+            neutrino of that mass lives longer than that even with |V|² = 1.
+        """
+        shortest = HBAR * SPEED_OF_LIGHT / self._total_width(_masses(mass))
+        lengths = _positive(ctau, "decay lengths", "mm")
+        mixing = shortest / lengths
+        if np.any(mixing > 1 + _ROUNDING):
+            short, least, heavy = (
+                values[mixing > 1 + _ROUNDING][0]
+                for values in np.broadcast_arrays(lengths, shortest, np.asarray(mass))
+            )
+            raise ValueError(
+                f"a neutrino of {heavy:g} GeV has a decay length of {least:g} mm with |V|² = 1, "
+                f"so none has {short:g} mm"
+            )
+        result: Number = _number(mixing)
+        return result
+
+    def ctau_from_mixing(self, mass: Number, mixing: Number) -> Number:
+        """Mean proper decay length cτ = ħc/Γ_N, mm.
+
+        Parameters
+        ----------
+        mass
+            Of the neutrino, GeV.
+        mixing
+            |V|², above 0 and up to 1.
+
+        Returns
+        -------
+        Of the shape to which the arguments broadcast.
+
+        Raises
+        ------
+        ValueError
+            If a mass is not positive and finite, k is not known for it, or a |V|² is not above 0
+            and up to 1: without mixing the neutrino is stable.
+        """
+        mixings = _positive(_mixings(mixing), "|V|²")
+        result: Number = _number(HBAR * SPEED_OF_LIGHT / self._total_width(_masses(mass)) / mixings)
+        return result
+
+    def branching_n_to_mu_pi(self, mass: Number) -> Number:
+        """Branching fraction of N → μπ of any charge, in which |V|² cancels.
+
+        Γ(N → μ⁻π⁺) = G_F² f_π² |V_ud|² |V|² m³/(16π)·[(1 − x_μ²)² − x_π²(1 + x_μ²)]·
+        √λ(1, x_μ², x_π²) with x = m/m_N.
+
+        Parameters
+        ----------
+        mass
+            Of the neutrino, GeV.
+
+        Returns
+        -------
+        Of the shape of the masses; 0 up to `MINIMUM_MASS`.
+
+        Raises
+        ------
+        ValueError
+            If a mass is not positive and finite, or k is not known for it.
+        """
+        result: Number = _number(self._n_to_mu_pi(_masses(mass)))
+        return result
+
+    def branching_product(self, mass: Number, mixing: Number) -> Number:
+        """BR(Ds → Nμ)·BR(N → μπ), to which the yield of signal is proportional.
+
+        Parameters
+        ----------
+        mass
+            Of the neutrino, GeV.
+        mixing
+            |V|², from 0 to 1.
+
+        Returns
+        -------
+        Of the shape to which the arguments broadcast; 0 unless the mass is between `MINIMUM_MASS`
+        and `MAXIMUM_MASS`.
+
+        Raises
+        ------
+        ValueError
+            If a mass is not positive and finite, k is not known for it, or a |V|² is not from 0
+            to 1.
+        """
+        masses = _masses(mass)
+        product = _mixings(mixing) * _ds_to_n_mu(masses) * self._n_to_mu_pi(masses)
+        result: Number = _number(product)
+        return result
+
+    def _total_width(self, mass: Array) -> Array:
+        """Γ_N with |V|² = 1, GeV."""
+        scale = self.factor * (1.0 if self.majorana else 0.5)
+        return scale * self._channels(mass) * FERMI_CONSTANT**2 * mass**5 / (96 * np.pi**3)
+
+    def _channels(self, mass: Array) -> Values:
+        if self.channels is not None:
+            return self.channels
+        masses, values = np.transpose(CHANNELS)
+        outside = mass[(mass < masses[0]) | (mass > masses[-1])]
+        if outside.size:
+            raise ValueError(
+                f"the width of a neutrino of {outside[0]:g} GeV is not known: masses are "
+                f"{masses[0]:g} to {masses[-1]:g} GeV"
+            )
+        channels: Array = np.interp(mass, masses, values)
+        return channels
+
+    def _n_to_mu_pi(self, mass: Array) -> Array:
+        """BR(N → μπ)."""
+        allowed = mass > MINIMUM_MASS
+        open_mass = np.where(allowed, mass, 1)
+        charges = 2 if self.majorana else 1
+        fraction = charges * _n_to_one_charge(open_mass) / self._total_width(open_mass)
+        return np.where(allowed, fraction, 0)
 
 
 def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
-    """Branching fraction of Ds → Nμ.
+    """Branching fraction of Ds → Nμ, for a Majorana as for a Dirac N.
 
     Γ = G_F² f_Ds² m_Ds³ |V_cs|² |V|²/(8π)·[y_N² + y_μ² − (y_N² − y_μ²)²]·√λ(1, y_N², y_μ²) with
     y = m/m_Ds; the fraction is Γ·τ_Ds/ħ.
@@ -151,64 +282,10 @@ def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
     Raises
     ------
     ValueError
-        When a mass is not positive and finite, or a |V|² is not from 0 to 1.
+        If a mass is not positive and finite, or a |V|² is not from 0 to 1.
     """
     result: Number = _number(_mixings(mixing) * _ds_to_n_mu(_masses(mass)))
     return result
-
-
-def branching_n_to_mu_pi(mass: Number) -> Number:
-    """Branching fraction of N → μπ, in which |V|² cancels.
-
-    Γ = G_F² f_π² |V_ud|² |V|² m³/(16π)·[(1 − x_μ²)² − x_π²(1 + x_μ²)]·√λ(1, x_μ², x_π²) with
-    x = m/m_N; the fraction is Γ/Γ_N.
-
-    Parameters
-    ----------
-    mass
-        Of the neutrino, GeV.
-
-    Returns
-    -------
-    Of the shape of the masses; 0 up to `MINIMUM_MASS`.
-
-    Raises
-    ------
-    ValueError
-        When a mass is not positive and finite.
-    """
-    result: Number = _number(_n_to_mu_pi(_masses(mass)))
-    return result
-
-
-def branching_product(mass: Number, mixing: Number) -> Number:
-    """BR(Ds → Nμ)·BR(N → μπ), to which the yield of signal is proportional.
-
-    Parameters
-    ----------
-    mass
-        Of the neutrino, GeV.
-    mixing
-        |V|², from 0 to 1.
-
-    Returns
-    -------
-    Of the shape to which the arguments broadcast; 0 unless the mass is between `MINIMUM_MASS` and
-    `MAXIMUM_MASS`.
-
-    Raises
-    ------
-    ValueError
-        When a mass is not positive and finite, or a |V|² is not from 0 to 1.
-    """
-    masses = _masses(mass)
-    result: Number = _number(_mixings(mixing) * _ds_to_n_mu(masses) * _n_to_mu_pi(masses))
-    return result
-
-
-def _total_width(mass: Array) -> Array:
-    """Γ_N with |V|² = 1, GeV."""
-    return CHANNELS * FERMI_CONSTANT**2 * mass**5 / (96 * np.pi**3)
 
 
 def _ds_to_n_mu(mass: Array) -> Array:
@@ -221,15 +298,12 @@ def _ds_to_n_mu(mass: Array) -> Array:
     return np.where(allowed, width * _root_lambda(neutrino, muon) * DS_LIFETIME / HBAR, 0)
 
 
-def _n_to_mu_pi(mass: Array) -> Array:
-    """BR(N → μπ)."""
-    allowed = mass > MINIMUM_MASS
-    open_mass = np.where(allowed, mass, 1)
-    muon, pion = MUON_MASS / open_mass, PION_MASS / open_mass
+def _n_to_one_charge(mass: Array) -> Array:
+    """Γ(N → μ⁻π⁺) with |V|² = 1, GeV, at masses where it is allowed."""
+    muon, pion = MUON_MASS / mass, PION_MASS / mass
     helicity = (1 - muon**2) ** 2 - pion**2 * (1 + muon**2)
-    width = (FERMI_CONSTANT * PION_DECAY_CONSTANT * V_UD) ** 2 * open_mass**3 / (16 * np.pi)
-    width = width * helicity * _root_lambda(muon, pion)
-    return np.where(allowed, width / _total_width(open_mass), 0)
+    width = (FERMI_CONSTANT * PION_DECAY_CONSTANT * V_UD) ** 2 * mass**3 / (16 * np.pi)
+    return width * helicity * _root_lambda(muon, pion)
 
 
 def _root_lambda(first: Values, second: Values) -> Array:

@@ -1,6 +1,8 @@
-"""Exponential lifetimes: a sample of one mean proper decay length, weighted to another."""
+"""Exponential lifetimes: samples of some mean proper decay lengths, weighted to another."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +31,61 @@ def lifetime_weight(
     ValueError
         When a mean length is not positive and finite.
     """
-    if not (0 < generated < np.inf and 0 < wanted < np.inf):
+    _check(proper_length, generated, wanted)
+    weights: npt.NDArray[np.float64] = (
+        generated / wanted * np.exp(proper_length * (1 / generated - 1 / wanted))
+    )
+    return weights
+
+
+def mixture_weight(
+    proper_length: npt.NDArray[np.float64],
+    generated: Sequence[float],
+    shares: Sequence[float],
+    wanted: float,
+) -> npt.NDArray[np.float64]:
+    """Weights that give decays of a mixture of mean proper lengths the distribution of one.
+
+    The ratio of the densities, w = p(l|c) / Σ_k f_k p(l|c_k), whichever sample a decay is from. No
+    weight exceeds that of :func:`lifetime_weight` divided by the sample's share, so that the
+    sample with the most similar lifetime dominates where it has events [the balance heuristic of
+    Veach and Guibas, SIGGRAPH 95].
+
+    Parameters
+    ----------
+    proper_length
+        Generated proper decay length l of each decay, mm, shape (n,).
+    generated
+        The mean lengths c_k of the samples, mm, shape (k,).
+    shares
+        Fraction f_k of each sample in the mixture, shape (k,); the sum is 1.
+    wanted
+        The mean length c, mm.
+
+    Raises
+    ------
+    InputError
+        If a length is negative or not a number.
+    ValueError
+        If a mean length is not positive and finite.
+    """
+    _check(proper_length, *generated, wanted)
+    # logarithms of f_k p(l|c_k) / p(l|c): the ratios may be beyond the range of doubles
+    ratios = np.array(
+        [
+            np.log(share * wanted / mean) + proper_length * (1 / wanted - 1 / mean)
+            for mean, share in zip(generated, shares, strict=True)
+        ]
+    )
+    weights: npt.NDArray[np.float64] = np.exp(-np.logaddexp.reduce(ratios, axis=0))
+    return weights
+
+
+def _check(proper_length: npt.NDArray[np.float64], *means: float) -> None:
+    if not all(0 < mean < np.inf for mean in means):
         raise ValueError(
-            f"mean decay lengths must be positive and finite, not {generated} and {wanted}"
+            "mean decay lengths must be positive and finite, not "
+            + " and ".join(str(mean) for mean in means)
         )
     wrong = ~((proper_length >= 0) & (proper_length < np.inf))
     if np.any(wrong):
@@ -40,7 +94,3 @@ def lifetime_weight(
             f"{np.count_nonzero(wrong)} of {len(proper_length)} decays: such is padding; "
             "give those that do not live long 0"
         )
-    weights: npt.NDArray[np.float64] = (
-        generated / wanted * np.exp(proper_length * (1 / generated - 1 / wanted))
-    )
-    return weights

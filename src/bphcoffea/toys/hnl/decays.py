@@ -22,9 +22,10 @@ from bphcoffea.toys.generation import spectrum
 #: Mean proper decay length cτ of the Ds, cm [PDG].
 _DS_CTAU: Final = 0.01503
 _MM_PER_CM: Final = 10.0
-#: cτ·|V|² of a neutral lepton of 1 GeV, mm: ħc/Γ(|V|² = 1), where Γ grows with the fifth power of
-#: the mass [arXiv:1805.08567, with 10.95 channels of an equivalent massless decay].
-_CTAU_OF_1_GEV: Final = 0.3942884
+#: cτ·|V|²·k of a Majorana neutral lepton of 1 GeV, mm: ħc/Γ(|V|² = 1) of one channel; Γ grows with
+#: the fifth power of the mass. And the open channels k, by the mass, GeV [arXiv:1805.08567].
+_CTAU_OF_1_GEV: Final = 4.317458
+_CHANNELS: Final = ((1.0, 1.25, 1.5, 2.0), (7.6, 7.75, 7.8, 7.8))
 
 #: What the generator's filter asks: that a trigger may see one of the muons; and thresholds of
 #: both muons and of the pion. pT in GeV; it knows nothing of where they come from.
@@ -87,21 +88,26 @@ class Decays:
         return Decays(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
-def mean_proper_length(hnl_mass: float, coupling: float) -> float:
+def mean_proper_length(hnl_mass: float, coupling: float, *, majorana: bool = True) -> float:
     """Mean proper decay length cτ of a heavy neutral lepton, mm.
 
     Parameters
     ----------
     hnl_mass
-        GeV.
+        GeV, from 1 on.
     coupling
         |V|², the square of its mixing with the muon's neutrino.
+    majorana
+        Whether it is a Majorana particle; a Dirac particle lives twice as long.
     """
-    return _CTAU_OF_1_GEV / (hnl_mass**5 * coupling)
+    channels = float(np.interp(hnl_mass, *_CHANNELS))
+    return _CTAU_OF_1_GEV / (channels * hnl_mass**5 * coupling) * (1 if majorana else 2)
 
 
-def signal_decays(n: int, hnl_mass: float, ctau: float, rng: np.random.Generator) -> Decays:
-    """Decays of Ds to a heavy neutral lepton, which is a Majorana particle.
+def signal_decays(
+    n: int, hnl_mass: float, ctau: float, rng: np.random.Generator, *, majorana: bool = True
+) -> Decays:
+    """Decays of Ds to a heavy neutral lepton.
 
     Parameters
     ----------
@@ -113,6 +119,9 @@ def signal_decays(n: int, hnl_mass: float, ctau: float, rng: np.random.Generator
         Mean proper decay length, mm.
     rng
         Source of randomness.
+    majorana
+        Whether the lepton is a Majorana particle: then the two muons have the same charge as often
+        as opposite ones; those of a Dirac particle have opposite charges.
     """
 
     def draw(number: int) -> list[Floats]:
@@ -124,8 +133,9 @@ def signal_decays(n: int, hnl_mass: float, ctau: float, rng: np.random.Generator
     hnl, mu_ds, mu_hnl, pi = _filtered(n, draw)
     ds = hnl + mu_ds
     proper = rng.exponential(ctau, n)
-    # the two muons have the same charge as often as opposite ones
     charge_ds, charge_hnl = _charges(n, rng), _charges(n, rng)
+    if not majorana:
+        charge_hnl = -charge_ds
     return Decays(
         hnl=hnl,
         mu_ds=mu_ds,

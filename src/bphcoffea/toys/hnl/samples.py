@@ -65,16 +65,19 @@ class Injection:
     decays
         Number of decays that pass the generator's filter, in addition to the data-like events;
         whether they are reconstructed is chance.
+    majorana
+        Whether it is a Majorana particle; else it is a Dirac particle.
     """
 
     mass: float
     coupling: float
     decays: int
+    majorana: bool = True
 
     @property
     def ctau(self) -> float:
         """Mean proper decay length, mm."""
-        return mean_proper_length(self.mass, self.coupling)
+        return mean_proper_length(self.mass, self.coupling, majorana=self.majorana)
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ SAMPLES: Final = (
     *(_signal(mass, ctau) for mass in _CROSS_SECTION for ctau in _CTAU),
 )
 #: What `write_hnl_signal` injects: mass, |V|² of a cτ of 100 mm, and part of the data-like events.
-_INJECTED_MASS, _INJECTED_COUPLING, _INJECTED_SHARE = 1.5, 5.192276e-4, 0.01
+_INJECTED_MASS, _INJECTED_COUPLING, _INJECTED_SHARE = 1.5, 7.289156e-4, 0.01
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,7 @@ def write_hnl(
                 "coupling": injected.coupling,
                 "ctau": injected.ctau,
                 "decays": injected.decays,
+                "neutrino": "majorana" if injected.majorana else "dirac",
             }
     path = folder / "fileset.json"
     for name, content in payloads().items():
@@ -265,7 +269,7 @@ def _decays(
     decays = background_decays(n, rng)
     if injected is None:
         return decays
-    decays += signal_decays(added, injected.mass, injected.ctau, rng)
+    decays += signal_decays(added, injected.mass, injected.ctau, rng, majorana=injected.majorana)
     return decays[rng.permutation(len(decays))]
 
 
@@ -302,6 +306,7 @@ def _metadata(sample: Sample, events: int) -> dict[str, Any]:
         "label": f"Toy N, {sample.mass:g} GeV, {sample.ctau:g} mm",
         "mass": sample.mass,
         "ctau": sample.ctau,
+        "neutrino": "majorana",
         "cross_section": _CROSS_SECTION[sample.mass] / sample.ctau,
         "filter_efficiency": FILTER_EFFICIENCY,
         "processed_events": _number(sample, events),
