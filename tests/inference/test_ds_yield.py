@@ -2,17 +2,21 @@
 
 import json
 
-import hist
-import numpy as np
 import pytest
 
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RunFolder, write_histograms
+from bphcoffea.execution.folder import RunFolder
 from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield, UnknownLuminosityError
 
 DATA = {"is_mc": False, "era": "2018D"}
-SIMULATION = {"is_mc": True, "era": "2018D", "process": "ds_phipi"}
+SIMULATION = {"is_mc": True, "era": "2018D", "process": "ds_phipi", "filter_efficiency": 1.0}
+
+
+def fitted_yield(value, error, *problems):
+    """The part of fit.json that is read."""
+    parameters = {"n_ds": {"value": value, "error": error}}
+    return {"parameters": parameters, "valid": not problems, "problems": list(problems)}
 
 
 @pytest.fixture
@@ -28,24 +32,19 @@ def write(tmp_path):
         datasets = {known: dict(DATA) for known in luminosities} | {"mc": dict(SIMULATION)}
         for key, metadata in more.pop("metadata", {}).items():
             datasets[key] |= metadata
-        histogram = hist.Hist(
-            hist.axis.StrCategory(["mc"], name="dataset"),
-            hist.axis.StrCategory(["all"], name="category"),
-            hist.axis.StrCategory(["nominal"], name="variation"),
-            hist.axis.Regular(2, 1.65, 2.01, name="mass"),
-            storage=hist.storage.Weight(),
-        )
-        histogram.fill("mc", "all", "nominal", np.full(25, 1.9))
-        write_histograms(folder, {"mass": histogram})
         source = "fileset" if sections else "table.csv"
         fit = {
             "histogram": "mass",
             "range": [1.65, 2.01],
             "datasets": list(fitted),
-            "parameters": {"n_ds": {"value": 500.0, "error": 50.0}},
-            "valid": valid,
-            "problems": [] if valid else ["the fit did not converge"],
+            **fitted_yield(500.0, 50.0, *([] if valid else ["the fit did not converge"])),
+            "simulation": {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 5.0)}},
+            "alternative": {
+                **fitted_yield(510.0, 60.0),
+                "simulation": {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 6.0)}},
+            },
         }
+        fit |= more.pop("fit", {})
         files = {
             "ledger": {"complete": True, "partial": more.get("partial", False), "datasets": {}},
             "provenance": {"datasets": datasets},
@@ -158,3 +157,54 @@ def test_eras_that_differ_are_noted(write):
     (note,) = DsYield.of_run(write()).for_search(searched(eras=("2018A", "2018B"))).notes
     assert note.startswith("the eras differ: Ds → φπ is fitted in 2018D, the search is made in ")
     assert "2018A, 2018B" in note
+
+
+def test_both_efficiencies_of_the_metadata_count(write):
+    """Σw/(ε_filter·ε_skim) is what was generated: the number of Ds is that times smaller."""
+    known = DsYield.of_run(write())
+    assert known.remarks == ()
+    metadata = {"mc": {"filter_efficiency": 0.02, "skim_efficiency": 0.5}}
+    filtered = DsYield.of_run(write("filtered", metadata=metadata))
+    assert filtered.efficiency == pytest.approx(0.01 * known.efficiency, rel=1e-12)
+    assert filtered.decays == pytest.approx(100 * known.decays, rel=1e-12)
+    assert filtered.uncertainties() == known.uncertainties()
+    unknown = DsYield.of_run(write("unknown", metadata={"mc": {"filter_efficiency": None}}))
+    assert unknown.remarks == ("mc: no filter_efficiency, which is taken to be 1",)
+    assert unknown.for_search(searched(eras=("2018A",))).notes[0] == unknown.remarks[0]
+
+
+def test_the_uncertainties_of_the_number_of_ds(write):
+    uncertainties = DsYield.of_run(write(), 0.9, 0.045).uncertainties()
+    expected = {
+        "ds_yield": 0.1,
+        "ds_efficiency": 0.2,
+        "ds_fit_model": 0.02,  # 510 events instead of 500, with the same efficiency
+        "f_prompt": 0.05,
+        "br_ds_phipi": 0.4 / 4.5,
+        "br_phi_mumu": 0.19 / 2.86,
+    }
+    assert uncertainties == pytest.approx(expected)
+
+
+def test_the_second_model_has_an_efficiency_of_its_own(write):
+    simulation = {"ds": {"datasets": ["mc"], **fitted_yield(25.5, 6.0)}}
+    fit = {"alternative": {**fitted_yield(510.0, 60.0), "simulation": simulation}}
+    assert DsYield.of_run(write(fit=fit)).fit_model == pytest.approx(0, abs=1e-12)
+
+
+def test_a_second_model_that_is_not_valid_is_noted(write):
+    simulation = {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 6.0)}}
+    fit = {"alternative": {**fitted_yield(510.0, 60.0, "no minimum"), "simulation": simulation}}
+    known = DsYield.of_run(write(fit=fit))
+    assert "ds_fit_model" not in known.uncertainties()
+    assert known.remarks == (
+        "no uncertainty of the fit's model: its alternative is not valid: no minimum",
+    )
+
+
+def test_without_a_fit_of_simulation_there_is_no_efficiency(write):
+    with pytest.raises(InputError, match=r"no fit of simulated 'ds'.*then: bphcoffea fit"):
+        DsYield.of_run(write(fit={"simulation": {}}))
+    few = {"ds": {"datasets": ["mc"], **fitted_yield(5.0, 1.0, "only 5 effective entries")}}
+    with pytest.raises(InputError, match=r"efficiency is unknown.* of mc is not valid: only 5"):
+        DsYield.of_run(write("few", fit={"simulation": few}))

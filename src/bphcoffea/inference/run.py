@@ -11,7 +11,7 @@ import hist
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
-from bphcoffea.inference.massfit import MassFit, Tail, fit_mass, fit_simulation
+from bphcoffea.inference.massfit import SEEN, MassFit, Tail, fit_mass, fit_simulation
 from bphcoffea.inference.model import MassModel
 
 
@@ -90,6 +90,12 @@ def fit_run(
         other = fit_simulation(simulation, model.alternative)
         fit = fit_mass(of_datasets(histogram, selected), model.alternative, tail=tail_of(other))
         content["alternative"] = {**fit.as_json(), "simulation": as_json(other)}
+        for peak in _better(other, in_simulation):
+            content["notes"].append(
+                f"the simulation of {peak} is described better with tails on "
+                f"{_SIDES[model.alternative.tails]}; if the mass model had "
+                f"tails='{model.alternative.tails}', that would be the result"
+            )
     if by is not None:
         groups: dict[str, list[str]] = {}
         for name in selected:
@@ -128,6 +134,19 @@ def _matching(patterns: Sequence[str] | None, known: Iterable[str]) -> list[str]
         if not any(fnmatchcase(name, pattern) for name in names):
             raise InputError(f"no dataset matches '{pattern}'; there are: {', '.join(names)}")
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+_SIDES = {"low": "the low side alone", "both": "both sides"}
+
+
+def _better(fits: Mapping[str, MassFit], others: Mapping[str, MassFit]) -> list[str]:
+    """Peaks whose fits describe the simulation clearly better than the others do."""
+    gains = {
+        peak: (others[peak].chi2 or 0.0) - fit.chi2
+        for peak, fit in fits.items()
+        if fit.chi2 is not None
+    }
+    return [peak for peak, gain in gains.items() if gain > SEEN]
 
 
 def _simulated(model: MassModel, known: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
