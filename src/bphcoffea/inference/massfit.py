@@ -347,18 +347,23 @@ class _Part:
         return float(self.cost(*(fit.minuit.values[name] for name in describe(self.cost))))
 
 
-def _fix_absent_tails(fit: Search, pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Fix what has run to its upper limit: a tail that is not there, or falls as an exponential."""
-    notes = []
-    for beta, power in pairs:
+def _fix_absent_tails(fit: Search, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Fix what is not measured: tails that are not there, exponents that run to their limits."""
+    notes: list[str] = []
+    # an exponent that is fixed may reveal that there is no tail
+    for beta, power in (*pairs, *pairs):
         side = "above" if beta.endswith("_high") else "below"
+        limit = fit.at_limit(power)
         if fit.at_limit(beta) == BETA_LIMITS[1]:
             fit.fix(**{beta: BETA_LIMITS[1], power: fit.fixed.get(power, TAIL_POWER)})
             notes.append(f"no tail {side} the peaks is seen: {beta} is fixed at {BETA_LIMITS[1]:g}")
-        elif fit.at_limit(power) == TAIL_POWER_LIMITS[1]:
-            fit.fix(**{power: TAIL_POWER_LIMITS[1]})
-            notes.append(f"the tail {side} the peaks is steep: {power} is fixed at its limit")
-    if notes:
+        elif limit is not None:
+            # a steep tail is an exponential; a flat one, of a few events, is background
+            fixed = TAIL_POWER_LIMITS[1] if limit == TAIL_POWER_LIMITS[1] else TAIL_POWER
+            fit.fix(**{power: fixed})
+            notes.append(f"{power} runs to its limit, {limit:g}: it is fixed at {fixed:g}")
+        else:
+            continue
         fit.minimise()
     return notes
 
