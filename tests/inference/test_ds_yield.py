@@ -1,13 +1,24 @@
 """The number of Ds of a search: from the yield in other data, by the ratio of luminosities."""
 
 import json
+import math
+from functools import reduce
+from operator import add
 
+import hist
+import numpy as np
 import pytest
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
 from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield, UnknownLuminosityError
+from bphcoffea.inference.massfit import Tail, fit_mass, fit_simulation
+from bphcoffea.inference.model import MassModel, Peak
+from bphcoffea.toys.ds_phipi import DATA_FRACTIONS
+from bphcoffea.toys.generation import Species
+from bphcoffea.toys.ntuple import simulate
+from bphcoffea.toys.truth import find
 
 DATA = {"is_mc": False, "era": "2018D"}
 SIMULATION = {"is_mc": True, "era": "2018D", "process": "ds_phipi", "filter_efficiency": 1.0}
@@ -208,3 +219,49 @@ def test_without_a_fit_of_simulation_there_is_no_efficiency(write):
     few = {"ds": {"datasets": ["mc"], **fitted_yield(5.0, 1.0, "only 5 effective entries")}}
     with pytest.raises(InputError, match=r"efficiency is unknown.* of mc is not valid: only 5"):
         DsYield.of_run(write("few", fit={"simulation": few}))
+
+
+MODEL = MassModel(
+    histogram="mass",
+    peaks=(
+        Peak(name="ds", label="", mass=1.968, width=0.010, process="ds_phipi"),
+        Peak(name="dplus", label="", mass=1.870, width=0.010, process="dplus_phipi"),
+    ),
+)
+
+
+def toy(events, fractions, rng):
+    """Masses of what is selected of toy events, and how many Ds → φπ were generated."""
+    parts = []
+    for number in np.diff(np.append(np.arange(0, events, 50_000), events)):
+        species = rng.choice(np.array(list(fractions)), number, p=list(fractions.values()))
+        parts.append(find(simulate(species, "dRtriggerMatch", False, rng)))
+    found = reduce(add, parts)
+    histogram = hist.Hist(hist.axis.Regular(62, 1.65, 2.01), storage=hist.storage.Weight())
+    return histogram.fill(found.mass), found.generated["ds_phipi"]
+
+
+def simulation():
+    """Toys of both peaks, with the tracks of other particles that are taken for the pion."""
+    rng = np.random.default_rng(1)
+    ds, generated = toy(100_000, {Species.DS: 1.0}, rng)
+    return {"ds": ds, "dplus": toy(50_000, {Species.DPLUS: 1.0}, rng)[0]}, generated
+
+
+def test_the_number_of_ds_is_that_of_three_toys():
+    """All candidates of the simulation, as its efficiency, would make the numbers 5% too small."""
+    spectra, of_simulation = simulation()
+    fits = fit_simulation(spectra, MODEL)
+    simulated = fits["ds"].parameters["n_ds"]
+    ratios, errors = [], []
+    for seed in (1, 2, 3):
+        data, generated = toy(300_000, DATA_FRACTIONS, np.random.default_rng([7, seed]))
+        fit = fit_mass(data, MODEL, tail=Tail.of(fits.values(), "toys"))
+        assert fit.valid
+        n = fit.parameters["n_ds"]
+        ratios.append(n.value / simulated.value * of_simulation / generated)
+        errors.append(n.error / n.value)
+    common = simulated.error / simulated.value
+    # two standard deviations each; one of the mean, 1.6%, of which the simulation is common
+    assert np.all(np.abs(np.array(ratios) - 1) < 2 * np.hypot(errors, common))
+    assert abs(np.mean(ratios) - 1) < math.hypot(np.mean(errors) / math.sqrt(3), common)
