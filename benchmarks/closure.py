@@ -5,11 +5,16 @@ the pull is (fitted yield − expected yield) / fitted error, where the expected
 number of true, selected candidates in the range of the fit over all seeds: an extended fit's error
 holds the Poisson fluctuation of the yield.
 
+And is the number of Ds right that a search is normalised to? That is the ratio of what is found of
+Ds → φπ, with the efficiency of the simulation, to what was generated before the generator's filter;
+its error is the statistical one, and that of the model of the fit.
+
     python benchmarks/closure.py --seeds 100 -o closure
 """
 
 import argparse
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -18,13 +23,18 @@ import numpy as np
 from loky import ProcessPoolExecutor
 from matplotlib.figure import Figure
 
+from bphcoffea.corrections import load as load_corrections
 from bphcoffea.datasets import load
 from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.run import fit_run
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.toys import TOYS
+from bphcoffea.toys.ds_phipi import FILTER_EFFICIENCY
 
 PEAKS = {"ds": "ds_phipi", "dplus": "dplus_phipi"}
+#: Uncertainties of the number of Ds that differ from toy to toy.
+OWN = ("ds_yield", "ds_efficiency", "ds_fit_model")
 LABELS = {"ds": r"$D_s$", "dplus": r"$D^+$"}
 
 
@@ -34,14 +44,21 @@ def chain(seed, events):
         folder = Path(temporary)
         fileset = TOYS["ds_phipi"](folder / "toys", events, seed)
         truth = json.loads((folder / "toys" / "truth.json").read_text())
-        analysis = load_analysis("ds_phipi")
-        fit = fit_run(run(analysis, load(fileset), folder / "run", Options("iterative")))
-    data = [known["selected_in_fit_range"] for name, known in truth.items() if "mc" not in name]
+        corrections = load_corrections([folder / "toys" / "corrections.toml"])
+        analysis = load_analysis("ds_phipi").corrected(corrections)
+        results = run(analysis, load(fileset), folder / "run", Options("iterative"))
+        fit = fit_run(results)
+        results.write("fit.json", fit)
+        number = DsYield.of_run(results) if fit["valid"] else None
+    samples = [known for name, known in truth.items() if "mc" not in name]
+    data = [known["selected_in_fit_range"] for known in samples]
+    generated = sum(known["generated"]["ds_phipi"] for known in samples) / FILTER_EFFICIENCY
     return {
         "seed": seed,
         "valid": fit["valid"],
         "problems": fit["problems"],
         "p_value": fit["goodness"]["p_value"],
+        "number_of_ds": number and of_generated(number, generated),
         **{
             peak: {
                 "fitted": fit["parameters"][f"n_{peak}"]["value"],
@@ -51,6 +68,13 @@ def chain(seed, events):
             for peak, process in PEAKS.items()
         },
     }
+
+
+def of_generated(number, generated):
+    """Ratio of the Ds → φπ that are found to those that were generated, and its error."""
+    ratio = number.fitted / number.efficiency / generated
+    known = number.uncertainties()
+    return {"ratio": ratio, "error": ratio * math.hypot(*(known.get(name, 0) for name in OWN))}
 
 
 def pulls(results, peak):
@@ -70,6 +94,16 @@ def summary(results):
             "pull_width": float(np.std(pull, ddof=1)),
             "pull_mean_error": float(np.std(pull, ddof=1) / np.sqrt(len(pull))),
         }
+    numbers = [result["number_of_ds"] for result in results]
+    ratios = np.array([number["ratio"] for number in numbers])
+    pull = (ratios - 1) / [number["error"] for number in numbers]
+    rows["number_of_ds"] = {
+        "mean_ratio": float(np.mean(ratios)),
+        "mean_ratio_error": float(np.std(ratios, ddof=1) / np.sqrt(len(ratios))),
+        "within_one_sigma": float(np.mean(np.abs(pull) < 1)),
+        "pull_mean": float(np.mean(pull)),
+        "pull_width": float(np.std(pull, ddof=1)),
+    }
     return rows
 
 

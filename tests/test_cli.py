@@ -76,7 +76,9 @@ def test_fit_of_each_era(demo, command):
     assert status == 0
     assert "n_ds" in out
     assert "p-value" in out
-    assert "note: tail fixed to that of simulation (toy_dplus_phipi_mc, toy_ds_phipi_mc)" in out
+    assert (
+        "note: tail constrained to that of simulation (toy_dplus_phipi_mc, toy_ds_phipi_mc)" in out
+    )
     fit = json.loads((demo / "run" / "fit.json").read_text())
     assert set(fit["by"]) == {"2017D", "2018D"}
     parts = sum(part["parameters"]["n_ds"]["value"] for part in fit["by"].values())

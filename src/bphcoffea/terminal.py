@@ -210,6 +210,12 @@ def print_fit(result: dict[str, Any]) -> None:
         say(f"χ²/ndof = {chi2}, p-value {goodness['p_value']:.2g}")
     for note in result["notes"]:
         say(f"note: {note}")
+    for peak, fit in result.get("simulation", {}).items():
+        names = ", ".join(fit["datasets"])
+        for text in fit["problems"]:
+            say(f"note: simulation of {peak} ({names}) is not fitted: {text}")
+    for text in result.get("alternative", {}).get("problems", ()):
+        say(f"note: the alternative model is not valid: {text}")
 
 
 def print_limit(result: dict[str, Any]) -> None:

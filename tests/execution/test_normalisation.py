@@ -190,8 +190,8 @@ def test_simulation_stands_for_data_of_the_nearest_era():
         "mc_2018": ["D", "E"],
         "other": ["B", "C", "D", "E"],
     }
-    # σ [pb] · L [fb⁻¹] · 1000 · ε / Σw
-    assert known["mc_2017B"]["scale"] == pytest.approx(1001 * 1000 / 10)
+    # σ [pb] · L [fb⁻¹] · 1000 · ε / Σw; three samples of one process share what is nobody's
+    assert known["mc_2017B"]["scale"] == pytest.approx((1 + 1000 / 3) * 1000 / 10)
     assert known["other"]["scale"] == pytest.approx(1111 * 1000 * 0.5 / 10)
     assert known["other"]["notes"] == ["simulation of 2018 stands for data of 2016E, 2017B, 2017C"]
 
@@ -213,6 +213,80 @@ def test_the_scale_is_what_the_metadata_say(change, scale):
     assert known["mc"]["scale"] == scale
     assert known["mc"]["generator_sumw"] == 10.0
     assert "sumw" not in known["mc"]
+
+
+def test_parts_of_one_sample_share_the_luminosity():
+    """A dataset that is split in two, of which one was skimmed, is normalised as the whole."""
+    data = {"data": metadata(False, "2018D", luminosity=3.0)}
+    sample = metadata(True, "2018D", kind="signal", cross_section=10.0, filter_efficiency=0.1)
+    whole = {**data, "mc": sample}
+    parts = {**data, "mc": sample, "mc_ext": {**sample, "skim_efficiency": 0.5, "label": "more"}}
+    sumw, sumw_of_parts = {"mc": 40.0}, {"mc": 30.0, "mc_ext": 5.0}
+    once = normalise(whole, sumw, counts(whole), luminosities(whole))
+    twice = normalise(parts, sumw_of_parts, counts(parts), luminosities(parts))
+    assert once["mc"]["luminosity"] == 3.0
+    assert [twice[name]["luminosity"] for name in sumw_of_parts] == pytest.approx([2.25, 0.75])
+    assert twice["mc_ext"]["notes"] == [
+        "shares the luminosity with mc, in proportion to the decays generated: parts of one sample"
+    ]
+    # what a decay counts is the same in both, and in the whole
+    for known in twice.values():
+        assert known["scale"] == pytest.approx(once["mc"]["scale"])
+        assert known["scale"] == pytest.approx(10.0 * 3.0 * 1000 / (40.0 / 0.1))
+
+    axes = [hist.axis.StrCategory(["all"]), hist.axis.StrCategory(["nominal"], name="variation")]
+    filled = []
+    for known, contents in ((once, {"mc": 12}), (twice, {"mc": 7, "mc_ext": 5})):
+        names = hist.axis.StrCategory(list(contents), name="dataset")
+        histogram = hist.Hist(names, *axes, hist.axis.Regular(1, 0, 1), storage="weight")
+        for name, content in contents.items():
+            histogram.fill(name, "all", "nominal", np.full(content, 0.5))
+        normalised = scaled({"x": histogram}, known, parts)["x"]
+        filled.append(normalised[sum, sum, "nominal", :].view()[0])
+    assert filled[0].value == pytest.approx(filled[1].value)
+    assert filled[0].variance == pytest.approx(filled[1].variance)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cross_section": 2.0},
+        {"filter_efficiency": 0.5},
+        {"mass": 1.5},
+        {"ctau": 10.0},
+        {"kind": "signal"},
+        {"process": "y"},
+        {"process": None},
+    ],
+)
+def test_other_physics_has_a_luminosity_of_its_own(change):
+    sample = metadata(True, "2018D", cross_section=1.0)
+    datasets = {
+        "data": metadata(False, "2018D", luminosity=3.0),
+        "mc": sample | ({"process": None} if change == {"process": None} else {}),
+        "other": {**sample, **change},
+    }
+    known = normalise(datasets, {"mc": 1, "other": 2}, counts(datasets), luminosities(datasets))
+    assert [known[name]["luminosity"] for name in ("mc", "other")] == [3.0, 3.0]
+    assert not any(each["notes"] for each in known.values())
+
+
+def test_parts_of_one_sample_share_only_what_both_stand_for():
+    """Two years, and data of a third: those are shared; without Σw there is no part."""
+    datasets = {
+        "B": metadata(False, "2017B", luminosity=1.0),
+        "E": metadata(False, "2016E", luminosity=1000.0),
+        "mc_2017": metadata(True, "2017B", cross_section=1.0),
+        "mc_2018": metadata(True, "2018", cross_section=1.0),
+        "mc_empty": metadata(True, "2018", cross_section=1.0),
+        "alone": metadata(True, "2018", cross_section=1.0, process="y"),
+    }
+    sumw = {"mc_2017": 10.0, "mc_2018": 30.0, "mc_empty": 0.0, "alone": 1.0}
+    known = normalise(datasets, sumw, counts(datasets), luminosities(datasets))
+    assert known["mc_2017"]["luminosity"] == pytest.approx(1 + 250)
+    assert known["mc_2018"]["luminosity"] == pytest.approx(750)
+    assert known["mc_empty"]["scale"] is None
+    assert known["alone"]["luminosity"] == 1001.0
 
 
 def test_simulation_of_another_energy_has_no_scale():
@@ -248,7 +322,8 @@ def test_data_have_the_simulation_of_their_energy():
     assert known["mc_8"]["data"] == ["data_8"]
     assert known["mc_13"]["data"] == ["data_13"]
     assert known["mc_8"]["scale"] == 100.0
-    assert known["mc_13"]["scale"] == 1000.0
+    # it shares the data with the other one of their energy
+    assert known["mc_13"]["scale"] == known["mc_other"]["scale"] == 500.0
 
 
 def test_simulation_alone_is_scaled_to_the_luminosity_that_it_names():

@@ -1,18 +1,33 @@
 """The number of Ds of a search: from the yield in other data, by the ratio of luminosities."""
 
 import json
+import math
+from functools import reduce
+from operator import add
 
 import hist
 import numpy as np
 import pytest
 
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RunFolder, write_histograms
+from bphcoffea.execution.folder import RunFolder
 from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield, UnknownLuminosityError
+from bphcoffea.inference.massfit import Tail, fit_mass, fit_simulation
+from bphcoffea.inference.model import MassModel, Peak
+from bphcoffea.toys.ds_phipi import DATA_FRACTIONS
+from bphcoffea.toys.generation import Species
+from bphcoffea.toys.ntuple import simulate
+from bphcoffea.toys.truth import find
 
 DATA = {"is_mc": False, "era": "2018D"}
-SIMULATION = {"is_mc": True, "era": "2018D", "process": "ds_phipi"}
+SIMULATION = {"is_mc": True, "era": "2018D", "process": "ds_phipi", "filter_efficiency": 1.0}
+
+
+def fitted_yield(value, error, *problems):
+    """The part of fit.json that is read."""
+    parameters = {"n_ds": {"value": value, "error": error}}
+    return {"parameters": parameters, "valid": not problems, "problems": list(problems)}
 
 
 @pytest.fixture
@@ -28,24 +43,19 @@ def write(tmp_path):
         datasets = {known: dict(DATA) for known in luminosities} | {"mc": dict(SIMULATION)}
         for key, metadata in more.pop("metadata", {}).items():
             datasets[key] |= metadata
-        histogram = hist.Hist(
-            hist.axis.StrCategory(["mc"], name="dataset"),
-            hist.axis.StrCategory(["all"], name="category"),
-            hist.axis.StrCategory(["nominal"], name="variation"),
-            hist.axis.Regular(2, 1.65, 2.01, name="mass"),
-            storage=hist.storage.Weight(),
-        )
-        histogram.fill("mc", "all", "nominal", np.full(25, 1.9))
-        write_histograms(folder, {"mass": histogram})
         source = "fileset" if sections else "table.csv"
         fit = {
             "histogram": "mass",
             "range": [1.65, 2.01],
             "datasets": list(fitted),
-            "parameters": {"n_ds": {"value": 500.0, "error": 50.0}},
-            "valid": valid,
-            "problems": [] if valid else ["the fit did not converge"],
+            **fitted_yield(500.0, 50.0, *([] if valid else ["the fit did not converge"])),
+            "simulation": {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 5.0)}},
+            "alternative": {
+                **fitted_yield(510.0, 60.0),
+                "simulation": {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 6.0)}},
+            },
         }
+        fit |= more.pop("fit", {})
         files = {
             "ledger": {"complete": True, "partial": more.get("partial", False), "datasets": {}},
             "provenance": {"datasets": datasets},
@@ -158,3 +168,100 @@ def test_eras_that_differ_are_noted(write):
     (note,) = DsYield.of_run(write()).for_search(searched(eras=("2018A", "2018B"))).notes
     assert note.startswith("the eras differ: Ds → φπ is fitted in 2018D, the search is made in ")
     assert "2018A, 2018B" in note
+
+
+def test_both_efficiencies_of_the_metadata_count(write):
+    """Σw/(ε_filter·ε_skim) is what was generated: the number of Ds is that times smaller."""
+    known = DsYield.of_run(write())
+    assert known.remarks == ()
+    metadata = {"mc": {"filter_efficiency": 0.02, "skim_efficiency": 0.5}}
+    filtered = DsYield.of_run(write("filtered", metadata=metadata))
+    assert filtered.efficiency == pytest.approx(0.01 * known.efficiency, rel=1e-12)
+    assert filtered.decays == pytest.approx(100 * known.decays, rel=1e-12)
+    assert filtered.uncertainties() == known.uncertainties()
+    unknown = DsYield.of_run(write("unknown", metadata={"mc": {"filter_efficiency": None}}))
+    assert unknown.remarks == ("mc: no filter_efficiency, which is taken to be 1",)
+    assert unknown.for_search(searched(eras=("2018A",))).notes[0] == unknown.remarks[0]
+
+
+def test_the_uncertainties_of_the_number_of_ds(write):
+    uncertainties = DsYield.of_run(write(), 0.9, 0.045).uncertainties()
+    expected = {
+        "ds_yield": 0.1,
+        "ds_efficiency": 0.2,
+        "ds_fit_model": 0.02,  # 510 events instead of 500, with the same efficiency
+        "f_prompt": 0.05,
+        "br_ds_phipi": 0.4 / 4.5,
+        "br_phi_mumu": 0.19 / 2.86,
+    }
+    assert uncertainties == pytest.approx(expected)
+
+
+def test_the_second_model_has_an_efficiency_of_its_own(write):
+    simulation = {"ds": {"datasets": ["mc"], **fitted_yield(25.5, 6.0)}}
+    fit = {"alternative": {**fitted_yield(510.0, 60.0), "simulation": simulation}}
+    assert DsYield.of_run(write(fit=fit)).fit_model == pytest.approx(0, abs=1e-12)
+
+
+def test_a_second_model_that_is_not_valid_is_noted(write):
+    simulation = {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 6.0)}}
+    fit = {"alternative": {**fitted_yield(510.0, 60.0, "no minimum"), "simulation": simulation}}
+    known = DsYield.of_run(write(fit=fit))
+    assert "ds_fit_model" not in known.uncertainties()
+    assert known.remarks == (
+        "no uncertainty of the fit's model: its alternative is not valid: no minimum",
+    )
+
+
+def test_without_a_fit_of_simulation_there_is_no_efficiency(write):
+    with pytest.raises(InputError, match=r"no fit of simulated 'ds'.*then: bphcoffea fit"):
+        DsYield.of_run(write(fit={"simulation": {}}))
+    few = {"ds": {"datasets": ["mc"], **fitted_yield(5.0, 1.0, "only 5 effective entries")}}
+    with pytest.raises(InputError, match=r"efficiency is unknown.* of mc is not valid: only 5"):
+        DsYield.of_run(write("few", fit={"simulation": few}))
+
+
+MODEL = MassModel(
+    histogram="mass",
+    peaks=(
+        Peak(name="ds", label="", mass=1.968, width=0.010, process="ds_phipi"),
+        Peak(name="dplus", label="", mass=1.870, width=0.010, process="dplus_phipi"),
+    ),
+)
+
+
+def toy(events, fractions, rng):
+    """Masses of what is selected of toy events, and how many Ds → φπ were generated."""
+    parts = []
+    for number in np.diff(np.append(np.arange(0, events, 50_000), events)):
+        species = rng.choice(np.array(list(fractions)), number, p=list(fractions.values()))
+        parts.append(find(simulate(species, "dRtriggerMatch", False, rng)))
+    found = reduce(add, parts)
+    histogram = hist.Hist(hist.axis.Regular(62, 1.65, 2.01), storage=hist.storage.Weight())
+    return histogram.fill(found.mass), found.generated["ds_phipi"]
+
+
+def simulation():
+    """Toys of both peaks, with the tracks of other particles that are taken for the pion."""
+    rng = np.random.default_rng(1)
+    ds, generated = toy(100_000, {Species.DS: 1.0}, rng)
+    return {"ds": ds, "dplus": toy(50_000, {Species.DPLUS: 1.0}, rng)[0]}, generated
+
+
+def test_the_number_of_ds_is_that_of_three_toys():
+    """All candidates of the simulation, as its efficiency, would make the numbers 5% too small."""
+    spectra, of_simulation = simulation()
+    fits = fit_simulation(spectra, MODEL)
+    simulated = fits["ds"].parameters["n_ds"]
+    ratios, errors = [], []
+    for seed in (1, 2, 3):
+        data, generated = toy(300_000, DATA_FRACTIONS, np.random.default_rng([7, seed]))
+        fit = fit_mass(data, MODEL, tail=Tail.of(fits.values(), "toys"))
+        assert fit.valid
+        n = fit.parameters["n_ds"]
+        ratios.append(n.value / simulated.value * of_simulation / generated)
+        errors.append(n.error / n.value)
+    common = simulated.error / simulated.value
+    # two standard deviations each; one of the mean, 1.6%, of which the simulation is common
+    assert np.all(np.abs(np.array(ratios) - 1) < 2 * np.hypot(errors, common))
+    assert abs(np.mean(ratios) - 1) < math.hypot(np.mean(errors) / math.sqrt(3), common)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 
 import hist
 import numpy as np
@@ -11,12 +12,13 @@ from scipy import integrate, stats
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder, write_histograms
+from bphcoffea.inference.ds_yield import DS_TO_PHI_PI, PHI_TO_MUONS, DsYield
 from bphcoffea.inference.massfit import (
     MassFit,
     Parameter,
     Tail,
     fit_mass,
-    fit_tail,
+    fit_simulation,
 )
 from bphcoffea.inference.model import MassModel, Peak
 from bphcoffea.inference.run import fit_run, of_datasets
@@ -86,30 +88,52 @@ def test_p_values_are_spread(rng):
     assert stats.kstest([fit.p_value for fit in fits], "uniform").pvalue > 1e-3
 
 
-@pytest.mark.parametrize("component", ["ds", "dplus", "background"])
-@pytest.mark.parametrize("slope", [-6.0, -1e-9, 0.0, 3.0])
-def test_yields_are_counted_inside_the_range(component, slope):
+def crystal_ball(z, beta, m):
+    """A Crystal Ball that is 1 at its mean, from its definition."""
+    if z > -beta:
+        return math.exp(-z * z / 2)
+    return (m / beta) ** m * math.exp(-beta * beta / 2) * (m / beta - beta - z) ** -m
+
+
+@pytest.mark.parametrize(
+    ("component", "slope", "tails"),
+    [
+        *(("background", slope, "low") for slope in (-6.0, -1e-9, 0.0, 3.0)),
+        *itertools.product(("ds", "dplus"), (-2.0,), ("low", "both")),
+    ],
+)
+def test_yields_are_counted_inside_the_range(component, slope, tails):
     truth = {**TRUTH, "slope": slope, "beta": 0.8, "m": 1.5}
+    if tails == "both":
+        truth |= {"beta_high": 1.1, "m_high": 2.5}
     fit = known_fit(truth)
+    kinks = []
     if component == "background":
 
         def density(x):
             return np.exp(slope * (x - LOW))
     else:
         mean, sigma = truth[f"mean_{component}"], truth[f"sigma_{component}"]
+        kinks = [mean - 0.8 * sigma, mean, mean + 1.1 * sigma]
 
         def density(x):
-            return stats.crystalball.pdf(x, truth["beta"], truth["m"], mean, sigma)
+            z = (x - mean) / sigma
+            if tails == "both" and z > 0:
+                return crystal_ball(-z, 1.1, 2.5)
+            return crystal_ball(z, 0.8, 1.5)
 
-    points = [truth["mean_ds"], truth["mean_dplus"]]
-    total, _ = integrate.quad(density, LOW, HIGH, points=points, epsabs=1e-12)
     edges = np.array(fit.edges)
-    expected = [integrate.quad(density, a, b)[0] for a, b in itertools.pairwise(edges)]
+    expected = np.array(
+        [
+            integrate.quad(density, a, b, points=[p for p in kinks if a < p < b] or None)[0]
+            for a, b in itertools.pairwise(edges)
+        ]
+    )
     counts = fit.expected()[component]
     assert np.sum(counts) == pytest.approx(truth[f"n_{component}"], rel=1e-9)
     # quadrature is good to 1e-8, the exponential's guard against a zero slope to 1e-6
     np.testing.assert_allclose(
-        counts, truth[f"n_{component}"] * np.array(expected) / total, rtol=2e-6, atol=1e-6
+        counts, truth[f"n_{component}"] * expected / np.sum(expected), rtol=2e-6, atol=1e-6
     )
 
 
@@ -144,7 +168,7 @@ def test_other_storages_are_counts(rng):
 
 
 def test_a_given_tail_is_fixed(rng):
-    fit = fit_mass(toy(rng), MODEL, tail=Tail(1.7, 4.0, "a simulation"))
+    fit = fit_mass(toy(rng), MODEL, tail=Tail({"beta": 1.7, "m": 4.0}, "a simulation"))
     assert (fit.parameters["beta"].value, fit.parameters["m"].value) == (1.7, 4.0)
     assert fit.parameters["beta"].fixed
     assert fit.parameters["beta"].error is None
@@ -232,33 +256,71 @@ def test_json_round_trip(rng):
     assert content["parameters"]["slope"]["unit"] == "1/GeV"
 
 
+def tail_of(simulation, model=MODEL):
+    return Tail.of(fit_simulation(simulation, model).values(), "toys")
+
+
 def test_the_tail_is_that_of_the_simulation(rng):
     truth = {**TRUTH, "n_ds": 50_000.0, "n_dplus": 0.0, "n_background": 500.0, "beta": 1.6}
-    tail = fit_tail({"ds": toy(rng, truth, weight=0.3)}, MODEL, "toys")
+    tail = tail_of({"ds": toy(rng, truth, weight=0.3)})
     assert tail is not None
     mean, sigma = truth["mean_ds"], truth["sigma_ds"]
     below = mean - np.array([1.5, 2.5]) * sigma
     # beta and m trade against each other; what counts is how much lies in the tail
     np.testing.assert_allclose(
-        stats.crystalball.cdf(below, tail.beta, tail.m, mean, sigma),
+        stats.crystalball.cdf(below, tail.values["beta"], tail.values["m"], mean, sigma),
         stats.crystalball.cdf(below, 1.6, 3.0, mean, sigma),
         rtol=0.1,
     )
 
 
-def test_two_simulations_share_the_tail(rng):
+def test_simulations_share_the_tail_and_keep_their_yields(rng):
+    """The peak alone is what data are made of, whatever lies below it in simulation."""
     simulated = {
-        "ds": toy(rng, {**TRUTH, "n_ds": 20_000.0, "n_dplus": 0.0, "n_background": 0.0}),
-        "dplus": toy(rng, {**TRUTH, "n_ds": 0.0, "n_dplus": 20_000.0, "n_background": 0.0}),
+        "ds": toy(rng, {**TRUTH, "n_ds": 20_000.0, "n_dplus": 0.0, "n_background": 1000.0}),
+        "dplus": toy(
+            rng, {**TRUTH, "n_ds": 0.0, "n_dplus": 20_000.0, "n_background": 0.0}, weight=2
+        ),
     }
-    tail = fit_tail(simulated, MODEL, "toys")
-    assert tail is not None
-    assert tail.beta == pytest.approx(2.0, abs=0.15)
+    fits = fit_simulation(simulated, MODEL)
+    for name, yield_, background in (("ds", 20_000, 1000), ("dplus", 40_000, 0)):
+        fit = fits[name]
+        assert fit.valid
+        assert [peak.name for peak in fit.model.peaks] == [name]
+        n = fit.parameters[f"n_{name}"]
+        # at three errors of the fit
+        assert abs(n.value - yield_) < 3 * n.error
+        assert n.error == pytest.approx(yield_ / np.sqrt(20_000), rel=0.1)
+        assert fit.parameters["n_background"].value == pytest.approx(background, abs=250)
+        assert sum(fit.expected()[name]) == pytest.approx(n.value)
+        assert fit.p_value > 1e-3
+    tails = [[fit.parameters[name].value for name in ("beta", "m")] for fit in fits.values()]
+    assert tails[0] == tails[1]
+    assert tails[0][0] == pytest.approx(2.0, abs=0.15)
+
+
+def test_simulation_constrains_the_tail_as_well_as_it_knows_it(rng):
+    """Data pull a tail within its covariance, and the uncertainty of the yield has its part."""
+    truth = {**TRUTH, "n_dplus": 0.0, "n_background": 0.0, "beta": 1.4}
+    tail = tail_of({"ds": toy(rng, {**truth, "n_ds": 3000.0})})
+    assert tail.names == ("beta", "m")
+    data = toy(rng, {**TRUTH, "beta": 1.4})
+    constrained = fit_mass(data, MODEL, tail=tail)
+    fixed = fit_mass(data, MODEL, tail=Tail(tail.values, "toys"))
+    assert constrained.valid
+    assert constrained.parameters["n_ds"].error > 1.01 * fixed.parameters["n_ds"].error
+    pull = np.array([constrained.parameters[n].value - tail.values[n] for n in tail.names])
+    assert pull @ np.linalg.solve(np.array(tail.covariance), pull) < 6  # 5% of cases
+    assert constrained.parameters["beta"].error < 1.01 * np.sqrt(tail.covariance[0][0])
+    # two parameters more, and two measurements of them
+    assert constrained.ndof == fixed.ndof
 
 
 def test_a_small_simulation_gives_no_tail(rng):
     truth = {**TRUTH, "n_ds": 100.0, "n_dplus": 0.0, "n_background": 0.0}
-    assert fit_tail({"ds": toy(rng, truth)}, MODEL, "toys") is None
+    (fit,) = fit_simulation({"ds": toy(rng, truth)}, MODEL).values()
+    assert "a fit needs at least 500" in fit.problems[0]
+    assert Tail.of([fit], "toys") is None
 
 
 def write_run(folder, spectra, metadata, fit=MODEL):
@@ -313,12 +375,82 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     assert content["complete"]
     assert not content["partial"]
     assert content["valid"]
-    assert content["notes"] == ["tail fixed to that of simulation (mc_ds)"]
-    assert content["parameters"]["beta"]["fixed"]
+    assert content["notes"][0] == "tail constrained to that of simulation (mc_ds)"
+    assert not content["parameters"]["beta"]["fixed"]
+    simulation = content["simulation"]["ds"]
+    assert (simulation["datasets"], simulation["valid"]) == (["mc_ds"], True)
+    assert list(content["simulation"]) == list(content["alternative"]["simulation"]) == ["ds"]
+    # 20 000 entries of weight 0.1
+    assert simulation["parameters"]["n_ds"]["value"] == pytest.approx(2000, rel=0.03)
+    assert content["alternative"]["model"]["tails"] == "both"
+    # the peak has one tail: both models find the same
+    assert content["alternative"]["parameters"]["n_ds"]["value"] == pytest.approx(
+        content["parameters"]["n_ds"]["value"], rel=0.01
+    )
     assert sorted(content["by"]) == ["2017B", "2017C"]
     parts = [part["parameters"]["n_ds"]["value"] for part in content["by"].values()]
     assert content["parameters"]["n_ds"]["value"] == pytest.approx(sum(parts), rel=0.02)
     assert content["by"]["2017B"]["luminosity"] == 4.79
+
+
+def two_gaussians(mean):
+    """A peak with tails on both sides that are no power law: a third has twice the width."""
+    low, high = (stats.norm(mean, width).cdf(EDGES) for width in (0.009, 0.018))
+    return np.diff(0.7 * low + 0.3 * high)
+
+
+def student(mean):
+    """A peak with power-law tails, but no core that is Gaussian."""
+    return np.diff(stats.t(5, mean, 0.009).cdf(EDGES))
+
+
+EDGES = np.linspace(LOW, HIGH, BINS + 1)
+
+
+@pytest.mark.parametrize("peak", [two_gaussians, student])
+def test_the_second_model_covers_tails_on_both_sides(tmp_path, peak):
+    """Of expected counts without fluctuations, so that what differs is bias."""
+    background = np.diff(1 - np.exp(-2.5 * (EDGES - LOW)))
+    background /= np.sum(background)
+    data = 2700 * peak(1.968) + 1100 * peak(1.870) + 10_000 * background
+    # the other track of an event is selected sometimes: no peak, and no part of the efficiency
+    simulated = 2300 * peak(1.968) + 120 * background
+    run = write_run(
+        tmp_path,
+        {"data": spectrum(data), "mc": spectrum(simulated)},
+        {"data": DATA_B, "mc": {**SIMULATED, "filter_efficiency": 0.02}},
+    )
+    run.write("cutflow.json", {"mc": [{"step": "all", "sumw": 20_000.0}]})
+    fit = fit_run(run)
+    assert any("described better with tails on both sides" in note for note in fit["notes"])
+    run.write("fit.json", fit)
+    found = DsYield.of_run(run)
+    assert found.efficiency == pytest.approx(2300 / 1e6, rel=0.02)
+    true = 2700 / 2300 * 1e6 / (PHI_TO_MUONS * DS_TO_PHI_PI)
+    bias = abs(found.decays / true - 1)
+    assert bias > 0.025
+    # the second model is no exact description of the peak either: half a per cent
+    assert bias < found.uncertainties()["ds_fit_model"] + 0.005
+
+    other = fit["alternative"]
+    numbers = [part["parameters"]["n_ds"]["value"] for part in (other, other["simulation"]["ds"])]
+    assert numbers[0] / numbers[1] == pytest.approx(2700 / 2300, rel=0.005)
+
+
+def test_the_alternative_of_tails_on_both_sides_is_one_side(rng, tmp_path):
+    simulated = toy(rng, {**TRUTH, "n_ds": 20_000.0, "n_dplus": 0.0, "n_background": 0.0})
+    fit = fit_run(
+        write_run(
+            tmp_path,
+            {"data": toy(rng), "mc": simulated},
+            {"data": DATA_B, "mc": SIMULATED},
+            MODEL.alternative,
+        )
+    )
+    assert (fit["model"]["tails"], fit["alternative"]["model"]["tails"]) == ("both", "low")
+    assert fit["valid"], fit["problems"]
+    assert fit["parameters"]["beta_high"]["value"] > 2.5
+    assert MassFit.from_json(fit).as_json()["parameters"] == fit["parameters"]
 
 
 def test_the_luminosity_of_a_fit_counts_shared_sections_once(run):
@@ -404,7 +536,7 @@ def test_a_negative_sum_of_weights_is_not_fitted(tmp_path):
     assert fit.problems == (
         f"the weights in 1.65-2.01 GeV add up to {total:.6g}: a fit needs a positive sum",
     )
-    assert fit_tail({"ds": negative}, MODEL, "simulation") is None
+    assert fit_simulation({"ds": negative}, MODEL)["ds"].problems == fit.problems
     run = write_run(tmp_path, {"x": negative}, {"x": {"is_mc": True, "era": "2018"}})
     content = fit_run(run)
     assert content["problems"] == list(fit.problems)

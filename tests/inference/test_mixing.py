@@ -59,16 +59,14 @@ def limit(runs, normalisation):
 
 @pytest.mark.slow
 def test_the_yield_of_the_normalisation_channel(runs, normalisation):
-    """N·f/[B(φ→μμ)·B(Ds→φπ)·ε], with the efficiency of the simulation in the fit's range."""
+    """N·f/[B(φ→μμ)·B(Ds→φπ)·ε], with the efficiency of what a fit finds of the simulation."""
     folder = runs["ds_phipi"]
     fit = folder.read("fit.json")
-    table = folder.candidates("toy_ds_phipi_mc").to_pydict()
-    low, high = fit["range"]
-    inside = [w for m, w in zip(table["mass"], table["weight"], strict=True) if low < m < high]
-    everything = folder.cutflow["toy_ds_phipi_mc"][0]["sumw"]
-    efficiency = sum(inside) / everything
+    simulated = fit["simulation"]["ds"]["parameters"]["n_ds"]
+    before_filter = folder.cutflow["toy_ds_phipi_mc"][0]["sumw"] / 0.02
+    efficiency = simulated["value"] / before_filter
     assert normalisation.efficiency == pytest.approx(efficiency, rel=1e-9)
-    error = math.sqrt(sum(w**2 for w in inside)) / everything
+    error = simulated["error"] / before_filter
     assert normalisation.efficiency_error == pytest.approx(error, rel=1e-9)
     expected = fit["parameters"]["n_ds"]["value"] * 0.9 / (2.86e-4 * 0.045 * efficiency)
     assert normalisation.decays == pytest.approx(expected, rel=1e-9)
@@ -104,7 +102,7 @@ def test_signal_yields_follow_the_formula(runs, normalisation, limit):
                 mixture = sum(
                     share * math.exp(-length / mean) / mean for mean, share in shares.items()
                 )
-                part = shares[own] / everything[own]["sumw"]
+                part = 0.01 * shares[own] / everything[own]["sumw"]  # before the filter
                 totals[category] += part * weight * density / mixture
         rate = decays * Neutrino().branching_product(1.5, point["coupling"])
         for category, total in totals.items():
@@ -143,7 +141,8 @@ def test_half_of_the_data_of_both_runs_give_half_of_the_ds(runs, normalisation, 
     assert limit["normalisation"]["luminosity_ratio"] == pytest.approx(0.5 / 1.2, rel=1e-3)
     # as many Ds per fb⁻¹ as in all data: errors of both fits, which share 40% of the data
     whole = normalisation.decays / normalisation.prompt / normalisation.data.luminosity
-    error = math.hypot(*fitted.uncertainties().values(), *normalisation.uncertainties().values())
+    own = ("ds_yield", "ds_efficiency")
+    error = math.hypot(*(each.uncertainties()[n] for each in (fitted, normalisation) for n in own))
     assert limit["normalisation"]["decays"] / 0.5 == pytest.approx(whole, rel=3 * error)
 
 

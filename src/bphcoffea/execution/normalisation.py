@@ -32,6 +32,8 @@ UNCOUNTED: Final = (
     "unknown: it is not known how many events the dataset has, of which a part was processed; "
     "`bphcoffea fileset check FILESET -o FILESET` writes that down, then run again"
 )
+#: Metadata that two datasets of one process have in common if they are parts of one sample.
+SAMPLE: Final = ("process", "kind", "mass", "ctau", "cross_section", "filter_efficiency", "energy")
 #: Uncertainties of rates, which are the same for every event of a dataset.
 RATES: Final = ("luminosity", "cross_section")
 
@@ -218,6 +220,27 @@ def _of_fileset(metadata: Mapping[str, Any], processed: float | None) -> dict[st
     return {"luminosity": float(whole) * processed, "source": FILESET}
 
 
+def generated(metadata: Mapping[str, Any], sumw: float) -> float:
+    """Return how many decays, in units of their weights, a sum of weights stands for.
+
+    Parameters
+    ----------
+    metadata
+        Of a simulated dataset. ``filter_efficiency`` is the part of all decays that passed the
+        filter of the generator, ``skim_efficiency`` the part of those that the files hold; each is
+        1 where it is not given.
+    sumw
+        Sum of the weights of all events that were read.
+
+    Returns
+    -------
+    Σw/(ε_filter·ε_skim): decays before the filter and before the skim, of which efficiencies are
+    parts, and to which cross sections refer.
+    """
+    filtered = float(metadata.get("filter_efficiency") or 1.0)
+    return sumw / (filtered * float(metadata.get("skim_efficiency") or 1.0))
+
+
 def normalise(
     datasets: Metadata,
     generator_sumw: Mapping[str, float],
@@ -229,6 +252,13 @@ def normalise(
     The scale is σ·ε_filter·ε_skim·L/Σw, where Σw is the sum of the generator's weights of what was
     processed, and L the luminosity of the data that the dataset simulates. There is none for
     simulation of another collision energy than that of its data.
+
+    Datasets that are parts of one sample, such as an extension, share the luminosity in proportion
+    to the decays that they stand for (`generated`), so that their sum is normalised as one dataset
+    would be. They are parts of one sample if they stand for the same data and agree in the
+    ``process`` (which must be given) and all other metadata of `SAMPLE`. Slices of a phase space
+    differ in cross section or filter efficiency, signals in mass or lifetime: each has the whole
+    luminosity.
 
     Parameters
     ----------
@@ -242,12 +272,13 @@ def normalise(
         Of the data.
     """
     assigned = _assigned(datasets)
+    sharing = _sharing(assigned, datasets)
     normalisation = {}
     for name, metadata in datasets.items():
         if not metadata["is_mc"]:
             continue
         data = assigned.get(name, [])
-        luminosity = luminosities.together(data) if data else metadata.get("luminosity")
+        luminosity = _luminosity(name, sharing[name], datasets, generator_sumw, luminosities)
         parts: dict[str, Any] = {
             "cross_section": metadata.get("cross_section"),
             "filter_efficiency": metadata.get("filter_efficiency") or 1.0,
@@ -255,6 +286,12 @@ def normalise(
             "luminosity": luminosity,
         }
         notes = _notes(metadata, data, datasets, counts.get(name, {}))
+        others = sorted({other for _, alike in sharing[name] for other in alike} - {name})
+        if others:
+            notes.append(
+                f"shares the luminosity with {', '.join(others)}, in proportion to the decays "
+                "generated: parts of one sample"
+            )
         sumw = generator_sumw[name]
         wrong_energy = _wrong_energy(metadata, data, datasets)
         scale = None
@@ -276,6 +313,56 @@ def normalise(
             "notes": notes,
         }
     return normalisation
+
+
+def _sharing(
+    assigned: Mapping[str, list[str]], datasets: Metadata
+) -> dict[str, list[tuple[list[str], list[str]]]]:
+    """For each simulated dataset, the data it stands for, grouped by who stands for them as well.
+
+    Returns
+    -------
+    Pairs of data and of the datasets that are parts of the same sample, with itself. Simulation
+    without data is one pair, without data, and with simulation of the same era.
+    """
+    samples: dict[tuple[str, ...], list[str]] = {}
+    for name, metadata in datasets.items():
+        if metadata["is_mc"]:
+            known = [str(metadata.get(key)) for key in SAMPLE]
+            # nothing says that datasets without a process are the same
+            own = name if metadata.get("process") is None else ""
+            samples.setdefault((own, *known), []).append(name)
+    sharing: dict[str, list[tuple[list[str], list[str]]]] = {}
+    for alike in samples.values():
+        for name in alike:
+            era = datasets[name]["era"]
+            groups: dict[tuple[str, ...], list[str]] = {}
+            for data in assigned.get(name, []):
+                holders = tuple(other for other in alike if data in assigned.get(other, []))
+                groups.setdefault(holders, []).append(data)
+            without = [n for n in alike if n not in assigned and datasets[n]["era"] == era]
+            sharing[name] = [(data, list(h)) for h, data in groups.items()] or [([], without)]
+    return sharing
+
+
+def _luminosity(
+    name: str,
+    sharing: list[tuple[list[str], list[str]]],
+    datasets: Metadata,
+    generator_sumw: Mapping[str, float],
+    luminosities: Luminosities,
+) -> float | None:
+    """Luminosity that a simulated dataset stands for, fb⁻¹; None if it is not known."""
+    total = 0.0
+    for data, alike in sharing:
+        luminosity = luminosities.together(data) if data else datasets[name].get("luminosity")
+        if luminosity is None:
+            return None
+        decays = {
+            n: generated(datasets[n], generator_sumw[n]) for n in alike if generator_sumw[n] > 0
+        }
+        total += luminosity * (decays[name] / sum(decays.values()) if name in decays else 1.0)
+    return total
 
 
 def _notes(

@@ -6,22 +6,23 @@ luminosity, and scaled by the ratio of the two.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-import numpy as np
-
-from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
+from bphcoffea.execution.normalisation import generated
 from bphcoffea.inference.data_sample import DataSample
 
-#: Branching fractions of φ → μμ and Ds → φπ [PDG].
+#: Branching fractions of φ → μμ and Ds → φπ, and their uncertainties [PDG].
 PHI_TO_MUONS: Final = 2.86e-4
+PHI_TO_MUONS_ERROR: Final = 0.19e-4
 DS_TO_PHI_PI: Final = 0.045
-#: What a fit calls the yield, and a fileset the simulation, of the normalisation channel.
-YIELD, PROCESS = "n_ds", "ds_phipi"
+DS_TO_PHI_PI_ERROR: Final = 0.004
+#: What a fit calls the peak of the normalisation channel, and its yield.
+PEAK: Final = "ds"
+YIELD: Final = f"n_{PEAK}"
 
 
 class UnknownLuminosityError(InputError):
@@ -37,8 +38,8 @@ class DsYield:
     fitted, fitted_error
         Ds → φ(μμ)π in the data.
     efficiency, efficiency_error
-        Part of the simulated decays that is selected and lies in the range of the fit; the error is
-        statistical.
+        Fitted yield of the simulation, with the model that the data are fitted with, over the
+        decays that it stands for, before the generator's filter; the error is statistical.
     prompt, prompt_error
         Part of the Ds that is produced promptly, as the simulated signal is.
     data
@@ -49,6 +50,12 @@ class DsYield:
         Whether somebody asserts that the two are the same data.
     luminosity_ratio
         Luminosity of the search over that of the data that were fitted.
+    fit_model
+        Relative difference of the number of decays if data and simulation are both fitted with the
+        alternative of the model, which has tails on both sides of the peaks or on the low side
+        alone.
+    remarks
+        What a person should know of the fit and the efficiency, a sentence each.
     """
 
     fitted: float
@@ -61,6 +68,8 @@ class DsYield:
     search: DataSample | None = None
     same_data: bool = False
     luminosity_ratio: float = 1.0
+    fit_model: float = 0.0
+    remarks: tuple[str, ...] = ()
 
     @property
     def decays(self) -> float:
@@ -72,8 +81,9 @@ class DsYield:
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the normalisation, a sentence each."""
         if self.data is None or self.search is None or self.data.eras == self.search.eras:
-            return ()
+            return self.remarks
         return (
+            *self.remarks,
             f"the eras differ: Ds → φπ is fitted in {', '.join(self.data.eras)}, the search is "
             f"made in {', '.join(self.search.eras)}; the efficiency and the number of Ds per fb⁻¹ "
             "are taken to be the same",
@@ -124,7 +134,10 @@ class DsYield:
         relative = {
             "ds_yield": self.fitted_error / self.fitted,
             "ds_efficiency": self.efficiency_error / self.efficiency,
+            "ds_fit_model": self.fit_model,
             "f_prompt": self.prompt_error / self.prompt,
+            "br_ds_phipi": DS_TO_PHI_PI_ERROR / DS_TO_PHI_PI,
+            "br_phi_mumu": PHI_TO_MUONS_ERROR / PHI_TO_MUONS,
         }
         return {name: value for name, value in relative.items() if value > 0}
 
@@ -144,15 +157,15 @@ class DsYield:
         Parameters
         ----------
         run
-            Its folder: with ``fit.json``, and simulation whose ``process`` is ``ds_phipi``.
+            Its folder: with ``fit.json``, which holds a fit of the simulated peak.
         prompt, prompt_error
             As above; they are not measured here.
 
         Raises
         ------
         InputError
-            When the run was not fitted, its fit is not valid or is one of simulation, it has no
-            simulation of Ds → φπ, or a number is not positive.
+            When the run was not fitted, its fit is not valid or is one of simulation, simulation of
+            Ds → φπ is missing or can't be fitted, or a number is not positive.
         """
         if not 0 < prompt <= 1:
             raise InputError(f"--f-prompt {prompt:g}: a fraction lies between 0 and 1")
@@ -171,13 +184,17 @@ class DsYield:
         if not fit["valid"]:
             raise InputError(f"{run.path}: its fit is not valid: {'; '.join(fit['problems'])}")
         measured = fit["parameters"][YIELD]
-        simulation = _simulation(run)
-        efficiency, error = _efficiency(run, fit, simulation)
         if measured["value"] <= 0:
             raise InputError(f"{run.path}: the yield '{YIELD}' is {measured['value']:g}")
+        simulation, efficiency, error = _efficiency(run, fit)
+        shift, remarks = _fit_model(run, fit, measured["value"] / efficiency)
+        unfiltered = [n for n in simulation if metadata[n].get("filter_efficiency") is None]
+        if unfiltered:
+            remarks += (f"{', '.join(unfiltered)}: no filter_efficiency, which is taken to be 1",)
         return cls(
             float(measured["value"]), float(measured["error"]), efficiency, error,
             prompt, prompt_error, DataSample.of_run(run, fit["datasets"], simulation),
+            fit_model=shift, remarks=remarks,
         )  # fmt: skip
 
 
@@ -185,33 +202,38 @@ def _energies(sample: DataSample) -> str:
     return " and ".join(f"{energy:g}" for energy in sample.energies) + " TeV"
 
 
-def _simulation(run: RunFolder) -> list[str]:
-    """Names of the simulated datasets of Ds → φπ."""
-    names = [
-        name
-        for name, known in run.fileset_metadata.items()
-        if known["is_mc"] and known.get("process") == PROCESS
-    ]
-    if not names:
+def _efficiency(run: RunFolder, fit: Mapping[str, Any]) -> tuple[list[str], float, float]:
+    """Simulated datasets, the part of their decays that a fit finds, and its statistical error."""
+    fitted = fit.get("simulation", {}).get(PEAK)
+    if fitted is None:
         raise InputError(
-            f"{run.path}: no simulation of process '{PROCESS}', which tells the efficiency"
+            f"{run.path}: fit.json has no fit of simulated '{PEAK}', which tells the efficiency; "
+            "add such simulation to the run if it has none, then: "
+            f"bphcoffea fit {run.path}"
         )
-    return names
-
-
-def _efficiency(run: RunFolder, fit: dict[str, Any], names: list[str]) -> tuple[float, float]:
-    """Selected part of the simulation, and its statistical error."""
-    histogram = run.histograms()[fit["histogram"]]
-    centers = histogram.axes[-1].centers
-    low, high = fit["range"]
-    inside = (centers > low) & (centers < high)
-    passed = variance = sumw_before_cuts = 0.0
-    for name in names:
-        counts = histogram[name, sum, NOMINAL, :]
-        passed += float(np.sum(counts.values()[inside]))
-        variance += float(np.sum(counts.variances()[inside]))
-        # generator times pile-up weights, as those of the candidates: the pile-up cancels
-        sumw_before_cuts += float(run.cutflow[name][0]["sumw"])
-    if passed <= 0 or sumw_before_cuts <= 0:
+    names = list(fitted["datasets"])
+    if not fitted["valid"]:
+        raise InputError(
+            f"{run.path}: the efficiency is unknown, since the fit of {', '.join(names)} is not "
+            f"valid: {'; '.join(fitted['problems'])}"
+        )
+    found = fitted["parameters"][YIELD]
+    # generator times pile-up weights, as those of the candidates: the pile-up cancels
+    metadata, cutflow = run.fileset_metadata, run.cutflow
+    decays = sum(generated(metadata[name], float(cutflow[name][0]["sumw"])) for name in names)
+    if found["value"] <= 0 or decays <= 0:
         raise InputError(f"{run.path}: nothing of {', '.join(names)} is selected")
-    return passed / sumw_before_cuts, math.sqrt(variance) / sumw_before_cuts
+    return names, float(found["value"]) / decays, float(found["error"]) / decays
+
+
+def _fit_model(
+    run: RunFolder, fit: Mapping[str, Any], decays: float
+) -> tuple[float, tuple[str, ...]]:
+    """Relative difference of the decays with the alternative model; a remark if there is none."""
+    other = fit["alternative"]
+    problems = [*other["problems"], *other["simulation"][PEAK]["problems"]]
+    if problems:
+        reason = "; ".join(dict.fromkeys(problems))
+        return 0.0, (f"no uncertainty of the fit's model: its alternative is not valid: {reason}",)
+    _, efficiency, _ = _efficiency(run, other)
+    return abs(other["parameters"][YIELD]["value"] / efficiency / decays - 1), ()

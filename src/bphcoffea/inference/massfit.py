@@ -1,8 +1,8 @@
 """Extended binned likelihood fits of a mass spectrum: Crystal Balls on an exponential.
 
 Every component is normalised inside the range of the fit, so that a yield is the number of
-candidates that the component has there. The peaks share the shape of their tail, which the data
-constrain poorly and which is strongly correlated with the yields; it comes from simulation where
+candidates that the component has there. The peaks share the shape of their tails, which the data
+constrain poorly and which is strongly correlated with the yields; simulation constrains it where
 the run holds any.
 
 A peak that the data don't show has no measurable position or width. Those are then fixed to what
@@ -11,19 +11,37 @@ the model declares, and its yield may be negative: it stays an unbiased estimate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import hist
 import numpy as np
+from iminuit.cost import NormalConstraint
+from iminuit.util import describe
 from scipy.stats import chi2 as chi2_distribution
 
 from bphcoffea.inference.model import MassModel, Peak
-from bphcoffea.inference.search import BETA_LIMITS, BETA_START, TAIL_POWER, Search, Start, starts_of
-from bphcoffea.inference.shapes import BACKGROUND, Floats, Spectrum, cost_of, integrals
+from bphcoffea.inference.search import (
+    BETA_LIMITS,
+    BETA_START,
+    TAIL_POWER,
+    TAIL_POWER_LIMITS,
+    Search,
+    Start,
+    starts_of,
+)
+from bphcoffea.inference.shapes import (
+    BACKGROUND,
+    TAIL_PARAMETERS,
+    Floats,
+    Spectrum,
+    cost_of,
+    integrals,
+    parameter_names,
+)
 
-#: Effective entries below which no fit is tried, and below which no tail is taken from simulation.
+#: Effective entries below which no fit is tried, and below which no simulation is fitted.
 MIN_ENTRIES = 20
 MIN_SIMULATED = 500
 #: Rise of -2 ln L without a peak below which it is not seen: three parameters at about 2 sigma.
@@ -32,6 +50,8 @@ SEEN = 9.0
 PROMINENT = 25.0
 #: The same for a background: its yield and slope.
 BACKGROUND_SEEN = 4.0
+#: A background of simulation that is so many of its errors large is there.
+EVIDENT = 5.0
 #: A p-value below this is worth a remark.
 POOR_FIT = 0.01
 
@@ -49,21 +69,36 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Tail:
-    """The tail that all peaks share.
+    """What simulation knows of the tails that all peaks share.
 
     Attributes
     ----------
-    beta
-        Where it begins, in resolutions below the mean.
-    m
-        Exponent of its power law.
+    values
+        ``beta``, where the tail begins, in resolutions below the mean, and ``m``, the exponent of
+        its power law; ``beta_high`` and ``m_high`` of a tail above the mean.
     source
         Where it was taken from, for people.
+    names, covariance
+        Those that are constrained, and their covariance matrix in that order; the others are fixed.
     """
 
-    beta: float
-    m: float
+    values: Mapping[str, float]
     source: str
+    names: tuple[str, ...] = ()
+    covariance: tuple[tuple[float, ...], ...] = ()
+
+    @classmethod
+    def of(cls, fits: Iterable[MassFit], source: str) -> Tail | None:
+        """Take the tail of simulated peaks that were fitted together; None if no fit is valid."""
+        for fit in fits:
+            if fit.valid:
+                shared = [name for pair in TAIL_PARAMETERS[fit.model.tails] for name in pair]
+                values = {name: fit.parameters[name].value for name in shared}
+                places = [fit.names.index(name) for name in shared if name in fit.names]
+                covariance = tuple(tuple(fit.covariance[i][j] for j in places) for i in places)
+                names = tuple(fit.names[place] for place in places)
+                return cls(values, source, names, covariance)
+        return None
 
 
 @dataclass(frozen=True)
@@ -80,12 +115,13 @@ class MassFit:
         Candidates, or the sum of their weights, in the range.
     parameters
         ``n_<peak>``, ``mean_<peak>`` and ``sigma_<peak>`` (GeV), ``n_background`` and ``slope``
-        (1/GeV, negative when the background falls), ``beta`` and ``m`` of the tail. Empty when
-        there were too few entries to fit.
+        (1/GeV, negative when the background falls), ``beta`` and ``m`` of the tail, ``beta_high``
+        and ``m_high`` of one on the high side. Empty when there were too few entries to fit.
     names, covariance
         The free parameters, and their covariance matrix in that order.
     chi2, ndof, p_value
-        Baker-Cousins chi-square at the minimum; the p-value is asymptotic.
+        Baker-Cousins chi-square at the minimum, with that of the constraints; the p-value is
+        asymptotic.
     problems
         Why the fit must not be used, a sentence each; none when it is valid.
     notes
@@ -195,8 +231,8 @@ def fit_mass(histogram: hist.Hist, model: MassModel, *, tail: Tail | None = None
     model
         Peaks and range.
     tail
-        The tail to be held fixed. Without one, where it begins is fitted, with the exponent fixed
-        to `TAIL_POWER`; where the data show no tail, it is fixed at the upper limit of ``beta``.
+        What is known of the tails. Without it, where they begin is fitted, with the exponents fixed
+        to `TAIL_POWER`; a tail that the data don't show is fixed at the upper limit of ``beta``.
 
     Raises
     ------
@@ -204,27 +240,22 @@ def fit_mass(histogram: hist.Hist, model: MassModel, *, tail: Tail | None = None
         When the range holds less than two bins, or a peak lies outside.
     """
     spectrum = Spectrum.of(histogram, model)
-    low, high = spectrum.window
-    if spectrum.entries < 0:
-        problem = (
-            f"the weights in {low:g}-{high:g} GeV add up to {spectrum.entries:.6g}: "
-            "a fit needs a positive sum"
-        )
+    problem = _unfit(spectrum, MIN_ENTRIES)
+    if problem:
         return _unfitted(spectrum, model, problem)
-    if spectrum.effective < MIN_ENTRIES:
-        problem = (
-            f"only {spectrum.effective:.3g} effective entries in {low:g}-{high:g} GeV: "
-            f"a fit needs at least {MIN_ENTRIES}"
-        )
-        return _unfitted(spectrum, model, problem)
-
-    fit = Search(cost_of(spectrum, model.peaks), starts_of(spectrum, model.peaks))
+    pairs = TAIL_PARAMETERS[model.tails]
+    cost: Any = cost_of(spectrum, model.peaks, model.tails)
+    if tail is not None and tail.names:
+        known = [tail.values[name] for name in tail.names]
+        cost = cost + NormalConstraint(list(tail.names), known, np.array(tail.covariance))
+    fit = Search(cost, starts_of(spectrum, model.peaks, model.tails))
     notes = []
     if tail is not None:
-        fit.fix(beta=tail.beta, m=tail.m)
-        notes.append(f"tail fixed to that of {tail.source}")
+        fit.fix(**{name: x for name, x in tail.values.items() if name not in tail.names})
+        how = "constrained" if tail.names else "fixed"
+        notes.append(f"tail {how} to that of {tail.source}")
     else:
-        fit.fix(m=TAIL_POWER)
+        fit.fix(**{power: TAIL_POWER for _, power in pairs})
     fit.minimise()
     if fit.rise(n_background=0.0, slope=0.0) < BACKGROUND_SEEN:
         fit.fix(n_background=0.0, slope=0.0)
@@ -237,18 +268,16 @@ def fit_mass(histogram: hist.Hist, model: MassModel, *, tail: Tail | None = None
             f"{peak.name} is not seen clearly: its mean and width are fixed to the model's"
         )
     if tail is None and len(unseen) == len(model.peaks):
-        fit.fix(beta=BETA_START)
+        fit.fix(**{beta: BETA_START for beta, _ in pairs})
     if unseen:
         fit.minimise()
-    if tail is None and fit.at_limit("beta") == BETA_LIMITS[1]:
-        fit.fix(beta=BETA_LIMITS[1])
-        fit.minimise()
-        notes.append(f"the data show no tail: beta is fixed at {BETA_LIMITS[1]:g}")
-    return _result(fit, spectrum, model, notes)
+    notes += _fix_absent_tails(fit, pairs)
+    constraints = 0 if tail is None else len(tail.names)
+    return _result(fit, spectrum, model, notes, constraints=constraints)
 
 
-def fit_tail(simulation: Mapping[str, hist.Hist], model: MassModel, source: str) -> Tail | None:
-    """Fit the common tail to simulated peaks, each of which may have a background of its own.
+def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dict[str, MassFit]:
+    """Fit simulated peaks together: each may have a background of its own, the tail is common.
 
     Parameters
     ----------
@@ -256,39 +285,87 @@ def fit_tail(simulation: Mapping[str, hist.Hist], model: MassModel, source: str)
         Mass histograms of simulated candidates, by the name of the peak.
     model
         Peaks and range.
-    source
-        What they are, for people.
 
     Returns
     -------
-    The tail, or none when no peak has enough entries or no fit of it converges.
+    By the peak's name, the fit of its simulation: of the model with this peak alone. It is not
+    valid if the simulation has too few entries.
     """
     cost: Any = 0.0
     starts: dict[str, Start] = {}
-    backgrounds = []
+    fits: dict[str, MassFit] = {}
+    parts: dict[str, _Part] = {}
     for peak in model.peaks:
         if peak.name not in simulation:
             continue
-        spectrum = Spectrum.of(simulation[peak.name], model)
-        if spectrum.entries <= 0 or spectrum.effective < MIN_SIMULATED:
+        alone = model.model_copy(update={"peaks": (peak,)})
+        spectrum = Spectrum.of(simulation[peak.name], alone)
+        problem = _unfit(spectrum, MIN_SIMULATED)
+        if problem:
+            fits[peak.name] = _unfitted(spectrum, alone, problem)
             continue
-        names = {"n_background": f"n_background_{peak.name}", "slope": f"slope_{peak.name}"}
-        cost = cost + cost_of(spectrum, (peak,), names)
-        for name, start in starts_of(spectrum, (peak,)).items():
-            starts[names.get(name, name)] = start
-        backgrounds.append(dict.fromkeys(names.values(), 0.0))
-    if not starts:
-        return None
+        own = {"n_background": f"n_background_{peak.name}", "slope": f"slope_{peak.name}"}
+        part = _Part(alone, spectrum, own, cost_of(spectrum, (peak,), model.tails, own))
+        cost = cost + part.cost
+        for name, start in starts_of(spectrum, (peak,), model.tails).items():
+            starts[own.get(name, name)] = start
+        parts[peak.name] = part
+    if not parts:
+        return fits
     fit = Search(cost, starts)
     fit.minimise()
-    absent = [background for background in backgrounds if fit.rise(**background) < BACKGROUND_SEEN]
-    for background in absent:
-        fit.fix(**background)
-    if absent:
+    notes = _fix_absent_tails(fit, TAIL_PARAMETERS[model.tails])
+    for name, part in parts.items():
+        background = dict.fromkeys(part.own.values(), 0.0)
+        number = part.own["n_background"]
+        # without a background that is there the peaks can't be fitted, and a search takes seconds
+        evident = fit.minuit.values[number] > EVIDENT * fit.minuit.errors[number]
+        if not evident and fit.rise(**background) < BACKGROUND_SEEN:
+            fit.fix(**background)
+            fit.minimise()
+            notes.append(f"the simulation of {name} shows no background: it is fixed to zero")
+    notes += _fix_absent_tails(fit, TAIL_PARAMETERS[model.tails])
+    for name, part in parts.items():
+        fits[name] = _result(fit, part.spectrum, part.model, notes, part=part)
+    return fits
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One peak of a fit of several simulations: its likelihood, and what its parameters are called.
+
+    ``own`` maps the names in a `MassFit` to those in the common likelihood.
+    """
+
+    model: MassModel
+    spectrum: Spectrum
+    own: Mapping[str, str]
+    cost: Any
+
+    def chi2(self, fit: Search) -> float:
+        """Chi-square of this peak's bins."""
+        return float(self.cost(*(fit.minuit.values[name] for name in describe(self.cost))))
+
+
+def _fix_absent_tails(fit: Search, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Fix what is not measured: tails that are not there, exponents that run to their limits."""
+    notes: list[str] = []
+    # an exponent that is fixed may reveal that there is no tail
+    for beta, power in (*pairs, *pairs):
+        side = "above" if beta.endswith("_high") else "below"
+        limit = fit.at_limit(power)
+        if fit.at_limit(beta) == BETA_LIMITS[1]:
+            fit.fix(**{beta: BETA_LIMITS[1], power: fit.fixed.get(power, TAIL_POWER)})
+            notes.append(f"no tail {side} the peaks is seen: {beta} is fixed at {BETA_LIMITS[1]:g}")
+        elif limit is not None:
+            # a steep tail is an exponential; a flat one, of a few events, is background
+            fixed = TAIL_POWER_LIMITS[1] if limit == TAIL_POWER_LIMITS[1] else TAIL_POWER
+            fit.fix(**{power: fixed})
+            notes.append(f"{power} runs to its limit, {limit:g}: it is fixed at {fixed:g}")
+        else:
+            continue
         fit.minimise()
-    if not fit.minuit.valid:
-        return None
-    return Tail(fit.minuit.values["beta"], fit.minuit.values["m"], source)
+    return notes
 
 
 def _shape(peak: Peak, n: float | None = None) -> dict[str, float]:
@@ -320,15 +397,43 @@ def _fix_unseen(fit: Search, peak: Peak, window: tuple[float, float]) -> None:
         fit.fix(**_shape(peak, n=0.0))
 
 
+def _unfit(spectrum: Spectrum, least: int) -> str:
+    """Say why a spectrum can't be fitted; empty if it can."""
+    low, high = spectrum.window
+    if spectrum.entries < 0:
+        return (
+            f"the weights in {low:g}-{high:g} GeV add up to {spectrum.entries:.6g}: "
+            "a fit needs a positive sum"
+        )
+    if spectrum.effective < least:
+        return (
+            f"only {spectrum.effective:.3g} effective entries in {low:g}-{high:g} GeV: "
+            f"a fit needs at least {least}"
+        )
+    return ""
+
+
 def _unfitted(spectrum: Spectrum, model: MassModel, problem: str) -> MassFit:
     edges = tuple(map(float, spectrum.edges))
     return MassFit(model, edges, spectrum.entries, {}, problems=(problem,))
 
 
-def _result(fit: Search, spectrum: Spectrum, model: MassModel, notes: Sequence[str]) -> MassFit:
+def _result(
+    fit: Search,
+    spectrum: Spectrum,
+    model: MassModel,
+    notes: Sequence[str],
+    *,
+    constraints: int = 0,
+    part: _Part | None = None,
+) -> MassFit:
+    """Collect the result of a fit, or of the part of it that one simulated peak is."""
     minuit = fit.minuit
     minuit.hesse()
-    free = [name for name in fit.starts if name not in fit.fixed]
+    public = {name: name for name in fit.starts}
+    if part is not None:
+        public = {part.own.get(n, n): n for n in parameter_names(model.peaks, model.tails)}
+    free = [name for name in public if name not in fit.fixed]
     if not np.all(np.isfinite([minuit.fval, *minuit.values])):
         problem = "the likelihood is not finite"
         return replace(_unfitted(spectrum, model, problem), notes=tuple(notes))
@@ -349,17 +454,18 @@ def _result(fit: Search, spectrum: Spectrum, model: MassModel, notes: Sequence[s
         if limit is not None:
             problems.append(f"{name} is at its limit, {limit:g} {fit.starts[name].unit}".rstrip())
     parameters = {
-        name: Parameter(
+        called: Parameter(
             value=float(minuit.values[name]),
             error=None if name in fit.fixed or covariance is None else float(minuit.errors[name]),
             fixed=name in fit.fixed,
             limits=None if name in fit.fixed else fit.limits[name],
-            unit=start.unit,
+            unit=fit.starts[name].unit,
         )
-        for name, start in fit.starts.items()
+        for name, called in public.items()
     }
-    ndof = len(spectrum.counts) - len(free)
-    p_value = float(chi2_distribution.sf(minuit.fval, ndof)) if ndof > 0 else None
+    chi2 = float(minuit.fval) if part is None else part.chi2(fit)
+    ndof = len(spectrum.counts) + constraints - len(free)
+    p_value = float(chi2_distribution.sf(chi2, ndof)) if ndof > 0 else None
     if p_value is not None and p_value < POOR_FIT:
         notes = [*notes, f"the model describes the data poorly: p-value {p_value:.2g}"]
     return MassFit(
@@ -367,9 +473,9 @@ def _result(fit: Search, spectrum: Spectrum, model: MassModel, notes: Sequence[s
         edges=tuple(map(float, spectrum.edges)),
         entries=spectrum.entries,
         parameters=parameters,
-        names=tuple(free) if covariance is not None else (),
+        names=tuple(public[name] for name in free) if covariance is not None else (),
         covariance=() if covariance is None else tuple(tuple(map(float, r)) for r in covariance),
-        chi2=float(minuit.fval),
+        chi2=chi2,
         ndof=ndof,
         p_value=p_value,
         problems=tuple(problems),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 #: A mass or a width, GeV.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: On which sides of a peak its power-law tails are.
+Tails = Literal["low", "both"]
 
 
 class Peak(BaseModel):
-    """A resonance, drawn as a Crystal Ball whose tail reaches to low masses.
+    """A resonance, drawn as a Crystal Ball.
 
     Attributes
     ----------
@@ -27,8 +29,8 @@ class Peak(BaseModel):
     mass_window
         How far the mean may move from ``mass``, GeV.
     process
-        ``process`` in the metadata of the simulated datasets of this peak, from which the tail is
-        taken when a run has them; empty when there are none.
+        ``process`` in the metadata of the simulated datasets of this peak, which constrain the tail
+        and tell the efficiency when a run has them; empty when there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,9 @@ class MassModel(BaseModel):
         The resonances; they share the shape of the tail.
     range
         Where it is fitted, GeV; the range of the histogram when not given.
+    tails
+        ``low`` for Crystal Balls, whose tail reaches to low masses; ``both`` for double-sided ones.
+        The other one is the alternative, from which the uncertainty of the model is taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +64,12 @@ class MassModel(BaseModel):
     histogram: str
     peaks: tuple[Peak, ...]
     range: tuple[float, float] | None = None
+    tails: Tails = "low"
+
+    @property
+    def alternative(self) -> MassModel:
+        """The same with tails on both sides instead of one, or the other way round."""
+        return self.model_copy(update={"tails": "both" if self.tails == "low" else "low"})
 
     @model_validator(mode="after")
     def _consistent(self) -> MassModel:

@@ -1,4 +1,4 @@
-"""The mass fit of a run's folder: which datasets are fitted, and where the tail comes from."""
+"""The mass fits of a run's folder: of its data, and of the simulation of their peaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import hist
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
-from bphcoffea.inference.massfit import Tail, fit_mass, fit_tail
+from bphcoffea.inference.massfit import SEEN, MassFit, Tail, fit_mass, fit_simulation
 from bphcoffea.inference.model import MassModel
 
 
@@ -23,6 +23,9 @@ def fit_run(
     """Fit the mass spectrum of a run: the content of ``fit.json``.
 
     The data are summed; of a run, or a choice of datasets, that holds only simulation, that is.
+    Data whose peaks are simulated are fitted twice, with the tails of the model and with those of
+    its alternative (under the key ``alternative``); ``simulation`` of each holds the fits of the
+    simulated peaks with the same tails, by the peak's name.
 
     Parameters
     ----------
@@ -50,9 +53,18 @@ def fit_run(
     chosen = _matching(datasets, known)
     data = [name for name in chosen if not known[name]["is_mc"]]
     selected = data or chosen
-    tail = _simulated_tail(histogram, model, known) if data else None
+    simulated = _simulated(model, known) if data else {}
+    simulation = {peak: of_datasets(histogram, names) for peak, names in simulated.items()}
+    in_simulation = fit_simulation(simulation, model)
 
-    def fitted(names: list[str]) -> dict[str, Any]:
+    def tail_of(fits: Mapping[str, MassFit]) -> Tail | None:
+        used = {name for peak, fit in fits.items() if fit.valid for name in simulated[peak]}
+        return Tail.of(fits.values(), f"simulation ({', '.join(sorted(used))})")
+
+    def as_json(fits: Mapping[str, MassFit]) -> dict[str, Any]:
+        return {peak: {"datasets": simulated[peak], **fit.as_json()} for peak, fit in fits.items()}
+
+    def fitted(names: list[str], tail: Tail | None) -> dict[str, Any]:
         in_data = all(not known[name]["is_mc"] for name in names)
         return {
             "analysis": analysis["name"],
@@ -64,18 +76,31 @@ def fit_run(
             **fit_mass(of_datasets(histogram, names), model, tail=tail).as_json(),
         }
 
-    content = fitted(selected)
+    tail = tail_of(in_simulation)
+    content = fitted(selected, tail)
     if not content["entries"]:
         low, high = content["range"]
         raise InputError(
             f"{run.path}: the histogram '{model.histogram}' is empty in {low:g}-{high:g} GeV "
             f"for {', '.join(selected)}: nothing to fit"
         )
+    if simulated:
+        content["simulation"] = as_json(in_simulation)
+    if tail is not None:
+        other = fit_simulation(simulation, model.alternative)
+        fit = fit_mass(of_datasets(histogram, selected), model.alternative, tail=tail_of(other))
+        content["alternative"] = {**fit.as_json(), "simulation": as_json(other)}
+        for peak in _better(other, in_simulation):
+            content["notes"].append(
+                f"the simulation of {peak} is described better with tails on "
+                f"{_SIDES[model.alternative.tails]}; if the mass model had "
+                f"tails='{model.alternative.tails}', that would be the result"
+            )
     if by is not None:
         groups: dict[str, list[str]] = {}
         for name in selected:
             groups.setdefault(name if by == "dataset" else str(known[name]["era"]), []).append(name)
-        content["by"] = {label: fitted(names) for label, names in sorted(groups.items())}
+        content["by"] = {label: fitted(names, tail) for label, names in sorted(groups.items())}
     return content
 
 
@@ -111,17 +136,27 @@ def _matching(patterns: Sequence[str] | None, known: Iterable[str]) -> list[str]
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _simulated_tail(
-    histogram: hist.Hist, model: MassModel, known: Mapping[str, Mapping[str, Any]]
-) -> Tail | None:
-    simulation, used = {}, set()
-    for peak in model.peaks:
-        names = [
+_SIDES = {"low": "the low side alone", "both": "both sides"}
+
+
+def _better(fits: Mapping[str, MassFit], others: Mapping[str, MassFit]) -> list[str]:
+    """Peaks whose fits describe the simulation clearly better than the others do."""
+    gains = {
+        peak: (others[peak].chi2 or 0.0) - fit.chi2
+        for peak, fit in fits.items()
+        if fit.chi2 is not None
+    }
+    return [peak for peak, gain in gains.items() if gain > SEEN]
+
+
+def _simulated(model: MassModel, known: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Names of the simulated datasets of each peak that has some."""
+    names = {
+        peak.name: [
             name
             for name, metadata in known.items()
             if metadata["is_mc"] and peak.process and metadata.get("process") == peak.process
         ]
-        if names:
-            simulation[peak.name] = of_datasets(histogram, names)
-            used.update(names)
-    return fit_tail(simulation, model, f"simulation ({', '.join(sorted(used))})")
+        for peak in model.peaks
+    }
+    return {peak: datasets for peak, datasets in names.items() if datasets}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from iminuit import Minuit
 
-from bphcoffea.inference.model import Peak
-from bphcoffea.inference.shapes import Spectrum
+from bphcoffea.inference.model import Peak, Tails
+from bphcoffea.inference.shapes import TAIL_PARAMETERS, Spectrum
 
-#: Where the tail begins, in resolutions below the mean. Above 3 it holds next to nothing: no tail.
+#: Where a tail begins, in resolutions from the mean. Beyond 3 it holds next to nothing: no tail.
 BETA_START, BETA_LIMITS = 2.0, (0.7, 3.0)
 #: Exponent of the tail's power law: what data are fitted with, and its range in simulation.
 TAIL_POWER, TAIL_POWER_LIMITS = 3.0, (1.1, 30.0)
@@ -32,7 +32,7 @@ class Start:
     unit: str = ""
 
 
-def starts_of(spectrum: Spectrum, peaks: Sequence[Peak]) -> dict[str, Start]:
+def starts_of(spectrum: Spectrum, peaks: Sequence[Peak], tails: Tails) -> dict[str, Start]:
     """Start values and limits: the background from beside the peaks, the peaks from the rest."""
     edges, counts, total = spectrum.edges, spectrum.counts, spectrum.entries
     low, high = spectrum.window
@@ -63,8 +63,9 @@ def starts_of(spectrum: Spectrum, peaks: Sequence[Peak]) -> dict[str, Start]:
     in_background = max(float(np.sum(background)), 0.01 * total)
     starts["n_background"] = Start(in_background, (0.0, 2 * total))
     starts["slope"] = Start(slope, (-falls, falls), "1/GeV")
-    starts["beta"] = Start(BETA_START, BETA_LIMITS)
-    starts["m"] = Start(TAIL_POWER, TAIL_POWER_LIMITS)
+    for beta, power in TAIL_PARAMETERS[tails]:
+        starts[beta] = Start(BETA_START, BETA_LIMITS)
+        starts[power] = Start(TAIL_POWER, TAIL_POWER_LIMITS)
     return starts
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import hist
 import numpy as np
@@ -12,12 +14,17 @@ from iminuit.cost import ExtendedBinnedNLL
 from numba_stats import crystalball, truncexpon
 
 from bphcoffea.errors import InputError
-from bphcoffea.inference.model import MassModel, Peak
+from bphcoffea.inference.model import MassModel, Peak, Tails
 
 Floats = npt.NDArray[np.float64]
 
 #: The component below the peaks.
 BACKGROUND = "background"
+#: Where each tail begins, in resolutions from the mean, and the exponent of its power law.
+TAIL_PARAMETERS: Final[Mapping[Tails, tuple[tuple[str, str], ...]]] = {
+    "low": (("beta", "m"),),
+    "both": (("beta", "m"), ("beta_high", "m_high")),
+}
 
 
 @dataclass(frozen=True)
@@ -82,17 +89,19 @@ class Spectrum:
 def integrals(
     x: Floats, window: tuple[float, float], peaks: Sequence[Peak], values: Mapping[str, float]
 ) -> dict[str, Floats]:
-    """Each component's integral from the lower end of the range to each ``x``."""
+    """Each component's integral from the lower end of the range to each ``x``.
+
+    The peaks have a tail on the high side if ``values`` holds ``beta_high`` and ``m_high``.
+    """
     low, high = window
     integrals = {}
     for peak in peaks:
-        cdf = crystalball.cdf(
-            np.append(x, window),
-            values["beta"],
-            values["m"],
-            values[f"mean_{peak.name}"],
-            values[f"sigma_{peak.name}"],
-        )
+        mean, sigma = values[f"mean_{peak.name}"], values[f"sigma_{peak.name}"]
+        at = np.append(x, window)
+        if "beta_high" in values:
+            cdf = _double_sided(at, mean, sigma, values)
+        else:
+            cdf = crystalball.cdf(at, values["beta"], values["m"], mean, sigma)
         fraction = (cdf[:-2] - cdf[-2]) / (cdf[-1] - cdf[-2])
         integrals[peak.name] = values[f"n_{peak.name}"] * fraction
     slope = values["slope"]
@@ -106,14 +115,36 @@ def integrals(
     return integrals
 
 
-def parameter_names(peaks: Sequence[Peak]) -> list[str]:
+def _double_sided(x: Floats, mean: float, sigma: float, values: Mapping[str, float]) -> Floats:
+    """Integral of a double-sided Crystal Ball that is 1 at its mean, in resolutions.
+
+    It is made of the halves of two Crystal Balls: that of numba-stats takes seconds to compile.
+    """
+    low, high = ((values[beta], values[m]) for beta, m in TAIL_PARAMETERS["both"])
+    mirrored = 2 * mean - np.maximum(x, mean)
+    below = _area(*low) * crystalball.cdf(np.minimum(x, mean), *low, mean, sigma)
+    above = crystalball.cdf(np.append(mirrored, mean), *high, mean, sigma)
+    area: Floats = below + _area(*high) * (above[-1] - above[:-1])
+    return area
+
+
+def _area(beta: float, m: float) -> float:
+    """Area of a Crystal Ball that is 1 at its mean, in resolutions."""
+    tail = m / (beta * (m - 1)) * math.exp(-(beta**2) / 2)
+    return tail + math.sqrt(math.pi / 2) * (1 + math.erf(beta / math.sqrt(2)))
+
+
+def parameter_names(peaks: Sequence[Peak], tails: Tails) -> list[str]:
     """All parameters of the model, in the order in which the likelihood takes them."""
     own = [f"{kind}_{peak.name}" for peak in peaks for kind in ("n", "mean", "sigma")]
-    return [*own, "n_background", "slope", "beta", "m"]
+    return [*own, "n_background", "slope", *(n for pair in TAIL_PARAMETERS[tails] for n in pair)]
 
 
 def cost_of(
-    spectrum: Spectrum, peaks: Sequence[Peak], renamed: Mapping[str, str] | None = None
+    spectrum: Spectrum,
+    peaks: Sequence[Peak],
+    tails: Tails,
+    renamed: Mapping[str, str] | None = None,
 ) -> ExtendedBinnedNLL:
     """Extended binned likelihood of the peaks and a background.
 
@@ -121,12 +152,12 @@ def cost_of(
     ----------
     spectrum
         The bins.
-    peaks
-        The resonances.
+    peaks, tails
+        The resonances, and on which sides they have tails.
     renamed
         Other names of parameters, for likelihoods that are added up but don't share them.
     """
-    names = parameter_names(peaks)
+    names = parameter_names(peaks, tails)
 
     def integral(x: Floats, *parameters: float) -> Floats:
         values = dict(zip(names, parameters, strict=True))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
+from bphcoffea.execution.normalisation import generated
 from bphcoffea.physics.hnl_rates import Neutrino
 from bphcoffea.physics.lifetimes import mixture_weight
 from bphcoffea.physics.windows import Window
@@ -44,8 +45,9 @@ class Sample:
     mass, ctau
         Generated: GeV, and mean proper decay length, mm.
     sumw_before_cuts
-        Sum of generator weights times pile-up weights of all events: ``sumw`` in the first row of
-        the cutflow. The weights of candidates hold the pile-up too, so that it cancels.
+        Sum of generator weights times pile-up weights of all events, ``sumw`` in the first row of
+        the cutflow, over the efficiencies of generator's filter and skim. The weights of candidates
+        hold the pile-up too, so that it cancels.
     masses, lengths, weights
         Measured mass, GeV, generated proper length, mm, and weight of each candidate, shape (n,).
     categories
@@ -294,7 +296,7 @@ def _sample(run: RunFolder, name: str, known: Mapping[str, Any]) -> Sample:
         name=name,
         mass=float(known["mass"]),
         ctau=float(known["ctau"]),
-        sumw_before_cuts=float(everything["sumw"]),
+        sumw_before_cuts=generated(known, float(everything["sumw"])),
         masses=columns[MASS].astype(np.float64),
         lengths=columns[LENGTH].astype(np.float64),
         weights=weights,
