@@ -218,6 +218,16 @@ def limit(
         bool,
         typer.Option("--same-data", help="Assert that both runs are of the same data: no scaling."),
     ] = False,
+    toys: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Toys of each hypothesis; 0 for asymptotic formulae. "
+            "By default 10000 where about ten events or fewer are expected.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the toys.")] = 0,
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Look at the data in the signal windows.")
     ] = False,
@@ -234,7 +244,16 @@ def limit(
     folder = RunFolder(directory)
     ds_yield = DsYield.of_run(RunFolder(normalisation), f_prompt, f_prompt_error)
     try:
-        result = limit_run(folder, ds_yield, mass, points, unblind=unblind, same_data=same_data)
+        result = limit_run(
+            folder,
+            ds_yield,
+            mass,
+            points,
+            unblind=unblind,
+            same_data=same_data,
+            toys=toys,
+            seed=seed,
+        )
     except UnknownLuminosityError as error:
         raise InputError(f"{error} (--same-data)") from None
     folder.write("limit.json", result)

@@ -22,6 +22,7 @@ from bphcoffea.inference.counting import Channel, workspace
 from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.exclusion import scan
+from bphcoffea.inference.limits import MIN_TOYS
 from bphcoffea.inference.sidebands import SidebandFit, fit_sidebands
 from bphcoffea.inference.signals import CATEGORY, MASS, Signals
 from bphcoffea.physics.hnl_rates import (
@@ -140,6 +141,8 @@ def limit_run(
     unblind: bool = False,
     same_data: bool = False,
     level: float = 0.95,
+    toys: int | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Scan |V|² at some masses: the content of ``limit.json``.
 
@@ -159,6 +162,9 @@ def limit_run(
         Assert that the normalisation was fitted in the data of the search: no scaling.
     level
         Confidence level.
+    toys, seed
+        As :func:`bphcoffea.inference.limits.cls_at` takes them: by default toys where counts are
+        low. Each point of ``limit.json`` says how many were used.
 
     Raises
     ------
@@ -170,6 +176,8 @@ def limit_run(
     """
     if points < 2:
         raise InputError(f"--points {points}: a scan needs two or more")
+    if toys and toys < MIN_TOYS:
+        raise InputError(f"--toys {toys}: take {MIN_TOYS} or more, or 0 for asymptotic formulae")
     signals = Signals.of_run(run)
     names = [sample.name for sample in signals.samples]
     search = DataSample.of_run(run, data_names(run), names)
@@ -182,10 +190,13 @@ def limit_run(
         hypothesis = Hypothesis.of_candidates(
             mass, signals.width(mass), candidates, uncertainties, unblind=unblind
         )
-        results.append(_scanned(hypothesis, signals, normalisation, points, level))
+        results.append(
+            _scanned(hypothesis, signals, normalisation, points, level=level, toys=toys, seed=seed)
+        )
     return {
         "blinded": not unblind,
         "level": level,
+        "seed": seed,
         "complete": all(each.complete for each in (search, normalisation.data) if each),
         "partial": any(each.partial for each in (search, normalisation.data) if each),
         "normalisation": normalisation.as_json(),
@@ -241,7 +252,7 @@ def _systematics(mass: float, signals: Signals, histogram: Any) -> dict[str, flo
 
 
 def _scanned(
-    hypothesis: Hypothesis, signals: Signals, normalisation: DsYield, points: int, level: float
+    hypothesis: Hypothesis, signals: Signals, normalisation: DsYield, points: int, **options: Any
 ) -> dict[str, Any]:
     generated = [sample.ctau for sample in signals.samples]
     # a mixing of 1 has the shortest lifetime of all
@@ -254,7 +265,7 @@ def _scanned(
     def model(mixing: float) -> dict[str, Any]:
         return hypothesis.workspace(mixing, signals, decays)
 
-    scanned = scan(mixings, model, level=level).as_json()
+    scanned = scan(mixings, model, **options).as_json()
     for row in scanned["points"]:
         row["ctau"] = float(ctau_from_mixing(hypothesis.mass, row["coupling"]))
         row["signal"] = {
