@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pyhf
@@ -79,11 +79,11 @@ def test_known_background(mu, b, n):
     counts = stats.poisson.ppf(QUANTILES, b)
     values = [exact(mu, b, q_tilde(mu, count, b))[0] for count in counts]
     for value, expected, error in zip(values, found.expected, found.expected_errors, strict=True):
-        assert expected == pytest.approx(value, abs=4 * error)
+        assert expected == pytest.approx(value, abs=1e-9 + 4 * error)
 
 
 def test_three_events():
-    """Nothing expected and nothing seen exclude 3.0 events, however the signal is split."""
+    """Nothing expected and nothing seen exclude 3.0 events."""
     limit = upper_limit(one(0.0, 0))
     # CLs of 0.05 is known to 7%, its logarithm to 7% of 3
     assert limit.observed == pytest.approx(-math.log(0.05), rel=0.05)
@@ -91,11 +91,13 @@ def test_three_events():
     assert limit.toys == TOYS
     assert upper_limit(one(0.0, 0), toys=0).observed == pytest.approx(1.92, rel=0.01)
     # without background, CLs is exp(-s)
-    assert upper_limit(one(0.0, 0), level=0.9).observed == pytest.approx(2.303, rel=0.05)
+    blinded = upper_limit(one(0.0, None, blinded=True), level=0.9)
+    assert blinded.observed is None
+    assert blinded.expected == pytest.approx([-math.log(0.1)] * 5, rel=0.05)
 
 
 def test_limit_by_hand():
-    limit = upper_limit(one(2.0, 3), seed=3)
+    limit = upper_limit(one(2.0, 3), toys=4000, seed=3)
 
     def crossing(n):
         return optimize.brentq(lambda mu: exact(mu, 2.0, q_tilde(mu, n, 2.0))[0] - 0.05, 0.5, 30)
@@ -103,9 +105,6 @@ def test_limit_by_hand():
     assert limit.observed == pytest.approx(crossing(3), rel=0.05)
     # counts of background alone at -1, 0 and +1 standard deviations
     assert limit.expected[1:4] == pytest.approx([crossing(n) for n in (1, 2, 3)], rel=0.05)
-    blinded = upper_limit(one(2.0, None, blinded=True), seed=3)
-    assert blinded.observed is None
-    assert blinded.expected == limit.expected
 
 
 class Slow:
@@ -175,7 +174,7 @@ class Slow:
         limits = [bounds] + [(1e-6, 50.0)] * size + [(-8, 8)] * (len(start) - 1 - size)
         return optimize.minimize(
             self.deviance, start, (measured,), "L-BFGS-B", bounds=limits,
-            options={"ftol": 1e-13, "gtol": 1e-7, "maxfun": 10**5},
+            options={"ftol": 1e-11, "gtol": 1e-6, "maxfun": 10**5},
         )  # fmt: skip
 
     def q_tilde(self, measured):
@@ -198,14 +197,13 @@ class Slow:
 
     def counts(self, toys):
         """As the library holds them, in which common parameters are rotated into one."""
-        arrays = [
-            np.array([t[w] for t in toys], dtype=float) for w in ("n", "m", "signal", "shape")
-        ]
-        common = np.array([t["common"] for t in toys]) @ np.array(self.common)
-        length = math.hypot(*self.common)
-        return Counts(
-            *arrays, common[:, np.newaxis] / length if length else np.empty((len(toys), 0))
+        n, m, common, signal, shape = (
+            np.array([toy[what] for toy in toys], dtype=float)
+            for what in ("n", "m", "common", "signal", "shape")
         )
+        length = math.hypot(*self.common)
+        total = (common @ np.array(self.common))[:, np.newaxis] / length if length else common
+        return Counts(n, m, signal, shape, total)
 
 
 def experiment_of(spec):
@@ -216,25 +214,20 @@ def experiment_of(spec):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_slow_toys(name):
-    """CLs+b and CLb of a few hundred toys, and q̃ of each of them."""
+    """q̃ of a few toys, and CLs+b and CLb of many that the library did not draw."""
     channels, normalisation = MODELS[name]
-    spec, toys, rng = (
-        workspace(channels, normalisation, blinded=False),
-        150,
-        np.random.default_rng(7),
-    )
-    slow = Slow(channels, normalisation, 1.0)
-    found = cls_at(spec, 1.0)
+    spec = workspace(channels, normalisation, blinded=False)
+    slow, rng = Slow(channels, normalisation, 1.0), np.random.default_rng(7)
+    experiment, found = experiment_of(spec), cls_at(spec, 1.0)
     seen = slow.q_tilde(slow.measured)
     for mu, share in ((1.0, found.signal_and_background), (0.0, found.background)):
-        drawn = [toy for toy, _ in zip(slow.draw(mu, rng), range(toys), strict=False)]
-        values = np.array([slow.q_tilde(toy) for toy in drawn])
-        # L-BFGS-B with numerical derivatives finds minima to 1e-4, seldom worse
-        difference = experiment_of(spec).statistic(slow.counts(drawn), 1.0) - values
-        assert np.quantile(np.abs(difference), 0.95) < 1e-3
-        assert np.max(np.abs(difference)) < 0.05
-        error = math.sqrt(share * (1 - share) / toys)
-        assert np.mean(values >= seen - 1e-4) == pytest.approx(share, abs=3.5 * error)
+        toys = list(islice(slow.draw(mu, rng), 4000))
+        values = experiment.statistic(slow.counts(toys), 1.0)
+        # L-BFGS-B with numerical derivatives finds minima to 1e-4
+        by_hand = [slow.q_tilde(toy) for toy in toys[:4]]
+        assert values[:4] == pytest.approx(by_hand, abs=1e-3)
+        error = math.sqrt(share * (1 - share) * (1 / len(toys) + 1 / TOYS))
+        assert np.mean(values >= seen - 1e-4) == pytest.approx(share, abs=4 * error)
 
 
 @pytest.mark.parametrize("name", ["half", "two"])
@@ -243,7 +236,7 @@ def test_statistic_is_pyhfs(name, mu):
     channels, normalisation = MODELS[name]
     spec = workspace(channels, normalisation, blinded=False)
     slow = Slow(channels, normalisation, mu)
-    toys = [t for t, _ in zip(slow.draw(mu, np.random.default_rng(2)), range(15), strict=False)]
+    toys = list(islice(slow.draw(mu, np.random.default_rng(2)), 10))
     found = experiment_of(spec).statistic(slow.counts(toys), mu)
     model = prepare(spec)
     config = model.pdf.config
@@ -273,7 +266,7 @@ def test_minuit_goes_on(monkeypatch):
     """Where iterations end before a fit has converged."""
     spec = workspace(*MODELS["two"], blinded=False)
     experiment = Experiment.of_workspace(spec)
-    toys = experiment.draw(experiment.fit(experiment.data, 1.0), 20, np.random.default_rng(1))
+    toys = experiment.draw(experiment.fit(experiment.data, 1.0), 8, np.random.default_rng(1))
     known = experiment.statistic(toys, 1.0)
     monkeypatch.setattr(sampling, "MAX_ITERATIONS", 1)
     # MINUIT's tolerance
@@ -299,12 +292,12 @@ def test_reproducible():
 
 def test_errors():
     """CLs scatters as its error says."""
-    spec = workspace(*MODELS["two"], blinded=False)
-    results = [cls_at(spec, toys=1000, seed=seed) for seed in range(20)]
+    spec = workspace(*MODELS["half"], blinded=False)
+    results = [cls_at(spec, toys=1000, seed=seed) for seed in range(12)]
     observed = np.std([r.observed for r in results]) / np.mean([r.observed_error for r in results])
     median = np.std([r.expected[2] for r in results])
     median /= np.mean([r.expected_errors[2] for r in results])
-    # a standard deviation of 20 is known to 16%
+    # a standard deviation of 12 is known to 20%
     assert 0.6 < observed < 1.5
     assert 0.6 < median < 1.5
 

@@ -11,15 +11,15 @@ blinded workspace that is the prediction itself. A blinded workspace gives no ob
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pyhf
 from pyhf.infer.intervals.upper_limits import toms748_scan
-from scipy import optimize, stats
+from scipy import stats
 
 from bphcoffea.inference.counting import is_blinded
 from bphcoffea.inference.profiling import Model, Optimizer, backend, prepare, unit_of
@@ -30,8 +30,8 @@ from bphcoffea.inference.sampling import SAME, Experiment
 QUANTILES = (-2, -1, 0, 1, 2)
 #: Between what strengths a limit is first looked for, in units of its rough estimate.
 FIRST_BOUNDS = (0.2, 4.0)
-#: Relative precision of limits: asymptotic ones, and those of toys, which jitter.
-PRECISION, TOY_PRECISION = 1e-3, 5e-3
+#: Relative precision of asymptotic limits; between what strengths those of toys are interpolated.
+PRECISION, TOY_PRECISION = 1e-3, 0.1
 #: Toys of each hypothesis unless a number is given: CLs of 0.05 is known to 7% of itself.
 TOYS = 10_000
 #: The fewest: of 1000, a downward fluctuation by two sigma leaves 23 to find CLs = 0.05 with.
@@ -269,7 +269,9 @@ class _Sampler:
         )
         cls = np.minimum(p_both / p_background, 1.0)
         errors = cls * np.sqrt((1 / p_both + 1 / p_background - 2) / toys)
-        expected, spread = _five(cls[1:]), _five(errors[1:])
+        # fewer events exclude more; of the fewest, too few toys may be left to show it
+        expected = _five(np.minimum.accumulate(cls[:0:-1])[::-1])
+        spread = _five(errors[1:])
         if self.blinded:
             return Confidence(mu, None, expected, None, None, "", toys, None, spread)
         note = RARE if p_background[0] * (1 + toys) < 1.5 else ""
@@ -279,29 +281,39 @@ class _Sampler:
 
 def _limit_of_toys(sampler: _Sampler, unit: float, level: float) -> Limit:
     """Where the observed CLs and each expected one cross 1 - ``level``."""
+    # ln(CLs / (1 - level)) of all six, by ln(strength / unit)
+    known: dict[float, tuple[float, ...]] = {}
 
-    @cache
-    def ratios(position: float) -> tuple[float, ...]:
-        tested = sampler.test(unit * float(np.exp(position)))
-        values = np.array([*tested.expected, 1.0 if sampler.blinded else tested.observed])
-        return tuple(np.log(values / (1 - level)))
+    def excess(position: float, index: int) -> float:
+        if position not in known:
+            tested = sampler.test(unit * math.exp(position))
+            values = (*tested.expected, 1.0 if tested.observed is None else tested.observed)
+            known[position] = tuple(math.log(value / (1 - level)) for value in values)
+        return known[position][index]
 
     def crossing(index: int) -> float:
-        low, high = np.log(FIRST_BOUNDS)
-        while ratios(low)[index] < 0:
+        low, high = (math.log(bound) for bound in FIRST_BOUNDS)
+        while excess(low, index) < 0:
             low -= 1.0
-        while ratios(high)[index] > 0:
-            if high > np.log(HIGHEST_LIMIT):
-                return np.inf
+        while excess(high, index) > 0:
+            if high > math.log(HIGHEST_LIMIT):
+                return math.inf
             high += 1.0
-        root = optimize.brentq(lambda at: ratios(at)[index], low, high, xtol=TOY_PRECISION)
-        return float(unit * np.exp(root))
+        # what is known from the other searches
+        low = max(at for at in known if at < high and excess(at, index) >= 0)
+        high = min(at for at in known if at > low and excess(at, index) <= 0)
+        while high - low > TOY_PRECISION:
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if excess(middle, index) > 0 else (low, middle)
+        above, below = excess(low, index), excess(high, index)
+        share = above / (above - below) if above > below else 0.0
+        return unit * math.exp(low + share * (high - low))
 
     expected = _five([crossing(index) for index in range(len(QUANTILES))])
     if sampler.blinded:
         return Limit(None, expected, level, "", sampler.toys)
     observed = crossing(len(QUANTILES))
-    return Limit(observed, expected, level, RARE if observed == np.inf else "", sampler.toys)
+    return Limit(observed, expected, level, RARE if observed == math.inf else "", sampler.toys)
 
 
 def _usable(model: Model, strength: float) -> tuple[Any, str]:
