@@ -163,7 +163,7 @@ def test_best_fit_is_stationary():
 
 
 def test_fits_that_minuit_ends(monkeypatch):
-    spec = six(blinded=False, observed=9)
+    spec = counting(3.0, 2.5, 4, background_stat=1.0, signal_stat=0.2)
     known = cls_at(spec, 1.0)
 
     def failing(*_, **__):

@@ -365,8 +365,8 @@ class Experiment:
             total = _deviance(counts.window, signal + theta * background)
             total += _deviance(counts.sidebands, theta * self.sidebands)
             total += (at.signal - counts.signal) ** 2 + (at.background - counts.background) ** 2
-        rest: Floats = np.sum((at.common - counts.common) ** 2, axis=1)
-        return rest + np.sum(total, axis=1)
+        rest = np.sum((at.common - counts.common) ** 2, axis=1)
+        return np.asarray(rest + np.sum(total, axis=1))
 
     def _slopes(self, counts: Counts, at: Point) -> _Slopes:
         signal, background = self._yields(at)
