@@ -9,10 +9,18 @@ how often the observed limit on the strength lies in the band of ±2σ that is e
 
 Background has in each category the number of candidates of a run, which must be unblinded, and the
 exponential that fits their masses. Signal is drawn from the run's simulation; what the model holds
-as uncertain is drawn anew for each seed, log-normally, since a pull is of unit width only if the
-truth varies as it says.
+as uncertain is drawn anew for each toy, since a pull is of unit width only if the truth varies as
+it says.
 
-    python benchmarks/hnl_injection.py --seeds 50 -o hnl_injection
+Uncertain factors are κ^α with a Gaussian α, as in the model. Their median is 1 and their mean above
+it: so is the mean of the fitted strength, while its median is the truth. The pull has a mean of 0
+all the same: the likelihood's errors grow with the strength (by κ - 1 above and 1 - 1/κ below), so
+that a factor κ^α alone gives the pull α, whose mean would not be 0 if factors had a mean of 1.
+
+Toys differ from run to run, unless ``--seed`` repeats those of an earlier one. Limits are
+asymptotic.
+
+    python benchmarks/hnl_injection.py --seeds 200 -o hnl_injection
     python benchmarks/hnl_injection.py --run results --normalisation phi_results -o hnl_injection
 """
 
@@ -135,7 +143,7 @@ def slope_of(masses):
 def fitted_strength(spec):
     """Maximum-likelihood strength, and its errors below and above."""
     model = prepare(spec)
-    with backend(Optimizer(model, remember=False)):
+    with backend(Optimizer(model)):
         options = {"return_fitted_val": True}
         best, lowest = pyhf.infer.mle.fit(model.data, model.pdf, **options)
         strength = float(best[model.pdf.config.poi_index])
@@ -151,13 +159,13 @@ def fitted_strength(spec):
 
 
 def one(truth, seed):
+    """Numbers of one toy, from a child of the seed of all."""
     rng = np.random.default_rng(seed)
     background, signal = truth.draw_background(rng), truth.draw_signal(rng)
     both = {name: np.concatenate([background[name], signal[name]]) for name in background}
     strength, down, up = fitted_strength(truth.workspace(both))
-    limit = upper_limit(truth.workspace(truth.draw_background(rng)))
+    limit = upper_limit(truth.workspace(truth.draw_background(rng)), toys=0)
     return {
-        "seed": seed,
         "injected": sum(len(masses) for masses in signal.values()),
         "strength": strength,
         "error_down": down,
@@ -174,6 +182,8 @@ def summary(results):
     width = float(np.std(pulls, ddof=1))
     return {
         "mean_strength": float(np.mean([result["strength"] for result in results])),
+        "median_strength": float(np.median([result["strength"] for result in results])),
+        "pull_median": float(np.median(pulls)),
         "pull_mean": float(np.mean(pulls)),
         "pull_mean_error": width / math.sqrt(len(pulls)),
         "pull_width": width,
@@ -238,7 +248,8 @@ def made(name, events, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=50, help="how many toys")
+    parser.add_argument("--seed", type=int, help="of all toys; a new one if not given")
     parser.add_argument("--mass", type=float, default=1.5, help="of the signal, GeV; simulated")
     parser.add_argument("--mixing", type=float, default=1.15e-4, help="|V|² of the signal")
     parser.add_argument("--run", type=Path, help="a run of hnl; else one is made of toys")
@@ -259,10 +270,12 @@ def main():
     truth = Truth.of_runs(search, normalisation, arguments.mass, arguments.mixing)
     if truth.mass not in truth.signals.masses:
         parser.error(f"--mass: simulated are {truth.signals.masses}")
-    seeds = range(1000, 1000 + arguments.seeds)
+    sequence = np.random.SeedSequence(arguments.seed)
+    seeds = sequence.spawn(arguments.seeds)
     with ProcessPoolExecutor(arguments.workers) as pool:
         results = list(pool.map(one, [truth] * len(seeds), seeds))
     content = {
+        "seed": sequence.entropy,
         "mass": truth.mass,
         "mixing": truth.mixing,
         "background": {name: number for name, (number, _) in truth.background.items()},

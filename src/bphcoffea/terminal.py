@@ -229,6 +229,7 @@ def print_limit(result: dict[str, Any]) -> None:
         expected = _ranges(known["expected"][2])
         table.add_row(f"{known['mass']:g}", expected, " to ".join(lower), observed)
     console.print(table)
+    say(_statistics_of(result))
     say(_normalisation_of(result["normalisation"]))
     for note in result["normalisation"]["notes"]:
         say(f"note: {note}")
@@ -236,6 +237,17 @@ def print_limit(result: dict[str, Any]) -> None:
         say("note: the run is not blind: its tables and histograms hold the data of all windows")
     if result["partial"]:
         say("note: this limit is a try: it is made of partial runs")
+
+
+def _statistics_of(result: dict[str, Any]) -> str:
+    """Say where CLs comes from toys, and where from formulae."""
+    numbers = [point["toys"] for known in result["hypotheses"] for point in known["points"]]
+    sampled = sum(1 for number in numbers if number)
+    if not sampled:
+        return "CLs: asymptotic formulae"
+    rest = len(numbers) - sampled
+    where = f" at {sampled} points, asymptotic formulae at {rest}" if rest else ""
+    return f"CLs: {max(numbers)} toys of each hypothesis (seed {result['seed']}){where}"
 
 
 def _normalisation_of(known: dict[str, Any]) -> str:

@@ -458,10 +458,12 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
     folder = runs["hnl"].path
     status, output = call(
         *("limit", folder, "--normalisation", runs["ds_phipi"].path, "--f-prompt", "0.9"),
-        *("--points", "6"),
+        *("--points", "6", "--toys", "1000", "--seed", "3"),
     )
     assert status == 0, output.err
+    assert "CLs: 1000 toys of each hypothesis (seed 3)" in output.out
     hypotheses = runs["hnl"].read("limit.json")["hypotheses"]
+    assert hypotheses[0]["points"][0]["toys"] == 1000
     tested = sum(len(hypothesis["points"]) for hypothesis in hypotheses)
     assert "blinded" in output.out
     assert "Majorana N" in output.out
@@ -475,6 +477,9 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
     unknown.write("luminosity.json", luminosity)
     words = ("limit", unknown.path, "--normalisation", runs["ds_phipi"].path)
     words += ("--mass", "1.5", "--points", "2")
+    status, output = call(*words, "--toys", "10")
+    assert (status, output.err.count("\n")) == (2, 1)
+    assert "--toys 10: take 1000 or more, or 0 for asymptotic formulae" in output.err
     status, output = call(*words)
     assert status == 2
     assert "the luminosity of hnl_data_2018D is not known" in output.err

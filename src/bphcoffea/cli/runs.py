@@ -246,6 +246,16 @@ def limit(
         bool,
         typer.Option("--same-data", help="Assert that both runs are of the same data: no scaling."),
     ] = False,
+    toys: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Toys of each hypothesis; 0 for asymptotic formulae. "
+            "By default 10000 where about ten events or fewer are expected.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the toys.")] = 0,
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Look at the data in the signal windows.")
     ] = False,
@@ -273,6 +283,8 @@ def limit(
             unblind=unblind,
             same_data=same_data,
             neutrino=nature,
+            toys=toys,
+            seed=seed,
         )
     except UnknownLuminosityError as error:
         raise InputError(f"{error} (--same-data)") from None

@@ -28,6 +28,7 @@ from bphcoffea.inference.counting import Channel, workspace
 from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.exclusion import scan
+from bphcoffea.inference.limits import MIN_TOYS
 from bphcoffea.inference.sidebands import SidebandFit, fit_sidebands
 from bphcoffea.inference.signals import CATEGORY, MASS, Efficiency, Signals
 from bphcoffea.physics.hnl_rates import MAXIMUM_MASS, MINIMUM_MASS, Neutrino
@@ -184,6 +185,8 @@ def limit_run(
     same_data: bool = False,
     level: float = 0.95,
     neutrino: Neutrino | None = None,
+    toys: int | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Scan |V|² at some masses: the content of ``limit.json``.
 
@@ -206,6 +209,9 @@ def limit_run(
         Confidence level.
     neutrino
         Nature of N; by default a Majorana particle.
+    toys, seed
+        As :func:`bphcoffea.inference.limits.cls_at` takes them: by default toys where counts are
+        low. Each point of ``limit.json`` says how many were used.
 
     Raises
     ------
@@ -221,6 +227,8 @@ def limit_run(
         raise InputError(f"--points {points}: a scan needs two or more")
     if unblind:
         check_unblinding(run)
+    if toys and toys < MIN_TOYS:
+        raise InputError(f"--toys {toys}: take {MIN_TOYS} or more, or 0 for asymptotic formulae")
     signals = Signals.of_run(run, neutrino)
     for mass in masses or signals.masses:
         check_hidden(run, mass, signal_window(mass, signals.width(mass)))
@@ -242,13 +250,16 @@ def limit_run(
             unblind=unblind,
             hidden=run.hidden,
         )
-        results.append(_scanned(hypothesis, signals, normalisation, points, level))
+        results.append(
+            _scanned(hypothesis, signals, normalisation, points, level=level, toys=toys, seed=seed)
+        )
     return {
         "blinded": not unblind,
         "run_blinded": bool(run.hidden),
         "hidden": [list(window) for window in run.hidden],
         "level": level,
         "neutrino": signals.neutrino.name,
+        "seed": seed,
         "complete": all(each.complete for each in (search, normalisation.data) if each),
         "partial": any(each.partial for each in (search, normalisation.data) if each),
         "normalisation": normalisation.as_json(),
@@ -304,7 +315,7 @@ def _systematics(mass: float, signals: Signals, histogram: Any) -> dict[str, flo
 
 
 def _scanned(
-    hypothesis: Hypothesis, signals: Signals, normalisation: DsYield, points: int, level: float
+    hypothesis: Hypothesis, signals: Signals, normalisation: DsYield, points: int, **options: Any
 ) -> dict[str, Any]:
     generated, neutrino = [sample.ctau for sample in signals.samples], signals.neutrino
     # a mixing of 1 has the shortest lifetime of all
@@ -318,7 +329,7 @@ def _scanned(
     def model(mixing: float) -> dict[str, Any]:
         return hypothesis.workspace(mixing, signals, decays)
 
-    scanned = scan(mixings, model, level=level).as_json()
+    scanned = scan(mixings, model, **options).as_json()
     for row in scanned["points"]:
         row["ctau"] = float(neutrino.ctau_from_mixing(hypothesis.mass, row["coupling"]))
         bounds = hypothesis.bounds(row["coupling"], signals, decays)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyhf
+from iminuit import Minuit
 from scipy import optimize, special
 from typing_extensions import override
 
@@ -69,29 +70,12 @@ def prepare(spec: Mapping[str, Any]) -> Model:
     pyhf.exceptions.InvalidSpecification
         When it is no workspace.
     """
+    unit = unit_of(spec)
+    if unit == np.inf:
+        return Model(None, None, None, unit)
     spec = copy.deepcopy(dict(spec))
-    measurement = spec["measurements"][0]
-    config = measurement["config"]
-    information = 0.0
-    signals = []
-    for channel in spec["channels"]:
-        signal, variance = 0.0, 0.0
-        for sample in channel["samples"]:
-            expected = sample["data"][0]
-            if any(modifier["name"] == config["poi"] for modifier in sample["modifiers"]):
-                signals.append(sample)
-                signal += expected
-                continue
-            variance += expected
-            for modifier in sample["modifiers"]:
-                if modifier["type"] == "normsys":
-                    variance += (expected * (modifier["data"]["hi"] - 1)) ** 2
-        # of no event at all, three are excluded: two sigma of 1.5
-        information += signal**2 / (variance + 1.5**2)
-    if information == 0:
-        return Model(None, None, None, np.inf)
-    unit = 2 / float(np.sqrt(information))
-    for sample in signals:
+    config = spec["measurements"][0]["config"]
+    for sample in _signals(spec):
         sample["data"] = [unit * value for value in sample["data"]]
     config["parameters"] = [
         *(known for known in config["parameters"] if known["name"] != config["poi"]),
@@ -103,6 +87,36 @@ def prepare(spec: Mapping[str, Any]) -> Model:
         pdf = workspace.model(**options)
         batched = workspace.model(batch_size=pdf.config.npars + 1, **options)
         return Model(pdf, workspace.data(pdf), batched, unit)
+
+
+def unit_of(spec: Mapping[str, Any]) -> float:
+    """Estimate the upper limit on the strength of a workspace; infinite without signal."""
+    signals = _signals(spec)
+    information = 0.0
+    for channel in spec["channels"]:
+        signal, variance = 0.0, 0.0
+        for sample in channel["samples"]:
+            expected = sample["data"][0]
+            if any(sample is other for other in signals):
+                signal += expected
+                continue
+            variance += expected
+            for modifier in sample["modifiers"]:
+                if modifier["type"] == "normsys":
+                    variance += (expected * (modifier["data"]["hi"] - 1)) ** 2
+        # of no event at all, three are excluded: two sigma of 1.5
+        information += signal**2 / (variance + 1.5**2)
+    return 2 / float(np.sqrt(information)) if information else np.inf
+
+
+def _signals(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    strength = spec["measurements"][0]["config"]["poi"]
+    return [
+        sample
+        for channel in spec["channels"]
+        for sample in channel["samples"]
+        if any(modifier["name"] == strength for modifier in sample["modifiers"])
+    ]
 
 
 class Arrays(pyhf.tensor.numpy_backend):  # type: ignore[misc]
@@ -145,17 +159,16 @@ class Optimizer:
     Parameters
     ----------
     model
-        The model that all fits are of.
-    remember
-        Keep results: the fits of a scan that don't depend on the strength are done once.
+        The model that all fits are of. Results are kept: fits of a scan that don't depend on the
+        strength are done once.
     """
 
     name = "bphcoffea"
 
-    def __init__(self, model: Model, *, remember: bool) -> None:
+    def __init__(self, model: Model) -> None:
         self.batched = model.batched
         self.constraints = len(model.pdf.config.auxdata)
-        self.known: dict[Any, tuple[Floats, float]] | None = {} if remember else None
+        self.known: dict[Any, tuple[Floats, float]] = {}
 
     def minimize(
         self,
@@ -183,17 +196,14 @@ class Optimizer:
         Raises
         ------
         pyhf.exceptions.FailedMinimization
-            When it does not converge.
+            When neither it nor MINUIT, which is tried then, converges.
         """
         measured = np.asarray(data, dtype=np.float64)
         fixed = {index: float(value) for index, value in fixed_vals or ()}
         key = (measured.tobytes(), tuple(fixed.items()))
-        if self.known is None or key not in self.known:
-            found = self._search(measured, init_pars, par_bounds, fixed)
-            if self.known is not None:
-                self.known[key] = found
-        else:
-            found = self.known[key]
+        if key not in self.known:
+            self.known[key] = self._search(measured, init_pars, par_bounds, fixed)
+        found = self.known[key]
         best, deviance = found[0].copy(), np.asarray(found[1])
         return (best, deviance) if return_fitted_val else best
 
@@ -233,9 +243,10 @@ class Optimizer:
                 cache[values.tobytes()] = evaluate(values)
             return cache[values.tobytes()]
 
+        begin = np.clip(at[free], low, high)
         result = optimize.least_squares(
             lambda values: once(values)[0],
-            np.clip(at[free], low, high),
+            begin,
             jac=lambda values: once(values)[1],
             bounds=(low, high),
             x_scale="jac",
@@ -244,10 +255,17 @@ class Optimizer:
             gtol=1e-12,
             max_nfev=1000,
         )
-        if not (result.success and np.isfinite(result.cost)):
+        if result.success and np.isfinite(result.cost):
+            at[free] = result.x
+            return at, float(2 * result.cost)
+        minuit = Minuit(lambda values: float(np.sum(once(values)[0] ** 2)), begin)
+        minuit.errordef = Minuit.LIKELIHOOD
+        minuit.limits = list(zip(low, high, strict=True))
+        minuit.strategy = 2
+        if not minuit.migrad().valid:
             raise pyhf.exceptions.FailedMinimization(result)
-        at[free] = result.x
-        return at, float(2 * result.cost)
+        at[free] = minuit.values
+        return at, float(minuit.fval)
 
 
 def _deviance_residuals(seen: Floats, expected: Floats) -> tuple[Floats, Floats]:
