@@ -606,6 +606,9 @@ def test_files_of_a_run_hold_every_variation(whole):
         names = {name.split(";")[0] for name in file.keys(recursive=True)}
         values = file["toy_ds_phipi_mc/mass_muon_scaleUp"].values()
     assert "toy_2017/mass_pileupUp" not in names
+    for dataset, own in variations.items():
+        stored = {name for name in names if name.startswith(f"{dataset}/mass_")}
+        assert stored == {f"{dataset}/mass_{variation}" for variation in own}
     assert "toy_2017/mass" in names
     np.testing.assert_array_equal(
         values, mass["toy_ds_phipi_mc", "all", "muon_scaleUp", :].values()

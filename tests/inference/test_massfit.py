@@ -317,9 +317,9 @@ def test_simulation_constrains_the_tail_as_well_as_it_knows_it(rng):
 
 
 def test_a_small_simulation_gives_no_tail(rng):
-    truth = {**TRUTH, "n_ds": 100.0, "n_dplus": 0.0, "n_background": 0.0}
+    truth = {**TRUTH, "n_ds": 50.0, "n_dplus": 0.0, "n_background": 0.0}
     (fit,) = fit_simulation({"ds": toy(rng, truth)}, MODEL).values()
-    assert "a fit needs at least 500" in fit.problems[0]
+    assert "a fit needs at least 100" in fit.problems[0]
     assert Tail.of([fit], "toys") is None
 
 
@@ -333,7 +333,7 @@ def write_run(folder, spectra, metadata, fit=MODEL):
     )
     for index, content in enumerate(spectra.values()):
         histogram.view()[index, 0, 0, :] = content.view()
-    write_histograms(folder, {"mass": histogram})
+    write_histograms(folder, {"mass": histogram}, {})
     analysis = {"name": "ds_phipi", "fit": None if fit is None else fit.model_dump(mode="json")}
     luminosities = {n: k.get("luminosity") for n, k in metadata.items() if not k["is_mc"]}
     files = {

@@ -62,6 +62,7 @@ def write(tmp_path):
                 "nminus1_m": filled(values, 40, ("all",)),
                 "pt": filled(values, 40, ("A", "B")),
             },
+            {},
         )
         (tmp_path / "candidates").mkdir()
         for name, known in datasets.items():

@@ -346,7 +346,7 @@ def run(rng, tmp_path):
         "nminus1_pt": run_histogram(pt, {name: rng.gamma(3, 3, 500) for name in datasets}),
         "spectrum": run_histogram(log, {name: rng.lognormal(1, 1, 5000) for name in datasets}),
     }
-    write_histograms(tmp_path, histograms)
+    write_histograms(tmp_path, histograms, {})
     about = {"variable": "pt", "label": "$p_T$", "unit": "GeV", "log_y": False}
     analysis = {
         "name": "toy",

@@ -319,13 +319,22 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 
 def write_histograms(
-    folder: Path, histograms: Mapping[str, hist.Hist], varied: Collection[str] | None = None
+    folder: Path, histograms: Mapping[str, hist.Hist], variations: Mapping[str, Collection[str]]
 ) -> None:
     """Write ``histograms.json`` (UHI) and ``histograms.root`` (a TH1 for each dataset and name).
 
     In the ROOT file a histogram stands at ``dataset/name``; one of a category at
-    ``dataset/category/name``; one of a variation has ``_variation`` appended. Datasets that are not
-    among those varied, where such are given, have the nominal alone.
+    ``dataset/category/name``; one of a variation has ``_variation`` appended.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    histograms
+        With the axes dataset, category, variation and that of the variable.
+    variations
+        The variations of each dataset. The ROOT file has no others, of which the histograms are
+        copies of the nominal one.
     """
     (folder / "histograms.json").write_text(
         json.dumps(dict(histograms), default=uhi.io.json.default) + "\n"
@@ -335,8 +344,7 @@ def write_histograms(
             for dataset in histogram.axes["dataset"]:
                 for category in histogram.axes["category"]:
                     for variation in histogram.axes["variation"]:
-                        has_it = varied is None or dataset in varied
-                        if variation != NOMINAL and not has_it:
+                        if variation not in (NOMINAL, *variations.get(dataset, ())):
                             continue
                         place = [file_name(dataset)]
                         if category != ALL:

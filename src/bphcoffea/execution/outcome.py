@@ -61,7 +61,8 @@ def write(
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
         _write_json(temporary / "cutflow.json", cutflows)
         simulated = [name for name in results if fileset[name].metadata.is_mc]
-        write_histograms(temporary, _with_dataset_axis(results, simulated), simulated)
+        variations = _variations(results)
+        write_histograms(temporary, _with_dataset_axis(results, simulated), variations)
         tables = {name: r.candidates for name, r in results.items() if r.candidates is not None}
         if tables:
             (temporary / "candidates").mkdir()
@@ -69,7 +70,7 @@ def write(
             own = f"{file_name(name, fileset.names)}.parquet"
             pq.write_table(table_of, temporary / "candidates" / own)
         _write_luminosity(temporary, analysis, fileset, outcome)
-        description = _description(analysis, fileset) | {"variations": _variations(results)}
+        description = _description(analysis, fileset) | {"variations": variations}
         _write_json(temporary / "analysis.json", description)
         _write_json(temporary / "metrics.json", outcome.metrics)
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")

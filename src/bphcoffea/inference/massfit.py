@@ -43,7 +43,7 @@ from bphcoffea.inference.shapes import (
 
 #: Effective entries below which no fit is tried, and below which no simulation is fitted.
 MIN_ENTRIES = 20
-MIN_SIMULATED = 500
+MIN_SIMULATED = 100
 #: Rise of -2 ln L without a peak below which it is not seen: three parameters at about 2 sigma.
 SEEN = 9.0
 #: The same for a peak whose mean or width runs to its limit: a wrong model only if it is prominent.
