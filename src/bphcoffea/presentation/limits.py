@@ -66,7 +66,10 @@ def draw_cls(hypothesis: Mapping[str, Any], heading: Heading, *, level: float = 
     axes.axhline(1 - level, color=RED, linewidth=2, linestyle=":")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(mixings[0], mixings[-1])
+    # a scan goes on far beyond where every curve is low; two decades have legible ticks
+    near = mixings[np.max(expected, axis=0) > (1 - level) / 50]
+    end = max([100 * mixings[0], *(3 * near[-1:])])
+    axes.set_xlim(mixings[0], min(end, mixings[-1]))
     axes.set_ylim(1e-4, 30)
     axes.set_xlabel(r"$|V_\mu|^2$")
     axes.set_ylabel("CLs")
