@@ -11,7 +11,7 @@ demo: $(VENV)/ready-demo
 	$(BIN)/bphcoffea demo --output demo
 
 test: lint
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .

@@ -28,6 +28,12 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
+def pytest_collection_modifyitems(items):
+    """Run files of few long tests first: the last file keeps one worker, while others have none."""
+    long = ("test_notebooks.py", "test_cli.py", "test_mixing.py", "test_facility.py")
+    items.sort(key=lambda item: item.path.name not in long)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory):
     """A cache of its own, where checkpoints go: not that of the user's home."""

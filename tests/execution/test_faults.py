@@ -240,17 +240,14 @@ def test_server_that_dies_and_comes_back_loses_nothing(executor, served, ds_phip
 
 
 @pytest.mark.xrootd
-@pytest.mark.parametrize("executor", ["futures", "dask"])
-def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
-    executor, served, ds_phipi, tmp_path
-):
+def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(served, ds_phipi, tmp_path):
     folder, run_folder = served
     toys = load(TOYS["ds_phipi"](tmp_path / "toys", 4000, 5))
     source = next(iter(toys["toy_2017"].files))
     names = [f"{number:02}.root" for number in range(10)]
     for name in names:
         made_again(Path(source), folder / name)
-    kept = {"executor": executor, "workers": 2, "checkpoints": str(tmp_path / "kept")}
+    kept = {"executor": "dask", "workers": 2, "checkpoints": str(tmp_path / "kept")}
     impatient = Retries(attempts=1, timeout_s=2)
     with services.RestartableServer(folder, run_folder) as server:
         fileset = fileset_of({server.url(name): "Tree3Mu/ntuple" for name in names})
@@ -314,13 +311,10 @@ def five_bad_files(data, tmp_path, silent):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["iterative", "dask"])
-def test_five_ways_not_to_be_read_are_told_and_mended(
-    executor, five_bad_files, ds_phipi, tmp_path, capsys
-):
+def test_five_ways_not_to_be_read_are_told_and_mended(five_bad_files, ds_phipi, tmp_path, capsys):
     paths, files, mended = five_bad_files
     kept = str(tmp_path / "kept")
-    options = {"executor": executor, "workers": 2, "chunksize": 100, "checkpoints": kept}
+    options = {"executor": "dask", "workers": 2, "chunksize": 100, "checkpoints": kept}
     impatient = Retries(attempts=2, wait_s=0.05, timeout_s=2)
     folder = run(
         ds_phipi, fileset_of(files), tmp_path / "run", Options(**options, retries=impatient)

@@ -120,7 +120,7 @@ def assert_same(folder, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+@pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
     process = job.start(executor)
     deadline = time.monotonic() + 60
