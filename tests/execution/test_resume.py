@@ -92,13 +92,18 @@ def job(toys, tmp_path, monkeypatch):
             words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", toys]
             words += ["-o", tmp_path / "run", "--executor", executor, "--workers", "2"]
             words += ["--chunksize", str(CHUNK), "--checkpoints", self.checkpoints]
-            return subprocess.Popen(
-                words,
-                env=os.environ | {"PAUSE": str(pause_s)},
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-            )
+            # a shell lets what it starts in the background ignore Ctrl-C, which is inherited
+            ours = signal.signal(signal.SIGINT, signal.SIG_DFL)
+            try:
+                return subprocess.Popen(
+                    words,
+                    env=os.environ | {"PAUSE": str(pause_s)},
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+            finally:
+                signal.signal(signal.SIGINT, ours)
 
         def count(self):
             return len(self.processed.read_text().splitlines()) if self.processed.exists() else 0
