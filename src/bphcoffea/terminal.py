@@ -70,7 +70,7 @@ def print_ledger(folder: Any) -> None:
 
 
 def print_blinding(folder: Any) -> None:
-    """Whether a run with data is blind, and in which windows, in one line."""
+    """Print in one line whether a run with data is blind, and in which windows."""
     from bphcoffea.physics.windows import in_words
 
     blind = folder.analysis.get("blind")
@@ -78,7 +78,7 @@ def print_blinding(folder: Any) -> None:
         return
     if not folder.hidden:
         variable = blind.get("variable", blind["histogram"])
-        say(f"NOT BLIND: the results hold all data, whatever {variable} they have")
+        say(f"NOT BLIND: the results include data at all values of {variable}")
         return
     where = in_words(folder.hidden, blind["unit"])
     masses = f" (masses {', '.join(f'{m:g}' for m in blind['masses'])})" if blind["masses"] else ""
@@ -234,7 +234,7 @@ def print_limit(result: dict[str, Any]) -> None:
     for note in result["normalisation"]["notes"]:
         say(f"note: {note}")
     if result.get("run_blinded") is False:
-        say("note: the run is not blind: its tables and histograms hold the data of all windows")
+        say("note: the run is not blind: its results include data in the signal windows")
     if result["partial"]:
         say("note: this limit is a try: it is made of partial runs")
 

@@ -232,7 +232,7 @@ def test_masses_are_those_of_signal_and_those_that_are_given(search, fileset):
         run(search, data, "never")
     # there is nothing to hide without data
     assert blinded(search, fileset.select([SIGNAL])).hidden.windows == ()
-    with pytest.raises(InputError, match="leave the masses out"):
+    with pytest.raises(InputError, match="an unblinded run hides no data"):
         blinded(search, fileset, [1.8], unblind=True)
     with pytest.raises(InputError, match="-1 GeV must be positive"):
         blinded(search, fileset, [-1])

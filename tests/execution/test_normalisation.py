@@ -14,7 +14,8 @@ from bphcoffea.corrections import load as load_corrections
 from bphcoffea.datasets import Fileset, load
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, run
-from bphcoffea.execution.normalisation import Certification, Luminosities, normalise, scaled
+from bphcoffea.execution.luminosities import Certification, Luminosities
+from bphcoffea.execution.normalisation import normalise, scaled
 from bphcoffea.execution.renormalisation import renormalise
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
 from bphcoffea.toys import TOYS

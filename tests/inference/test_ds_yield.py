@@ -265,3 +265,22 @@ def test_the_number_of_ds_is_that_of_three_toys():
     # two standard deviations each; one of the mean, 1.6%, of which the simulation is common
     assert np.all(np.abs(np.array(ratios) - 1) < 2 * np.hypot(errors, common))
     assert abs(np.mean(ratios) - 1) < math.hypot(np.mean(errors) / math.sqrt(3), common)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"prompt": 0.0}, "a fraction lies between 0 and 1"),
+        ({"prompt": 1.5}, "a fraction lies between 0 and 1"),
+    ],
+)
+def test_a_fraction_is_one(change, line, tmp_path):
+    (tmp_path / "ledger.json").write_text("{}")
+    with pytest.raises(InputError, match=line):
+        DsYield.of_run(RunFolder(tmp_path), **change)
+
+
+def test_a_run_that_was_not_fitted_is_told(tmp_path):
+    (tmp_path / "ledger.json").write_text("{}")
+    with pytest.raises(InputError, match="not fitted; do so with: bphcoffea fit"):
+        DsYield.of_run(RunFolder(tmp_path))

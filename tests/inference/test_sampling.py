@@ -10,6 +10,7 @@ import pyhf
 import pytest
 from scipy import optimize, stats
 
+from bphcoffea.errors import InputError
 from bphcoffea.inference import sampling
 from bphcoffea.inference.counting import Channel, workspace
 from bphcoffea.inference.limits import TOYS, cls_at, toys_needed, upper_limit
@@ -345,7 +346,7 @@ def test_which_statistics():
         assert toys_needed(spec, 2000) == 2000
     # of one channel, the events that are expected
     assert Experiment.of_workspace(one(3.0, 0)).effective_events(4.0) == pytest.approx(7.0)
-    with pytest.raises(ValueError, match="1000 or more"):
+    with pytest.raises(InputError, match="1000 or more"):
         cls_at(one(3.0, 0), toys=999)
 
 

@@ -16,7 +16,7 @@ class Blind:
     """The variable in whose windows a run hides data, and how the windows are found.
 
     Give either fixed windows, or the resolution with which windows are made around the masses that
-    are searched: those of simulated signal, and others that the run is told.
+    are searched: those of simulated signal, and others that are given to the run.
 
     Attributes
     ----------

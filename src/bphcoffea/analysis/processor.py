@@ -92,7 +92,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     blind
         The variable that is searched in, and the windows of it in which a run hides data.
     hidden
-        What this run hides, see :meth:`hiding`; None if that is not decided, as before a run:
+        Windows that the results leave out, set by :meth:`hiding`. None until
         :func:`bphcoffea.execution.run` decides.
     nominal_only
         Whether there are no variations.
@@ -140,7 +140,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         return other
 
     def hiding(self, hidden: Hidden) -> Self:
-        """The same analysis, whose results hold no data in some windows of the blind variable.
+        """Return a copy whose results contain no data in some windows of the blind variable.
 
         An event of data whose best candidate lies in a window is left out of the table, all
         histograms, the skim and each step of the cutflow but the first. Without ``best``, it is
@@ -285,7 +285,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         }
 
     def _in_window(self, metadata: Mapping[str, Any]) -> InWindow | None:
-        """Which candidates of a dataset are hidden; None if none can be."""
+        """Function that finds the hidden candidates of a dataset; None if nothing is hidden."""
         variable = self.blind_variable
         if metadata["is_mc"] or variable is None or not (self.hidden and self.hidden.windows):
             return None

@@ -21,7 +21,7 @@ from bphcoffea.errors import DeclarationError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-#: From the values of variables to which candidates lie where data are hidden.
+#: Function that takes the values of variables and returns which candidates are in hidden windows.
 InWindow = Callable[[Values], npt.NDArray[np.bool_]]
 #: From a cut's name and positions of candidates to what it adds to their weights, if anything.
 Belated = Callable[[str, Integers], Floats | None]
@@ -322,8 +322,8 @@ class Selected:
     smallest
         Which candidate of an event is best, see :meth:`best`; without one the first is.
     in_window
-        Which candidates lie where data are hidden. An event whose best candidate does is left out
-        of all that this class tells; without ``smallest`` it is each such candidate.
+        Finds the candidates in hidden windows. An event whose best candidate is one of them is
+        left out of all results; without ``smallest``, each of them is left out.
     """
 
     def __init__(
@@ -369,7 +369,7 @@ class Selected:
     def without(self, variable: Variable) -> npt.NDArray[np.bool_]:
         """Which candidates meet every requirement that does not look at a variable (N-1).
 
-        Shape (candidates,). Candidates in hidden windows, and those of hidden events, don't.
+        Shape (candidates,). False for candidates in hidden windows and for those of hidden events.
         """
         failed = self._failed.copy()
         failed[self._hidden] += 1

@@ -172,15 +172,14 @@ def fit(
 ) -> None:
     """Fit the mass histogram of a run; writes fit.json."""
     from bphcoffea.execution import RunFolder
-    from bphcoffea.inference.blindness import StillBlindError, check_fit
+    from bphcoffea.inference.blindness import StillBlindError
     from bphcoffea.inference.run import fit_run
 
     folder = RunFolder(directory)
     try:
-        check_fit(folder)
+        result = fit_run(folder, dataset, by)
     except StillBlindError as error:
         raise InputError(f"{error} (run --unblind)") from None
-    result = fit_run(folder, dataset, by)
     folder.write("fit.json", result)
     print_fit(result)
     note_what_is_missing(folder)

@@ -51,9 +51,9 @@ def blinded(
     name, blind = analysis.name(), analysis.blind
     if given and (blind is None or blind.windows):
         hides = "no data" if blind is None else "fixed windows"
-        raise InputError(f"analysis '{name}' hides {hides}: leave the masses to be searched out")
+        raise InputError(f"analysis '{name}' hides {hides}, whatever the mass: give it no masses")
     if given and unblind:
-        raise InputError("nothing is hidden in an unblinded run: leave the masses out")
+        raise InputError("an unblinded run hides no data: give it no masses")
     if blind is None:
         return analysis
     has_data = any(not dataset.metadata.is_mc for dataset in fileset.root.values())
@@ -64,7 +64,7 @@ def blinded(
     known = sorted({*given, *_generated(signals or fileset)})
     if not known:
         raise NothingToHideError(
-            f"analysis '{name}' hides data around the masses that are searched, of which none is "
+            f"analysis '{name}' hides data around each mass that is searched for, but no mass is "
             "known; add simulated signal with its mass to the fileset, or give a mass"
         )
     return analysis.hiding(Hidden(blind.around(known), tuple(known)))

@@ -26,7 +26,8 @@ import uproot
 
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.errors import InputError
-from bphcoffea.execution.normalisation import FILESET, scaled
+from bphcoffea.execution.luminosities import FILESET
+from bphcoffea.execution.normalisation import scaled
 from bphcoffea.physics.windows import Window
 
 #: What a run writes, and what later steps derive from it; a new run replaces all of them.

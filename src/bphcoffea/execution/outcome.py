@@ -20,7 +20,8 @@ from bphcoffea.analysis.tracing import branches_of_cuts
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.execution.folder import RunFolder, file_name, write_histograms, writing
 from bphcoffea.execution.ledger import Ledger
-from bphcoffea.execution.normalisation import Luminosities, certification_of, normalise
+from bphcoffea.execution.luminosities import Luminosities, certification_of
+from bphcoffea.execution.normalisation import normalise
 from bphcoffea.execution.tally import Timing, table
 from bphcoffea.luminosity import to_ranges
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
-from bphcoffea.execution.normalisation import Certification, Luminosities, normalise
+from bphcoffea.execution.luminosities import Certification, Luminosities
+from bphcoffea.execution.normalisation import normalise
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, from_ranges
 
 

@@ -50,8 +50,8 @@ def check_hidden(run: RunFolder, mass: float, window: Window) -> None:
     if not run.hidden or covered(window, run.hidden):
         return
     what = (
-        f"{run.path}: the run is blind, but not in all of the window of the mass {mass:g} GeV, "
-        f"{in_words([window], 'GeV')}; it hides {in_words(run.hidden, 'GeV')}"
+        f"{run.path}: the run hides data in {in_words(run.hidden, 'GeV')}, which is not all of the "
+        f"window of the mass {mass:g} GeV, {in_words([window], 'GeV')}"
     )
     if mass in run.analysis["blind"]["masses"]:
         raise InputError(
@@ -70,6 +70,9 @@ def check_fit(run: RunFolder) -> None:
         If some of them are hidden.
     """
     analysis = run.analysis
-    fit, known = analysis["fit"], analysis["histograms"]
-    if run.hidden and fit and known[fit["histogram"]]["variable"] == analysis["blind"]["variable"]:
+    fit = analysis.get("fit")
+    if not (run.hidden and fit):
+        return
+    fitted = analysis["histograms"].get(fit["histogram"], {})
+    if fitted.get("variable") == analysis["blind"]["variable"]:
         check_unblinding(run)

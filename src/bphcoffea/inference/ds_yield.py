@@ -55,7 +55,7 @@ class DsYield:
         alternative of the model, which has tails on both sides of the peaks or on the low side
         alone.
     remarks
-        What a person should know of the fit and the efficiency, a sentence each.
+        Notes for the user about the fit and the efficiency, one sentence each.
     """
 
     fitted: float
@@ -207,8 +207,8 @@ def _efficiency(run: RunFolder, fit: Mapping[str, Any]) -> tuple[list[str], floa
     fitted = fit.get("simulation", {}).get(PEAK)
     if fitted is None:
         raise InputError(
-            f"{run.path}: fit.json has no fit of simulated '{PEAK}', which tells the efficiency; "
-            "add such simulation to the run if it has none, then: "
+            f"{run.path}: fit.json has no fit of simulated '{PEAK}', from which the efficiency is "
+            "taken; add such simulation to the run if it has none, then: "
             f"bphcoffea fit {run.path}"
         )
     names = list(fitted["datasets"])

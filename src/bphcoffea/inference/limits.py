@@ -21,6 +21,7 @@ import pyhf
 from pyhf.infer.intervals.upper_limits import toms748_scan
 from scipy import stats
 
+from bphcoffea.errors import InputError
 from bphcoffea.inference.counting import is_blinded
 from bphcoffea.inference.profiling import Model, Optimizer, backend, prepare, unit_of
 from bphcoffea.inference.sampling import SAME, Experiment
@@ -149,8 +150,10 @@ def cls_at(
 
     Raises
     ------
+    InputError
+        If fewer toys than `MIN_TOYS` are asked for, but some.
     ValueError
-        When the strength is not positive, or there are fewer toys than `MIN_TOYS`.
+        When the strength is not positive.
     pyhf.exceptions.FailedMinimization
         When an asymptotic fit does not converge.
     """
@@ -194,8 +197,10 @@ def upper_limit(
 
     Raises
     ------
+    InputError
+        If fewer toys than `MIN_TOYS` are asked for, but some.
     ValueError
-        When the level is not between 0 and 1, or there are fewer toys than `MIN_TOYS`.
+        When the level is not between 0 and 1.
     pyhf.exceptions.FailedMinimization
         When an asymptotic fit does not converge.
     """
@@ -223,12 +228,12 @@ def toys_needed(spec: Mapping[str, Any], toys: int | None = None) -> int:
 
     Raises
     ------
-    ValueError
-        When fewer than `MIN_TOYS` are asked for, but some.
+    InputError
+        If fewer than `MIN_TOYS` are asked for, but some.
     """
     if toys is not None:
         if toys and toys < MIN_TOYS:
-            raise ValueError(f"{toys} toys: take {MIN_TOYS} or more, or 0 for asymptotic formulae")
+            raise InputError(f"{toys} toys: take {MIN_TOYS} or more, or 0 for asymptotic formulae")
         return toys
     unit = unit_of(spec)
     if unit == np.inf:

@@ -11,6 +11,7 @@ of all in categories of long flights.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,6 @@ from bphcoffea.inference.counting import Channel, workspace
 from bphcoffea.inference.data_sample import DataSample
 from bphcoffea.inference.ds_yield import DsYield
 from bphcoffea.inference.exclusion import scan
-from bphcoffea.inference.limits import MIN_TOYS
 from bphcoffea.inference.sidebands import SidebandFit, fit_sidebands
 from bphcoffea.inference.signals import CATEGORY, MASS, Efficiency, Signals
 from bphcoffea.physics.hnl_rates import MAXIMUM_MASS, MINIMUM_MASS, Neutrino
@@ -154,18 +154,16 @@ class Hypothesis:
             )
         return channels
 
-    def bounds(self, mixing: float, signals: Signals, decays: float) -> dict[str, float]:
-        """Upper bounds (95%) of the signal, events, in categories without simulated events.
+    def bound(self, category: str, mixing: float, signals: Signals, decays: float) -> float | None:
+        """Return the upper bound (95%) of the signal, events, in a category without simulation.
 
-        The model takes the signal as 0 there, so that less is excluded rather than more.
-        Arguments as of :meth:`channels`.
+        The model takes the signal as 0 there, so that less is excluded rather than more. None if
+        events are simulated. Arguments as in :meth:`channels`.
         """
-        produced = decays * signals.neutrino.branching_product(self.mass, mixing)
-        found = {
-            name: self._efficiency(name, mixing, signals, signals.neutrino).bound
-            for name in self.categories
-        }
-        return {name: produced * bound for name, bound in found.items() if bound is not None}
+        bound = self._efficiency(category, mixing, signals, signals.neutrino).bound
+        if bound is None:
+            return None
+        return decays * signals.neutrino.branching_product(self.mass, mixing) * bound
 
     def _efficiency(
         self, category: str, mixing: float, signals: Signals, neutrino: Neutrino
@@ -224,11 +222,9 @@ def limit_run(
         energies differ.
     """
     if points < 2:
-        raise InputError(f"--points {points}: a scan needs two or more")
+        raise InputError(f"{points} points: a scan needs two or more")
     if unblind:
         check_unblinding(run)
-    if toys and toys < MIN_TOYS:
-        raise InputError(f"--toys {toys}: take {MIN_TOYS} or more, or 0 for asymptotic formulae")
     signals = Signals.of_run(run, neutrino)
     for mass in masses or signals.masses:
         check_hidden(run, mass, signal_window(mass, signals.width(mass)))
@@ -299,10 +295,12 @@ def data_of(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
 def _systematics(mass: float, signals: Signals, histogram: Any) -> dict[str, float]:
     """What the variations of the nearest simulated mass change of the efficiency, relatively."""
     nearest = min(signals.masses, key=lambda generated: abs(generated - mass))
-    names = [sample.name for sample in signals.samples if sample.mass == nearest]
+    names = [sample.name for sample in signals.of_mass(nearest)]
+    categories = [name for name in histogram.axes["category"] if signals.has(name)]
 
     def total(variation: str) -> float:
-        return float(sum(histogram[name, sum, variation, sum].value for name in names))
+        parts = (histogram[name, own, variation, sum] for name in names for own in categories)
+        return float(sum(part.value for part in parts))
 
     nominal = total(NOMINAL)
     there = [v for v in histogram.axes["variation"] if v.endswith((UP, DOWN))]
@@ -326,21 +324,27 @@ def _scanned(
     )
     decays = normalisation.decays
 
+    @functools.cache
+    def channels(mixing: float) -> list[Channel]:
+        return hypothesis.channels(mixing, signals, decays)
+
     def model(mixing: float) -> dict[str, Any]:
-        return hypothesis.workspace(mixing, signals, decays)
+        shared = hypothesis.uncertainties
+        return workspace(channels(mixing), shared, blinded=hypothesis.blinded)
 
     scanned = scan(mixings, model, **options).as_json()
     for row in scanned["points"]:
         row["ctau"] = float(neutrino.ctau_from_mixing(hypothesis.mass, row["coupling"]))
-        bounds = hypothesis.bounds(row["coupling"], signals, decays)
         row["signal"] = {
             channel.name: {
                 "events": channel.signal,
                 "stat": channel.signal_stat,
                 "shifts": dict(channel.signal_shifts),
-                "bound": bounds.get(channel.name),
+                "bound": None
+                if channel.signal > 0
+                else hypothesis.bound(channel.name, row["coupling"], signals, decays),
             }
-            for channel in hypothesis.channels(row["coupling"], signals, decays)
+            for channel in channels(row["coupling"])
         }
     return {
         "mass": hypothesis.mass,

@@ -11,6 +11,7 @@ import hist
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
+from bphcoffea.inference.blindness import check_fit
 from bphcoffea.inference.massfit import SEEN, MassFit, Tail, fit_mass, fit_simulation
 from bphcoffea.inference.model import MassModel
 
@@ -38,9 +39,12 @@ def fit_run(
 
     Raises
     ------
+    StillBlindError
+        When the run hides data of the histogram.
     InputError
         When the analysis declares no fit, no dataset matches, or nothing is in the range.
     """
+    check_fit(run)
     analysis = run.analysis
     if analysis.get("fit") is None:
         raise InputError(f"{run.path}: the analysis '{analysis['name']}' declares no mass fit")

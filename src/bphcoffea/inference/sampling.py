@@ -182,13 +182,13 @@ class Experiment:
         )
 
     def effective_events(self, mu: float) -> float:
-        """Number of events that decide about a signal.
+        """Estimate the number of events that decide about a signal.
 
         The likelihood ratio of µ and 0 is a sum over events with the weights ln(1 + µs/b), from
-        which the background that is predicted from sidebands is subtracted. Returned is the count
-        whose Poisson distribution is as skewed as that sum, (Σw²ν)³ / (Σw³ν)²: of one channel with
-        a known background the expected events µs + b, of several those of the channels that
-        matter, however many events others have.
+        which the background that is predicted from sidebands is subtracted. The result is the
+        count whose Poisson distribution is as skewed as that sum, (Σw²ν)³ / (Σw³ν)². For one
+        channel with a known background these are the expected events µs + b; for several channels,
+        the events of those that matter, however many the others have.
         """
         weights = np.log1p(mu * self.signal / self.background)
         each = self.background / np.where(self.sidebands > 0, self.sidebands, 1.0)

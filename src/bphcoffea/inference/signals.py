@@ -139,8 +139,12 @@ class Signals:
         """Return the samples of a generated mass, GeV."""
         return [sample for sample in self.samples if sample.mass == mass]
 
+    def has(self, category: str) -> bool:
+        """Return whether N can decay to a category: a Dirac N has no muons of equal charges."""
+        return self.neutrino.majorana or not category.startswith(SAME_SIGN)
+
     def is_generated(self, mass: float) -> bool:
-        """Tell whether a mass, GeV, is a generated one."""
+        """Return whether a mass, GeV, is a generated one."""
         return any(math.isclose(mass, own, rel_tol=1e-9) for own in self.masses)
 
     def width(self, mass: float) -> float:
@@ -226,7 +230,7 @@ class Signals:
         chosen = np.concatenate(self.weights(mass, ctau, category, window))
         if np.sum(chosen) > 0:
             return Efficiency(float(np.sum(chosen)), math.sqrt(np.sum(chosen**2)))
-        if not self.neutrino.majorana and category.startswith(SAME_SIGN):
+        if not self.has(category):
             return Efficiency(0.0, 0.0, 0.0)
         everything = np.concatenate(self.weights(mass, ctau))
         # what an event is worth; without any, three more are excluded: -ln 0.05

@@ -43,7 +43,7 @@ def united(windows: Iterable[Window]) -> tuple[Window, ...]:
 
 
 def within(values: npt.NDArray[Any], windows: Iterable[Window]) -> npt.NDArray[np.bool_]:
-    """Tell which values lie in a window, ends included, in double precision; shapes (n,)."""
+    """Return which values lie in a window, ends included, in double precision; shapes (n,)."""
     x = values.astype(np.float64)
     inside = np.zeros(len(x), dtype=np.bool_)
     for low, high in windows:
@@ -52,7 +52,7 @@ def within(values: npt.NDArray[Any], windows: Iterable[Window]) -> npt.NDArray[n
 
 
 def covered(window: Window, windows: Iterable[Window]) -> bool:
-    """Tell whether the union of windows holds all of one window."""
+    """Return whether the union of some windows contains the whole of one window."""
     return any(low <= window[0] and window[1] <= high for low, high in united(windows))
 
 

@@ -286,14 +286,14 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def note_drawn(folder: Path, paths: Iterable[Path]) -> None:
-    """Write down in a folder which files were drawn into it."""
+    """Record in a folder of figures which ones were drawn."""
     names = [path.name for path in paths]
     if names:
         (folder / DRAWN).write_text(json.dumps(names, indent=1) + "\n")
 
 
 def remove_drawn(folder: Path) -> None:
-    """Remove the figures of a folder that :func:`note_drawn` names, and no other file."""
+    """Remove the figures that :func:`note_drawn` recorded, and no other file."""
     try:
         names = json.loads((folder / DRAWN).read_text())
     except (OSError, ValueError):
