@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from bphcoffea import cli
 from bphcoffea.execution import load_analysis
-from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.schemas import ThreeMuSchema, TwoMuTrackSchema
 from bphcoffea.storage.decompression import decompress_within
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +114,11 @@ def dimuon():
 
 
 @pytest.fixture(scope="session")
+def tau3mu():
+    return load_analysis(str(ROOT / "processors" / "tau3mu.py"))
+
+
+@pytest.fixture(scope="session")
 def open_events():
     """Open a file as a run does: lazily, with a schema and a dataset's metadata."""
 
@@ -136,7 +141,7 @@ def open_events():
 @pytest.fixture(scope="session")
 def ntuple():
     """Bytes of an ntuple made of events that are dictionaries of branches."""
-    types = TwoMuTrackSchema._known_lists()
+    types = TwoMuTrackSchema._known_lists() | ThreeMuSchema._known_lists()
 
     def ntuple(events):
         columns = {}

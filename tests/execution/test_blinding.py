@@ -226,7 +226,7 @@ def test_masses_are_those_of_signal_and_those_that_are_given(search, fileset):
     assert blinded(search, fileset, [1.8]).hidden.masses == (1.8, MASS)
     assert blinded(search, data, [1.8]).hidden.masses == (1.8,)
     assert blinded(search, data, signals=fileset).hidden.masses == (MASS,)
-    with pytest.raises(NothingToHideError, match="of which none is known"):
+    with pytest.raises(NothingToHideError, match="but no mass is known"):
         blinded(search, data)
     with pytest.raises(NothingToHideError):
         run(search, data, "never")

@@ -163,6 +163,14 @@ class _Declared:
                 f"there are: {', '.join(names) or 'none'}"
             )
 
+        for category in blind.by_category if blind is not None else ():
+            there = self.categories.names if self.categories else ()
+            if category not in there:
+                yield (
+                    f"blind has windows of a category '{category}', which is not declared; "
+                    f"there are: {', '.join(there) or 'none'}"
+                )
+
     def _cuts(self) -> Iterator[str]:
         names = [cut.name for cut in (*(self.selection or ()), *self.of_best)]
         for name in repeated(names):

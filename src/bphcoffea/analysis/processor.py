@@ -20,6 +20,7 @@ from bphcoffea.analysis.cutflow import Cutflow
 from bphcoffea.analysis.declaration import GOLDEN, N_MINUS_1, check_declaration
 from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram, fill
+from bphcoffea.analysis.needs import HELD
 from bphcoffea.analysis.result import Columns, DatasetResult
 from bphcoffea.analysis.selection import (
     Candidates,
@@ -29,6 +30,7 @@ from bphcoffea.analysis.selection import (
     InWindow,
     Selected,
     Selection,
+    missing_branches,
 )
 from bphcoffea.analysis.shapes import shifted_selections
 from bphcoffea.analysis.shifts import Shift
@@ -37,7 +39,7 @@ from bphcoffea.analysis.weighting import CandidateWeights, Weighting
 from bphcoffea.analysis.weights import Weight
 from bphcoffea.corrections import Corrections, EraCorrections
 from bphcoffea.errors import InputError
-from bphcoffea.physics.windows import Window, within
+from bphcoffea.physics.windows import within
 
 #: What schemas call the numbers that identify an event, and what the candidates' table calls them.
 EVENT_NUMBERS: Final = {
@@ -91,6 +93,11 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         what data are compared with.
     blind
         The variable that is searched in, and the windows of it in which a run hides data.
+    search
+        Name of the search that the analysis is for, which ``bphcoffea limit`` asks for; None: there
+        is none.
+    absent
+        Steps of the selection that its input can't answer, with the reason. A run reports them.
     hidden
         Windows that the results leave out, set by :meth:`hiding`. None until
         :func:`bphcoffea.execution.run` decides.
@@ -115,6 +122,8 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     mass_fit: ClassVar[Any] = None
     overlay_signal: ClassVar[bool] = False
     blind: ClassVar[Blind | None] = None
+    search: ClassVar[str | None] = None
+    absent: ClassVar[Mapping[str, str]] = {}
     hidden: Hidden | None = None
     _corrections: Corrections = Corrections()
     nominal_only: bool = False
@@ -182,7 +191,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         events
             NanoEvents with the dataset's name and metadata.
         """
-        metadata = events.metadata
+        metadata = {HELD: _branches_of(events), **events.metadata}
         corrections = self._corrections.of(metadata["era"])
         selection = self.selection_of(metadata)
         numbers = _event_numbers(events)
@@ -267,6 +276,8 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             "histograms": histograms,
             "overlay_signal": self.overlay_signal,
             "blind": self._describe_blinding(),
+            "search": self.search,
+            "absent": dict(self.absent),
             "fit": self.mass_fit.model_dump(mode="json") if self.mass_fit else None,
         }
 
@@ -278,7 +289,8 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             "histogram": self.blind.histogram,
             "variable": variable.name,
             "unit": variable.unit,
-            "windows": self.blind.windows,
+            "windows": self.blind.around(()) if self.blind.windows else (),
+            "by_category": self.blind.by_category,
             "blinded": bool(hidden.windows),
             "hidden": hidden.windows,
             "masses": hidden.masses,
@@ -289,7 +301,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         variable = self.blind_variable
         if metadata["is_mc"] or variable is None or not (self.hidden and self.hidden.windows):
             return None
-        return partial(_within, variable, self.hidden.windows)
+        return partial(_hidden_candidates, self.hidden, variable, self.categories)
 
     def name(self) -> str:
         """Name of the analysis: that of its file, or of its class where a notebook defines it."""
@@ -318,7 +330,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
 
     def cuts_on_best(self, metadata: Mapping[str, Any]) -> tuple[Cut, ...]:
         """The cuts of :attr:`of_best` that exist for a dataset."""
-        return tuple(cut for cut in self.of_best if cut.when is None or cut.when(metadata))
+        return tuple(cut for cut in self.of_best if cut.exists_for(metadata))
 
     def empty_result(self, metadata: Mapping[str, Any]) -> DatasetResult:
         """The result of a dataset without any event, of which nothing needs to be read.
@@ -341,6 +353,29 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     def columns_of(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:  # noqa: ARG002
         """The variables that the candidates' table of a dataset holds."""
         return self.columns
+
+    def columns_in(self, metadata: Mapping[str, Any]) -> list[Variable]:
+        """The columns of a dataset's table whose branches its files have."""
+        columns = self.columns_of(metadata)
+        return [column for column in columns if not missing_branches(column.branches, metadata)]
+
+    def absences(self, metadata: Mapping[str, Any]) -> dict[str, str]:
+        """Steps and columns that a dataset does not have, with the reason.
+
+        Parameters
+        ----------
+        metadata
+            Of a chunk of the dataset, which lists the branches that its files have.
+        """
+        wanted = [
+            cut
+            for cut in (*self.selection, *self.of_best)
+            if not (cut.when and not cut.when(metadata))
+        ]
+        parts = {part.name: part.branches for part in (*wanted, *self.columns_of(metadata))}
+        missing = {name: missing_branches(branches, metadata) for name, branches in parts.items()}
+        lacking = {name: f"no {', '.join(each)}" for name, each in missing.items() if each}
+        return {**self.absent, **lacking}
 
     def weights_of(self, metadata: Mapping[str, Any]) -> list[Weight]:
         """The weights that a dataset has, beside that of the generator."""
@@ -437,7 +472,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         event = selected.candidates.event[chosen]
         values = selected.candidates.at(chosen)
         columns = {name: of_event[event] for name, of_event in numbers.items()}
-        for variable in self.columns_of(metadata):
+        for variable in self.columns_in(metadata):
             columns[variable.name] = values(variable)
         if self.categories is not None:
             columns["category"] = self.categories.of(values(self.categories.variable))
@@ -467,8 +502,21 @@ def _sum_of(weighting: Weighting, candidates: Candidates, which: Integers) -> fl
     return float(np.sum(weighting.of(candidates, which, shifted=False).nominal))
 
 
-def _within(variable: Variable, windows: Sequence[Window], values: Values) -> npt.NDArray[np.bool_]:
-    return within(values(variable), windows)
+def _hidden_candidates(
+    hidden: Hidden, variable: Variable, categories: Categories | None, values: Values
+) -> npt.NDArray[np.bool_]:
+    """Return which candidates lie in a hidden window of their category, shape (n,)."""
+    if categories is None or not hidden.by_category:
+        return within(values(variable), hidden.windows)
+    return hidden.hides(values(variable), values(categories.variable), categories.names)
+
+
+def _branches_of(events: Any) -> tuple[str, ...]:
+    """Names of the branches that events were made of, as far as fields are named after branches."""
+    names = list(events.fields)
+    for name in events.fields:
+        names += [f"{name}_{field}" for field in events[name].fields]
+    return tuple(names)
 
 
 def _event_numbers(events: Any) -> dict[str, npt.NDArray[Any]]:

@@ -1,7 +1,9 @@
 """Cuts, ANDed per candidate and applied in order, and what follows from them.
 
-A cutflow step counts the candidates that pass this and every earlier cut, and the events that have
-such a candidate. The best candidate is chosen among those that pass every cut.
+A cut on the event, whose variables give one number for each event, counts the events that meet it,
+with or without candidates. The first cut on candidates asks for one: from there on a step counts
+the candidates that pass this and every earlier cut, and the events that have such a candidate. The
+best candidate is chosen among those that pass every cut.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy.typing as npt
 
 from bphcoffea.analysis.cutflow import Cutflow
 from bphcoffea.analysis.names import check_name, shown
+from bphcoffea.analysis.needs import HELD
 from bphcoffea.analysis.variables import Requirement, Values, Variable
 from bphcoffea.errors import DeclarationError
 
@@ -36,9 +39,14 @@ class Cut:
         Label of the cutflow step.
     requirements
         What a candidate must meet. A requirement on the event is met by all its candidates or none.
+        Put cuts on the event first: before any cut on candidates, they count all events that meet
+        them, with or without candidates.
     when
         Decides from a dataset's metadata whether the step exists for it; by default it always does.
         A step that is left out is absent from the cutflow, not passed by all.
+    branches
+        Branches without which the step is left out, too: it exists for a dataset only if the files
+        of the dataset have all of them.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class Cut:
         name: str,
         *requirements: Requirement,
         when: Callable[[Mapping[str, Any]], bool] | None = None,
+        branches: tuple[str, ...] = (),
     ) -> None:
         check_name("cut", name)
         if not requirements:
@@ -59,11 +68,23 @@ class Cut:
         self.name = name
         self.requirements = requirements
         self.when = when
+        self.branches = branches
+
+    def exists_for(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether the step exists for a dataset or a chunk of it."""
+        wanted = self.when is None or self.when(metadata)
+        return wanted and not missing_branches(self.branches, metadata)
 
     def __str__(self) -> str:
         return f"{self.name}: {', '.join(str(r) for r in self.requirements)}"
 
     __repr__ = __str__
+
+
+def missing_branches(branches: tuple[str, ...], metadata: Mapping[str, Any]) -> list[str]:
+    """Return which of some branches the files of a dataset lack, from the metadata of a chunk."""
+    held = metadata.get(HELD, ())
+    return [branch for branch in branches if branch not in held]
 
 
 def _meant(value: Any) -> str:
@@ -145,9 +166,7 @@ class Selection:
 
     def of(self, metadata: Mapping[str, Any]) -> Selection:
         """The selection of a dataset: the cuts that exist for it."""
-        return Selection(
-            self.collection, *(cut for cut in self.cuts if cut.when is None or cut.when(metadata))
-        )
+        return Selection(self.collection, *(cut for cut in self.cuts if cut.exists_for(metadata)))
 
     def apply(self, events: Any, weights: Floats | None = None) -> Selected:
         """Select the candidates of a chunk.
@@ -193,6 +212,7 @@ class Candidates:
     ) -> None:
         self._events = events
         self._values: dict[Variable, npt.NDArray[Any]] = {}
+        self._values_of_events: dict[Variable, npt.NDArray[Any]] = {}
         self._chunk_events = chunk_events
         self._known = known
         self.counts: Integers = ak.to_numpy(ak.num(events[collection])).astype(np.int64)
@@ -213,6 +233,11 @@ class Candidates:
             self._values[variable] = self._evaluate(variable) if flat is None else flat
         return self._values[variable]
 
+    def of_events(self, variable: Variable) -> npt.NDArray[Any] | None:
+        """One value for each event, shape (events,); None if it has one for each candidate."""
+        self.values(variable)
+        return self._values_of_events.get(variable)
+
     def at(self, which: Integers) -> Values:
         """From a variable to its values for some candidates, shape (n,)."""
 
@@ -225,7 +250,8 @@ class Candidates:
         values = _array_of(variable, self._events)
         if values.ndim == 1:
             self._check_level(variable, values)
-            return _plain(variable, values)[self.event]
+            of_events = self._values_of_events[variable] = _plain(variable, values)
+            return of_events[self.event]
         if values.ndim > 2:
             raise ValueError(
                 f"variable '{variable.name}' has {values.ndim - 1} levels of lists below the "
@@ -306,6 +332,10 @@ def _wrong_length(variable: Variable, values: ak.Array, candidates: Candidates) 
     )
 
 
+class _OfCandidatesError(Exception):
+    """A requirement on the event looks at a variable of the candidates."""
+
+
 class Selected:
     """Which candidates of a chunk pass which requirement, and what follows from that.
 
@@ -380,16 +410,36 @@ class Selected:
                 failed -= ~mask
         return np.equal(failed, 0)
 
+    def mask_of_events(self, cut: Cut) -> npt.NDArray[np.bool_] | None:
+        """Which events meet a cut on the event, shape (events,); None if it is on candidates."""
+
+        def values(variable: Variable) -> npt.NDArray[Any]:
+            of_events = self.candidates.of_events(variable)
+            if of_events is None:
+                raise _OfCandidatesError
+            return of_events
+
+        met = np.ones(len(self.candidates.counts), dtype=np.bool_)
+        try:
+            for requirement in cut.requirements:
+                met &= requirement.mask(values)
+        except _OfCandidatesError:
+            return None
+        return met
+
     @cached_property
     def cutflow(self) -> Cutflow:
         """Events, candidates and sum of weights after each step.
 
         Where candidates have weights of their own, that of an event is that of its best candidate
-        among those that survive the step. If data are hidden, the step ``all`` counts every event;
-        each later one leaves out the hidden events, and those whose best candidate at that step
-        lies in a window. The counts then don't depend on the hidden events at all.
+        among those that survive the step; they count from the first cut on candidates. If data are
+        hidden, the step ``all`` counts every event; each later one leaves out the hidden events,
+        and those whose best candidate at that step lies in a window. The counts then don't depend
+        on the hidden events at all.
         """
         alive = np.ones(len(self.candidates), dtype=np.bool_)
+        # None from the first cut on candidates on
+        events_alive: npt.NDArray[np.bool_] | None = np.ones(len(self.weights), dtype=np.bool_)
         factors: Floats | None = None
         rows = [(len(self.candidates.counts), len(alive), float(np.sum(self.weights)))]
         for cut in self.selection:
@@ -399,15 +449,20 @@ class Selected:
             if own is not None:
                 factors = np.ones(len(alive)) if factors is None else factors
                 factors[here] *= own
-            here = self._visible(here)
-            if factors is None:
-                events = np.unique(self.candidates.event[here])
+            met = None if events_alive is None else self.mask_of_events(cut)
+            events_alive = None if events_alive is None or met is None else events_alive & met
+            visible = self._visible(here)
+            if events_alive is not None:
+                events = np.flatnonzero(events_alive & ~self._hidden_at(here))
+                sumw = float(np.sum(self.weights[events]))
+            elif factors is None:
+                events = np.unique(self.candidates.event[visible])
                 sumw = float(np.sum(self.weights[events]))
             else:
-                chosen = self._best_of(here, self._smallest)
+                chosen = self._best_of(visible, self._smallest)
                 events = self.candidates.event[chosen]
                 sumw = float(np.sum(self.weights[events] * factors[chosen]))
-            rows.append((len(events), len(here), sumw))
+            rows.append((len(events), len(visible), sumw))
         events_left, candidates_left, sums = zip(*rows, strict=True)
         return Cutflow(
             ("all", *(cut.name for cut in self.selection)),
@@ -466,8 +521,13 @@ class Selected:
             return which
         if self._smallest is None:
             return which[~self._hidden[which]]
-        hidden = self._hidden_events | self._with_hidden(self._best_of(which, self._smallest))
-        return which[~hidden[self.candidates.event[which]]]
+        return which[~self._hidden_at(which)[self.candidates.event[which]]]
+
+    def _hidden_at(self, which: Integers) -> npt.NDArray[np.bool_]:
+        """Which events a step leaves out that these candidates survive, shape (events,)."""
+        if self._in_window is None or self._smallest is None:
+            return np.zeros(len(self.candidates.counts), dtype=np.bool_)
+        return self._hidden_events | self._with_hidden(self._best_of(which, self._smallest))
 
     def best(self, smallest: Variable) -> Integers:
         """The best candidate of each event, among those that pass every cut.

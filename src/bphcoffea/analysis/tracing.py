@@ -9,7 +9,7 @@ import uproot
 from coffea.nanoevents import NanoEventsFactory
 
 from bphcoffea.analysis.declaration import check_for_dataset
-from bphcoffea.analysis.needs import BranchNeeds
+from bphcoffea.analysis.needs import HELD, BranchNeeds
 from bphcoffea.analysis.processor import EVENT_NUMBERS, GENERATOR_WEIGHT, Analysis
 from bphcoffea.analysis.selection import Candidates, Cut
 
@@ -45,22 +45,29 @@ def branch_needs(analysis: Analysis, metadata: Mapping[str, Any]) -> BranchNeeds
     analysis, metadata
         As above.
     """
-    cuts = (*analysis.selection_of(metadata), *analysis.cuts_on_best(metadata))
+    existing = (*analysis.selection_of(metadata), *analysis.cuts_on_best(metadata))
     paths = [
         branch
-        for cut in cuts
+        for cut in existing
         for requirement in cut.requirements
         for branch in requirement.in_some_file(metadata)
     ]
     weights = [w.field for w in analysis.weights_of(metadata) if w.field is not None]
     required = required_branches(analysis, metadata)
     alike = [name for name in EVENT_NUMBERS if name not in required]
+    cuts = (*analysis.selection, *analysis.of_best)
+    alike += [
+        branch
+        for part in (*cuts, *analysis.columns_of(metadata))
+        for branch in part.branches
+        if branch not in required
+    ]
     if metadata["is_mc"]:
         alike.append(GENERATOR_WEIGHT)
     return BranchNeeds(
         required=required,
         in_some_file=tuple(dict.fromkeys(paths)),
-        in_all_or_none=tuple(alike),
+        in_all_or_none=tuple(dict.fromkeys(alike)),
         optional=tuple(dict.fromkeys(weights)),
     )
 
@@ -97,7 +104,8 @@ def _branches_read(
             file,
             treepath=tree,
             schemaclass=analysis.schema,
-            metadata={"dataset": "template", **metadata},
+            # what depends on branches that a file may lack is not needed of it
+            metadata={"dataset": "template", HELD: (), **metadata},
             mode="virtual",
             access_log=accessed,
         )

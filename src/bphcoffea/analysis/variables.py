@@ -89,6 +89,9 @@ class Variable:
         Such as ``GeV`` or ``cm``; empty for a pure number.
     axis
         Binning of its N-1 figure; none, no figure.
+    branches
+        Branches without which a table has no such column: it is left out if the files of a dataset
+        lack one of them. Empty if all files must have what it reads.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Variable:
     label: str = ""
     unit: str = ""
     axis: Axis | None = None
+    branches: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):

@@ -60,7 +60,7 @@ def blinded(
     if unblind or not has_data:
         return analysis.hiding(Hidden())
     if blind.windows:
-        return analysis.hiding(Hidden(blind.around(())))
+        return analysis.hiding(Hidden(blind.around(()), by_category=blind.by_category))
     known = sorted({*given, *_generated(signals or fileset)})
     if not known:
         raise NothingToHideError(

@@ -81,6 +81,10 @@ def find_chunks(
     for name in fileset.names:
         own = [report for report in reports if report.file.dataset == name]
         known = metadata[name] | {HELD: compared.held[name]}
+        absent = analysis.absences(known)
+        if absent and own:
+            steps = ", ".join(f"{step} ({reason})" for step, reason in absent.items())
+            plan.notes.append(f"dataset '{name}': its files can't answer: {steps}")
         unfit += _add(plan, fileset[name], own, known, chunksize, max_chunks)
         events = plan.dataset_events[name] = _events_of(fileset[name], own)
         if events and all(entry.steps == () for entry in fileset[name].files.values()):

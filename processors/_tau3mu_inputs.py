@@ -1,0 +1,102 @@
+"""What a classifier of τ → 3μ looks at [PLB 853 (2024) 138633], as far as an ntuple holds it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from bphcoffea.analysis import Variable
+from bphcoffea.physics import first_match, pointing_angle, surroundings
+
+MUONS = ("mu1", "mu2", "mu3")
+#: Branches of the positions of both vertices, and of the momentum of a candidate.
+POSITIONS = tuple(f"{vertex}_{x}" for vertex in ("TripletVtx", "RefittedPV") for x in "xyz")
+MOMENTUM = ("Triplet_Pt", "Triplet_Eta", "Triplet_Phi")
+
+
+def of_triplet(name: str, function: Any, label: str, unit: str = "", **more: Any) -> Variable:
+    """A quantity of the whole candidate."""
+    return Variable(name, lambda events: function(events.Triplet), label, unit, **more)
+
+
+def of_matched(events: Any, collection: str, values: Callable[[Any], ak.Array]) -> list[ak.Array]:
+    """Values of the muons or tracks that the legs were made from, a leg each."""
+    objects = events[collection]
+    offered = ak.values_astype(objects.pt, np.float32) if collection == "Muon" else objects.pt
+    matches = [first_match(events.Triplet[leg].matching_pt, offered) for leg in MUONS]
+    return [match.pick(values(objects), missing=float("nan")) for match in matches]
+
+
+def extreme(
+    name: str, choose: Any, collection: str, values: Any, label: str, unit: str, *branches: str
+) -> Variable:
+    """The largest or smallest value of the legs' muons or tracks."""
+
+    def value(events: Any) -> ak.Array:
+        first, second, third = of_matched(events, collection, values)
+        return choose(choose(first, second), third)
+
+    return Variable(name, value, label, unit, branches=branches)
+
+
+def of_surroundings(name: str, label: str, unit: str = "") -> Variable:
+    """A quantity of the tracks around a candidate."""
+    return Variable(
+        name,
+        lambda e: getattr(surroundings([e.Triplet[leg] for leg in MUONS], e.Track), name),
+        label,
+        unit,
+        branches=tuple(f"Track_{field}" for field in ("pt", "eta", "phi", "dxy", "dz")),
+    )
+
+
+def impact_parameter(track: Any) -> ak.Array:
+    """Transverse impact parameter, cm."""
+    return abs(track.dxy)
+
+
+def impact_significance(track: Any) -> ak.Array:
+    """Transverse impact parameter over its error."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return abs(track.dxy) / track.dxyError
+
+
+def classifier_inputs(flight_significance: Variable) -> tuple[Variable, ...]:
+    """Make the variables; ntuples that lack branches of one of them lack its column."""
+    dxy = ("Track_pt", "Track_dxy")
+    of_dxy = ("Track", impact_parameter, "$|d_{xy}|$", "cm", *dxy)
+    error = (*dxy, "Track_dxyError")
+    of_significance = ("Track", impact_significance, r"$|d_{xy}|/\sigma$", "", *error)
+    of_flag = ("Muon", lambda muon: muon.isSoft, "Worst muon is soft", "", "Muon_isSoft")
+    return (
+        of_triplet("triplet_pt", lambda t: t.pt, r"$p_T(3\mu)$", "GeV", branches=MOMENTUM[:1]),
+        of_triplet(
+            "vertex_chi2_ndof",
+            lambda t: t.vertex.chi2 / t.vertex.ndof,
+            r"Vertex $\chi^2$/ndof",
+            branches=("TripletVtx_NDOF",),
+        ),
+        of_triplet(
+            "alpha_3d",
+            lambda t: pointing_angle(t.primary_vertex, t.vertex, t),
+            r"$\alpha_{3D}$",
+            "rad",
+            branches=(*POSITIONS, *MOMENTUM),
+        ),
+        of_triplet(
+            "flight_distance",
+            lambda t: t.flight_bs.distance,
+            "$L$",
+            "cm",
+            branches=("FlightDistBS_SV",),
+        ),
+        flight_significance,
+        extreme("ip_max", np.fmax, *of_dxy),
+        extreme("ip_min", np.fmin, *of_dxy),
+        extreme("ip_significance_max", np.fmax, *of_significance),
+        extreme("ip_significance_min", np.fmin, *of_significance),
+        of_surroundings("closest_track", "Closest track", "cm"),
+        of_surroundings("isolation", "Isolation"),
+        extreme("muon_quality", np.fmin, *of_flag),
+    )

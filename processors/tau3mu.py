@@ -1,0 +1,251 @@
+"""τ → 3μ: three muons from one displaced vertex.
+
+Reads the flavour of the Tree3Mu ntuples that has three muons, in every era. What is required of a
+candidate stands here once; ``tau3mu_nano.py`` applies what NanoAOD can answer of it.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, Final
+
+import awkward as ak
+import numpy as np
+from _tau3mu_inputs import MUONS, classifier_inputs, of_triplet
+
+from bphcoffea.analysis import (
+    Analysis,
+    Axis,
+    Blind,
+    Categories,
+    Condition,
+    Cut,
+    Histogram,
+    MomentumShift,
+    MuonWeight,
+    PileupWeight,
+    Requirement,
+    Selection,
+    Variable,
+    leg_abs_eta,
+    leg_eta,
+    leg_pt,
+    separation,
+)
+from bphcoffea.physics import (
+    fired,
+    first_match,
+    invariant_mass,
+    mass_resolution,
+)
+from bphcoffea.schemas import ThreeMuSchema
+
+PAIRS = tuple(combinations(MUONS, 2))
+
+#: Categories are bins of σm/m, the relative mass resolution of a candidate, between these edges.
+CATEGORIES: Final = ("A", "B", "C")
+RESOLUTION_EDGES: Final = (0.007, 0.0105)
+#: Centre and half widths, GeV, of the windows of the mass in which data are hidden.
+SIGNAL_MASS: Final = 1.777
+SIGNAL_REGION: Final = {"A": 0.024, "B": 0.038, "C": 0.050}
+#: Dimuon masses of a φ or an ω, GeV, which are rejected.
+PHI_VETO: Final = {"A": (0.99, 1.05), "B": (0.98, 1.06), "C": (0.965, 1.075)}
+OMEGA_VETO: Final = (0.783 - 0.017, 0.783 + 0.017)
+
+HLT: Final = "HLT_DoubleMu3_Trk_Tau3mu_v"
+HLT_2018: Final = "HLT_DoubleMu3_TkMu_DsTau3Mu_v"
+L1: Final = ("L1_DoubleMu", "L1_TripleMu")
+
+
+def fired_path_of_era(events: Any) -> ak.Array:
+    """Whether the trigger path of the era has fired."""
+    return fired(events.HLT, HLT_2018 if events.metadata["era"].startswith("2018") else HLT)
+
+
+def with_muon(events: Any, leg: str) -> Any:
+    """Add fields of the muon that a leg was made from: charge, vz (cm), identification, errors."""
+    muons = events.Muon
+    match = first_match(events.Triplet[leg].matching_pt, ak.values_astype(muons.pt, np.float32))
+    fields = {
+        "charge": match.pick(muons.charge, missing=float("nan")),
+        "vz": match.pick(muons.vz, missing=float("nan")),
+        "identified": match.pick((muons.isGlobal == 1) & (muons.isPF == 1), missing=False),
+    }
+    for name, quantity in (("pt", "Pt"), ("eta", "Eta"), ("phi", "Phi")):
+        errors = muons[f"BestTrack{quantity}Err"]
+        fields[f"{name}_error"] = match.pick(errors, missing=float("nan"))
+    for name, values in fields.items():
+        events = ak.with_field(events, values, ["Triplet", leg, name])
+    return events
+
+
+def with_derived(events: Any, errors: Sequence[str]) -> Any:
+    """Add what the legs of a triplet say of it: charge, resolution, dimuon masses, GeV.
+
+    Parameters
+    ----------
+    events
+        With triplets, whose legs have a charge.
+    errors
+        The errors that legs have, of ``pt_error``, ``eta_error`` and ``phi_error``.
+    """
+    legs = [events.Triplet[leg] for leg in MUONS]
+    charges = [leg.charge for leg in legs]
+    events = ak.with_field(events, abs(sum(charges[1:], charges[0])), ["Triplet", "abs_charge"])
+    if errors:
+        relative = mass_resolution(legs, [[leg[name] for name in errors] for leg in legs])
+        events = ak.with_field(events, relative, ["Triplet", "resolution"])
+    masses = [
+        ak.where(first.charge * second.charge < 0, invariant_mass(first, second), np.nan)
+        for first, second in combinations(legs, 2)
+    ]
+    for name, choose in (("low", np.fmin), ("high", np.fmax)):
+        mass = choose(choose(masses[0], masses[1]), masses[2])
+        events = ak.with_field(events, mass, ["Triplet", f"dimuon_{name}"])
+    return events
+
+
+def category_of(relative: ak.Array) -> ak.Array:
+    """Position of the category of a mass resolution; -1 for one that is no number."""
+    position = sum(ak.values_astype(relative >= edge, np.int64) for edge in RESOLUTION_EDGES)
+    return ak.where(relative >= 0, position, -1)
+
+
+def acceptance(muon: str) -> Requirement:
+    """The trigger's acceptance: a higher pT threshold in the barrel than in the endcaps."""
+    pt, abs_eta = leg_pt("Triplet", muon), leg_abs_eta("Triplet", muon)
+    return (abs_eta < 2.4) & (pt > 2.0) & ((pt > 3.5) | (abs_eta >= 1.2))
+
+
+def delta_z(first: str, second: str) -> Variable:
+    """Distance between the origins of two muons along the beam."""
+    return Variable(
+        f"delta_z_{first}_{second}",
+        lambda e: abs(e.Triplet[first].vz - e.Triplet[second].vz),
+        r"$|\Delta z|$",
+        "cm",
+        Axis(50, 0, 1),
+    )
+
+
+def trigger_match(muon: str) -> Requirement:
+    """Near a trigger object, by the branch of the era; no object leaves -99."""
+
+    def distance(events: Any) -> ak.Array:
+        in_2017 = events.metadata["era"].startswith("2017")
+        return events.Triplet[muon]["trigger_dr_2017" if in_2017 else "trigger_dr"]
+
+    variable = Variable(f"{muon}_trigger_dr", distance, axis=Axis(50, 0, 0.1))
+    return variable.between(0, 0.03, closed="left")
+
+
+def dimuon_mass(which: str) -> Variable:
+    """Mass of one of the pairs of opposite sign: the lower or the higher one."""
+    name = f"dimuon_{which}"
+    label = rf"$m(\mu^+\mu^-)$, {which}er"
+    return Variable(name, lambda e: e.Triplet[name], label, "GeV", Axis(70, 0.2, 1.6))
+
+
+mass = of_triplet("mass", lambda t: t.mass, r"$m(3\mu)$", "GeV", axis=Axis(60, 1.4, 2.2))
+charge = of_triplet("abs_charge", lambda t: t.abs_charge, "|Charge|", axis=Axis(4, -0.5, 3.5))
+resolution = of_triplet(
+    "mass_resolution", lambda t: t.resolution, r"$\sigma_m/m$", axis=Axis(50, 0, 0.025)
+)
+category = Variable("category", lambda events: category_of(events.Triplet.resolution))
+dimuons = (dimuon_mass("low"), dimuon_mass("high"))
+chi2 = of_triplet("vertex_chi2", lambda t: t.vertex.chi2, r"Vertex $\chi^2$", axis=Axis(50, 0, 25))
+significance = of_triplet(
+    "flight_significance",
+    lambda t: t.flight_bs.significance,
+    r"$L/\sigma_L$",
+    axis=Axis(50, 0, 50),
+)
+interactions = Variable("interactions", lambda events: events.nPileUpInt)
+momenta = tuple((leg_pt("Triplet", muon), leg_eta("Triplet", muon)) for muon in MUONS)
+
+ACCEPTANCE = Cut("acceptance", *map(acceptance, MUONS))
+MASS = Cut("mass", mass.between(1.62, 2.02), charge.equals(1))
+DELTA_R = Cut("delta_r", *(separation("Triplet", *pair) < 0.8 for pair in PAIRS))
+OMEGA = Cut("omega_veto", *(~dimuon.between(*OMEGA_VETO) for dimuon in dimuons))
+
+
+def identified(leg: str) -> Condition:
+    """The muon that the leg was made from is a global and a particle-flow muon."""
+    return Condition(f"{leg} is global and PF", lambda e: e.Triplet[leg].identified)
+
+
+def muon_id(*branches: str) -> Cut:
+    """All three are global and particle-flow muons."""
+    return Cut("muon_id", *map(identified, MUONS), branches=branches)
+
+
+def near_in_z(*branches: str) -> Cut:
+    """The muons come from near each other along the beam."""
+    return Cut("delta_z", *(delta_z(*pair) < 0.5 for pair in PAIRS), branches=branches)
+
+
+def phi_veto(category: Variable, *branches: str) -> Cut:
+    """No dimuon of opposite sign looks like a φ, as well as the category resolves it."""
+    windows = [(category.equals(n), PHI_VETO[name]) for n, name in enumerate(CATEGORIES)]
+    vetoes = (
+        ~(in_category & dimuon.between(*window))
+        for in_category, window in windows
+        for dimuon in dimuons
+    )
+    return Cut("phi_veto", category >= 0, *vetoes, branches=branches)
+
+
+def window_of(category: str) -> tuple[tuple[float, float], ...]:
+    """The signal region of a category, GeV."""
+    half = SIGNAL_REGION[category]
+    return ((SIGNAL_MASS - half, SIGNAL_MASS + half),)
+
+
+class Tau3Mu(Analysis):
+    """τ → 3μ."""
+
+    schema = ThreeMuSchema
+    selection = Selection(
+        "Triplet",
+        Cut("hlt", Condition(f"{HLT}*, in 2018 {HLT_2018}*", fired_path_of_era)),
+        Cut("l1", Condition("L1_DoubleMu* or L1_TripleMu*", lambda e: fired(e.L1, *L1))),
+        Cut("vertex", chi2 >= 0),
+        Cut("displacement", significance >= 2),
+        muon_id(),
+        ACCEPTANCE,
+        MASS,
+        DELTA_R,
+        near_in_z(),
+        Cut("trigger_match", *map(trigger_match, MUONS)),
+        phi_veto(category),
+        OMEGA,
+    )
+    best = chi2
+    categories = Categories(CATEGORIES, category)
+    histograms = (
+        Histogram("mass", mass, Axis(40, 1.62, 2.02)),
+        Histogram("mass_resolution", resolution, Axis(50, 0, 0.025)),
+        Histogram("flight_significance", significance, Axis(50, 0, 50)),
+        Histogram("vertex_chi2", chi2, Axis(50, 0, 25)),
+    )
+    columns = (mass, resolution, chi2, *classifier_inputs(significance))
+    weights = (
+        PileupWeight(interactions),
+        MuonWeight("muon_reconstruction", momenta, after="acceptance"),
+        MuonWeight("muon_id", momenta, after="acceptance"),
+    )
+    shifts = (
+        MomentumShift(
+            "muon",
+            tuple(((("Triplet", muon),)) for muon in MUONS),
+            {("Triplet", "mass"): tuple(("Triplet", muon) for muon in MUONS)},
+        ),
+    )
+    overlay_signal = True
+    blind = Blind("mass", windows={name: window_of(name) for name in CATEGORIES})
+    search = "tau3mu"
+
+    def prepare(self, events: Any) -> Any:
+        """Add what the matched muons say of each triplet."""
+        for muon in MUONS:
+            events = with_muon(events, muon)
+        return with_derived(events, ("pt_error", "eta_error", "phi_error"))

@@ -1,0 +1,99 @@
+"""τ → 3μ on NanoAOD: all triplets of muons with a total charge of ±1.
+
+The selection is that of ``tau3mu.py``, without the steps that NanoAOD can't answer. Reads any
+version, and CMS's reduced open-data files: what their muons lack is reported as absent, too.
+"""
+
+from typing import Any, ClassVar
+
+import awkward as ak
+from _tau3mu_inputs import MUONS
+from tau3mu import (
+    ACCEPTANCE,
+    CATEGORIES,
+    DELTA_R,
+    MASS,
+    OMEGA,
+    category_of,
+    mass,
+    muon_id,
+    near_in_z,
+    phi_veto,
+    window_of,
+    with_derived,
+)
+
+from bphcoffea.analysis import (
+    Analysis,
+    Axis,
+    Blind,
+    Categories,
+    Cut,
+    DatasetPathFired,
+    Histogram,
+    Selection,
+    Variable,
+)
+from bphcoffea.physics import invariant_mass
+from bphcoffea.schemas import ReducedNanoAODSchema
+
+#: Category of candidates without a mass resolution; it hides data where the widest one does.
+UNKNOWN = "unknown"
+NO_FIT = "NanoAOD holds no fit of three muons to a vertex"
+
+
+def category_in_nano(events: Any) -> ak.Array:
+    """Position of the category of a candidate, by the errors of pT alone."""
+    if "resolution" in events.Triplet.fields:
+        return category_of(events.Triplet.resolution)
+    return ak.full_like(events.Triplet.abs_charge, len(CATEGORIES), dtype=int)
+
+
+category = Variable("category", category_in_nano)
+
+
+class Tau3MuNano(Analysis):
+    """τ → 3μ, NanoAOD."""
+
+    schema = ReducedNanoAODSchema
+    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
+    selection = Selection(
+        "Triplet",
+        Cut("hlt", DatasetPathFired(), when=lambda known: known["hlt"]),
+        muon_id("Muon_isGlobal", "Muon_isPFcand"),
+        ACCEPTANCE,
+        MASS,
+        DELTA_R,
+        near_in_z("Muon_dz"),
+        phi_veto(category, "Muon_ptErr"),
+        OMEGA,
+    )
+    categories = Categories((*CATEGORIES, UNKNOWN), category)
+    histograms = (Histogram("mass", mass, Axis(40, 1.62, 2.02)),)
+    blind = Blind(
+        "mass",
+        windows={name: window_of(name) for name in CATEGORIES} | {UNKNOWN: window_of("C")},
+    )
+    absent: ClassVar = {
+        "l1": "a path that fired had its seeds",
+        "vertex": NO_FIT,
+        "displacement": NO_FIT,
+        "trigger_match": "NanoAOD holds no distance to the trigger's muons",
+    }
+
+    def prepare(self, events: Any) -> Any:
+        """Add the triplets of muons with a total charge of ±1."""
+        found = events.Muon
+        muons = found[["pt", "eta", "phi", "mass", "charge"]]
+        if {"isGlobal", "isPFcand"} <= set(found.fields):
+            muons = ak.with_field(muons, found.isGlobal & found.isPFcand, "identified")
+        for field, branch in (("vz", "dz"), ("pt_error", "ptErr")):
+            if branch in found.fields:
+                muons = ak.with_field(muons, found[branch], field)
+        triplets = ak.combinations(muons, len(MUONS), fields=MUONS)
+        charge = sum(triplets[leg].charge for leg in MUONS)
+        triplets = triplets[abs(charge) == 1]
+        legs = [triplets[leg] for leg in MUONS]
+        triplets = ak.with_field(triplets, invariant_mass(*legs), "mass")
+        events = ak.with_field(events, triplets, "Triplet")
+        return with_derived(events, ("pt_error",) if "pt_error" in muons.fields else ())
