@@ -7,10 +7,9 @@ import math
 
 import numpy as np
 
+EVENT_STEPS = ("all", "hlt", "l1")
 STEPS = (
-    "all",
-    "hlt",
-    "l1",
+    *EVENT_STEPS,
     "vertex",
     "candidate",
     "acceptance",
@@ -34,15 +33,18 @@ def run_loop(events, era):
     n_candidates = dict.fromkeys(STEPS, 0)
     selected = []
     for event in events:
-        n_events["all"] += 1
         alive = list(range(len(event["Triplet2_Mass"])))
-        n_candidates["all"] += len(alive)
-        for step in STEPS[1:]:
-            alive = [i for i in alive if passes(step, event, i, era)]
+        for step in STEPS:
+            if step in EVENT_STEPS:
+                if not event_passes(step, event):
+                    break
+            else:
+                alive = [i for i in alive if passes(step, event, i, era)]
+                if not alive:
+                    break
+            n_events[step] += 1
             n_candidates[step] += len(alive)
-            if alive:
-                n_events[step] += 1
-        if alive:
+        else:
             best = min(alive, key=lambda i: event["TripletVtx2_Chi2"][i])  # first of equals
             selected.append(
                 (event["run"], event["lumi"], event["evt"], event["Triplet2_Mass"][best])
@@ -59,8 +61,10 @@ def run_loop(events, era):
     return rows, sorted(selected)
 
 
-def passes(step, event, i, era):
-    """Whether candidate i meets one step."""
+def event_passes(step, event):
+    """Whether the event meets a step that looks at no candidate."""
+    if step == "all":
+        return True
     if step == "hlt":
         return fired(
             event["Trigger_hltname"], event["Trigger_hltdecision"], ["HLT_DoubleMu3_Trk_Tau3mu_v"]
@@ -69,6 +73,11 @@ def passes(step, event, i, era):
         return fired(
             event["Trigger_l1name"], event["Trigger_l1decision"], ["L1_DoubleMu", "L1_TripleMu"]
         )
+    raise AssertionError(step)
+
+
+def passes(step, event, i, era):
+    """Whether candidate i meets one step."""
     if step == "vertex":
         return event["TripletVtx2_Chi2"][i] >= 0
     if step == "candidate":
