@@ -177,7 +177,7 @@ def test_the_3mu_sample_has_its_own_branches():
     events = read(SAMPLES / "tree3mu_3mu.root")
     assert {"Mu3_Pt", "Triplet_Mass", "TripletVtx_Chi2", "FlightDistBS_SV"} <= set(events[0])
     assert {"Mu3_dRtriggerMatch", "Muon_vz", "Muon_BestTrackPtErr"} <= set(events[0])
-    assert {len(event["Triplet_Mass"]) for event in events} == {0, 1, 2}
+    assert {len(event["Triplet_Mass"]) for event in events} >= {0, 1, 2}
     for event in events:
         for leg in (1, 2, 3):
             for pt in event[f"Mu{leg}_Pt"]:

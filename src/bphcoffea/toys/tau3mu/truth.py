@@ -103,10 +103,7 @@ class Truth:
 def find(events: Events) -> Truth:
     """Select and count."""
     resolution = mass_resolution(events)
-    triggers = (("hlt", events.hlt), ("l1", events.l1))
-    steps = _steps(events, resolution)
-    cutflow, alive = count(len(events.hlt), events.event, steps, triggers)
-    best = smallest(events.event, alive, events.candidates["TripletVtx_Chi2"])
+    cutflow, best = _select(events, resolution)
     numbers = np.bincount(events.generated, minlength=len(PROCESSES))
     return Truth(
         events=len(events.hlt),
@@ -116,6 +113,11 @@ def find(events: Events) -> Truth:
         resolution=resolution[best],
         species=events.species[best],
     )
+
+
+def best_candidates(events: Events) -> Integers:
+    """Positions of the best candidates of the selected events."""
+    return _select(events, mass_resolution(events))[1]
 
 
 def category(resolution: Floats) -> Integers:
@@ -134,6 +136,13 @@ def mass_resolution(events: Events) -> Floats:
             variance += ((up - down) / 2) ** 2
     relative: Floats = np.sqrt(variance) / _mass(momenta)
     return relative
+
+
+def _select(events: Events, resolution: Floats) -> tuple[Cutflow, Integers]:
+    triggers = (("hlt", events.hlt), ("l1", events.l1))
+    steps = _steps(events, resolution)
+    cutflow, alive = count(len(events.hlt), events.event, steps, triggers)
+    return cutflow, smallest(events.event, alive, events.candidates["TripletVtx_Chi2"])
 
 
 def _moved(momenta: list[Measured], number: int, name: str, by: Floats) -> Floats:
