@@ -1,10 +1,9 @@
 """The samples of the toy: data of two years, and simulation of τ → 3μ from charm and beauty."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bphcoffea.toys import samples
 from bphcoffea.toys.ds_phipi import DATA_FRACTIONS as DS_PHIPI_FRACTIONS
 from bphcoffea.toys.ds_phipi import FILTER_EFFICIENCY as DS_PHIPI_FILTER
 from bphcoffea.toys.ds_phipi import SAMPLES as DS_PHIPI_SAMPLES
@@ -19,6 +18,7 @@ from bphcoffea.toys.samples import (
     number_of_events,
     write_samples,
 )
+from bphcoffea.toys.samples import generate_files as draw_files
 from bphcoffea.toys.tau3mu.generation import TAU_MASS, Species
 from bphcoffea.toys.tau3mu.ntuple import Events, simulate
 from bphcoffea.toys.tau3mu.truth import find
@@ -121,7 +121,11 @@ SAMPLES: Final = (
 
 
 def write_tau3mu(
-    folder: Path, events: int = 200_000, seed: int = 1, branching: float = 0.0
+    folder: Path,
+    events: int = 200_000,
+    seed: int = 1,
+    branching: float = 0.0,
+    samples: Sequence[Sample] = SAMPLES,
 ) -> Path:
     """Write the toy samples of the search for τ → 3μ.
 
@@ -135,6 +139,8 @@ def write_tau3mu(
         The same seed gives the same events.
     branching
         Branching fraction of τ → 3μ in the data: signal is added to the data-like events.
+    samples
+        Which datasets to write, by default all.
 
     Returns
     -------
@@ -143,7 +149,7 @@ def write_tau3mu(
     return write_samples(
         folder,
         TREE,
-        SAMPLES,
+        samples,
         lambda sample: metadata(sample, events),
         lambda sample: generate_files(sample, events, seed, branching),
         lambda _, content: find(content),
@@ -188,4 +194,4 @@ def generate_files(
             species: rate(species, branching) * FILTER_EFFICIENCY * luminosity
             for species in TAUS_FOR_EACH_DS
         }
-    return samples.generate_files(sample, events, seed, simulate, injected)
+    return draw_files(sample, events, seed, simulate, injected)
