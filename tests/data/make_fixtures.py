@@ -20,12 +20,13 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
 import awkward as ak  # noqa: E402
 import numpy as np  # noqa: E402
 import ROOT  # noqa: E402
-from three_muons import three_muon_events  # noqa: E402
 from traps import STEPS, traps  # noqa: E402
 
-from bphcoffea.toys import hnl  # noqa: E402
+from bphcoffea.toys import hnl, tau3mu  # noqa: E402
 from bphcoffea.toys.ds_phipi import SAMPLES, TREE, generate_files  # noqa: E402
 from bphcoffea.toys.hnl import truth as hnl_truth  # noqa: E402
+from bphcoffea.toys.tau3mu import truth as tau3mu_truth  # noqa: E402
+from bphcoffea.toys.tau3mu.generation import Species  # noqa: E402
 from bphcoffea.toys.truth import find  # noqa: E402
 
 SEED = 2024
@@ -143,8 +144,18 @@ def hnl_events(
 
 
 def three_muons() -> tuple[dict[str, Any], None]:
-    """Events of the 3mu flavour; what is found in them is not noted."""
-    return three_muon_events(50, SEED), None
+    """150 events of 2018, 50 of them selected ones; what is found in them is not noted."""
+    fractions = {Species.TAU_D: 0.2, Species.TAU_B: 0.2, Species.THREE_MUONS: 0.3}
+    fractions |= {Species.PHI_MUON: 0.15, Species.OMEGA_MUON: 0.1, Species.NOTHING: 0.05}
+    sample = replace(tau3mu.SAMPLES[1], share=1.0, files=1, fractions=fractions)
+    events = next(tau3mu.generate_files(sample, 2_000, SEED)).events
+    selected = np.zeros(2_000, dtype=bool)
+    selected[events.event[tau3mu_truth.best_candidates(events)]] = True
+    # others get as far as the cuts on pairs
+    soft = ak.to_numpy(ak.all(events.branches["Mu3_Pt"] < 3.5, axis=1))
+    groups = (selected, ~selected & ~soft, ~selected & soft)
+    kept = np.sort(np.concatenate([np.flatnonzero(group)[:50] for group in groups]))
+    return {name: values[kept] for name, values in events.branches.items()}, None
 
 
 #: Name, tree and content of the files.

@@ -14,7 +14,8 @@ from scipy.stats import chi2
 
 from bphcoffea.toys import write_ds_phipi
 from bphcoffea.toys.calibration import DATA_INTERACTIONS
-from bphcoffea.toys.ds_phipi import EVENTS_PER_LUMINOSITY, TREE
+from bphcoffea.toys.ds_phipi import TREE
+from bphcoffea.toys.samples import EVENTS_PER_LUMINOSITY
 
 EVENTS = 30_000
 HEADER = "#run:fill,ls,time,beamstatus,E(GeV),delivered(/fb),recorded(/fb),avgpu,source"

@@ -11,13 +11,23 @@ from typing import Final
 
 from bphcoffea.toys.ds_phipi import write_ds_phipi
 from bphcoffea.toys.hnl import write_hnl, write_hnl_signal
+from bphcoffea.toys.tau3mu import write_tau3mu, write_tau3mu_signal
 
-__all__ = ["TOYS", "write_ds_phipi", "write_hnl", "write_hnl_signal"]
+__all__ = [
+    "TOYS",
+    "write_ds_phipi",
+    "write_hnl",
+    "write_hnl_signal",
+    "write_tau3mu",
+    "write_tau3mu_signal",
+]
 
-#: The toys by the name of the analysis that they are made for; ``hnl_signal`` is that of ``hnl``
-#: with signal in the data.
+#: The toys by the name of the analysis that they are made for; ``…_signal`` is the same with signal
+#: in the data.
 TOYS: Final[dict[str, Callable[[Path, int, int], Path]]] = {
     "ds_phipi": write_ds_phipi,
     "hnl": write_hnl,
     "hnl_signal": write_hnl_signal,
+    "tau3mu": write_tau3mu,
+    "tau3mu_signal": write_tau3mu_signal,
 }

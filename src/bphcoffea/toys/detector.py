@@ -14,6 +14,12 @@ from bphcoffea.toys.decay import Floats, four_momentum, pt_eta_phi
 #: Relative resolution of pT, and resolution of both angles, radians.
 PT_RESOLUTION: Final = 0.010
 ANGLE_RESOLUTION: Final = 0.001
+#: Resolution of tracks whose errors the ntuple holds: relative for pT in the middle of the barrel,
+#: its growth with η² and with pT (1/GeV); for both angles, radians, from the hits and from multiple
+#: scattering (times GeV); and the range of a factor by which tracks differ.
+_BARREL_RESOLUTION, _FORWARD, _RESOLUTION_SLOPE = 0.0074, 0.32, 0.0001
+_ANGLE_HIT, _ANGLE_SCATTERING = 0.0004, 0.0020
+_TRACK_QUALITY: Final = (0.85, 1.15)
 #: The vertex fit shrinks a deviation by the first, and adds the second part of the resolution.
 #: Angles gain more than pT: what they add to the mass resolution grows with pT, and would give the
 #: peaks tails on both sides.
@@ -64,6 +70,11 @@ class Measured:
         return four_momentum(self.pt, self.eta, self.phi, mass)
 
 
+def slope(eta: Floats, phi: Floats) -> Floats:
+    """Vectors of a direction whose transverse part has length one. Shape (n, 3)."""
+    return np.stack([np.cos(phi), np.sin(phi), np.sinh(eta)], axis=1)
+
+
 def concatenate(*parts: Measured) -> Measured:
     """One sequence after the other."""
     return Measured(
@@ -89,6 +100,62 @@ def measure(momentum: Floats, rng: np.random.Generator) -> Measured:
         eta + rng.normal(0, ANGLE_RESOLUTION, len(pt)),
         wrap(phi + rng.normal(0, ANGLE_RESOLUTION, len(pt))),
     )
+
+
+def track_errors(momentum: Floats, rng: np.random.Generator) -> Measured:
+    """Resolutions of muons in a tracker with barrel and endcaps.
+
+    Parameters
+    ----------
+    momentum
+        True four-momenta, GeV, shape (n, 4).
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    One standard deviation of pT (GeV), η and φ (radians), shape (n,) each.
+    """
+    pt, eta, _ = pt_eta_phi(momentum)
+    quality = rng.uniform(*_TRACK_QUALITY, (3, len(pt)))
+    relative = _BARREL_RESOLUTION * (1 + _FORWARD * eta**2) + _RESOLUTION_SLOPE * pt
+    angle = np.hypot(_ANGLE_HIT, _ANGLE_SCATTERING / pt)
+    return Measured(pt * relative * quality[0], angle * quality[1], angle * quality[2])
+
+
+def measure_with(momentum: Floats, errors: Measured, rng: np.random.Generator) -> Measured:
+    """Measure particles, each with its own resolution.
+
+    Parameters
+    ----------
+    momentum
+        True four-momenta, GeV, shape (n, 4).
+    errors
+        Their resolutions.
+    rng
+        Source of randomness.
+    """
+    pt, eta, phi = pt_eta_phi(momentum)
+    return Measured(
+        pt + errors.pt * rng.normal(size=len(pt)),
+        eta + errors.eta * rng.normal(size=len(pt)),
+        wrap(phi + errors.phi * rng.normal(size=len(pt))),
+    )
+
+
+def impact_parameters(origin: Floats, direction: Measured) -> tuple[Floats, Floats]:
+    """Transverse and longitudinal impact parameter of straight tracks, cm, shape (n,) each.
+
+    Parameters
+    ----------
+    origin
+        Points on the tracks, relative to the primary vertex, cm, shape (n, 3).
+    direction
+        Of the tracks.
+    """
+    cos, sin = np.cos(direction.phi), np.sin(direction.phi)
+    x, y, z = origin.T
+    return y * cos - x * sin, z - (x * cos + y * sin) * np.sinh(direction.eta)
 
 
 def refit(momentum: Floats, measured: Measured, rng: np.random.Generator) -> Measured:
@@ -137,11 +204,11 @@ def primary_vertices(n: int, rng: np.random.Generator) -> Floats:
 
 def vertex_branches(
     primary: Floats,
-    direction: Measured,
-    flight: Floats,
-    good: npt.NDArray[np.bool_],
+    displacement: Floats,
+    chi2_scale: Floats,
     interactions: npt.NDArray[np.int64],
     rng: np.random.Generator,
+    suffix: str = "2",
 ) -> dict[str, Floats]:
     """Vertex fit of each candidate: position, quality and flight distances.
 
@@ -149,26 +216,25 @@ def vertex_branches(
     ----------
     primary
         Primary vertices, cm, shape (n, 3).
-    direction
-        Momentum of the three particles together.
-    flight
-        True transverse distance to the decay, cm, shape (n,).
-    good
-        Whether the three have a vertex in common at all; the others fit worse. Shape (n,).
+    displacement
+        True position of the decay relative to the primary vertex, cm, shape (n, 3).
+    chi2_scale
+        Factor on the χ² of the fit, 1 if the three have a vertex in common. Shape (n,).
     interactions
         Their number in the candidate's event, shape (n,).
     rng
         Source of randomness.
+    suffix
+        What the flavour of the ntuple adds to the names of the branches.
 
     Returns
     -------
     Branches by name, shape (n,) each; distances in cm.
     """
-    n = len(flight)
+    n = len(displacement)
     error = _VERTEX_RESOLUTION * np.exp(rng.normal(0, _VERTEX_SPREAD, n))
     resolution = np.stack([error, error, np.full(n, _VERTEX_RESOLUTION_Z)], axis=1)
-    along = np.stack([np.cos(direction.phi), np.sin(direction.phi), np.sinh(direction.eta)], axis=1)
-    secondary = primary + flight[:, np.newaxis] * along + rng.normal(0, resolution)
+    secondary = primary + displacement + rng.normal(0, resolution)
     from_primary = np.linalg.norm(secondary - primary, axis=1)
     from_beam = np.hypot(*(secondary[:, :2] - np.array(BEAM_SPOT)).T)
     primary_error = np.hypot(error, _BEAM_WIDTH)
@@ -176,19 +242,19 @@ def vertex_branches(
     n_tracks = rng.poisson(_PV_TRACKS + _PV_TRACKS_FOR_EACH_INTERACTION * interactions)
     n_tracks[rng.random(n) < 0.02] = 1  # hardly anything left without the three tracks
     branches = {
-        "TripletVtx2_Chi2": rng.chisquare(VERTEX_NDOF, n) * np.where(good, 1.0, 2.5),
-        "TripletVtx2_NDOF": np.full(n, float(VERTEX_NDOF)),
-        "RefittedPV2_NTracks": n_tracks.astype(np.float64),
-        "FlightDistPVSV2": from_primary,
-        "FlightDistPVSV2_Err": primary_error,
-        "FlightDistPVSV2_Significance": from_primary / primary_error,
+        f"TripletVtx{suffix}_Chi2": rng.chisquare(VERTEX_NDOF, n) * chi2_scale,
+        f"TripletVtx{suffix}_NDOF": np.full(n, float(VERTEX_NDOF)),
+        f"RefittedPV{suffix}_NTracks": n_tracks.astype(np.float64),
+        f"FlightDistPVSV{suffix}": from_primary,
+        f"FlightDistPVSV{suffix}_Err": primary_error,
+        f"FlightDistPVSV{suffix}_Significance": from_primary / primary_error,
         "FlightDistBS_SV": from_beam,
         "FlightDistBS_SV_Err": error,
         "FlightDistBS_SV_Significance": from_beam / error,
     }
     for axis, name in enumerate("xyz"):
-        branches[f"TripletVtx2_{name}"] = secondary[:, axis]
-        branches[f"RefittedPV2_{name}"] = primary[:, axis]
+        branches[f"TripletVtx{suffix}_{name}"] = secondary[:, axis]
+        branches[f"RefittedPV{suffix}_{name}"] = primary[:, axis]
     return branches
 
 
@@ -198,6 +264,7 @@ def muon_branches(
     vertex_z: Floats,
     identified: Floats,
     rng: np.random.Generator,
+    soft: float | Floats = 0.90,
 ) -> dict[str, npt.NDArray[Any]]:
     """Muon branches: momentum, charge, flags, origin and errors.
 
@@ -213,12 +280,14 @@ def muon_branches(
         Probability of each to be global and PF, shape (n,).
     rng
         Source of randomness.
+    soft
+        Probability of each to be a soft muon.
     """
     n = len(momenta)
     flags: dict[str, float | Floats] = {
         "isGlobal": identified**_GLOBAL_SHARE,
         "isPF": identified ** (1 - _GLOBAL_SHARE),
-        "isSoft": 0.90,
+        "isSoft": soft,
         "isTrackerMuon": 0.99,
         "isLoose": 0.98,
     }

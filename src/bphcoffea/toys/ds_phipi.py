@@ -4,26 +4,25 @@ MC differs from data as `calibration` says; what corrects it is written beside t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from bphcoffea.physics.constants import DPLUS_MASS, DS_MASS
-from bphcoffea.toys.files import as_json, write_ntuple
+from bphcoffea.toys import samples
+from bphcoffea.toys.decay import Integers
 from bphcoffea.toys.generation import Species
-from bphcoffea.toys.luminosity import (
-    Sections,
-    brilcalc_csv,
-    event_numbers,
-    golden_json,
-    luminosity_sections,
-)
 from bphcoffea.toys.ntuple import Events, simulate
-from bphcoffea.toys.payloads import CORRECTIONS_TOML, payloads
+from bphcoffea.toys.payloads import CORRECTIONS_TOML
+from bphcoffea.toys.samples import (
+    EVENTS_PER_LUMINOSITY,
+    File,
+    Sample,
+    make_fileset,
+    metadata,
+    write_samples,
+)
 from bphcoffea.toys.truth import find
 
 TREE: Final = "Tree3Mu/ntuple"
@@ -35,46 +34,9 @@ DATA_FRACTIONS: Final = {
     Species.PHI_TRACK: 0.690,
     Species.DIMUON_TRACK: 0.150,
 }
-#: Data-like events that the toy's ntuples hold for each inverse femtobarn.
-EVENTS_PER_LUMINOSITY: Final = 20_000
 #: Invented: part of the generated mesons that the generator's filter lets through.
 FILTER_EFFICIENCY: Final = 0.02
 _PB_PER_FB: Final = 1e-3
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A dataset of the toy.
-
-    Attributes
-    ----------
-    name, era
-        Dataset, and the era whose runs and branches it has.
-    runs
-        First and last run.
-    trigger_match
-        End of the names of the branches for the distance to the trigger object.
-    share
-        Its number of events, relative to the number of data-like events.
-    files
-        Number of files.
-    fractions
-        Part of the events that each species makes up.
-    is_mc
-        Whether it holds what was generated.
-    metadata
-        What the fileset says in addition.
-    """
-
-    name: str
-    era: str
-    runs: tuple[int, int]
-    trigger_match: str
-    share: float
-    files: int
-    fractions: dict[Species, float]
-    is_mc: bool = False
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def _simulated(
@@ -132,25 +94,6 @@ SAMPLES: Final = (
 )
 
 
-@dataclass(frozen=True)
-class File:
-    """A file of a sample.
-
-    Attributes
-    ----------
-    name
-        Of the file.
-    events
-        What it holds.
-    sections
-        The luminosity sections of its events.
-    """
-
-    name: str
-    events: Events
-    sections: Sections
-
-
 def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
     """Write the toy samples of Ds → φ(μμ)π.
 
@@ -165,47 +108,25 @@ def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
 
     Returns
     -------
-    Path of ``fileset.json``, whose paths are relative to its folder. Beside it lie the ROOT files,
-    which hold RNTuples, ``truth.json``, and ``corrections.toml`` with the files that it names:
-    the data's luminosity sections, and what MC differs by.
+    Path of the fileset, as `write_samples` does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    truth: dict[str, Any] = {}
-    recorded: list[Sections] = []
-    for sample in SAMPLES:
-        parts = []
-        for file in generate_files(sample, events, seed):
-            write_ntuple(folder / file.name, TREE, file.events.branches)
-            parts.append(find(file.events))
-            if not sample.is_mc:
-                recorded.append(file.sections)
-        truth[sample.name] = reduce(add, parts).as_json()
-    path = folder / "fileset.json"
-    for name, content in payloads().items():
-        (folder / name).write_bytes(content)
-    for name, text in (
-        (path.name, as_json(fileset(events))),
-        ("truth.json", as_json(truth)),
-        ("luminosity.csv", brilcalc_csv(recorded)),
-        ("golden.json", golden_json(recorded)),
-        ("corrections.toml", CORRECTIONS_TOML),
-    ):
-        (folder / name).write_text(text, encoding="utf-8")
-    return path
+    return write_samples(
+        folder,
+        TREE,
+        SAMPLES,
+        lambda sample: metadata(sample, events),
+        lambda sample: generate_files(sample, events, seed),
+        lambda _, content: find(content),
+        CORRECTIONS_TOML,
+    )
 
 
 def fileset(events: int) -> dict[str, Any]:
     """Datasets, files and metadata of the toy with that number of data-like events."""
-    return {
-        sample.name: {
-            "files": {_file_name(sample, part): TREE for part in range(sample.files)},
-            "metadata": _metadata(sample, _number(sample, events)),
-        }
-        for sample in SAMPLES
-    }
+    return make_fileset(TREE, SAMPLES, lambda sample: metadata(sample, events))
 
 
-def generate_files(sample: Sample, events: int, seed: int) -> Iterator[File]:
+def generate_files(sample: Sample, events: int, seed: int) -> Iterator[File[Events]]:
     """Yield each file of a sample, in order.
 
     Parameters
@@ -217,36 +138,8 @@ def generate_files(sample: Sample, events: int, seed: int) -> Iterator[File]:
     seed
         As for `write_ds_phipi`.
     """
-    total = _number(sample, events)
-    edges = np.linspace(0, total, sample.files + 1).astype(int)
-    # the name is part of the seed: samples don't depend on each other, or on their order
-    entropy = [seed, *sample.name.encode()]
-    for part, sequence in enumerate(np.random.SeedSequence(entropy).spawn(sample.files)):
-        rng = np.random.default_rng(sequence)
-        n = int(edges[part + 1] - edges[part])
-        species = rng.choice(
-            np.array(list(sample.fractions), dtype=np.int64), n, p=list(sample.fractions.values())
-        )
-        content = simulate(species, sample.trigger_match, sample.is_mc, rng)
-        luminosity = n / EVENTS_PER_LUMINOSITY
-        sections = luminosity_sections(n, luminosity, sample.runs, part, sample.files, rng)
-        content.branches.update(event_numbers(n, sections, part, sample.files, rng))
-        yield File(_file_name(sample, part), content, sections)
+    return samples.generate_files(sample, events, seed, _simulate)
 
 
-def _number(sample: Sample, events: int) -> int:
-    """Number of events of a sample: one at least, since a fileset knows no empty dataset."""
-    return max(1, round(sample.share * events))
-
-
-def _file_name(sample: Sample, part: int) -> str:
-    return f"{sample.name}_{part}.root"
-
-
-def _metadata(sample: Sample, events: int) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"is_mc": sample.is_mc, "era": sample.era, **sample.metadata}
-    if sample.is_mc:
-        metadata["processed_events"] = events
-    else:
-        metadata["luminosity"] = events / EVENTS_PER_LUMINOSITY
-    return metadata
+def _simulate(species: Integers, sample: Sample, rng: np.random.Generator) -> Events:
+    return simulate(species, sample.trigger_match, sample.is_mc, rng)

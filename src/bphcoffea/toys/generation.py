@@ -1,5 +1,6 @@
 """What happens in the toy's collisions: Ds and D+ decays to φ(μμ)π, and what looks like them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -17,7 +18,9 @@ from bphcoffea.physics.constants import (
     PION_MASS,
 )
 from bphcoffea.toys.decay import (
+    Booleans,
     Floats,
+    Integers,
     breit_wigner,
     companion,
     four_momentum,
@@ -44,7 +47,7 @@ PDG_STRANGE, PDG_RHO, PDG_B0 = 3, 113, 511
 
 _MASS: Final = {Species.DS: DS_MASS, Species.DPLUS: DPLUS_MASS}
 #: Mean proper decay lengths cτ, cm [PDG].
-_CTAU: Final = {Species.DS: 0.01503, Species.DPLUS: 0.03098}
+CTAU: Final = {Species.DS: 0.01503, Species.DPLUS: 0.03098}
 
 #: Range, GeV, and fall, 1/GeV, of the mass of a dimuon and a random track. The range is wider than
 #: that of the fit by more than ten times the resolution: its edges are not seen.
@@ -108,7 +111,7 @@ def generate(species: npt.NDArray[np.int64], rng: np.random.Generator) -> Decays
         high = np.full(len(here), meson_mass - PION_MASS)
         phi_mass = breit_wigner(PHI_MASS, PHI_WIDTH, 2 * MUON_MASS, high, rng)
         dimuon[here], pion[here] = two_body(meson, phi_mass, PION_MASS, rng)
-        proper = rng.exponential(_CTAU[kind], len(here))
+        proper = rng.exponential(CTAU[kind], len(here))
         flight[here] = proper * pt[here] / meson_mass
 
     here = np.flatnonzero((species == Species.PHI_TRACK) | (species == Species.DIMUON_TRACK))
@@ -141,21 +144,35 @@ def random_tracks(dimuon: Floats, rng: np.random.Generator) -> tuple[Floats, Flo
     Four-momenta of pions, shape (n, 4), and the transverse flight (cm) of the vertex that the three
     seem to have, shape (n,).
     """
-    low, high = COMBINATORIAL_RANGE
     # a dimuon of a real φ may lie far out in its tail; the mass must leave room for the pion
-    start = np.maximum(low, mass(dimuon) + PION_MASS)
-    uniform = rng.random(len(dimuon))
-    at_start, at_end = (np.exp(-COMBINATORIAL_SLOPE * (edge - low)) for edge in (start, high))
-    total = low - np.log(at_start + uniform * (at_end - at_start)) / COMBINATORIAL_SLOPE
+    total = combinatorial_masses(mass(dimuon) + PION_MASS, rng)
     pion = companion(dimuon, PION_MASS, total, rng)
     b_like = rng.random(len(dimuon)) < _B_LIKE
     flight = rng.exponential(_B_FLIGHT * np.hypot(dimuon[:, 1], dimuon[:, 2]))
     return pion, np.where(b_like, flight, 0.0)
 
 
-def radiate(momentum: Floats, rng: np.random.Generator) -> Floats:
+def combinatorial_masses(least: Floats, rng: np.random.Generator) -> Floats:
+    """Draw masses of random combinations from a falling exponential.
+
+    Parameters
+    ----------
+    least
+        Masses that they must exceed, GeV, shape (n,).
+    rng
+        Source of randomness.
+    """
+    low, high = COMBINATORIAL_RANGE
+    start = np.maximum(low, least)
+    at_start, at_end = (np.exp(-COMBINATORIAL_SLOPE * (edge - low)) for edge in (start, high))
+    uniform = rng.random(len(least))
+    masses: Floats = low - np.log(at_start + uniform * (at_end - at_start)) / COMBINATORIAL_SLOPE
+    return masses
+
+
+def radiate(momentum: Floats, rng: np.random.Generator, radiating: float = _RADIATING) -> Floats:
     """Scale down the momenta of the few particles that radiate a photon. Shape (n, 4), as given."""
-    loss = rng.exponential(_RADIATED, len(momentum)) * (rng.random(len(momentum)) < _RADIATING)
+    loss = rng.exponential(_RADIATED, len(momentum)) * (rng.random(len(momentum)) < radiating)
     kept: Floats = 1 - np.minimum(loss, _MOST_RADIATED)
     return momentum * kept[:, np.newaxis]
 
@@ -176,10 +193,30 @@ def generator_particles(decays: Decays, rng: np.random.Generator) -> dict[str, a
     of_muons = np.where(is_phi, PDG_PHI, PDG_B0)
     of_pion = np.where(is_meson, meson * sign, PDG_RHO)
     momenta = [decays.parent, decays.dimuon, decays.muons[:, 0], decays.muons[:, 1], decays.pion]
-    pt, eta, phi = zip(*(pt_eta_phi(p) for p in momenta), strict=True)
     pdg = [meson * sign, one * PDG_PHI, one * PDG_MUON, -one * PDG_MUON, PDG_PION * sign]
     mother = [origin * sign, of_phi, of_muons, of_muons, of_pion]
     there = np.stack([is_meson, is_phi, one > 0, one > 0, one > 0], axis=1)
+    return generator_branches(momenta, pdg, mother, there)
+
+
+def generator_branches(
+    momenta: Sequence[Floats],
+    pdg: Sequence[Integers],
+    mother: Sequence[Integers],
+    there: Booleans,
+) -> dict[str, ak.Array]:
+    """``GenParticle_*`` branches.
+
+    Parameters
+    ----------
+    momenta
+        For each of the particles of an event its four-momenta, shape (n, 4).
+    pdg, mother
+        Likewise its numbers and those of its mother, shape (n,).
+    there
+        Which particles an event has, shape (n, particles).
+    """
+    pt, eta, phi = zip(*(pt_eta_phi(p) for p in momenta), strict=True)
     columns = {"Pt": pt, "Eta": eta, "Phi": phi, "PdgId": pdg, "MotherPdgId": mother}
     return {
         f"GenParticle_{name}": ak.unflatten(
@@ -189,10 +226,15 @@ def generator_particles(decays: Decays, rng: np.random.Generator) -> dict[str, a
     }
 
 
-def spectrum(n: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+def spectrum(
+    n: int,
+    rng: np.random.Generator,
+    threshold: float | Floats = _PT_THRESHOLD,
+    mean: float | Floats = _PT_MEAN,
+) -> tuple[Floats, Floats, Floats]:
     """Transverse momentum (GeV), pseudorapidity and azimuth of what is produced. (n,) each."""
     return (
-        _PT_THRESHOLD + rng.exponential(_PT_MEAN, n),
+        threshold + rng.exponential(mean, n),
         rng.uniform(-_ETA_MAX, _ETA_MAX, n),
         rng.uniform(-np.pi, np.pi, n),
     )

@@ -14,6 +14,7 @@ from bphcoffea.toys.detector import primary_vertices
 from bphcoffea.toys.generation import generate, generator_particles
 from bphcoffea.toys.reconstruction import (
     Collisions,
+    Objects,
     combine,
     fail,
     reconstruct_candidates,
@@ -21,7 +22,7 @@ from bphcoffea.toys.reconstruction import (
     reconstruct_muons,
     reconstruct_tracks,
 )
-from bphcoffea.toys.triggers import HLT_MENUS, L1_MENUS, trigger_list
+from bphcoffea.toys.triggers import HLT_MENUS, L1_MENUS, TriggerList, trigger_list
 
 
 @dataclass(frozen=True)
@@ -88,19 +89,9 @@ def simulate(
     candidates = reconstruct_candidates(rows, muons, tracks, collisions, trigger_match, rng)
     fail(candidates, rng)
 
-    order = _shuffled(rows.event, rng)
+    order = random_order(rows.event, rng)
     candidates = {name: values[order] for name, values in candidates.items()}
-    branches: dict[str, Any] = {
-        "Trigger_hltname": hlt.names,
-        "Trigger_hltdecision": hlt.decisions,
-        "Trigger_l1name": l1.names,
-        "Trigger_l1decision": l1.decisions,
-        "MuonCollectionSize": np.bincount(muons.event, minlength=n).astype(np.int32),
-    }
-    for objects in (muons, tracks):
-        shuffled = _shuffled(objects.event, rng)
-        branches |= _lists(objects.branches, objects.event, shuffled, n)
-    branches |= _lists(candidates, rows.event[order], np.arange(len(order)), n)
+    branches = event_branches(hlt, l1, muons, tracks, candidates, rows.event[order], rng)
     if is_mc:
         branches |= generator_particles(decays, rng)
         branches["nPileUpInt"] = collisions.interactions.astype(np.uint32)
@@ -121,9 +112,47 @@ def simulate(
     )
 
 
-def _shuffled(event: Integers, rng: np.random.Generator) -> Integers:
+def random_order(event: Integers, rng: np.random.Generator) -> Integers:
     """Order by event, random within each."""
     return np.lexsort((rng.random(len(event)), event))
+
+
+def event_branches(
+    hlt: TriggerList,
+    l1: TriggerList,
+    muons: Objects,
+    tracks: Objects,
+    candidates: Mapping[str, Floats],
+    event: Integers,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Branches with one entry an event.
+
+    Parameters
+    ----------
+    hlt, l1
+        Triggers of the events.
+    muons, tracks
+        Their objects, which are put into a random order.
+    candidates
+        Branches of the candidates, in order, shape (candidates,).
+    event
+        Position of each candidate's event, shape (candidates,).
+    rng
+        Source of randomness.
+    """
+    n = len(hlt.accepted)
+    branches: dict[str, Any] = {
+        "Trigger_hltname": hlt.names,
+        "Trigger_hltdecision": hlt.decisions,
+        "Trigger_l1name": l1.names,
+        "Trigger_l1decision": l1.decisions,
+        "MuonCollectionSize": np.bincount(muons.event, minlength=n).astype(np.int32),
+    }
+    for objects in (muons, tracks):
+        shuffled = random_order(objects.event, rng)
+        branches |= _lists(objects.branches, objects.event, shuffled, n)
+    return branches | _lists(candidates, event, np.arange(len(event)), n)
 
 
 def _lists(

@@ -1,6 +1,6 @@
 """Reconstruction of the toy's events: which muons and tracks there are, and their candidates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from bphcoffea.toys.detector import (
     measure,
     muon_branches,
     refit,
+    slope,
     stray,
     track_branches,
     trigger_match_distance,
@@ -34,7 +35,7 @@ _RECONSTRUCTED = 0.94
 _FURTHER_CANDIDATES, _STRAY_MUONS, _STRAY_TRACKS = 0.30, 0.35, 0.70
 
 #: The branches that one step of the reconstruction fills, by how their names begin.
-_STEPS: Final = (
+STEPS: Final = (
     "Mu01_",
     "Mu02_",
     "Tr_",
@@ -176,7 +177,7 @@ def combine(decays: Decays, dimuon_event: Integers, rng: np.random.Generator) ->
         dimuon=np.concatenate([own, further]),
         origin=np.concatenate([decays.species[dimuon_event], np.full(len(further), -1)]),
         pion=radiate(np.concatenate([decays.pion[dimuon_event], pion]), rng),
-        charge=np.concatenate([decays.charge[dimuon_event], _charges(len(further), rng)]),
+        charge=np.concatenate([decays.charge[dimuon_event], random_charges(len(further), rng)]),
         flight=np.concatenate([decays.flight[dimuon_event], flight]),
     )
 
@@ -189,7 +190,7 @@ def reconstruct_muons(
     strays = np.repeat(np.arange(n), rng.poisson(_STRAY_MUONS, n))
     measured = concatenate(dimuons.measured, stray(len(strays), 1.0, 3.0, rng))
     event = np.concatenate([dimuons.event, dimuons.event, strays])
-    charge = np.concatenate([dimuons.charge, _charges(len(strays), rng)])
+    charge = np.concatenate([dimuons.charge, random_charges(len(strays), rng)])
     identified = identification_efficiency(
         measured.eta, measured.pt, collisions.interactions[event], is_mc
     )
@@ -201,7 +202,7 @@ def reconstruct_tracks(rows: Rows, n: int, rng: np.random.Generator) -> Objects:
     """Tracks of the candidates, and tracks that belong to none."""
     strays = np.repeat(np.arange(n), rng.poisson(_STRAY_TRACKS, n))
     measured = concatenate(measure(rows.pion, rng), stray(len(strays), 0.5, 1.0, rng))
-    charge = np.concatenate([rows.charge, _charges(len(strays), rng)])
+    charge = np.concatenate([rows.charge, random_charges(len(strays), rng)])
     branches = track_branches(measured, charge, rng)
     return Objects(np.concatenate([rows.event, strays]), measured, branches, rows.pion)
 
@@ -224,14 +225,17 @@ def reconstruct_candidates(
     direction = Measured(*(branches[f"Triplet2_{name}"] for name in ("Pt", "Eta", "Phi")))
     decay = np.isin(rows.origin, (Species.DS, Species.DPLUS))
     primary, interactions = collisions.primary[rows.event], collisions.interactions[rows.event]
-    branches |= vertex_branches(primary, direction, rows.flight, decay, interactions, rng)
+    displacement = rows.flight[:, np.newaxis] * slope(direction.eta, direction.phi)
+    scale = np.where(decay, 1.0, 2.5)
+    branches |= vertex_branches(primary, displacement, scale, interactions, rng)
     for leg, index in enumerate((rows.dimuon, rows.dimuon, of_tracks), start=1):
         distance = trigger_match_distance(len(rows.dimuon), rng)
         branches[f"Mu{leg}_{trigger_match}"] = distance[index]
     return branches
 
 
-def _charges(n: int, rng: np.random.Generator) -> Integers:
+def random_charges(n: int, rng: np.random.Generator) -> Integers:
+    """Draw charges, shape (n,)."""
     return rng.choice(np.array([-1, 1]), n)
 
 
@@ -256,13 +260,25 @@ def _momentum_branches(
     }
 
 
-def fail(candidates: Mapping[str, Floats], rng: np.random.Generator) -> None:
-    """Put the padding into all branches of some candidates, and into some branches of others."""
+def fail(
+    candidates: Mapping[str, Floats], rng: np.random.Generator, steps: Sequence[str] = STEPS
+) -> None:
+    """Put the padding into all branches of some candidates, and into some branches of others.
+
+    Parameters
+    ----------
+    candidates
+        Branches by name, which are changed.
+    rng
+        Source of randomness.
+    steps
+        How the names of the branches begin that fail together.
+    """
     n = len(next(iter(candidates.values())))
     draw = rng.random(n)
-    step = rng.integers(0, len(_STEPS), n)
+    step = rng.integers(0, len(steps), n)
     everything = draw < _FAILED
     one_step = (draw >= _FAILED) & (draw < _FAILED + _PARTLY_FAILED)
     for name, values in candidates.items():
-        own = [index for index, prefix in enumerate(_STEPS) if name.startswith(prefix)]
+        own = [index for index, prefix in enumerate(steps) if name.startswith(prefix)]
         values[everything | (one_step & np.isin(step, own))] = PADDING

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.physics.constants import MUON_MASS
+from bphcoffea.toys.cutflow import Cutflow, combined, count, in_json, smallest
 from bphcoffea.toys.decay import Booleans, Floats, Integers
 from bphcoffea.toys.generation import Species
 from bphcoffea.toys.ntuple import Events
@@ -48,16 +48,15 @@ class Truth:
 
     events: int
     generated: dict[str, int]
-    cutflow: tuple[tuple[str, int, int], ...]
+    cutflow: Cutflow
     mass: Floats
     species: Integers
 
     def __add__(self, other: "Truth") -> "Truth":
-        steps = zip(self.cutflow, other.cutflow, strict=True)
         return Truth(
             self.events + other.events,
             {name: number + other.generated[name] for name, number in self.generated.items()},
-            tuple((label, e + f, c + d) for (label, e, c), (_, f, d) in steps),
+            combined(self.cutflow, other.cutflow),
             np.concatenate([self.mass, other.mass]),
             np.concatenate([self.species, other.species]),
         )
@@ -69,10 +68,7 @@ class Truth:
         return {
             "events": self.events,
             "generated": self.generated,
-            "cutflow": [
-                {"step": label, "events": events, "candidates": candidates}
-                for label, events, candidates in self.cutflow
-            ],
+            "cutflow": in_json(self.cutflow),
             "selected": self._composition(np.ones(len(self.mass), dtype=bool)),
             "selected_in_fit_range": self._composition(in_range),
         }
@@ -85,17 +81,14 @@ class Truth:
 
 def find(events: Events) -> Truth:
     """Select and count."""
-    alive = np.ones(len(events.event), dtype=bool)
-    cutflow = [("all", len(events.hlt), len(alive))]
-    for label, mask in _steps(events):
-        alive &= mask
-        cutflow.append((label, len(np.unique(events.event[alive])), int(np.sum(alive))))
-    best = _best(events, alive)
+    triggers = (("hlt", events.hlt), ("l1", events.l1))
+    cutflow, alive = count(len(events.hlt), events.event, _steps(events), triggers)
+    best = smallest(events.event, alive, events.candidates["TripletVtx2_Chi2"])
     numbers = np.bincount(events.generated, minlength=len(PROCESSES))
     return Truth(
         events=len(events.hlt),
         generated={name: int(numbers[kind]) for kind, name in PROCESSES.items()},
-        cutflow=tuple(cutflow),
+        cutflow=cutflow,
         mass=events.candidates["Triplet2_Mass"][best],
         species=events.species[best],
     )
@@ -103,8 +96,6 @@ def find(events: Events) -> Truth:
 
 def _steps(events: Events) -> Iterator[tuple[str, Booleans]]:
     c = events.candidates
-    yield "hlt", events.hlt[events.event]
-    yield "l1", events.l1[events.event]
     yield "vertex", c["TripletVtx2_Chi2"] >= 0
     yield (
         "candidate",
@@ -155,15 +146,3 @@ def _dimuon_mass(c: dict[str, Floats]) -> Floats:
     square = 2 * (MUON_MASS**2 + energy1 * energy2 - transverse - pz1 * pz2)
     mass: Floats = np.sqrt(np.where(fitted, square, np.nan))
     return mass
-
-
-def _best(events: Events, alive: Booleans) -> Integers:
-    """Choose the survivor of least χ² in each event; the first one where several have it."""
-    best: dict[int, int] = {}
-    chi2 = events.candidates["TripletVtx2_Chi2"]
-    for candidate in np.flatnonzero(alive).tolist():
-        event = int(events.event[candidate])
-        if event not in best or chi2[candidate] < chi2[best[event]]:
-            best[event] = candidate
-    chosen: npt.NDArray[np.int64] = np.array(list(best.values()), dtype=np.int64)
-    return chosen

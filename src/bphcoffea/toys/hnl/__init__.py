@@ -3,7 +3,6 @@
 from bphcoffea.toys.hnl.samples import (
     SAMPLES,
     TREE,
-    File,
     Injection,
     Sample,
     generate_files,
@@ -14,7 +13,6 @@ from bphcoffea.toys.hnl.samples import (
 __all__ = [
     "SAMPLES",
     "TREE",
-    "File",
     "Injection",
     "Sample",
     "generate_files",

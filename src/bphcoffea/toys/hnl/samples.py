@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from bphcoffea.toys.files import as_json, write_ntuple
 from bphcoffea.toys.hnl.decays import (
     Decays,
     background_decays,
@@ -25,19 +22,20 @@ from bphcoffea.toys.hnl.decays import (
 )
 from bphcoffea.toys.hnl.ntuple import Events, simulate
 from bphcoffea.toys.hnl.truth import find
-from bphcoffea.toys.luminosity import (
-    Sections,
-    brilcalc_csv,
-    event_numbers,
-    golden_json,
-    luminosity_sections,
+from bphcoffea.toys.luminosity import event_numbers, luminosity_sections
+from bphcoffea.toys.payloads import HNL_CORRECTIONS_TOML
+from bphcoffea.toys.samples import (
+    EVENTS_PER_LUMINOSITY,
+    File,
+    file_name,
+    generators,
+    number_of_events,
+    parts,
+    write_samples,
 )
-from bphcoffea.toys.payloads import HNL_CORRECTIONS_TOML, payloads
 
 TREE: Final = "wztree"
 ERA: Final = "2018D"
-#: Data-like events that the toy's ntuples hold for each inverse femtobarn.
-EVENTS_PER_LUMINOSITY: Final = 20_000
 #: Events of each sample of signal for each data-like event.
 _SIGNAL_SHARE: Final = 0.1
 _RUNS: Final = (320_500, 325_175)
@@ -78,6 +76,16 @@ class Injection:
     def ctau(self) -> float:
         """Mean proper decay length, mm."""
         return mean_proper_length(self.mass, self.coupling, majorana=self.majorana)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the numbers for ``truth.json``."""
+        return {
+            "mass": self.mass,
+            "coupling": self.coupling,
+            "ctau": self.ctau,
+            "decays": self.decays,
+            "neutrino": "majorana" if self.majorana else "dirac",
+        }
 
 
 @dataclass(frozen=True)
@@ -126,25 +134,6 @@ SAMPLES: Final = (
 _INJECTED_MASS, _INJECTED_COUPLING, _INJECTED_SHARE = 1.5, 7.289156e-4, 0.01
 
 
-@dataclass(frozen=True)
-class File:
-    """A file of a sample.
-
-    Attributes
-    ----------
-    name
-        Of the file.
-    events
-        What it holds.
-    sections
-        The luminosity sections of its events.
-    """
-
-    name: str
-    events: Events
-    sections: Sections
-
-
 def write_hnl(
     folder: Path, events: int = 200_000, seed: int = 1, injected: Injection | None = None
 ) -> Path:
@@ -163,40 +152,18 @@ def write_hnl(
 
     Returns
     -------
-    Path of ``fileset.json``, whose paths are relative to its folder. Beside it lie the ROOT files,
-    which hold RNTuples, ``truth.json``, and ``corrections.toml`` with the files that it names.
+    Path of the fileset, as `write_samples` does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    truth: dict[str, Any] = {}
-    recorded: list[Sections] = []
-    for sample in SAMPLES:
-        parts = []
-        for file in generate_files(sample, events, seed, injected):
-            write_ntuple(folder / file.name, TREE, file.events.branches)
-            parts.append(find(file.events, is_signal=sample.is_mc))
-            if not sample.is_mc:
-                recorded.append(file.sections)
-        truth[sample.name] = reduce(add, parts).as_json()
-        if injected is not None and not sample.is_mc:
-            truth[sample.name]["injected"] = {
-                "mass": injected.mass,
-                "coupling": injected.coupling,
-                "ctau": injected.ctau,
-                "decays": injected.decays,
-                "neutrino": "majorana" if injected.majorana else "dirac",
-            }
-    path = folder / "fileset.json"
-    for name, content in payloads().items():
-        (folder / name).write_bytes(content)
-    for name, text in (
-        (path.name, as_json(fileset(events))),
-        ("truth.json", as_json(truth)),
-        ("luminosity.csv", brilcalc_csv(recorded)),
-        ("golden.json", golden_json(recorded)),
-        ("corrections.toml", HNL_CORRECTIONS_TOML),
-    ):
-        (folder / name).write_text(text, encoding="utf-8")
-    return path
+    return write_samples(
+        folder,
+        TREE,
+        SAMPLES,
+        lambda sample: _metadata(sample, events),
+        lambda sample: generate_files(sample, events, seed, injected),
+        lambda sample, content: find(content, is_signal=sample.is_mc),
+        HNL_CORRECTIONS_TOML,
+        lambda sample: {} if sample.is_mc or injected is None else {"injected": injected.as_json()},
+    )
 
 
 def write_hnl_signal(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
@@ -216,20 +183,9 @@ def write_hnl_signal(folder: Path, events: int = 200_000, seed: int = 1) -> Path
     return write_hnl(folder, events, seed, injected)
 
 
-def fileset(events: int) -> dict[str, Any]:
-    """Datasets, files and metadata of the toy with that number of data-like events."""
-    return {
-        sample.name: {
-            "files": {_file_name(sample, part): TREE for part in range(sample.files)},
-            "metadata": _metadata(sample, events),
-        }
-        for sample in SAMPLES
-    }
-
-
 def generate_files(
     sample: Sample, events: int, seed: int, injected: Injection | None = None
-) -> Iterator[File]:
+) -> Iterator[File[Events]]:
     """Yield each file of a sample, in order.
 
     Parameters
@@ -241,12 +197,9 @@ def generate_files(
     seed, injected
         As for `write_hnl`.
     """
-    sizes = _parts(_number(sample, events), sample.files)
-    added = _parts(injected.decays if injected and not sample.is_mc else 0, sample.files)
-    # the name is part of the seed: samples don't depend on each other, or on their order
-    entropy = [seed, *sample.name.encode()]
-    for part, sequence in enumerate(np.random.SeedSequence(entropy).spawn(sample.files)):
-        rng = np.random.default_rng(sequence)
+    sizes = parts(number_of_events(sample, events), sample.files)
+    added = parts(injected.decays if injected and not sample.is_mc else 0, sample.files)
+    for part, rng in enumerate(generators(sample, seed)):
         decays = _decays(sample, sizes[part], injected, added[part], rng)
         content = simulate(decays, sample.is_mc, rng)
         n = len(decays)
@@ -258,7 +211,7 @@ def generate_files(
             lumi=numbers["lumi"].astype(np.float32),
             event=numbers["evt"].view(np.int32),  # as the ntuple does: half of them are negative
         )
-        yield File(_file_name(sample, part), content, sections)
+        yield File(file_name(sample, part), content, sections)
 
 
 def _decays(
@@ -273,21 +226,6 @@ def _decays(
     return decays[rng.permutation(len(decays))]
 
 
-def _number(sample: Sample, events: int) -> int:
-    """Number of events of a sample: one at least, since a fileset knows no empty dataset."""
-    return max(1, round(sample.share * events))
-
-
-def _parts(total: int, number: int) -> list[int]:
-    """About equal parts of a number."""
-    edges = np.linspace(0, total, number + 1).astype(int)
-    return [int(part) for part in np.diff(edges)]
-
-
-def _file_name(sample: Sample, part: int) -> str:
-    return f"{sample.name}_{part}.root"
-
-
 def _metadata(sample: Sample, events: int) -> dict[str, Any]:
     if sample.mass is None or sample.ctau is None:
         return {
@@ -296,7 +234,7 @@ def _metadata(sample: Sample, events: int) -> dict[str, Any]:
             "kind": "data",
             "process": "data",
             "label": "Toy data",
-            "luminosity": _number(sample, events) / EVENTS_PER_LUMINOSITY,
+            "luminosity": number_of_events(sample, events) / EVENTS_PER_LUMINOSITY,
         }
     return {
         "is_mc": True,
@@ -309,5 +247,5 @@ def _metadata(sample: Sample, events: int) -> dict[str, Any]:
         "neutrino": "majorana",
         "cross_section": _CROSS_SECTION[sample.mass] / sample.ctau,
         "filter_efficiency": FILTER_EFFICIENCY,
-        "processed_events": _number(sample, events),
+        "processed_events": number_of_events(sample, events),
     }

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.physics.constants import DS_MASS
+from bphcoffea.toys.cutflow import Cutflow, combined, count, in_json, smallest
 from bphcoffea.toys.decay import Booleans, Floats, Integers
 from bphcoffea.toys.hnl.ntuple import Events
 
@@ -56,17 +57,16 @@ class Truth:
     """
 
     events: int
-    cutflow: tuple[tuple[str, int, int], ...]
+    cutflow: Cutflow
     mass: Floats
     category: Integers
     true: Booleans
     generated: int
 
     def __add__(self, other: "Truth") -> "Truth":
-        steps = zip(self.cutflow, other.cutflow, strict=True)
         return Truth(
             self.events + other.events,
-            tuple((label, e + f, c + d) for (label, e, c), (_, f, d) in steps),
+            combined(self.cutflow, other.cutflow),
             np.concatenate([self.mass, other.mass]),
             np.concatenate([self.category, other.category]),
             np.concatenate([self.true, other.true]),
@@ -77,10 +77,7 @@ class Truth:
         """Give the numbers for ``truth.json``."""
         return {
             "events": self.events,
-            "cutflow": [
-                {"step": label, "events": events, "candidates": candidates}
-                for label, events, candidates in self.cutflow
-            ],
+            "cutflow": in_json(self.cutflow),
             "categories": self._in_categories(np.ones(len(self.mass), dtype=bool)),
             "signal": {
                 "generated": self.generated,
@@ -105,9 +102,7 @@ def find(events: Events, is_signal: bool) -> Truth:
         Whether they are simulation of signal, in which what was generated is required.
     """
     c, n = events.candidates, len(events.decays)
-    alive = np.ones(len(events.event), dtype=bool)
-    cutflow = [("all", n, len(alive))]
-    matched = np.zeros(len(alive), dtype=bool)
+    matched = np.zeros(len(events.event), dtype=bool)
     steps: dict[str, Booleans] = {}
     if is_signal:
         matched = np.logical_and.reduce([c[flag] > 0 for flag in _GEN_FLAGS])
@@ -122,16 +117,14 @@ def find(events: Events, is_signal: bool) -> Truth:
         & (np.abs(c["C_pi_BS_ip_xy"]) > _PION_IP[category])
         & (c["C_mu_Hnl_BS_ips_xy"] > _MUON_SIGNIFICANCE[category]),
     }
-    for label, mask in steps.items():
-        alive &= mask
-        cutflow.append((label, len(np.unique(events.event[alive])), int(np.sum(alive))))
-    best = _best(events, alive)
+    cutflow, alive = count(n, events.event, steps.items())
+    best = smallest(events.event, alive, np.abs(c["C_Ds_mass"].astype(np.float64) - DS_MASS))
     if is_signal:
         best = best[matched[best]]
-        cutflow.append(("gen_best", len(best), len(best)))
+        cutflow = (*cutflow, ("gen_best", len(best), len(best)))
     return Truth(
         events=n,
-        cutflow=tuple(cutflow),
+        cutflow=cutflow,
         mass=c["C_Hnl_mass"][best].astype(np.float64),
         category=category[best],
         true=events.true[best],
@@ -178,15 +171,3 @@ def _category(c: Mapping[str, npt.NDArray[Any]]) -> Integers:
     opposite = c["C_mu_Hnl_charge"] * c["C_mu_Ds_charge"] < 0
     category: Integers = length + len(CATEGORIES) // 2 * opposite
     return category
-
-
-def _best(events: Events, alive: Booleans) -> Integers:
-    """Choose the survivor nearest to the Ds in each event; the first one where several are."""
-    best: dict[int, int] = {}
-    away = np.abs(events.candidates["C_Ds_mass"].astype(np.float64) - DS_MASS)
-    for candidate in np.flatnonzero(alive).tolist():
-        event = int(events.event[candidate])
-        if event not in best or away[candidate] < away[best[event]]:
-            best[event] = candidate
-    chosen: npt.NDArray[np.int64] = np.array(list(best.values()), dtype=np.int64)
-    return chosen
