@@ -14,9 +14,11 @@ from bphcoffea.inference.blindness import check_unblinding
 from bphcoffea.inference.massfit import MassFit
 from bphcoffea.inference.run import of_datasets
 from bphcoffea.presentation.blinding import (
+    Windows,
     blind_histograms,
     blind_windows,
     blinded_in,
+    category_windows,
     hide,
     left_out,
     shade,
@@ -114,15 +116,15 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
     stacked = {} if shapes else _stacked(run)
     blind = set() if unblind else blind_histograms(analysis)
     windows = blind_windows(run) if blind else None
+    of_category = category_windows(run) if blind else {}
     for name, histogram in run.histograms().items():
-        about = _about(histogram, declared.get(name, {}))
+        about = _about(histogram, declared.get(name, {}), _data(datasets))
         if _data(datasets):
             about["notes"] = (elsewhere,)
+        apart: dict[str | None, Any] = {}
         if name in blind and _data(datasets):
-            about["hidden"] = hide(histogram, windows, _data(datasets))
-            about["notes"] = (blinded_in(about["hidden"], about["unit"]),)
-            if name in stacked:
-                hide(stacked[name], windows, _data(datasets))
+            apart = _apart(histogram, stacked.get(name), about, of_category)
+            about = _hidden(histogram, stacked.get(name), about, windows)
         compared = stacked.get(name) if about["without"] is None else None
         if about["without"] is not None and name in stacked:
             yield name, _distribution(stacked[name], None, about, datasets, together=True)
@@ -134,7 +136,9 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
         categories: list[str | None] = [None]
         if len(histogram.axes["category"]) > 1 and about["without"] is None:
             categories += list(histogram.axes["category"])
+        together = histogram, compared, about
         for category in categories:
+            histogram, compared, about = apart.get(category, together)
             place = name if category is None else f"{name}_{file_name(category)}"
             if compared is not None:
                 overlay = bool(analysis.get("overlay_signal"))
@@ -150,6 +154,38 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
                 yield place, _distribution(histogram, category, about, datasets)
 
 
+def _hidden(
+    histogram: hist.Hist,
+    stacked: hist.Hist | None,
+    about: Mapping[str, Any],
+    windows: Windows | None,
+    category: str | None = None,
+) -> dict[str, Any]:
+    """Hide data in both histograms; give what is to be said of that."""
+    data = about["data"]
+    hidden = hide(histogram, windows, data, category)
+    if stacked is not None:
+        hide(stacked, windows, data, category)
+    return {**about, "hidden": hidden, "notes": (blinded_in(hidden, about["unit"]),)}
+
+
+def _apart(
+    histogram: hist.Hist,
+    stacked: hist.Hist | None,
+    about: Mapping[str, Any],
+    of_category: Mapping[str, Windows],
+) -> dict[str | None, tuple[hist.Hist, hist.Hist | None, dict[str, Any]]]:
+    """Histograms for figures of one category each, where categories hide windows of their own."""
+    if not of_category or about["without"] is not None:
+        return {}
+    histogram = histogram.copy()
+    stacked = None if stacked is None else stacked.copy()
+    return {
+        category: (histogram, stacked, _hidden(histogram, stacked, about, windows, category))
+        for category, windows in of_category.items()
+    }
+
+
 def _stacked(run: RunFolder) -> dict[str, hist.Hist]:
     """The histograms with simulation scaled to data; none where there is nothing to compare."""
     if not (run.path / "normalisation.json").is_file():
@@ -160,9 +196,12 @@ def _stacked(run: RunFolder) -> dict[str, hist.Hist]:
     return run.normalised_histograms()
 
 
-def _about(histogram: hist.Hist, declared: Mapping[str, Any]) -> dict[str, Any]:
+def _about(
+    histogram: hist.Hist, declared: Mapping[str, Any], data: Sequence[str]
+) -> dict[str, Any]:
     axis = histogram.axes[-1]
     return {
+        "data": data,
         "label": declared.get("label") or declared.get("variable") or axis.label or axis.name,
         "unit": declared.get("unit", ""),
         "log_y": bool(declared.get("log_y", False)),

@@ -71,6 +71,17 @@ def blind_windows(run: RunFolder) -> Windows | None:
     return found or None
 
 
+def category_windows(run: RunFolder) -> dict[str, Windows]:
+    """Find what figures of one category hide of the blind variable, by the category's name.
+
+    Empty if all categories hide what :func:`blind_windows` finds.
+    """
+    analysis = run.analysis
+    own = analysis["blind"].get("by_category") or {}
+    parents = analysis.get("categories") or {name: name for name in own}
+    return {name: own[parent] for name, parent in parents.items() if parent in own}
+
+
 def _simulated(
     run: RunFolder, name: str, mass: float | None, variable: str
 ) -> tuple[float, float] | None:
@@ -84,8 +95,13 @@ def _simulated(
     return signal_window(mass, width) if width > 0 else None
 
 
-def hide(histogram: hist.Hist, windows: Windows | None, datasets: Iterable[str]) -> Windows:
-    """Empty the bins of datasets that overlap with a window, in every category.
+def hide(
+    histogram: hist.Hist,
+    windows: Windows | None,
+    datasets: Iterable[str],
+    category: str | None = None,
+) -> Windows:
+    """Empty the bins of datasets that overlap with a window.
 
     Parameters
     ----------
@@ -95,6 +111,8 @@ def hide(histogram: hist.Hist, windows: Windows | None, datasets: Iterable[str])
         What to hide; None for everything, also beyond the axis.
     datasets
         Names of the data.
+    category
+        The only category to change; every one if it is not given.
 
     Returns
     -------
@@ -104,10 +122,11 @@ def hide(histogram: hist.Hist, windows: Windows | None, datasets: Iterable[str])
     hidden = overlapping(edges, [(-np.inf, np.inf)] if windows is None else windows)
     flow = histogram.view(flow=True)
     bins = np.concatenate([[windows is None], hidden, [windows is None]])
+    which = slice(None) if category is None else list(histogram.axes["category"]).index(category)
     for index, name in enumerate(histogram.axes["dataset"]):
         if name in datasets:
             for part in ("value", "variance"):
-                flow[part][index, ..., bins] = 0
+                flow[part][index, which][..., bins] = 0
     starts = np.flatnonzero(hidden & ~np.concatenate([[False], hidden[:-1]]))
     stops = np.flatnonzero(hidden & ~np.concatenate([hidden[1:], [False]])) + 1
     return [(float(edges[a]), float(edges[b])) for a, b in zip(starts, stops, strict=True)]
