@@ -81,6 +81,9 @@ def print_blinding(folder: Any) -> None:
         say(f"NOT BLIND: the results include data at all values of {variable}")
         return
     where = in_words(folder.hidden, blind["unit"])
+    if blind.get("by_category"):
+        own = (f"{name}: {in_words(each)}" for name, each in blind["by_category"].items())
+        where = f"{blind['unit']}, {'; '.join(own)},"
     masses = f" (masses {', '.join(f'{m:g}' for m in blind['masses'])})" if blind["masses"] else ""
     say(f"BLIND: data with {blind['variable']} in {where} are left out of the results{masses}")
 

@@ -5,11 +5,9 @@ import itertools
 import json
 import textwrap
 
-import awkward as ak
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import uproot
+from blind_runs import assert_files_agree, assert_skims_agree, drawn, three_runs
 
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
@@ -23,9 +21,7 @@ from bphcoffea.execution import (
 )
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.inference.blindness import StillBlindError, check_fit
-from bphcoffea.presentation import _figures
 from bphcoffea.toys import TOYS
-from bphcoffea.toys.files import write_ntuple
 
 TREE = "Tree3Mu/ntuple"
 SEARCH = """
@@ -59,9 +55,6 @@ SEARCH = """
 """
 DATA, SIGNAL = "toy_2017", "toy_ds_phipi_mc"
 MASS = 1.968
-#: Files whose content counts all events that were read, or tells how long that took.
-OF_ALL_EVENTS = {"ledger.json", "metrics.json", "chunks.parquet", "provenance.json"}
-OF_ALL_EVENTS |= {"lumis.json", "luminosity.json", "normalisation.json"}
 
 
 @pytest.fixture(scope="module")
@@ -87,25 +80,7 @@ def fileset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(search, fileset, tmp_path_factory):
-    """The run with all data; the blind one; and one of files that lack the hidden events."""
-    folder = tmp_path_factory.mktemp("runs")
-    opened = run(blinded(search, fileset, unblind=True), fileset, folder / "opened", ITERATIVE)
-    skims = {name: Options("iterative", skim=str(folder / f"skim_{name}")) for name in "AC"}
-    blind = run(search, fileset, folder / "blind", skims["A"])
-    hidden = hidden_rows(opened, blind.hidden)
-    (path,) = fileset[DATA].files
-    with uproot.open(path) as file:
-        events = file[TREE].arrays()
-    numbers = list(zip(*(events[name].tolist() for name in ("run", "lumi", "evt")), strict=True))
-    kept = events[[number not in hidden for number in numbers]]
-    write_ntuple(folder / "kept.root", TREE, {name: kept[name] for name in kept.fields})
-    content = fileset.model_dump(mode="json", exclude_none=True)
-    content[DATA]["files"] = {str(folder / "kept.root"): TREE}
-    for name, values in content[SIGNAL]["files"].items():
-        content[SIGNAL]["files"] = {name: values["object_path"]}
-    lacking = Fileset.model_validate(content)
-    without = run(search, lacking, folder / "without", skims["C"])
-    return {"opened": opened, "blind": blind, "without": without, "hidden": hidden}
+    return three_runs(search, fileset, DATA, tmp_path_factory.mktemp("runs"), hidden_rows)
 
 
 ITERATIVE = Options("iterative")
@@ -125,25 +100,7 @@ def test_no_file_depends_on_the_hidden_events(runs):
     assert len(runs["hidden"]) > 100
     (window,) = runs["blind"].hidden
     assert window == pytest.approx((MASS * 0.982, MASS * 1.018))
-    blind, without = runs["blind"].path, runs["without"].path
-    files = {path.relative_to(blind) for path in blind.rglob("*") if path.is_file()}
-    assert files == {path.relative_to(without) for path in without.rglob("*") if path.is_file()}
-    for path in files:
-        if path.name in OF_ALL_EVENTS:
-            continue
-        contents = [(folder / path).read_bytes() for folder in (blind, without)]
-        if path.name == "cutflow.json":
-            cutflows = [json.loads(content) for content in contents]
-            firsts = [cutflow[DATA].pop(0) for cutflow in cutflows]
-            assert firsts[0]["events"] - firsts[1]["events"] == len(runs["hidden"])
-            assert cutflows[0] == cutflows[1]
-        elif path.name == "histograms.root":
-            opened = [uproot.open(folder / path) for folder in (blind, without)]
-            for key in opened[0].keys(recursive=True, filter_classname="TH1D"):
-                values = [file[key].values(flow=True) for file in opened]
-                np.testing.assert_array_equal(*values)
-        else:
-            assert contents[0] == contents[1], path
+    assert_files_agree(runs, DATA)
 
 
 def test_no_figure_shows_hidden_events(runs):
@@ -158,28 +115,9 @@ def test_no_figure_shows_hidden_events(runs):
             assert wanted in "\n".join(figure["texts"]), name
 
 
-def drawn(run):
-    """All numbers and texts of each figure."""
-    for name, figure in _figures(run, shapes=False, unblind=False):
-        texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-        numbers = [
-            np.nan_to_num(np.asarray(line.get_xydata(), dtype=float)).tolist()
-            for axes in figure.axes
-            for line in axes.lines
-        ]
-        for axes in figure.axes:
-            paths = [patch.get_path() for patch in axes.patches]
-            numbers += [np.nan_to_num(path.vertices).tolist() for path in paths]
-            for bars in axes.collections:
-                numbers += [path.vertices.tolist() for path in bars.get_paths()]
-        yield name, {"texts": texts, "numbers": numbers}
-
-
 def test_no_skim_holds_hidden_events(runs):
-    skims = [runs["blind"].path.with_name(f"skim_{name}") / DATA for name in "AC"]
-    events = [ak.from_parquet(next(folder.iterdir())) for folder in skims]
-    assert events[0].to_list() == events[1].to_list()
-    assert len(events[0]) == runs["blind"].candidates(DATA).num_rows > 100
+    assert_skims_agree(runs, DATA)
+    assert runs["blind"].candidates(DATA).num_rows > 100
 
 
 def test_counts_of_a_blind_run_don_t_give_the_hidden_ones(runs, fileset):
