@@ -213,6 +213,12 @@ class Candidates:
             self._values[variable] = self._evaluate(variable) if flat is None else flat
         return self._values[variable]
 
+    def assign(self, variable: Variable, which: Integers, values: npt.NDArray[Any]) -> None:
+        """Give some candidates the values of a variable that is no function of the events."""
+        every = np.zeros(len(self), dtype=values.dtype)
+        every[which] = values
+        self._values[variable] = every
+
     def at(self, which: Integers) -> Values:
         """From a variable to its values for some candidates, shape (n,)."""
 

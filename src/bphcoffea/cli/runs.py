@@ -44,6 +44,12 @@ def run(
     output: Output,
     dataset: Datasets = None,
     corrections: CorrectionFiles = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TOML", help="Split the categories in bins of its score; `train` makes one."
+        ),
+    ] = None,
     nominal: Annotated[
         bool, typer.Option("--nominal", help="Without the systematic variations.")
     ] = False,
@@ -101,6 +107,7 @@ def run(
 ) -> None:
     """Run an analysis over a fileset; status 3 if it could not read all of it."""
     from bphcoffea import datasets, execution
+    from bphcoffea.analysis import load_classifier
     from bphcoffea.corrections import load
     from bphcoffea.facilities import load_facility
     from bphcoffea.storage.servers import Retries
@@ -109,6 +116,8 @@ def run(
     storage = place.storage if place else None
     loaded = execution.load_analysis(analysis)
     loaded = loaded.corrected(load(corrections or ()), nominal_only=nominal)
+    if classifier is not None:
+        loaded = loaded.classified(load_classifier(classifier))
     everything = datasets.load(fileset)
     files = everything.select(dataset or ())
     try:
