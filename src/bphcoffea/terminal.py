@@ -232,8 +232,9 @@ def print_training(result: dict[str, Any]) -> None:
         column.justify = "right"
     for name, bins in result["bins"].items():
         rows = zip(bins["edges"], bins["signal_fractions"], bins["sidebands"], strict=True)
-        for edge, fraction, count in reversed(list(rows)):
-            table.add_row(name, f"{edge:g}", f"{100 * fraction:.1f}%", f"{count:,}")
+        for number, (edge, fraction, count) in enumerate(reversed(list(rows)), 1):
+            category = f"{'' if name == 'all' else name}{number}"
+            table.add_row(category, f"{edge:g}", f"{100 * fraction:.1f}%", f"{count:,}")
     console.print(table)
     for note in result["notes"]:
         say(f"note: {note}")

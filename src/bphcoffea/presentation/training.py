@@ -78,10 +78,11 @@ def draw_overtraining(training: Training, heading: Heading) -> Figure:
             seen, edges, fill=True, color=color, alpha=0.35, label=f"{label}, seen in training"
         )
         density, error = _density(*tested[name], edges)
+        filled = density > 0
         axes.errorbar(
-            (edges[1:] + edges[:-1]) / 2,
-            density,
-            yerr=error,
+            ((edges[1:] + edges[:-1]) / 2)[filled],
+            density[filled],
+            yerr=error[filled],
             fmt="o",
             color=color,
             markersize=5,

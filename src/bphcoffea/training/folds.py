@@ -15,7 +15,7 @@ from bphcoffea.errors import InputError
 from bphcoffea.training.sample import Floats, Sample
 
 #: Parameters of XGBoost. Shallow trees that each see 70% of the candidates, and leaves of at least
-#: about 20 candidates (a candidate counts p(1 - p) ≤ 1/4), don't follow single candidates. One
+#: about 20 candidates (one of weight 1 counts p(1 - p) ≤ 1/4), don't follow single candidates. One
 #: thread, since sums in another order would give other trees.
 PARAMETERS: Final[dict[str, Any]] = {
     "objective": "binary:logistic",
@@ -111,10 +111,14 @@ def train_folds(sample: Sample, folds: int, seed: int) -> Folds:
 
 
 def balanced(weights: Floats, signal: npt.NDArray[np.bool_]) -> Floats:
-    """Scale weights so that each class sums to half of the number of candidates, shape (n,)."""
+    """Scale weights so that each class sums to the size of the smaller one, shape (n,).
+
+    Leaves of the trees then hold enough candidates of the smaller class.
+    """
     scaled = np.empty(len(weights))
+    smaller = min(np.count_nonzero(signal), np.count_nonzero(~signal))
     for which in (signal, ~signal):
-        scaled[which] = weights[which] * (len(weights) / 2 / np.sum(weights[which]))
+        scaled[which] = weights[which] * (smaller / np.sum(weights[which]))
     return scaled
 
 
