@@ -13,6 +13,7 @@ from scipy.stats import ks_2samp, spearmanr
 from bphcoffea.analysis import load_classifier
 from bphcoffea.errors import InputError
 from bphcoffea.execution import RunFolder
+from bphcoffea.presentation import style
 from bphcoffea.training import folds as folds_module
 from bphcoffea.training import train_run
 from bphcoffea.training.edges import FEWEST, best_bins, given_bins
@@ -251,7 +252,8 @@ def test_infinite_inputs_are_told(tables, tmp_path):
         train_run(folder)
 
 
-def test_command_writes_classifier_record_and_figures(bphcoffea, searched, tmp_path):
+def test_command_writes_classifier_record_and_figures(bphcoffea, searched, tmp_path, monkeypatch):
+    monkeypatch.setattr(style, "FORMATS", ("png",))  # PDF takes as long again
     where = tmp_path / "bdt"
     status, out, err = bphcoffea(
         "train", searched.path, "-o", where, "--folds", 2, "--input", "chi2", "--edges", "A=0.2,0.7"
