@@ -81,6 +81,9 @@ def train_folds(sample: Sample, folds: int, seed: int) -> Folds:
         infinite = np.any(np.isinf(sample.values), axis=0)
         names = [name for name, bad in zip(sample.inputs, infinite, strict=True) if bad]
         raise InputError(f"inputs are infinite for some candidates: {', '.join(names)}")
+    unfit = [name for name in sample.inputs if any(sign in name for sign in "[]<")]
+    if unfit:
+        raise InputError(f"XGBoost takes no names with [, ] or <: {', '.join(unfit)}")
     try:
         xgboost = importlib.import_module("xgboost")
     except ImportError:

@@ -147,24 +147,30 @@ class Training:
     def write(self, folder: str | Path) -> Classifier:
         """Write the classifier with its models, and ``training.json``; return it, loaded again."""
         place = prepare(folder)
+        for earlier in place.glob("fold*.json"):
+            if earlier.stem.removeprefix("fold").isdigit():
+                earlier.unlink()
         for model in self.folds.models:
             (place / model.file).write_bytes(model.content)
-        (place / DECLARATION).write_text(self._declaration(place))
+        (place / DECLARATION).write_text(self._declaration(place), encoding="utf-8")
         record = json.dumps(self.as_json(), indent=2, allow_nan=False)
         (place / RECORD).write_text(record + "\n")
         return load_classifier(place / DECLARATION)
 
     def _declaration(self, place: Path) -> str:
-        # strings and lists of JSON are strings and lists of TOML
+        def written(value: Any) -> str:
+            # strings and lists of JSON are strings and lists of TOML
+            return json.dumps(value, ensure_ascii=False)
+
         lines = [
             "# Model (event % number of models) scores an event: it has not seen it.",
-            f"name = {json.dumps(place.absolute().name)}",
-            f"inputs = {json.dumps(self.sample.inputs)}",
-            f"models = {json.dumps([model.file for model in self.folds.models])}",
+            f"name = {written(place.absolute().name)}",
+            f"inputs = {written(self.sample.inputs)}",
+            f"models = {written([model.file for model in self.folds.models])}",
             "",
             "# Lower edges of the bins of the score in each category; the last bin ends at 1.",
             "[edges]",
-            *(f"{json.dumps(name)} = {list(bins.edges)}" for name, bins in self.bins.items()),
+            *(f"{written(name)} = {list(bins.edges)}" for name, bins in self.bins.items()),
         ]
         return "\n".join(lines) + "\n"
 
