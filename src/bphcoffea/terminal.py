@@ -221,6 +221,28 @@ def print_fit(result: dict[str, Any]) -> None:
         say(f"note: the alternative model is not valid: {text}")
 
 
+def print_training(result: dict[str, Any]) -> None:
+    """Print how well a trained classifier separates, and the bins of its score."""
+    say(f"trained on {result['signal']:,} signal and {result['sidebands']:,} sideband candidates")
+    train, test = result["auc"]["train"], result["auc"]["test"]
+    say(f"AUC {test:.4f} ({train:.4f} for candidates that were seen in training)")
+    shares = sorted(result["importances"].items(), key=lambda each: -each[1])
+    say(f"importances: {', '.join(f'{name} {100 * share:.0f}%' for name, share in shares)}")
+    correlation = result["correlation_with_mass"]["all"]
+    say(f"rank correlation of score and mass in the sidebands: {correlation:+.3f}")
+    table = Table("category", "from score", "signal", "sidebands", title="Bins", **_LEFT)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, bins in result["bins"].items():
+        rows = zip(bins["edges"], bins["signal_fractions"], bins["sidebands"], strict=True)
+        for number, (edge, fraction, count) in enumerate(reversed(list(rows)), 1):
+            category = f"{'' if name == 'all' else name}{number}"
+            table.add_row(category, f"{edge:g}", f"{100 * fraction:.1f}%", f"{count:,}")
+    console.print(table)
+    for note in result["notes"]:
+        say(f"note: {note}")
+
+
 def print_limit(result: dict[str, Any]) -> None:
     """What a scan excludes at each mass."""
     title = f"|V|² excluded at {result['level']:.0%} CL, {result['neutrino'].capitalize()} N"

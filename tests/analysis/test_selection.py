@@ -54,6 +54,8 @@ def test_cutflow_and_best_follow_the_loop(events):
     for step in ("trigger", "loose", "tight"):
         alive = [(e, i) for e, i in alive if passes(step, events[e][0], events[e][1][i])]
         passing = sorted({e for e, _ in alive})
+        if step == "trigger":  # whether an event has candidates or not
+            passing = [e for e, (fired, _, _) in enumerate(events) if fired]
         expected.append((len(passing), len(alive), weights[passing].sum()))
     rows = selected.cutflow.rows()
     assert [row["step"] for row in rows] == ["all", "trigger", "loose", "tight"]
@@ -103,10 +105,14 @@ def test_hidden_events_follow_the_loop(events, ranked):
         steps.append(alive)
     hidden = {e for e, i in best_of(alive).items() if lies(e, i)} if ranked else set()
     expected = []
-    for alive in steps:
+    for step, alive in zip(("trigger", "loose", "tight"), steps, strict=True):
         left_out = hidden | {e for e, i in best_of(alive).items() if lies(e, i)}
         seen = [(e, i) for e, i in alive if not (e in left_out if ranked else lies(e, i))]
-        expected.append((len({e for e, _ in seen}), len(seen)))
+        passing = {e for e, _ in seen}
+        if step == "trigger":
+            passing = {e for e, (fired, _, _) in enumerate(events) if fired}
+            passing -= left_out if ranked else set()
+        expected.append((len(passing), len(seen)))
 
     selected = hiding(events, ranked)
     rows = [(row["events"], row["candidates"]) for row in selected.cutflow.rows()]
@@ -146,9 +152,17 @@ def test_no_events():
     assert selected.best(a).tolist() == []
 
 
-def test_event_without_candidates_counts_only_at_all():
-    rows = SELECTION.apply(make([(True, [], 1.0)])).cutflow.rows()
-    assert [row["events"] for row in rows] == [1, 0, 0, 0]
+def test_cuts_on_the_event_count_events_without_candidates():
+    rows = SELECTION.apply(make([(True, [], 1.0), (False, [], 1.0)])).cutflow.rows()
+    assert [row["events"] for row in rows] == [2, 1, 0, 0]
+    assert [row["sumw"] for row in rows] == [2, 1, 0, 0]
+
+
+def test_after_a_cut_on_candidates_an_event_needs_one():
+    cuts = {cut.name: cut for cut in SELECTION}
+    late = Selection("Candidate", cuts["loose"], cuts["trigger"])
+    events = [(True, [(1.0, 1.0)], 1.0), (True, [], 1.0), (False, [(1.0, 1.0)], 1.0)]
+    assert [row["events"] for row in late.apply(make(events)).cutflow.rows()] == [3, 2, 1]
 
 
 def test_bounds_and_cut_of_a_variable():

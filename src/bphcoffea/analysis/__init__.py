@@ -1,6 +1,7 @@
 """The parts that a processor is made of: variables, cuts, weights, shifts, histograms, the base."""
 
 from bphcoffea.analysis.blinding import Blind, Hidden
+from bphcoffea.analysis.classifier import Classifier, load_classifier
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
 from bphcoffea.analysis.processor import Analysis
@@ -22,6 +23,7 @@ __all__ = [
     "Axis",
     "Blind",
     "Categories",
+    "Classifier",
     "Condition",
     "Cut",
     "DatasetPathFired",
@@ -41,5 +43,6 @@ __all__ = [
     "leg_abs_eta",
     "leg_eta",
     "leg_pt",
+    "load_classifier",
     "separation",
 ]

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bphcoffea.analysis.blinding import Blind
-from bphcoffea.analysis.histograms import NOMINAL, Categories, Histogram
+from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, Classifier
+from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram
 from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Shift
@@ -83,6 +84,7 @@ def check_for_dataset(analysis: Any, metadata: Mapping[str, Any]) -> None:
         for name in repeated(column.name for column in columns)
     ]
     faults += _faults_of_columns(columns)
+    faults += _faults_of_inputs(analysis.classifier, [column.name for column in columns])
     corrections = analysis.era_corrections.of(metadata["era"])
     shifts = () if analysis.nominal_only else analysis.shifts
     names = [name for shift in shifts for name in shift.variations(metadata, corrections)]
@@ -96,6 +98,48 @@ def check_for_dataset(analysis: Any, metadata: Mapping[str, Any]) -> None:
     if faults:
         name = type(analysis).__name__
         raise DeclarationError("\n".join(f"{name}: {fault}" for fault in dict.fromkeys(faults)))
+
+
+def check_classifier(analysis: Any, classifier: Classifier) -> None:
+    """Check that a classifier fits what an analysis declares.
+
+    Raises
+    ------
+    DeclarationError
+        If it does not: one line for each fault.
+    """
+    faults = []
+    if analysis.best is None:
+        faults.append("chooses no best candidate ('best') whose score could be found")
+    if any(cut.name == CLASSIFIER for cut in (*analysis.selection, *analysis.of_best)):
+        faults.append(f"has a cut '{CLASSIFIER}', as the classifier's step; rename it")
+    if any(column.name == SCORE.name for column in analysis.columns):
+        faults.append(f"has a column '{SCORE.name}', as the classifier's; rename it")
+    names = analysis.categories.names if analysis.categories is not None else (ALL,)
+    for name in (*classifier.edges, *names):
+        if name not in names:
+            faults.append(f"has no category '{name}'; there are: {', '.join(names)}")
+        elif name not in classifier.edges:
+            faults.append(f"has a category '{name}', for which no edges are declared")
+    if not faults:
+        bins = analysis.categories_by_bin()
+        if len(bins) < sum(len(classifier.edges[name]) for name in names):
+            faults.append(f"would have two bins of one name among {', '.join(bins)}")
+        taken = [histogram.name for histogram in (*analysis.histograms, *analysis.n_minus_1())]
+        faults += [f"has a histogram '{name}', as a bin's name" for name in bins if name in taken]
+    if faults:
+        where = f"{classifier.source}: analysis '{analysis.name()}'"
+        raise DeclarationError("\n".join(f"{where} {fault}" for fault in dict.fromkeys(faults)))
+
+
+def _faults_of_inputs(classifier: Classifier | None, columns: list[str]) -> list[str]:
+    unknown = [name for name in classifier.inputs if name not in columns] if classifier else []
+    return [
+        f"the classifier '{classifier.name}' takes '{name}', which is no column; "
+        f"there are: {', '.join(columns) or 'none'}"
+        for name in unknown
+        if classifier is not None
+    ]
 
 
 class _Declared:

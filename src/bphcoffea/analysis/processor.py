@@ -16,8 +16,14 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
 from bphcoffea.analysis.blinding import Blind, Hidden
+from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, SCORE_BIN, Classifier
 from bphcoffea.analysis.cutflow import Cutflow
-from bphcoffea.analysis.declaration import GOLDEN, N_MINUS_1, check_declaration
+from bphcoffea.analysis.declaration import (
+    GOLDEN,
+    N_MINUS_1,
+    check_classifier,
+    check_declaration,
+)
 from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram, fill
 from bphcoffea.analysis.needs import HELD
@@ -101,6 +107,8 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     hidden
         Windows that the results leave out, set by :meth:`hiding`. None until
         :func:`bphcoffea.execution.run` decides.
+    classifier
+        Splits the categories in bins of its score, see :meth:`classified`; None: there is none.
     nominal_only
         Whether there are no variations.
     sink
@@ -125,6 +133,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
     search: ClassVar[str | None] = None
     absent: ClassVar[Mapping[str, str]] = {}
     hidden: Hidden | None = None
+    classifier: Classifier | None = None
     _corrections: Corrections = Corrections()
     nominal_only: bool = False
     sink: Callable[[Any, Selected, DatasetResult], None] | None = None
@@ -158,6 +167,36 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         other = copy.copy(self)
         other.hidden = hidden
         return other
+
+    def classified(self, classifier: Classifier) -> Self:
+        """Return a copy that splits each category in bins of a classifier's score.
+
+        The score is that of each event's best candidate, and is a column of the table. Candidates
+        below the lowest edge are lost in a last step of the cutflow, ``classifier``.
+
+        Raises
+        ------
+        DeclarationError
+            If the classifier does not fit the analysis.
+        """
+        other = copy.copy(self)
+        other.classifier = classifier
+        check_classifier(other, classifier)
+        return other
+
+    @property
+    def filled_categories(self) -> Categories | None:
+        """Categories of histograms and table: the declared ones, or their bins of the score."""
+        if self.classifier is None:
+            return self.categories
+        return Categories(tuple(self.categories_by_bin()), SCORE_BIN)
+
+    def categories_by_bin(self) -> dict[str, str]:
+        """Return the declared category of each one that is filled; empty if there are none."""
+        names = self.categories.names if self.categories is not None else ()
+        if self.classifier is None:
+            return {name: name for name in names}
+        return self.classifier.categories(names or (ALL,))
 
     @property
     def blind_variable(self) -> Variable | None:
@@ -211,9 +250,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             self.best,
             self._in_window(metadata),
         )
-        chosen, steps = self._chosen(selected, metadata)
+        chosen, steps = self._chosen(selected, metadata, numbers)
         weighed = weighting.of(candidates, chosen, shifted=not self.nominal_only)
-        shapes = list(self._shapes(events, selected, weighting, corrections))
+        shapes = list(self._shapes(events, selected, weighting, corrections, numbers))
         result = DatasetResult(
             entries=Entries.of_chunk(metadata),
             events=len(events),
@@ -273,6 +312,8 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
                 for cut in (*self.selection, *self.of_best)
             ],
             "best": self.best.name if self.best else None,
+            "categories": self.categories_by_bin(),
+            "classifier": self.classifier.describe() if self.classifier else None,
             "histograms": histograms,
             "overlay_signal": self.overlay_signal,
             "blind": self._describe_blinding(),
@@ -338,8 +379,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         It has no table of candidates, since the types of its columns are not known.
         """
         cuts = (*self.selection_of(metadata), *self.cuts_on_best(metadata))
-        steps = ("all", *(cut.name for cut in cuts))
-        names = self.categories.names if self.categories is not None else (ALL,)
+        last = (CLASSIFIER,) if self.classifier is not None else ()
+        steps = ("all", *(cut.name for cut in cuts), *last)
+        names = tuple(self.categories_by_bin()) or (ALL,)
         histograms = {h.name: h.empty(names) for h in self.histograms}
         return DatasetResult(
             entries=Entries(),
@@ -383,7 +425,10 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         return [weight for weight in self.weights if weight.applies(metadata, corrections)]
 
     def _chosen(
-        self, selected: Selected, metadata: Mapping[str, Any]
+        self,
+        selected: Selected,
+        metadata: Mapping[str, Any],
+        numbers: Mapping[str, npt.NDArray[Any]],
     ) -> tuple[Integers, dict[str, Integers]]:
         """The candidates that are kept, and those that were after each step of the best ones."""
         chosen = selected.chosen
@@ -393,7 +438,41 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
             for requirement in cut.requirements:
                 passed &= requirement.mask(selected.candidates.at(chosen))
             chosen = steps[cut.name] = chosen[passed]
+        if self.classifier is not None:
+            columns = self.columns_of(metadata)
+            bins = self._score(self.classifier, selected.candidates, chosen, columns, numbers)
+            chosen = steps[CLASSIFIER] = chosen[bins >= 0]
         return chosen, steps
+
+    def _score(
+        self,
+        classifier: Classifier,
+        candidates: Candidates,
+        chosen: Integers,
+        columns: Sequence[Variable],
+        numbers: Mapping[str, npt.NDArray[Any]],
+    ) -> Integers:
+        """Give chosen candidates their score and its bin; return the bins, -1 for those lost."""
+        values = candidates.at(chosen)
+        inputs = {v.name: values(v) for v in columns if v.name in classifier.inputs}
+        events = np.zeros(len(chosen), dtype=np.uint64)
+        if "event" in numbers:
+            events = numbers["event"][candidates.chunk_event[chosen]]
+        elif len(classifier.models) > 1:
+            raise InputError(
+                f"classifier '{classifier.name}': the file has no event number, by which the model "
+                "of an event is chosen"
+            )
+        scores = classifier.score(inputs, events)
+        names: tuple[str, ...] = (ALL,)
+        category = np.full(len(chosen), ALL)
+        if self.categories is not None:
+            names = self.categories.names
+            category = self.categories.of(values(self.categories.variable))
+        bins = classifier.bins(scores, category, names)
+        candidates.assign(SCORE, chosen, scores)
+        candidates.assign(SCORE_BIN, chosen, bins)
+        return bins
 
     def _first_step(self, after: str, selection: Selection) -> str | None:
         """From which cut a weight counts; None where that is after the best was chosen."""
@@ -407,6 +486,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         selected: Selected,
         weighting: Weighting,
         corrections: EraCorrections | None,
+        numbers: Mapping[str, npt.NDArray[Any]],
     ) -> Iterator[tuple[str, tuple[_Filling, Floats]]]:
         """Yield what is filled of each shape variation, with its weights, by the name."""
         shifts = [] if self.nominal_only else self.shifts
@@ -414,7 +494,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         makes_candidates = type(self).prepare is not Analysis.prepare
         prepare = self.prepare if makes_candidates else None
         for shifted in shifted_selections(events, selected, variations, prepare):
-            chosen, _ = self._chosen(shifted.selected, events.metadata)
+            chosen, _ = self._chosen(shifted.selected, events.metadata, numbers)
             candidates = shifted.selected.candidates
             weights = weighting.of(candidates, chosen, shifted=False).nominal
             variation = shifted.variation(chosen)
@@ -426,8 +506,9 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         """What is filled of chosen candidates, but for their weights."""
         values = selected.candidates.at(chosen)
         category: Any = ALL
-        if self.categories is not None:
-            category = self.categories.of(values(self.categories.variable))
+        categories = self.filled_categories
+        if categories is not None:
+            category = categories.of(values(categories.variable))
         return {h.name: values(h.variable) for h in self.histograms}, category
 
     def _fill(
@@ -437,7 +518,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         weighed: CandidateWeights,
         shapes: Sequence[tuple[str, tuple[_Filling, Floats]]],
     ) -> dict[str, Any]:
-        names = self.categories.names if self.categories is not None else (ALL,)
+        names = tuple(self.categories_by_bin()) or (ALL,)
         varied = [(NOMINAL, weighed.nominal), *weighed.varied()]
         every = [name for name, _ in (*varied, *shapes)]
         doubled = sorted(name for name, times in Counter(every).items() if times > 1)
@@ -474,8 +555,11 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         columns = {name: of_event[event] for name, of_event in numbers.items()}
         for variable in self.columns_in(metadata):
             columns[variable.name] = values(variable)
-        if self.categories is not None:
-            columns["category"] = self.categories.of(values(self.categories.variable))
+        if self.classifier is not None:
+            columns[SCORE.name] = values(SCORE)
+        categories = self.filled_categories
+        if categories is not None:
+            columns["category"] = categories.of(values(categories.variable))
         columns["weight"] = weighed.nominal
         for name, factor in weighed.components().items():
             columns[f"weight_{name}"] = factor

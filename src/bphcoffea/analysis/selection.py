@@ -238,6 +238,12 @@ class Candidates:
         self.values(variable)
         return self._values_of_events.get(variable)
 
+    def assign(self, variable: Variable, which: Integers, values: npt.NDArray[Any]) -> None:
+        """Give some candidates the values of a variable that is no function of the events."""
+        every = np.zeros(len(self), dtype=values.dtype)
+        every[which] = values
+        self._values[variable] = every
+
     def at(self, which: Integers) -> Values:
         """From a variable to its values for some candidates, shape (n,)."""
 

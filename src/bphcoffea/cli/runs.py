@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,6 +32,7 @@ from bphcoffea.terminal import (
     print_luminosity,
     print_normalisation,
     print_slowest,
+    print_training,
     say,
 )
 
@@ -44,6 +46,12 @@ def run(
     output: Output,
     dataset: Datasets = None,
     corrections: CorrectionFiles = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TOML", help="Split the categories in bins of its score; `train` makes one."
+        ),
+    ] = None,
     nominal: Annotated[
         bool, typer.Option("--nominal", help="Without the systematic variations.")
     ] = False,
@@ -101,6 +109,7 @@ def run(
 ) -> None:
     """Run an analysis over a fileset; status 3 if it could not read all of it."""
     from bphcoffea import datasets, execution
+    from bphcoffea.analysis import load_classifier
     from bphcoffea.corrections import load
     from bphcoffea.facilities import load_facility
     from bphcoffea.storage.servers import Retries
@@ -109,6 +118,8 @@ def run(
     storage = place.storage if place else None
     loaded = execution.load_analysis(analysis)
     loaded = loaded.corrected(load(corrections or ()), nominal_only=nominal)
+    if classifier is not None:
+        loaded = loaded.classified(load_classifier(classifier))
     everything = datasets.load(fileset)
     files = everything.select(dataset or ())
     try:
@@ -187,6 +198,62 @@ def fit(
         raise InputError(
             "\n".join(f"{directory}: the fit is not valid: {text}" for text in result["problems"])
         )
+
+
+@app.command()
+def train(
+    directory: RunDirectory,
+    output: Output,
+    folds: Annotated[int, typer.Option(min=2, help="Number of models.")] = 5,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME",
+            help="Column of the tables to train on; may be repeated. By default all that serve.",
+        ),
+    ] = None,
+    bins: Annotated[
+        int, typer.Option(min=1, help="Bins of the score in each category, chosen by Σ s²/b.")
+    ] = 2,
+    edges: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CATEGORY=LOW,…",
+            help="Lower edges of a category's bins (all=… without categories), not the best ones.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
+) -> None:
+    """Train a classifier on the signal and the data sidebands of a run, for `run --classifier`."""
+    from bphcoffea.execution import RunFolder
+    from bphcoffea.presentation.style import Heading
+    from bphcoffea.presentation.training import plot_training
+    from bphcoffea.training import train_run
+
+    folder = RunFolder(directory)
+    given = dict(_edges(text) for text in edges or ())
+    training = train_run(folder, inputs or (), folds=folds, bins=bins, edges=given, seed=seed)
+    classifier = training.write(output)
+    data = [about for about in folder.datasets.values() if not about["is_mc"]]
+    plot_training(training, Heading.of(data), output / "figures")
+    print_training(training.as_json())
+    say(f"classifier: {classifier.source}")
+    note_what_is_missing(folder)
+
+
+def _edges(text: str) -> tuple[str, tuple[float, ...]]:
+    category, _, values = text.rpartition("=")
+    try:
+        edges = tuple(float(value) for value in values.split(","))
+    except ValueError:
+        edges = ()
+    ascending = all(low < high for low, high in pairwise(edges))
+    if not category or not edges or not ascending or edges[0] < 0 or edges[-1] >= 1:
+        raise InputError(
+            f"--edges {text}: write CATEGORY=LOW,… with ascending edges from 0 on and below 1"
+        )
+    return category, edges
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uproot
 
+from bphcoffea.analysis.models import MissingExtraError
 from bphcoffea.errors import InputError
 from bphcoffea.size_limits import LimitExceededError
 from bphcoffea.storage.servers import reason, shortened
@@ -36,6 +37,12 @@ def input_fault(error: BaseException) -> str | None:
         if _raised_in_reading(cause):
             return reason(cause) or f"{type(cause).__name__}: {shortened(str(cause))}"
     return None
+
+
+def missing_package(error: BaseException) -> str | None:
+    """What a worker lacks to evaluate a model, in one line; None if that is not the cause."""
+    causes = (cause for cause in _chain(error) if isinstance(cause, MissingExtraError))
+    return next((str(cause) for cause in causes), None)
 
 
 def is_lasting(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bphcoffea.analysis import Analysis
+from bphcoffea.analysis.models import MissingExtraError
 from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.errors import InputError
@@ -192,8 +193,11 @@ def process(
         checkpointer=checkpoints,
     )
     clock = time.perf_counter()
-    # coffea can't run over nothing: files without entries may need no chunk
-    out = runner.run(plan.chunks, analysis) if plan.chunks else {"out": {}}
+    try:
+        # coffea can't run over nothing: files without entries may need no chunk
+        out = runner.run(plan.chunks, analysis) if plan.chunks else {"out": {}}
+    except MissingExtraError as error:  # of a worker
+        raise InputError(str(error)) from None
     wall = time.perf_counter() - clock
     timings = out.get("timings", [])
     work = total(timings)

@@ -16,11 +16,13 @@ from typing import Any
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
+from bphcoffea.analysis.models import MissingExtraError
 from bphcoffea.execution.faults import (
     ReplacedFileError,
     ShortFileError,
     input_fault,
     is_lasting,
+    missing_package,
 )
 from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
 from bphcoffea.execution.tally import Timing
@@ -160,6 +162,8 @@ def work_on_chunk(
             except Exception as error:
                 fault = input_fault(error)
                 if fault is None:
+                    if lacking := missing_package(error):
+                        raise MissingExtraError(lacking) from None
                     raise
                 watch.end_failed_attempt()
                 note_silence(place, fault)

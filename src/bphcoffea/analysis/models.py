@@ -1,0 +1,222 @@
+"""Trained models as files hold them, XGBoost's JSON or ONNX, evaluated on plain arrays.
+
+A model travels to workers as the bytes of its file, and each process opens it once. The wrappers of
+``coffea.ml_tools`` don't serve here: they open a path, which a worker on another machine lacks, and
+only warn if there are fewer inputs than the model takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+#: Packages that evaluate models, by the end of a file's name.
+LIBRARIES: Final = {".json": "xgboost", ".onnx": "onnxruntime"}
+
+_PARTS_OF_XGBOOST: Final = ("gradient_booster", "learner_model_param", "objective")
+
+
+class MissingExtraError(Exception):
+    """The package that evaluates a model is not installed in this process."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One trained model: a score from the inputs of a candidate.
+
+    Attributes
+    ----------
+    file
+        Name of its file, ending in ``.json`` (XGBoost) or ``.onnx``.
+    content
+        Bytes of the file.
+    sha256
+        Hash of the bytes.
+    """
+
+    file: str
+    content: bytes = field(repr=False)
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", hashlib.sha256(self.content).hexdigest())
+
+    @property
+    def library(self) -> str:
+        """Package that evaluates it.
+
+        Raises
+        ------
+        InputError
+            If the file has another ending.
+        """
+        for ending, library in LIBRARIES.items():
+            if self.file.endswith(ending):
+                return library
+        raise InputError(f"{self.file}: not a model; its name must end in .json or .onnx")
+
+    def check(self, inputs: tuple[str, ...]) -> None:
+        """Check that the model can be opened and takes these inputs, in this order.
+
+        Raises
+        ------
+        InputError
+            If it can't, or takes others.
+        MissingExtraError
+            If the package that evaluates it is not installed.
+        """
+        opened = _opened(self)
+        if opened.inputs not in (None, len(inputs)):
+            raise InputError(
+                f"{self.file}: takes {opened.inputs} inputs, but {len(inputs)} are declared"
+            )
+        if opened.names and opened.names != inputs:
+            raise InputError(
+                f"{self.file}: was trained with the inputs {', '.join(opened.names)}; "
+                "declare the same, in the same order"
+            )
+        try:
+            self.scores(np.zeros((2, len(inputs))))
+        except InputError:
+            raise
+        except Exception as error:  # noqa: BLE001 - each library raises its own
+            raise InputError(
+                f"{self.file}: gives no score for {len(inputs)} inputs ({_first_line(error)})"
+            ) from None
+
+    def scores(self, inputs: Floats) -> Floats:
+        """Return the score of each candidate, shape (n,).
+
+        Parameters
+        ----------
+        inputs
+            Values of the inputs, shape (n, inputs). NaN is a missing value, which only XGBoost
+            handles.
+
+        Raises
+        ------
+        InputError
+            If the model gives anything else than one number from 0 to 1 for each.
+        MissingExtraError
+            If the package that evaluates it is not installed.
+        """
+        scores = np.asarray(_opened(self).evaluate(inputs.astype(np.float32)), dtype=np.float64)
+        if scores.shape != (len(inputs),):
+            raise InputError(
+                f"{self.file}: gives an array of shape {scores.shape} for {len(inputs)} "
+                "candidates; it must give one number for each"
+            )
+        if not np.all((scores >= 0) & (scores <= 1)):
+            raise InputError(
+                f"{self.file}: gives scores outside 0 to 1; train it with a logistic objective"
+            )
+        return scores
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A model in the memory of this process.
+
+    Attributes
+    ----------
+    inputs
+        Number of inputs that it takes; None if it does not say.
+    names
+        Names of the inputs; empty if it does not say.
+    evaluate
+        Function from inputs of shape (n, inputs) to scores.
+    """
+
+    inputs: int | None
+    names: tuple[str, ...]
+    evaluate: Callable[[npt.NDArray[np.float32]], Any]
+
+
+@lru_cache(maxsize=64)
+def _opened(model: Model) -> _Opened:
+    opener = {"xgboost": _open_xgboost, "onnxruntime": _open_onnx}[model.library]
+    return opener(model)
+
+
+def library_version(model: Model) -> str:
+    """Return name and version of the package that evaluates a model, such as ``xgboost 3.2.0``."""
+    return f"{model.library} {_library(model).__version__}"
+
+
+def _library(model: Model) -> Any:
+    try:
+        return importlib.import_module(model.library)
+    except ImportError:
+        raise MissingExtraError(
+            f"{model.file}: needs {model.library}, which is not installed here; "
+            "install it with: pip install 'bphcoffea[ml]'"
+        ) from None
+
+
+def _open_xgboost(model: Model) -> _Opened:
+    library = _library(model)
+    # workers run in parallel already
+    booster = library.Booster({"nthread": 1})
+    try:
+        # what lacks its parts would end this process
+        parts = json.loads(model.content)["learner"]
+        if not all(isinstance(parts[name], dict) for name in _PARTS_OF_XGBOOST):
+            raise TypeError
+        booster.load_model(bytearray(model.content))
+    except (ValueError, TypeError, KeyError, library.core.XGBoostError):
+        raise InputError(
+            f"{model.file}: not a model of XGBoost; write one with Booster.save_model"
+        ) from None
+    booster.set_param({"nthread": 1})
+    return _Opened(
+        booster.num_features(), tuple(booster.feature_names or ()), booster.inplace_predict
+    )
+
+
+def _open_onnx(model: Model) -> _Opened:
+    library = _library(model)
+    options = library.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = library.InferenceSession(
+            model.content, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception:  # noqa: BLE001 - its exceptions have no common base
+        raise InputError(f"{model.file}: not a model of ONNX") from None
+    inputs = session.get_inputs()
+    outputs = [o for o in session.get_outputs() if o.type in ("tensor(float)", "tensor(double)")]
+    if len(inputs) != 1 or not outputs:
+        raise InputError(
+            f"{model.file}: must take one tensor of shape (candidates, inputs) and give a tensor "
+            "of scores; convert classifiers without ZipMap"
+        )
+    (given,) = inputs
+    dtype = np.float64 if given.type == "tensor(double)" else np.float32
+    width = given.shape[1] if len(given.shape) == 2 else None
+
+    def evaluate(values: npt.NDArray[np.float32]) -> Any:
+        # a converted classifier gives labels first, and the signal's probability second of two
+        (scores,) = session.run([outputs[-1].name], {given.name: values.astype(dtype)})
+        two_classes = scores.ndim == 2 and scores.shape[1] == 2
+        if two_classes or (scores.ndim == 2 and scores.shape[1] == 1):
+            return scores[:, -1]
+        return scores
+
+    return _Opened(width if isinstance(width, int) else None, (), evaluate)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

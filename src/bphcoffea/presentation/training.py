@@ -1,0 +1,112 @@
+"""Figures of a trained classifier: ROC curve, and scores of candidates that it has seen or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bphcoffea.presentation.style import (
+    BLUE,
+    RED,
+    SMALL,
+    Floats,
+    Heading,
+    cms_style,
+    new_figure,
+    save,
+)
+from bphcoffea.training import Training
+from bphcoffea.training.metrics import roc_curve
+
+#: Bins of the distributions of the score.
+BINS = 25
+
+
+@cms_style()
+def draw_roc(training: Training, heading: Heading) -> Figure:
+    """Draw the rejection of the sidebands against the efficiency of signal."""
+    figure = new_figure(10, 10)
+    axes = figure.add_subplot()
+    for test, what, style in ((False, "seen in training", "--"), (True, "not seen", "-")):
+        scored = training.scored(test=test)
+        signal, background = roc_curve(
+            scored.signal, scored.signal_weights, scored.background, scored.background_weights
+        )
+        axes.plot(
+            signal,
+            1 - background,
+            style,
+            color=BLUE if test else RED,
+            linewidth=2.5,
+            label=f"Candidates {what}: AUC {scored.area:.4f}",
+        )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.05)
+    axes.set_xlabel("Signal efficiency")
+    axes.set_ylabel("Sideband rejection")
+    axes.legend(loc="lower left", fontsize=SMALL)
+    heading.above(axes)
+    return figure
+
+
+@cms_style()
+def draw_overtraining(training: Training, heading: Heading) -> Figure:
+    """Draw the scores of signal and sidebands, seen in training and not.
+
+    The p-value is the smallest of all folds, times their number.
+    """
+    figure = new_figure(10, 10)
+    axes = figure.add_subplot()
+    train, test = training.scored(test=False), training.scored(test=True)
+    folds = training.as_json()["folds"]
+    edges = np.linspace(0, 1, BINS + 1)
+    samples = {
+        "signal": ("Simulated signal", BLUE, train.signal, train.signal_weights),
+        "background": ("Sidebands", RED, train.background, train.background_weights),
+    }
+    tested = {
+        "signal": (test.signal, test.signal_weights),
+        "background": (test.background, test.background_weights),
+    }
+    largest = 0.0
+    for name, (label, color, scores, weights) in samples.items():
+        seen, _ = _density(scores, weights, edges)
+        p_value = min(1.0, len(folds) * min(fold[f"ks_{name}"] for fold in folds))
+        axes.stairs(
+            seen, edges, fill=True, color=color, alpha=0.35, label=f"{label}, seen in training"
+        )
+        density, error = _density(*tested[name], edges)
+        filled = density > 0
+        axes.errorbar(
+            ((edges[1:] + edges[:-1]) / 2)[filled],
+            density[filled],
+            yerr=error[filled],
+            fmt="o",
+            color=color,
+            markersize=5,
+            label=f"{label}, not seen (KS p = {p_value:.2g})",
+        )
+        largest = max(largest, float(np.max(seen)), float(np.max(density + error)))
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.4 * largest)
+    axes.set_xlabel("Classifier score")
+    axes.set_ylabel("Density")
+    axes.legend(loc="upper center", fontsize=SMALL)
+    heading.above(axes)
+    return figure
+
+
+def _density(scores: Floats, weights: Floats, edges: Floats) -> tuple[Floats, Floats]:
+    """Density of scores in bins, and its statistical error; shapes (bins,)."""
+    content, _ = np.histogram(scores, edges, weights=weights)
+    squares, _ = np.histogram(scores, edges, weights=np.square(weights))
+    scale = np.sum(weights) * np.diff(edges)
+    return content / scale, np.sqrt(squares) / scale
+
+
+def plot_training(training: Training, heading: Heading, folder: Path) -> list[Path]:
+    """Draw the figures of a training into a folder; return the paths written."""
+    roc = save(draw_roc(training, heading), folder, "roc")
+    return roc + save(draw_overtraining(training, heading), folder, "overtraining")

@@ -1,0 +1,243 @@
+"""Candidates that a classifier is trained on, from the tables of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bphcoffea.analysis.classifier import SCORE
+from bphcoffea.analysis.declaration import COLUMNS, FACTOR
+from bphcoffea.analysis.histograms import ALL
+from bphcoffea.errors import InputError
+from bphcoffea.execution.folder import RunFolder
+from bphcoffea.physics.windows import Window, within
+from bphcoffea.training.metrics import rank_correlation
+
+Floats = npt.NDArray[np.float64]
+#: Largest rank correlation of an input with the mass in the sidebands.
+MOST_CORRELATED: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Candidates of simulated signal and of the sidebands of data.
+
+    Attributes
+    ----------
+    inputs
+        Names of the inputs.
+    values
+        Their values, shape (n, inputs).
+    signal
+        Which candidates are simulated signal; the others are of the sidebands. Shape (n,).
+    weights
+        Weights, shape (n,).
+    events
+        Event numbers, shape (n,).
+    category
+        Category of the analysis, ``all`` if it has none. Shape (n,).
+    mass
+        The blind variable, shape (n,).
+    notes
+        Remarks for the user.
+    """
+
+    inputs: tuple[str, ...]
+    values: Floats
+    signal: npt.NDArray[np.bool_]
+    weights: Floats
+    events: npt.NDArray[np.uint64]
+    category: npt.NDArray[np.str_]
+    mass: Floats
+    notes: tuple[str, ...] = ()
+
+
+def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
+    """Read signal and sidebands from the tables of a run.
+
+    Data in the blind windows of their category are never read, even if the run is unblinded.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    inputs
+        Columns to train on. By default all columns of numbers that the tables of all datasets have,
+        except the mass, its resolution, and those that are strongly correlated with the mass.
+
+    Raises
+    ------
+    InputError
+        If the run has no signal, data, blind windows or usable inputs.
+    """
+    about = folder.analysis
+    here = folder.path
+    if about.get("classifier"):
+        raise InputError(
+            f"{here}: was made with a classifier, so that its tables lack what that rejects; "
+            "train on a run without one"
+        )
+    blind = about.get("blind")
+    windows = _windows(blind)
+    if blind is None or not windows:
+        raise InputError(
+            f"{here}: no windows of a blind mass are known, outside which data are background; "
+            "the analysis must declare them, or the run be blind"
+        )
+    known = folder.fileset_metadata
+    signals = [n for n, about in known.items() if about["is_mc"] and about.get("kind") == "signal"]
+    data = [name for name, about in known.items() if not about["is_mc"]]
+    for names, what in ((signals, 'simulation of kind "signal"'), (data, "data")):
+        if not names:
+            raise InputError(f"{here}: holds no {what} to train on; run over a fileset that does")
+    tables = {name: folder.candidates(name) for name in (*signals, *data)}
+    mass = str(blind["variable"])
+    lacking = sorted(
+        name for name in ("event", mass) if any(name not in t.column_names for t in tables.values())
+    )
+    if lacking:
+        raise InputError(f"{here}: the tables lack the column {', '.join(lacking)}")
+    chosen = tuple(inputs) or _numbers(tables.values(), mass)
+    _check_inputs(chosen, mass, tables)
+    scales, notes = _scales(folder, signals)
+    parts = [
+        _part(table, chosen, mass, scales.get(name), windows) for name, table in tables.items()
+    ]
+    joined = (np.concatenate(each) for each in zip(*parts, strict=True))
+    values, signal, weights, events, category, masses = joined
+    sample = Sample(chosen, values, signal, weights, events, category, masses, tuple(notes))
+    if np.any(weights < 0):
+        raise InputError(
+            f"{here}: {np.count_nonzero(weights < 0)} candidates have negative weights, on which "
+            "XGBoost can't be trained"
+        )
+    return _uncorrelated(sample, given=bool(inputs))
+
+
+def _windows(blind: Mapping[str, Any] | None) -> dict[str, list[Window]]:
+    """Blind windows of each category; those of ``all`` hold for all others."""
+    if blind is None:
+        return {}
+    of_all = [*(blind.get("windows") or ()), *(blind.get("hidden") or ())]
+    windows = {name: list(each) for name, each in (blind.get("by_category") or {}).items()}
+    return windows | ({ALL: of_all} if of_all else {})
+
+
+def _numbers(tables: Any, mass: str) -> tuple[str, ...]:
+    first, *others = tables
+    return tuple(
+        name
+        for name in first.column_names
+        if name not in (*COLUMNS, mass, SCORE.name)
+        and not name.startswith((FACTOR, "mass"))
+        and all(name in table.column_names for table in others)
+        and (pa.types.is_floating(kind := first.schema.field(name).type) or _is_integer(kind))
+    )
+
+
+def _is_integer(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+
+def _check_inputs(inputs: tuple[str, ...], mass: str, tables: Mapping[str, pa.Table]) -> None:
+    faults = []
+    if not inputs:
+        faults.append("no column of numbers is left to train on")
+    for name in inputs:
+        if name in (mass, "mass"):
+            faults.append(f"'{name}' can't be an input: the score would depend on the mass")
+            continue
+        if name in (*COLUMNS, SCORE.name) or name.startswith(FACTOR):
+            faults.append(f"'{name}' can't be an input: simulation and data differ in it")
+            continue
+        faults += [
+            f"dataset '{dataset}' has no column '{name}'; there are: "
+            f"{', '.join(_numbers([table], mass))}"
+            for dataset, table in tables.items()
+            if name not in table.column_names
+        ]
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+def _scales(folder: RunFolder, signals: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+    """Factor of the weights of each sample of signal."""
+    normalisation = folder.read("normalisation.json")
+    scales = {name: normalisation.get(name, {}).get("scale") for name in signals}
+    if None not in scales.values():
+        return scales, []
+    notes = []
+    if len(signals) > 1:
+        notes.append(
+            "not all samples of signal can be scaled to the data, so that they are mixed in "
+            "proportion to their sums of weights"
+        )
+    return dict.fromkeys(signals, 1.0), notes
+
+
+def _part(
+    table: pa.Table,
+    inputs: Sequence[str],
+    mass: str,
+    scale: float | None,
+    windows: Mapping[str, list[Window]],
+) -> tuple[npt.NDArray[Any], ...]:
+    """Arrays of a sample of signal, which has a scale, or of the sidebands of data."""
+    masses = table[mass].to_numpy().astype(np.float64)
+    category = np.full(len(masses), ALL)
+    if "category" in table.column_names:
+        category = table["category"].to_numpy(zero_copy_only=False).astype(str)
+    kept = np.ones(len(masses), dtype=np.bool_)
+    if scale is None:
+        for name in np.unique(category):
+            blind = windows.get(name) or windows.get(ALL)
+            own = category == name
+            # a category without known windows has no known sidebands
+            kept[own] = ~within(masses[own], blind) if blind else False
+    columns = [table[name].to_numpy(zero_copy_only=False) for name in inputs]
+    return (
+        np.stack([column.astype(np.float64) for column in columns], axis=1)[kept],
+        np.full(np.count_nonzero(kept), scale is not None),
+        table["weight"].to_numpy()[kept] * (1.0 if scale is None else scale),
+        table["event"].to_numpy().astype(np.uint64)[kept],
+        category[kept],
+        masses[kept],
+    )
+
+
+def _uncorrelated(sample: Sample, *, given: bool) -> Sample:
+    """Refuse given inputs that are strongly correlated with the mass; leave out others."""
+    strong = dict(_strongly_correlated(sample))
+    if not strong:
+        return sample
+    told = ", ".join(f"'{name}' ({value:+.2f})" for name, value in strong.items())
+    if given:
+        raise InputError(
+            f"strongly correlated with the mass in the sidebands: {told}; leave them out"
+        )
+    left = [number for number, name in enumerate(sample.inputs) if name not in strong]
+    if not left:
+        raise InputError(f"no input is left: all are strongly correlated with the mass: {told}")
+    return Sample(
+        tuple(sample.inputs[number] for number in left),
+        sample.values[:, left],
+        sample.signal,
+        sample.weights,
+        sample.events,
+        sample.category,
+        sample.mass,
+        (*sample.notes, f"left out, as strongly correlated with the mass: {told}"),
+    )
+
+
+def _strongly_correlated(sample: Sample) -> Iterator[tuple[str, float]]:
+    sidebands = ~sample.signal
+    for name, column in zip(sample.inputs, sample.values.T, strict=True):
+        correlation = rank_correlation(column[sidebands], sample.mass[sidebands])
+        if abs(correlation) > MOST_CORRELATED:
+            yield name, correlation
