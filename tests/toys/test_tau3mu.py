@@ -8,7 +8,8 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from tau3mu_loop import HLT, STEPS, fired, run_loop
+from loops import fired
+from tau3mu_loop import HLT, STEPS, run_loop
 
 from bphcoffea.physics.constants import MUON_MASS
 from bphcoffea.toys import TOYS, decay, write_tau3mu
