@@ -25,7 +25,7 @@ STEPS = (
 MUON_MASS = 0.1056583755
 LEGS = (1, 2, 3)
 PAIRS = ((1, 2), (1, 3), (2, 3))
-HLT = {"2017": "HLT_DoubleMu3_Trk_Tau3mu_v", "2018": "HLT_DoubleMu3_TkMu_DsTau3Mu_v"}
+HLT, HLT_2018 = "HLT_DoubleMu3_Trk_Tau3mu_v", "HLT_DoubleMu3_TkMu_DsTau3Mu_v"
 PHI_WINDOW = {"A": (0.99, 1.05), "B": (0.98, 1.06), "C": (0.965, 1.075)}
 OMEGA_WINDOW = (0.783 - 0.017, 0.783 + 0.017)
 
@@ -58,8 +58,8 @@ def event_passes(step, event, era):
     if step == "all":
         return True
     if step == "hlt":
-        prefixes = [HLT[era[:4]]] if era[:4] in HLT else list(HLT.values())
-        return fired(event["Trigger_hltname"], event["Trigger_hltdecision"], prefixes)
+        prefix = HLT_2018 if era.startswith("2018") else HLT
+        return fired(event["Trigger_hltname"], event["Trigger_hltdecision"], [prefix])
     if step == "l1":
         return fired(
             event["Trigger_l1name"], event["Trigger_l1decision"], ["L1_DoubleMu", "L1_TripleMu"]
@@ -89,6 +89,8 @@ def passes(step, event, i, era):
         suffix = "_2017" if era.startswith("2017") else ""
         return all(0 <= event[f"Mu{leg}_dRtriggerMatch{suffix}"][i] < 0.03 for leg in LEGS)
     if step == "phi_veto":
+        if category(event, i) is None:
+            return False
         low, high = PHI_WINDOW[category(event, i)]
         return all(not low < m < high for m in opposite_sign_masses(event, i))
     if step == "omega_veto":
@@ -166,4 +168,6 @@ def mass_resolution(event, i):
 
 def category(event, i):
     resolution = mass_resolution(event, i)
+    if math.isnan(resolution):
+        return None
     return "A" if resolution < 0.007 else "B" if resolution < 0.0105 else "C"

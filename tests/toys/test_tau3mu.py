@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import uproot
 from loops import fired
-from tau3mu_loop import HLT, STEPS, run_loop
+from tau3mu_loop import HLT, HLT_2018, STEPS, run_loop
 
 from bphcoffea.physics.constants import MUON_MASS
 from bphcoffea.toys import TOYS, decay, write_tau3mu
@@ -151,12 +151,12 @@ def test_each_step_but_delta_r_loses_events_of_data(truth):
 
 
 def test_events_without_candidates_are_triggered(arrays):
-    for name in DATA:
+    for name, path in zip(DATA, (HLT, HLT_2018), strict=True):
         events = arrays[name]
         empty = events[ak.num(events.Triplet_Mass) == 0]
         assert len(empty) > 0.2 * len(events)
         triggered = [
-            fired(event["Trigger_hltname"], event["Trigger_hltdecision"], [HLT[name[-4:]]])
+            fired(event["Trigger_hltname"], event["Trigger_hltdecision"], [path])
             for event in empty.to_list()
         ]
         assert np.mean(triggered) > 0.8
