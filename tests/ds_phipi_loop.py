@@ -6,6 +6,7 @@ The oracle of ``processors/ds_phipi.py``. Every line of the specification is one
 import math
 
 import numpy as np
+from loops import delta_r, fired, run_steps
 
 EVENT_STEPS = ("all", "hlt", "l1")
 STEPS = (
@@ -29,35 +30,18 @@ def run_loop(events, era):
     -------
     The cutflow as rows, and (run, lumi, event, mass) of each best candidate, sorted.
     """
-    n_events = dict.fromkeys(STEPS, 0)
-    n_candidates = dict.fromkeys(STEPS, 0)
+    rows, survivors = run_steps(
+        events,
+        EVENT_STEPS,
+        STEPS,
+        lambda event: len(event["Triplet2_Mass"]),
+        event_passes,
+        lambda step, event, i: passes(step, event, i, era),
+    )
     selected = []
-    for event in events:
-        alive = list(range(len(event["Triplet2_Mass"])))
-        for step in STEPS:
-            if step in EVENT_STEPS:
-                if not event_passes(step, event):
-                    break
-            else:
-                alive = [i for i in alive if passes(step, event, i, era)]
-                if not alive:
-                    break
-            n_events[step] += 1
-            n_candidates[step] += len(alive)
-        else:
-            best = min(alive, key=lambda i: event["TripletVtx2_Chi2"][i])  # first of equals
-            selected.append(
-                (event["run"], event["lumi"], event["evt"], event["Triplet2_Mass"][best])
-            )
-    rows = [
-        {
-            "step": s,
-            "events": n_events[s],
-            "candidates": n_candidates[s],
-            "sumw": float(n_events[s]),
-        }
-        for s in STEPS
-    ]
+    for event, alive in survivors:
+        best = min(alive, key=lambda i: event["TripletVtx2_Chi2"][i])  # first of equals
+        selected.append((event["run"], event["lumi"], event["evt"], event["Triplet2_Mass"][best]))
     return rows, sorted(selected)
 
 
@@ -94,7 +78,7 @@ def passes(step, event, i, era):
         )
     if step == "delta_r":
         pairs = [("Mu01", "Mu02"), ("Mu01", "Tr"), ("Mu02", "Tr")]
-        return all(1e-4 < delta_r(event, a, b, i) < 0.8 for a, b in pairs)
+        return all(1e-4 < distance(event, a, b, i) < 0.8 for a, b in pairs)
     if step == "muon_id":
         return muon_identified(event, event["Mu01_Pt"][i]) and muon_identified(
             event, event["Mu02_Pt"][i]
@@ -112,13 +96,6 @@ def passes(step, event, i, era):
     raise AssertionError(step)
 
 
-def fired(names, decisions, prefixes):
-    return any(
-        decision == 1 and any(name.startswith(prefix) for prefix in prefixes)
-        for name, decision in zip(names, decisions, strict=True)
-    )
-
-
 def muon_accepted(event, leg, i):
     pt, eta = event[f"{leg}_Pt"][i], abs(event[f"{leg}_Eta"][i])
     return (eta < 1.2 and pt > 3.5) or (1.2 <= eta < 2.4 and pt > 2.0)
@@ -131,13 +108,9 @@ def muon_identified(event, wanted):
     return False
 
 
-def delta_r(event, a, b, i):
-    delta_phi = event[f"{a}_Phi"][i] - event[f"{b}_Phi"][i]
-    while delta_phi >= math.pi:
-        delta_phi -= 2 * math.pi
-    while delta_phi < -math.pi:
-        delta_phi += 2 * math.pi
-    return math.sqrt((event[f"{a}_Eta"][i] - event[f"{b}_Eta"][i]) ** 2 + delta_phi**2)
+def distance(event, a, b, i):
+    coordinates = [event[f"{leg}_{quantity}"][i] for leg in (a, b) for quantity in ("Eta", "Phi")]
+    return delta_r(*coordinates)
 
 
 def dimuon_mass(event, i):

@@ -6,6 +6,7 @@ The oracle of ``processors/tau3mu.py``. Every line of the specification is one l
 import math
 
 import numpy as np
+from loops import delta_r, fired, run_steps
 
 EVENT_STEPS = ("all", "hlt", "l1")
 STEPS = (
@@ -36,34 +37,19 @@ def run_loop(events, era):
     -------
     The cutflow as rows, and (run, lumi, event, mass, category) of each best candidate, sorted.
     """
-    n_events = dict.fromkeys(STEPS, 0)
-    n_candidates = dict.fromkeys(STEPS, 0)
+    rows, survivors = run_steps(
+        events,
+        EVENT_STEPS,
+        STEPS,
+        lambda event: len(event["Triplet_Mass"]),
+        lambda step, event: event_passes(step, event, era),
+        lambda step, event, i: passes(step, event, i, era),
+    )
     selected = []
-    for event in events:
-        alive = list(range(len(event["Triplet_Mass"])))
-        for step in STEPS:
-            if step in EVENT_STEPS:
-                if not event_passes(step, event, era):
-                    break
-            else:
-                alive = [i for i in alive if passes(step, event, i, era)]
-                if not alive:
-                    break
-            n_events[step] += 1
-            n_candidates[step] += len(alive)
-        else:
-            best = min(alive, key=lambda i: event["TripletVtx_Chi2"][i])  # first of equals
-            number = (event["run"], event["lumi"], event["evt"])
-            selected.append((*number, event["Triplet_Mass"][best], category(event, best)))
-    rows = [
-        {
-            "step": s,
-            "events": n_events[s],
-            "candidates": n_candidates[s],
-            "sumw": float(n_events[s]),
-        }
-        for s in STEPS
-    ]
+    for event, alive in survivors:
+        best = min(alive, key=lambda i: event["TripletVtx_Chi2"][i])  # first of equals
+        number = (event["run"], event["lumi"], event["evt"])
+        selected.append((*number, event["Triplet_Mass"][best], category(event, best)))
     return rows, sorted(selected)
 
 
@@ -95,7 +81,7 @@ def passes(step, event, i, era):
         charges = [event["MuonCharge"][matched_muon(event, i, leg)] for leg in LEGS]
         return 1.62 < event["Triplet_Mass"][i] < 2.02 and abs(sum(charges)) == 1
     if step == "delta_r":
-        return all(delta_r(event, i, a, b) < 0.8 for a, b in PAIRS)
+        return all(distance(event, i, a, b) < 0.8 for a, b in PAIRS)
     if step == "delta_z":
         z = {leg: event["Muon_vz"][matched_muon(event, i, leg)] for leg in LEGS}
         return all(abs(z[a] - z[b]) < 0.5 for a, b in PAIRS)
@@ -111,13 +97,6 @@ def passes(step, event, i, era):
         low, high = OMEGA_WINDOW
         return all(not low < m < high for m in opposite_sign_masses(event, i))
     raise AssertionError(step)
-
-
-def fired(names, decisions, prefixes):
-    return any(
-        decision == 1 and any(name.startswith(prefix) for prefix in prefixes)
-        for name, decision in zip(names, decisions, strict=True)
-    )
 
 
 def matched_muon(event, i, leg):
@@ -141,18 +120,13 @@ def accepted(event, i, leg):
     return eta < 2.4 and pt > 2.0 and (pt > 3.5 or eta >= 1.2)
 
 
-def delta_r(event, i, a, b):
-    delta_phi = event[f"Mu{a}_Phi"][i] - event[f"Mu{b}_Phi"][i]
-    while delta_phi >= math.pi:
-        delta_phi -= 2 * math.pi
-    while delta_phi < -math.pi:
-        delta_phi += 2 * math.pi
-    return math.sqrt((event[f"Mu{a}_Eta"][i] - event[f"Mu{b}_Eta"][i]) ** 2 + delta_phi**2)
-
-
 def coordinates(event, i, leg):
     """PT, η and φ of a leg."""
     return [event[f"Mu{leg}_{quantity}"][i] for quantity in ("Pt", "Eta", "Phi")]
+
+
+def distance(event, i, a, b):
+    return delta_r(*coordinates(event, i, a)[1:], *coordinates(event, i, b)[1:])
 
 
 def invariant_mass(particles):

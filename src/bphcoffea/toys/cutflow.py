@@ -1,7 +1,8 @@
-"""Cutflows of the toys' truth, counted from flat arrays of candidates."""
+"""Truth of the toys: cutflows, counted from flat arrays of candidates."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -9,6 +10,43 @@ from bphcoffea.toys.decay import Booleans, Floats, Integers
 
 #: Label, events and candidates of each step.
 Cutflow: TypeAlias = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an analysis should find in some events; subclasses add to it.
+
+    Numbers are added, and arrays joined, when events are.
+
+    Attributes
+    ----------
+    events
+        Number of events.
+    cutflow
+        Label, events and candidates of each step.
+    mass
+        Mass of the best candidate of each selected event, GeV.
+    """
+
+    events: int
+    cutflow: Cutflow
+    mass: Floats
+
+    def __add__(self, other: Self) -> Self:
+        names = [field.name for field in fields(self)]
+        return replace(self, **{n: _added(getattr(self, n), getattr(other, n)) for n in names})
+
+
+def _added(first: Any, second: Any) -> Any:
+    match first:
+        case dict():
+            return {name: number + second[name] for name, number in first.items()}
+        case tuple():
+            steps = zip(first, second, strict=True)
+            return tuple((label, e + f, c + d) for (label, e, c), (_, f, d) in steps)
+        case np.ndarray():
+            return np.concatenate([first, second])
+    return first + second
 
 
 def count(
@@ -45,12 +83,6 @@ def count(
         alive &= mask
         rows.append((label, len(np.unique(event[alive])), int(np.sum(alive))))
     return tuple(rows), alive
-
-
-def combined(first: Cutflow, second: Cutflow) -> Cutflow:
-    """Add cutflows of the same steps."""
-    steps = zip(first, second, strict=True)
-    return tuple((label, e + f, c + d) for (label, e, c), (_, f, d) in steps)
 
 
 def in_json(cutflow: Cutflow) -> list[dict[str, Any]]:

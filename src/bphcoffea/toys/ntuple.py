@@ -26,8 +26,8 @@ from bphcoffea.toys.triggers import HLT_MENUS, L1_MENUS, TriggerList, trigger_li
 
 
 @dataclass(frozen=True)
-class Events:
-    """Events and the toy's knowledge about them.
+class TriggeredEvents:
+    """Events with candidates, and the toy's knowledge about them.
 
     Attributes
     ----------
@@ -38,26 +38,36 @@ class Events:
     event
         Position of each candidate's event, shape (candidates,).
     species
-        Origin of each candidate, a `Species`, or -1 for a combination with another track.
-    muon_id, track_dxy, track_dz
-        Of the objects that each candidate was made of: both muons global and PF, and the impact
-        parameters of the track (cm), shape (candidates,).
+        Origin of each candidate, a species of the toy, or -1 for a combination with something else.
     hlt, l1
         Whether the triggers of the selection fired, shape (events,).
     generated
-        A `Species` for each event, shape (events,).
+        A species for each event, shape (events,).
     """
 
     branches: dict[str, Any]
     candidates: dict[str, Floats]
     event: Integers
     species: Integers
-    muon_id: Booleans
-    track_dxy: Floats
-    track_dz: Floats
     hlt: Booleans
     l1: Booleans
     generated: Integers
+
+
+@dataclass(frozen=True)
+class Events(TriggeredEvents):
+    """Events with candidates of two muons and a track.
+
+    Attributes
+    ----------
+    muon_id, track_dxy, track_dz
+        Of the objects that each candidate was made of: both muons global and PF, and the impact
+        parameters of the track (cm), shape (candidates,).
+    """
+
+    muon_id: Booleans
+    track_dxy: Floats
+    track_dz: Floats
 
 
 def simulate(

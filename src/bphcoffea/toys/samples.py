@@ -29,7 +29,7 @@ class Dataset(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the dataset."""
+        """Name of the dataset."""
 
     @property
     def share(self) -> float:
@@ -60,7 +60,7 @@ class Summary(Protocol):
     """What an analysis should find in some events."""
 
     def __add__(self, other: Any) -> Any:
-        """Add what is found in others."""
+        """Add what it should find in other events."""
 
     def as_json(self) -> dict[str, Any]:
         """Numbers for ``truth.json``."""
@@ -112,9 +112,9 @@ class File(Generic[Events]):
     Attributes
     ----------
     name
-        Of the file.
+        File name.
     events
-        What it holds.
+        Its events.
     sections
         The luminosity sections of its events.
     """
@@ -217,7 +217,7 @@ def write_samples(
     generate: Callable[[D], Iterator[File[Events]]],
     find: Callable[[D, Events], Summary],
     corrections: str,
-    known: Callable[[D], dict[str, Any]] = lambda _: {},
+    extra_truth: Callable[[D], dict[str, Any]] = lambda _: {},
 ) -> Path:
     """Write the files of all samples, the fileset, the truth and the corrections.
 
@@ -234,11 +234,11 @@ def write_samples(
     generate
         Yields the files of a dataset.
     find
-        Says what an analysis should find in a file's events.
+        Returns what an analysis should find in a file's events.
     corrections
         Content of ``corrections.toml``.
-    known
-        Gives what else the truth says of a dataset.
+    extra_truth
+        Gives further entries of a dataset in ``truth.json``.
 
     Returns
     -------
@@ -256,7 +256,7 @@ def write_samples(
             found.append(find(sample, file.events))
             if not sample.is_mc:
                 recorded.append(file.sections)
-        truth[sample.name] = reduce(add, found).as_json() | known(sample)
+        truth[sample.name] = reduce(add, found).as_json() | extra_truth(sample)
     for name, content in payloads().items():
         (folder / name).write_bytes(content)
     for name, text in (

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from bphcoffea.physics.constants import MUON_MASS
-from bphcoffea.toys.cutflow import Cutflow, combined, count, in_json, smallest
+from bphcoffea.toys.cutflow import Found, count, in_json, smallest
 from bphcoffea.toys.decay import Booleans, Floats, Integers
 from bphcoffea.toys.generation import Species
 from bphcoffea.toys.ntuple import Events
@@ -29,37 +29,20 @@ PROCESSES: Final = {
 
 
 @dataclass(frozen=True)
-class Truth:
+class Truth(Found):
     """What an analysis should find in some events.
 
     Attributes
     ----------
-    events
-        Number of events.
     generated
         Events of each process, whether reconstructed or not.
-    cutflow
-        Label, events and candidates of each step.
-    mass
-        Mass of the best candidate of each selected event, GeV.
     species
-        Its origin, a `Species`, or -1 for a combination with another track.
+        Origin of the best candidate of each selected event, a `Species`, or -1 for a combination
+        with another track.
     """
 
-    events: int
     generated: dict[str, int]
-    cutflow: Cutflow
-    mass: Floats
     species: Integers
-
-    def __add__(self, other: "Truth") -> "Truth":
-        return Truth(
-            self.events + other.events,
-            {name: number + other.generated[name] for name, number in self.generated.items()},
-            combined(self.cutflow, other.cutflow),
-            np.concatenate([self.mass, other.mass]),
-            np.concatenate([self.species, other.species]),
-        )
 
     def as_json(self) -> dict[str, Any]:
         """Give the numbers for ``truth.json``."""

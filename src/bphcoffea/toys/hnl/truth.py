@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.physics.constants import DS_MASS
-from bphcoffea.toys.cutflow import Cutflow, combined, count, in_json, smallest
+from bphcoffea.toys.cutflow import Found, count, in_json, smallest
 from bphcoffea.toys.decay import Booleans, Floats, Integers
 from bphcoffea.toys.hnl.ntuple import Events
 
@@ -37,41 +37,22 @@ _GEN_FLAGS: Final = ("C_mu_Hnl_isHnlDaughter", "C_mu_Ds_isHnlBrother", "C_pi_isH
 
 
 @dataclass(frozen=True)
-class Truth:
+class Truth(Found):
     """What an analysis should find in some events.
 
     Attributes
     ----------
-    events
-        Number of events.
-    cutflow
-        Label, events and candidates of each step.
-    mass
-        Mass of the muon and the pion of the best candidate of each selected event, GeV.
     category
-        Position of its category in `CATEGORIES`.
+        Position of the category of the best candidate of each selected event in `CATEGORIES`.
     true
         Whether it is made of the decay products of a heavy neutral lepton.
     generated
         Events that hold one, whether reconstructed or not.
     """
 
-    events: int
-    cutflow: Cutflow
-    mass: Floats
     category: Integers
     true: Booleans
     generated: int
-
-    def __add__(self, other: "Truth") -> "Truth":
-        return Truth(
-            self.events + other.events,
-            combined(self.cutflow, other.cutflow),
-            np.concatenate([self.mass, other.mass]),
-            np.concatenate([self.category, other.category]),
-            np.concatenate([self.true, other.true]),
-            self.generated + other.generated,
-        )
 
     def as_json(self) -> dict[str, Any]:
         """Give the numbers for ``truth.json``."""

@@ -1,14 +1,13 @@
 """Events of the toy in the layout of the Tree3Mu ntuple, and what the toy knows about them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bphcoffea.toys.calibration import draw_interactions
-from bphcoffea.toys.decay import Booleans, Floats, Integers
+from bphcoffea.toys.decay import Integers
 from bphcoffea.toys.detector import primary_vertices
-from bphcoffea.toys.ntuple import event_branches, random_order
+from bphcoffea.toys.ntuple import TriggeredEvents, event_branches, random_order
 from bphcoffea.toys.reconstruction import Collisions, Objects, fail
 from bphcoffea.toys.samples import Sample
 from bphcoffea.toys.tau3mu.generation import generate, generator_particles
@@ -25,38 +24,19 @@ from bphcoffea.toys.triggers import L1_MENUS, trigger_list
 
 
 @dataclass(frozen=True)
-class Events:
-    """Events and the toy's knowledge about them.
+class Events(TriggeredEvents):
+    """Events with candidates of three muons.
 
     Attributes
     ----------
-    branches
-        One entry an event: arrays of shape (events,), or arrays of lists.
-    candidates
-        The candidate branches as flat arrays, in the order of the ntuple, shape (candidates,).
-    event
-        Position of each candidate's event, shape (candidates,).
-    species
-        Origin of each candidate, a `Species`, or -1 for a combination with another muon.
     legs
         Rows of each candidate's muons, shape (candidates, 3).
     muons
         All muons as flat arrays.
-    hlt, l1
-        Whether the triggers of the selection fired, shape (events,).
-    generated
-        A `Species` for each event, shape (events,).
     """
 
-    branches: dict[str, Any]
-    candidates: dict[str, Floats]
-    event: Integers
-    species: Integers
     legs: Integers
     muons: Objects
-    hlt: Booleans
-    l1: Booleans
-    generated: Integers
 
 
 def simulate(species: Integers, sample: Sample, rng: np.random.Generator) -> Events:

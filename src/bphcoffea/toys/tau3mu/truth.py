@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from bphcoffea.physics.constants import MUON_MASS
-from bphcoffea.toys.cutflow import Cutflow, combined, count, in_json, smallest
+from bphcoffea.toys.cutflow import Cutflow, Found, count, in_json, smallest
 from bphcoffea.toys.decay import Booleans, Floats, Integers, mass
 from bphcoffea.toys.detector import Measured
 from bphcoffea.toys.tau3mu.generation import Species
@@ -40,27 +40,20 @@ _PAIRS: Final = tuple(combinations(_LEGS, 2))
 
 
 @dataclass(frozen=True)
-class Truth:
+class Truth(Found):
     """What an analysis should find in some events.
 
     Attributes
     ----------
-    events
-        Number of events.
     generated
         Events of each process, whether reconstructed or not.
-    cutflow
-        Label, events and candidates of each step.
-    mass, resolution
-        Mass of the best candidate of each selected event, GeV, and its relative resolution.
+    resolution
+        Relative resolution of the mass of the best candidate of each selected event.
     species
         Its origin, a `Species`, or -1 for a combination with another muon.
     """
 
-    events: int
     generated: dict[str, int]
-    cutflow: Cutflow
-    mass: Floats
     resolution: Floats
     species: Integers
 
@@ -68,16 +61,6 @@ class Truth:
     def category(self) -> Integers:
         """Position of each selected event's category in `CATEGORIES`."""
         return category(self.resolution)
-
-    def __add__(self, other: "Truth") -> "Truth":
-        return Truth(
-            self.events + other.events,
-            {name: number + other.generated[name] for name, number in self.generated.items()},
-            combined(self.cutflow, other.cutflow),
-            np.concatenate([self.mass, other.mass]),
-            np.concatenate([self.resolution, other.resolution]),
-            np.concatenate([self.species, other.species]),
-        )
 
     def as_json(self) -> dict[str, Any]:
         """Give the numbers for ``truth.json``."""
