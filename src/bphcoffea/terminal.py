@@ -102,6 +102,8 @@ def print_luminosity(folder: Any) -> None:
             source = Path(source).name
         if known["source"] == "fileset" and known["processed"] != 1:
             source += f", times the {known['processed']:.2%} that were processed"
+        if known.get("prescale", 1) != 1:
+            source += f", over the prescale of {known['prescale']:g}"
         table.add_row(name, f"{known['sections']:,}", certified, luminosity, source)
         beyond = known.get("not_in_table") or {}
         if beyond:
