@@ -259,7 +259,7 @@ def test_saving_where_nothing_can_be_written_is_one_clear_line(tmp_path):
         (with_metadata(kind="mc"), "dataset 'D', metadata.kind: Input should be 'data', 'signal'"),
         (with_metadata(kind="signal"), "dataset 'D', metadata: kind 'signal' contradicts is_mc"),
         (with_metadata(prescale=0.5), "dataset 'D', metadata.prescale: "),
-        (with_metadata(is_mc=True, prescale=20), "dataset 'D', metadata: a prescale belongs to data"),
+        (with_metadata(is_mc=True, prescale=20), "dataset 'D', metadata: a prescale belongs"),
         (
             with_metadata(is_mc=True, kind="data"),
             "dataset 'D', metadata: kind 'data' contradicts is_mc true",
