@@ -244,7 +244,7 @@ def print_limit(result: dict[str, Any]) -> None:
 def print_branching_limit(result: dict[str, Any]) -> None:
     """Upper limits on a branching fraction: of each category, each year and all together."""
     for number, level in enumerate(result["levels"]):
-        title = f"upper limits on B(τ → 3μ) at {level:.4g} CL, in units of 1e-8"
+        title = f"upper limits on B(τ → 3μ) at {100 * level:.4g}% CL, in units of 1e-8"
         table = Table("", "expected", "±1σ", "±2σ", "observed", title=title, **_LEFT)
         for column in table.columns[1:]:
             column.justify = "right"

@@ -54,8 +54,8 @@ def write_folder(path, datasets, luminosities, **files):
     return RunFolder(path)
 
 
-@pytest.fixture
-def phi_pi(tmp_path):
+@pytest.fixture(scope="module")
+def phi_pi(tmp_path_factory):
     """Make a fitted run of Ds → φπ of 2017 and 2018, each year with simulation."""
 
     def make(name="phi", luminosities=None, **changes):
@@ -73,21 +73,22 @@ def phi_pi(tmp_path):
         cutflow = {name: [{"step": "all", "sumw": 10_000.0}] for name in ("mc17", "mc18")}
         files = {"fit": {**whole, "by": years}, "cutflow": cutflow, "analysis": {"name": "ds"}}
         luminosities = luminosities or {"data17": 2.0, "data18": 5.0}
-        return write_folder(tmp_path / name, datasets, luminosities, **(files | changes))
+        folder = tmp_path_factory.mktemp("runs") / name
+        return write_folder(folder, datasets, luminosities, **(files | changes))
 
     return make
 
 
 #: Simulated τ → 3μ: dataset, process, era, filter efficiency, and selected in A and B.
 SIMULATION = (
-    ("d17", "tau3mu_d", "2017D", 0.5, (600, 300)),
-    ("d18", "tau3mu_d", "2018D", 0.25, (800, 500)),
-    ("b18", "tau3mu_b", "2018D", 0.5, (300, 400)),
+    ("d17", "tau3mu_d", "2017D", 0.5, (250, 150)),
+    ("d18", "tau3mu_d", "2018D", 0.25, (300, 200)),
+    ("b18", "tau3mu_b", "2018D", 0.5, (100, 120)),
 )
 
 
-@pytest.fixture
-def tau3mu(tmp_path):
+@pytest.fixture(scope="module")
+def tau3mu(tmp_path_factory):
     """Make a run of τ → 3μ with the categories A and B."""
 
     def make(
@@ -129,7 +130,7 @@ def tau3mu(tmp_path):
             hist.axis.Regular(40, 1.62, 2.02, name="mass"),
         )
         mass = hist.Hist(*axes, storage=hist.storage.Weight())
-        folder = tmp_path / name
+        folder = tmp_path_factory.mktemp("runs") / name
         (folder / "candidates").mkdir(parents=True)
         for dataset, rows in tables.items():
             category, masses, weights = (list(column) for column in zip(*rows, strict=True))

@@ -34,7 +34,7 @@ MASS_LABEL: Final = "$m(3\\mu)$ [GeV]"
 #: Points of each curve in a bin.
 FINE: Final = 10
 #: Part of the axis above the points, for the legend.
-ROOM: Final = 0.34
+ROOM: Final = 0.38
 
 
 def figures_of_limit(
@@ -53,9 +53,7 @@ def figures_of_limit(
     """
     datasets, windows = run.datasets, category_windows(run)
     partial = ("Limit of partial runs: a try",) if content.get("partial") else ()
-    data = {
-        year: masses_of_data(run, year, windows, unblind=unblind) for year in content["years"]
-    }
+    data = {year: masses_of_data(run, year, windows, unblind=unblind) for year in content["years"]}
     for known, channel in zip(content["channels"], channels_of(content), strict=True):
         of_year = [about for about in datasets.values() if year_of(about) == known["year"]]
         hidden = () if unblind else windows[known["category"]]
@@ -117,12 +115,15 @@ def draw_spectrum(
     background = channel.background.per_gev(centers) * width
     signal = channel.signal * channel.shape.fractions(fine) / np.diff(fine) * width
     axes.plot(centers, background, color=BLUE, linewidth=2.5, label="Background fit")
-    axes.plot(centers, background + signal, color=RED, linewidth=2, linestyle="--")
+    both = background + signal
+    axes.plot(
+        centers, both, color=RED, linewidth=2, linestyle="--", label="Background + signal", zorder=3
+    )
     axes.fill_between(
         centers, signal, color=RED, alpha=0.35, linewidth=0,
         label=f"Signal, $B$ = {_power(branching)}",
     )  # fmt: skip
-    top = max(largest, float(np.max(background + signal, initial=0.0)))
+    top = max(largest, float(np.max(both, initial=0.0)))
     axes.set_xlim(edges[0], edges[-1])
     scale_counts(axes, top, log=False, headroom=ROOM)
     axes.set_xlabel(MASS_LABEL)
@@ -195,8 +196,8 @@ def draw_limits(
     axes.set_ylim(rows - 0.3, -1.9)
     axes.set_xlabel(r"Upper limit on $B(\tau \to 3\mu)$ [$10^{-8}$]")
     axes.legend(
-        loc="upper center", fontsize=SMALL, ncols=4, title=f"{level:.4g} CL", title_fontsize=SMALL,
-        columnspacing=1.0, handletextpad=0.5,
+        loc="upper center", fontsize=SMALL, ncols=4, title=f"{100 * level:.4g}% CL",
+        title_fontsize=SMALL, columnspacing=1.0, handletextpad=0.5,
     )  # fmt: skip
     heading.above(axes)
     return figure

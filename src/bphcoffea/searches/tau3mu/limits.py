@@ -18,7 +18,8 @@ from bphcoffea.inference.data_sample import year_of
 from bphcoffea.inference.limits import upper_limit
 from bphcoffea.inference.mass_background import Background, fit_background
 from bphcoffea.inference.shape_workspace import MassChannel, shape_workspace
-from bphcoffea.inference.signal_shape import SignalFit, SignalShape, fit_signal_shape
+from bphcoffea.inference.signal_fit import SignalFit, fit_signal_shape
+from bphcoffea.inference.signal_shape import SignalShape
 from bphcoffea.inference.strength import fit_strength
 from bphcoffea.physics.windows import Window, within
 from bphcoffea.searches import TAU3MU
