@@ -17,7 +17,7 @@ from bphcoffea.inference.strength import Strength
 from bphcoffea.searches.tau3mu import limits
 from bphcoffea.searches.tau3mu.limits import channels_of, limit_run, masses_of_data, workspace_of
 
-ONE_YEAR = (("d18", "tau3mu_d", "2018D", 0.25, (800, 500)),)
+ONE_YEAR = (("d18", "tau3mu_d", "2018D", 0.25, (300, 200)),)
 #: Fits of simulation, which is the same in many tests.
 FITS = {}
 
@@ -58,7 +58,8 @@ def test_each_category_of_each_year_is_a_channel(tau3mu, phi_pi):
         expected = content["years"][channel["year"]]["events"][channel["category"]]
         assert channel["signal"] == pytest.approx(sum(expected.values()), rel=1e-12)
         fit = channel["signal_fit"]
-        assert fit["shape"]["mean"] == pytest.approx(1.777, abs=4 * fit["mean_error"])
+        # the fixed tail of the fit, which these Gaussian masses lack, moves the mean upwards
+        assert fit["shape"]["mean"] == pytest.approx(1.777, abs=0.3 * fit["shape"]["cb_sigma"])
     assert content["fraction_b"]["value"] == 0.3
     assert content["fraction_b"]["uncertainty"] == 0.03
     assert content["corrections"]["trimuon"]["value"] == 1.28
@@ -148,7 +149,7 @@ def test_each_category_has_its_own_window(tau3mu):
 
 def test_bins_of_a_classifier_have_the_window_of_their_category(tau3mu, phi_pi):
     """With few candidates, the shape too: 10 in A1 alone can't be fitted."""
-    simulation = (("d18", "tau3mu_d", "2018D", 0.25, (10, 300, 200, 0)),)
+    simulation = (("d18", "tau3mu_d", "2018D", 0.25, (10, 300, 90, 0)),)
     run = tau3mu(years=("2018",), simulation=simulation, split=True)
     assert limits.category_windows(run)["B2"] == ((1.777 - 0.038, 1.777 + 0.038),)
     content = limit_run(run, phi_pi())
