@@ -19,8 +19,8 @@ TOLERANCE = 1e-2
 class MinuitOptimizer(CachingOptimizer):
     """MINUIT with analytic derivatives; pyhf's optimiser interface.
 
-    Where the strength must not be negative it is fixed at zero if the likelihood falls from there:
-    MINUIT converges slowly at limits.
+    MINUIT converges slowly at limits. Where the strength must not be negative, it is therefore zero
+    if the likelihood falls from there, else free.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ class MinuitOptimizer(CachingOptimizer):
             if self.likelihood.gradient(without[0], data)[poi] >= 0:
                 return without
             minuit = minimised(self.likelihood, data, without[0], fixed)
-            return (
-                (np.array(minuit.values), float(minuit.fval)) if minuit.values[poi] > 0 else without
-            )
-        # fits of a scan differ little
-        start = self.latest.get(data.tobytes(), start)
-        minuit = minimised(self.likelihood, data, start, fixed)
-        self.latest[data.tobytes()] = np.array(minuit.values)
+            if minuit.values[poi] < 0:
+                return without
+        else:
+            # fits of a scan differ little
+            begin = self.latest.get(data.tobytes(), np.array(start))
+            minuit = minimised(self.likelihood, data, begin, fixed)
+            self.latest[data.tobytes()] = np.array(minuit.values)
         return np.array(minuit.values), float(minuit.fval)
 
 

@@ -152,7 +152,9 @@ def fit_signal_shape(
     contents = counts if weights is None else np.column_stack([counts, variances])
 
     def cumulative(at: Floats, *values: Any) -> Floats:
-        return SignalShape(*values, range_).cumulative(at)
+        return SignalShape(**dict(zip(PARAMETERS, values, strict=True)), range=range_).cumulative(
+            at
+        )
 
     cost = BinnedNLL(contents, edges, cumulative, name=PARAMETERS)
     stages = [stage for stage in STAGES if effective >= stage.least]
