@@ -58,9 +58,9 @@ class Shape:
         Where u is 0 and 1, GeV.
     parameters
         Of a polynomial, its coefficients in the Bernstein basis; of an exponential h·exp[s(u - ½)],
-        the height h and s, the logarithm of the ratio of its ends; of a power law the same, with the
-        logarithm of the mass in place of u. Heights are in events that the
-        whole range would have if it was everywhere as dense.
+        the height h and s, the logarithm of the ratio of its ends; of a power law the same, with
+        the logarithm of the mass in place of u. Heights are in events that the whole range would
+        have if it was everywhere as dense.
     covariance
         Of the parameters, from the expected information.
     deviance

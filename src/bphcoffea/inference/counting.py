@@ -170,6 +170,7 @@ def _check(channels: Sequence[Channel], normalisation: Mapping[str, float], blin
 
 
 def lognormal(name: str, relative: float) -> list[dict[str, Any]]:
+    """Modifiers for a relative uncertainty of a sample: one, or none if it is 0."""
     if relative == 0:
         return []
     factors = {"hi": 1 + relative, "lo": 1 / (1 + relative)}
@@ -177,6 +178,7 @@ def lognormal(name: str, relative: float) -> list[dict[str, Any]]:
 
 
 def factor(name: str) -> dict[str, Any]:
+    """Modifier that multiplies a sample by a free parameter."""
     return {"name": name, "type": "normfactor", "data": None}
 
 

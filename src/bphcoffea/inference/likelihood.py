@@ -9,7 +9,7 @@ statistical uncertainties; that is what `shape_workspace` makes. Results are pyh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import sparse, special
 
 Floats = npt.NDArray[np.float64]
+_Parts = tuple[Floats, Floats, Floats]
 
 #: Fewest events expected in a bin: a negative signal may leave less than none.
 TINY = 1e-12
@@ -110,6 +111,7 @@ class Likelihood:
         shape = len(self._nominal), len(self.constrained)
         self._high, self._low, self._linear, self._curved = cells.matrices(shape)
         ones = np.ones(shape[0])
+        self._known: tuple[bytes, _Parts] | None = None
         self._sum = sparse.csr_array(
             (ones, (self._bin, np.arange(shape[0]))), shape=(self.bins, shape[0])
         )
@@ -165,14 +167,20 @@ class Likelihood:
         matrix[self.constrained, self.constrained] += 2
         return matrix
 
-    def _parts(self, parameters: Floats) -> tuple[Floats, Floats, Floats]:
+    def _parts(self, parameters: Floats) -> _Parts:
         """Rates of all cells; their derivatives by the content, and by the normfactor."""
+        key = parameters.tobytes()
+        if self._known is not None and self._known[0] == key:
+            return self._known[1]
         pulls = parameters[self.constrained]
         _, curve, _ = _interpolated(pulls)
         factors = np.exp(self._high @ np.maximum(pulls, 0) + self._low @ np.maximum(-pulls, 0))
         scales = np.append(parameters[: self.free], 1.0)[self._scale]
         contents = self._nominal + self._linear @ pulls + self._curved @ curve
-        return contents * factors * scales, factors * scales, contents * factors
+        parts = contents * factors * scales, factors * scales, contents * factors
+        # minimisers ask for value and gradient at the same place
+        self._known = key, parts
+        return parts
 
 
 @dataclass
@@ -209,7 +217,11 @@ class _Cells:
             raise ValueError(f"modifiers of sample '{sample['name']}': {', '.join(by_type)}")
         scale = self.factors.setdefault(factors[0]["name"], len(self.factors)) if factors else -1
         logs = [
-            (self._constraint(one), *(float(np.log(one["data"][key])) for key in ("hi", "lo")))
+            (
+                self._constraint(one),
+                float(np.log(one["data"]["hi"])),
+                float(np.log(one["data"]["lo"])),
+            )
             for one in norms
         ]
         shapes = [
@@ -265,5 +277,6 @@ def _interpolated(pulls: Floats) -> tuple[npt.NDArray[np.bool_], Floats, Floats]
 
 def _deviance(seen: Floats, expected: Floats) -> float:
     """2[ν - n + n ln(n/ν)] over bins [Baker, Cousins, Nucl. Instrum. Meth. 221 (1984) 437]."""
-    excess: Sequence[float] = expected - seen
-    return float(2 * np.sum(excess + special.xlogy(seen, np.maximum(seen, TINY) / expected)))
+    return float(
+        2 * np.sum(expected - seen + special.xlogy(seen, np.maximum(seen, TINY) / expected))
+    )

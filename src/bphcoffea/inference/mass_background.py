@@ -74,7 +74,8 @@ class Background:
         if name == EXPONENTIAL:
             whole = _growth(np.array(self.range), self.slope, self.range)
             growth = _growth(at, self.slope, self.range)
-            return self.events * np.diff(growth) / (whole[1] - whole[0])
+            events: Floats = self.events * np.diff(growth) / (whole[1] - whole[0])
+            return events
         parts = (np.arange(POINTS) + 0.5) / POINTS
         points = at[:-1, np.newaxis] + np.diff(at)[:, np.newaxis] * parts
         density = self.alternatives[name].per_gev(points.ravel()).reshape(points.shape)
@@ -171,7 +172,7 @@ def fit_background(
         )
     few = len(x) < FEW
     limit = MAX_SLOPE_OF_FEW if few else MAX_SLOPE
-    notes = ()
+    notes: tuple[str, ...] = ()
     if few:
         notes = (
             f"less than {FEW} events in the sidebands: the slope is limited, and no other "

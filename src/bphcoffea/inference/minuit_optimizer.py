@@ -19,8 +19,8 @@ TOLERANCE = 1e-2
 class MinuitOptimizer(CachingOptimizer):
     """MINUIT with analytic derivatives; pyhf's optimiser interface.
 
-    Where the strength must not be negative it is fixed at zero if the likelihood falls from there:
-    MINUIT converges slowly at limits.
+    MINUIT converges slowly at limits. Where the strength must not be negative, it is therefore zero
+    if the likelihood falls from there, else free.
 
     Parameters
     ----------
@@ -31,6 +31,7 @@ class MinuitOptimizer(CachingOptimizer):
     def __init__(self, likelihood: Likelihood) -> None:
         super().__init__()
         self.likelihood = likelihood
+        self.latest: dict[bytes, Floats] = {}
 
     @override
     def _search(
@@ -41,15 +42,18 @@ class MinuitOptimizer(CachingOptimizer):
         fixed: Mapping[int, float],
     ) -> tuple[Floats, float]:
         poi = self.likelihood.config.poi_index
-        if poi in fixed or limits[poi][0] < 0:
-            minuit = minimised(self.likelihood, data, start, fixed)
-            return np.array(minuit.values), float(minuit.fval)
-        without = self.found(data, start, limits, {**fixed, poi: 0.0})
-        if self.likelihood.gradient(without[0], data)[poi] >= 0:
-            return without
-        minuit = minimised(self.likelihood, data, without[0], fixed)
-        if minuit.values[poi] < 0:
-            return without
+        if poi not in fixed and limits[poi][0] == 0:
+            without = self.found(data, start, limits, {**fixed, poi: 0.0})
+            if self.likelihood.gradient(without[0], data)[poi] >= 0:
+                return without
+            minuit = minimised(self.likelihood, data, without[0], fixed)
+            if minuit.values[poi] < 0:
+                return without
+        else:
+            # fits of a scan differ little
+            begin = self.latest.get(data.tobytes(), np.array(start))
+            minuit = minimised(self.likelihood, data, begin, fixed)
+            self.latest[data.tobytes()] = np.array(minuit.values)
         return np.array(minuit.values), float(minuit.fval)
 
 

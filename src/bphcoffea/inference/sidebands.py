@@ -205,9 +205,7 @@ def fit_sidebands(
     x = x[(x >= low) & (x <= high) & ~within(x, left_out)]
     edges = [_edges(side, resolution) for side in sidebands]
     counts = np.concatenate([np.histogram(x, side)[0] for side in edges]).astype(np.float64)
-    beside, inside = (
-        Bins.of(part, (low, high)) for part in (edges, [_edges(window, resolution)])
-    )
+    beside, inside = (Bins.of(part, (low, high)) for part in (edges, [_edges(window, resolution)]))
 
     shapes = _fitted(counts, beside, inside, (low, high))
     tests = _tested(shapes)

@@ -1,8 +1,8 @@
 """Fit of a signal's shape to simulated candidates.
 
-The fit is binned so finely that it is as good as unbinned. Few candidates can't tell all parameters:
-the fewer there are, the simpler the function, and a function that does not converge, or with a
-parameter at its limit, gives way to the next simpler one.
+The fit is binned so finely that it is as good as unbinned. Few candidates can't tell all
+parameters: the fewer there are, the simpler the function, and a function that does not converge, or
+has a parameter at its limit, gives way to the next simpler one.
 """
 
 from __future__ import annotations
@@ -151,8 +151,10 @@ def fit_signal_shape(
     start = _start(x, w, range_)
     contents = counts if weights is None else np.column_stack([counts, variances])
 
-    def cumulative(at: Floats, *values: float) -> Floats:
-        return SignalShape(*values, range=range_).cumulative(at)
+    def cumulative(at: Floats, *values: Any) -> Floats:
+        return SignalShape(**dict(zip(PARAMETERS, values, strict=True)), range=range_).cumulative(
+            at
+        )
 
     cost = BinnedNLL(contents, edges, cumulative, name=PARAMETERS)
     stages = [stage for stage in STAGES if effective >= stage.least]
@@ -187,9 +189,8 @@ def _start(x: Floats, w: Floats, range_: tuple[float, float]) -> SignalShape:
     """Mean and width from quantiles, which tails do not disturb."""
     order = np.argsort(x)
     shares = np.cumsum(w[order]) / np.sum(w)
-    low, middle, high = (
-        float(x[order][min(np.searchsorted(shares, at), len(x) - 1)]) for at in (0.16, 0.5, 0.84)
-    )
+    places = np.minimum(np.searchsorted(shares, [0.16, 0.5, 0.84]), len(x) - 1)
+    low, middle, high = map(float, x[order][places])
     width = max((high - low) / 2, (range_[1] - range_[0]) / FINE)
     return SignalShape(0.5, middle, width, 1.5, 3.0, width, range_)
 
@@ -248,7 +249,8 @@ def _width_error(shape: SignalShape, minuit: Minuit) -> float:
     free = _free(minuit)
     slopes = np.zeros(len(free))
     for index, name in enumerate(free):
-        value, low, high = minuit.values[name], *minuit.limits[name]
+        value = float(minuit.values[name])
+        low, high = minuit.limits[name]
         step = min(0.1 * minuit.errors[name], (value - low) / 2, (high - value) / 2)
         up, down = (replace(shape, **{name: value + sign * step}).width for sign in (1, -1))
         slopes[index] = (up - down) / (2 * step)

@@ -86,7 +86,8 @@ class SignalShape:
         """Read what :meth:`as_json` wrote; further keys are left aside."""
         low, high = content.get("range", RANGE)
         names = ("cb_fraction", "mean", "cb_sigma", "cb_alpha", "cb_n", "gauss_sigma")
-        return cls(*(float(content[name]) for name in names), range=(low, high))
+        values = {name: float(content[name]) for name in names}
+        return cls(**values, range=(float(low), float(high)))
 
 
 def _crystal_ball(t: Floats, alpha: float, n: float) -> Floats:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from bphcoffea.inference.counting import is_blinded
+from bphcoffea.inference.likelihood import Floats, Likelihood
+from bphcoffea.inference.minuit_optimizer import minimised
+from bphcoffea.inference.profiling import has_spectra, prepare
+
+#: Part of the background that a negative signal may take away in a bin.
+DEEPEST = 0.99
+#: Step of the finite differences, for parameters of order 1.
+STEP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -14,12 +28,13 @@ class Strength:
     Attributes
     ----------
     value, error
-        In units of the workspace's signal; the error is where -2 ln L rises by 1 in a parabola.
+        In units of the workspace's signal; the error is where -2 ln L rises by 1 in a parabola. The
+        value is limited from below, so that no bin is expected to hold less than nothing.
     p_value, significance
-        Probability of data at least as signal-like without signal (asymptotic), and the same in
-        standard deviations of a Gaussian; 0.5 and 0 for a strength that is not positive.
+        Probability, if there is no signal, of data at least as signal-like (asymptotic), and the
+        same in standard deviations of a Gaussian; 0.5 and 0 for a strength that is not positive.
     parameters
-        All parameters at the best fit, by name.
+        All other parameters at the best fit, by name.
     """
 
     value: float
@@ -32,9 +47,66 @@ class Strength:
 def fit_strength(spec: Mapping[str, Any]) -> Strength:
     """Fit the strength of the signal of a workspace of mass spectra.
 
+    Parameters
+    ----------
+    spec
+        What :func:`bphcoffea.inference.shape_workspace.shape_workspace` made, not blinded.
+
     Raises
     ------
     ValueError
-        When the workspace is blinded.
+        When the workspace is blinded, has no signal, or holds no spectra.
+    pyhf.exceptions.FailedMinimization
+        When MINUIT does not converge.
     """
-    raise NotImplementedError
+    if is_blinded(spec):
+        raise ValueError("a strength is not fitted to a blinded workspace")
+    if not has_spectra(spec):
+        raise ValueError("a strength is fitted to mass spectra, not to counts")
+    model = prepare(spec)
+    if not math.isfinite(model.unit):
+        raise ValueError("no signal is expected in any channel: its strength cannot be fitted")
+    likelihood: Likelihood = model.pdf
+    config, data = likelihood.config, likelihood.data
+    poi = config.poi_index
+    without = minimised(likelihood, data, config.suggested_init(), {poi: 0.0})
+    at = np.array(without.values)
+    background = likelihood.expected_data(at, include_auxdata=False)
+    at[poi] = 1.0
+    signal = likelihood.expected_data(at, include_auxdata=False) - background
+    at[poi] = 0.0
+    # a bin can't be expected to hold less than nothing
+    lowest = -DEEPEST * float(np.min(background[signal > 0] / signal[signal > 0]))
+    fit = minimised(likelihood, data, at, lowest=lowest)
+    best, value = np.array(fit.values), float(fit.values[poi])
+    gain = max(float(without.fval) - float(fit.fval), 0.0)
+    error = _error(likelihood, best, data)
+    if value < 0.999 * lowest and gain > 0:
+        # at its limit the curvature means nothing: the distance from zero tells at least as much
+        error = max(error, -value / math.sqrt(gain))
+    rise = gain if value > 0 else 0.0
+    names = config.par_names
+    return Strength(
+        value=model.unit * value,
+        error=model.unit * error,
+        p_value=float(stats.norm.sf(math.sqrt(rise))),
+        significance=math.sqrt(rise),
+        parameters={name: float(best[i]) for i, name in enumerate(names) if i != poi},
+    )
+
+
+def _error(likelihood: Likelihood, at: Floats, data: Floats) -> float:
+    """Error of the strength, from the curvature: MINUIT's is of no use at a limit."""
+    steps = STEP * np.maximum(1.0, np.abs(at))
+    curvature = np.array(
+        [
+            (likelihood.gradient(at + step, data) - likelihood.gradient(at - step, data))
+            for step in np.diag(steps)
+        ]
+    ) / (2 * steps[:, np.newaxis])
+    poi = likelihood.config.poi_index
+    covariance = np.linalg.inv(curvature + curvature.T)
+    variance = 4 * covariance[poi, poi]
+    if not variance > 0:
+        variance = 2 * np.linalg.inv(likelihood.hessian(at, data))[poi, poi]
+    return float(np.sqrt(variance))
