@@ -113,7 +113,9 @@ def tau3mu(tmp_path_factory):
                 "is_mc": True, "era": era, "kind": "signal", "process": process,
                 "filter_efficiency": efficiency,
             }  # fmt: skip
-            cutflow[dataset] = [{"step": "all", "sumw": 20_000.0}]
+            cutflow[dataset] = [
+                {"step": "all", "events": 20_000, "candidates": 30_000, "sumw": 20_000.0}
+            ]
             tables[dataset] = [
                 (category, mass, weight)
                 for number, (category, parent) in zip(selected, bins.items(), strict=False)

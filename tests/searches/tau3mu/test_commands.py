@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,10 +60,18 @@ def test_a_limit_and_what_is_made_of_it(runs, call):
     again = upper_limit(spec, level=0.9, toys=0)
     assert 1e-7 * again.expected[2] == pytest.approx(limit["expected"][2], rel=1e-9)
 
+    status, output = call("export", run.path, "--format", "combine")
+    assert status == 0, output.err
+    card = (run.path / "datacards" / "tau3mu_2018.txt").read_text()
+    assert "tau3mu_2018.root" in card
+    for source in ("br_ds_phipi", "br_ds_taunu", "trigger_2018", "ds_yield_2018"):
+        assert f"\n{source} " in card
+
     # another limit: what was written of the one before is removed
     run.write("limit.json", {**content, "limits": [{**known, "name": "other"}]})
     call("export", run.path, "--format", "pyhf")
-    assert [path.name for path in (run.path / "datacards").glob("*.json")] == ["tau3mu_other.json"]
+    names = {path.name for path in (run.path / "datacards").iterdir()}
+    assert names == {"tau3mu_other.json", "limit.sha256"}
 
     status, output = call("plot", run.path)
     assert status == 0, output.err
@@ -82,8 +91,7 @@ def test_figures_show_no_data_in_the_windows(runs, call):
         (axes,) = figures["limit_mass_A_2018"].axes
         (points,) = axes.containers
         drawn = dict(zip(*points.lines[0].get_data(), strict=True))
-        for number, (low, high) in enumerate(zip(EDGES, EDGES[1:], strict=False)):
-            count = drawn.get(pytest.approx((low + high) / 2), 0)
+        for number, (low, high) in enumerate(pairwise(EDGES)):
             count = sum(y for x, y in drawn.items() if low < x < high)
             inside = high > 1.753 + 1e-9 and low < 1.801 - 1e-9
             assert count == (0 if inside and not unblind else counts[number])
