@@ -193,7 +193,7 @@ def draw_limits(
     axes.tick_params(axis="y", which="minor", left=False, right=False)
     axes.set_xscale("log")
     # rows from the top down, and room for the legend above them
-    axes.set_ylim(rows - 0.3, -1.9)
+    axes.set_ylim(rows - 0.3, -2.2)
     axes.set_xlabel(r"Upper limit on $B(\tau \to 3\mu)$ [$10^{-8}$]")
     axes.legend(
         loc="upper center", fontsize=SMALL, ncols=4, title=f"{100 * level:.4g}% CL",
