@@ -148,12 +148,17 @@ def test_a_classifier_adds_its_uncertainty(tau3mu, phi_pi):
 
 
 def test_variations_of_muon_weights_replace_their_uncertainty(tau3mu, phi_pi):
-    """Factors of 1.02 and 0.96: half of their difference."""
-    varied = ("nominal", "muon_idUp", "muon_idDown")
+    """Factors of 1.02 and 0.96: half of their difference. One of 1.06 has no other side."""
+    varied = ("nominal", "muon_idUp", "muon_idDown", "muon_resolutionUp")
     run = tau3mu(years=("2018",), variations=varied)
     shifts = year_signals(run, phi_pi())["2018"].shifts("A")
     assert shifts["muon_id_2018"] == pytest.approx(0.03, rel=1e-9)
+    assert shifts["muon_resolution_2018"] == pytest.approx(0.06, rel=1e-9)
     assert "muon_efficiency_2018" not in shifts
+    # a momentum scale is no efficiency
+    run = tau3mu(years=("2018",), variations=("nominal", "muon_scaleUp", "muon_scaleDown"))
+    shifts = year_signals(run, phi_pi())["2018"].shifts("A")
+    assert shifts["muon_efficiency_2018"] == 0.015
 
 
 def test_what_is_missing_is_left_out_with_a_note(tau3mu, phi_pi):

@@ -24,7 +24,7 @@ from bphcoffea.searches.tau3mu.signals import Floats, Origin, SimulatedSignal
 #: B(τ → 3μ) at a strength of 1.
 BRANCHING: Final = 1e-7
 #: Beginning of the names of variations that replace the uncertainty of the muons' efficiency.
-MUON: Final = "muon"
+MUON_WEIGHTS: Final = ("muon_id", "muon_reconstruction")
 NO_FRACTION: Final = "τ from b hadrons are left out: the fraction of Ds from b hadrons is not given"
 NO_SIMULATION: Final = "no simulation of τ from {}: they are left out of the expected signal"
 SAME_EFFICIENCY: Final = "Ds → φπ from b hadrons is taken to be selected as its simulation is"
@@ -148,7 +148,7 @@ class YearSignal:
             "acceptance": rates.ACCEPTANCE,
         }
         varied = {s for known in self.simulated.values() for c in known.shifts.values() for s in c}
-        if not any(source.startswith(MUON) for source in varied):
+        if not any(source.startswith(MUON_WEIGHTS) for source in varied):
             sources["muon_efficiency"] = rates.MUON_EFFICIENCY
         if self.classifier:
             sources["classifier"] = rates.CLASSIFIER

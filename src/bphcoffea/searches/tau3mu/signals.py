@@ -106,10 +106,18 @@ def candidates_of(run: RunFolder, datasets: list[str]) -> tuple[Floats, Floats, 
 
 
 def _shifts(histogram: hist.Hist, datasets: list[str]) -> dict[str, dict[str, float]]:
-    """Half the difference of the variations up and down, relative to the nominal sum."""
+    """Mean of the relative changes by a variation up and, with the opposite sign, down.
+
+    Some variations have one side alone, as smearing.
+    """
     edges = histogram.axes[-1].edges
     bins = (edges[:-1] > RANGE[0] - 1e-6) & (edges[1:] < RANGE[1] + 1e-6)
-    sources = [v.removesuffix(UP) for v in histogram.axes["variation"] if v.endswith(UP)]
+    sides = {UP: 1, DOWN: -1}
+    sources: dict[str, list[tuple[str, int]]] = {}
+    for variation in histogram.axes["variation"]:
+        for side, sign in sides.items():
+            if variation.endswith(side):
+                sources.setdefault(variation.removesuffix(side), []).append((variation, sign))
     filled = [name for name in datasets if name in histogram.axes["dataset"]]
 
     def total(category: str, variation: str) -> float:
@@ -121,9 +129,9 @@ def _shifts(histogram: hist.Hist, datasets: list[str]) -> dict[str, dict[str, fl
         nominal = total(category, NOMINAL)
         if nominal <= 0:
             continue
-        for source in sources:
-            up, down = (total(category, f"{source}{side}") for side in (UP, DOWN))
-            relative = (up - down) / (2 * nominal)
+        for source, variations in sources.items():
+            changes = [sign * (total(category, name) / nominal - 1) for name, sign in variations]
+            relative = sum(changes) / len(changes)
             if abs(relative) > NEGLIGIBLE:
                 shifts.setdefault(category, {})[source] = relative
     return shifts
