@@ -155,15 +155,17 @@ class Likelihood:
         rates, per_unit, per_scale = self._parts(parameters)
         expected = np.maximum(self._sum @ rates, TINY)
         up, _, bend = _interpolated(parameters[self.constrained])
-        by_pull = self._high * up[np.newaxis] - self._low * ~up[np.newaxis]
-        by_pull = by_pull * rates[:, np.newaxis]
-        by_pull = by_pull + (self._linear + self._curved * bend[np.newaxis]) * per_unit[:, None]
-        by_factor = self._scales * per_scale[:, np.newaxis]
-        slopes = np.hstack(
-            [(self._sum @ part).toarray() for part in (by_factor[:, : self.free], by_pull)]
+        diagonal = sparse.diags_array
+        high, low = (
+            self._high @ diagonal(up.astype(float)),
+            self._low @ diagonal((~up).astype(float)),
         )
+        added = self._linear + self._curved @ diagonal(bend)
+        by_pull = diagonal(rates) @ (high - low) + diagonal(per_unit) @ added
+        by_factor = (diagonal(per_scale) @ self._scales)[:, : self.free]
+        slopes = self._sum @ sparse.hstack([by_factor, by_pull], format="csr")
         weights = np.maximum(data[: self.bins], expected) / expected**2
-        matrix: Floats = 2 * slopes.T @ (slopes * weights[:, np.newaxis])
+        matrix: Floats = 2 * (slopes.T @ (diagonal(weights) @ slopes)).toarray()
         matrix[self.constrained, self.constrained] += 2
         return matrix
 

@@ -16,7 +16,7 @@ does not matter: it changes the ratio of the density at the ends of the range by
 That also keeps slopes finite where there are no events. The background's yield is not constrained.
 
 With pyhf's interpolation ``code1`` the background is an exponential exactly; with its default,
-``code4``, to 0.3% of its change where a slope moves by one unit or less, and exactly beyond.
+``code4``, to 0.4% of its change where a slope moves by one unit or less, and exactly beyond.
 """
 
 from __future__ import annotations

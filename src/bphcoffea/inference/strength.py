@@ -17,6 +17,8 @@ from bphcoffea.inference.profiling import has_spectra, prepare
 
 #: Part of the background that a negative signal may take away in a bin.
 DEEPEST = 0.99
+#: Fits until the limit of a negative strength, which depends on the background, is known.
+ATTEMPTS = 4
 #: Step of the finite differences, for parameters of order 1.
 STEP = 1e-4
 
@@ -29,7 +31,8 @@ class Strength:
     ----------
     value, error
         In units of the workspace's signal; the error is where -2 ln L rises by 1 in a parabola. The
-        value is limited from below, so that no bin is expected to hold less than nothing.
+        value is limited from below, so that no bin is expected to hold less than nothing; there,
+        the error is what is expected without signal.
     p_value, significance
         Probability, if there is no signal, of data at least as signal-like (asymptotic), and the
         same in standard deviations of a Gaussian; 0.5 and 0 for a strength that is not positive.
@@ -70,29 +73,37 @@ def fit_strength(spec: Mapping[str, Any]) -> Strength:
     config, data = likelihood.config, likelihood.data
     poi = config.poi_index
     without = minimised(likelihood, data, config.suggested_init(), {poi: 0.0})
-    at = np.array(without.values)
-    background = likelihood.expected_data(at, include_auxdata=False)
-    at[poi] = 1.0
-    signal = likelihood.expected_data(at, include_auxdata=False) - background
-    at[poi] = 0.0
-    # a bin can't be expected to hold less than nothing
-    lowest = -DEEPEST * float(np.min(background[signal > 0] / signal[signal > 0]))
-    fit = minimised(likelihood, data, at, lowest=lowest)
-    best, value = np.array(fit.values), float(fit.values[poi])
-    gain = max(float(without.fval) - float(fit.fval), 0.0)
-    error = _error(likelihood, best, data)
-    if value < 0.999 * lowest and gain > 0:
-        # at its limit the curvature means nothing: the distance from zero tells at least as much
-        error = max(error, -value / math.sqrt(gain))
-    rise = gain if value > 0 else 0.0
+    best = np.array(without.values)
+    expected = likelihood.expected_data(best)
+    # strengths that the data forbid have no curvature that means anything
+    error = math.sqrt(2 * np.linalg.inv(likelihood.hessian(best, expected))[poi, poi])
+    for _ in range(ATTEMPTS):
+        lowest = _lowest(likelihood, best)
+        fit = minimised(likelihood, data, best, lowest=lowest)
+        best, value = np.array(fit.values), float(fit.values[poi])
+        if value > 0.999 * lowest:
+            error = _error(likelihood, best, data)
+            break
+    gain = max(float(without.fval) - float(fit.fval), 0.0) if value > 0 else 0.0
     names = config.par_names
     return Strength(
         value=model.unit * value,
         error=model.unit * error,
-        p_value=float(stats.norm.sf(math.sqrt(rise))),
-        significance=math.sqrt(rise),
+        p_value=float(stats.norm.sf(math.sqrt(gain))),
+        significance=math.sqrt(gain),
         parameters={name: float(best[i]) for i, name in enumerate(names) if i != poi},
     )
+
+
+def _lowest(likelihood: Likelihood, at: Floats) -> float:
+    """Strength at which a bin is expected to hold next to nothing, other parameters unchanged."""
+    poi = likelihood.config.poi_index
+    background, both = (
+        likelihood.expected_data(np.where(np.arange(len(at)) == poi, strength, at), False)
+        for strength in (0.0, 1.0)
+    )
+    signal = both - background
+    return -DEEPEST * float(np.min(background[signal > 0] / signal[signal > 0]))
 
 
 def _error(likelihood: Likelihood, at: Floats, data: Floats) -> float:
