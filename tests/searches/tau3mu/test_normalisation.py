@@ -16,7 +16,7 @@ from bphcoffea.searches.tau3mu.normalisation import (
     YearSignal,
     year_signals,
 )
-from bphcoffea.searches.tau3mu.rates import NO_CORRECTIONS, Factor
+from bphcoffea.searches.tau3mu.rates import Corrections, Factor
 
 FRACTION = Factor(0.3, 0.1)
 
@@ -71,7 +71,7 @@ def test_without_corrections_nothing_is_multiplied(tau3mu, phi_pi):
     run, normalisation = tau3mu(), phi_pi()
     signals = (
         year_signals(run, normalisation, FRACTION, corrections=corrections)["2018"]
-        for corrections in (NO_CORRECTIONS, rates.STANDARD)
+        for corrections in (Corrections(*(Factor(1.0, 0.0),) * 3), rates.STANDARD)
     )
     bare, corrected = (signal.events("B") for signal in signals)
     assert corrected["d"] / bare["d"] == pytest.approx(1.04 * 1.28, rel=1e-12)

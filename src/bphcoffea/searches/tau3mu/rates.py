@@ -87,31 +87,29 @@ class Corrections:
 
 
 STANDARD: Final = Corrections()
-#: Of samples without those contributions, such as toys.
-NO_CORRECTIONS: Final = Corrections(*(Factor(1.0, 0.0, "none"),) * 3)
 
 
 def decays_from_d(phi_pi: float, corrections: Corrections = STANDARD) -> float:
-    """τ from D mesons that decayed in any way, times the efficiency of Ds → φ(μμ)π.
+    """Return how many τ from D mesons decayed in any way.
 
     Parameters
     ----------
     phi_pi
-        Ds → φ(μμ)π that are seen in the luminosity of the search.
+        Ds → φ(μμ)π that decayed in the luminosity of the search: the yield over its efficiency.
     corrections
         Those of `dplus` and `trimuon` apply.
 
     Returns
     -------
-    N_φπ · B(Ds → τν)/B(Ds → φ(μμ)π), corrected: times B(τ → 3μ) and the ratio of efficiencies, it
-    is the number of selected τ → 3μ.
+    The Ds → φ(μμ)π times B(Ds → τν)/B(Ds → φ(μμ)π), corrected. Times the efficiency of τ → 3μ and
+    B(τ → 3μ), it is the number that is selected.
     """
     ratio = DS_TO_TAU.value / DS_TO_PHI_PI.value
     return phi_pi * ratio * corrections.dplus.value * corrections.trimuon.value
 
 
 def decays_from_b(phi_pi: float, fraction: float, corrections: Corrections = STANDARD) -> float:
-    """τ from b hadrons that decayed in any way, times the efficiency of Ds → φ(μμ)π.
+    """Return how many τ from b hadrons decayed in any way.
 
     Parameters
     ----------
@@ -124,7 +122,7 @@ def decays_from_b(phi_pi: float, fraction: float, corrections: Corrections = STA
 
     Returns
     -------
-    N_φπ · f · B(B → τX)/[B(B → DsX) · B(Ds → φ(μμ)π)], corrected.
+    The Ds → φ(μμ)π times f · B(B → τX)/[B(B → DsX) · B(Ds → φ(μμ)π)], corrected.
     """
     ratio = B_TO_TAU.value / (B_TO_DS.value * DS_TO_PHI_PI.value)
     return phi_pi * fraction * ratio * corrections.bs.value * corrections.trimuon.value
