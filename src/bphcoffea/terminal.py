@@ -105,6 +105,8 @@ def print_luminosity(folder: Any) -> None:
             source = Path(source).name
         if known["source"] == "fileset" and known["processed"] != 1:
             source += f", times the {known['processed']:.2%} that were processed"
+        if known.get("prescale", 1) != 1:
+            source += f", over the prescale of {known['prescale']:g}"
         table.add_row(name, f"{known['sections']:,}", certified, luminosity, source)
         beyond = known.get("not_in_table") or {}
         if beyond:
@@ -262,6 +264,58 @@ def print_limit(result: dict[str, Any]) -> None:
         say("note: the run is not blind: its results include data in the signal windows")
     if result["partial"]:
         say("note: this limit is a try: it is made of partial runs")
+
+
+def print_branching_limit(result: dict[str, Any]) -> None:
+    """Upper limits on a branching fraction: of each category, each year and all together."""
+    for number, level in enumerate(result["levels"]):
+        title = f"upper limits on B(τ → 3μ) at {100 * level:.4g}% CL, in units of 1e-8"
+        table = Table("", "expected", "±1σ", "±2σ", "observed", title=title, **_LEFT)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for known in result["limits"]:
+            limit = known["limits"][number]
+            lowest, low, median, high, highest = (_in_1e8(value) for value in limit["expected"])
+            observed = "blinded" if result["blinded"] else _in_1e8(limit["observed"])
+            table.add_row(
+                known["name"], median, f"{low} to {high}", f"{lowest} to {highest}", observed
+            )
+        console.print(table)
+    for known in result["limits"]:
+        if fitted := known["fitted"]:
+            say(
+                f"{known['name']}: fitted B(τ → 3μ) = ({1e8 * fitted['branching']:.3g} ± "
+                f"{1e8 * fitted['error']:.2g})e-8, {fitted['significance']:.2g}σ"
+            )
+    for year, known in result["years"].items():
+        events = sum(sum(each.values()) for each in known["events"].values())
+        phi_pi = known["phi_pi"]
+        scaled = (
+            "asserted to be the same data"
+            if phi_pi["same_data"]
+            else f"luminosity of the search over theirs {known['luminosity_ratio']:.4g}"
+        )
+        say(
+            f"{year}: {phi_pi['fitted']:,.0f} Ds → φπ fitted, {scaled}; {events:.3g} τ → 3μ "
+            f"expected at B = {result['branching']:g}"
+        )
+    factors = ", ".join(f"{name} {f['value']:g}" for name, f in result["corrections"].items())
+    say(f"corrections of the expected signal: {factors}")
+    years = result["years"].values()
+    channels = ((f"{c['name']}: ", c["notes"]) for c in result["channels"])
+    notes = [note for year in years for note in year["notes"]] + result["notes"]
+    notes += [f"{name}{note}" for name, own in channels for note in own]
+    for note in dict.fromkeys(notes):
+        say(f"note: {note}")
+    if not result["run_blinded"]:
+        say("note: the run is not blind: its results include data in the signal windows")
+    if result["partial"]:
+        say("note: this limit is a try: it is made of partial runs")
+
+
+def _in_1e8(value: float | str | None) -> str:
+    """A branching fraction in units of 1e-8; it may be infinite, or unknown."""
+    return f"{1e8 * value:.3g}" if isinstance(value, float) else str(value or "–")
 
 
 def _statistics_of(result: dict[str, Any]) -> str:

@@ -258,6 +258,8 @@ def test_saving_where_nothing_can_be_written_is_one_clear_line(tmp_path):
         (with_metadata(is_mc="perhaps"), "dataset 'D', metadata.is_mc: Input should be a valid"),
         (with_metadata(kind="mc"), "dataset 'D', metadata.kind: Input should be 'data', 'signal'"),
         (with_metadata(kind="signal"), "dataset 'D', metadata: kind 'signal' contradicts is_mc"),
+        (with_metadata(prescale=0.5), "dataset 'D', metadata.prescale: "),
+        (with_metadata(is_mc=True, prescale=20), "dataset 'D', metadata: a prescale belongs"),
         (
             with_metadata(is_mc=True, kind="data"),
             "dataset 'D', metadata: kind 'data' contradicts is_mc true",

@@ -372,6 +372,45 @@ def test_without_the_length_of_a_dataset_its_part_has_no_luminosity():
     assert "`bphcoffea fileset check FILESET -o FILESET`" in known["datasets"]["data"]["source"]
 
 
+def test_a_prescale_divides_the_luminosity_of_the_fileset_and_the_scale_of_simulation():
+    datasets = {
+        "data": metadata(False, "2018D", luminosity=8.0, prescale=20),
+        "mc": metadata(True, "2018D", cross_section=3.0),
+    }
+    found = luminosities(datasets, processed=25)
+    known = found.as_json()
+    assert known["datasets"]["data"]["luminosity"] == pytest.approx(0.1, rel=1e-12)
+    assert known["datasets"]["data"]["prescale"] == 20.0
+    assert known["parts"] == [{"datasets": ["data"], "luminosity": pytest.approx(0.1, rel=1e-12)}]
+    scale = normalise(datasets, {"mc": 10.0}, counts(datasets), found)["mc"]["scale"]
+    assert scale == pytest.approx(1000 * 3.0 * 0.1 / 10.0, rel=1e-12)
+
+
+def test_a_prescale_divides_the_luminosity_of_a_table(tmp_path):
+    """Sections that two triggers share count for each; those of one trigger once."""
+    lookup = table(tmp_path, {(1, 1): 20.0, (1, 2): 40.0, (1, 3): 80.0})
+    datasets = {
+        "a": metadata(False, "2018D", prescale=20),
+        "b": metadata(False, "2018D", prescale=20.0),
+        "c": metadata(False, "2018D"),
+    }
+    sections = {
+        "a": np.array([[1, 1], [1, 2]]),
+        "b": np.array([[1, 2], [1, 3]]),
+        "c": np.array([[1, 3]]),
+    }
+    found = luminosities(datasets, sections, lambda era: Certification(table=lookup))
+    known = found.as_json()
+    assert {name: about["luminosity"] for name, about in known["datasets"].items()} == (
+        pytest.approx({"a": 3.0, "b": 6.0, "c": 80.0}, rel=1e-12)
+    )
+    assert known["luminosity"] == pytest.approx(7.0 + 80.0, rel=1e-12)
+    for chosen in (["a", "b"], ["b"], ["b", "c"], ["c"]):
+        parts = [part for part in known["parts"] if {*part["datasets"]} & {*chosen}]
+        total = sum(part["luminosity"] for part in parts)
+        assert total == pytest.approx(found.together(chosen), rel=1e-12)
+
+
 @pytest.mark.parametrize(("held", "noted"), [(100, False), (50, True), (None, False)])
 def test_events_that_a_skim_lacks_are_those_of_the_whole_dataset(held, noted):
     datasets = {"mc": metadata(True, "2018D", processed_events=100)}

@@ -393,6 +393,29 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     assert content["by"]["2017B"]["luminosity"] == 4.79
 
 
+def test_the_fit_of_a_year_has_the_simulation_of_that_year(rng, tmp_path):
+    """The year without simulation has that of the nearest one."""
+    simulated = {**TRUTH, "n_ds": 20_000.0, "n_dplus": 0.0, "n_background": 0.0}
+    spectra = {"data_17": toy(rng), "data_18": toy(rng), "mc_18": toy(rng, simulated)}
+    spectra["mc_12"] = toy(rng, {**simulated, "n_ds": 5000.0})
+    metadata = {
+        "data_17": DATA_B,
+        "data_18": {**DATA_B, "era": "2018D"},
+        "mc_18": {**SIMULATED, "era": "2018"},
+        "mc_12": {**SIMULATED, "era": "2012"},
+    }
+    content = fit_run(write_run(tmp_path, spectra, metadata), by="year")
+    for part, datasets, number in (
+        (content, ["mc_18", "mc_12"], 25_000),
+        (content["by"]["2017"], ["mc_18"], 20_000),
+        (content["by"]["2018"], ["mc_18"], 20_000),
+    ):
+        for known in (part["simulation"]["ds"], part["alternative"]["simulation"]["ds"]):
+            # Poisson fluctuations are below one per cent
+            assert known["parameters"]["n_ds"]["value"] == pytest.approx(number, rel=0.03)
+        assert part["simulation"]["ds"]["datasets"] == datasets
+
+
 def two_gaussians(mean):
     """A peak with tails on both sides that are no power law: a third has twice the width."""
     low, high = (stats.norm(mean, width).cdf(EDGES) for width in (0.009, 0.018))

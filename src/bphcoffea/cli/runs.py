@@ -28,7 +28,6 @@ from bphcoffea.terminal import (
     print_cutflow,
     print_fit,
     print_ledger,
-    print_limit,
     print_luminosity,
     print_normalisation,
     print_slowest,
@@ -178,7 +177,8 @@ def fit(
     directory: RunDirectory,
     dataset: Datasets = None,
     by: Annotated[
-        Literal["dataset", "era"] | None, typer.Option(help="Fit each of them by itself, too.")
+        Literal["dataset", "era", "year"] | None,
+        typer.Option(help="Also fit each of them by itself."),
     ] = None,
 ) -> None:
     """Fit the mass histogram of a run; writes fit.json."""
@@ -285,103 +285,6 @@ def lumi(
     print_luminosity(folder)
     print_normalisation(folder)
     note_what_is_missing(folder)
-
-
-@app.command()
-def limit(
-    directory: RunDirectory,
-    normalisation: Annotated[
-        Path,
-        typer.Option("--normalisation", metavar="DIR", help="A fitted run of Ds → φπ."),
-    ],
-    f_prompt: Annotated[
-        float, typer.Option(min=0, max=1, help="Part of the Ds that is produced promptly.")
-    ] = 1.0,
-    f_prompt_error: Annotated[float, typer.Option(min=0, help="Its uncertainty.")] = 0.0,
-    mass: Annotated[
-        list[float] | None,
-        typer.Option(metavar="GEV", help="Of N; may be repeated. The generated ones by default."),
-    ] = None,
-    points: Annotated[
-        int, typer.Option(help="Mixings to test at each mass, before the ends are narrowed down.")
-    ] = 20,
-    neutrino: Annotated[
-        Literal["majorana", "dirac"], typer.Option(help="Nature of N: its width and charges.")
-    ] = "majorana",
-    same_data: Annotated[
-        bool,
-        typer.Option("--same-data", help="Assert that both runs are of the same data: no scaling."),
-    ] = False,
-    toys: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Toys of each hypothesis; 0 for asymptotic formulae. "
-            "By default 10000 where about ten events or fewer are expected.",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the toys.")] = 0,
-    unblind: Annotated[
-        bool, typer.Option("--unblind", help="Look at the data in the signal windows.")
-    ] = False,
-) -> None:
-    """Exclude mixings |V|² of a heavy neutral lepton; writes limit.json.
-
-    The number of Ds is scaled by the luminosity of the search over that of the data that were
-    fitted.
-    """
-    from bphcoffea.execution import RunFolder
-    from bphcoffea.inference.blindness import NotHiddenError, StillBlindError
-    from bphcoffea.inference.ds_yield import DsYield, UnknownLuminosityError
-    from bphcoffea.inference.mixing import limit_run
-    from bphcoffea.physics.hnl_rates import Neutrino
-
-    nature = Neutrino(majorana=neutrino == "majorana")
-    folder = RunFolder(directory)
-    ds_yield = DsYield.of_run(RunFolder(normalisation), f_prompt, f_prompt_error)
-    try:
-        result = limit_run(
-            folder,
-            ds_yield,
-            mass,
-            points,
-            unblind=unblind,
-            same_data=same_data,
-            neutrino=nature,
-            toys=toys,
-            seed=seed,
-        )
-    except UnknownLuminosityError as error:
-        raise InputError(f"{error} (--same-data)") from None
-    except StillBlindError as error:
-        raise InputError(f"{error} (run --unblind)") from None
-    except NotHiddenError as error:
-        raise InputError(f"{error} (run --mass)") from None
-    folder.write("limit.json", result)
-    print_limit(result)
-    if f_prompt == 1:
-        say("note: all Ds are taken for prompt; give their part with --f-prompt")
-    for each in dict.fromkeys((directory, normalisation)):
-        note_what_is_missing(RunFolder(each))
-
-
-@app.command()
-def export(
-    directory: RunDirectory,
-    to: Annotated[
-        Literal["combine", "pyhf"], typer.Option("--format", help="Datacards, or workspaces.")
-    ],
-) -> None:
-    """Write each point of a limit as a datacard of Combine, or a workspace of pyhf."""
-    from bphcoffea.execution import RunFolder
-    from bphcoffea.inference.export import export_limit
-
-    folder = RunFolder(directory)
-    written = export_limit(folder, to)
-    say(f"{len(written)} files in {written[0].parent}")
-    if folder.read("limit.json").get("partial"):
-        say("note: the limit is a try: it was made of partial runs")
 
 
 @app.command()

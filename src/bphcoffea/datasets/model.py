@@ -40,6 +40,7 @@ _RESERVED = {
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Efficiency = Annotated[float, Field(gt=0, le=1)]
+Prescale = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 NonNegative = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -58,7 +59,11 @@ class Metadata(BaseModel):
     process
         The simulated process, by a name of the analysis.
     luminosity
-        Integrated luminosity, fb⁻¹.
+        Integrated luminosity, fb⁻¹, before the prescale.
+    prescale
+        Prescale of the trigger of the data, 1 if not given: the luminosity, of the fileset or of a
+        table, is divided by it. Leave it out if the table was made with ``brilcalc --hltpath``,
+        whose luminosity is that of the trigger already.
     cross_section, cross_section_uncertainty
         pb, and relative.
     filter_efficiency
@@ -91,6 +96,7 @@ class Metadata(BaseModel):
     kind: Literal["data", "signal", "background"] | None = None
     process: str | None = None
     luminosity: Positive | None = None
+    prescale: Prescale | None = None
     cross_section: Positive | None = None
     cross_section_uncertainty: Annotated[float, Field(ge=0, lt=1)] | None = None
     filter_efficiency: Efficiency | None = None
@@ -115,6 +121,8 @@ class Metadata(BaseModel):
             raise ValueError(f"coffea reserves the names {', '.join(reserved)}: choose others")
         if self.kind is not None and (self.kind == "data") == self.is_mc:
             raise ValueError(f"kind '{self.kind}' contradicts is_mc {self.is_mc}".lower())
+        if self.is_mc and self.prescale is not None:
+            raise ValueError("a prescale belongs to data, whose luminosity it divides")
         return self
 
 

@@ -1,6 +1,7 @@
 """How much luminosity the data of a run are: that of the luminosity sections that were read.
 
-What is missing from a run is missing from its luminosity.
+What is missing from a run is missing from its luminosity. The luminosity of data taken with a
+prescaled trigger is the recorded one over the prescale.
 """
 
 from __future__ import annotations
@@ -112,38 +113,44 @@ class Luminosities:
                 "certified": None if known.golden is None else len(good),
                 "uncertainty": known.uncertainty,
                 "processed": _fraction(counts.get(name, {})),
+                "prescale": float(metadata.get("prescale") or 1.0),
             }
             if known.table is not None and len(read):
                 recorded = known.table.recorded(good)
                 about |= {
-                    "luminosity": recorded.luminosity,
+                    "luminosity": recorded.luminosity / about["prescale"],
                     "source": str(known.table.path),
                     "not_in_table": to_ranges(recorded.unknown),
                 }
                 certified[name], tables[name] = good, known.table
             else:
-                about |= _of_fileset(metadata, about["processed"])
+                about |= _of_fileset(metadata, about["processed"], about["prescale"])
             found[name] = about
         return cls(found, certified, tables)
 
     def together(self, names: Iterable[str]) -> float | None:
         """Luminosity of some datasets, fb⁻¹; sections that several of them hold count once.
 
-        None where that of one is not known.
+        Datasets with different prescales were taken with different triggers: sections that they
+        share count for each of the triggers. None if the luminosity of one is not known.
         """
-        total, by_table = 0.0, dict[str, list[str]]()
+        total, by_trigger = 0.0, dict[tuple[str, float], list[str]]()
         for name in names:
             if name in self.tables:
-                by_table.setdefault(self.tables[name].sha256, []).append(name)
+                by_trigger.setdefault(self._trigger(name), []).append(name)
                 continue
             own = self.datasets[name]["luminosity"]
             if own is None:
                 return None
             total += own
-        for sharing in by_table.values():
+        for (_, prescale), sharing in by_trigger.items():
             union = np.concatenate([self.sections[name] for name in sharing])
-            total += self.tables[sharing[0]].recorded(union).luminosity
+            total += self.tables[sharing[0]].recorded(union).luminosity / prescale
         return total
+
+    def _trigger(self, name: str) -> tuple[str, float]:
+        """Table and prescale of a dataset: only datasets with the same ones share sections."""
+        return self.tables[name].sha256, float(self.datasets[name]["prescale"])
 
     def uncertainty(self, names: Iterable[str]) -> float:
         """Relative uncertainty of the luminosity of datasets: the largest of theirs."""
@@ -165,19 +172,20 @@ class Luminosities:
             for name, known in self.datasets.items()
             if name not in self.tables
         ]
-        by_table: dict[str, dict[tuple[int, int], list[str]]] = {}
+        by_trigger: dict[tuple[str, float], dict[tuple[int, int], list[str]]] = {}
         for name, sections in self.sections.items():
-            holders = by_table.setdefault(self.tables[name].sha256, {})
+            holders = by_trigger.setdefault(self._trigger(name), {})
             for run, section in np.unique(sections, axis=0).tolist():
                 holders.setdefault((run, section), []).append(name)
         tables = {table.sha256: table for table in self.tables.values()}
-        for sha256, holders in by_table.items():
+        for (sha256, prescale), holders in by_trigger.items():
             shared: dict[tuple[str, ...], list[tuple[int, int]]] = {}
             for place, names in holders.items():
                 shared.setdefault(tuple(names), []).append(place)
             for names_of_part, places in shared.items():
                 recorded = tables[sha256].recorded(np.array(places, dtype=np.int64))
-                found.append({"datasets": list(names_of_part), "luminosity": recorded.luminosity})
+                luminosity = recorded.luminosity / prescale
+                found.append({"datasets": list(names_of_part), "luminosity": luminosity})
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -201,10 +209,12 @@ def _fraction(counts: Mapping[str, int | None]) -> float | None:
     return processed / whole
 
 
-def _of_fileset(metadata: Mapping[str, Any], processed: float | None) -> dict[str, Any]:
+def _of_fileset(
+    metadata: Mapping[str, Any], processed: float | None, prescale: float
+) -> dict[str, Any]:
     whole = metadata.get("luminosity")
     if whole is None:
         return {"luminosity": None, "source": None}
     if processed is None:
         return {"luminosity": None, "source": UNCOUNTED}
-    return {"luminosity": float(whole) * processed, "source": FILESET}
+    return {"luminosity": float(whole) * processed / prescale, "source": FILESET}

@@ -1,12 +1,13 @@
 """Smooth functions for a background, and their fits to bins beside a window.
 
-Two families: an exponential, and Bernstein polynomials whose coefficients are not negative, so that
-they stay positive. Positions u are parts of a whole range, 0 at its lower end and 1 at its upper.
+Three families: an exponential, a power law, and Bernstein polynomials whose coefficients are not
+negative, so that they stay positive. Positions u are parts of a whole range, 0 at its lower end and
+1 at its upper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from iminuit import Minuit
 from scipy import special
 
 Floats = npt.NDArray[np.float64]
-Family = Literal["exponential", "polynomial"]
+Family = Literal["exponential", "power", "polynomial"]
 
 #: What stands for an expectation of zero, where events would make the likelihood vanish.
 TINY = 1e-300
@@ -35,6 +36,15 @@ class Bins:
     middles: Floats
     widths: Floats
 
+    @classmethod
+    def of(cls, edges: Sequence[Floats], range_: tuple[float, float]) -> Bins:
+        """Make bins between edges of several intervals in a range, GeV."""
+        positions = [(part - range_[0]) / (range_[1] - range_[0]) for part in edges]
+        return cls(
+            middles=np.concatenate([(u[1:] + u[:-1]) / 2 for u in positions]),
+            widths=np.concatenate([np.diff(u) for u in positions]),
+        )
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -43,13 +53,14 @@ class Shape:
     Attributes
     ----------
     family, order
-        What it is; of an exponential, the order is 1.
+        What it is; of an exponential and a power law, the order is 1.
     range
         Where u is 0 and 1, GeV.
     parameters
         Of a polynomial, its coefficients in the Bernstein basis; of an exponential h·exp[s(u - ½)],
-        the height h and s, the logarithm of the ratio of its ends. Heights are in events that the
-        whole range would have if it was everywhere as dense.
+        the height h and s, the logarithm of the ratio of its ends; of a power law the same, with
+        the logarithm of the mass in place of u. Heights are in events that the whole range would
+        have if it was everywhere as dense.
     covariance
         Of the parameters, from the expected information.
     deviance
@@ -71,7 +82,7 @@ class Shape:
 
     def per_range(self, u: Floats) -> Floats:
         """Events that the whole range would have if it was as dense as at u; shapes (n,)."""
-        return density_of(self.family, u, np.array(self.parameters))[0]
+        return density_of(self.family, u, np.array(self.parameters), self.range)[0]
 
     def per_gev(self, x: Floats) -> Floats:
         """Events per GeV at masses in the range, GeV; shapes (n,)."""
@@ -88,15 +99,20 @@ class Shape:
         return cls(**{**content, **changed})
 
 
-def density_of(family: Family, u: Floats, parameters: Floats) -> tuple[Floats, Floats]:
+def density_of(
+    family: Family, u: Floats, parameters: Floats, range_: tuple[float, float]
+) -> tuple[Floats, Floats]:
     """Evaluate a function and its derivatives by the parameters.
 
     Returns
     -------
     Shapes (n,) and (n, parameters).
     """
-    if family == "exponential":
+    if family != "polynomial":
         height, slope = parameters
+        if family == "power":
+            low, high = range_
+            u = np.log1p(u * (high - low) / low) / np.log(high / low)
         growth = np.exp(slope * (u - 0.5))
         return height * growth, np.column_stack([growth, height * (u - 0.5) * growth])
     order = len(parameters) - 1
@@ -134,15 +150,15 @@ def fit_shape(
     range_
         What the positions are parts of, GeV.
     max_slope
-        How large the s of an exponential may be.
+        How large the s of an exponential or a power law may be.
     """
     height = float(np.sum(counts) / np.sum(beside.widths))
-    exponential = family == "exponential"
+    sloping = family != "polynomial"
     # heights relative to the mean: all parameters are of order 1
-    scales = np.array([height, 1.0]) if exponential else np.full(order + 1, height)
+    scales = np.array([height, 1.0]) if sloping else np.full(order + 1, height)
 
     def expected(parameters: Floats) -> tuple[Floats, Floats]:
-        values, slopes = density_of(family, beside.middles, parameters)
+        values, slopes = density_of(family, beside.middles, parameters, range_)
         widths = beside.widths
         return np.maximum(values * widths, TINY), slopes * widths[:, np.newaxis]
 
@@ -156,10 +172,10 @@ def fit_shape(
 
     best = scales
     if len(scales) > 1:  # a constant is at its best where it starts
-        start = [1.0, 0.0] if exponential else np.ones(order + 1)
+        start = [1.0, 0.0] if sloping else np.ones(order + 1)
         minuit = Minuit(deviance, start, grad=gradient)
         minuit.limits = [(0.0, None)] * len(scales)
-        if exponential:
+        if sloping:
             minuit.limits["x1"] = (-max_slope, max_slope)
         minuit.tol = 1e-3
         minuit.migrad()
@@ -167,7 +183,7 @@ def fit_shape(
     values, slopes = expected(best)
     # expected information, which is positive even where a coefficient is at zero
     covariance = np.linalg.pinv((slopes / values[:, np.newaxis]).T @ slopes, hermitian=True)
-    density, slopes = density_of(family, window.middles, best)
+    density, slopes = density_of(family, window.middles, best, range_)
     lever = window.widths @ slopes
     variance = float(lever @ covariance @ lever)
     return Shape(

@@ -169,39 +169,41 @@ def _check(channels: Sequence[Channel], normalisation: Mapping[str, float], blin
             raise ValueError(f"{what} must be finite and not negative, not {value}")
 
 
-def _lognormal(name: str, relative: float) -> list[dict[str, Any]]:
+def lognormal(name: str, relative: float) -> list[dict[str, Any]]:
+    """Modifiers for a relative uncertainty of a sample: one, or none if it is 0."""
     if relative == 0:
         return []
     factors = {"hi": 1 + relative, "lo": 1 / (1 + relative)}
     return [{"name": name, "type": "normsys", "data": factors}]
 
 
-def _factor(name: str) -> dict[str, Any]:
+def factor(name: str) -> dict[str, Any]:
+    """Modifier that multiplies a sample by a free parameter."""
     return {"name": name, "type": "normfactor", "data": None}
 
 
 def _signal(channel: Channel, normalisation: Mapping[str, float]) -> dict[str, Any]:
-    modifiers = [_factor(STRENGTH)]
+    modifiers = [factor(STRENGTH)]
     if channel.signal > 0:
         for name, relative in (*normalisation.items(), *channel.signal_shifts.items()):
-            modifiers += _lognormal(f"signal_{name}", relative)
-        modifiers += _lognormal(f"signal_statistics_{channel.name}", channel.signal_stat)
+            modifiers += lognormal(f"signal_{name}", relative)
+        modifiers += lognormal(f"signal_statistics_{channel.name}", channel.signal_stat)
     return {"name": "signal", "data": [channel.signal], "modifiers": modifiers}
 
 
 def _background(channel: Channel) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The background in the window and, if it is constrained by a count, in its sidebands."""
     expected, stat, shape = channel.background, channel.background_stat, channel.background_shape
-    theta = _factor(f"background_{channel.name}")
+    theta = factor(f"background_{channel.name}")
     if expected <= MIN_BACKGROUND:
         # nothing seen, which the shape does not scale: both are what might have been
         expected, stat, shape = 0.0, math.hypot(stat, shape), 0.0
-    modifiers = _lognormal(f"background_shape_{channel.name}", shape / expected if shape else 0.0)
+    modifiers = lognormal(f"background_shape_{channel.name}", shape / expected if shape else 0.0)
     window = {"name": "background", "data": [expected], "modifiers": modifiers}
     if stat <= PRECISE * expected:
         window["data"] = [max(expected, MIN_BACKGROUND)]
         if stat:
-            modifiers += _lognormal(f"background_statistics_{channel.name}", stat / expected)
+            modifiers += lognormal(f"background_statistics_{channel.name}", stat / expected)
         return window, None
     modifiers.append(theta)
     # θ = 1 is the expectation or, where that is zero, one event in the sidebands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -83,3 +84,28 @@ def energies_of(
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
+
+
+def year_of(metadata: Mapping[str, Any]) -> str:
+    """Return the year of a dataset: the first four characters of its era."""
+    return str(metadata["era"])[:4]
+
+
+def of_year(
+    metadata: Mapping[str, Mapping[str, Any]], datasets: Iterable[str], year: str
+) -> list[str]:
+    """Return the datasets of a year; if there are none, those of the nearest one.
+
+    >>> metadata = {"a": {"era": "2016G"}, "b": {"era": "2018D"}, "c": {"era": "2018"}}
+    >>> of_year(metadata, metadata, "2018"), of_year(metadata, metadata, "2012")
+    (['b', 'c'], ['a'])
+    """
+    years = {name: year_of(metadata[name]) for name in datasets}
+
+    def distance(other: str) -> float:
+        if other == year:
+            return 0.0
+        return abs(int(other) - int(year)) if other.isdigit() and year.isdigit() else math.inf
+
+    least = min(map(distance, years.values()), default=0.0)
+    return [name for name, other in years.items() if distance(other) == least]

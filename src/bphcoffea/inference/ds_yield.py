@@ -13,7 +13,7 @@ from typing import Any, Final
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
 from bphcoffea.execution.normalisation import generated
-from bphcoffea.inference.data_sample import DataSample
+from bphcoffea.inference.data_sample import DataSample, year_of
 
 #: Branching fractions of φ → μμ and Ds → φπ, and their uncertainties [PDG].
 PHI_TO_MUONS: Final = 2.86e-4
@@ -23,6 +23,10 @@ DS_TO_PHI_PI_ERROR: Final = 0.004
 #: What a fit calls the peak of the normalisation channel, and its yield.
 PEAK: Final = "ds"
 YIELD: Final = f"n_{PEAK}"
+
+
+class NotFittedByYearError(InputError):
+    """The yield of one year is needed, but data of several years were fitted together."""
 
 
 class UnknownLuminosityError(InputError):
@@ -151,7 +155,14 @@ class DsYield:
         }
 
     @classmethod
-    def of_run(cls, run: RunFolder, prompt: float = 1.0, prompt_error: float = 0.0) -> DsYield:
+    def of_run(
+        cls,
+        run: RunFolder,
+        prompt: float = 1.0,
+        prompt_error: float = 0.0,
+        *,
+        year: str | None = None,
+    ) -> DsYield:
         """Of a run of Ds → φπ that was fitted.
 
         Parameters
@@ -160,9 +171,14 @@ class DsYield:
             Its folder: with ``fit.json``, which holds a fit of the simulated peak.
         prompt, prompt_error
             As above; they are not measured here.
+        year
+            Take the yield in the data of that year. A run without such data gives the yield in all
+            its data, with a remark.
 
         Raises
         ------
+        NotFittedByYearError
+            When the fit is of several years together.
         InputError
             When the run was not fitted, its fit is not valid or is one of simulation, simulation of
             Ds → φπ is missing or can't be fitted, or a number is not positive.
@@ -181,6 +197,9 @@ class DsYield:
                 f"{run.path}: its fit is of simulation ({', '.join(simulated)}), which tells no "
                 f"yield in data; fit the data with: bphcoffea fit {run.path}"
             )
+        year_remarks: tuple[str, ...] = ()
+        if year is not None:
+            fit, year_remarks = _of_year(run, fit, year)
         if not fit["valid"]:
             raise InputError(f"{run.path}: its fit is not valid: {'; '.join(fit['problems'])}")
         measured = fit["parameters"][YIELD]
@@ -194,12 +213,38 @@ class DsYield:
         return cls(
             float(measured["value"]), float(measured["error"]), efficiency, error,
             prompt, prompt_error, DataSample.of_run(run, fit["datasets"], simulation),
-            fit_model=shift, remarks=remarks,
+            fit_model=shift, remarks=year_remarks + remarks,
         )  # fmt: skip
 
 
 def _energies(sample: DataSample) -> str:
     return " and ".join(f"{energy:g}" for energy in sample.energies) + " TeV"
+
+
+def _of_year(
+    run: RunFolder, fit: Mapping[str, Any], year: str
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Fit of the data of a year, and remarks if those or the simulation are of other years."""
+    metadata, remarks = run.fileset_metadata, []
+    names = [name for name in fit["datasets"] if year_of(metadata[name]) == year]
+    if not names:
+        eras = ", ".join(sorted({str(metadata[name]["era"]) for name in fit["datasets"]}))
+        remarks.append(f"{run.path} has no data of {year}: the yield is that of {eras}")
+    elif len(names) < len(fit["datasets"]):
+        fit = fit.get("by", {}).get(year, {})
+        if "simulation" not in fit or sorted(fit["datasets"]) != sorted(names):
+            raise NotFittedByYearError(
+                f"{run.path}: the yield of {year} is needed, but data of several years are fitted "
+                "together; fit each year by itself"
+            )
+    simulated = fit.get("simulation", {}).get(PEAK, {}).get("datasets", ())
+    others = [name for name in simulated if year_of(metadata[name]) != year]
+    if names and others:
+        remarks.append(
+            f"the efficiency of Ds → φπ in {year} is that of simulation of other years: "
+            f"{', '.join(others)}"
+        )
+    return fit, tuple(remarks)
 
 
 def _efficiency(run: RunFolder, fit: Mapping[str, Any]) -> tuple[list[str], float, float]:

@@ -23,7 +23,17 @@ from scipy import stats
 
 from bphcoffea.errors import InputError
 from bphcoffea.inference.counting import is_blinded
-from bphcoffea.inference.profiling import Model, Optimizer, backend, prepare, unit_of
+from bphcoffea.inference.likelihood import Likelihood
+from bphcoffea.inference.minuit_optimizer import MinuitOptimizer
+from bphcoffea.inference.profiling import (
+    CachingOptimizer,
+    Model,
+    Optimizer,
+    backend,
+    has_spectra,
+    prepare,
+    unit_of,
+)
 from bphcoffea.inference.sampling import SAME, Experiment
 
 #: Where the expected results stand, in standard deviations of what is observed without signal:
@@ -138,7 +148,8 @@ def cls_at(
     Parameters
     ----------
     spec
-        What :func:`bphcoffea.inference.counting.workspace` made.
+        What :func:`bphcoffea.inference.counting.workspace` or
+        :func:`bphcoffea.inference.shape_workspace.shape_workspace` made.
     mu
         The strength.
     toys
@@ -151,7 +162,7 @@ def cls_at(
     Raises
     ------
     InputError
-        If fewer toys than `MIN_TOYS` are asked for, but some.
+        If fewer toys than `MIN_TOYS` are asked for, but some; or any for mass spectra.
     ValueError
         When the strength is not positive.
     pyhf.exceptions.FailedMinimization
@@ -166,7 +177,7 @@ def cls_at(
     if toys:
         return _Sampler(spec, toys, seed).test(mu)
     model = prepare(spec)
-    with backend(Optimizer(model)):
+    with backend(_optimizer(model)):
         data, note = _usable(model, mu / model.unit)
         observed, (both, background), expected = pyhf.infer.hypotest(
             mu / model.unit,
@@ -189,7 +200,8 @@ def upper_limit(
     Parameters
     ----------
     spec
-        What :func:`bphcoffea.inference.counting.workspace` made.
+        What :func:`bphcoffea.inference.counting.workspace` or
+        :func:`bphcoffea.inference.shape_workspace.shape_workspace` made.
     level
         Confidence level: excluded is where CLs is below 1 - ``level``.
     toys, seed
@@ -198,7 +210,7 @@ def upper_limit(
     Raises
     ------
     InputError
-        If fewer toys than `MIN_TOYS` are asked for, but some.
+        If fewer toys than `MIN_TOYS` are asked for, but some; or any for mass spectra.
     ValueError
         When the level is not between 0 and 1.
     pyhf.exceptions.FailedMinimization
@@ -212,7 +224,7 @@ def upper_limit(
     if toys:
         return _limit_of_toys(_Sampler(spec, toys, seed), unit, level)
     model = prepare(spec)
-    with backend(Optimizer(model)):
+    with backend(_optimizer(model)):
         data, note = _usable(model, FIRST_BOUNDS[1])
         # at a strength of 0, CLs is 0/0: the lower bound is above; pyhf moves both as needed
         observed, expected = toms748_scan(
@@ -231,6 +243,10 @@ def toys_needed(spec: Mapping[str, Any], toys: int | None = None) -> int:
     InputError
         If fewer than `MIN_TOYS` are asked for, but some.
     """
+    if has_spectra(spec):
+        if toys:
+            raise InputError("limits from mass spectra have no toys: take asymptotic formulae, 0")
+        return 0
     if toys is not None:
         if toys and toys < MIN_TOYS:
             raise InputError(f"{toys} toys: take {MIN_TOYS} or more, or 0 for asymptotic formulae")
@@ -319,6 +335,12 @@ def _limit_of_toys(sampler: _Sampler, unit: float, level: float) -> Limit:
         return Limit(None, expected, level, "", sampler.toys)
     observed = crossing(len(QUANTILES))
     return Limit(observed, expected, level, RARE if observed == math.inf else "", sampler.toys)
+
+
+def _optimizer(model: Model) -> CachingOptimizer:
+    if isinstance(model.pdf, Likelihood):
+        return MinuitOptimizer(model.pdf)
+    return Optimizer(model)
 
 
 def _usable(model: Model, strength: float) -> tuple[Any, str]:

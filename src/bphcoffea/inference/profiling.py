@@ -21,6 +21,8 @@ from iminuit import Minuit
 from scipy import optimize, special
 from typing_extensions import override
 
+from bphcoffea.inference.likelihood import Likelihood
+
 Floats = npt.NDArray[np.float64]
 
 #: What a factor between two uncertainties means: log-normal, also far out, where the polynomial
@@ -43,9 +45,9 @@ class Model:
     Attributes
     ----------
     pdf, data
-        pyhf's model, and observed counts with auxiliary data.
+        pyhf's model, and observed counts with auxiliary data. Of spectra, a `Likelihood`.
     batched
-        The same model for as many parameter sets as it has parameters, and one.
+        The same model for as many parameter sets as it has parameters, and one. None of spectra.
     unit
         Strength in the workspace that a strength of 1 stands for. Infinite where no channel has
         any signal; there is no model then.
@@ -63,7 +65,7 @@ def prepare(spec: Mapping[str, Any]) -> Model:
     Parameters
     ----------
     spec
-        A workspace with one bin a channel and a strength as its parameter of interest.
+        A workspace with a strength as its parameter of interest: one bin a channel, or spectra.
 
     Raises
     ------
@@ -76,7 +78,10 @@ def prepare(spec: Mapping[str, Any]) -> Model:
     spec = copy.deepcopy(dict(spec))
     config = spec["measurements"][0]["config"]
     for sample in _signals(spec):
-        sample["data"] = [unit * value for value in sample["data"]]
+        _scale(sample, unit)
+    if has_spectra(spec):
+        likelihood = Likelihood(spec)
+        return Model(likelihood, likelihood.data, None, unit)
     config["parameters"] = [
         *(known for known in config["parameters"] if known["name"] != config["poi"]),
         {"name": config["poi"], "inits": [1.0], "bounds": [[0.0, HIGHEST]]},
@@ -94,19 +99,41 @@ def unit_of(spec: Mapping[str, Any]) -> float:
     signals = _signals(spec)
     information = 0.0
     for channel in spec["channels"]:
-        signal, variance = 0.0, 0.0
+        bins = len(channel["samples"][0]["data"])
+        signal, variance = np.zeros(bins), np.zeros(bins)
         for sample in channel["samples"]:
-            expected = sample["data"][0]
+            expected = np.array(sample["data"])
             if any(sample is other for other in signals):
                 signal += expected
                 continue
             variance += expected
-            for modifier in sample["modifiers"]:
+            # of spectra, the shape as a whole is uncertain: no bin is by so much
+            for modifier in sample["modifiers"] if bins == 1 else ():
                 if modifier["type"] == "normsys":
                     variance += (expected * (modifier["data"]["hi"] - 1)) ** 2
-        # of no event at all, three are excluded: two sigma of 1.5
-        information += signal**2 / (variance + 1.5**2)
+        total = float(np.sum(signal))
+        if total > 0:
+            # variance of one bin that would be worth as much
+            alike = total**2 / float(np.sum(signal**2 / np.maximum(variance, TINY)))
+            # of no event at all, three are excluded: two sigma of 1.5
+            information += total**2 / (alike + 1.5**2)
     return 2 / float(np.sqrt(information)) if information else np.inf
+
+
+def has_spectra(spec: Mapping[str, Any]) -> bool:
+    """Return whether a channel of a workspace has more than one bin."""
+    return any(len(entry["data"]) > 1 for entry in spec["observations"])
+
+
+def _scale(sample: dict[str, Any], factor: float) -> None:
+    """Multiply the contents of a sample."""
+    sample["data"] = [factor * value for value in sample["data"]]
+    for modifier in sample["modifiers"]:
+        if modifier["type"] == "histosys":
+            modifier["data"] = {
+                key: [factor * value for value in values]
+                for key, values in modifier["data"].items()
+            }
 
 
 def _signals(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -148,26 +175,15 @@ def schemas() -> Iterator[None]:
         yield
 
 
-class Optimizer:
-    """Bounded least squares of the deviance's residuals; pyhf's optimiser interface.
+class CachingOptimizer:
+    """Fits that are done once: those of a scan that don't depend on the strength are the same.
 
-    Up to a constant of the data, -2 ln L is the sum of 2[ν - n + n ln(n/ν)] over counts [Baker,
-    Cousins, Nucl. Instrum. Meth. 221 (1984) 437] and of squares over the constraints. As squares
-    of residuals it keeps its digits however large the counts are, and is parabolic enough for
-    steps that need no second derivatives.
-
-    Parameters
-    ----------
-    model
-        The model that all fits are of. Results are kept: fits of a scan that don't depend on the
-        strength are done once.
+    pyhf's optimiser interface.
     """
 
     name = "bphcoffea"
 
-    def __init__(self, model: Model) -> None:
-        self.batched = model.batched
-        self.constraints = len(model.pdf.config.auxdata)
+    def __init__(self) -> None:
         self.known: dict[Any, tuple[Floats, float]] = {}
 
     def minimize(
@@ -196,17 +212,57 @@ class Optimizer:
         Raises
         ------
         pyhf.exceptions.FailedMinimization
-            When neither it nor MINUIT, which is tried then, converges.
+            When it does not converge.
         """
         measured = np.asarray(data, dtype=np.float64)
         fixed = {index: float(value) for index, value in fixed_vals or ()}
-        key = (measured.tobytes(), tuple(fixed.items()))
-        if key not in self.known:
-            self.known[key] = self._search(measured, init_pars, par_bounds, fixed)
-        found = self.known[key]
-        best, deviance = found[0].copy(), np.asarray(found[1])
+        parameters, value = self.found(measured, init_pars, par_bounds, fixed)
+        best, deviance = parameters.copy(), np.asarray(value)
         return (best, deviance) if return_fitted_val else best
 
+    def found(
+        self,
+        data: Floats,
+        start: Sequence[float],
+        limits: Sequence[tuple[float, float]],
+        fixed: Mapping[int, float],
+    ) -> tuple[Floats, float]:
+        """Return the best parameters and the deviance, from an earlier fit if there was one."""
+        key = (data.tobytes(), tuple(sorted(fixed.items())))
+        if key not in self.known:
+            self.known[key] = self._search(data, start, limits, fixed)
+        return self.known[key]
+
+    def _search(
+        self,
+        data: Floats,
+        start: Sequence[float],
+        limits: Sequence[tuple[float, float]],
+        fixed: Mapping[int, float],
+    ) -> tuple[Floats, float]:
+        raise NotImplementedError
+
+
+class Optimizer(CachingOptimizer):
+    """Bounded least squares of the deviance's residuals; pyhf's optimiser interface.
+
+    Up to a constant of the data, -2 ln L is the sum of 2[ν - n + n ln(n/ν)] over counts [Baker,
+    Cousins, Nucl. Instrum. Meth. 221 (1984) 437] and of squares over the constraints. As squares
+    of residuals it keeps its digits however large the counts are, and is parabolic enough for
+    steps that need no second derivatives. MINUIT is tried where it does not converge.
+
+    Parameters
+    ----------
+    model
+        The model that all fits are of.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.batched = model.batched
+        self.constraints = len(model.pdf.config.auxdata)
+
+    @override
     def _search(
         self,
         data: Floats,

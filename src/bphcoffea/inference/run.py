@@ -12,6 +12,7 @@ from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.errors import InputError
 from bphcoffea.execution.folder import RunFolder
 from bphcoffea.inference.blindness import check_fit
+from bphcoffea.inference.data_sample import of_year, year_of
 from bphcoffea.inference.massfit import SEEN, MassFit, Tail, fit_mass, fit_simulation
 from bphcoffea.inference.model import MassModel
 
@@ -19,7 +20,7 @@ from bphcoffea.inference.model import MassModel
 def fit_run(
     run: RunFolder,
     datasets: Sequence[str] | None = None,
-    by: Literal["dataset", "era"] | None = None,
+    by: Literal["dataset", "era", "year"] | None = None,
 ) -> dict[str, Any]:
     """Fit the mass spectrum of a run: the content of ``fit.json``.
 
@@ -35,7 +36,8 @@ def fit_run(
     datasets
         Patterns of dataset names, as in a shell; every dataset when not given.
     by
-        Also fit each dataset or each era by itself, under the key ``by``.
+        Also fit each dataset, era or year by itself, under the key ``by``. The fit of a year has
+        simulation of that year, or of the nearest one, for tails and efficiency.
 
     Raises
     ------
@@ -58,14 +60,12 @@ def fit_run(
     data = [name for name in chosen if not known[name]["is_mc"]]
     selected = data or chosen
     simulated = _simulated(model, known) if data else {}
-    simulation = {peak: of_datasets(histogram, names) for peak, names in simulated.items()}
-    in_simulation = fit_simulation(simulation, model)
 
-    def tail_of(fits: Mapping[str, MassFit]) -> Tail | None:
+    def tail_of(fits: Mapping[str, MassFit], simulated: Mapping[str, list[str]]) -> Tail | None:
         used = {name for peak, fit in fits.items() if fit.valid for name in simulated[peak]}
         return Tail.of(fits.values(), f"simulation ({', '.join(sorted(used))})")
 
-    def as_json(fits: Mapping[str, MassFit]) -> dict[str, Any]:
+    def as_json(fits: Mapping[str, MassFit], simulated: Mapping[str, list[str]]) -> dict[str, Any]:
         return {peak: {"datasets": simulated[peak], **fit.as_json()} for peak, fit in fits.items()}
 
     def fitted(names: list[str], tail: Tail | None) -> dict[str, Any]:
@@ -80,31 +80,48 @@ def fit_run(
             **fit_mass(of_datasets(histogram, names), model, tail=tail).as_json(),
         }
 
-    tail = tail_of(in_simulation)
-    content = fitted(selected, tail)
+    def with_simulation(
+        names: list[str], simulated: Mapping[str, list[str]]
+    ) -> tuple[dict[str, Any], Tail | None]:
+        spectra = {peak: of_datasets(histogram, own) for peak, own in simulated.items()}
+        in_simulation = fit_simulation(spectra, model)
+        tail = tail_of(in_simulation, simulated)
+        content = fitted(names, tail)
+        if simulated:
+            content["simulation"] = as_json(in_simulation, simulated)
+        if tail is not None and content["entries"]:
+            other = fit_simulation(spectra, model.alternative)
+            other_tail = tail_of(other, simulated)
+            fit = fit_mass(of_datasets(histogram, names), model.alternative, tail=other_tail)
+            content["alternative"] = {**fit.as_json(), "simulation": as_json(other, simulated)}
+            for peak in _better(other, in_simulation):
+                content["notes"].append(
+                    f"the simulation of {peak} is described better with tails on "
+                    f"{_SIDES[model.alternative.tails]}; if the mass model had "
+                    f"tails='{model.alternative.tails}', that would be the result"
+                )
+        return content, tail
+
+    content, tail = with_simulation(selected, simulated)
     if not content["entries"]:
         low, high = content["range"]
         raise InputError(
             f"{run.path}: the histogram '{model.histogram}' is empty in {low:g}-{high:g} GeV "
             f"for {', '.join(selected)}: nothing to fit"
         )
-    if simulated:
-        content["simulation"] = as_json(in_simulation)
-    if tail is not None:
-        other = fit_simulation(simulation, model.alternative)
-        fit = fit_mass(of_datasets(histogram, selected), model.alternative, tail=tail_of(other))
-        content["alternative"] = {**fit.as_json(), "simulation": as_json(other)}
-        for peak in _better(other, in_simulation):
-            content["notes"].append(
-                f"the simulation of {peak} is described better with tails on "
-                f"{_SIDES[model.alternative.tails]}; if the mass model had "
-                f"tails='{model.alternative.tails}', that would be the result"
-            )
     if by is not None:
         groups: dict[str, list[str]] = {}
         for name in selected:
-            groups.setdefault(name if by == "dataset" else str(known[name]["era"]), []).append(name)
-        content["by"] = {label: fitted(names, tail) for label, names in sorted(groups.items())}
+            label = year_of(known[name]) if by == "year" else str(known[name]["era"])
+            groups.setdefault(name if by == "dataset" else label, []).append(name)
+        content["by"] = {
+            group: with_simulation(
+                names, {peak: of_year(known, own, group) for peak, own in simulated.items()}
+            )[0]
+            if by == "year"
+            else fitted(names, tail)
+            for group, names in sorted(groups.items())
+        }
     return content
 
 

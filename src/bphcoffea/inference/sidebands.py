@@ -205,7 +205,7 @@ def fit_sidebands(
     x = x[(x >= low) & (x <= high) & ~within(x, left_out)]
     edges = [_edges(side, resolution) for side in sidebands]
     counts = np.concatenate([np.histogram(x, side)[0] for side in edges]).astype(np.float64)
-    beside, inside = _bins(edges, (low, high)), _bins([_edges(window, resolution)], (low, high))
+    beside, inside = (Bins.of(part, (low, high)) for part in (edges, [_edges(window, resolution)]))
 
     shapes = _fitted(counts, beside, inside, (low, high))
     tests = _tested(shapes)
@@ -285,14 +285,6 @@ def _edges(interval: tuple[float, float], resolution: float) -> Floats:
     """Edges of fine bins, GeV."""
     low, high = interval
     return np.linspace(low, high, FINE * max(1, round((high - low) / resolution)) + 1)
-
-
-def _bins(edges: Sequence[Floats], range_: tuple[float, float]) -> Bins:
-    positions = [(part - range_[0]) / (range_[1] - range_[0]) for part in edges]
-    return Bins(
-        middles=np.concatenate([(u[1:] + u[:-1]) / 2 for u in positions]),
-        widths=np.concatenate([np.diff(u) for u in positions]),
-    )
 
 
 def _lists(value: Any) -> Any:

@@ -41,6 +41,7 @@ from bphcoffea.presentation.style import (
     remove_drawn,
     save,
 )
+from bphcoffea.searches import TAU3MU, search_of
 
 __all__ = ["Labels", "plot_run"]
 
@@ -111,7 +112,7 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
     declared = analysis.get("histograms", {})
     fitted = dict(run.read("fit.json")) if (run.path / "fit.json").is_file() else {}
     if (run.path / "limit.json").is_file():
-        yield from figures_of_limit(run, run.read("limit.json"))
+        yield from _limits(run, unblind=unblind)
     to_be_fitted = (analysis.get("fit") or {}).get("histogram")
     stacked = {} if shapes else _stacked(run)
     blind = set() if unblind else blind_histograms(analysis)
@@ -184,6 +185,17 @@ def _apart(
         category: (histogram, stacked, _hidden(histogram, stacked, about, windows, category))
         for category, windows in of_category.items()
     }
+
+
+def _limits(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
+    content = run.read("limit.json")
+    if search_of(run.analysis) == TAU3MU:
+        # here, because it uses the modules of this package
+        from bphcoffea.searches.tau3mu import figures
+
+        yield from figures.figures_of_limit(run, content, unblind=unblind)
+    else:
+        yield from figures_of_limit(run, content)
 
 
 def _stacked(run: RunFolder) -> dict[str, hist.Hist]:

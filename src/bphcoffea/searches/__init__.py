@@ -1,0 +1,37 @@
+"""What belongs to one search alone; only the command line and figures look a search up here.
+
+``analysis.json`` names the search of a run by its key ``search``. A run whose analysis names none
+is taken for the search for heavy neutral leptons, whose limits are in :mod:`bphcoffea.inference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from bphcoffea.errors import InputError
+
+Search = Literal["hnl", "tau3mu"]
+HNL: Final = "hnl"
+TAU3MU: Final = "tau3mu"
+
+
+def search_of(analysis: Mapping[str, Any]) -> Search:
+    """Return the search that an analysis belongs to.
+
+    Parameters
+    ----------
+    analysis
+        Content of ``analysis.json``.
+
+    Raises
+    ------
+    InputError
+        When no limit is known for it.
+    """
+    name = analysis.get("search") or HNL
+    if name == HNL:
+        return "hnl"
+    if name == TAU3MU:
+        return "tau3mu"
+    raise InputError(f"the search '{name}' is not known; there are: {HNL}, {TAU3MU}")
