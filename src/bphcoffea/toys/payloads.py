@@ -59,6 +59,11 @@ resolution = 0.003
 scale = 0.0005
 resolution = 0.003
 '''
+_BEFORE_MUONS, _MUONS = CORRECTIONS_TOML.split("[muon_id]")
+#: The same for the toy of τ → 3μ, where muons of a random triplet may be harder than any measured.
+TAU3MU_CORRECTIONS_TOML: Final = (
+    _BEFORE_MUONS + "[muon_id]" + _MUONS.replace('= "error"', '= "clamp"')
+)
 #: The same for the toy of heavy neutral leptons, with soft muons and a trigger on one of them.
 HNL_CORRECTIONS_TOML: Final = CORRECTIONS_TOML.replace("NUM_LooseID", "NUM_SoftID").replace(
     "[momentum.muon]",

@@ -9,7 +9,7 @@ from bphcoffea.toys.ds_phipi import FILTER_EFFICIENCY as DS_PHIPI_FILTER
 from bphcoffea.toys.ds_phipi import SAMPLES as DS_PHIPI_SAMPLES
 from bphcoffea.toys.ds_phipi import TREE
 from bphcoffea.toys.generation import Species as DsPhiPiSpecies
-from bphcoffea.toys.payloads import CORRECTIONS_TOML
+from bphcoffea.toys.payloads import TAU3MU_CORRECTIONS_TOML
 from bphcoffea.toys.samples import (
     EVENTS_PER_LUMINOSITY,
     File,
@@ -153,7 +153,7 @@ def write_tau3mu(
         lambda sample: metadata(sample, events),
         lambda sample: generate_files(sample, events, seed, branching),
         lambda _, content: find(content),
-        CORRECTIONS_TOML,
+        TAU3MU_CORRECTIONS_TOML,
         lambda sample: {} if sample.is_mc else {"branching": branching},
     )
 
