@@ -288,7 +288,7 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
     unknown.write("luminosity.json", luminosity)
     words = ("limit", unknown.path, "--normalisation", runs["ds_phipi"].path)
     words += ("--mass", "1.5", "--points", "2")
-    status, output = call(*words, "--toys", "10")
+    status, output = call(*words, "--same-data", "--toys", "10")
     assert (status, output.err.count("\n")) == (2, 1)
     assert "10 toys: take 1000 or more, or 0 for asymptotic formulae" in output.err
     status, output = call(*words)
