@@ -113,7 +113,7 @@ def test_hessian_of_expected_data(both):
                 for step in 1e-5 * np.eye(len(values))
             ]
         )
-        ours = likelihood.hessian(values, data)
+        ours = likelihood.hessian(values)
         assert ours == pytest.approx(numerical, rel=1e-4, abs=1e-5 * np.max(np.abs(ours)))
 
 

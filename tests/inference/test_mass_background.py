@@ -65,8 +65,11 @@ def test_power_law():
     power, _, events = unbinned(masses, lambda x, p: (x / 1.8) ** p, (-8.0, -2.0))
     counts = fit.expected(RANGE, "power")
     assert counts[0] == pytest.approx(events, rel=1e-3)
-    ends = fit.per_gev(RANGE, "power")
-    assert ends[1] / ends[0] == pytest.approx((RANGE[1] / RANGE[0]) ** power, rel=0.01)
+    x = np.array([1.62, 1.81, 2.0])
+    low, middle, high = fit.per_gev(x, "power")
+    assert high / low == pytest.approx((2.0 / 1.62) ** power, rel=0.01)
+    # an exponential would have its geometric mean there
+    assert middle / math.sqrt(low * high) == pytest.approx((1.81 / 1.8) ** power, rel=1e-3)
 
 
 def test_alternatives_describe_the_sidebands():

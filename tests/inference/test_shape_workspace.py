@@ -159,6 +159,27 @@ def test_limit_by_hand():
         assert limit.observed == pytest.approx(limit.expected[2], rel=2e-3)
 
 
+@pytest.mark.parametrize("best", [0.0, 1.0, 2.5])
+def test_observed_by_hand(best):
+    """Data that are best described by a strength above zero."""
+    signal, background = CHANNEL.expected_signal(), CHANNEL.expected_background()
+    spec = known_background(signal, background, background + best * signal)
+    mu = 3.0
+
+    def rise(truth, data):
+        means = background + mu * signal, background + truth * signal
+        terms = [np.sum(mean - data * np.log(mean)) for mean in means]
+        return 2 * (terms[0] - terms[1])
+
+    q, asimov = rise(best, background + best * signal), rise(0.0, background)
+    assert q <= asimov + 1e-12
+    both = stats.norm.sf(math.sqrt(q))
+    without = stats.norm.sf(math.sqrt(q) - math.sqrt(asimov))
+    found = cls_at(spec, mu)
+    assert found.signal_and_background == pytest.approx(both, rel=1e-3)
+    assert found.observed == pytest.approx(both / without, rel=1e-3)
+
+
 def test_cls_at_the_limit():
     rng = np.random.default_rng(2)
     counts = tuple(rng.poisson(CHANNEL.expected_background()).astype(float))

@@ -22,6 +22,8 @@ _Parts = tuple[Floats, Floats, Floats]
 
 #: Fewest events expected in a bin: a negative signal may leave less than none.
 TINY = 1e-12
+#: Largest logarithm of a factor.
+HIGHEST = 100.0
 
 
 @dataclass(frozen=True)
@@ -146,11 +148,8 @@ class Likelihood:
         by_factor = np.bincount(self._scale, slopes * per_scale, self.free + 1)[: self.free]
         return np.concatenate([by_factor, by_pull + 2 * (pulls - data[self.bins :])])
 
-    def hessian(self, pars: npt.ArrayLike, data: Floats) -> Floats:
-        """Second derivatives of the deviance, those of expectations left out.
-
-        These have the residuals as weights, which cancel on average.
-        """
+    def hessian(self, pars: npt.ArrayLike) -> Floats:
+        """Second derivatives of the deviance for data that are as expected."""
         parameters = np.asarray(pars, dtype=np.float64)
         rates, per_unit, per_scale = self._parts(parameters)
         expected = np.maximum(self._sum @ rates, TINY)
@@ -164,8 +163,7 @@ class Likelihood:
         by_pull = diagonal(rates) @ (high - low) + diagonal(per_unit) @ added
         by_factor = (diagonal(per_scale) @ self._scales)[:, : self.free]
         slopes = self._sum @ sparse.hstack([by_factor, by_pull], format="csr")
-        weights = np.maximum(data[: self.bins], expected) / expected**2
-        matrix: Floats = 2 * (slopes.T @ (diagonal(weights) @ slopes)).toarray()
+        matrix: Floats = 2 * (slopes.T @ (diagonal(1 / expected) @ slopes)).toarray()
         matrix[self.constrained, self.constrained] += 2
         return matrix
 
@@ -176,7 +174,9 @@ class Likelihood:
             return self._known[1]
         pulls = parameters[self.constrained]
         _, curve, _ = _interpolated(pulls)
-        factors = np.exp(self._high @ np.maximum(pulls, 0) + self._low @ np.maximum(-pulls, 0))
+        powers = self._high @ np.maximum(pulls, 0) + self._low @ np.maximum(-pulls, 0)
+        # minimisers try any value
+        factors = np.exp(np.clip(powers, -HIGHEST, HIGHEST))
         scales = np.append(parameters[: self.free], 1.0)[self._scale]
         contents = self._nominal + self._linear @ pulls + self._curved @ curve
         parts = contents * factors * scales, factors * scales, contents * factors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyhf
@@ -12,12 +13,16 @@ from typing_extensions import override
 from bphcoffea.inference.likelihood import Likelihood
 from bphcoffea.inference.profiling import CachingOptimizer, Floats
 
-#: Estimated distance to the minimum of -2 ln L at which fits stop, in units of 2e-3.
-TOLERANCE = 1e-2
+#: Estimated distance to the minimum of -2 ln L at which MINUIT stops, in units of 2e-3.
+TOLERANCE = 0.1
+#: Estimated distance at which a fit ends, and the most steps that its end takes.
+DISTANCE, STEPS = 1e-6, 50
+#: Distance beyond which a fit has not converged; rounding may prevent a better one.
+ACCEPTED = 1e-3
 
 
 class MinuitOptimizer(CachingOptimizer):
-    """MINUIT with analytic derivatives; pyhf's optimiser interface.
+    """MINUIT with analytic derivatives, and Newton's method; pyhf's optimiser interface.
 
     MINUIT converges slowly at limits. Where the strength must not be negative, it is therefore zero
     if the likelihood falls from there, else free.
@@ -46,15 +51,12 @@ class MinuitOptimizer(CachingOptimizer):
             without = self.found(data, start, limits, {**fixed, poi: 0.0})
             if self.likelihood.gradient(without[0], data)[poi] >= 0:
                 return without
-            minuit = minimised(self.likelihood, data, without[0], fixed)
-            if minuit.values[poi] < 0:
-                return without
-        else:
-            # fits of a scan differ little
-            begin = self.latest.get(data.tobytes(), np.array(start))
-            minuit = minimised(self.likelihood, data, begin, fixed)
-            self.latest[data.tobytes()] = np.array(minuit.values)
-        return np.array(minuit.values), float(minuit.fval)
+            return minimised(self.likelihood, data, without[0], fixed, lowest=0.0)
+        # fits of a scan differ little
+        begin = self.latest.get(data.tobytes(), np.array(start))
+        best = minimised(self.likelihood, data, begin, fixed)
+        self.latest[data.tobytes()] = best[0]
+        return best
 
 
 def minimised(
@@ -63,9 +65,12 @@ def minimised(
     start: Sequence[float] | Floats,
     fixed: Mapping[int, float] | None = None,
     *,
-    lowest: float | None = None,
-) -> Minuit:
-    """Find the minimum of -2 ln L.
+    lowest: float = -np.inf,
+) -> tuple[Floats, float]:
+    """Find the minimum of -2 ln L: its parameters and value.
+
+    MINUIT judges the distance to the minimum with an approximate matrix, which deceives it where
+    parameters are strongly correlated or at a limit. Newton's method ends the search.
 
     Parameters
     ----------
@@ -76,33 +81,61 @@ def minimised(
     fixed
         Values of parameters that are fixed, by position.
     lowest
-        Lower limit of the strength; none if not given.
+        Lower limit of the strength.
 
     Raises
     ------
     pyhf.exceptions.FailedMinimization
-        When MINUIT does not converge.
+        When neither converges.
     """
+    fixed, poi = fixed or {}, likelihood.config.poi_index
     at = np.array(start, dtype=np.float64)
-    for index, value in (fixed or {}).items():
-        at[index] = value
-    minuit = Minuit(
-        lambda parameters: likelihood.deviance(parameters, data),
-        at,
-        grad=lambda parameters: likelihood.gradient(parameters, data),
-        hessian=lambda parameters: likelihood.hessian(parameters, data),
-    )
-    poi = likelihood.config.poi_index
-    for index, (low, high) in enumerate(likelihood.config.bounds):
-        minuit.limits[index] = (lowest if index == poi else low, high)
-        minuit.fixed[index] = index in (fixed or {})
-    minuit.errordef = Minuit.LEAST_SQUARES
-    minuit.strategy = 0
-    minuit.tol = TOLERANCE
-    minuit.migrad()
-    if not minuit.valid:
-        minuit.strategy = 2
+    at[list(fixed)] = list(fixed.values())
+    low, high = np.array(likelihood.config.bounds).T
+    low[poi] = lowest
+    at = np.clip(at, low, high)
+    free = np.setdiff1d(np.arange(len(at)), list(fixed))
+    for strategy in (0, 1, 2):
+        minuit = Minuit(
+            lambda parameters: likelihood.deviance(parameters, data),
+            at,
+            grad=lambda parameters: likelihood.gradient(parameters, data),
+            hessian=likelihood.hessian,
+        )
+        minuit.limits = list(zip(low, high, strict=True))
+        minuit.fixed = [index in fixed for index in range(len(at))]
+        minuit.errordef = Minuit.LEAST_SQUARES
+        minuit.strategy, minuit.tol = strategy, TOLERANCE
         minuit.migrad()
-    if not minuit.valid:
-        raise pyhf.exceptions.FailedMinimization(minuit)
-    return minuit
+        at, value, distance = _ended(likelihood, data, np.array(minuit.values), free, (low, high))
+        if distance < ACCEPTED:
+            return at, value
+    raise pyhf.exceptions.FailedMinimization(minuit)
+
+
+def _ended(
+    likelihood: Likelihood, data: Floats, at: Floats, free: Any, limits: tuple[Floats, Floats]
+) -> tuple[Floats, float, float]:
+    """Newton's method within limits: parameters, value, and estimated distance to the minimum."""
+    value, distance = likelihood.deviance(at, data), np.inf
+    for _ in range(STEPS):
+        gradient = likelihood.gradient(at, data)[free]
+        # what stands at a limit and would go beyond stays
+        out = np.where(gradient > 0, at[free] <= limits[0][free], at[free] >= limits[1][free])
+        moving = free[~out]
+        matrix = likelihood.hessian(at)[np.ix_(moving, moving)]
+        step = np.linalg.lstsq(matrix, gradient[~out], rcond=1e-14)[0]
+        distance = float(gradient[~out] @ step) / 2
+        if distance < DISTANCE:
+            break
+        for part in 0.5 ** np.arange(12):
+            tried = at.copy()
+            tried[moving] -= part * step
+            tried = np.clip(tried, *limits)
+            lower = likelihood.deviance(tried, data)
+            if lower < value:
+                at, value = tried, lower
+                break
+        else:
+            break
+    return at, value, distance

@@ -33,6 +33,10 @@ AT_LIMIT = 1e-3
 #: may be the wider one, and there is a minimum for both.
 WIDTHS = ((1.3, 0.8), (0.8, 1.3))
 PARAMETERS = ("cb_fraction", "mean", "cb_sigma", "cb_alpha", "cb_n", "gauss_sigma")
+#: Part of the candidates that have a wrong particle, and where its fit begins and ends. Without it
+#: a few masses far from the peak, where the shape vanishes, would decide on all parameters.
+FLAT = "flat"
+FLAT_START, MOST_FLAT = 0.005, 0.3
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class SignalFit:
         Sum of the weights in the range.
     effective_entries
         Number of entries of equal weight that would be known as precisely.
+    flat
+        Part of the entries that is spread evenly over the range, beside the shape: candidates with
+        a wrong particle.
     chi2, ndof, p_value
         Pearson's chi-square in bins that hold enough; None if there are too few of them.
     problems
@@ -87,6 +94,7 @@ class SignalFit:
     width_error: float
     entries: float
     effective_entries: float
+    flat: float = 0.0
     chi2: float | None = None
     ndof: int | None = None
     p_value: float | None = None
@@ -152,11 +160,13 @@ def fit_signal_shape(
     contents = counts if weights is None else np.column_stack([counts, variances])
 
     def cumulative(at: Floats, *values: Any) -> Floats:
-        return SignalShape(**dict(zip(PARAMETERS, values, strict=True)), range=range_).cumulative(
-            at
-        )
+        *own, flat = values
+        shape = SignalShape(**dict(zip(PARAMETERS, own, strict=True)), range=range_)
+        even = (at - range_[0]) / (range_[1] - range_[0])
+        both: Floats = (1 - flat) * shape.cumulative(at) + flat * even
+        return both
 
-    cost = BinnedNLL(contents, edges, cumulative, name=PARAMETERS)
+    cost = BinnedNLL(contents, edges, cumulative, name=(*PARAMETERS, FLAT))
     stages = [stage for stage in STAGES if effective >= stage.least]
     for stage in stages:
         fits = [_fitted(cost, start, stage.fixed, factors) for factors in WIDTHS]
@@ -164,8 +174,11 @@ def fit_signal_shape(
         if _is_good(minuit):
             break
     problems = () if _is_good(minuit) else ("the fit of the signal's shape did not converge",)
-    shape = replace(start, **minuit.values.to_dict())
-    chi2, bins = _chi2(shape, edges, counts, squares / total)
+    found = minuit.values.to_dict()
+    flat = float(found.pop(FLAT))
+    shape = replace(start, **found)
+    expected = total * np.diff(cumulative(edges, *found.values(), flat))
+    chi2, bins = _chi2(expected, counts, squares / total)
     ndof = bins - 1 - minuit.nfit
     p_value = float(chi2_distribution.sf(chi2, ndof)) if ndof > 0 else None
     notes = [stage.text] if stage.text else []
@@ -177,6 +190,7 @@ def fit_signal_shape(
         width_error=0.0 if problems else _width_error(shape, minuit),
         entries=total,
         effective_entries=effective,
+        flat=flat,
         chi2=chi2 if ndof > 0 else None,
         ndof=ndof if ndof > 0 else None,
         p_value=p_value,
@@ -203,7 +217,7 @@ def _fitted(
 ) -> Minuit:
     values = {name: getattr(start, name) for name in PARAMETERS}
     width = start.cb_sigma
-    values.update({"cb_sigma": factors[0] * width, "gauss_sigma": factors[1] * width})
+    values |= {"cb_sigma": factors[0] * width, "gauss_sigma": factors[1] * width, FLAT: FLAT_START}
     minuit = Minuit(cost, **{**values, **fixed})
     limits = {
         "cb_fraction": (0.0, 1.0),
@@ -212,6 +226,7 @@ def _fitted(
         "cb_alpha": (0.3, 5.0),
         "cb_n": (0.1, 30.0),
         "gauss_sigma": (0.2 * width, 4 * width),
+        FLAT: (0.0, MOST_FLAT),
     }
     for name, ends in limits.items():
         minuit.limits[name] = ends
@@ -221,15 +236,15 @@ def _fitted(
         minuit.fixed["gauss_sigma"] = True
     minuit.strategy = 2
     minuit.migrad()
-    # a tail that simulation can't tell runs to a limit, and stays there
-    stuck = {"cb_alpha", "cb_n"} & set(_at_limits(minuit))
+    # what simulation can't tell of a tail or a flat part runs to a limit, and stays there
+    stuck = {"cb_alpha", "cb_n", FLAT} & set(_at_limits(minuit))
     for name in stuck:
         minuit.fixed[name] = True
     return minuit.migrad() if stuck else minuit
 
 
 def _free(minuit: Minuit) -> list[str]:
-    return [name for name in PARAMETERS if not minuit.fixed[name]]
+    return [name for name in (*PARAMETERS, FLAT) if not minuit.fixed[name]]
 
 
 def _at_limits(minuit: Minuit) -> list[str]:
@@ -249,6 +264,8 @@ def _width_error(shape: SignalShape, minuit: Minuit) -> float:
     free = _free(minuit)
     slopes = np.zeros(len(free))
     for index, name in enumerate(free):
+        if name == FLAT:
+            continue
         value = float(minuit.values[name])
         low, high = minuit.limits[name]
         step = min(0.1 * minuit.errors[name], (value - low) / 2, (high - value) / 2)
@@ -258,9 +275,8 @@ def _width_error(shape: SignalShape, minuit: Minuit) -> float:
     return float(np.sqrt(max(slopes @ covariance @ slopes, 0.0))) / shape.width
 
 
-def _chi2(shape: SignalShape, edges: Floats, counts: Floats, weight: float) -> tuple[float, int]:
+def _chi2(expected: Floats, counts: Floats, weight: float) -> tuple[float, int]:
     """Chi-square and number of bins, which are merged until enough is expected in each."""
-    expected = shape.fractions(edges) * np.sum(counts)
     chi2, bins, seen, mean = 0.0, 0, 0.0, 0.0
     left = float(np.sum(expected))
     for content, one in zip(counts, expected, strict=True):

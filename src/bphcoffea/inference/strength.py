@@ -72,19 +72,17 @@ def fit_strength(spec: Mapping[str, Any]) -> Strength:
     likelihood: Likelihood = model.pdf
     config, data = likelihood.config, likelihood.data
     poi = config.poi_index
-    without = minimised(likelihood, data, config.suggested_init(), {poi: 0.0})
-    best = np.array(without.values)
-    expected = likelihood.expected_data(best)
+    best, zero = minimised(likelihood, data, config.suggested_init(), {poi: 0.0})
     # strengths that the data forbid have no curvature that means anything
-    error = math.sqrt(2 * np.linalg.inv(likelihood.hessian(best, expected))[poi, poi])
+    error = math.sqrt(2 * np.linalg.inv(likelihood.hessian(best))[poi, poi])
     for _ in range(ATTEMPTS):
         lowest = _lowest(likelihood, best)
-        fit = minimised(likelihood, data, best, lowest=lowest)
-        best, value = np.array(fit.values), float(fit.values[poi])
+        best, deviance = minimised(likelihood, data, best, lowest=lowest)
+        value = float(best[poi])
         if value > 0.999 * lowest:
             error = _error(likelihood, best, data)
             break
-    gain = max(float(without.fval) - float(fit.fval), 0.0) if value > 0 else 0.0
+    gain = max(zero - deviance, 0.0) if value > 0 else 0.0
     names = config.par_names
     return Strength(
         value=model.unit * value,
@@ -119,5 +117,5 @@ def _error(likelihood: Likelihood, at: Floats, data: Floats) -> float:
     covariance = np.linalg.inv(curvature + curvature.T)
     variance = 4 * covariance[poi, poi]
     if not variance > 0:
-        variance = 2 * np.linalg.inv(likelihood.hessian(at, data))[poi, poi]
+        variance = 2 * np.linalg.inv(likelihood.hessian(at))[poi, poi]
     return float(np.sqrt(variance))

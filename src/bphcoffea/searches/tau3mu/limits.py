@@ -202,7 +202,8 @@ def _channel(
         "year": signal.year,
         "windows": [list(window) for window in windows],
         "edges": list(EDGES),
-        "signal": sum(events.values()),
+        # candidates with a wrong particle make no peak
+        "signal": (1 - fit.flat) * sum(events.values()),
         "events": dict(events),
         "signal_stat": signal.stat(category),
         "signal_shifts": signal.shifts(category),
