@@ -19,6 +19,8 @@ TOLERANCE = 0.1
 DISTANCE, STEPS = 1e-6, 50
 #: Distance beyond which a fit has not converged; rounding may prevent a better one.
 ACCEPTED = 1e-3
+#: Part of the lowest strength, if that is negative, beyond which a strength is at its limit.
+NEARLY = 0.999
 
 
 class MinuitOptimizer(CachingOptimizer):
@@ -108,7 +110,8 @@ def minimised(
         minuit.strategy, minuit.tol = strategy, TOLERANCE
         minuit.migrad()
         at, value, distance = _ended(likelihood, data, np.array(minuit.values), free, (low, high))
-        if distance < ACCEPTED:
+        # at the lowest strength, bins without content have a kink: no minimum is smooth there
+        if distance < ACCEPTED or at[poi] <= NEARLY * lowest < 0:
             return at, value
     raise pyhf.exceptions.FailedMinimization(minuit)
 
