@@ -19,6 +19,10 @@ TOLERANCE = 0.1
 DISTANCE, STEPS = 1e-6, 50
 #: Distance beyond which a fit has not converged; rounding may prevent a better one.
 ACCEPTED = 1e-3
+#: A parameter this close to a limit is at the limit: MINUIT rounds.
+AT_LIMIT = 1e-9
+#: Part of the lowest strength, if that is negative, beyond which a strength is at its limit.
+NEARLY = 0.999
 
 
 class MinuitOptimizer(CachingOptimizer):
@@ -108,7 +112,8 @@ def minimised(
         minuit.strategy, minuit.tol = strategy, TOLERANCE
         minuit.migrad()
         at, value, distance = _ended(likelihood, data, np.array(minuit.values), free, (low, high))
-        if distance < ACCEPTED:
+        # at the lowest strength, bins without content have a kink: no minimum is smooth there
+        if distance < ACCEPTED or at[poi] <= NEARLY * lowest < 0:
             return at, value
     raise pyhf.exceptions.FailedMinimization(minuit)
 
@@ -121,7 +126,8 @@ def _ended(
     for _ in range(STEPS):
         gradient = likelihood.gradient(at, data)[free]
         # what stands at a limit and would go beyond stays
-        out = np.where(gradient > 0, at[free] <= limits[0][free], at[free] >= limits[1][free])
+        low, high = (limit[free] for limit in limits)
+        out = np.where(gradient > 0, at[free] <= low + AT_LIMIT, at[free] >= high - AT_LIMIT)
         moving = free[~out]
         matrix = likelihood.hessian(at)[np.ix_(moving, moving)]
         step = np.linalg.lstsq(matrix, gradient[~out], rcond=1e-14)[0]

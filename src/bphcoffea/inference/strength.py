@@ -12,7 +12,7 @@ from scipy import stats
 
 from bphcoffea.inference.counting import is_blinded
 from bphcoffea.inference.likelihood import Floats, Likelihood
-from bphcoffea.inference.minuit_optimizer import minimised
+from bphcoffea.inference.minuit_optimizer import NEARLY, minimised
 from bphcoffea.inference.profiling import has_spectra, prepare
 
 #: Part of the background that a negative signal may take away in a bin.
@@ -79,7 +79,7 @@ def fit_strength(spec: Mapping[str, Any]) -> Strength:
         lowest = _lowest(likelihood, best)
         best, deviance = minimised(likelihood, data, best, lowest=lowest)
         value = float(best[poi])
-        if value > 0.999 * lowest:
+        if value > NEARLY * lowest:
             error = _error(likelihood, best, data)
             break
     gain = max(zero - deviance, 0.0) if value > 0 else 0.0
