@@ -36,9 +36,14 @@ settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items):
-    """Run files of few long tests first: the last file keeps one worker, while others have none."""
-    long = ("test_notebooks.py", "test_cli.py", "test_mixing.py", "test_facility.py")
-    items.sort(key=lambda item: item.path.name not in long)
+    """Run the longest files first: the last file keeps one worker, while others have none."""
+    long = (
+        *("test_facility.py", "test_faults.py", "test_notebooks.py", "test_mixing.py"),
+        *("test_cli.py", "test_ds_phipi_closure.py", "test_normalisation.py", "test_stops.py"),
+        *("test_scheduler.py", "test_resume.py", "test_services.py", "test_stageout.py"),
+    )
+    rank = {name: place for place, name in enumerate(long)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(long)))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -134,7 +134,7 @@ def select(analysis, events):
     return rows, sorted(zip(*table.values(), strict=True)), result
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=35)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=24)
 @given(made=events(), signal=st.booleans())
 def test_agrees_with_the_loop(made, signal, hnl, open_events):
     content, events = written(made)
