@@ -1,6 +1,7 @@
 """What the tests share: reading files as a run does, small ntuples, paths of samples."""
 
 import io
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -15,23 +16,34 @@ from coffea.nanoevents import NanoEventsFactory
 from hypothesis import HealthCheck, settings
 
 from bphcoffea import cli
-from bphcoffea.execution import load_analysis
+from bphcoffea.analysis import tracing
+from bphcoffea.execution import chunks, load_analysis, outcome
+from bphcoffea.execution.checkpoints import fingerprint
+from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.schemas import ThreeMuSchema, TwoMuTrackSchema
 from bphcoffea.storage.decompression import decompress_within
 
 ROOT = Path(__file__).parents[1]
 
-# how fast a loaded machine is, is no property of the code
+# how fast a loaded machine is, is no property of the code; other examples come with each run
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items):
-    """Run files of few long tests first: the last file keeps one worker, while others have none."""
-    long = ("test_notebooks.py", "test_cli.py", "test_mixing.py", "test_facility.py")
-    items.sort(key=lambda item: item.path.name not in long)
+    """Run the longest files first: the last file keeps one worker, while others have none."""
+    long = (
+        *("test_facility.py", "test_faults.py", "test_notebooks.py", "test_mixing.py"),
+        *("test_cli.py", "test_ds_phipi_closure.py", "test_normalisation.py", "test_stops.py"),
+        *("test_scheduler.py", "test_resume.py", "test_services.py", "test_stageout.py"),
+    )
+    rank = {name: place for place, name in enumerate(long)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(long)))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -39,6 +51,33 @@ def cache(tmp_path_factory):
     """A cache of its own, where checkpoints go: not that of the user's home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def traced_once():
+    """Runs of the same analysis on like datasets find only once what it reads: that takes a second.
+
+    The same are analyses of the same files and configuration; those of a test are always traced.
+    """
+    traced = {}
+
+    def once(trace):
+        def trace_once(analysis, metadata):
+            kind = type(analysis)
+            if not hasattr(sys.modules.get(kind.__module__), SOURCE_SHA256):
+                return trace(analysis, metadata)
+            known = json.dumps(metadata, sort_keys=True, default=repr)
+            key = (trace, kind.__qualname__, fingerprint(analysis), known)
+            if key not in traced:
+                traced[key] = trace(analysis, metadata)
+            return traced[key]
+
+        return trace_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "branch_needs", once(tracing.branch_needs))
+        patch.setattr(outcome, "branches_of_cuts", once(tracing.branches_of_cuts))
         yield
 
 

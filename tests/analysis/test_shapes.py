@@ -222,7 +222,7 @@ def test_first_events_without_candidates_hide_no_shift(
         counts = ak.to_numpy(ak.num(whole.Triplet))
         order = np.argsort(counts > 0 if first == "none" else counts == 0, kind="stable")
         assert (counts[order[0]] == 0) == (first == "none")
-        return whole[order[np.r_[0:200, -200:0]]]
+        return whole[order[np.r_[0:60, -60:0]]]
 
     looping = Looping().corrected(corrections)
     (result,) = looping.process(events()).values()

@@ -160,7 +160,7 @@ def content(request, data, tmp_path_factory, write_root):
     return write_root(tmp_path_factory.mktemp("x") / "a.root", rntuple=True).read_bytes()
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(part=0.5)
 @example(part=0.999_99)
 @given(part=st.floats(0, 1, exclude_max=True))
@@ -169,7 +169,7 @@ def test_a_file_that_was_cut_is_never_sound(part, content, tmp_path):
     assert len(report.wrong) == 1
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), more=st.binary())
 def test_damage_never_raises(place, byte, more, content, tmp_path):
     at = int(place * len(content))

@@ -188,7 +188,7 @@ FILESETS = st.builds(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fileset=FILESETS)
 def test_loading_what_was_saved_gives_the_same(fileset, tmp_path):
     try:

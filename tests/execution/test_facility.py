@@ -1,5 +1,6 @@
 """Runs at a facility: its credentials, code and corrections reach all workers; nothing is lost."""
 
+import copy
 import json
 import textwrap
 import threading
@@ -34,10 +35,11 @@ ANALYSIS = """
         def __init__(self):
             file = Path(__file__).with_name("scale.json")
             self.corrections = correctionlib.CorrectionSet.from_file(str(file))
+            self.pause_s = 0.1
 
         def generator_weight(self, events):
             if "entrystart" in events.metadata:
-                time.sleep(0.1)
+                time.sleep(self.pause_s)
             return super().generator_weight(events) * self.corrections["scale"].evaluate(2.0)
 """
 QUANTITIES = """
@@ -64,20 +66,31 @@ SCALE = {
 }
 
 
-@pytest.fixture
-def analysis(tmp_path):
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory):
     """An analysis by path, with a module and a correction file beside it."""
-    mine = tmp_path / "mine"
-    mine.mkdir()
+    mine = tmp_path_factory.mktemp("mine")
     (mine / "corrected.py").write_text(textwrap.dedent(ANALYSIS))
     (mine / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
     (mine / "scale.json").write_text(json.dumps(SCALE))
     return load_analysis(str(mine / "corrected.py"))
 
 
-@pytest.fixture
-def fileset(tmp_path):
-    return load(TOYS["ds_phipi"](tmp_path / "toys", 1500, 1))
+@pytest.fixture(scope="module")
+def fileset(tmp_path_factory):
+    return load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys") / "toys", 1500, 1))
+
+
+def run_alone(analysis, fileset, folder):
+    """The result of this process, without pauses: there is nothing to happen meanwhile."""
+    quick = copy.copy(analysis)
+    quick.pause_s = 0
+    return run(quick, fileset, folder, Options("iterative"))
+
+
+@pytest.fixture(scope="module")
+def expected(analysis, fileset, tmp_path_factory):
+    return run_alone(analysis, fileset, tmp_path_factory.mktemp("alone"))
 
 
 @pytest.fixture
@@ -114,15 +127,14 @@ def when(kept, chunks, act):
 
 
 def test_code_and_corrections_reach_workers_that_replace_others(
-    analysis, fileset, installed, tmp_path
+    analysis, fileset, expected, installed, tmp_path
 ):
-    expected = run(analysis, fileset, tmp_path / "alone", Options("iterative", chunksize=50))
     everything = expected.cutflow["toy_ds_phipi_mc"][0]
     assert everything["sumw"] == everything["events"] / 2
     kept = tmp_path / "kept"
     with services.dask_cluster(tmp_path / "cluster", 1, installed) as cluster:
         replacing = when(kept, 4, cluster.replace_worker)
-        options = Options("dask", scheduler=cluster.address, chunksize=50, checkpoints=str(kept))
+        options = Options("dask", scheduler=cluster.address, chunksize=100, checkpoints=str(kept))
         got = run(analysis, fileset, tmp_path / "run", options)
         replacing.join()
     # the only worker died in the middle: what came after is the other one's work
@@ -185,7 +197,7 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
     assert got.read("metrics.json")["workers"] == 2
     metadata = {"is_mc": False, "era": "2017D"}
     here = Fileset.model_validate({"D": {"files": local, "metadata": metadata}})
-    assert_same(got, run(analysis, here, tmp_path / "alone", Options("iterative", chunksize=25)))
+    assert_same(got, run_alone(analysis, here, tmp_path / "alone"))
     secrets = [line for line in proxy.read_bytes().splitlines() if len(line) > 60]
     assert len(secrets) > 20
     for left in ("run", "kept", "cluster"):
@@ -227,8 +239,9 @@ def test_proxy_that_ends_too_soon_stops_the_run(
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_same_result_through_a_tls_scheduler(authority, analysis, fileset, facility, tmp_path):
-    expected = run(analysis, fileset, tmp_path / "alone", Options("iterative", chunksize=50))
+def test_same_result_through_a_tls_scheduler(
+    authority, analysis, fileset, expected, facility, tmp_path
+):
     tls = authority.dask_certificates()
     site = facility(
         f"""
@@ -241,7 +254,7 @@ def test_same_result_through_a_tls_scheduler(authority, analysis, fileset, facil
     )
     with services.dask_cluster(tmp_path / "cluster", 2, tls=tls) as cluster:
         assert cluster.address.startswith("tls://")
-        options = Options("dask", scheduler=cluster.address, chunksize=50, facility=site)
+        options = Options("dask", scheduler=cluster.address, chunksize=100, facility=site)
         got = run(analysis, fileset, tmp_path / "run", options)
         assert_same(got, expected)
         # those who have no certificate are not let in
@@ -250,7 +263,7 @@ def test_same_result_through_a_tls_scheduler(authority, analysis, fileset, facil
                 analysis,
                 fileset,
                 tmp_path / "stranger",
-                Options("dask", scheduler=cluster.address, chunksize=50),
+                Options("dask", scheduler=cluster.address, chunksize=100),
             )
 
 
@@ -268,19 +281,18 @@ SLURM = """
 
 @pytest.mark.slurm
 def test_same_result_through_slurm_where_a_job_is_cancelled(
-    analysis, fileset, facility, tmp_path, monkeypatch
+    analysis, fileset, expected, facility, tmp_path, monkeypatch
 ):
     why_not = services.why_no_slurm()
     if why_not:
         pytest.skip(why_not)
-    expected = run(analysis, fileset, tmp_path / "alone", Options("iterative", chunksize=50))
     kept = tmp_path / "kept"
     with services.slurm() as slurm:
         for name, value in slurm.environment.items():
             monkeypatch.setenv(name, value)
         site = facility(SLURM.format(slurm.partition, tmp_path / "logs"))
         cancelling = when(kept, 4, lambda: slurm.cancel(slurm.jobs()[0]))
-        options = Options("dask", chunksize=50, checkpoints=str(kept), facility=site)
+        options = Options("dask", chunksize=100, checkpoints=str(kept), facility=site)
         got = run(analysis, fileset, tmp_path / "run", options)
         cancelling.join()
     assert_same(got, expected)

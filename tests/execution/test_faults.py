@@ -211,14 +211,21 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
     assert row["input_s"] > 0.3
 
 
+@pytest.fixture(scope="module")
+def toy_file(tmp_path_factory):
+    """A file that is large enough to take its time."""
+    toys = load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 4000, 5))
+    return Path(next(iter(toys["toy_2017"].files)))
+
+
 @pytest.mark.xrootd
 @pytest.mark.parametrize("executor", ["futures", "dask"])
-def test_server_that_dies_and_comes_back_loses_nothing(executor, served, ds_phipi, tmp_path):
+def test_server_that_dies_and_comes_back_loses_nothing(
+    executor, served, toy_file, ds_phipi, tmp_path
+):
     folder, run_folder = served
-    toys = load(TOYS["ds_phipi"](tmp_path / "toys", 4000, 5))
-    source = next(iter(toys["toy_2017"].files))
     for number in range(20):
-        made_again(Path(source), folder / f"{number:02}.root")
+        made_again(toy_file, folder / f"{number:02}.root")
     local = fileset_of({str(folder / f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(20)})
     expected = run(ds_phipi, local, tmp_path / "local", Options("iterative"))
     server = services.RestartableServer(folder, run_folder)
@@ -240,13 +247,13 @@ def test_server_that_dies_and_comes_back_loses_nothing(executor, served, ds_phip
 
 
 @pytest.mark.xrootd
-def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(served, ds_phipi, tmp_path):
+def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
+    served, toy_file, ds_phipi, tmp_path
+):
     folder, run_folder = served
-    toys = load(TOYS["ds_phipi"](tmp_path / "toys", 4000, 5))
-    source = next(iter(toys["toy_2017"].files))
     names = [f"{number:02}.root" for number in range(10)]
     for name in names:
-        made_again(Path(source), folder / name)
+        made_again(toy_file, folder / name)
     kept = {"executor": "dask", "workers": 2, "checkpoints": str(tmp_path / "kept")}
     impatient = Retries(attempts=1, timeout_s=2)
     with services.RestartableServer(folder, run_folder) as server:

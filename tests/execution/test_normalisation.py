@@ -39,7 +39,7 @@ def corrected(ds_phipi, toys):
 def whole(corrected, toys, tmp_path_factory):
     """A run over everything."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    return run(corrected, load(toys / "fileset.json"), folder, Options("futures", workers=2))
+    return run(corrected, load(toys / "fileset.json"), folder, Options("iterative"))
 
 
 def lacking(fileset, name, path):
@@ -92,7 +92,7 @@ def test_without_one_file_of_data_exactly_its_sections_are_missing(
     lost = toys / "toy_2018_1.root"
     fileset = load(toys / "fileset.json")
     part = run(
-        corrected, lacking(fileset, "toy_2018", str(lost)), tmp_path / "part", Options("futures")
+        corrected, lacking(fileset, "toy_2018", str(lost)), tmp_path / "part", Options("iterative")
     )
     before, after = (each.read("luminosity.json")["datasets"] for each in (whole, part))
     sections = sections_in(lost)
@@ -132,7 +132,7 @@ def test_a_file_that_can_not_be_read_is_missing_from_the_luminosity(corrected, t
 def test_without_one_file_of_simulation_the_yield_stays(whole, corrected, toys, tmp_path):
     lost = str(toys / "toy_ds_phipi_mc_0.root")
     fileset = lacking(load(toys / "fileset.json"), "toy_ds_phipi_mc", lost)
-    part = run(corrected, fileset, tmp_path / "part", Options("futures"))
+    part = run(corrected, fileset, tmp_path / "part", Options("iterative"))
     yields, errors, scales = [], [], []
     for each in (whole, part):
         mass = each.normalised_histograms()["mass"]["toy_ds_phipi_mc", "all", "nominal", :]

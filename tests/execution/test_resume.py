@@ -455,7 +455,7 @@ def replaced(before):
     return post_init
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(part=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
 def test_damaged_checkpoint_is_as_good_as_none(part, bit, cut, tmp_path):
     chunks = Checkpoints(str(tmp_path / "kept"), "code", resume=True)

@@ -61,12 +61,16 @@ QUANTITIES = """
 """
 
 
-def test_workers_need_only_the_installed_package(installed, tmp_path):
+@pytest.fixture(scope="module")
+def fileset(tmp_path_factory):
+    return load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 1000, 1))
+
+
+def test_workers_need_only_the_installed_package(installed, fileset, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "vertexed.py").write_text(textwrap.dedent(ANALYSIS))
     (mine / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
-    fileset = load(TOYS["ds_phipi"](tmp_path / "toys", 1000, 1))
     analysis = load_analysis(str(mine / "vertexed.py"))
     alone = run(analysis, fileset, tmp_path / "alone", Options("iterative"))
     with services.dask_cluster(tmp_path / "cluster", 2, installed) as cluster:
@@ -84,10 +88,9 @@ def test_workers_need_only_the_installed_package(installed, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Dask's, of each worker that dies
-def test_chunk_that_runs_out_of_memory_is_recorded(tmp_path):
+def test_chunk_that_runs_out_of_memory_is_recorded(fileset, tmp_path):
     (tmp_path / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
     (tmp_path / "greedy.py").write_text(textwrap.dedent(ANALYSIS + GREEDY))
-    fileset = load(TOYS["ds_phipi"](tmp_path / "toys", 1000, 1))
     with services.dask_cluster(tmp_path / "cluster", 2, memory="600MB") as cluster:
         options = Options("dask", scheduler=cluster.address, chunksize=100)
         analysis = load_analysis(str(tmp_path / "greedy.py"))
@@ -102,11 +105,10 @@ def test_chunk_that_runs_out_of_memory_is_recorded(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_neighbours_of_a_chunk_that_kills_are_not_lost(tmp_path):
+def test_neighbours_of_a_chunk_that_kills_are_not_lost(fileset, tmp_path):
     # Dask blames, and gives up, all that a worker had at hand when it died
     (tmp_path / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
     (tmp_path / "deadly.py").write_text(textwrap.dedent(ANALYSIS + DEADLY))
-    fileset = load(TOYS["ds_phipi"](tmp_path / "toys", 1000, 1))
     with services.dask_cluster(tmp_path / "cluster", threads=4) as cluster:
         options = Options("dask", scheduler=cluster.address, chunksize=100)
         analysis = load_analysis(str(tmp_path / "deadly.py"))
@@ -116,10 +118,9 @@ def test_neighbours_of_a_chunk_that_kills_are_not_lost(tmp_path):
     assert (failure["start"], failure["stop"], failure["attempts"]) == (100, 200, 4)
 
 
-def test_scheduler_that_dies_is_told_and_the_run_goes_on_later(tmp_path):
+def test_scheduler_that_dies_is_told_and_the_run_goes_on_later(fileset, tmp_path):
     (tmp_path / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
     (tmp_path / "vertexed.py").write_text(textwrap.dedent(ANALYSIS + PAUSE))
-    fileset = load(TOYS["ds_phipi"](tmp_path / "toys", 1000, 1))
     analysis = load_analysis(str(tmp_path / "vertexed.py"))
     kept = tmp_path / "kept"
     options = {"chunksize": 100, "checkpoints": str(kept)}
@@ -148,7 +149,6 @@ def test_scheduler_that_dies_is_told_and_the_run_goes_on_later(tmp_path):
     assert resumed.cutflow == whole.cutflow
 
 
-def test_scheduler_needs_the_dask_executor(ds_phipi, tmp_path):
-    fileset = load(TOYS["ds_phipi"](tmp_path / "toys", 100, 1))
+def test_scheduler_needs_the_dask_executor(ds_phipi, fileset, tmp_path):
     with pytest.raises(InputError, match="--scheduler needs --executor dask"):
         run(ds_phipi, fileset, tmp_path / "run", Options("futures", scheduler="tcp://x:1"))

@@ -11,9 +11,10 @@ from bphcoffea.execution import Options, run
 from bphcoffea.toys import TOYS
 
 
-@pytest.fixture
-def toys(tmp_path):
-    return load(TOYS["ds_phipi"](tmp_path / "toys", 6000, 3)).select(["toy_2017", "toy_ds*"])
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    fileset = load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 6000, 3))
+    return fileset.select(["toy_2017", "toy_ds*"])
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures"])

@@ -53,9 +53,9 @@ def watched(tmp_path, monkeypatch):
     return watched
 
 
-@pytest.fixture
-def fileset(tmp_path):
-    return load(TOYS["ds_phipi"](tmp_path / "toys", 3000, 4))
+@pytest.fixture(scope="module")
+def fileset(tmp_path_factory):
+    return load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 3000, 4))
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])

@@ -39,7 +39,7 @@ def runs(tmp_path_factory):
         corrections = load_corrections([folder / f"{name}_toys" / "corrections.toml"])
         masses = [1.25] if name == "hnl" else []
         analysis = blinded(load_analysis(name).corrected(corrections), fileset, masses)
-        made[name] = run(analysis, fileset, folder / name, Options("futures", workers=2))
+        made[name] = run(analysis, fileset, folder / name, Options("iterative"))
     made["ds_phipi"].write("fit.json", fit_run(made["ds_phipi"]))
     return made
 

@@ -38,7 +38,7 @@ def runs(ds_phipi, tmp_path_factory):
         )
 
     corrected = Observing().corrected(load_corrections([folder / "toys" / "corrections.toml"]))
-    options = Options("futures", workers=2)
+    options = Options("iterative")
     return {
         "corrected": run(corrected, fileset, folder / "corrected", options),
         "plain": run(Observing(), fileset, folder / "plain", options),

@@ -134,7 +134,7 @@ def select(analysis, events):
     return rows, sorted(zip(*table.values(), strict=True)), result
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=35)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=24)
 @given(made=events(), signal=st.booleans())
 def test_agrees_with_the_loop(made, signal, hnl, open_events):
     content, events = written(made)
@@ -287,7 +287,7 @@ def test_toys_are_selected_as_they_were_made(hnl, tmp_path):
     truth = json.loads((tmp_path / "toys" / "truth.json").read_text())
     corrections = load_corrections([tmp_path / "toys" / "corrections.toml"])
     unblinded = hnl.corrected(corrections).hiding(Hidden())
-    folder = run(unblinded, load(fileset), tmp_path / "run", Options("futures", workers=2))
+    folder = run(unblinded, load(fileset), tmp_path / "run", Options("iterative"))
     assert set(folder.cutflow) == set(truth)
     for dataset, rows in folder.cutflow.items():
         counts = [{k: v for k, v in row.items() if k != "sumw"} for row in rows]

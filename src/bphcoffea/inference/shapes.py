@@ -11,7 +11,7 @@ import hist
 import numpy as np
 import numpy.typing as npt
 from iminuit.cost import ExtendedBinnedNLL
-from numba_stats import crystalball, truncexpon
+from scipy.special import erf
 
 from bphcoffea.errors import InputError
 from bphcoffea.inference.model import MassModel, Peak, Tails
@@ -99,39 +99,40 @@ def integrals(
         mean, sigma = values[f"mean_{peak.name}"], values[f"sigma_{peak.name}"]
         at = np.append(x, window)
         if "beta_high" in values:
-            cdf = _double_sided(at, mean, sigma, values)
+            cdf = _double_sided((at - mean) / sigma, values)
         else:
-            cdf = crystalball.cdf(at, values["beta"], values["m"], mean, sigma)
+            cdf = _crystal_ball((at - mean) / sigma, values["beta"], values["m"])
         fraction = (cdf[:-2] - cdf[-2]) / (cdf[-1] - cdf[-2])
         integrals[peak.name] = values[f"n_{peak.name}"] * fraction
     slope = values["slope"]
-    # truncexpon only falls, and not infinitely slowly: a rising background is a mirrored one
-    scale = 1 / max(abs(slope), 1e-6 / (high - low))
-    if slope > 0:
-        fraction = 1 - truncexpon.cdf(low + high - x, low, high, low, scale)
-    else:
-        fraction = truncexpon.cdf(x, low, high, low, scale)
-    integrals[BACKGROUND] = values["n_background"] * fraction
+    # nearly flat is flat: 0/0 otherwise
+    fall = max(abs(slope), 1e-6 / (high - low))
+    at = np.clip(x, low, high)
+    at = high - at if slope > 0 else at - low
+    fraction = np.expm1(-fall * at) / math.expm1(-fall * (high - low))
+    integrals[BACKGROUND] = values["n_background"] * (1 - fraction if slope > 0 else fraction)
     return integrals
 
 
-def _double_sided(x: Floats, mean: float, sigma: float, values: Mapping[str, float]) -> Floats:
-    """Integral of a double-sided Crystal Ball that is 1 at its mean, in resolutions.
+def _crystal_ball(z: Floats, beta: float, m: float) -> Floats:
+    """Integral from -∞ to ``z``, in resolutions, of a Crystal Ball that is 1 at its mean, 0.
 
-    It is made of the halves of two Crystal Balls: that of numba-stats takes seconds to compile.
+    It is written out here since that of numba-stats takes seconds to compile in each process, and
+    half a minute in the first.
     """
-    low, high = ((values[beta], values[m]) for beta, m in TAIL_PARAMETERS["both"])
-    mirrored = 2 * mean - np.maximum(x, mean)
-    below = _area(*low) * crystalball.cdf(np.minimum(x, mean), *low, mean, sigma)
-    above = crystalball.cdf(np.append(mirrored, mean), *high, mean, sigma)
-    area: Floats = below + _area(*high) * (above[-1] - above[:-1])
-    return area
-
-
-def _area(beta: float, m: float) -> float:
-    """Area of a Crystal Ball that is 1 at its mean, in resolutions."""
     tail = m / (beta * (m - 1)) * math.exp(-(beta**2) / 2)
-    return tail + math.sqrt(math.pi / 2) * (1 + math.erf(beta / math.sqrt(2)))
+    tails = tail * (1 - beta / m * (beta + np.minimum(z, -beta))) ** (1 - m)
+    core = erf(np.maximum(z, -beta) / math.sqrt(2)) - erf(-beta / math.sqrt(2))
+    integral: Floats = tails + math.sqrt(math.pi / 2) * core
+    return integral
+
+
+def _double_sided(z: Floats, values: Mapping[str, float]) -> Floats:
+    """The same of a Crystal Ball with tails on both sides: halves of two."""
+    low, high = ((values[beta], values[m]) for beta, m in TAIL_PARAMETERS["both"])
+    above = _crystal_ball(np.append(-np.maximum(z, 0), 0), *high)
+    integral: Floats = _crystal_ball(np.minimum(z, 0), *low) + above[-1] - above[:-1]
+    return integral
 
 
 def parameter_names(peaks: Sequence[Peak], tails: Tails) -> list[str]:
