@@ -42,13 +42,15 @@ def extreme(
 
 def of_surroundings(name: str, label: str, unit: str = "") -> Variable:
     """A quantity of the tracks around a candidate."""
-    return Variable(
-        name,
-        lambda e: getattr(surroundings([e.Triplet[leg] for leg in MUONS], e.Track), name),
-        label,
-        unit,
-        branches=tuple(f"Track_{field}" for field in ("pt", "eta", "phi", "dxy", "dz")),
-    )
+
+    def value(events: Any) -> ak.Array:
+        triplet = events.Triplet
+        legs = [triplet[leg] for leg in MUONS]
+        around = surroundings(legs, triplet.primary_vertex, triplet.vertex, events.Track)
+        return getattr(around, name)
+
+    tracks = tuple(f"Track_{field}" for field in ("pt", "eta", "phi", "dxy", "dz"))
+    return Variable(name, value, label, unit, branches=(*POSITIONS, *tracks))
 
 
 def impact_parameter(track: Any) -> ak.Array:

@@ -80,7 +80,7 @@ def event_of(candidates=({},), muons=MUONS, number=1, **changes):
     )
 
 
-@pytest.mark.parametrize(("era", "selected"), [("2018D", 50), ("2024", 0)])
+@pytest.mark.parametrize(("era", "selected"), [("2018D", 50), ("2024", 1)])
 def test_agrees_with_the_loop_on_real_vectors(era, selected, data, tau3mu, open_events):
     file = data / "tree3mu_3mu.root"
     expected = run_loop(stored(file), era)

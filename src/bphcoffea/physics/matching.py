@@ -26,7 +26,7 @@ def equal_pairs(
     """
     wanted = ak.to_numpy(ak.flatten(candidates))
     offered = ak.to_numpy(ak.flatten(objects))
-    candidate, position = _beside(candidates, objects)
+    candidate, position = beside(candidates, objects)
     equal = wanted[candidate] == offered[position]
     return candidate[equal], position[equal]
 
@@ -87,7 +87,7 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     precision = min(wanted.dtype, offered.dtype, key=lambda dtype: dtype.itemsize)
     wanted, offered = wanted.astype(precision), offered.astype(precision)
 
-    candidate, position = _beside(candidates, objects)
+    candidate, position = beside(candidates, objects)
     equal = np.flatnonzero(wanted[candidate] == offered[position])
     matched, first = np.unique(candidate[equal], return_index=True)
     index = np.full(len(wanted), -1, dtype=np.int64)
@@ -95,10 +95,10 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     return Match(counts=n_candidates, index=index)
 
 
-def _beside(
+def beside(
     candidates: ak.Array, objects: ak.Array
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Every candidate beside every object of its event, as two flat columns of positions."""
+    """Return positions of all pairs of a candidate and an object of its event, shapes (pairs,)."""
     n_candidates, n_objects = ak.to_numpy(ak.num(candidates)), ak.to_numpy(ak.num(objects))
     event = np.repeat(np.arange(len(n_candidates)), n_candidates)
     first_object = np.cumsum(n_objects) - n_objects

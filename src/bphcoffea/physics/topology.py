@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import Any, Final, NamedTuple
 
 import awkward as ak
 import numpy as np
+import numpy.typing as npt
 
-from bphcoffea.physics.kinematics import delta_r
+from bphcoffea.physics.matching import beside
 
 #: Tracks that count for the isolation of a muon: pT above, GeV; ΔR below; distance below, cm
 #: [PLB 853 (2024) 138633].
 ISOLATION_PT: Final = 1.0
 ISOLATION_DELTA_R: Final = 0.3
 ISOLATION_DISTANCE: Final = 0.1
+_TRACK: Final = ("pt", "eta", "phi", "dxy", "dz")
 
 
 def pointing_angle(primary: ak.Array, secondary: ak.Array, momentum: ak.Array) -> ak.Array:
@@ -48,8 +48,8 @@ class Surroundings(NamedTuple):
     Attributes
     ----------
     closest_track
-        Distance of the closest other track to the primary vertex from which the candidate flies,
-        cm; not a number without another track.
+        Distance of the closest other track to the vertex of the candidate, cm; not a number without
+        another track.
     isolation
         Largest of the legs' isolations: Σ pT of the other tracks near a leg, over its pT.
     """
@@ -58,7 +58,9 @@ class Surroundings(NamedTuple):
     isolation: ak.Array
 
 
-def surroundings(legs: list[ak.Array], tracks: ak.Array) -> Surroundings:
+def surroundings(
+    legs: list[ak.Array], primary: ak.Array, secondary: ak.Array, tracks: ak.Array
+) -> Surroundings:
     """Look at the tracks around candidates.
 
     Parameters
@@ -66,27 +68,51 @@ def surroundings(legs: list[ak.Array], tracks: ak.Array) -> Surroundings:
     legs
         Particles of the candidates with ``pt``, ``eta``, ``phi``, a list an event each. A track
         with the pT of a leg is its own.
+    primary, secondary
+        Vertices of the candidates with ``x``, ``y``, ``z`` (cm).
     tracks
         All tracks with ``pt``, ``eta``, ``phi``, and ``dxy``, ``dz`` (cm) from the primary vertex.
 
     Returns
     -------
     One number for each candidate.
+
+    Notes
+    -----
+    Near a vertex a track is a straight line.
     """
-    beside = [ak.cartesian({"leg": leg, "track": tracks}, nested=True) for leg in legs]
-    track = beside[0].track
-    own = reduce(or_, (pair.leg.pt == pair.track.pt for pair in beside))
-    distance = np.hypot(_doubles(track.dxy), _doubles(track.dz))
-    closest = ak.fill_none(ak.min(ak.mask(distance, ~own), axis=2), np.nan, axis=1)
-    near_vertex = ~own & (track.pt > ISOLATION_PT) & (distance < ISOLATION_DISTANCE)
-    isolations = []
-    for pair in beside:
-        near = near_vertex & (delta_r(pair.leg, pair.track) < ISOLATION_DELTA_R)
-        around = ak.sum(ak.where(near, pair.track.pt, 0.0), axis=2)
-        isolations.append(around / ak.firsts(pair.leg.pt, axis=2))
-    isolation = reduce(lambda a, b: ak.where(a > b, a, b), isolations)
-    return Surroundings(closest, ak.fill_none(isolation, 0.0, axis=1))
+    counts = ak.num(legs[0].pt)
+    candidate, track = beside(legs[0].pt, tracks.pt)
+    pt, eta, phi, dxy, dz = (_flat(tracks[name])[track] for name in _TRACK)
+    sin, cos = np.sin(phi), np.cos(phi)
+    # from the point of the track next to the beam to the vertex, and along the track
+    flight = [_flat(secondary[axis]) - _flat(primary[axis]) for axis in "xyz"]
+    nearest = (-dxy * sin, dxy * cos, dz)
+    with np.errstate(over="ignore", invalid="ignore"):
+        away = [a[candidate] - b for a, b in zip(flight, nearest, strict=True)]
+        direction = [x / np.cosh(eta) for x in (cos, sin, np.sinh(eta))]
+        along = sum(a * b for a, b in zip(away, direction, strict=True))
+        squares = sum((a - along * b) ** 2 for a, b in zip(away, direction, strict=True))
+        distance = np.sqrt(squares)
+        momenta = [[_flat(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
+        other = np.logical_and.reduce([leg[0] != pt for leg in momenta])
+        closest = np.full(len(_flat(legs[0].pt)), np.inf)
+        np.minimum.at(closest, candidate[other], distance[other])
+        counted = other & (pt > ISOLATION_PT) & (distance < ISOLATION_DISTANCE)
+        isolation = np.zeros(len(closest))
+        for leg_pt, leg_eta, leg_phi in momenta:
+            delta_phi = (leg_phi - phi + np.pi) % (2 * np.pi) - np.pi
+            near = counted & (np.hypot(leg_eta - eta, delta_phi) < ISOLATION_DELTA_R)
+            around = np.where(near, pt / leg_pt, 0.0)
+            isolation = np.maximum(isolation, np.bincount(candidate, around, len(closest)))
+    closest = np.where(np.isfinite(closest), closest, np.nan)
+    return Surroundings(ak.unflatten(closest, counts), ak.unflatten(isolation, counts))
 
 
 def _doubles(values: Any) -> Any:
     return ak.values_astype(values, np.float64)
+
+
+def _flat(values: Any) -> npt.NDArray[np.float64]:
+    flat: npt.NDArray[np.float64] = ak.to_numpy(ak.flatten(values)).astype(np.float64)
+    return flat
