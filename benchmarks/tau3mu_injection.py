@@ -1,9 +1,10 @@
-"""Injection of τ → 3μ into the whole chain: toys with a known branching fraction → runs.
+"""Injection of τ → 3μ into the whole chain: toys with a known branching fraction → B(τ → 3μ).
 
-For each seed data with the given B(τ → 3μ) are generated and analysed together with simulation that
-is the same for all seeds. The run folders, and beside each the truth of its data, stay in the
-output folder: B is to be measured in each of them. The number of injected decays is a Poisson
-number, as in data.
+For each seed data with the given B(τ → 3μ) are generated and selected together with simulation that
+is the same for all seeds; B is fitted to the mass spectra of all categories and years, normalised
+to one run over toys of Ds → φπ. The number of injected decays is a Poisson number, as in data.
+
+The pull is (fitted B - B) / error. What it is made of stays in the output folder.
 
     python benchmarks/tau3mu_injection.py --seeds 50 -o tau3mu_injection
 """
@@ -11,18 +12,39 @@ number, as in data.
 import argparse
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from loky import ProcessPoolExecutor
+from matplotlib.figure import Figure
 
 from bphcoffea.corrections import load as load_corrections
 from bphcoffea.datasets import load
-from bphcoffea.execution import Options, blinded, load_analysis, run
+from bphcoffea.execution import Options, RunFolder, blinded, load_analysis, run
+from bphcoffea.inference.run import fit_run
+from bphcoffea.inference.strength import fit_strength
+from bphcoffea.presentation.style import cms_style
+from bphcoffea.searches.tau3mu.limits import model_of_run, workspace_of
+from bphcoffea.searches.tau3mu.rates import STANDARD, Factor
+from bphcoffea.toys import write_ds_phipi
 from bphcoffea.toys.tau3mu import SAMPLES, write_tau3mu
-from bphcoffea.toys.tau3mu.samples import REFERENCE_BRANCHING
+from bphcoffea.toys.tau3mu.samples import FROM_B, REFERENCE_BRANCHING
 
 #: Seed of the simulation, which no data have.
 SIMULATION = 0
+#: The toys hold no events that only the trigger on three muons would take.
+CORRECTIONS = replace(STANDARD, trimuon=Factor(1.0, 0.0, "none in toys"))
+
+
+def write_normalisation(folder, events):
+    """Select and fit toys of Ds → φπ of the same luminosity, and return the run's folder."""
+    files = load(write_ds_phipi(folder / "toys", events, SIMULATION))
+    corrections = load_corrections([folder / "toys" / "corrections.toml"])
+    analysis = load_analysis("ds_phipi").corrected(corrections, nominal_only=True)
+    found = run(analysis, files, folder / "run", Options("iterative"))
+    found.write("fit.json", fit_run(found, by="year"))
+    return found.path
 
 
 def write_simulation(folder, events):
@@ -50,25 +72,72 @@ def absolute(path):
     }
 
 
-def chain(seed, arguments, simulation):
-    """Generate and analyse the data of one seed: the run's folder and what was injected."""
+def chain(seed, arguments, simulation, normalisation):
+    """Generate and analyse the data of one seed: what was injected and what is found."""
     folder = arguments.output / f"seed_{seed}"
     fileset = write_data(folder / "toys", arguments.events, seed, arguments.branching, simulation)
     truth = json.loads((folder / "toys" / "truth.json").read_text())
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     files = load(fileset)
-    analysis = blinded(load_analysis("tau3mu").corrected(corrections), files, unblind=True)
-    run(analysis, files, folder / "run", Options("iterative"))
+    analysis = blinded(
+        load_analysis("tau3mu").corrected(corrections, nominal_only=True), files, unblind=True
+    )
+    found = run(analysis, files, folder / "run", Options("iterative"))
     for path in (folder / "toys").glob("*.root"):
         path.unlink()  # 50 seeds would fill a disk
+    content = model_of_run(
+        found, RunFolder(normalisation), FROM_B, unblind=True, corrections=CORRECTIONS
+    )
+    strength = fit_strength(workspace_of(content))
+    unit = content["branching"]
     signal = ("tau3mu_d", "tau3mu_b")
     return {
         "seed": seed,
         "run": str(folder / "run"),
+        "branching": strength.value * unit,
+        "error": strength.error * unit,
+        "pull": (strength.value * unit - arguments.branching) / (strength.error * unit),
+        "expected": sum(channel["signal"] for channel in content["channels"])
+        * arguments.branching
+        / unit,
         "generated": sum(known["generated"][p] for known in truth.values() for p in signal),
         "selected": sum(known["selected"][p] for known in truth.values() for p in signal),
         "background": sum(known["selected"]["all"] for known in truth.values()),
     }
+
+
+def summary(results):
+    """Mean and width of the pulls with their errors, and mean numbers of signal events."""
+    pulls = np.array([result["pull"] for result in results])
+    width = float(np.std(pulls, ddof=1))
+    return {
+        "mean_branching": float(np.mean([result["branching"] for result in results])),
+        "mean_error": float(np.mean([result["error"] for result in results])),
+        "pull_mean": float(np.mean(pulls)),
+        "pull_mean_error": width / len(pulls) ** 0.5,
+        "pull_width": width,
+        "pull_width_error": width / (2 * (len(pulls) - 1)) ** 0.5,
+        "mean_selected": float(np.mean([result["selected"] for result in results])),
+        "mean_expected": float(np.mean([result["expected"] for result in results])),
+    }
+
+
+def draw(results, numbers, path):
+    """Draw the distribution of the pulls."""
+    with cms_style():
+        figure = Figure(figsize=(10, 8), layout="constrained")
+        axes = figure.add_subplot()
+        edges = np.linspace(-4, 4, 17)
+        axes.hist([result["pull"] for result in results], edges, histtype="step", linewidth=2.5)
+        x = np.linspace(-4, 4, 400)
+        gauss = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+        axes.plot(x, len(results) * (edges[1] - edges[0]) * gauss, linestyle="--")
+        axes.set_xlabel("(fitted B - B) / error")
+        axes.set_ylabel("Toys")
+        text = f"mean {numbers['pull_mean']:.2f} ± {numbers['pull_mean_error']:.2f}"
+        text += f"\nwidth {numbers['pull_width']:.2f} ± {numbers['pull_width_error']:.2f}"
+        axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", fontsize="small")
+        figure.savefig(path, dpi=100)
 
 
 def main():
@@ -81,12 +150,17 @@ def main():
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     simulation = write_simulation(arguments.output / "simulation", arguments.events)
+    normalisation = write_normalisation(arguments.output / "ds_phipi", arguments.events)
     seeds = range(1, arguments.seeds + 1)
     with ProcessPoolExecutor(arguments.workers) as pool:
-        jobs = [pool.submit(chain, seed, arguments, simulation) for seed in seeds]
+        jobs = [pool.submit(chain, seed, arguments, simulation, normalisation) for seed in seeds]
         results = [job.result() for job in jobs]
-    content = {"branching": arguments.branching, "events": arguments.events, "results": results}
+    numbers = summary(results)
+    content = {"branching": arguments.branching, "events": arguments.events, **numbers}
+    print(json.dumps(content, indent=1))
+    content["results"] = results
     (arguments.output / "tau3mu_injection.json").write_text(json.dumps(content, indent=1) + "\n")
+    draw(results, numbers, arguments.output / "tau3mu_injection.png")
 
 
 if __name__ == "__main__":

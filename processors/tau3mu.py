@@ -61,47 +61,49 @@ def fired_path_of_era(events: Any) -> ak.Array:
     return fired(events.HLT, HLT_2018 if events.metadata["era"].startswith("2018") else HLT)
 
 
-def with_muon(events: Any, leg: str) -> Any:
-    """Add fields of the muon that a leg was made from: charge, vz (cm), identification, errors."""
+def matched_muons(events: Any) -> ak.Array:
+    """The muons that the legs of a triplet were made from: charge, vz (cm), identification, errors.
+
+    A leg without a muon is not identified, and has no other number.
+    """
     muons = events.Muon
-    match = first_match(events.Triplet[leg].matching_pt, ak.values_astype(muons.pt, np.float32))
-    fields = {
-        "charge": match.pick(muons.charge, missing=float("nan")),
-        "vz": match.pick(muons.vz, missing=float("nan")),
-        "identified": match.pick((muons.isGlobal == 1) & (muons.isPF == 1), missing=False),
+    pt = ak.values_astype(muons.pt, np.float32)
+    identified = (muons.isGlobal == 1) & (muons.isPF == 1)
+    numbers = {"charge": muons.charge, "vz": muons.vz} | {
+        f"{name.lower()}_error": muons[f"BestTrack{name}Err"] for name in ("Pt", "Eta", "Phi")
     }
-    for name, quantity in (("pt", "Pt"), ("eta", "Eta"), ("phi", "Phi")):
-        errors = muons[f"BestTrack{quantity}Err"]
-        fields[f"{name}_error"] = match.pick(errors, missing=float("nan"))
-    for name, values in fields.items():
-        events = ak.with_field(events, values, ["Triplet", leg, name])
-    return events
+    matched = {}
+    for leg in MUONS:
+        match = first_match(events.Triplet[leg].matching_pt, pt)
+        fields = {name: match.pick(values, float("nan")) for name, values in numbers.items()}
+        matched[leg] = ak.zip({"identified": match.pick(identified, missing=False), **fields})
+    return ak.zip(matched, depth_limit=2)
 
 
-def with_derived(events: Any, errors: Sequence[str]) -> Any:
-    """Add what the legs of a triplet say of it: charge, resolution, dimuon masses, GeV.
+def with_derived(events: Any, muons: ak.Array, errors: Sequence[str]) -> Any:
+    """Events with ``Matched``, the muons of each triplet, and ``Derived``, what follows from them.
 
     Parameters
     ----------
     events
-        With triplets, whose legs have a charge.
+        With triplets.
+    muons
+        The muon of each leg, with its charge.
     errors
-        The errors that legs have, of ``pt_error``, ``eta_error`` and ``phi_error``.
+        The errors that muons have, of ``pt_error``, ``eta_error`` and ``phi_error``.
     """
-    legs = [events.Triplet[leg] for leg in MUONS]
-    charges = [leg.charge for leg in legs]
-    events = ak.with_field(events, abs(sum(charges[1:], charges[0])), ["Triplet", "abs_charge"])
+    legs, charges = [events.Triplet[leg] for leg in MUONS], [muons[leg].charge for leg in MUONS]
+    derived = {"abs_charge": abs(charges[0] + charges[1] + charges[2])}
     if errors:
-        relative = mass_resolution(legs, [[leg[name] for name in errors] for leg in legs])
-        events = ak.with_field(events, relative, ["Triplet", "resolution"])
-    masses = [
-        ak.where(first.charge * second.charge < 0, invariant_mass(first, second), np.nan)
-        for first, second in combinations(legs, 2)
-    ]
-    for name, choose in (("low", np.fmin), ("high", np.fmax)):
-        mass = choose(choose(masses[0], masses[1]), masses[2])
-        events = ak.with_field(events, mass, ["Triplet", f"dimuon_{name}"])
-    return events
+        of_legs = [[muons[leg][name] for name in errors] for leg in MUONS]
+        derived["resolution"] = mass_resolution(legs, of_legs)
+    first, second, third = (
+        ak.where(charges[a] * charges[b] < 0, invariant_mass(legs[a], legs[b]), np.nan)
+        for a, b in combinations(range(len(legs)), 2)
+    )
+    derived["dimuon_low"] = np.fmin(np.fmin(first, second), third)
+    derived["dimuon_high"] = np.fmax(np.fmax(first, second), third)
+    return ak.with_field(ak.with_field(events, muons, "Matched"), ak.zip(derived), "Derived")
 
 
 def category_of(relative: ak.Array) -> ak.Array:
@@ -120,7 +122,7 @@ def delta_z(first: str, second: str) -> Variable:
     """Distance between the origins of two muons along the beam."""
     return Variable(
         f"delta_z_{first}_{second}",
-        lambda e: abs(e.Triplet[first].vz - e.Triplet[second].vz),
+        lambda e: abs(e.Matched[first].vz - e.Matched[second].vz),
         r"$|\Delta z|$",
         "cm",
         Axis(50, 0, 1),
@@ -142,15 +144,15 @@ def dimuon_mass(which: str) -> Variable:
     """Mass of one of the pairs of opposite sign: the lower or the higher one."""
     name = f"dimuon_{which}"
     label = rf"$m(\mu^+\mu^-)$, {which}er"
-    return Variable(name, lambda e: e.Triplet[name], label, "GeV", Axis(70, 0.2, 1.6))
+    return Variable(name, lambda e: e.Derived[name], label, "GeV", Axis(70, 0.2, 1.6))
 
 
 mass = of_triplet("mass", lambda t: t.mass, r"$m(3\mu)$", "GeV", axis=Axis(60, 1.4, 2.2))
-charge = of_triplet("abs_charge", lambda t: t.abs_charge, "|Charge|", axis=Axis(4, -0.5, 3.5))
-resolution = of_triplet(
-    "mass_resolution", lambda t: t.resolution, r"$\sigma_m/m$", axis=Axis(50, 0, 0.025)
+charge = Variable("abs_charge", lambda e: e.Derived.abs_charge, "|Charge|", "", Axis(4, -0.5, 3.5))
+resolution = Variable(
+    "mass_resolution", lambda e: e.Derived.resolution, r"$\sigma_m/m$", "", Axis(50, 0, 0.025)
 )
-category = Variable("category", lambda events: category_of(events.Triplet.resolution))
+category = Variable("category", lambda events: category_of(events.Derived.resolution))
 dimuons = (dimuon_mass("low"), dimuon_mass("high"))
 chi2 = of_triplet("vertex_chi2", lambda t: t.vertex.chi2, r"Vertex $\chi^2$", axis=Axis(50, 0, 25))
 significance = of_triplet(
@@ -170,7 +172,7 @@ OMEGA = Cut("omega_veto", *(~dimuon.between(*OMEGA_VETO) for dimuon in dimuons))
 
 def identified(leg: str) -> Condition:
     """The muon that the leg was made from is a global and a particle-flow muon."""
-    return Condition(f"{leg} is global and PF", lambda e: e.Triplet[leg].identified)
+    return Condition(f"{leg} is global and PF", lambda e: e.Matched[leg].identified)
 
 
 def muon_id(*branches: str) -> Cut:
@@ -245,7 +247,5 @@ class Tau3Mu(Analysis):
     search = "tau3mu"
 
     def prepare(self, events: Any) -> Any:
-        """Add what the matched muons say of each triplet."""
-        for muon in MUONS:
-            events = with_muon(events, muon)
-        return with_derived(events, ("pt_error", "eta_error", "phi_error"))
+        """Add the matched muons, and what follows from them for each triplet."""
+        return with_derived(events, matched_muons(events), ("pt_error", "eta_error", "phi_error"))

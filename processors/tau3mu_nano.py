@@ -44,9 +44,9 @@ NO_FIT = "NanoAOD holds no fit of three muons to a vertex"
 
 def category_in_nano(events: Any) -> ak.Array:
     """Position of the category of a candidate, by the errors of pT alone."""
-    if "resolution" in events.Triplet.fields:
-        return category_of(events.Triplet.resolution)
-    return ak.full_like(events.Triplet.abs_charge, len(CATEGORIES), dtype=int)
+    if "resolution" in events.Derived.fields:
+        return category_of(events.Derived.resolution)
+    return ak.full_like(events.Derived.abs_charge, len(CATEGORIES), dtype=int)
 
 
 category = Variable("category", category_in_nano)
@@ -96,4 +96,5 @@ class Tau3MuNano(Analysis):
         legs = [triplets[leg] for leg in MUONS]
         triplets = ak.with_field(triplets, invariant_mass(*legs), "mass")
         events = ak.with_field(events, triplets, "Triplet")
-        return with_derived(events, ("pt_error",) if "pt_error" in muons.fields else ())
+        errors = ("pt_error",) if "pt_error" in muons.fields else ()
+        return with_derived(events, triplets[list(MUONS)], errors)

@@ -147,7 +147,7 @@ ERRORS = st.sampled_from([0.02, 0.07, 0.12])
 NAMES = ["HLT_DoubleMu3_TkMu_DsTau3Mu_v4", "HLT_DoubleMu3_Trk_Tau3mu_v5"]
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     era=st.sampled_from(["2017B", "2018D", "2022"]),
     made=st.lists(events(), min_size=1, max_size=20),

@@ -82,6 +82,34 @@ def limit_run(
     """
     if not levels or not all(0 < level < 1 for level in levels):
         raise InputError("a confidence level lies between 0 and 1, such as 0.9")
+    content = model_of_run(
+        run,
+        normalisation,
+        fraction_b,
+        fraction_b_error,
+        unblind=unblind,
+        same_data=same_data,
+        corrections=corrections,
+    )
+    content["levels"] = list(levels)
+    content["limits"] = _limits(content)
+    return content
+
+
+def model_of_run(
+    run: RunFolder,
+    normalisation: RunFolder,
+    fraction_b: float | None = None,
+    fraction_b_error: float | None = None,
+    *,
+    unblind: bool = False,
+    same_data: bool = False,
+    corrections: Corrections = rates.STANDARD,
+) -> dict[str, Any]:
+    """Return the inputs of all workspaces: the content of ``limit.json`` but for the limits.
+
+    Parameters and errors are those of :func:`limit_run`.
+    """
     fraction = _fraction(fraction_b, fraction_b_error)
     if unblind:
         check_unblinding(run)
@@ -102,14 +130,13 @@ def limit_run(
     if not channels:
         raise InputError(f"{run.path}: no simulated signal is selected in any category")
     samples = [s for one in signals.values() for s in (one.phi_pi.data, one.phi_pi.search) if s]
-    content: dict[str, Any] = {
+    return {
         "search": TAU3MU,
         "blinded": not unblind,
         "run_blinded": bool(run.hidden),
         "complete": all(sample.complete for sample in samples),
         "partial": any(sample.partial for sample in samples),
         "branching": BRANCHING,
-        "levels": list(levels),
         "fraction_b": fraction.as_json() if fraction else None,
         "corrections": corrections.as_json(),
         "branching_fractions": {
@@ -122,8 +149,6 @@ def limit_run(
         "channels": channels,
         "notes": notes,
     }
-    content["limits"] = _limits(content)
-    return content
 
 
 def category_windows(run: RunFolder) -> dict[str, tuple[Window, ...]]:
