@@ -214,6 +214,7 @@ class HNL(Analysis):
     )
     overlay_signal = True
     blind = Blind("hnl_mass", resolution=RESOLUTION)
+    search = "hnl"
 
     def columns_of(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:
         """Signal has the generated length, by which it is weighted to others."""

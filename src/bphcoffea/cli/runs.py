@@ -14,7 +14,6 @@ from bphcoffea.cli.arguments import (
     CorrectionFiles,
     Datasets,
     Executor,
-    ExecutorOption,
     Output,
     ProxyLifetime,
     RunDirectory,
@@ -350,23 +349,3 @@ def toys(
         raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
     fileset = TOYS[analysis](prepare(output), events, seed)
     say(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")
-
-
-@app.command()
-def demo(
-    output: Output = Path("demo"),
-    events: Annotated[int, typer.Option(min=1, help="Toy events.")] = 200_000,
-    executor: ExecutorOption = "futures",
-) -> None:
-    """Toys, run, fit and figures of Ds → φπ, in about a minute."""
-    toys("ds_phipi", output / "toys", events, 1)
-    folder = output / "run"
-    run(
-        "ds_phipi",
-        output / "toys" / "fileset.json",
-        folder,
-        corrections=[output / "toys" / "corrections.toml"],
-        executor=executor,
-    )
-    fit(folder)
-    plot(folder)

@@ -1,7 +1,8 @@
 """What belongs to one search alone; only the command line and figures look a search up here.
 
-``analysis.json`` names the search of a run by its key ``search``. A run whose analysis names none
-is taken for the search for heavy neutral leptons, whose limits are in :mod:`bphcoffea.inference`.
+``analysis.json`` names the search of a run by its key ``search``. Runs without that key were made
+before there was a second search, that for heavy neutral leptons, whose limits are in
+:mod:`bphcoffea.inference`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def search_of(analysis: Mapping[str, Any]) -> Search:
     InputError
         When no limit is known for it.
     """
-    name = analysis.get("search") or HNL
+    name = analysis.get("search", HNL)
+    if name is None:
+        raise InputError(f"the analysis '{analysis['name']}' is no search: it has no limit")
     if name == HNL:
         return "hnl"
     if name == TAU3MU:
