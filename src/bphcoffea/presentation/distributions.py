@@ -63,7 +63,8 @@ def draw_distribution(
     bounds
         Where that requirement lies: vertical lines.
     hidden
-        Ranges of the variable in which data are blinded: areas are those of the other bins.
+        Ranges of the variable in which data are blinded: areas are those of the other bins, except
+        for a process that lies mostly in these ranges, whose whole area is taken.
     """
     reference = data if data is not None else next(iter(simulation.values()))
     edges = np.asarray(reference.axes[0].edges, dtype=np.float64)
@@ -74,7 +75,8 @@ def draw_distribution(
     largest = 0.0
     for index, (process, histogram) in enumerate(simulation.items()):
         counts = np.asarray(histogram.values(), dtype=np.float64)
-        own = float(np.sum(counts[seen]))
+        own, whole = float(np.sum(counts[seen])), float(np.sum(counts))
+        own = whole if own < whole / 2 else own
         name = f"{brief(process)} (simulation)"
         if area > 0 and own > 0:
             counts = counts * (area / own)
