@@ -136,3 +136,17 @@ def test_json():
     assert SignalFit.from_json(json.loads(json.dumps(fit.as_json()))) == fit
     none = fit_signal_shape([])
     assert SignalFit.from_json(json.loads(json.dumps(none.as_json()))) == none
+
+
+def test_a_few_wrong_candidates_far_from_the_peak_do_not_decide():
+    rng = np.random.default_rng(4)
+    peak, wrong = rng.normal(1.777, 0.020, 1000), np.linspace(1.63, 1.99, 6)
+    fit = fit_signal_shape(np.concatenate([peak, wrong]))
+    assert fit.valid
+    # of 6 in 1006; those below the peak may count as its tail
+    assert 0.001 < fit.flat < 0.02
+    # as precise as the peak alone is, within what its tail makes uncertain
+    assert 0.5 * 0.020 / 1000**0.5 < fit.mean_error < 2 * 0.020 / 1000**0.5
+    assert abs(fit.shape.mean - np.mean(peak)) < 2 * fit.mean_error
+    assert fit.shape.width == pytest.approx(0.020, rel=0.08)  # three of its errors
+    assert fit_signal_shape(peak).flat < 1e-3

@@ -13,6 +13,7 @@ from bphcoffea.execution.folder import RunFolder, file_name
 from bphcoffea.inference.blindness import check_unblinding
 from bphcoffea.inference.massfit import MassFit
 from bphcoffea.inference.run import of_datasets
+from bphcoffea.presentation import branching
 from bphcoffea.presentation.blinding import (
     Windows,
     blind_histograms,
@@ -190,10 +191,7 @@ def _apart(
 def _limits(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
     content = run.read("limit.json")
     if search_of(run.analysis) == TAU3MU:
-        # here, because it uses the modules of this package
-        from bphcoffea.searches.tau3mu import figures
-
-        yield from figures.figures_of_limit(run, content, unblind=unblind)
+        yield from branching.figures_of_limit(run, content, unblind=unblind)
     else:
         yield from figures_of_limit(run, content)
 

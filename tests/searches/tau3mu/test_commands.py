@@ -9,7 +9,7 @@ import pytest
 
 from bphcoffea import cli, presentation
 from bphcoffea.inference.limits import upper_limit
-from bphcoffea.searches.tau3mu.figures import figures_of_limit
+from bphcoffea.presentation.branching import figures_of_limit
 from bphcoffea.searches.tau3mu.limits import EDGES
 
 SIMULATION = (("d18", "tau3mu_d", "2018D", 0.25, (300,)),)
@@ -110,10 +110,12 @@ def test_options_of_the_other_search_are_refused(runs, call):
     status, output = call(*words, "--points", "5", "--f-prompt", "0.9", "--mass", "1.0")
     assert (status, output.err.count("\n")) == (2, 1)
     assert "a limit of the search 'tau3mu' takes no --f-prompt, --mass, --points" in output.err
-    run.write("analysis.json", {**run.analysis, "search": None})
+    run.write("analysis.json", {**run.analysis, "search": "hnl"})
     status, output = call(*words, "--f-b", "0.3", "--level", "0.9")
     assert (status, output.err.count("\n")) == (2, 1)
     assert "a limit of the search 'hnl' takes no --f-b, --level" in output.err
+    run.write("analysis.json", {**run.analysis, "search": None})
+    assert "the analysis 'tau3mu' is no search: it has no limit" in call(*words)[1].err
     run.write("analysis.json", {**run.analysis, "search": "other"})
     status, output = call(*words)
     assert "the search 'other' is not known; there are: hnl, tau3mu" in output.err
