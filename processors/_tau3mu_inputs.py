@@ -46,7 +46,8 @@ def of_surroundings(name: str, label: str, unit: str = "") -> Variable:
     def value(events: Any) -> ak.Array:
         triplet = events.Triplet
         legs = [triplet[leg] for leg in MUONS]
-        around = surroundings(legs, triplet.primary_vertex, triplet.vertex, events.Track)
+        own = [leg.matching_pt for leg in legs]
+        around = surroundings(legs, own, triplet.primary_vertex, triplet.vertex, events.Track)
         return getattr(around, name)
 
     tracks = tuple(f"Track_{field}" for field in ("pt", "eta", "phi", "dxy", "dz"))

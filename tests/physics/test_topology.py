@@ -56,14 +56,18 @@ def near(track, leg, point):
 
 def test_agree_with_a_loop_over_the_tracks():
     legs, primary, secondary, tracks = random_events(8, seed=2)
-    got = surroundings(legs, primary, secondary, tracks)
+    own_pt = [leg.pt for leg in legs]
+    # moved, as by an uncertainty of their momenta
+    legs = [ak.with_field(leg, 1.01 * leg.pt, "pt") for leg in legs]
+    got = surroundings(legs, own_pt, primary, secondary, tracks)
     assert ak.num(got.isolation).tolist() == ak.num(legs[0]).tolist()
     found = 0
     for event, of_event in enumerate(ak.num(legs[0]).tolist()):
         for i in range(of_event):
             own = [leg[event, i] for leg in legs]
+            pts = [pt[event, i] for pt in own_pt]
             point = [secondary[event, i][x] - primary[event, i][x] for x in "xyz"]
-            others = [t for t in tracks[event] if all(t.pt != leg.pt for leg in own)]
+            others = [t for t in tracks[event] if t.pt not in pts]
             distances = [distance_to_line(point, t) for t in others]
             closest = got.closest_track[event, i]
             # steps of 20 µm along the track

@@ -57,10 +57,7 @@ def branch_needs(analysis: Analysis, metadata: Mapping[str, Any]) -> BranchNeeds
     alike = [name for name in EVENT_NUMBERS if name not in required]
     cuts = (*analysis.selection, *analysis.of_best)
     alike += [
-        branch
-        for part in (*cuts, *analysis.columns_of(metadata))
-        for branch in part.branches
-        if branch not in required
+        branch for part in (*cuts, *analysis.columns_of(metadata)) for branch in part.branches
     ]
     if metadata["is_mc"]:
         alike.append(GENERATOR_WEIGHT)

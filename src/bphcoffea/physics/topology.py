@@ -59,15 +59,21 @@ class Surroundings(NamedTuple):
 
 
 def surroundings(
-    legs: list[ak.Array], primary: ak.Array, secondary: ak.Array, tracks: ak.Array
+    legs: list[ak.Array],
+    own: list[ak.Array],
+    primary: ak.Array,
+    secondary: ak.Array,
+    tracks: ak.Array,
 ) -> Surroundings:
     """Look at the tracks around candidates.
 
     Parameters
     ----------
     legs
-        Particles of the candidates with ``pt``, ``eta``, ``phi``, a list an event each. A track
-        with the pT of a leg is its own.
+        Particles of the candidates with ``pt``, ``eta``, ``phi``, a list an event each.
+    own
+        The pT of the track of each leg, which does not count for the candidate. It is not that of
+        the leg if momenta are shifted.
     primary, secondary
         Vertices of the candidates with ``x``, ``y``, ``z`` (cm).
     tracks
@@ -95,7 +101,7 @@ def surroundings(
         squares = sum((a - along * b) ** 2 for a, b in zip(away, direction, strict=True))
         distance = np.sqrt(squares)
         momenta = [[_flat(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
-        other = np.logical_and.reduce([leg[0] != pt for leg in momenta])
+        other = np.logical_and.reduce([_flat(of_leg)[candidate] != pt for of_leg in own])
         closest = np.full(len(_flat(legs[0].pt)), np.inf)
         np.minimum.at(closest, candidate[other], distance[other])
         counted = other & (pt > ISOLATION_PT) & (distance < ISOLATION_DISTANCE)

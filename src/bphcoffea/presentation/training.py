@@ -106,6 +106,7 @@ def _density(scores: Floats, weights: Floats, edges: Floats) -> tuple[Floats, Fl
     return content / scale, np.sqrt(squares) / scale
 
 
+@cms_style()
 def plot_training(training: Training, heading: Heading, folder: Path) -> list[Path]:
     """Draw the figures of a training into a folder; return the paths written."""
     roc = save(draw_roc(training, heading), folder, "roc")
