@@ -1,14 +1,16 @@
 """A blind run of τ → 3μ holds nothing of the data in the window of each category."""
 
 import json
+import struct
 
+import lz4.frame
 import pytest
 from blind_runs import assert_files_agree, assert_skims_agree, drawn, three_runs
 
 from bphcoffea.datasets import Fileset
-from bphcoffea.execution import blinded
-from bphcoffea.execution.checkpoints import fingerprint
-from bphcoffea.toys import TOYS
+from bphcoffea.execution import Options, blinded, run
+from bphcoffea.execution.checkpoints import Checkpoints, _unsealed, fingerprint
+from bphcoffea.toys.tau3mu import SAMPLES, write_tau3mu
 
 DATA = "toy_tau3mu_2017"
 HALF = {"A": 0.024, "B": 0.038, "C": 0.050}
@@ -17,7 +19,8 @@ HALF = {"A": 0.024, "B": 0.038, "C": 0.050}
 @pytest.fixture(scope="module")
 def fileset(tmp_path_factory):
     """A file of data, without simulation."""
-    place = TOYS["tau3mu"](tmp_path_factory.mktemp("toys"), 40_000, 3)
+    made = [sample for sample in SAMPLES if sample.name == DATA]
+    place = write_tau3mu(tmp_path_factory.mktemp("toys"), 40_000, 3, samples=made)
     known = json.loads(place.read_text())[DATA]
     path, tree = next(iter(known["files"].items()))
     return Fileset.model_validate({DATA: known | {"files": {str(place.with_name(path)): tree}}})
@@ -61,6 +64,18 @@ def test_figures_of_an_unblinded_run_hide_the_windows_as_well(runs):
     for name in ("mass", "mass_A", "mass_B", "mass_C"):
         assert opened[name]["texts"] == blind[name]["texts"]
     assert opened["mass_C"] == blind["mass_C"]
+
+
+def test_no_checkpoint_holds_hidden_events(runs, tau3mu, fileset, tmp_path, monkeypatch):
+    monkeypatch.setattr(Checkpoints, "clear", lambda _: None)  # as if the run had been cut off
+    place = str(tmp_path / "kept")
+    run(tau3mu, fileset, tmp_path / "run", Options("iterative", checkpoints=place))
+    kept = [path.read_bytes() for path in (tmp_path / "kept").rglob("*.lz4")]
+    content = b"".join(lz4.frame.decompress(_unsealed(each)) for each in kept)
+    rows = runs["opened"].candidates(DATA).to_pylist()
+    numbers = {(row["run"], row["lumi"], row["event"]): row["mass"] for row in rows}
+    for event, mass in numbers.items():
+        assert (struct.pack("<d", mass) in content) == (event not in runs["hidden"])
 
 
 def test_checkpoints_know_the_windows(tau3mu, fileset):
