@@ -3,12 +3,20 @@
 import io
 import math
 
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tau3mu_loop import EVENT_STEPS, LEGS, STEPS, mass_resolution, run_loop
+from tau3mu_loop import (
+    EVENT_STEPS,
+    LEGS,
+    STEPS,
+    mass_resolution,
+    opposite_sign_masses,
+    run_loop,
+)
 
 from bphcoffea.analysis.tracing import branch_needs, required_branches
 from bphcoffea.datasets.model import Fileset
@@ -189,6 +197,36 @@ def test_each_cut_rejects(step, candidate, changes, tau3mu, open_events, ntuple)
     position = STEPS.index(step)
     assert [events[s] for s in STEPS] == [2] * position + [1] * (len(STEPS) - position)
     assert [row[2] for row in selected] == [2]
+
+
+@pytest.mark.parametrize(("phi", "rejected"), [(3.1076, "C"), (3.1032, "BC"), (3.0988, "ABC")])
+def test_each_category_has_a_veto_of_its_own(phi, rejected, tau3mu, open_events, ntuple):
+    made = [
+        event_of(
+            [{"Mu3_Phi": phi, "Mu3_Eta": 0.6}],
+            [muon(m["MuonPt"], m["MuonCharge"], error) for m in MUONS],
+            number,
+        )
+        for number, error in enumerate((0.02, 0.07, 0.12))
+    ]
+    inside = max(opposite_sign_masses(made[0], 0))
+    assert inside == pytest.approx({"C": 0.970, "BC": 0.985, "ABC": 1.000}[rejected], abs=0.004)
+    _, selected = select(tau3mu, open_events(ntuple(made), ThreeMuSchema, era="2018D"))
+    assert {row[4] for row in selected} == set("ABC") - set(rejected)
+
+
+def test_shifted_muons_keep_their_own_tracks(data, tau3mu, open_events):
+    (isolation,) = (column for column in tau3mu.columns if column.name == "isolation")
+    events = tau3mu.prepare(open_events(data / "tree3mu_3mu.root", ThreeMuSchema))
+    before = isolation(events)
+    for leg in ("mu1", "mu2", "mu3"):
+        moved = events.Triplet[leg].pt * 1.001
+        events = ak.with_field(events, moved, ["Triplet", leg, "pt"])
+    after = isolation(events)
+    assert ak.to_numpy(ak.flatten(after)) == pytest.approx(
+        ak.to_numpy(ak.flatten(before)), rel=2e-3
+    )
+    assert ak.sum(before > 0) > 10
 
 
 def test_event_cuts_count_events_without_candidates(tau3mu, open_events, ntuple):
