@@ -153,7 +153,8 @@ def test_fit_needs_a_run(command, tmp_path):
 def test_toys_of_an_unknown_analysis(command, tmp_path):
     status, _, err = command("toys", "nothing", "-o", tmp_path)
     assert status == 2
-    assert err == "bphcoffea: error: no toys for 'nothing'; there are: ds_phipi, hnl, hnl_signal\n"
+    there = "ds_phipi, hnl, hnl_signal, tau3mu, tau3mu_signal"
+    assert err == f"bphcoffea: error: no toys for 'nothing'; there are: {there}\n"
 
 
 def test_filesets_are_built_checked_and_imported(command, tmp_path, data):

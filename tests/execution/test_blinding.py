@@ -67,13 +67,12 @@ def search(tmp_path_factory):
 @pytest.fixture(scope="module")
 def fileset(tmp_path_factory):
     """A file of data and one of simulation, which is called signal."""
-    content = json.loads(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 5000, 3).read_text())
-    folder = tmp_path_factory.getbasetemp()
+    folder = tmp_path_factory.mktemp("toys")
+    content = json.loads(TOYS["ds_phipi"](folder, 5000, 3).read_text())
     made = {}
     for name in (DATA, SIGNAL):
         path, entry = next(iter(content[name]["files"].items()))
-        place = next(folder.glob(f"toys*/{path}"))
-        made[name] = content[name] | {"files": {str(place): entry}}
+        made[name] = content[name] | {"files": {str(folder / path): entry}}
     made[SIGNAL]["metadata"] |= {"kind": "signal", "mass": MASS}
     return Fileset.model_validate(made)
 
