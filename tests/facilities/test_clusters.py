@@ -7,6 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import dask
 import dask_jobqueue
 import pytest
 import services
@@ -259,6 +260,18 @@ def test_certificates_are_asked_for_where_they_are_given(tmp_path):
 def test_number_of_workers_is_that_of_the_call():
     with cluster(site("local", workers={"minimum": 0, "maximum": 1}), workers=2) as client:
         client.wait_for_workers(2, timeout=30)
+
+
+@pytest.mark.parametrize("fixed", [1, None])
+def test_workers_that_dask_gives_up_are_replaced(fixed):
+    facility = site("local", workers={"minimum": 1, "maximum": 1})
+    soon = dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"})
+    with soon, cluster(facility, workers=fixed) as client:
+        client.wait_for_workers(1, timeout=30)
+        # as does a nanny whose worker dies while it reports to it
+        for nanny in list(client.cluster.workers.values()):
+            client.cluster.sync(nanny.close, reason="nanny-instantiate-failed")
+        assert client.submit(sum, [1, 2]).result(timeout=60) == 3
 
 
 def test_workers_come_when_there_is_work():

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -28,6 +29,8 @@ from bphcoffea.facilities.options import (
 
 #: How long a scheduler may take to answer, and a batch system to take the first job, s.
 PATIENCE = 30
+#: How often lost workers are replaced, s.
+REPLACED_AFTER = 2.0
 
 #: What submits jobs to each batch system.
 _SUBMITTERS = {"slurm": "sbatch", "htcondor": "condor_submit"}
@@ -147,7 +150,35 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[Any]:
     with LocalCluster(**merged(options, wanted.options)) as running:
         if not fixed:
             running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)
-        yield running
+        with _replacing_lost_workers(running):
+            yield running
+
+
+@contextlib.contextmanager
+def _replacing_lost_workers(running: Any) -> Iterator[None]:
+    """Start workers again that Dask has given up for lost.
+
+    A worker that is killed while it reports to its nanny is not restarted by it. Dask's cluster
+    forgets such a worker after a while (``distributed.deploy.lost-worker-timeout``), but starts
+    another one only when it is scaled; without workers a run would wait for ever.
+    """
+    ended = threading.Event()
+
+    def scale() -> None:
+        running.scale(len(running.worker_spec))
+
+    def watch() -> None:
+        while not ended.wait(REPLACED_AFTER):
+            # in the thread of the cluster, where nothing else changes their number meanwhile
+            running.loop.add_callback(scale)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 @contextlib.contextmanager
@@ -185,7 +216,8 @@ def _batch(facility: Facility, fixed: int | None) -> Iterator[Any]:
             )
         if not fixed:
             running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)
-        yield running
+        with _replacing_lost_workers(running):
+            yield running
 
 
 def _telling_job(job_class: Any, name: str, first: Future[str]) -> Any:
