@@ -138,6 +138,22 @@ def test_hidden_events_follow_the_loop(events, ranked):
         assert np.count_nonzero(others.without(b)) == np.count_nonzero(selected.without(b))
 
 
+@given(events=EVENTS, seed=st.integers(0, 9))
+def test_values_of_some_candidates_are_evaluated_on_their_events(events, seed):
+    asked = []
+    counted = Variable("counted", lambda e: asked.append(len(e)) or e.Candidate.a)
+    fired = Variable("fired", lambda e: e.fired)
+    everyone = Candidates(make(events), "Candidate")
+    some = Candidates(make(events), "Candidate")
+    rng = np.random.default_rng(seed)
+    which = rng.permutation(len(everyone))[: rng.integers(0, 3)]
+    at = some.at(which)
+    np.testing.assert_array_equal(at(fired), everyone.values(fired)[which])
+    np.testing.assert_array_equal(at(counted), everyone.values(counted)[which])
+    own = len({everyone.event[i] for i in which})
+    assert asked[0] == (own if 0 < 2 * own < len(events) else len(events))
+
+
 def hiding(events, ranked):
     def in_window(values):
         return within(values(b), [(0.5, 1.5)])

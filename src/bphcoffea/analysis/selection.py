@@ -211,6 +211,7 @@ class Candidates:
         known: Callable[[Variable], npt.NDArray[Any] | None] | None = None,
     ) -> None:
         self._events = events
+        self._collection = collection
         self._values: dict[Variable, npt.NDArray[Any]] = {}
         self._values_of_events: dict[Variable, npt.NDArray[Any]] = {}
         self._chunk_events = chunk_events
@@ -245,12 +246,32 @@ class Candidates:
         self._values[variable] = every
 
     def at(self, which: Integers) -> Values:
-        """From a variable to its values for some candidates, shape (n,)."""
+        """From a variable to its values for some candidates, shape (n,).
+
+        A variable that is not known of all candidates is evaluated only on the events of these, if
+        they are fewer than half of all events.
+        """
+        few: tuple[Candidates, Integers] | None = None
 
         def values(variable: Variable) -> npt.NDArray[Any]:
-            return self.values(variable)[which]
+            nonlocal few
+            if variable in self._values or (self._known and self._known(variable) is not None):
+                return self.values(variable)[which]
+            few = few or self._few(which)
+            candidates, places = few
+            return candidates.values(variable)[places]
 
         return values
+
+    def _few(self, which: Integers) -> tuple[Candidates, Integers]:
+        """Candidates of the events of some, and the positions of these among them."""
+        events = np.unique(self.event[which])
+        if not 0 < 2 * len(events) < len(self.counts):
+            return self, which
+        part = Candidates(self._events[events], self._collection)
+        in_event = which - (np.cumsum(self.counts) - self.counts)[self.event[which]]
+        first = np.cumsum(part.counts) - part.counts
+        return part, first[np.searchsorted(events, self.event[which])] + in_event
 
     def _evaluate(self, variable: Variable) -> npt.NDArray[Any]:
         values = _array_of(variable, self._events)
