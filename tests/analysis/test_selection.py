@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bphcoffea.analysis import Axis, Condition, Cut, Selection, Variable
-from bphcoffea.analysis.selection import Candidates, Selected
+from bphcoffea.analysis.candidates import Candidates
+from bphcoffea.analysis.selection import Selected
 from bphcoffea.physics.windows import within
 
 a = Variable("a", lambda events: events.Candidate.a, axis=Axis(3, 0, 3))

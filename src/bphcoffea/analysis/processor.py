@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor import ProcessorABC
 
 from bphcoffea.analysis.blinding import Blind, Hidden
+from bphcoffea.analysis.candidates import Candidates, Floats, Integers
 from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, SCORE_BIN, Classifier
 from bphcoffea.analysis.cutflow import Cutflow
 from bphcoffea.analysis.declaration import (
@@ -24,15 +24,13 @@ from bphcoffea.analysis.declaration import (
     check_classifier,
     check_declaration,
 )
+from bphcoffea.analysis.description import describe
 from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram, fill
 from bphcoffea.analysis.needs import HELD
 from bphcoffea.analysis.result import Columns, DatasetResult
 from bphcoffea.analysis.selection import (
-    Candidates,
     Cut,
-    Floats,
-    Integers,
     InWindow,
     Selected,
     Selection,
@@ -284,58 +282,8 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         )
 
     def describe(self) -> dict[str, Any]:
-        """What the analysis does, for ``analysis.json``: figures and fits are made from that."""
-        title = (type(self).__doc__ or "").strip() or self.name()
-        histograms: dict[str, Any] = {}
-        for histogram in (*self.histograms, *self.n_minus_1()):
-            variable = histogram.variable
-            # JSON holds no infinity, and a figure no line there
-            bounds = [bound for bound in self.selection.bounds(variable) if math.isfinite(bound)]
-            n_minus_1 = histogram.name.startswith(N_MINUS_1)
-            histograms[histogram.name] = {
-                "variable": variable.name,
-                "label": variable.label or variable.name,
-                "unit": variable.unit,
-                "log_y": histogram.log_y,
-                "resonances": [
-                    {"label": label, "mass": mass} for label, mass in histogram.resonances
-                ],
-                "n_minus_1": self.selection.cut_of(variable).name if n_minus_1 else None,
-                "bounds": bounds if n_minus_1 else [],
-            }
-        return {
-            "name": self.name(),
-            "title": title.splitlines()[0].rstrip("."),
-            "collection": self.selection.collection,
-            "cuts": [
-                {"name": cut.name, "requirements": [str(r) for r in cut.requirements]}
-                for cut in (*self.selection, *self.of_best)
-            ],
-            "best": self.best.name if self.best else None,
-            "categories": self.categories_by_bin(),
-            "classifier": self.classifier.describe() if self.classifier else None,
-            "histograms": histograms,
-            "overlay_signal": self.overlay_signal,
-            "blind": self._describe_blinding(),
-            "search": self.search,
-            "absent": dict(self.absent),
-            "fit": self.mass_fit.model_dump(mode="json") if self.mass_fit else None,
-        }
-
-    def _describe_blinding(self) -> dict[str, Any] | None:
-        variable, hidden = self.blind_variable, self.hidden or Hidden()
-        if self.blind is None or variable is None:
-            return None
-        return {
-            "histogram": self.blind.histogram,
-            "variable": variable.name,
-            "unit": variable.unit,
-            "windows": self.blind.around(()) if self.blind.windows else (),
-            "by_category": self.blind.by_category,
-            "blinded": bool(hidden.windows),
-            "hidden": hidden.windows,
-            "masses": hidden.masses,
-        }
+        """Return the content of ``analysis.json``."""
+        return describe(self)
 
     def _in_window(self, metadata: Mapping[str, Any]) -> InWindow | None:
         """Function that finds the hidden candidates of a dataset; None if nothing is hidden."""

@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis.selection import Candidates, Integers, Selected
+from bphcoffea.analysis.candidates import Candidates, Integers
+from bphcoffea.analysis.selection import Selected
 from bphcoffea.analysis.shifts import BARRED, Amounts, Path, Shift, barred, replaced
 from bphcoffea.analysis.variables import Variable
 

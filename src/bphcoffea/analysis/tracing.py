@@ -8,10 +8,11 @@ from typing import Any
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 
+from bphcoffea.analysis.candidates import Candidates
 from bphcoffea.analysis.declaration import check_for_dataset
 from bphcoffea.analysis.needs import HELD, BranchNeeds
 from bphcoffea.analysis.processor import EVENT_NUMBERS, GENERATOR_WEIGHT, Analysis
-from bphcoffea.analysis.selection import Candidates, Cut
+from bphcoffea.analysis.selection import Cut
 
 
 def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.analysis.candidates import Candidates, Floats, Integers, values_of_events
 from bphcoffea.analysis.needs import HELD
-from bphcoffea.analysis.selection import Candidates, Floats, Integers, values_of_events
 from bphcoffea.analysis.variables import Values, Variable
 from bphcoffea.analysis.weights import DOWN, UP, Given, Weight
 from bphcoffea.corrections import EraCorrections, Factor

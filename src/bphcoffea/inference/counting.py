@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pyhf
 
@@ -72,6 +72,19 @@ class Channel:
     background_stat: float = 0.0
     background_shape: float = 0.0
     signal_shifts: Mapping[str, float] = field(default_factory=dict)
+
+
+class SignalChannel(Protocol):
+    """Channel of any kind of workspace, as far as its signal's yield is concerned."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def signal(self) -> float: ...  # noqa: D102
+    @property
+    def signal_stat(self) -> float: ...  # noqa: D102
+    @property
+    def signal_shifts(self) -> Mapping[str, float]: ...  # noqa: D102
 
 
 def workspace(
@@ -151,9 +164,7 @@ def validate(spec: Mapping[str, Any]) -> None:
 def _check(channels: Sequence[Channel], normalisation: Mapping[str, float], blinded: bool) -> None:
     if not channels:
         raise ValueError("a counting experiment needs a channel")
-    names = [channel.name for channel in channels]
-    if len(set(names)) < len(names):
-        raise ValueError(f"channels of the same name: {', '.join(names)}")
+    check_names(channels)
     numbers = {f"normalisation '{name}'": value for name, value in normalisation.items()}
     for channel in channels:
         if channel.observed is None and not blinded:
@@ -164,6 +175,18 @@ def _check(channels: Sequence[Channel], normalisation: Mapping[str, float], blin
             numbers[f"observed of channel '{channel.name}'"] = float(channel.observed or 0)
         for source, shift in channel.signal_shifts.items():
             numbers[f"1 + shift '{source}' of channel '{channel.name}'"] = 1 + shift
+    check_numbers(numbers)
+
+
+def check_names(channels: Sequence[SignalChannel]) -> None:
+    """Raise a ValueError if two channels have the same name."""
+    names = [channel.name for channel in channels]
+    if len(set(names)) < len(names):
+        raise ValueError(f"channels of the same name: {', '.join(names)}")
+
+
+def check_numbers(numbers: Mapping[str, float]) -> None:
+    """Raise a ValueError that names the first number which is negative or not finite."""
     for what, value in numbers.items():
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{what} must be finite and not negative, not {value}")
@@ -183,12 +206,20 @@ def factor(name: str) -> dict[str, Any]:
 
 
 def _signal(channel: Channel, normalisation: Mapping[str, float]) -> dict[str, Any]:
+    modifiers = signal_modifiers(channel, normalisation)
+    return {"name": "signal", "data": [channel.signal], "modifiers": modifiers}
+
+
+def signal_modifiers(
+    channel: SignalChannel, normalisation: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Return the strength and the uncertainties of the yield of a channel's signal."""
     modifiers = [factor(STRENGTH)]
     if channel.signal > 0:
         for name, relative in (*normalisation.items(), *channel.signal_shifts.items()):
             modifiers += lognormal(f"signal_{name}", relative)
         modifiers += lognormal(f"signal_statistics_{channel.name}", channel.signal_stat)
-    return {"name": "signal", "data": [channel.signal], "modifiers": modifiers}
+    return modifiers
 
 
 def _background(channel: Channel) -> tuple[dict[str, Any], dict[str, Any] | None]:

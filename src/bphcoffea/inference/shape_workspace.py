@@ -21,7 +21,6 @@ With pyhf's interpolation ``code1`` the background is an exponential exactly; wi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,7 +28,17 @@ from typing import Any, Final
 import numpy as np
 
 from bphcoffea.inference.backgrounds import Floats
-from bphcoffea.inference.counting import BLINDED, OBSERVED, STRENGTH, factor, lognormal, validate
+from bphcoffea.inference.counting import (
+    BLINDED,
+    OBSERVED,
+    STRENGTH,
+    check_names,
+    check_numbers,
+    factor,
+    lognormal,
+    signal_modifiers,
+    validate,
+)
 from bphcoffea.inference.mass_background import Background
 from bphcoffea.inference.signal_shape import SignalShape
 
@@ -172,11 +181,8 @@ def shape_workspace(
 
 
 def _signal(channel: MassChannel, normalisation: Mapping[str, float]) -> dict[str, Any]:
-    modifiers = [factor(STRENGTH)]
+    modifiers = signal_modifiers(channel, normalisation)
     if channel.signal > 0:
-        for name, relative in (*normalisation.items(), *channel.signal_shifts.items()):
-            modifiers += lognormal(f"signal_{name}", relative)
-        modifiers += lognormal(f"signal_statistics_{channel.name}", channel.signal_stat)
         for name, (up, down) in channel.signal_variations().items():
             data = {"hi_data": up.tolist(), "lo_data": down.tolist()}
             modifiers.append({"name": name, "type": "histosys", "data": data})
@@ -204,9 +210,7 @@ def _check(
 ) -> None:
     if not channels:
         raise ValueError("a limit from mass spectra needs a channel")
-    names = [channel.name for channel in channels]
-    if len(set(names)) < len(names):
-        raise ValueError(f"channels of the same name: {', '.join(names)}")
+    check_names(channels)
     numbers = {f"normalisation '{name}'": value for name, value in normalisation.items()}
     for channel in channels:
         where = f"of channel '{channel.name}'"
@@ -227,6 +231,4 @@ def _check(
         if len(channel.observed) != bins:
             raise ValueError(f"{len(channel.observed)} observed counts {where}, but {bins} bins")
         numbers |= {f"observed count {i} {where}": n for i, n in enumerate(channel.observed)}
-    for what, value in numbers.items():
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{what} must be finite and not negative, not {value}")
+    check_numbers(numbers)
