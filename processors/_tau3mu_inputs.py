@@ -1,4 +1,4 @@
-"""What a classifier of τ → 3μ looks at [PLB 853 (2024) 138633], as far as an ntuple holds it."""
+"""Inputs of a classifier for τ → 3μ [PLB 853 (2024) 138633], as far as an ntuple holds them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ def of_triplet(name: str, function: Any, label: str, unit: str = "", **more: Any
 
 
 def of_matched(events: Any, collection: str, values: Callable[[Any], ak.Array]) -> list[ak.Array]:
-    """Values of the muons or tracks that the legs were made from, a leg each."""
+    """Return values of the muons or tracks that the legs were made from, one array a leg."""
     objects = events[collection]
     offered = ak.values_astype(objects.pt, np.float32) if collection == "Muon" else objects.pt
     matches = [first_match(events.Triplet[leg].matching_pt, offered) for leg in MUONS]
@@ -31,7 +31,7 @@ def of_matched(events: Any, collection: str, values: Callable[[Any], ak.Array]) 
 def extreme(
     name: str, choose: Any, collection: str, values: Any, label: str, unit: str, *branches: str
 ) -> Variable:
-    """The largest or smallest value of the legs' muons or tracks."""
+    """Return the largest or smallest value among the muons or tracks of the legs."""
 
     def value(events: Any) -> ak.Array:
         first, second, third = of_matched(events, collection, values)
@@ -66,7 +66,7 @@ def impact_significance(track: Any) -> ak.Array:
 
 
 def classifier_inputs(flight_significance: Variable) -> tuple[Variable, ...]:
-    """Make the variables; ntuples that lack branches of one of them lack its column."""
+    """Return the inputs; the table lacks those whose branches the ntuple lacks."""
     dxy = ("Track_pt", "Track_dxy")
     of_dxy = ("Track", impact_parameter, "$|d_{xy}|$", "cm", *dxy)
     error = (*dxy, "Track_dxyError")

@@ -57,14 +57,14 @@ L1: Final = ("L1_DoubleMu", "L1_TripleMu")
 
 
 def fired_path_of_era(events: Any) -> ak.Array:
-    """Whether the trigger path of the era has fired."""
+    """Return whether the trigger path of the era has fired, one boolean an event."""
     return fired(events.HLT, HLT_2018 if events.metadata["era"].startswith("2018") else HLT)
 
 
 def matched_muons(events: Any) -> ak.Array:
-    """The muons that the legs of a triplet were made from: charge, vz (cm), identification, errors.
+    """Return charge, vz (cm), identification and errors of the muon that each leg was made from.
 
-    A leg without a muon is not identified, and has no other number.
+    A leg without a muon is not identified; its numbers are NaN.
     """
     muons = events.Muon
     pt = ak.values_astype(muons.pt, np.float32)
@@ -81,7 +81,7 @@ def matched_muons(events: Any) -> ak.Array:
 
 
 def with_derived(events: Any, muons: ak.Array, errors: Sequence[str]) -> Any:
-    """Events with ``Matched``, the muons of each triplet, and ``Derived``, what follows from them.
+    """Add ``Matched``, the muons of each triplet, and ``Derived``, quantities computed from them.
 
     Parameters
     ----------
@@ -107,13 +107,13 @@ def with_derived(events: Any, muons: ak.Array, errors: Sequence[str]) -> Any:
 
 
 def category_of(relative: ak.Array) -> ak.Array:
-    """Position of the category of a mass resolution; -1 for one that is no number."""
+    """Return the position of the category of a mass resolution; -1 for NaN."""
     position = sum(ak.values_astype(relative >= edge, np.int64) for edge in RESOLUTION_EDGES)
     return ak.where(relative >= 0, position, -1)
 
 
 def acceptance(muon: str) -> Requirement:
-    """The trigger's acceptance: a higher pT threshold in the barrel than in the endcaps."""
+    """Require the acceptance of the trigger, whose pT threshold is higher in the barrel."""
     pt, abs_eta = leg_pt("Triplet", muon), leg_abs_eta("Triplet", muon)
     return (abs_eta < 2.4) & (pt > 2.0) & ((pt > 3.5) | (abs_eta >= 1.2))
 
@@ -130,7 +130,7 @@ def delta_z(first: str, second: str) -> Variable:
 
 
 def trigger_match(muon: str) -> Requirement:
-    """Near a trigger object, by the branch of the era; no object leaves -99."""
+    """Require a trigger object near the muon; the branch depends on the era, -99 means none."""
 
     def distance(events: Any) -> ak.Array:
         in_2017 = events.metadata["era"].startswith("2017")
@@ -171,22 +171,22 @@ OMEGA = Cut("omega_veto", *(~dimuon.between(*OMEGA_VETO) for dimuon in dimuons))
 
 
 def identified(leg: str) -> Condition:
-    """The muon that the leg was made from is a global and a particle-flow muon."""
+    """Require that the muon of a leg is a global and a particle-flow muon."""
     return Condition(f"{leg} is global and PF", lambda e: e.Matched[leg].identified)
 
 
 def muon_id(*branches: str) -> Cut:
-    """All three are global and particle-flow muons."""
+    """Require that all three are global and particle-flow muons."""
     return Cut("muon_id", *map(identified, MUONS), branches=branches)
 
 
 def near_in_z(*branches: str) -> Cut:
-    """The muons come from near each other along the beam."""
+    """Require muons that start close to each other along the beam."""
     return Cut("delta_z", *(delta_z(*pair) < 0.5 for pair in PAIRS), branches=branches)
 
 
 def phi_veto(category: Variable, *branches: str) -> Cut:
-    """No dimuon of opposite sign looks like a φ, as well as the category resolves it."""
+    """Reject dimuons of opposite sign near the φ mass, in a window that depends on the category."""
     windows = [(category.equals(n), PHI_VETO[name]) for n, name in enumerate(CATEGORIES)]
     vetoes = (
         ~(in_category & dimuon.between(*window))
@@ -247,5 +247,5 @@ class Tau3Mu(Analysis):
     search = "tau3mu"
 
     def prepare(self, events: Any) -> Any:
-        """Add the matched muons, and what follows from them for each triplet."""
+        """Add the matched muons and the quantities computed from them."""
         return with_derived(events, matched_muons(events), ("pt_error", "eta_error", "phi_error"))

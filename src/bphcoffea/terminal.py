@@ -82,8 +82,8 @@ def print_blinding(folder: Any) -> None:
         return
     where = in_words(folder.hidden, blind["unit"])
     if blind.get("by_category"):
-        own = (f"{name}: {in_words(each)}" for name, each in blind["by_category"].items())
-        where = f"{blind['unit']}, {'; '.join(own)},"
+        own = (f"{in_words(each)} ({name})" for name, each in blind["by_category"].items())
+        where = f"{', '.join(own)} {blind['unit']}"
     masses = f" (masses {', '.join(f'{m:g}' for m in blind['masses'])})" if blind["masses"] else ""
     say(f"BLIND: data with {blind['variable']} in {where} are left out of the results{masses}")
 

@@ -176,9 +176,12 @@ def test_a_run_reports_what_its_files_cannot_answer(nano, tmp_path):
         }
     )
     folder = run(blinded(nano, fileset), fileset, tmp_path / "run", Options("iterative"))
-    (note,) = [n for n in folder.read("ledger.json")["notes"] if "can't answer" in n]
-    assert note.startswith("dataset 'reduced': its files can't answer: l1 (")
-    for part in ("vertex (NanoAOD holds no fit", "muon_id (no Muon_isGlobal, Muon_isPFcand)"):
+    (note,) = [n for n in folder.read("ledger.json")["notes"] if "absent" in n]
+    assert note.startswith("dataset 'reduced': absent steps and columns: l1 (")
+    for part in (
+        "vertex (NanoAOD holds no fit",
+        "muon_id (no branch Muon_isGlobal, Muon_isPFcand)",
+    ):
         assert part in note
     assert [row["step"] for row in folder.cutflow["reduced"]] == ["all", *REDUCED]
     assert folder.hidden == (pytest.approx((1.727, 1.827)),)

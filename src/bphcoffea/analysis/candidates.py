@@ -62,14 +62,14 @@ class Candidates:
         return self.event if self._chunk_events is None else self._chunk_events[self.event]
 
     def values(self, variable: Variable) -> npt.NDArray[Any]:
-        """One value for each candidate; that of its event where the variable is the event's."""
+        """Return one value for each candidate, shape (n,); values of events are repeated."""
         if variable not in self._values:
             flat = self._known(variable) if self._known else None
             self._values[variable] = self._evaluate(variable) if flat is None else flat
         return self._values[variable]
 
     def of_events(self, variable: Variable) -> npt.NDArray[Any] | None:
-        """One value for each event, shape (events,); None if it has one for each candidate."""
+        """Return one value for each event, shape (events,); None for a variable of candidates."""
         self.values(variable)
         return self._values_of_events.get(variable)
 
@@ -80,10 +80,10 @@ class Candidates:
         self._values[variable] = every
 
     def at(self, which: Integers) -> Values:
-        """From a variable to its values for some candidates, shape (n,).
+        """Return a function that gives the values of a variable for some candidates, shape (n,).
 
-        A variable that is not known of all candidates is evaluated only on the events of these, if
-        they are fewer than half of all events.
+        A variable that was not evaluated for all candidates yet is evaluated only on the events of
+        these candidates, if they are fewer than half of all events.
         """
         few: tuple[Candidates, Integers] | None = None
 
@@ -98,7 +98,7 @@ class Candidates:
         return values
 
     def _few(self, which: Integers) -> tuple[Candidates, Integers]:
-        """Candidates of the events of some, and the positions of these among them."""
+        """Return all candidates of the events of some, and the positions of these among them."""
         events = np.unique(self.event[which])
         if not 0 < 2 * len(events) < len(self.counts):
             return self, which

@@ -1,4 +1,4 @@
-"""What an analysis does, in words and numbers that later steps can read without importing it."""
+"""Description of an analysis that later steps read without importing it."""
 
 from __future__ import annotations
 

@@ -364,7 +364,7 @@ class Analysis(ProcessorABC):  # type: ignore[misc]
         ]
         parts = {part.name: part.branches for part in (*wanted, *self.columns_of(metadata))}
         missing = {name: missing_branches(branches, metadata) for name, branches in parts.items()}
-        lacking = {name: f"no {', '.join(each)}" for name, each in missing.items() if each}
+        lacking = {name: f"no branch {', '.join(each)}" for name, each in missing.items() if each}
         return {**self.absent, **lacking}
 
     def weights_of(self, metadata: Mapping[str, Any]) -> list[Weight]:

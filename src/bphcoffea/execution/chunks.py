@@ -84,7 +84,7 @@ def find_chunks(
         absent = analysis.absences(known)
         if absent and own:
             steps = ", ".join(f"{step} ({reason})" for step, reason in absent.items())
-            plan.notes.append(f"dataset '{name}': its files can't answer: {steps}")
+            plan.notes.append(f"dataset '{name}': absent steps and columns: {steps}")
         unfit += _add(plan, fileset[name], own, known, chunksize, max_chunks)
         events = plan.dataset_events[name] = _events_of(fileset[name], own)
         if events and all(entry.steps == () for entry in fileset[name].files.values()):

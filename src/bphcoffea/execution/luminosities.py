@@ -1,4 +1,4 @@
-"""How much luminosity the data of a run are: that of the luminosity sections that were read.
+"""Luminosity of the data of a run, from the luminosity sections that were read.
 
 What is missing from a run is missing from its luminosity. The luminosity of data taken with a
 prescaled trigger is the recorded one over the prescale.
@@ -31,7 +31,7 @@ UNCOUNTED: Final = (
 
 @dataclass(frozen=True)
 class Certification:
-    """What is known of the luminosity of an era.
+    """Certified luminosity sections and luminosity table of an era.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Certification:
 
 
 def certification_of(corrections: Corrections) -> Callable[[str], Certification]:
-    """From an era to its certification, as the corrections of a run tell it."""
+    """Return the function that gives the certification of an era, from the corrections of a run."""
 
     def of(era: str) -> Certification:
         known = corrections.of(era)
@@ -86,7 +86,7 @@ class Luminosities:
         counts: Mapping[str, Mapping[str, int | None]],
         certification: Callable[[str], Certification],
     ) -> Luminosities:
-        """Find them.
+        """Compute the luminosity of each dataset of data.
 
         Parameters
         ----------

@@ -175,7 +175,7 @@ def fit_background(
     notes: tuple[str, ...] = ()
     if few:
         notes = (
-            f"less than {FEW} events in the sidebands: the slope is limited, and no other "
+            f"fewer than {FEW} events in the sidebands: the slope is limited, and no other "
             "shapes are fitted",
         )
 

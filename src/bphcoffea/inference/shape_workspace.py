@@ -54,7 +54,7 @@ MIN_EVENTS: Final = 1e-9
 
 @dataclass(frozen=True)
 class MassChannel:
-    """What is known of the mass spectrum of one category.
+    """Mass spectrum of one category: expected signal, background, and observed counts.
 
     Attributes
     ----------

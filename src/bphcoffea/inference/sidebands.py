@@ -269,7 +269,7 @@ def _choose(
         return 0, None, ("no event in the sidebands: the uncertainty is what one would predict",)
     exponential = len(shapes) - 1
     if entries < FEW:
-        return 0, exponential, (f"less than {FEW} events in the sidebands: a constant",)
+        return 0, exponential, (f"fewer than {FEW} events in the sidebands: a constant",)
     surpassed = {test.order for test in tests if test.p_value < STOP}
     polynomial = min(order for order in range(MAX_ORDER + 1) if order not in surpassed)
 

@@ -1,4 +1,4 @@
-"""Where the tracks of an event and the vertex of a candidate lie, for a classifier."""
+"""Pointing angle, closest track and isolation of candidates, as inputs of a classifier."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def surroundings(
     secondary: ak.Array,
     tracks: ak.Array,
 ) -> Surroundings:
-    """Look at the tracks around candidates.
+    """Find the closest track of each candidate, and the isolation of its legs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What belongs to one search alone; only the command line and figures look a search up here.
+"""Code that belongs to a single search; only the command line and figures look it up here.
 
 ``analysis.json`` names the search of a run by its key ``search``. Runs without that key were made
 before there was a second search, that for heavy neutral leptons, whose limits are in

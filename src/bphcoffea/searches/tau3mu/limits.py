@@ -235,7 +235,11 @@ def _channel(
         "signal_fit": fit.as_json(),
         "background": background.as_json(),
         "observed": observed,
-        "notes": [*notes, *fit.notes, *background.notes],
+        "notes": [
+            *notes,
+            *(f"signal: {note}" for note in fit.notes),
+            *(f"background: {note}" for note in background.notes),
+        ],
     }
 
 

@@ -157,7 +157,7 @@ class YearSignal:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the expected signal, a sentence each."""
+        """Remarks on the expected signal for the user, one sentence each."""
         notes = list(self.phi_pi.notes)
         if "ds_fit_model" not in self.phi_pi.uncertainties():
             notes.append(
