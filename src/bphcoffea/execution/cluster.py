@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Any
 
 from coffea.processor import DaskExecutor, accumulate
-from coffea.util import rich_bar
 
 from bphcoffea.errors import InputError
 from bphcoffea.execution.runner import failed
+from bphcoffea.progress import progress
 
 #: Why an item was given up that killed one worker after the other.
 KILLED = "killed {} workers, one after the other: out of memory, or a crash"
@@ -72,8 +72,7 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
             item_of.update((f.key, item) for f, item in zip(futures, batch, strict=True))
             waiting.update(futures)
 
-        with rich_bar() as progress:
-            bar = progress.add_task(self.desc, total=len(items), unit=self.unit)
+        with progress(len(items), self.desc, self.unit) as bar:
             submit()
             submit()
             for future in waiting:
@@ -86,7 +85,7 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
                 else:
                     suspects.append(item)
                 if item is not None:
-                    progress.update(bar, advance=1, refresh=True)
+                    bar.advance()
                 if item is not None and len(item_of) == at_once:
                     submit()
                 if len(ready) >= self.treereduction:

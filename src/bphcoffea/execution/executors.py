@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from coffea.processor import IterativeExecutor
-
 from bphcoffea.errors import InputError
 from bphcoffea.execution.cluster import ClusterExecutor
+from bphcoffea.execution.iterative import IterativeExecutor
 from bphcoffea.execution.processes import Pool, ProcessExecutor
 from bphcoffea.facilities.clusters import cluster
 from bphcoffea.facilities.model import Facility
