@@ -1,18 +1,23 @@
 """A run on a Dask cluster that is there already, of processes that don't know the analysis."""
 
+import os
+import signal
 import sys
 import textwrap
 import threading
 import time
 from pathlib import Path
 
+import dask
 import pytest
 import services
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from bphcoffea.datasets import load
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.execution import Options, cluster_health, engine, load_analysis, run
+from bphcoffea.execution.cluster import ClusterExecutor
+from bphcoffea.storage.servers import Retries
 from bphcoffea.toys import TOYS
 
 ANALYSIS = """
@@ -64,6 +69,20 @@ QUANTITIES = """
 @pytest.fixture(scope="module")
 def fileset(tmp_path_factory):
     return load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 1000, 1))
+
+
+def when_kept(kept, act):
+    """Act, in a thread, once the results of three chunks are kept."""
+
+    def wait():
+        deadline = time.monotonic() + 60
+        while len(list(kept.rglob("*.lz4"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
 
 
 def test_workers_need_only_the_installed_package(installed, fileset, tmp_path):
@@ -125,15 +144,8 @@ def test_scheduler_that_dies_is_told_and_the_run_goes_on_later(fileset, tmp_path
     kept = tmp_path / "kept"
     options = {"chunksize": 100, "checkpoints": str(kept)}
 
-    def kill(cluster):
-        deadline = time.monotonic() + 60
-        while len(list(kept.glob("*.lz4"))) < 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        cluster.scheduler.kill()
-
     with services.dask_cluster(tmp_path / "cluster") as cluster:
-        killer = threading.Thread(target=kill, args=(cluster,))
-        killer.start()
+        killer = when_kept(kept, cluster.scheduler.kill)
         with pytest.raises(InputError, match=r"scheduler is gone.*--resume"):
             run(
                 analysis,
@@ -147,6 +159,59 @@ def test_scheduler_that_dies_is_told_and_the_run_goes_on_later(fileset, tmp_path
     assert resumed.read("metrics.json")["chunks_resumed"] >= 3
     whole = run(analysis, fileset, tmp_path / "whole", Options("iterative", chunksize=100))
     assert resumed.cutflow == whole.cutflow
+
+
+def test_scheduler_that_freezes_ends_the_run(fileset, tmp_path):
+    (tmp_path / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
+    (tmp_path / "vertexed.py").write_text(textwrap.dedent(ANALYSIS + PAUSE))
+    analysis = load_analysis(str(tmp_path / "vertexed.py"))
+    kept = tmp_path / "kept"
+    with services.dask_cluster(tmp_path / "cluster") as cluster:
+        options = Options(
+            "dask",
+            scheduler=cluster.address,
+            chunksize=100,
+            checkpoints=str(kept),
+            retries=Retries(timeout_s=1),
+        )
+        freezer = when_kept(kept, lambda: cluster.scheduler.send_signal(signal.SIGSTOP))
+        try:
+            with pytest.raises(InputError, match=r"has not answered for 1 s; finished chunks are"):
+                run(analysis, fileset, tmp_path / "run", options)
+        finally:
+            freezer.join()
+            cluster.scheduler.send_signal(signal.SIGCONT)
+
+
+def test_workers_that_take_no_work_since_their_memory_is_full_are_restarted(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_health, "_LOOK_EVERY", 0.5)
+
+    def worker_process(item):
+        time.sleep(0.3)
+        return {os.getpid()}
+
+    # Dask pauses a worker above that part of its memory, but lets it end what it has begun
+    full = {"DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "0.001"}
+    with (
+        services.dask_cluster(tmp_path / "cluster", 1, environment=full) as cluster,
+        engine("dask", scheduler=cluster.address) as running,
+    ):
+        names, _ = running.executor([1, 2, 3], worker_process, set())
+    assert len(names) == 3
+
+
+def test_workers_that_take_no_work_and_cannot_be_restarted_end_the_run(monkeypatch):
+    monkeypatch.setattr(cluster_health, "_LOOK_EVERY", 0.5)
+    local = {"n_workers": 1, "processes": False, "dashboard_address": ":0"}
+    with (
+        dask.config.set({"distributed.worker.memory.pause": 1e-6}),
+        LocalCluster(**local) as cluster,
+        Client(cluster) as client,
+    ):
+        while client.run(lambda dask_worker: dask_worker.status.name == "running").popitem()[1]:
+            time.sleep(0.05)
+        with pytest.raises(InputError, match=r"all 1 Dask workers take no work.* memory is full"):
+            ClusterExecutor(client=client)([1], set, set())
 
 
 def test_scheduler_needs_the_dask_executor(ds_phipi, fileset, tmp_path):

@@ -70,8 +70,11 @@ def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tm
     assert not (tmp_path / "run" / "ledger.json").exists()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Dask's and loky's, of workers that die
 @pytest.mark.parametrize("executor", ["futures", "dask"])
-def test_worker_that_is_killed_loses_nothing(executor, watched, fileset, tmp_path):
+def test_workers_that_are_killed_one_after_the_other_lose_nothing(
+    executor, watched, fileset, tmp_path
+):
     analysis, seen = watched("time.sleep(0.1)")
     expected = run(analysis, fileset, tmp_path / "alone", Options("iterative"))
     for path in seen.iterdir():
@@ -79,19 +82,20 @@ def test_worker_that_is_killed_loses_nothing(executor, watched, fileset, tmp_pat
     killed = []
 
     def kill():
-        deadline = time.monotonic() + 60
-        while not (found := list(seen.iterdir())) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        killed.append(int(found[0].name.partition("-")[0]))
-        os.kill(killed[0], signal.SIGKILL)
+        deadline = time.monotonic() + 100
+        while len(killed) < 5 and time.monotonic() < deadline:
+            working = {int(path.name.partition("-")[0]) for path in seen.iterdir()}
+            if fresh := working - {os.getpid(), *killed}:
+                killed.append(fresh.pop())
+                os.kill(killed[-1], signal.SIGKILL)
+            time.sleep(0.2)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    options = Options(executor, workers=2, chunksize=100)
+    options = Options(executor, workers=2, chunksize=50)
     folder = run(analysis, fileset, tmp_path / "run", options)
     killer.join()
-    assert killed
-    assert killed[0] != os.getpid()
+    assert len(killed) == 5
     assert folder.complete
     assert folder.cutflow == expected.cutflow
     for dataset in expected.cutflow:
@@ -124,6 +128,43 @@ def test_merge_that_is_blamed_for_its_worker_is_made_again(tmp_path):
         total, _ = running.executor(list(range(45)), partial(Deadly, deaths), None)
     assert total.value == sum(range(45))
     assert len(list(deaths.iterdir())) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_merge_that_kills_every_worker_is_made_by_the_client():
+    with engine("dask", 2) as running:
+        executor = running.executor.copy(treereduction=6)
+        total, _ = executor(list(range(8)), partial(DeadlyElsewhere, os.getpid()), None)
+    assert total.value == sum(range(8))
+
+
+class DeadlyElsewhere:
+    """A number; to add it kills each process but one."""
+
+    def __init__(self, here, value):
+        self.here = here
+        self.value = value
+
+    def __add__(self, other):
+        if os.getpid() != self.here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return DeadlyElsewhere(self.here, self.value + other.value)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_items_are_not_tried_for_ever_if_each_kills_its_workers():
+    with engine("dask", 2) as running:
+        executor = running.executor.copy(if_killed=lambda *what: {what})
+        failures, _ = executor(list(range(7)), kill_this_process, set())
+    assert {item for item, _, _ in failures} == set(range(7))
+    assert sorted(attempts for _, _, attempts in failures) == [0, 0, 4, 4, 4, 4, 4]
+    assert sum("not tried, since 5 others" in reason for _, reason, _ in failures) == 2
+
+
+def kill_this_process(item):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Deadly:

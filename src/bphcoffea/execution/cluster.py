@@ -25,10 +25,13 @@ KILLED = "killed {} workers, one after the other: out of memory, or a crash"
 _AT_ONCE = 500
 #: How often the result of an item may be lost with its worker before the item is tried alone.
 _MOST_LOST = 3
-#: Results that are fetched rather than merged on the cluster if their merge killed its workers.
-_FETCHED = 2
+#: Size of the groups in which a merge that killed its workers is made again; results of such a
+#: group are fetched and merged here if that kills as well.
+_FETCHED = 5
 #: Reason for not trying an item.
 _NOT_TRIED = "not tried, since {} others killed all their workers and none could be finished"
+#: What stands for a result that was lost.
+_LOST = object()
 #: Items that kill their workers before the rest is not tried, if no item was ever finished.
 _MOST_KILLED = 5
 
@@ -208,15 +211,14 @@ class _Work:
         if len(there) <= _FETCHED:
             self._fetch(there)
             return
-        middle = len(there) // 2
-        for half in (there[:middle], there[middle:]):
-            self._merge(half)
+        for start in range(0, len(there), _FETCHED):
+            self._merge(there[start : start + _FETCHED])
 
     def _fetch(self, futures: Iterable[Any]) -> None:
         """Get results from the cluster, and add them up here."""
         for future in futures:
             result = self._result(future)
-            if result is None:
+            if result is _LOST:
                 self._again(future)
                 continue
             del self._made_of[future.key]
@@ -225,14 +227,14 @@ class _Work:
                 self._fetched = [accumulate(self._fetched)]
 
     def _result(self, future: Any) -> Any:
-        """Wait for the result of a future, and get it; None if its workers died of it."""
+        """Wait for the result of a future, and get it; ``_LOST`` if its workers died."""
         from distributed.scheduler import KilledWorker
 
         try:
             return self._health.watch(self._client.gather(future, asynchronous=True))
         except (KilledWorker, CancelledError):
             _killed(future)  # raises if the scheduler is gone
-            return None
+            return _LOST
 
     def _again(self, future: Any) -> None:
         """Work once more on the items of a result that was lost with its worker."""
@@ -250,7 +252,7 @@ class _Work:
             return self._executor.if_killed(item, _NOT_TRIED.format(self._killers), 0)
         future = self._client.submit(self._function, item, pure=False)
         result = self._result(future)
-        if result is not None:
+        if result is not _LOST:
             self._health.progressed()
             return result
         self._killers += 1

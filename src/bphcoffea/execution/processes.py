@@ -74,8 +74,8 @@ def _end_with(parent: int) -> None:
 class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
     """Map chunks to processes.
 
-    When a process dies, those items that were being worked on are tried again one by one, so that
-    it becomes plain which of them kills. It is given up after the third process; the rest goes on.
+    If a process dies, the items that were being worked on are tried again at the end, one by one,
+    to find the one that kills. It is given up after the third process.
 
     Attributes
     ----------
@@ -107,14 +107,20 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
                 if len(results) > _MERGED_AT_ONCE:
                     results[:] = [accumulate(results)]
 
+            # no more than are about to be worked on: what dies with a process is done again
+            suspects: deque[tuple[Any, int]] = deque()
             while todo:
-                # no more than are about to be worked on: what dies with a process is done again
-                for suspect in self._work(todo, function, 2 * self.pool.workers, keep):
-                    for _ in range(MOST_KILLED):
-                        if not self._work(deque([suspect]), function, 1, keep):
-                            break
-                    else:
-                        keep(self.if_killed(suspect, KILLED.format(MOST_KILLED), MOST_KILLED))
+                died = self._work(todo, function, 2 * self.pool.workers, keep)
+                suspects += ((item, 0) for item in died)
+            # in turns: processes may also be killed for reasons of their own, for a while
+            while suspects:
+                item, killed = suspects.popleft()
+                if not self._work(deque([item]), function, 1, keep):
+                    continue
+                if killed + 1 < MOST_KILLED:
+                    suspects.append((item, killed + 1))
+                else:
+                    keep(self.if_killed(item, KILLED.format(MOST_KILLED), MOST_KILLED))
         return accumulate(results), 0
 
     def _work(

@@ -31,6 +31,8 @@ from bphcoffea.facilities.options import (
 
 #: How long a scheduler may take to answer, and a batch system to take the first job, s.
 PATIENCE = 30
+#: How long a client waits at the end for a scheduler, which may have fallen silent, s.
+CLOSING = 5
 #: How often lost workers are replaced, s.
 REPLACED_AFTER = 2.0
 
@@ -91,7 +93,8 @@ def cluster(
                     f"{facility.name}: {facility.kind} cluster cannot be started "
                     f"({one_line(cause)}); check [workers] and [scheduler] of its file"
                 ) from error
-        yield started.enter_context(client)
+        started.callback(client.close, timeout=CLOSING)
+        yield client
 
 
 def _running_scheduler(facility: Facility, address: str | None) -> Any:
