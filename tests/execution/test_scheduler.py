@@ -183,17 +183,18 @@ def test_scheduler_that_freezes_ends_the_run(fileset, tmp_path):
             cluster.scheduler.send_signal(signal.SIGCONT)
 
 
-def test_workers_that_take_no_work_since_their_memory_is_full_are_restarted(tmp_path, monkeypatch):
+def test_workers_that_take_no_work_as_their_memory_is_full_are_restarted(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_health, "_LOOK_EVERY", 0.5)
 
     def worker_process(item):
-        time.sleep(0.3)
+        sys.kept = b"1" * 350_000_000
+        time.sleep(0.5)
         return {os.getpid()}
 
     # Dask pauses a worker above that part of its memory, but lets it end what it has begun
-    full = {"DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "0.001"}
+    above = {"DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "0.4"}
     with (
-        services.dask_cluster(tmp_path / "cluster", 1, environment=full) as cluster,
+        services.dask_cluster(tmp_path / "c", 1, memory="1GB", environment=above) as cluster,
         engine("dask", scheduler=cluster.address) as running,
     ):
         names, _ = running.executor([1, 2, 3], worker_process, set())

@@ -112,7 +112,7 @@ class _Work:
     ) -> None:
         self._executor = executor
         self._client: Any = executor.client
-        self._health = ClusterHealth(executor.client, executor.silence_s)
+        self._health = ClusterHealth(executor.client, executor.silence_s, self._fetch_ready)
         self._items = items
         self._function = function
         self._bar = bar
@@ -147,8 +147,7 @@ class _Work:
             if self._running or self._merging:
                 self._settle(self._next())
             else:
-                self._fetch(self._ready)
-                self._ready = []
+                self._fetch_ready()
         # alone: a suspect can't take results of others with it when it kills its worker
         for suspect in self._suspects:
             self._fetched.append(self._tried_alone(suspect))
@@ -213,6 +212,10 @@ class _Work:
             return
         for start in range(0, len(there), _FETCHED):
             self._merge(there[start : start + _FETCHED])
+
+    def _fetch_ready(self) -> None:
+        ready, self._ready = self._ready, []
+        self._fetch(ready)
 
     def _fetch(self, futures: Iterable[Any]) -> None:
         """Get results from the cluster, and add them up here."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from dask.utils import format_bytes
@@ -33,6 +33,8 @@ class ClusterHealth:
         Client of Dask.
     silence_s
         How long the scheduler may take to answer, s.
+    rescue
+        Called before workers are restarted, to fetch the results that they hold.
 
     Attributes
     ----------
@@ -40,10 +42,11 @@ class ClusterHealth:
         Whether anything was ever done.
     """
 
-    def __init__(self, client: Any, silence_s: float) -> None:
+    def __init__(self, client: Any, silence_s: float, rescue: Callable[[], None]) -> None:
         self.has_progressed = False
         self._client = client
         self._silence_s = silence_s
+        self._rescue = rescue
         self._looked = time.monotonic()
         self._stuck: frozenset[str] = frozenset()
         self._restarts = 0
@@ -111,6 +114,7 @@ class ClusterHealth:
         restartable = [address for address in addresses if workers[address]["nanny"]]
         if restartable and self._restarts < _MOST_RESTARTS:
             self._restarts += 1
+            self._rescue()
             self._client.restart_workers(
                 restartable, timeout=self._silence_s, raise_for_error=False
             )
@@ -124,4 +128,4 @@ class ClusterHealth:
 
 
 def _is_stuck(about: Mapping[str, Any]) -> bool:
-    return about["status"] == "paused" and not about["metrics"].get("executing", 0)
+    return about["status"] == "paused" and not about["metrics"]["task_counts"].get("executing")
