@@ -270,16 +270,36 @@ def test_checkpoints_may_lie_on_a_server(job, served):
 
 
 @pytest.mark.slow
-def test_run_that_is_interrupted_says_how_to_go_on(job):
-    process = job.start(stderr=subprocess.PIPE, pause_s=1)
+@pytest.mark.parametrize(
+    ("executor", "sent", "status", "word"),
+    [
+        ("iterative", signal.SIGINT, 130, "interrupted"),
+        ("futures", signal.SIGINT, 130, "interrupted"),
+        ("dask", signal.SIGINT, 130, "interrupted"),
+        ("dask", signal.SIGTERM, 143, "terminated"),
+    ],
+)
+def test_run_that_is_interrupted_says_how_to_go_on(
+    executor, sent, status, word, job, tmp_path, monkeypatch
+):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    process = job.start(executor, stderr=subprocess.PIPE, pause_s=1)
     deadline = time.monotonic() + 60
     while job.kept() < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    if sent == signal.SIGINT:
+        # as a terminal does, to all of its processes
+        os.killpg(process.pid, sent)
+    else:
+        process.send_signal(sent)
     _, said = process.communicate()
-    assert process.returncode == 130
     (line,) = said.decode().splitlines()
-    assert "--resume" in line
+    assert line == f"bphcoffea: {word}; go on with the same command and --resume"
+    assert process.returncode == status
+    assert list(scratch.rglob("*")) == []
+    assert not list((tmp_path / "run").glob(".writing*"))
 
 
 def test_chunks_that_cannot_be_kept_are_not_lost(job, monkeypatch):

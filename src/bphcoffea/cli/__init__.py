@@ -1,6 +1,7 @@
 """The command line: ``bphcoffea`` and ``python -m bphcoffea``.
 
-Exit status: 0 complete, 1 a bug, 2 wrong usage or bad input, 3 the run is incomplete.
+Exit status: 0 complete, 1 a bug, 2 wrong usage or bad input, 3 the run is incomplete, 130 or 143
+interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import typer
 
 from bphcoffea import __version__
 from bphcoffea.cli import corrections, demo, facility, fileset, limits, runs
+from bphcoffea.cli.interruption import InterruptibleGroup
 from bphcoffea.errors import InputError
 from bphcoffea.terminal import say
 
 app = typer.Typer(
+    cls=InterruptibleGroup,
     no_args_is_help=True,
     invoke_without_command=True,
     add_completion=False,

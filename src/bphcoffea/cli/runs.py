@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -142,10 +141,10 @@ def run(
     )
     try:
         folder = execution.run(loaded, files, output, options)
-    except KeyboardInterrupt:
-        hint = "; go on with the same command and --resume" if options.checkpoints else ""
-        print(f"bphcoffea: interrupted{hint}", file=sys.stderr)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as interrupt:
+        if options.checkpoints:
+            interrupt.add_note("go on with the same command and --resume")
+        raise
     print_cutflow(folder)
     print_luminosity(folder)
     print_normalisation(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import threading
 import uuid
@@ -95,6 +96,20 @@ def cluster(
                 ) from error
         started.callback(client.close, timeout=CLOSING)
         yield client
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Start threads and processes that Ctrl-C does not reach; this thread hears of it at the end.
+
+    A terminal sends it to all processes, and workers would end with tracebacks. They inherit what
+    the thread blocks that starts them, also those that are started later by the cluster's thread.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _running_scheduler(facility: Facility, address: str | None) -> Any:

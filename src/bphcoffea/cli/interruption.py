@@ -1,0 +1,41 @@
+"""Ending on Ctrl-C, and on SIGTERM, which batch systems send before they kill."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+import typer
+from typer._click.core import Context
+from typer.core import TyperGroup
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The process was asked to end; handled wherever Ctrl-C is."""
+
+
+class InterruptibleGroup(TyperGroup):
+    """Commands that end in one line, with the notes of the exception, if they are interrupted.
+
+    The exit status is that of a process which the signal ended: 130 or 143.
+    """
+
+    def invoke(self, ctx: Context) -> Any:
+        """Invoke the command; click calls it."""
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            terminated = isinstance(interrupt, TerminatedError)
+            what = "terminated" if terminated else "interrupted"
+            line = "; ".join((what, *getattr(interrupt, "__notes__", ())))
+            print(f"bphcoffea: {line}", file=sys.stderr)
+            number = signal.SIGTERM if terminated else signal.SIGINT
+            raise typer.Exit(128 + number) from None
+
+
+def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
+    # once: a second one must not end the clean-up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise TerminatedError
