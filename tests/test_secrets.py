@@ -14,6 +14,7 @@ import services
 import uproot
 
 from bphcoffea import cli
+from bphcoffea.errors import InputError
 from bphcoffea.execution import RunFolder
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
 
@@ -31,10 +32,10 @@ ANALYSIS = """
         selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
         best = chi2
         histograms = (Histogram("chi2", chi2, Axis(5, 0, 20)),)
-"""
-BUG = """
+
         def process(self, events):
-            if "entrystart" in events.metadata:
+            print("reads", events.metadata.get("filename"), flush=True)
+            if WRONG and "filename" in events.metadata:
                 raise ValueError(f"cannot use {events.metadata['filename']}")
             return super().process(events)
 """
@@ -53,6 +54,10 @@ def server(data):
         shutil.chown(served / "out", "nobody")
         with services.xrootd_server(served, run, http=True) as server:
             yield server
+
+
+def analysis(*, wrong=False):
+    return textwrap.dedent(ANALYSIS).replace("WRONG", str(wrong))
 
 
 def root(server, path, token="1"):
@@ -170,12 +175,13 @@ def test_files_stay_the_same_when_a_token_is_renewed(server, command, options, t
 def test_commands_on_a_run_hold_no_secret(server, command, options, tmp_path):
     fileset = write_fileset(tmp_path / "fileset.json", server, lost=False)
     out = f"root://me:{PLANTED}@localhost:{server.port}//out"
-    (tmp_path / "small.py").write_text(textwrap.dedent(ANALYSIS))
+    (tmp_path / "small.py").write_text(analysis())
     words = ("run", tmp_path / "small.py", fileset, "-o", tmp_path / "run")
     words = (*words, "--executor", "iterative")
     staging = ("--stage-out", f"{out}/run", "--skim", f"{out}/skim")
     status, printed = command(*words, *options, *staging)
     assert status == 0, printed
+    assert f"reads {redacted(http(server, 'mc.root'))}\n" in printed
     assert "results staged out to root://***@localhost" in printed
     command("fit", tmp_path / "run")
     assert command("plot", tmp_path / "run", "--fileset", fileset)[0] == 0
@@ -215,7 +221,7 @@ def test_fileset_with_a_password_is_its_owners_alone(command, tmp_path):
 @pytest.mark.xrootd
 def test_a_bug_prints_no_secret(server, command, options, tmp_path):
     fileset = write_fileset(tmp_path / "fileset.json", server)
-    (tmp_path / "buggy.py").write_text(textwrap.dedent(ANALYSIS + BUG))
+    (tmp_path / "buggy.py").write_text(analysis(wrong=True))
     words = ("run", tmp_path / "buggy.py", fileset, "-o", tmp_path / "run", "--executor", "dask")
     status, printed = command("--debug", *words, *options)
     assert status == 1
@@ -227,8 +233,8 @@ def test_a_bug_prints_no_secret(server, command, options, tmp_path):
 @pytest.mark.xrootd
 def test_nothing_of_a_run_on_a_cluster_holds_a_secret(server, command, options, tmp_path):
     fileset = write_fileset(tmp_path / "fileset.json", server)
-    for name, body in (("small", ANALYSIS), ("buggy", ANALYSIS + BUG)):
-        (tmp_path / f"{name}.py").write_text(textwrap.dedent(body))
+    (tmp_path / "small.py").write_text(analysis())
+    (tmp_path / "buggy.py").write_text(analysis(wrong=True))
     environment = {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
     with services.dask_cluster(tmp_path / "cluster", environment=environment) as cluster:
         words = (fileset, "-o", tmp_path / "run", "--scheduler", cluster.address, *options[:-2])
@@ -238,6 +244,7 @@ def test_nothing_of_a_run_on_a_cluster_holds_a_secret(server, command, options, 
         assert command("run", tmp_path / "buggy.py", *words)[0] == 1
         log = cluster.log.read_text()
     assert "distributed.worker" in log
+    assert f"reads {redacted(http(server, 'mc.root'))}\n" in log
     assert PLANTED not in log
     assert "Traceback" not in log
 
@@ -269,6 +276,7 @@ def test_one_file_with_two_tokens_is_one_file(command, tmp_path):
 def test_redacted(text, shown):
     assert redacted(text) == shown
     assert redacted(shown) == shown
+    assert str(InputError(text)) == shown
     assert has_secrets({"a": [text]})
     assert redacted_data({text: (text, 1)}) == {shown: [shown, 1]}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import logging
+import sys
 import sysconfig
 import traceback
 from dataclasses import dataclass, replace
@@ -14,6 +16,7 @@ from bphcoffea.analysis.candidates import VariableError
 from bphcoffea.analysis.variables import Variable
 from bphcoffea.errors import DeclarationError
 from bphcoffea.redaction import redacted, redacted_data
+from bphcoffea.streams import guard_streams
 
 #: How coffea begins the message of the exception in which it wraps another one.
 _WRAPPERS = ("Failed processing file: ", "Failed creating nanoevents: ", "Failed to open file: ")
@@ -178,7 +181,14 @@ class _Quiet(logging.Filter):
 _QUIET = _Quiet()
 
 
-def quieten_worker() -> None:
-    """Keep bugs and secrets out of the log of Dask's worker in this process, if there is one."""
+def guard_worker() -> None:
+    """Keep bugs and secrets out of the log and the output of Dask's worker, if this is one."""
+    if "distributed.worker" not in sys.modules:
+        return
+    from distributed import get_worker
+
     for name in ("distributed.worker", "distributed.worker.state_machine"):
         logging.getLogger(name).addFilter(_QUIET)
+    with contextlib.suppress(ValueError):  # no worker runs here
+        get_worker()
+        guard_streams()

@@ -17,7 +17,7 @@ from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis.models import MissingExtraError
-from bphcoffea.execution.bugs import Bug, BugError, quieten_worker
+from bphcoffea.execution.bugs import Bug, BugError, guard_worker
 from bphcoffea.execution.faults import (
     ReplacedFileError,
     ShortFileError,
@@ -154,7 +154,7 @@ def work_on_chunk(
         If the processor raised something that is no fault of the input.
     """
     decompress_within(basket_limit)
-    quieten_worker()
+    guard_worker()
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
