@@ -1,4 +1,4 @@
-"""Report of a bug: its line in the analysis first, and the whole traceback only on request."""
+"""What is printed of a bug and of bad input: the line in the analysis first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def request_tracebacks(requested: bool) -> None:
 
 
 def report_bug(error: Exception) -> None:
-    """Print where a bug is and what it says to stderr; the whole traceback only on request.
+    """Print to stderr where a bug is and what it says, with the traceback if it is no user's.
+
+    The traceback of a bug in an analysis is printed on request.
 
     Parameters
     ----------
@@ -29,13 +31,15 @@ def report_bug(error: Exception) -> None:
 
     bug = Bug.of(error)
     first, *others = bug.lines()
-    whose = "is a bug in the analysis" if bug.is_users else "may be a bug in bphcoffea"
     lines = [f"bphcoffea: error: {first}", *others]
-    if _requested:
-        lines = [bug.traceback.rstrip(), *lines, f"bphcoffea: this {whose}"]
+    if not bug.is_users:
+        # whoever mends it needs all, and a long run is not made again for that
+        lines = [bug.traceback.rstrip(), *lines, "bphcoffea: this may be a bug in bphcoffea"]
+    elif _requested:
+        lines = [bug.traceback.rstrip(), *lines, "bphcoffea: this is a bug in the analysis"]
     else:
         hint = f"for the traceback: bphcoffea --debug …, or {VARIABLE}=1"
-        lines.append(f"bphcoffea: this {whose}; {hint}")
+        lines.append(f"bphcoffea: this is a bug in the analysis; {hint}")
     print("\n".join(lines), file=sys.stderr)
 
 
