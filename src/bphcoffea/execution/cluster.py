@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import queue
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from coffea.processor import DaskExecutor, accumulate
-from coffea.util import rich_bar
 
 from bphcoffea.errors import InputError
+from bphcoffea.execution.cluster_health import ClusterHealth
 from bphcoffea.execution.runner import failed
+from bphcoffea.progress import Bar, progress
+from bphcoffea.storage.servers import TIMEOUT
 
-#: Why an item was given up that killed one worker after the other.
+#: Reason for giving up an item that killed one worker after the other.
 KILLED = "killed {} workers, one after the other: out of memory, or a crash"
 #: Items of a batch, at least; there are two batches at a time on the cluster.
 _AT_ONCE = 500
+#: How often the result of an item may be lost with its worker before the item is tried alone.
+_MOST_LOST = 3
+#: Results that are fetched rather than merged on the cluster if their merge killed its workers.
+_FETCHED = 2
+#: Reason for not trying an item.
+_NOT_TRIED = "not tried, since {} others killed all their workers and none could be finished"
+#: Items that kill their workers before the rest is not tried, if no item was ever finished.
+_MOST_KILLED = 5
 
 
 @dataclass
 class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
     """Map chunks to the workers of a Dask cluster, and merge results there, in a tree.
 
-    A worker that dies is Dask's business: its chunks are processed by another one. Where a worker
-    dies again and again, Dask gives up all the chunks that it had at hand, the one that kills and
-    its neighbours. They are tried once more, one by one when all else is done; one that still kills
-    its workers is recorded. Chunks are sent in batches, and results merged as they come, so that
-    neither the workers, nor the scheduler, nor the client hold all of them.
+    A worker that dies is Dask's business: its chunks are processed by another one. If workers
+    die again and again, Dask gives up all tasks that they had at hand, the one that kills and
+    its neighbours. Chunks are then tried once more, one by one when all else is done; one that
+    still kills its workers is recorded. Merges are split, and in the end made by the client.
+    Chunks are sent in batches, and results merged as they come, so that neither the workers, nor
+    the scheduler, nor the client hold all of them.
 
     Attributes
     ----------
@@ -36,10 +50,13 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         The result of an item that kills its workers, from the item, the reason and the attempts.
     prepare
         Called on the worker before each item.
+    silence_s
+        How long the scheduler may take to answer, s.
     """
 
     if_killed: Callable[[Any, str, int], Any] = failed
     prepare: Callable[[], None] | None = None
+    silence_s: float = TIMEOUT
 
     def __call__(
         self, items: Iterable[Any], function: Callable[[Any], Any], accumulator: Any
@@ -49,68 +66,196 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         Returns
         -------
         The sum of the results, and 0, which tells coffea that nothing was raised.
-        """
-        from distributed import as_completed
 
+        Raises
+        ------
+        InputError
+            If the scheduler is gone or silent, or the workers can't do anything for lack of memory.
+        """
         if self.prepare is not None:
             function = partial(_prepared, self.prepare, function)
         items = list(items)
-        todo = iter(items)
-        # a cluster that grows is kept busy, too, up to that many threads
-        at_once = max(_AT_ONCE, 5 * sum(self.client.nthreads().values()))
-        processor = self._processor()
-        waiting = as_completed()
-        item_of: dict[str, Any] = {}
-        merged_from: dict[str, list[Any]] = {}
-        ready: list[Any] = []
-        suspects: list[Any] = []
+        with contextlib.ExitStack() as stack:
+            if self.heavy_input is not None:
+                from bphcoffea.execution.worker_input import shared
 
-        def submit() -> None:
-            batch = list(islice(todo, at_once))
-            tasks = [_task(item, processor) for item in batch]
-            futures = self.client.map(function, tasks, pure=False, priority=self.priority)
-            item_of.update((f.key, item) for f, item in zip(futures, batch, strict=True))
-            waiting.update(futures)
-
-        with rich_bar() as progress:
-            bar = progress.add_task(self.desc, total=len(items), unit=self.unit)
-            submit()
-            submit()
-            for future in waiting:
-                item = item_of.pop(future.key, None)
-                parts = merged_from.pop(future.key, [])
-                if not _killed(future):
-                    ready.append(future)
-                elif item is None:
-                    ready += parts
-                else:
-                    suspects.append(item)
-                if item is not None:
-                    progress.update(bar, advance=1, refresh=True)
-                if item is not None and len(item_of) == at_once:
-                    submit()
-                if len(ready) >= self.treereduction:
-                    merged = self.client.submit(accumulate, ready, pure=False)
-                    merged_from[merged.key] = ready
-                    waiting.add(merged)
-                    ready = []
-            # here, a suspect can't take them with it when it kills their worker
-            results = self.client.gather(ready)
-            for suspect in suspects:
-                task = _task(suspect, self._processor())
-                future = self.client.submit(function, task, pure=False)
-                if _killed(future):
-                    attempts = getattr(future.exception(), "allowed_failures", 0) + 1
-                    results.append(self.if_killed(suspect, KILLED.format(attempts), attempts))
-                else:
-                    results.append(future.result())
+                function = stack.enter_context(shared(self.client, self.heavy_input, function))
+            bar = stack.enter_context(progress(len(items), self.desc, self.unit))
+            results = _Work(self, items, function, bar).results()
         return accumulate(results, accumulator), 0
 
-    def _processor(self) -> Any:
-        """The processor, sent once, and then from worker to worker; None where there is none."""
-        if self.heavy_input is None:
+
+class _Work:
+    """Work on items that is under way on a cluster.
+
+    Parameters
+    ----------
+    executor
+        Its executor.
+    items
+        All of them.
+    function
+        From an item to its result.
+    bar
+        Count of the items that are done.
+    """
+
+    def __init__(
+        self,
+        executor: ClusterExecutor,
+        items: Sequence[Any],
+        function: Callable[[Any], Any],
+        bar: Bar,
+    ) -> None:
+        self._executor = executor
+        self._client: Any = executor.client
+        self._health = ClusterHealth(executor.client, executor.silence_s)
+        self._items = items
+        self._function = function
+        self._bar = bar
+        # a cluster that grows is kept busy as well, up to that many threads
+        self._at_once = max(_AT_ONCE, 5 * sum(self._client.nthreads().values()))
+        # numbers of items: those to submit, to try alone, and how often a result was lost
+        self._todo = deque(range(len(items)))
+        self._suspects: list[int] = []
+        self._lost: Counter[int] = Counter()
+        # by key of a future: numbers of the items that its result is made of, parts of a merge
+        self._made_of: dict[str, list[int]] = {}
+        self._merging: dict[str, list[Any]] = {}
+        # how many futures of items are waited for
+        self._running = 0
+        # futures that are done; results that wait to be merged; results that are here
+        self._done: queue.Queue[Any] = queue.Queue()
+        self._ready: list[Any] = []
+        self._fetched: list[Any] = []
+        # how many items killed their workers also when they were alone
+        self._killers = 0
+
+    def results(self) -> list[Any]:
+        """Work until all items are done.
+
+        Returns
+        -------
+        Results whose sum is that of all items.
+        """
+        while self._todo or self._running or self._merging or self._ready:
+            while self._todo and self._running <= self._at_once:
+                self._submit()
+            if self._running or self._merging:
+                self._settle(self._next())
+            else:
+                self._fetch(self._ready)
+                self._ready = []
+        # alone: a suspect can't take results of others with it when it kills its worker
+        for suspect in self._suspects:
+            self._fetched.append(self._tried_alone(suspect))
+            self._bar.advance()
+        return self._fetched
+
+    def _submit(self) -> None:
+        numbers = [self._todo.popleft() for _ in range(min(self._at_once, len(self._todo)))]
+        futures = self._client.map(
+            self._function,
+            [self._items[number] for number in numbers],
+            pure=False,
+            priority=self._executor.priority,
+        )
+        for number, future in zip(numbers, futures, strict=True):
+            self._made_of[future.key] = [number]
+            future.add_done_callback(self._done.put)
+        self._running += len(numbers)
+
+    def _next(self) -> Any:
+        """Wait for the next future that is done."""
+        while True:
+            try:
+                return self._done.get(timeout=1)
+            except queue.Empty:
+                self._health.check()
+
+    def _settle(self, future: Any) -> None:
+        parts = self._merging.pop(future.key, None)
+        killed = _killed(future)
+        if parts is None:
+            self._running -= 1
+        if not killed:
+            self._health.progressed()
+            if parts is None:
+                self._bar.advance()
+            self._ready.append(future)
+            if len(self._ready) >= self._executor.treereduction:
+                self._merge(self._ready)
+                self._ready = []
+            return
+        numbers = self._made_of.pop(future.key)
+        if parts is None:
+            self._suspects += numbers
+        else:
+            self._rescue(parts)
+
+    def _merge(self, parts: list[Any]) -> None:
+        merged = self._client.submit(accumulate, parts, pure=False)
+        self._merging[merged.key] = parts
+        self._made_of[merged.key] = [n for part in parts for n in self._made_of[part.key]]
+        merged.add_done_callback(self._done.put)
+
+    def _rescue(self, parts: list[Any]) -> None:
+        """Merge the parts of a merge that killed its workers in smaller groups, or here."""
+        there = [part for part in parts if part.status != "error"]
+        for part in parts:
+            if part.status == "error":
+                self._again(part)
+        if len(there) <= _FETCHED:
+            self._fetch(there)
+            return
+        middle = len(there) // 2
+        for half in (there[:middle], there[middle:]):
+            self._merge(half)
+
+    def _fetch(self, futures: Iterable[Any]) -> None:
+        """Get results from the cluster, and add them up here."""
+        for future in futures:
+            result = self._result(future)
+            if result is None:
+                self._again(future)
+                continue
+            del self._made_of[future.key]
+            self._fetched.append(result)
+            if len(self._fetched) >= self._executor.treereduction:
+                self._fetched = [accumulate(self._fetched)]
+
+    def _result(self, future: Any) -> Any:
+        """Wait for the result of a future, and get it; None if its workers died of it."""
+        from distributed.scheduler import KilledWorker
+
+        try:
+            return self._health.watch(self._client.gather(future, asynchronous=True))
+        except (KilledWorker, CancelledError):
+            _killed(future)  # raises if the scheduler is gone
             return None
-        return self.client.submit(_itself, self.heavy_input, pure=False)
+
+    def _again(self, future: Any) -> None:
+        """Work once more on the items of a result that was lost with its worker."""
+        for number in self._made_of.pop(future.key):
+            self._lost[number] += 1
+            self._bar.advance(-1)
+            if self._lost[number] > _MOST_LOST:
+                self._suspects.append(number)
+            else:
+                self._todo.append(number)
+
+    def _tried_alone(self, number: int) -> Any:
+        item = self._items[number]
+        if self._killers >= _MOST_KILLED and not self._health.has_progressed:
+            return self._executor.if_killed(item, _NOT_TRIED.format(self._killers), 0)
+        future = self._client.submit(self._function, item, pure=False)
+        result = self._result(future)
+        if result is not None:
+            self._health.progressed()
+            return result
+        self._killers += 1
+        attempts = getattr(future.exception(), "allowed_failures", 0) + 1
+        return self._executor.if_killed(item, KILLED.format(attempts), attempts)
 
 
 def _prepared(prepare: Callable[[], None], function: Callable[[Any], Any], task: Any) -> Any:
@@ -118,31 +263,20 @@ def _prepared(prepare: Callable[[], None], function: Callable[[Any], Any], task:
     return function(task)
 
 
-def _task(item: Any, processor: Any) -> Any:
-    return item if processor is None else (item, processor)
-
-
 def _killed(future: Any) -> bool:
-    """Whether a task was given up because its workers died; waits until it is done.
+    """Tell whether a future that is done was given up because its workers died.
 
     Raises whatever else went wrong, with the traceback of the worker.
     """
-    from distributed import wait
     from distributed.scheduler import KilledWorker
 
-    if not future.done():
-        wait(future)
     if future.status == "finished":
         return False
-    if future.status != "error":
-        raise InputError(
-            "the Dask scheduler is gone, and the results with it, but finished chunks are kept: "
-            "start another one and go on with --resume"
-        )
-    if not isinstance(future.exception(), KilledWorker):
+    if future.status == "error" and isinstance(future.exception(), KilledWorker):
+        return True
+    if future.status == "error":
         future.result()
-    return True
-
-
-def _itself(value: Any) -> Any:
-    return value
+    raise InputError(
+        "the Dask scheduler is gone, and the results with it, but finished chunks are kept: "
+        "start another one and go on with --resume"
+    )

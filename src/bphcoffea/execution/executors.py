@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from coffea.processor import IterativeExecutor
-
 from bphcoffea.errors import InputError
 from bphcoffea.execution.cluster import ClusterExecutor
+from bphcoffea.execution.iterative import IterativeExecutor
 from bphcoffea.execution.processes import Pool, ProcessExecutor
 from bphcoffea.facilities.clusters import cluster
 from bphcoffea.facilities.model import Facility
 from bphcoffea.facilities.proxy import find_valid, shipping, wait
+from bphcoffea.storage.servers import TIMEOUT
 
 ExecutorName = Literal["iterative", "futures", "dask"]
 
@@ -51,6 +51,7 @@ def engine(
     scheduler: str | None = None,
     facility: Facility | None = None,
     proxy_hours: float = 0,
+    timeout_s: float = TIMEOUT,
 ) -> Iterator[Engine]:
     """Start an executor, and end what was started for it.
 
@@ -68,6 +69,8 @@ def engine(
         Where the workers are, and what they need; the executor is ``dask`` then.
     proxy_hours
         How long the grid proxy must be valid, h.
+    timeout_s
+        How long the scheduler may take to answer, s.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def engine(
     facility = facility or Facility(name="here", kind="scheduler" if scheduler else "local")
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(cluster(facility, workers, scheduler))
-        executor = ClusterExecutor(client=client)
+        executor = ClusterExecutor(client=client, silence_s=timeout_s)
         if proxy is not None and facility.kind != "local":
             stack.enter_context(shipping(client, proxy, facility.proxy.certificates))
             executor.prepare = wait

@@ -14,11 +14,11 @@ from typing import Any
 import loky
 from coffea.processor import accumulate
 from coffea.processor.executor import ExecutorBase
-from coffea.util import rich_bar
 from loky.process_executor import BrokenProcessPool
 
 from bphcoffea.execution.cluster import KILLED
 from bphcoffea.execution.runner import failed
+from bphcoffea.progress import progress
 from bphcoffea.streams import guard_streams
 
 #: How many processes an item may kill before it is given up.
@@ -101,11 +101,10 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
         """
         todo = deque(items)
         results: list[Any] = [accumulator]
-        with rich_bar() as progress:
-            bar = progress.add_task(self.desc, total=len(todo), unit=self.unit)
+        with progress(len(todo), self.desc, self.unit) as bar:
 
             def keep(result: Any) -> None:
-                progress.update(bar, advance=1, refresh=True)
+                bar.advance()
                 results.append(result)
                 if len(results) > _MERGED_AT_ONCE:
                     results[:] = [accumulate(results)]

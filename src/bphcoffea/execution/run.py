@@ -145,6 +145,7 @@ def run(
                 options.scheduler,
                 options.facility,
                 options.proxy_hours,
+                options.retries.timeout_s,
             ) as running,
             reporting(running, report),
         ):

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
+import dask
+
 from bphcoffea.errors import InputError
 from bphcoffea.facilities.model import Facility
 from bphcoffea.facilities.options import (
@@ -141,6 +143,10 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[Any]:
         "dashboard_address": dashboard,
         "env": worker_environment(facility),
         "security": security(facility),
+        # a paused worker takes no work, also if nothing will ever free its memory
+        "config": dask.config.merge(
+            dask.config.config, {"distributed": {"worker": {"memory": {"pause": False}}}}
+        ),
     }
     if facility.security:
         options["protocol"] = "tls://"

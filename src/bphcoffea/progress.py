@@ -1,0 +1,201 @@
+"""Progress of long work: a bar at a terminal or in a notebook, and lines in a log.
+
+``BPHCOFFEA_PROGRESS_S``
+    Time between two lines in a log, s (60). The first line is written after that time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+)
+from rich.table import Column
+from rich.text import Text
+
+from bphcoffea.errors import InputError
+
+INTERVAL_S = "BPHCOFFEA_PROGRESS_S"
+#: Span of the average rate, s: checkpoints that were read at once, or workers that join, would
+#: distort an average over the whole run.
+_MEMORY_S = 600.0
+
+T = TypeVar("T")
+
+
+class Bar:
+    """Count of what is done.
+
+    Parameters
+    ----------
+    display
+        Display of the count, if it was started.
+    task
+        Task of the display.
+    """
+
+    def __init__(self, display: Progress, task: Task) -> None:
+        self._display = display
+        self._task = task
+
+    def advance(self, number: int = 1) -> None:
+        """Count more as done."""
+        self._display.advance(self._task.id, number)
+
+    def update(self, done: int, total: int) -> None:
+        """Set the count and the total; libraries take this method as their `progress`."""
+        self._display.update(self._task.id, completed=done, total=total)
+
+    def track(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items, and count each one when the next is asked for."""
+        for item in items:
+            yield item
+            self.advance()
+
+
+@contextlib.contextmanager
+def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
+    """Show the progress of a block, on the standard error stream.
+
+    Parameters
+    ----------
+    total
+        Number of units; None if :meth:`Bar.update` sets it.
+    description
+        Name of the work, such as ``Processing``.
+    unit
+        Unit of the count, in the singular, such as ``chunk``.
+
+    Raises
+    ------
+    InputError
+        If ``BPHCOFFEA_PROGRESS_S`` is not a positive number.
+    """
+    interval = _interval()
+    console = Console(stderr=True)
+    if _is_live(console):
+        display = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            _Summary(Column(no_wrap=True)),
+            console=console,
+            refresh_per_second=2,
+            speed_estimate_period=_MEMORY_S,
+            # rich would send what is printed to a file here
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        with display:
+            yield Bar(display, _task(display, total, description, unit))
+        return
+    display = Progress(console=console, disable=True, speed_estimate_period=_MEMORY_S)
+    task = _task(display, total, description, unit)
+    with _lines(task, interval):
+        yield Bar(display, task)
+
+
+def _task(display: Progress, total: int | None, description: str, unit: str) -> Task:
+    number = display.add_task(description, total=total, unit=unit)
+    return next(task for task in display.tasks if task.id == number)
+
+
+def _interval() -> float:
+    text = os.environ.get(INTERVAL_S, "60")
+    try:
+        interval = float(text)
+    except ValueError:
+        interval = 0.0
+    if not interval > 0:
+        raise InputError(f"{INTERVAL_S} is '{text}': give the time between two lines in s")
+    return interval
+
+
+def _is_live(console: Console) -> bool:
+    """Tell whether a bar can be redrawn; with FORCE_COLOR, rich believes that of a log as well."""
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return sys.stderr.isatty() and not console.is_dumb_terminal
+
+
+@contextlib.contextmanager
+def _lines(task: Task, interval: float) -> Iterator[None]:
+    """Write a line at each interval, also while nothing is done, and one at the end."""
+    finished = threading.Event()
+
+    def write() -> None:
+        while not finished.wait(interval):
+            print(line(task), file=sys.stderr, flush=True)
+
+    began = time.monotonic()
+    writer = threading.Thread(target=write, name="progress", daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        writer.join()
+    if time.monotonic() - began > interval:
+        print(line(task), file=sys.stderr, flush=True)
+
+
+class _Summary(ProgressColumn):
+    """Counts, rate and time left."""
+
+    def render(self, task: Task) -> Text:
+        return Text(", ".join(_parts(task)))
+
+
+def line(task: Task) -> str:
+    """Return the line of a log, such as ``12:01 reading: 1,240 of 9,300 files (13%), 21.3/s``."""
+    counts, *rest = _parts(task)
+    share = f"{counts} ({task.percentage:.0f}%)" if task.total else counts
+    return f"{time.strftime('%H:%M')} {task.description}: {', '.join((share, *rest))}"
+
+
+def _parts(task: Task) -> Iterator[str]:
+    done, unit = f"{task.completed:,.0f}", task.fields["unit"]
+    if task.total is None:
+        yield f"{done} {unit}s"
+    else:
+        yield f"{done} of {task.total:,.0f} {unit}{'' if task.total == 1 else 's'}"
+    speed = task.finished_speed or task.speed
+    if speed:
+        yield _rate(speed)
+    if task.finished:
+        yield f"done in {_duration(task.finished_time or 0)}"
+    elif task.time_remaining is not None:
+        yield f"{_duration(task.time_remaining)} left"
+
+
+def _rate(per_second: float) -> str:
+    for unit, seconds in (("s", 1), ("min", 60)):
+        if per_second * seconds >= 1:
+            return f"{per_second * seconds:.3g}/{unit}"
+    return f"{per_second * 3600:.3g}/h"
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in its two largest units at most."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
