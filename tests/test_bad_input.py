@@ -16,7 +16,6 @@ import services
 import uproot
 from damage import made_again
 
-from bphcoffea import cli
 from bphcoffea.datasets import load
 from bphcoffea.execution import RunFolder
 from bphcoffea.facilities import clusters
@@ -289,16 +288,6 @@ def test_what_is_declared_wrongly_is_told_with_its_line(
         return
     (line,) = faults_of_run(fileset(sound), analysis=tmp_path / "mine.py")
     assert line.startswith(f"{tmp_path}/{problem}")
-
-
-def test_an_error_of_another_kind_in_an_analysis_keeps_its_traceback(
-    bphcoffea, fileset, sound, output, tmp_path, monkeypatch
-):
-    (tmp_path / "mine.py").write_text("raise ValueError('a bug')\n")
-    arguments = ["run", tmp_path / "mine.py", fileset(sound), "-o", output]
-    monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
-    with pytest.raises(ValueError, match="a bug"):
-        cli.main()
 
 
 def test_an_output_folder_that_cannot_be_written(bphcoffea, fileset, sound):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-#: Names and messages may hold brackets, which are no markup.
-console = Console(markup=False)
+from bphcoffea.streams import PlainConsole
+
+console = PlainConsole()
 _LEFT: dict[str, Any] = {"title_justify": "left"}
 
 
@@ -360,10 +360,13 @@ def _ranges(ranges: list[dict[str, Any]]) -> str:
 def report_written(path: Path) -> None:
     """What a fileset that was written holds."""
     from bphcoffea.datasets.model import read_json
+    from bphcoffea.redaction import has_secrets
 
     content = read_json(path)
     files = sum(len(dataset["files"]) for dataset in content.values())
     say(f"{path}: {_count(len(content), 'dataset')}, {_count(files, 'file')}")
+    if has_secrets(content):
+        say(f"note: {path} holds passwords or tokens in URLs, so only you may read it (mode 0600)")
 
 
 def say(text: str) -> None:

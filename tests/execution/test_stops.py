@@ -1,6 +1,7 @@
 """What ends a run, and what does not: a bug does at once, a worker that dies does not."""
 
 import os
+import re
 import signal
 import textwrap
 import threading
@@ -11,8 +12,8 @@ import pytest
 
 from bphcoffea.datasets import load
 from bphcoffea.datasets.check import inspect
-from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, engine, load_analysis, run
+from bphcoffea.execution.bugs import BugError
 from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
 
@@ -62,10 +63,14 @@ def fileset(tmp_path_factory):
 def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tmp_path):
     analysis, seen = watched("time.sleep(0.1); events.Triplet.vertex.chi3")
     options = Options(executor, workers=2, chunksize=25)
-    with pytest.raises(Exception, match="chi3") as raised:
+    with pytest.raises(BugError) as raised:
         run(analysis, fileset, tmp_path / "run", options)
-    assert not isinstance(raised.value, InputError)
-    assert "entrystart" in str(raised.value), "the chunk is named"
+    bug = raised.value.bug
+    assert bug.error == "AttributeError: no field named 'chi3'"
+    assert (bug.file, bug.function, bug.is_users) == (str(tmp_path / "watched.py"), "process", True)
+    assert bug.source == "time.sleep(0.1); events.Triplet.vertex.chi3"
+    assert re.fullmatch(r"dataset '\w+', \S+\.root, entries \d+-\d+", bug.chunk)
+    assert "Traceback" in bug.traceback
     assert len(list(seen.iterdir())) < 144 / 2
     assert not (tmp_path / "run" / "ledger.json").exists()
 

@@ -15,6 +15,20 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
+class VariableError(ValueError):
+    """The function of a variable gives something that it must not give.
+
+    Attributes
+    ----------
+    variable
+        Which variable.
+    """
+
+    def __init__(self, variable: Variable, fault: str) -> None:
+        super().__init__(f"variable '{variable.name}' {fault}")
+        self.variable = variable
+
+
 class Candidates:
     """The candidates of a chunk in one flat sequence, with the values of their variables.
 
@@ -114,19 +128,21 @@ class Candidates:
             of_events = self._values_of_events[variable] = _plain(variable, values)
             return of_events[self.event]
         if values.ndim > 2:
-            raise ValueError(
-                f"variable '{variable.name}' has {values.ndim - 1} levels of lists below the "
-                "event; it must give one number for each candidate, or one for each event"
+            raise VariableError(
+                variable,
+                f"has {values.ndim - 1} levels of lists below the "
+                "event; it must give one number for each candidate, or one for each event",
             )
         if len(values) != len(self.counts):
             raise _wrong_length(variable, values, self)
         counts = ak.to_numpy(ak.num(values))
         wrong = np.flatnonzero(counts != self.counts)
         if len(wrong):
-            raise ValueError(
-                f"variable '{variable.name}' has other numbers of values than there are "
+            raise VariableError(
+                variable,
+                f"has other numbers of values than there are "
                 f"candidates in {len(wrong)} events: {counts[wrong[0]]} for "
-                f"{self.counts[wrong[0]]} in the first of them, at position {wrong[0]}"
+                f"{self.counts[wrong[0]]} in the first of them, at position {wrong[0]}",
             )
         return _plain(variable, ak.flatten(values))
 
@@ -152,9 +168,10 @@ def values_of_events(variable: Variable, events: Any) -> npt.NDArray[Any]:
     """
     values = _array_of(variable, events)
     if values.ndim != 1 or len(values) != len(events):
-        raise ValueError(
-            f"variable '{variable.name}' must give one number for each of {len(events)} events; "
-            f"it gives {len(values)} {'lists' if values.ndim > 1 else 'numbers'}"
+        raise VariableError(
+            variable,
+            f"must give one number for each of {len(events)} events; "
+            f"it gives {len(values)} {'lists' if values.ndim > 1 else 'numbers'}",
         )
     return _plain(variable, values)
 
@@ -163,9 +180,10 @@ def _array_of(variable: Variable, events: Any) -> ak.Array:
     values = variable(events)
     if isinstance(values, ak.Array | np.ndarray) and values.ndim > 0:
         return values if isinstance(values, ak.Array) else ak.from_numpy(values)
-    raise ValueError(
-        f"variable '{variable.name}' gives a {type(values).__name__}; it must give an array, "
-        "with one number for each candidate or one for each event"
+    raise VariableError(
+        variable,
+        f"gives a {type(values).__name__}; it must give an array, "
+        "with one number for each candidate or one for each event",
     )
 
 
@@ -174,20 +192,21 @@ def _plain(variable: Variable, values: ak.Array) -> npt.NDArray[Any]:
     if isinstance(flat, np.ma.MaskedArray):
         missing = int(np.count_nonzero(np.ma.getmaskarray(flat)))
         if missing:
-            raise ValueError(
-                f"variable '{variable.name}' has no value (None) {missing} times; "
-                "give those a value with ak.fill_none"
+            raise VariableError(
+                variable,
+                f"has no value (None) {missing} times; give those a value with ak.fill_none",
             )
         flat = flat.data
     return flat
 
 
-def _wrong_length(variable: Variable, values: ak.Array, candidates: Candidates) -> ValueError:
-    return ValueError(
-        f"variable '{variable.name}' gives a flat array of {len(values)} numbers for "
-        f"{len(candidates.counts)} events with {len(candidates)} candidates; give a list for each "
-        "event (ak.unflatten), or one number for each event"
-        if values.ndim == 1
-        else f"variable '{variable.name}' gives {len(values)} lists for "
-        f"{len(candidates.counts)} events"
+def _wrong_length(variable: Variable, values: ak.Array, candidates: Candidates) -> VariableError:
+    if values.ndim > 1:
+        events = len(candidates.counts)
+        return VariableError(variable, f"gives {len(values)} lists for {events} events")
+    return VariableError(
+        variable,
+        f"gives a flat array of {len(values)} numbers for {len(candidates.counts)} events with "
+        f"{len(candidates)} candidates; give a list for each event (ak.unflatten), or one number "
+        "for each event",
     )

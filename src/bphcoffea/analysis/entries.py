@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-#: A tree: its file, as the fileset calls it, and its path in the file.
+from bphcoffea.redaction import redacted
+
+#: A tree: its file, as the fileset calls it but without passwords, and its path in the file.
 Tree = tuple[str, str]
 
 
@@ -30,7 +32,7 @@ class Entries:
         """Those of the chunk that a processor is given; none where its metadata don't say."""
         if "entrystart" not in metadata:
             return cls()
-        tree = (metadata.get("file", metadata["filename"]), metadata["treename"])
+        tree = (redacted(metadata.get("file", metadata["filename"])), metadata["treename"])
         start, stop = metadata["entrystart"], metadata["entrystop"]
         return cls({tree: ((start, stop),)} if stop > start else {})
 

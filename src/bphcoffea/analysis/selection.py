@@ -86,6 +86,8 @@ def missing_branches(branches: tuple[str, ...], metadata: Mapping[str, Any]) -> 
 
 
 def _meant(value: Any) -> str:
+    if isinstance(value, Requirement):
+        return f"the requirement '{value}'"
     return f"variable '{value.name}'" if isinstance(value, Variable) else shown(value)
 
 
@@ -108,7 +110,7 @@ class Selection:
             )
         for cut in cuts:
             if not isinstance(cut, Cut):
-                raise DeclarationError(f"Selection: {shown(cut)} is no Cut; write Cut(name, …)")
+                raise DeclarationError(f"Selection: {_meant(cut)} is no Cut; write Cut(name, …)")
         names = [cut.name for cut in cuts]
         doubled = sorted({name for name in names if names.count(name) > 1 or name == "all"})
         if doubled:

@@ -134,6 +134,18 @@ class Variable:
         """Require low < value < high; ``closed="left"`` admits the lower bound itself."""
         return Comparison(self, ((">=" if closed == "left" else ">", low), ("<", high)))
 
+    def __eq__(self, other: object) -> bool:
+        # a False among requirements would say nothing of the number that was meant
+        if isinstance(other, Real):
+            raise DeclarationError(
+                f"variable '{self.name}' is compared with {shown(other)} by == or !=, which tell "
+                f"variables apart; write {self.name}.equals({shown(other)}) for this value, "
+                "~ in front of that for all others, or between(low, high) for a range"
+            )
+        return self is other
+
+    __hash__ = object.__hash__
+
     def equals(self, value: float) -> Requirement:
         """Require the value itself (``==`` compares variables, as everywhere in Python)."""
         return Comparison(self, (("==", value),))

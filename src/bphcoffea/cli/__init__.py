@@ -13,8 +13,10 @@ import typer
 
 from bphcoffea import __version__
 from bphcoffea.cli import corrections, demo, facility, fileset, limits, runs
+from bphcoffea.cli.bugs import VARIABLE, report_bad_input, report_bug, request_tracebacks
 from bphcoffea.cli.interruption import InterruptibleGroup
 from bphcoffea.errors import InputError
+from bphcoffea.streams import guard_streams
 from bphcoffea.terminal import say
 
 app = typer.Typer(
@@ -38,8 +40,12 @@ def callback(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version, and nothing else.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar=VARIABLE, help="Show whole tracebacks of bugs.")
+    ] = False,
 ) -> None:
     """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield."""
+    request_tracebacks(debug)
     if version:
         say(__version__)
         raise typer.Exit
@@ -47,9 +53,12 @@ def callback(
 
 def main() -> None:
     """Run the command line; bad input ends in one clear line a problem and status 2."""
+    guard_streams()
     try:
         app()
     except InputError as error:
-        for line in str(error).splitlines():
-            print(f"bphcoffea: error: {line}", file=sys.stderr)
+        report_bad_input(error)
         sys.exit(2)
+    except Exception as error:  # noqa: BLE001 - all others are bugs
+        report_bug(error)
+        sys.exit(1)

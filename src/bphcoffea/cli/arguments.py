@@ -12,7 +12,7 @@ AnalysisName = Annotated[
     str,
     typer.Argument(
         metavar="ANALYSIS",
-        help="Name of a file in processors/, or a path: my/analysis.py or my/analysis.py:Class.",
+        help="Name of a shipped analysis, or a path: my/analysis.py or my/analysis.py:Class.",
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")]

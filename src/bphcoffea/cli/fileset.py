@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from bphcoffea.cli.analyses import load_named
 from bphcoffea.cli.arguments import Datasets, ExecutorOption, Workers
 from bphcoffea.errors import InputError
 from bphcoffea.terminal import console, report_written, say
@@ -102,7 +103,7 @@ def check(
     files = datasets.load(fileset).select(dataset or ())
     needs = {}
     if analysis:
-        loaded = execution.load_analysis(analysis)
+        loaded = load_named(analysis)
         needs = {
             name: branch_needs(loaded, known.metadata.model_dump())
             for name, known in files.root.items()

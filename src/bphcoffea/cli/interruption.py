@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 import typer
-from typer._click.core import Context
 from typer.core import TyperGroup
 
 
@@ -21,7 +20,7 @@ class InterruptibleGroup(TyperGroup):
     The exit status is that of a process which the signal ended: 130 or 143.
     """
 
-    def invoke(self, ctx: Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Invoke the command; click calls it."""
         signal.signal(signal.SIGTERM, _terminate)
         try:

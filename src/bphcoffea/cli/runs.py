@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from bphcoffea.cli.analyses import load_named
 from bphcoffea.cli.arguments import (
     AnalysisName,
     CorrectionFiles,
@@ -113,7 +114,7 @@ def run(
 
     place = load_facility(facility) if facility else None
     storage = place.storage if place else None
-    loaded = execution.load_analysis(analysis)
+    loaded = load_named(analysis)
     loaded = loaded.corrected(load(corrections or ()), nominal_only=nominal)
     if classifier is not None:
         loaded = loaded.classified(load_classifier(classifier))
@@ -309,7 +310,7 @@ def plot(
 ) -> None:
     """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""
     from bphcoffea import datasets
-    from bphcoffea.execution import RunFolder, load_analysis
+    from bphcoffea.execution import RunFolder
     from bphcoffea.inference.blindness import StillBlindError
     from bphcoffea.presentation import Labels, plot_run
 
@@ -317,7 +318,7 @@ def plot(
     labels = Labels.of(
         folder,
         datasets.load(fileset) if fileset else None,
-        load_analysis(analysis) if analysis else None,
+        load_named(analysis) if analysis else None,
     )
     try:
         figures = plot_run(

@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from bphcoffea.errors import InputError
+from bphcoffea.redaction import has_secrets, redacted, redacted_data
 from bphcoffea.size_limits import decompressed, read_json_bytes
 
 #: Names that coffea gives to the place of a chunk, among the metadata that a processor sees.
@@ -249,9 +250,10 @@ class Fileset(RootModel[dict[Name, Dataset]]):
             if (fault := fault_of_path(_resolve(place, folder)))
         ]
         faults += [
-            f"dataset '{name}': '{_resolve(path, folder)}' stands there twice"
+            f"dataset '{name}': '{path}' stands there twice"
             for name, dataset in self.root.items()
-            for path, times in Counter(_resolve(p, folder) for p in dataset.files).items()
+            # one file with two tokens is one file
+            for path, times in Counter(redacted(_resolve(p, folder)) for p in dataset.files).items()
             if times > 1
         ]
         if faults:
@@ -289,7 +291,9 @@ class Fileset(RootModel[dict[Name, Dataset]]):
             logical = path.find("/store/")
             if not redirectors or logical < 0 or (logical > 0 and "://" not in path):
                 return path, entry
-            there = [f"{redirector}{path[logical + 1 :]}" for redirector in redirectors]
+            # a token is meant for the server that it was given for
+            name = path[logical + 1 :].partition("?")[0] if logical else path[1:]
+            there = [f"{redirector}{name}" for redirector in redirectors]
             places = list(dict.fromkeys([path] * (logical > 0) + [*entry.replicas, *there]))
             return places[0], entry.model_copy(update={"replicas": tuple(places[1:])})
 
@@ -332,12 +336,15 @@ class Fileset(RootModel[dict[Name, Dataset]]):
         )
 
     def sha256(self) -> str:
-        """Hash of its content, the same in every interpreter."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Hash of its content but passwords and tokens, the same in every interpreter."""
+        content = json.dumps(redacted_data(self.model_dump(mode="json")), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def save(self, path: str | Path) -> Path:
-        """Write it as JSON, leaving out what is not known; compressed if the name ends in .gz."""
+        """Write it as JSON, leaving out what is not known; compressed if the name ends in .gz.
+
+        Only its owner may read it if it holds passwords or tokens.
+        """
         content = self.model_dump(mode="json", exclude_defaults=True)
         for dataset in content.values():
             dataset["files"] = {
@@ -352,6 +359,8 @@ class Fileset(RootModel[dict[Name, Dataset]]):
             written = f"{text}\n".encode()
             # without a time: the same fileset gives the same file
             compress = target.suffix == ".gz"
+            temporary.unlink(missing_ok=True)
+            temporary.touch(0o600 if has_secrets(content) else 0o666)
             temporary.write_bytes(gzip.compress(written, mtime=0) if compress else written)
             return temporary.replace(target)
         except OSError as error:

@@ -187,7 +187,9 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             return
         clock = time.perf_counter()
         system, path = _chunk.place
-        content = _sealed(lz4.frame.compress(cloudpickle.dumps(output)))
+        # what coffea says was processed holds the URL of the file, with its secrets
+        kept = {key: value for key, value in output.items() if key != "processed"}
+        content = _sealed(lz4.frame.compress(cloudpickle.dumps(kept)))
         part = f"{path}.{uuid.uuid4().hex}.part"
         try:
             self._make(system, path.rpartition("/")[0])  # a worker's machine has its own disk

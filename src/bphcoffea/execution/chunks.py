@@ -22,6 +22,7 @@ from bphcoffea.datasets.model import Dataset, FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors import Engine
 from bphcoffea.execution.ledger import FILE, IDENTITY, REPLICAS, Detour, Failure
+from bphcoffea.redaction import redacted
 from bphcoffea.storage.servers import ONCE, Retries
 
 
@@ -231,7 +232,7 @@ def _chunks(
         return
     file = report.file
     others = tuple(place for place in (file.path, *entry.replicas) if place != report.used)
-    known = metadata | {FILE: file.path, REPLICAS: others, IDENTITY: report.identity}
+    known = metadata | {FILE: redacted(file.path), REPLICAS: others, IDENTITY: report.identity}
     for start, stop in cut(report.entries or 0, entry.steps, chunksize):
         yield WorkItem(file.dataset, report.used, file.tree, start, stop, report.uuid, known)
 
@@ -252,10 +253,10 @@ def _failures(report: FileReport, entry: FileEntry) -> Iterator[Failure]:
     for start, stop in [(0, report.entries)] if entry.steps is None else entry.steps:
         yield Failure(
             report.file.dataset,
-            report.file.path,
+            redacted(report.file.path),
             start,
             stop,
-            str(report.unreadable),
+            redacted(str(report.unreadable)),
             len(report.faults),
         )
 
@@ -263,10 +264,10 @@ def _failures(report: FileReport, entry: FileEntry) -> Iterator[Failure]:
 def _detour(report: FileReport) -> Detour:
     return Detour(
         report.file.dataset,
-        report.file.path,
+        redacted(report.file.path),
         0,
         report.entries or 0,
-        report.used,
+        redacted(report.used),
         len(report.faults) + 1,
-        report.faults[0],
+        redacted(report.faults[0]),
     )

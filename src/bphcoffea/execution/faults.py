@@ -5,7 +5,7 @@ from __future__ import annotations
 import uproot
 
 from bphcoffea.analysis.models import MissingExtraError
-from bphcoffea.errors import InputError
+from bphcoffea.errors import DeclarationError, InputError
 from bphcoffea.size_limits import LimitExceededError
 from bphcoffea.storage.servers import reason, shortened
 
@@ -28,6 +28,8 @@ def input_fault(error: BaseException) -> str | None:
     Memory that ran out is one, too: the chunk was too large for its worker.
     """
     for cause in _chain(error):
+        if isinstance(cause, DeclarationError):
+            return None  # the analysis is wrong, whatever it reads
         if isinstance(cause, MemoryError):
             return shortened(f"out of memory; try a smaller --chunksize ({cause})")
         if isinstance(cause, _TOLD):

@@ -29,6 +29,7 @@ from bphcoffea.errors import InputError
 from bphcoffea.execution.luminosities import FILESET
 from bphcoffea.execution.normalisation import scaled
 from bphcoffea.physics.windows import Window
+from bphcoffea.redaction import redacted_data
 
 #: What a run writes, and what later steps derive from it; a new run replaces all of them.
 WRITTEN = (
@@ -106,7 +107,8 @@ class RunFolder:
         """Write a JSON file into the folder, whole or not at all."""
         path = self.path / name
         temporary = path.with_name(f".{name}.part")
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        text = json.dumps(redacted_data(content), indent=2, allow_nan=False)
+        temporary.write_text(f"{text}\n")
         return temporary.replace(path)
 
     @property

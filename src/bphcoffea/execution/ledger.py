@@ -10,8 +10,10 @@ from typing import Any
 from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis.entries import Entries
+from bphcoffea.redaction import redacted
 
-#: Keys of a chunk's metadata: its file as the fileset calls it, the other places of that, and what
+#: Keys of a chunk's metadata: its file as the fileset calls it, but without passwords and tokens,
+#: which makes it the file's identity in all results; the other places of the file; and what
 #: identifies its content beside the UUID.
 FILE, REPLICAS, IDENTITY = "file", "replicas", "file_identity"
 
@@ -23,8 +25,8 @@ class Failure:
     Attributes
     ----------
     dataset, file, start, stop
-        Which ones; the file as the fileset calls it. ``stop`` is None where nobody knows how many
-        entries the file has.
+        Which ones; the file as :func:`file_of` calls it. ``stop`` is None where nobody knows how
+        many entries the file has.
     error
         Why, in one line.
     attempts
@@ -45,10 +47,7 @@ class Failure:
 
     def line(self) -> str:
         """The failure in one line, with its place."""
-        where = f"dataset '{self.dataset}', {self.file}"
-        if self.stop is not None:
-            where += f", entries {self.start}-{self.stop}"
-        return f"{where}: {self.error}"
+        return f"{_in_words(self.dataset, self.file, self.start, self.stop)}: {self.error}"
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,18 @@ class Ledger:
 
 
 def file_of(chunk: WorkItem) -> str:
-    """The file of a chunk as the fileset calls it."""
-    return str((chunk.usermeta or {}).get(FILE, chunk.filename))
+    """The file of a chunk as the fileset calls it, without passwords and tokens."""
+    return redacted((chunk.usermeta or {}).get(FILE, chunk.filename))
+
+
+def place_of(chunk: WorkItem) -> str:
+    """Dataset, file and entries of a chunk, in words."""
+    return _in_words(*_place(chunk))
+
+
+def _in_words(dataset: str, file: str, start: int, stop: int | None) -> str:
+    where = f"dataset '{dataset}', {file}"
+    return where if stop is None else f"{where}, entries {start}-{stop}"
 
 
 def _place(chunk: WorkItem) -> tuple[str, str, int, int]:

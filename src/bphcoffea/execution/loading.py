@@ -36,7 +36,7 @@ def load_analysis(name: str) -> Analysis:
     Parameters
     ----------
     name
-        The name of a file in ``processors/``, a path ``my/analysis.py``, or, where a file holds
+        The name of an analysis that is shipped, a path ``my/analysis.py``, or, where a file holds
         several analyses, ``my/analysis.py:Class``.
 
     Raises
@@ -68,30 +68,69 @@ def load_analysis(name: str) -> Analysis:
 
 def analyses_shipped() -> list[str]:
     """Names of the analyses that come with the project."""
-    return sorted({path.stem for folder in _folders() for path in folder.glob("[!_]*.py")})
+    return sorted(path.stem for path in _shipped().glob("[!_]*.py"))
+
+
+def lines_about(name: str) -> list[str]:
+    """Say which file is meant by the name or path of an analysis.
+
+    Parameters
+    ----------
+    name
+        As for :func:`load_analysis`.
+
+    Returns
+    -------
+    A line with the path of the file, and one about a file of that name in ``processors/`` of the
+    current folder, if it differs from the shipped one.
+
+    Raises
+    ------
+    InputError
+        When there is no such file.
+    """
+    place, _, _ = name.partition(":")
+    path = _find(place)
+    if path.parent != _shipped():
+        return [f"analysis: {path}"]
+    lines = [f"analysis: {path.stem} (shipped with bphcoffea {bphcoffea.__version__}: {path})"]
+    own = Path("processors", f"{place}.py")
+    if not _is_path(place) and own.is_file() and own.read_bytes() != path.read_bytes():
+        lines.append(f"note: {own} differs from it, and is not what is run; to run it, write {own}")
+    return lines
 
 
 def _find(place: str) -> Path:
-    if place.endswith(".py") or "/" in place:
+    if _is_path(place):
         path = Path(place)
         if not path.is_file():
             raise InputError(f"{place}: no such analysis file")
         return path.absolute()
-    for folder in _folders():
-        path = folder / f"{place}.py"
-        if path.is_file():
-            return path
+    path = _shipped() / f"{place}.py"
+    if path.is_file():
+        return path
+    own = [
+        file for file in (Path("processors", f"{place}.py"), Path(f"{place}.py")) if file.is_file()
+    ]
+    hint = (
+        f"or, for your own, {own[0]}"
+        if own
+        else "or give the path of a file such as my/analysis.py"
+    )
     raise InputError(
-        f"unknown analysis '{place}'; there are: {', '.join(analyses_shipped())}, "
-        "or give the path of a file such as my/analysis.py"
+        f"unknown analysis '{place}'; there are: {', '.join(analyses_shipped())}, {hint}"
     )
 
 
-def _folders() -> list[Path]:
-    package = Path(bphcoffea.__file__).parent
-    # beside the user, in an installed package, in a checkout
-    candidates = [Path.cwd(), package / "_shipped", package.parents[1]]
-    return [c / "processors" for c in candidates if (c / "processors").is_dir()]
+def _is_path(place: str) -> bool:
+    return place.endswith(".py") or "/" in place
+
+
+def _shipped() -> Path:
+    """The folder of the analyses that come with the project: of the package, or of a checkout."""
+    package = Path(bphcoffea.__file__).absolute().parent
+    installed = package / "_shipped" / "processors"
+    return installed if installed.is_dir() else package.parents[1] / "processors"
 
 
 def _import(path: Path) -> ModuleType:

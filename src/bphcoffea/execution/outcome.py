@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from bphcoffea.execution.luminosities import Luminosities, certification_of
 from bphcoffea.execution.normalisation import normalise
 from bphcoffea.execution.tally import Timing, table
 from bphcoffea.luminosity import to_ranges
+from bphcoffea.redaction import redacted, redacted_data
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def write(
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         _write_json(temporary / "provenance.json", provenance)
         for page in pages:
-            shutil.copy(page, temporary / page.name)
+            text = redacted(page.read_text(encoding="utf-8"))
+            (temporary / page.name).write_text(text, encoding="utf-8")
         _write_json(temporary / "ledger.json", outcome.ledger.as_json())
     return RunFolder(folder)
 
@@ -169,4 +170,5 @@ def _with_dataset_axis(
 
 
 def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    text = json.dumps(redacted_data(content), indent=2, allow_nan=False)
+    path.write_text(f"{text}\n")

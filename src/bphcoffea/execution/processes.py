@@ -19,6 +19,7 @@ from loky.process_executor import BrokenProcessPool
 from bphcoffea.execution.cluster import KILLED
 from bphcoffea.execution.runner import failed
 from bphcoffea.progress import progress
+from bphcoffea.streams import guard_streams
 
 #: How many processes an item may kill before it is given up.
 MOST_KILLED = 3
@@ -44,7 +45,7 @@ class Pool:
         if self._pool is None:
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(
-                self.workers, initializer=_end_with, initargs=(os.getpid(),)
+                self.workers, initializer=_begin, initargs=(os.getpid(),)
             )
         future: Future[Any] = self._pool.submit(function, item)
         return future
@@ -59,8 +60,9 @@ class Pool:
             self._pool = None
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent does, however that ends; loky's would wait for ever."""
+def _begin(parent: int) -> None:
+    """Guard what this process prints, and end it when its parent ends, however that ends."""
+    guard_streams()
 
     def watch() -> None:
         while os.getppid() == parent:

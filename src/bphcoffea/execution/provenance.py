@@ -12,6 +12,7 @@ from typing import Any
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.datasets.model import Fileset
+from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.versions import versions
 
 
@@ -32,6 +33,9 @@ def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) ->
             "name": analysis.name(),
             "file": str(source) if source else None,
             "sha256": hashlib.sha256(source.read_bytes()).hexdigest() if source else None,
+            "with_imported_sha256": getattr(
+                sys.modules.get(type(analysis).__module__), SOURCE_SHA256, None
+            ),
             "git_commit": _git_commit(source.parent) if source else None,
         },
         "fileset_sha256": fileset.sha256(),

@@ -17,6 +17,7 @@ from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis.models import MissingExtraError
+from bphcoffea.execution.bugs import Bug, BugError, guard_worker
 from bphcoffea.execution.faults import (
     ReplacedFileError,
     ShortFileError,
@@ -24,8 +25,9 @@ from bphcoffea.execution.faults import (
     is_lasting,
     missing_package,
 )
-from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
+from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of, place_of
 from bphcoffea.execution.tally import Timing
+from bphcoffea.redaction import redacted
 from bphcoffea.size_limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
@@ -145,8 +147,14 @@ def work_on_chunk(
     -------
     Coffea's result of the chunk, with ``timings`` and, where it was not read at the first try,
     ``detours``; or one whose only content is ``failed``.
+
+    Raises
+    ------
+    BugError
+        If the processor raised something that is no fault of the input.
     """
     decompress_within(basket_limit)
+    guard_worker()
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
@@ -156,29 +164,36 @@ def work_on_chunk(
         for place in by_silence(places):
             read = replace(chunk, filename=place)
             watch.begin_attempt()
+            bug = None
             try:
                 result = function((read, *rest) if rest else read, **options)
                 _check_length(result, chunk)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - what is no fault is raised as a BugError
                 fault = input_fault(error)
                 if fault is None:
                     if lacking := missing_package(error):
                         raise MissingExtraError(lacking) from None
-                    raise
-                watch.end_failed_attempt()
-                note_silence(place, fault)
-                faults.append(fault if place == chunk.filename else f"{place}: {fault}")
-                if is_lasting(error):
-                    return _given_up(chunk, faults)
-                continue
-            del result["processed"]  # its entries are in the result itself
+                    bug = Bug.of(error, place_of(chunk))
+                else:
+                    watch.end_failed_attempt()
+                    note_silence(place, fault)
+                    shown = redacted(fault)
+                    if place != chunk.filename:
+                        shown = f"{redacted(place)}: {shown}"
+                    faults.append(shown)
+                    if is_lasting(error):
+                        return _given_up(chunk, faults)
+                    continue
+            if bug is not None:  # not in the handler: not every exception that it met can travel
+                raise BugError(bug)
+            result.pop("processed", None)  # its entries are in the result itself
             if "resumed" not in result:
                 result["timings"] = [watch.timing(chunk, place, len(faults) + 1, result["metrics"])]
             skipped = silence_of(chunk.filename) if place != chunk.filename else None
             if faults or skipped:
                 where = (chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop)
                 why = faults[0] if faults else str(skipped)
-                result["detours"] = [Detour(*where, place, len(faults) + 1, why)]
+                result["detours"] = [Detour(*where, redacted(place), len(faults) + 1, why)]
             return dict(result)
     return _given_up(chunk, faults)
 
@@ -211,7 +226,7 @@ class Stopwatch:
             file=file_of(chunk),
             start=chunk.entrystart,
             stop=chunk.entrystop,
-            used=used,
+            used=redacted(used),
             worker=f"{socket.gethostname()}:{os.getpid()}",
             attempts=attempts,
             began=self._began,

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.analysis.selection import Selected
 from bphcoffea.execution.folder import file_name
+from bphcoffea.redaction import redacted
 from bphcoffea.storage.servers import Retries
 from bphcoffea.storage.stageout import stage_out
 
@@ -86,7 +87,7 @@ def _table_of(
 
 def _name(known: dict[str, Any]) -> str:
     """Name of a chunk's file: files of one name in several folders are told apart."""
-    file = known.get("file", known["filename"])
+    file = redacted(known.get("file", known["filename"]))
     stem = file_name(Path(urlsplit(file).path).stem)
     mark = hashlib.sha256(f"{file}:{known['treename']}".encode()).hexdigest()[:8]
     return f"{stem}-{mark}-{known['entrystart']}-{known['entrystop']}.parquet"

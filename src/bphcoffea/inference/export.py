@@ -50,7 +50,7 @@ def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
     written = []
     for name, text in texts.items():
         if name.endswith(_SUFFIXES[to]):
-            (folder / name).write_text(text())
+            (folder / name).write_text(text(), encoding="utf-8")
             written.append(folder / name)
     for path in folder.iterdir():
         # of other masses or mixings, or of the same ones before the limit was set again

@@ -44,7 +44,7 @@ def write_shape_datacard(
             for name, contents in histograms(channel).items():
                 file[f"{bin_name(channel)}/{name}"] = contents, np.array(channel.edges)
     relative = os.path.relpath(templates, card.parent)
-    card.write_text(shape_datacard(channels, normalisation, relative))
+    card.write_text(shape_datacard(channels, normalisation, relative), encoding="utf-8")
 
 
 def bin_name(channel: MassChannel) -> str:

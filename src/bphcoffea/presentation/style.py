@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import chi2, norm
 
+from bphcoffea.execution.folder import file_name
 from bphcoffea.physics.energies import collision_energy
 
 Floats = npt.NDArray[np.float64]
@@ -270,13 +272,17 @@ def name_of_its_own(name: str, taken: set[str]) -> str:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and PDF.
+    """Write a figure as PNG and PDF, under a name that the file system can hold.
 
     Returns
     -------
     The paths written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # in the locale C it takes ASCII alone
+        name = file_name(name)
     paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
     for path in paths:
         # no date: the same run gives the same files

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import fsspec
 
+from bphcoffea.redaction import redacted
+
 #: How long a server may take to answer, s.
 TIMEOUT = 60
 
@@ -213,8 +215,8 @@ def reason(error: BaseException) -> str | None:
 
 
 def host(place: str) -> str:
-    """The server of a URL, with its port; empty for a path."""
-    return urlsplit(place).netloc if "://" in place else ""
+    """The server of a URL, with its port but without user and password; empty for a path."""
+    return urlsplit(place).netloc.rpartition("@")[2] if "://" in place else ""
 
 
 def note_silence(place: str, meaning: str) -> None:
@@ -238,8 +240,8 @@ def silence_of(place: str) -> str | None:
 
 
 def shortened(text: str, longest: int = 160) -> str:
-    """A text in one line, cut where it is too long."""
-    line = " ".join(text.split())
+    """A text in one line, cut where it is too long; secrets are hidden before they are cut."""
+    line = redacted(" ".join(text.split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

@@ -1,0 +1,74 @@
+"""Hiding passwords and tokens in URLs, in everything that is written or printed.
+
+Only the place from which a file is read keeps its secrets. Everywhere else, the file is known by
+its redacted URL, so that a file stays the same when its token is renewed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: Stands for a secret.
+HIDDEN = "***"
+
+#: Parameters of URLs that give access: storage tokens (``authz``), presigned URLs of S3, Google and
+#: Azure (``sig``), OAuth, EOS (``cap.sym``), dCache.
+_NAMES = (
+    r"[\w.%-]*(?:auth(?!or)|token|passw|secret|signature|credential|macaroon|bearer|session|"
+    r"api[-_]?key|access[-_]?key)[\w.%-]*"
+    r"|(?:[\w.%-]*[._-])?(?:sig|key|pwd|pass|jwt|ticket|cap\.sym|cap\.msg|dcache[.-]uuid)"
+)
+#: The same URL in a text, percent-encoded or in HTML and its scripts.
+_BEGINS = r"[?&;#]|%3F|%26|%3B|\\u0026"
+#: What ends a sentence rather than a value.
+_PUNCTUATION = r"""[^\s"<>\\&]*[^\s"<>\\&.,:;!?)\]}']"""
+_PARAMETER = re.compile(
+    rf"(?P<begin>{_BEGINS})(?P<name>{_NAMES})(?P<equals>=|%3D)"
+    rf"(?:Bearer(?:%20|\+|\s+))?(?:{_PUNCTUATION})?",
+    re.IGNORECASE,
+)
+#: User and password in front of a host; a lone user may be a token.
+_USER = re.compile(r'://[^\s/"<>?#\\]*@')
+_ENCODED_USER = re.compile(r'%3A%2F%2F(?:(?!%2F)[^\s/"<>?#\\])*%40', re.IGNORECASE)
+#: JSON Web Tokens, and what stands in headers.
+_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)*")
+_HEADER = re.compile(r"\b(Bearer(?:\s+|%20)|Authorization\W{1,4}Basic\s+)[\w.~+/=-]{8,}")
+
+
+def redacted(text: str) -> str:
+    """Return a text in which ``***`` stands for the passwords and tokens of URLs.
+
+    >>> redacted("root://me:secret@host//a.root?authz=Bearer%20abc&x=1: no such file")
+    'root://***@host//a.root?authz=***&x=1: no such file'
+    """
+    text = _USER.sub(f"://{HIDDEN}@", text)
+    text = _ENCODED_USER.sub(f"%3A%2F%2F{HIDDEN}%40", text)
+    text = _PARAMETER.sub(rf"\g<begin>\g<name>\g<equals>{HIDDEN}", text)
+    text = _TOKEN.sub(HIDDEN, text)
+    return _HEADER.sub(rf"\1{HIDDEN}", text)
+
+
+def redacted_data(content: Any) -> Any:
+    """Return JSON-like data in which all texts are redacted, also the keys.
+
+    >>> redacted_data({"files": ["https://me:secret@host/a.root"], "entries": 3})
+    {'files': ['https://***@host/a.root'], 'entries': 3}
+    """
+    if isinstance(content, str):
+        return redacted(content)
+    if isinstance(content, Mapping):
+        return {redacted_data(key): redacted_data(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [redacted_data(value) for value in content]
+    return content
+
+
+def has_secrets(content: Any) -> bool:
+    """Return whether some text of JSON-like data holds a secret."""
+    if isinstance(content, str):
+        return redacted(content) != content
+    if isinstance(content, Mapping):
+        return any(has_secrets(part) for item in content.items() for part in item)
+    return isinstance(content, list | tuple) and any(has_secrets(value) for value in content)
