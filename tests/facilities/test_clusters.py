@@ -18,9 +18,9 @@ from bphcoffea.facilities import Facility, cluster
 from bphcoffea.facilities.options import (
     htcondor_cluster_options,
     kubernetes_spec,
-    security,
     slurm_cluster_options,
 )
+from bphcoffea.facilities.security import given_certificates
 
 ODD = """it's "odd" $(hostname) $HOME %s"""
 WORKERS = {
@@ -40,7 +40,7 @@ def site(kind, **tables):
 def script(starts, options):
     """The job script of a cluster that has no workers, and its scheduler's address."""
     with starts(**options, n_workers=0) as running:
-        return running.job_script(), running.scheduler.address, running.dashboard_link
+        return running.job_script(), running.scheduler.address
 
 
 def test_slurm_job_has_what_the_facility_says(tmp_path):
@@ -51,7 +51,7 @@ def test_slurm_job_has_what_the_facility_says(tmp_path):
         "options": {"job_extra_directives": ["--exclude=node01"], "local_directory": "/scratch"},
     }
     facility = site("slurm", workers=workers, environment={"ODD": ODD})
-    text, address, dashboard = script(dask_jobqueue.SLURMCluster, slurm_cluster_options(facility))
+    text, address = script(dask_jobqueue.SLURMCluster, slurm_cluster_options(facility))
     lines = text.splitlines()
     for line in (
         "#SBATCH -p short",
@@ -75,16 +75,16 @@ def test_slurm_job_has_what_the_facility_says(tmp_path):
         assert words in command
     assert "--nworkers" not in command
     assert address.startswith("tcp://127.0.0.1:")
-    assert dashboard.startswith("http://127.0.0.1:")
+    assert "--no-dashboard" in command
     # what a shell makes of it
-    (export,) = [line for line in lines if line.startswith("export")]
+    (export,) = [line for line in lines if line.startswith("export ODD")]
     told = subprocess.run(["sh", "-c", f'{export}; printf %s "$ODD"'], capture_output=True)
     assert told.stdout.decode() == ODD
 
 
 def test_slurm_workers_are_of_this_interpreter_unless_said_otherwise():
     options = slurm_cluster_options(site("slurm", workers={"walltime": "01:00:00"}))
-    text, _, _ = script(dask_jobqueue.SLURMCluster, options)
+    text, _ = script(dask_jobqueue.SLURMCluster, options)
     assert f"\n{sys.executable} -m" in text
     assert "--lifetime 3300s" in text
 
@@ -98,7 +98,7 @@ def test_proxy_is_not_in_the_job(monkeypatch, tmp_path):
     monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "x509up"))
     tables = {"proxy": {"required": True, "certificates": "/cvmfs/certificates"}}
     facility = site("slurm", workers={"walltime": "01:00:00"}, **tables)
-    text, _, _ = script(dask_jobqueue.SLURMCluster, slurm_cluster_options(facility))
+    text, _ = script(dask_jobqueue.SLURMCluster, slurm_cluster_options(facility))
     assert "x509up" not in text
     assert "export X509_CERT_DIR=/cvmfs/certificates" in text
 
@@ -106,7 +106,7 @@ def test_proxy_is_not_in_the_job(monkeypatch, tmp_path):
 def submitted(facility):
     """What HTCondor itself reads in the description of a job."""
     htcondor2 = pytest.importorskip("htcondor2")
-    text, _, _ = script(dask_jobqueue.HTCondorCluster, htcondor_cluster_options(facility))
+    text, _ = script(dask_jobqueue.HTCondorCluster, htcondor_cluster_options(facility))
     return htcondor2.Submit("\n".join(text.splitlines()[1:]))
 
 
@@ -251,8 +251,8 @@ def test_certificates_are_asked_for_where_they_are_given(tmp_path):
         with cluster(site("scheduler", **tables), address=host) as other:
             assert other.submit(sum, [1, 3]).result(timeout=60) == 4
     facility = site("slurm", workers={"walltime": "01:00:00"}, **tables)
-    options = slurm_cluster_options(facility) | {"security": security(facility)}
-    text, address, _ = script(dask_jobqueue.SLURMCluster, options)
+    options = slurm_cluster_options(facility) | {"security": given_certificates(facility)}
+    text, address = script(dask_jobqueue.SLURMCluster, options)
     assert address.startswith("tls://127.0.0.1:")
     assert f"--tls-key {tmp_path / 'key'}" in text
 

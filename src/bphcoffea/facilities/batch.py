@@ -22,7 +22,13 @@ from bphcoffea.facilities.options import (
     one_line,
     slurm_cluster_options,
 )
-from bphcoffea.facilities.security import certificates, for_workers, is_loopback, shared_folder
+from bphcoffea.facilities.security import (
+    certificates,
+    for_workers,
+    is_loopback,
+    scratch_folder,
+    shared_folder,
+)
 
 #: How long a batch system may take to accept the first job, s.
 PATIENCE = 30
@@ -54,6 +60,7 @@ def batch_cluster(facility: Facility, fixed: int | None) -> Iterator[Any]:
     first: Future[str] = Future()
     wanted = facility.workers
     with contextlib.ExitStack() as stack:
+        stack.enter_context(scratch_folder(facility))
         folder = stack.enter_context(shared_folder(facility))
         security = stack.enter_context(certificates(facility, folder))
         if facility.kind == "slurm":

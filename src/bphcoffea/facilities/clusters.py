@@ -10,6 +10,7 @@ from typing import Any
 from bphcoffea.errors import InputError
 from bphcoffea.facilities.batch import batch_cluster
 from bphcoffea.facilities.dashboard import close_http, scheduler_http
+from bphcoffea.facilities.full_disk import shorten_full_disk
 from bphcoffea.facilities.kubernetes import kubernetes_cluster
 from bphcoffea.facilities.lost_workers import replacing_lost_workers
 from bphcoffea.facilities.model import Facility
@@ -73,6 +74,7 @@ def cluster(
                 client = started.enter_context(start(facility, fixed)).get_client()
                 if facility.kind != "kubernetes":
                     close_http(client, facility)
+                shorten_full_disk(client)
             except (OSError, RuntimeError, ValueError, TypeError) as error:
                 # Dask wraps what went wrong in errors that don't say it
                 cause: BaseException = error
@@ -142,7 +144,8 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[Any]:
         scratch = stack.enter_context(scratch_folder(facility))
         options["security"] = stack.enter_context(certificates(facility, scratch))
         options["scheduler_kwargs"] = stack.enter_context(scheduler_http(facility))
-        options = merged(options, wanted.options) | {"local_directory": str(scratch)}
+        options = merged(options, wanted.options)
+        options.pop("local_directory", None)  # the folder lies in it
         running = stack.enter_context(LocalCluster(**options))
         if not fixed:
             running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)

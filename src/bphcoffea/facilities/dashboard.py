@@ -10,6 +10,7 @@ import contextlib
 import secrets
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import dask
 from tornado.web import HTTPError, RequestHandler
@@ -25,11 +26,9 @@ class _Hidden(RequestHandler):
         raise HTTPError(404)
 
 
-#: Dask puts its prefix before each pattern, so that the first alternative matches nothing. The
-#: second hides what Dask leaves open: ``/``, which redirects to the prefix, and a list of paths.
-routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
-    (r"(?!)|/(?:sitemap\.json)?", _Hidden, {})
-]
+#: Hides ``/``, which Dask redirects to the prefix. Dask puts the prefix before each pattern, where
+#: the first alternative matches nothing.
+routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [(r"(?!)|/", _Hidden, {})]
 
 
 @contextlib.contextmanager
@@ -54,7 +53,9 @@ def scheduler_http(facility: Facility) -> Iterator[dict[str, Any]]:
     prefix = secrets.token_hex(16)
     shown = [name for name in dask.config.get(_ROUTES) if name != "distributed.http.proxy"]
     link = dask.config.get(_LINK).replace("/status", f"/{prefix}/status")
-    with dask.config.set({_ROUTES: [*shown, __name__], _LINK: link}):
+    settings = dask.config.set({_ROUTES: [*shown, __name__], _LINK: link})
+    # /sitemap.json, which lists all paths, comes before all routes
+    with settings, patch("distributed.http.routing.DirectoryHandler", _Hidden):
         yield {"dashboard": True, "http_prefix": prefix}
 
 
@@ -71,7 +72,7 @@ def close_http(client: Any, facility: Facility) -> None:
     from distributed.diagnostics.plugin import WorkerPlugin
 
     class NoHttp(WorkerPlugin):  # type: ignore[misc]
-        """Sent by value: a worker with another bphcoffea can tell so."""
+        """Sent by value: a worker with another bphcoffea can say that it is another."""
 
         def setup(self, worker: Any) -> None:
             worker.http_server.stop()

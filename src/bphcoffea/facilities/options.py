@@ -13,6 +13,13 @@ from dask.utils import parse_bytes
 from bphcoffea.errors import InputError
 from bphcoffea.facilities.model import Facility
 
+#: Makes a folder that only the user may enter, where Dask would take one that anyone may have made.
+#: HTCondor gives each job its own.
+_OWN_SCRATCH = (
+    "export DASK_TEMPORARY_DIRECTORY=$(mktemp -d); "
+    """trap 'rm -rf "$DASK_TEMPORARY_DIRECTORY"' EXIT"""
+)
+
 
 def worker_environment(facility: Facility) -> dict[str, str]:
     """Variables that the workers of a facility need."""
@@ -26,7 +33,7 @@ def slurm_cluster_options(facility: Facility) -> dict[str, Any]:
     options["queue"] = facility.workers.queue or facility.workers.partition
     options["account"] = facility.workers.account
     options["walltime"] = facility.workers.walltime
-    options["job_script_prologue"] = _prologue(facility)
+    options["job_script_prologue"] = [_OWN_SCRATCH, *_prologue(facility)]
     return merged(options, facility.workers.options)
 
 

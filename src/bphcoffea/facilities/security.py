@@ -21,7 +21,7 @@ from bphcoffea.facilities.model import Facility
 from bphcoffea.facilities.options import listen
 from bphcoffea.facilities.proxy import process_runs
 
-#: Room that a local cluster needs to start, bytes; its workers may spill more there later.
+#: Room that a cluster needs on this machine to start, bytes; workers may spill more later.
 SCRATCH = 1_000_000
 
 
@@ -114,27 +114,29 @@ def _security(ca: str, cert: str, key: str) -> Any:
 
 @contextlib.contextmanager
 def scratch_folder(facility: Facility) -> Iterator[Path]:
-    """Make a folder for the workers of this machine, which only the user may enter.
+    """Make a folder for what Dask writes on this machine, which only the user may enter.
 
-    Dask's own, ``dask-scratch-space``, can be made by anyone before, who may then replace what
-    workers have spilled. The folder and all that is in it are removed at the end.
+    Dask's own, ``dask-scratch-space``, can be made by anyone before. Scheduler and nannies import
+    modules from it, and workers keep there what they have spilled. The folder is set in Dask's
+    configuration, and removed at the end with all that is in it.
 
     Raises
     ------
     InputError
         When there is no room for it.
     """
-    asked = facility.workers.options.get("local_directory")
+    asked = facility.workers.options.get("local_directory") if facility.kind == "local" else None
     top = Path(asked or dask.config.get("temporary-directory", None) or tempfile.gettempdir())
-    try:
-        with _private_folder(top) as folder:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(_private_folder(top))
             trial = folder / "trial"
             trial.write_bytes(os.urandom(SCRATCH))
             trial.unlink()
-    except OSError as error:
-        advice = "make room there, or let TMPDIR name another folder"
-        raise _no_room(facility, top, advice, error) from None
-    with _private_folder(top) as folder:
+        except OSError as error:
+            advice = "make room there, or let TMPDIR name another folder"
+            raise _no_room(facility, top, advice, error) from None
+        stack.enter_context(dask.config.set({"temporary-directory": str(folder)}))
         yield folder
 
 
