@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -294,6 +296,7 @@ def commands(tmp_path, monkeypatch):
     """A batch system made of shell scripts."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def commands(**scripts):
         for name, text in scripts.items():
@@ -317,10 +320,51 @@ def test_slurm_jobs_work_and_are_cancelled(commands, tmp_path, capsys):
     )
     workers = {"walltime": "01:00:00", "memory": "500MB", "count": 1}
     with cluster(site("slurm", workers=workers)) as client:
+        assert client.scheduler.address.startswith("tls://")
         told = client.submit(os.getenv, "PATH").result(timeout=60)
+        scratch = Path(client.submit(os.getenv, "DASK_TEMPORARY_DIRECTORY").result(timeout=60))
+        key = job_certificates((tmp_path / "job").read_text())
+        assert key.is_relative_to(tmp_path / "cache")
+        assert (key.stat().st_mode, key.parent.stat().st_mode) == (0o100600, 0o40700)
+        assert scratch.stat().st_mode == 0o40700
+    assert list((tmp_path / "cache" / "bphcoffea").iterdir()) == []
     assert str(tmp_path / "bin") in told
     assert jobs.read_text() == ended.read_text() != ""
     assert "site: the scheduler listens on 127.0.0.1" in capsys.readouterr().err
+
+
+def job_certificates(text):
+    (key,) = re.findall(r"--tls-key (\S+)", text)
+    return Path(key)
+
+
+def test_htcondor_carries_certificates_to_its_jobs(commands, tmp_path):
+    htcondor2 = pytest.importorskip("htcondor2")
+    description, sandbox = tmp_path / "job", tmp_path / "sandbox"
+    sandbox.mkdir()
+    commands(
+        condor_submit=f'for file; do :; done; cp "$file" {description}\n'
+        'echo "1 job(s) submitted to cluster 1."',
+        condor_rm="",
+    )
+    more = {"job_extra_directives": {"transfer_input_files": "/their/file"}}
+    workers = {"walltime": "01:00:00", "memory": "500MB", "count": 1, "options": more}
+    with cluster(site("htcondor", workers=workers)) as client:
+        submit = htcondor2.Submit("\n".join(description.read_text().splitlines()[1:]))
+        theirs, ours = submit["transfer_input_files"].split(", ")
+        assert theirs == "/their/file"
+        assert submit["encrypt_input_files"] == ours
+        assert submit["should_transfer_files"] == "YES"
+        shutil.copy(ours, sandbox)
+        command = submit.expand("arguments").strip('"').removeprefix("-c '").removesuffix("'")
+        words = ["sh", "-c", command.replace("''", "'").replace('""', '"')]
+        there = os.environ | {"_CONDOR_SCRATCH_DIR": str(sandbox)}
+        with subprocess.Popen(words, cwd=sandbox, env=there, stderr=subprocess.DEVNULL) as job:
+            assert client.submit(os.getenv, "_CONDOR_SCRATCH_DIR").result(timeout=60) == str(
+                sandbox
+            )
+            job.terminate()
+    assert not Path(ours).exists()
 
 
 def raised(facility, **known):

@@ -33,7 +33,7 @@ def slurm_cluster_options(facility: Facility) -> dict[str, Any]:
     options["queue"] = facility.workers.queue or facility.workers.partition
     options["account"] = facility.workers.account
     options["walltime"] = facility.workers.walltime
-    options["job_script_prologue"] = [_OWN_SCRATCH, *_prologue(facility)]
+    options["job_script_prologue"] = [*_prologue(facility), _OWN_SCRATCH]
     return merged(options, facility.workers.options)
 
 

@@ -149,7 +149,8 @@ def shared_folder(facility: Facility) -> Iterator[Path]:
     InputError
         When it can't be made.
     """
-    top = Path(facility.security.folder or Path.home() / ".cache" / "bphcoffea")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    top = Path(facility.security.folder or cache / "bphcoffea")
     with contextlib.ExitStack() as stack:
         try:
             top.mkdir(mode=0o700, parents=True, exist_ok=True)
