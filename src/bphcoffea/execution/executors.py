@@ -58,7 +58,7 @@ def engine(
     ----------
     name
         ``iterative``: this process. ``futures``: processes on this machine. ``dask``: a Dask
-        cluster, by default one of processes on this machine that only this machine can reach.
+        cluster, by default one of processes on this machine that only this user can use.
     workers
         Number of processes; by default one for each core, or what the facility says. Ignored by a
         scheduler that runs already.

@@ -144,8 +144,8 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[Any]:
         scratch = stack.enter_context(scratch_folder(facility))
         options["security"] = stack.enter_context(certificates(facility, scratch))
         options["scheduler_kwargs"] = stack.enter_context(scheduler_http(facility))
-        options = merged(options, wanted.options)
-        options.pop("local_directory", None)  # the folder lies in it
+        # in place of a local_directory among the options, in which it lies
+        options = merged(options, wanted.options) | {"local_directory": str(scratch)}
         running = stack.enter_context(LocalCluster(**options))
         if not fixed:
             running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)

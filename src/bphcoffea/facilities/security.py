@@ -167,8 +167,9 @@ def _private_folder(top: Path) -> Iterator[Path]:
     mark = f"bphcoffea-{socket.gethostname()}-"
     for left in top.glob(f"{mark}*"):
         process = left.name.removeprefix(mark).partition("-")[0]
-        if left.lstat().st_uid == os.getuid() and not process_runs(process):
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process removes it as well
+            if left.lstat().st_uid == os.getuid() and not process_runs(process):
+                shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=f"{mark}{os.getpid()}-", dir=top))
     try:
         yield folder
