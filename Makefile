@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= auto
+# wheels alone: a source distribution would download what builds it without hashes
+INSTALL = $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
+LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --generate-hashes --no-emit-index-url --upgrade pyproject.toml
 
 .PHONY: demo test lint lock clean
 
@@ -22,18 +25,18 @@ lint: $(VENV)/ready-dev
 $(VENV)/ready-demo: requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'bphcoffea needs Python 3.11 or newer: make PYTHON=python3.x')"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(INSTALL) --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready-demo requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
+	$(INSTALL) --requirement requirements-dev.lock
 	touch $@
 
 # newest versions within the bounds of pyproject.toml, for every platform and Python
 lock:
-	uv pip compile --universal --python-version 3.11 --no-header --quiet --upgrade pyproject.toml -o requirements.lock
-	uv pip compile --universal --python-version 3.11 --no-header --quiet --upgrade --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --group build -o requirements.lock
+	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) demo

@@ -168,7 +168,7 @@ def remote(served, fileset):
 
 @pytest.mark.xrootd
 def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
-    authority, remote, analysis, facility, tmp_path, monkeypatch
+    authority, remote, analysis, facility, tmp_path, monkeypatch, capsys
 ):
     folder, run_folder, at = remote
     proxy = authority.proxy(tmp_path / "x509up")
@@ -194,6 +194,7 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
         local = {
             str(folder / url.rpartition("/")[2]): "Tree3Mu/ntuple" for url in at(server)["D"].files
         }
+    assert "the grid proxy goes through a scheduler without TLS" in capsys.readouterr().err
     assert got.read("metrics.json")["workers"] == 2
     metadata = {"is_mc": False, "era": "2017D"}
     here = Fileset.model_validate({"D": {"files": local, "metadata": metadata}})
@@ -276,6 +277,9 @@ SLURM = """
     walltime = "00:10:00"
     partition = "{}"
     logs = "{}"
+    setup = ["export TMPDIR={}"]
+    [security]
+    folder = "{}"
 """
 
 
@@ -286,16 +290,30 @@ def test_same_result_through_slurm_where_a_job_is_cancelled(
     why_not = services.why_no_slurm()
     if why_not:
         pytest.skip(why_not)
-    kept = tmp_path / "kept"
+    kept, scratch, folder = tmp_path / "kept", tmp_path / "scratch", tmp_path / "tls"
+    scratch.mkdir()
+    found = []
+
+    def cancel(slurm):
+        found.extend((path, path.stat().st_mode) for path in folder.rglob("*"))
+        found.extend((path, path.stat().st_mode) for path in scratch.iterdir())
+        slurm.cancel(slurm.jobs()[0])
+
     with services.slurm() as slurm:
         for name, value in slurm.environment.items():
             monkeypatch.setenv(name, value)
-        site = facility(SLURM.format(slurm.partition, tmp_path / "logs"))
-        cancelling = when(kept, 4, lambda: slurm.cancel(slurm.jobs()[0]))
+        site = facility(SLURM.format(slurm.partition, tmp_path / "logs", scratch, folder))
+        cancelling = when(kept, 4, lambda: cancel(slurm))
         options = Options("dask", chunksize=100, checkpoints=str(kept), facility=site)
         got = run(analysis, fileset, tmp_path / "run", options)
         cancelling.join()
     assert_same(got, expected)
+    # the jobs had a key, which nobody else could read, and folders of their own
+    assert sorted(mode for _, mode in found) == [0o40700, 0o40700, 0o40700, 0o100600]
+    assert not any(path.exists() for path, _ in found)
+    log = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())
+    assert b"tls://" in log
+    assert b"tcp://" not in log
 
 
 @pytest.mark.xrootd

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -18,9 +20,9 @@ from bphcoffea.facilities import Facility, cluster
 from bphcoffea.facilities.options import (
     htcondor_cluster_options,
     kubernetes_spec,
-    security,
     slurm_cluster_options,
 )
+from bphcoffea.facilities.security import given_certificates
 
 ODD = """it's "odd" $(hostname) $HOME %s"""
 WORKERS = {
@@ -40,7 +42,7 @@ def site(kind, **tables):
 def script(starts, options):
     """The job script of a cluster that has no workers, and its scheduler's address."""
     with starts(**options, n_workers=0) as running:
-        return running.job_script(), running.scheduler.address, running.dashboard_link
+        return running.job_script(), running.scheduler.address
 
 
 def test_slurm_job_has_what_the_facility_says(tmp_path):
@@ -51,7 +53,7 @@ def test_slurm_job_has_what_the_facility_says(tmp_path):
         "options": {"job_extra_directives": ["--exclude=node01"], "local_directory": "/scratch"},
     }
     facility = site("slurm", workers=workers, environment={"ODD": ODD})
-    text, address, dashboard = script(dask_jobqueue.SLURMCluster, slurm_cluster_options(facility))
+    text, address = script(dask_jobqueue.SLURMCluster, slurm_cluster_options(facility))
     lines = text.splitlines()
     for line in (
         "#SBATCH -p short",
@@ -75,16 +77,16 @@ def test_slurm_job_has_what_the_facility_says(tmp_path):
         assert words in command
     assert "--nworkers" not in command
     assert address.startswith("tcp://127.0.0.1:")
-    assert dashboard.startswith("http://127.0.0.1:")
+    assert "--no-dashboard" in command
     # what a shell makes of it
-    (export,) = [line for line in lines if line.startswith("export")]
+    (export,) = [line for line in lines if line.startswith("export ODD")]
     told = subprocess.run(["sh", "-c", f'{export}; printf %s "$ODD"'], capture_output=True)
     assert told.stdout.decode() == ODD
 
 
 def test_slurm_workers_are_of_this_interpreter_unless_said_otherwise():
     options = slurm_cluster_options(site("slurm", workers={"walltime": "01:00:00"}))
-    text, _, _ = script(dask_jobqueue.SLURMCluster, options)
+    text, _ = script(dask_jobqueue.SLURMCluster, options)
     assert f"\n{sys.executable} -m" in text
     assert "--lifetime 3300s" in text
 
@@ -98,7 +100,7 @@ def test_proxy_is_not_in_the_job(monkeypatch, tmp_path):
     monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "x509up"))
     tables = {"proxy": {"required": True, "certificates": "/cvmfs/certificates"}}
     facility = site("slurm", workers={"walltime": "01:00:00"}, **tables)
-    text, _, _ = script(dask_jobqueue.SLURMCluster, slurm_cluster_options(facility))
+    text, _ = script(dask_jobqueue.SLURMCluster, slurm_cluster_options(facility))
     assert "x509up" not in text
     assert "export X509_CERT_DIR=/cvmfs/certificates" in text
 
@@ -106,7 +108,7 @@ def test_proxy_is_not_in_the_job(monkeypatch, tmp_path):
 def submitted(facility):
     """What HTCondor itself reads in the description of a job."""
     htcondor2 = pytest.importorskip("htcondor2")
-    text, _, _ = script(dask_jobqueue.HTCondorCluster, htcondor_cluster_options(facility))
+    text, _ = script(dask_jobqueue.HTCondorCluster, htcondor_cluster_options(facility))
     return htcondor2.Submit("\n".join(text.splitlines()[1:]))
 
 
@@ -251,8 +253,8 @@ def test_certificates_are_asked_for_where_they_are_given(tmp_path):
         with cluster(site("scheduler", **tables), address=host) as other:
             assert other.submit(sum, [1, 3]).result(timeout=60) == 4
     facility = site("slurm", workers={"walltime": "01:00:00"}, **tables)
-    options = slurm_cluster_options(facility) | {"security": security(facility)}
-    text, address, _ = script(dask_jobqueue.SLURMCluster, options)
+    options = slurm_cluster_options(facility) | {"security": given_certificates(facility)}
+    text, address = script(dask_jobqueue.SLURMCluster, options)
     assert address.startswith("tls://127.0.0.1:")
     assert f"--tls-key {tmp_path / 'key'}" in text
 
@@ -294,6 +296,8 @@ def commands(tmp_path, monkeypatch):
     """A batch system made of shell scripts."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     def commands(**scripts):
         for name, text in scripts.items():
@@ -317,10 +321,51 @@ def test_slurm_jobs_work_and_are_cancelled(commands, tmp_path, capsys):
     )
     workers = {"walltime": "01:00:00", "memory": "500MB", "count": 1}
     with cluster(site("slurm", workers=workers)) as client:
+        assert client.scheduler.address.startswith("tls://")
         told = client.submit(os.getenv, "PATH").result(timeout=60)
+        scratch = Path(client.submit(os.getenv, "DASK_TEMPORARY_DIRECTORY").result(timeout=60))
+        key = job_certificates((tmp_path / "job").read_text())
+        assert key.is_relative_to(tmp_path / "cache")
+        assert (key.stat().st_mode, key.parent.stat().st_mode) == (0o100600, 0o40700)
+        assert scratch.stat().st_mode == 0o40700
+    assert list((tmp_path / "cache" / "bphcoffea").iterdir()) == []
     assert str(tmp_path / "bin") in told
     assert jobs.read_text() == ended.read_text() != ""
     assert "site: the scheduler listens on 127.0.0.1" in capsys.readouterr().err
+
+
+def job_certificates(text):
+    (key,) = re.findall(r"--tls-key (\S+)", text)
+    return Path(key)
+
+
+def test_htcondor_carries_certificates_to_its_jobs(commands, tmp_path):
+    htcondor2 = pytest.importorskip("htcondor2")
+    description, sandbox = tmp_path / "job", tmp_path / "sandbox"
+    sandbox.mkdir()
+    commands(
+        condor_submit=f'for file; do :; done; cp "$file" {description}\n'
+        'echo "1 job(s) submitted to cluster 1."',
+        condor_rm="",
+    )
+    more = {"job_extra_directives": {"transfer_input_files": "/their/file"}}
+    workers = {"walltime": "01:00:00", "memory": "500MB", "count": 1, "options": more}
+    with cluster(site("htcondor", workers=workers)) as client:
+        submit = htcondor2.Submit("\n".join(description.read_text().splitlines()[1:]))
+        theirs, ours = submit["transfer_input_files"].split(", ")
+        assert theirs == "/their/file"
+        assert submit["encrypt_input_files"] == ours
+        assert submit["should_transfer_files"] == "YES"
+        shutil.copy(ours, sandbox)
+        command = submit.expand("arguments").strip('"').removeprefix("-c '").removesuffix("'")
+        words = ["sh", "-c", command.replace("''", "'").replace('""', '"')]
+        there = os.environ | {"_CONDOR_SCRATCH_DIR": str(sandbox)}
+        with subprocess.Popen(words, cwd=sandbox, env=there, stderr=subprocess.DEVNULL) as job:
+            assert client.submit(os.getenv, "_CONDOR_SCRATCH_DIR").result(timeout=60) == str(
+                sandbox
+            )
+            job.terminate()
+    assert not Path(ours).exists()
 
 
 def raised(facility, **known):

@@ -35,7 +35,7 @@ class Engine:
     workers
         Processes that work.
     dashboard
-        Address of Dask's dashboard; empty without Dask.
+        Address of Dask's dashboard; empty without one.
     """
 
     name: ExecutorName
@@ -59,7 +59,7 @@ def engine(
     ----------
     name
         ``iterative``: this process. ``futures``: processes on this machine. ``dask``: a Dask
-        cluster, by default one of processes on this machine that only this machine can reach.
+        cluster, by default one of processes on this machine that only this user can use.
     workers
         Number of processes; by default one for each core, or what the facility says. Ignored by a
         scheduler that runs already.
@@ -97,12 +97,19 @@ def engine(
         client = stack.enter_context(cluster(facility, workers, scheduler))
         executor = ClusterExecutor(client=client, silence_s=timeout_s)
         if proxy is not None and facility.kind != "local":
+            if not client.scheduler.address.startswith("tls://"):
+                print(
+                    f"{client.scheduler.address}: the grid proxy goes through a scheduler without "
+                    "TLS, so whoever reaches it, or reads along, can take the proxy",
+                    file=sys.stderr,
+                )
             stack.enter_context(shipping(client, proxy, facility.proxy.certificates))
             executor.prepare = wait
         running = len(client.scheduler_info(n_workers=-1)["workers"])
         if not running:
             print(f"{client.scheduler.address}: waiting for the first worker", file=sys.stderr)
-        yield Engine(name, executor, running, client.dashboard_link)
+        dashboard = client.dashboard_link if facility.has_dashboard else ""
+        yield Engine(name, executor, running, dashboard)
 
 
 @contextlib.contextmanager

@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import signal
-import sys
-import threading
-import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import dask
 
 from bphcoffea.errors import InputError
+from bphcoffea.facilities.batch import batch_cluster
+from bphcoffea.facilities.dashboard import close_http, scheduler_http
+from bphcoffea.facilities.full_disk import shorten_full_disk
+from bphcoffea.facilities.interruption import ending_at_once, restored_logging, shielded
+from bphcoffea.facilities.kubernetes import kubernetes_cluster
+from bphcoffea.facilities.lost_workers import replacing_lost_workers
 from bphcoffea.facilities.model import Facility
 from bphcoffea.facilities.options import (
     check_listening,
-    htcondor_cluster_options,
-    kubernetes_spec,
-    lacks,
     listen,
     merged,
     one_line,
-    security,
-    slurm_cluster_options,
     worker_environment,
 )
+from bphcoffea.facilities.security import certificates, given_certificates, scratch_folder
 
-#: How long a scheduler may take to answer, and a batch system to take the first job, s.
+#: How long a scheduler that runs already may take to answer, s.
 PATIENCE = 30
 #: How long a client waits at the end for a scheduler, which may have fallen silent, s.
 CLOSING = 5
-#: How often lost workers are replaced, s.
-REPLACED_AFTER = 2.0
-
-#: What submits jobs to each batch system.
-_SUBMITTERS = {"slurm": "sbatch", "htcondor": "condor_submit"}
 
 
 @contextlib.contextmanager
@@ -82,9 +73,16 @@ def cluster(
                     f"{facility.name}: how many workers? Give --workers, or workers.count, or "
                     "workers.minimum and workers.maximum in its file"
                 )
-            start = {"local": _local, "kubernetes": _kubernetes}.get(facility.kind, _batch)
+            kinds = {"local": _local, "kubernetes": kubernetes_cluster}
+            start = kinds.get(facility.kind, batch_cluster)
             try:
-                client = started.enter_context(start(facility, fixed)).get_client()
+                started.enter_context(restored_logging())
+                with shielded():
+                    running = started.enter_context(start(facility, fixed))
+                client = running.get_client()
+                if facility.kind != "kubernetes":
+                    close_http(client, facility)
+                shorten_full_disk(client)
             except (OSError, RuntimeError, ValueError, TypeError) as error:
                 # Dask wraps what went wrong in errors that don't say it
                 cause: BaseException = error
@@ -95,21 +93,9 @@ def cluster(
                     f"({one_line(cause)}); check [workers] and [scheduler] of its file"
                 ) from error
         started.callback(client.close, timeout=CLOSING)
+        if facility.kind == "local":
+            started.enter_context(ending_at_once(running))
         yield client
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Start threads and processes that Ctrl-C does not reach; this thread hears of it at the end.
-
-    A terminal sends it to all processes, and workers would end with tracebacks. They inherit what
-    the thread blocks that starts them, also those that are started later by the cluster's thread.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _running_scheduler(facility: Facility, address: str | None) -> Any:
@@ -121,10 +107,11 @@ def _running_scheduler(facility: Facility, address: str | None) -> Any:
             f"{facility.name}: which Dask scheduler? Give its address with --scheduler, or as "
             "scheduler.address in its file"
         )
-    if facility.security and "://" not in address:
+    security = given_certificates(facility)
+    if security and "://" not in address:
         address = f"tls://{address}"
     try:
-        client = Client(address, timeout=PATIENCE, security=security(facility))
+        client = Client(address, timeout=PATIENCE, security=security)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(
             f"no Dask scheduler answers at {address} ({one_line(error)}); is it running there?"
@@ -160,165 +147,22 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[Any]:
         "scheduler_port": facility.scheduler.port,
         "dashboard_address": dashboard,
         "env": worker_environment(facility),
-        "security": security(facility),
         # a paused worker takes no work, also if nothing will ever free its memory
         "config": dask.config.merge(
             dask.config.config, {"distributed": {"worker": {"memory": {"pause": False}}}}
         ),
     }
-    if facility.security:
-        options["protocol"] = "tls://"
     check_listening(facility)
     if "memory" in wanted.model_fields_set:
         options["memory_limit"] = wanted.memory
-    with LocalCluster(**merged(options, wanted.options)) as running:
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(scratch_folder(facility))
+        options["security"] = stack.enter_context(certificates(facility, scratch))
+        options["scheduler_kwargs"] = stack.enter_context(scheduler_http(facility))
+        # in place of a local_directory among the options, in which it lies
+        options = merged(options, wanted.options) | {"local_directory": str(scratch)}
+        running = stack.enter_context(LocalCluster(**options))
         if not fixed:
             running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)
-        with _replacing_lost_workers(running):
+        with replacing_lost_workers(running):
             yield running
-
-
-@contextlib.contextmanager
-def _replacing_lost_workers(running: Any) -> Iterator[None]:
-    """Start workers again that Dask has given up for lost.
-
-    A worker that is killed while it reports to its nanny is not restarted by it. Dask's cluster
-    forgets such a worker after a while (``distributed.deploy.lost-worker-timeout``), but starts
-    another one only when it is scaled; without workers a run would wait for ever.
-    """
-    ended = threading.Event()
-
-    def scale() -> None:
-        running.scale(len(running.worker_spec))
-
-    def watch() -> None:
-        while not ended.wait(REPLACED_AFTER):
-            # in the thread of the cluster, where nothing else changes their number meanwhile
-            running.loop.add_callback(scale)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-
-
-@contextlib.contextmanager
-def _batch(facility: Facility, fixed: int | None) -> Iterator[Any]:
-    try:
-        from dask_jobqueue import HTCondorCluster, SLURMCluster
-    except ImportError as error:
-        raise lacks(facility, "dask-jobqueue", error) from None
-    submitter = _SUBMITTERS[facility.kind]
-    if shutil.which(submitter) is None:
-        raise InputError(
-            f"{facility.name}: {submitter} is not here; run on a machine that submits to "
-            f"{facility.kind}, or load the module that has it"
-        )
-    _tell_who_reaches(facility)
-    check_listening(facility)
-    if facility.kind == "slurm":
-        starts, options = SLURMCluster, slurm_cluster_options(facility)
-    else:
-        starts, options = HTCondorCluster, htcondor_cluster_options(facility)
-    first: Future[str] = Future()
-    job = _telling_job(options.pop("job_cls", starts.job_cls), facility.name, first)
-    wanted = facility.workers
-    with starts(**options, security=security(facility), job_cls=job) as running:
-        # one at least: only a job that is submitted shows whether the batch system takes them
-        running.scale(fixed or max(wanted.minimum, 1))
-        try:
-            refusal = first.result(PATIENCE)
-        except TimeoutError:
-            refusal = f"{submitter} has not answered for {PATIENCE} s"
-        if refusal:
-            raise InputError(
-                f"{facility.name}: {facility.kind} takes no jobs ({refusal}); "
-                "check [workers] of its file"
-            )
-        if not fixed:
-            running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)
-        with _replacing_lost_workers(running):
-            yield running
-
-
-def _telling_job(job_class: Any, name: str, first: Future[str]) -> Any:
-    """A job that tells when it is refused; dask-jobqueue logs that, and waits for ever.
-
-    `first` becomes the reason why the first job was refused, empty if it was not. Later ones are
-    told at the terminal, each reason once.
-    """
-    from distributed.deploy.spec import ProcessInterface
-
-    told = set()
-
-    class Job(job_class):  # type: ignore[misc]
-        async def start(self) -> None:
-            reason = ""
-            try:
-                await super().start()
-            except (OSError, RuntimeError, ValueError) as error:
-                # of a failed command, what it said; the rest is the path of a temporary script
-                reason = one_line(str(error).rpartition("stderr:")[2])
-                await ProcessInterface.start(self)
-            if not first.done():
-                first.set_result(reason)
-            elif reason and reason not in told:
-                print(f"{name}: a job was refused ({reason})", file=sys.stderr)
-            told.add(reason)
-
-    return Job
-
-
-@contextlib.contextmanager
-def _kubernetes(facility: Facility, fixed: int | None) -> Iterator[Any]:
-    # names are of the whole namespace, where other people's clusters may be
-    spec = kubernetes_spec(facility, f"bphcoffea-{uuid.uuid4().hex[:8]}", fixed)
-    import httpx
-    import kr8s
-    from dask_kubernetes.exceptions import CrashLoopBackOffError, SchedulerStartupError
-    from dask_kubernetes.operator import KubeCluster
-
-    wanted = facility.workers
-    try:
-        # asked before: a KubeCluster that fails tries to delete itself when Python ends, and fails
-        list(kr8s.get("daskclusters.kubernetes.dask.org", namespace=wanted.namespace))
-    except (
-        *(OSError, ValueError, kr8s.APITimeoutError, kr8s.NotFoundError, kr8s.ServerError),
-        httpx.HTTPError,
-    ) as error:
-        raise InputError(
-            f"{facility.name}: Kubernetes shows no DaskClusters ({one_line(error)}); does "
-            "'kubectl get daskclusters' work here, and is Dask's operator installed?"
-        ) from None
-    options = merged(
-        {"custom_cluster_spec": spec, "namespace": wanted.namespace, "quiet": True}, wanted.options
-    )
-    try:
-        running = KubeCluster(**options)
-    except (
-        *(CrashLoopBackOffError, SchedulerStartupError, kr8s.ServerError, kr8s.NotFoundError),
-        httpx.HTTPError,
-    ) as error:
-        raise RuntimeError(one_line(error)) from error
-    with running:
-        if not fixed:
-            running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)
-        yield running
-
-
-def _tell_who_reaches(facility: Facility) -> None:
-    host, _ = listen(facility)
-    if host in {"localhost", "::1"} or host.startswith("127."):
-        print(
-            f"{facility.name}: the scheduler listens on {host}, which workers on other machines "
-            "don't reach; scheduler.listen says where",
-            file=sys.stderr,
-        )
-    elif facility.security is None:
-        print(
-            f"{facility.name}: who reaches {host} can run code as you; [security] prevents that",
-            file=sys.stderr,
-        )

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import time
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from dask.utils import parse_bytes
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from bphcoffea.facilities.values import (
+    Address,
+    Boolean,
+    Place,
+    Port,
+    Positive,
+    Redirector,
+    ShellLine,
+    Size,
+    Text,
+    VariableName,
+    VariableValue,
+    Walltime,
+    Whole,
 )
 
 Kind = Literal["local", "scheduler", "slurm", "htcondor", "kubernetes"]
@@ -35,79 +42,11 @@ _KINDS_OF = {
     "scheduler.address": ("scheduler",),
     "scheduler.listen": ("local", "slurm", "htcondor"),
     "scheduler.port": ("local", "slurm", "htcondor"),
+    "scheduler.dashboard": ("local", "slurm", "htcondor"),
     "security": ("local", "scheduler", "slurm", "htcondor"),
+    "security.tls": ("local", "slurm", "htcondor"),
+    "security.folder": ("slurm", "htcondor"),
 }
-
-#: Variables whose value is a secret rather than the path of one.
-_SECRET = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|API_KEY)$", re.IGNORECASE)
-
-
-def _size(value: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)?\s*[kMGT]i?B", value) or not parse_bytes(value):
-        raise ValueError(f'\'{value}\' is no size; write it as "2GB" or "500MiB"')
-    return value
-
-
-def _walltime(value: Any) -> Any:
-    # without quotes it is a time of TOML, and its meaning is as clear
-    value = value.isoformat() if isinstance(value, time) else value
-    if isinstance(value, str) and (
-        not re.fullmatch(r"(\d+-)?\d+:[0-5]\d:[0-5]\d", value) or not re.search("[1-9]", value)
-    ):
-        raise ValueError(f'\'{value}\' is no time; write it as "HH:MM:SS" or "D-HH:MM:SS"')
-    return value
-
-
-def _shell_line(value: str) -> str:
-    if "\n" in value:
-        raise ValueError("holds a line break; write one string a line")
-    return value
-
-
-def _variable(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _variable_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII):
-        raise ValueError(f"'{value}' is no name of a variable")
-    if _SECRET.search(value):
-        raise ValueError(
-            f"'{value}' looks like a secret, which anyone could read in the job; "
-            "leave it out, or give the path of a file that holds it"
-        )
-    return value
-
-
-def _address(value: str) -> str:
-    if not re.fullmatch(r"((tcp|tls|wss?)://)?(\[[^\]\s]+\]|[^\s:/\[\]]+):\d+(/\S*)?", value):
-        raise ValueError(f"'{value}' is no address of a scheduler; write it as \"tcp://host:8786\"")
-    return value
-
-
-def _redirector(value: str) -> str:
-    match = re.fullmatch(r"(x?roots?://[^/\s]+)/*(/.*?)?/*", value)
-    if match is None:
-        raise ValueError(f"'{value}' is no redirector; write it as \"root://host//\"")
-    return f"{match[1]}/{match[2] or ''}/"
-
-
-def _place(value: str) -> str:
-    if re.search(r"://[^/]*:[^/@]*@", value):
-        raise ValueError("holds a password, which anyone could read; leave it out")
-    if "://" not in value and not value.startswith("/"):
-        raise ValueError(
-            f"'{value}' is no place that workers know; write a URL such as "
-            '"root://host//store/user/me", or the whole path of a folder that they share'
-        )
-    return value
-
-
-Size = Annotated[str, AfterValidator(_size)]
-Text = Annotated[str, Field(min_length=1)]
-Whole = Annotated[int, Field(strict=True, ge=0)]
-Positive = Annotated[int, Field(strict=True, gt=0)]
-Place = Annotated[str, AfterValidator(_place)]
 
 
 class _Table(BaseModel):
@@ -154,14 +93,14 @@ class Workers(_Table):
     cores: Positive = 1
     memory: Size = "2GB"
     disk: Size = "1GB"
-    walltime: Annotated[str | None, BeforeValidator(_walltime)] = None
+    walltime: Walltime | None = None
     python: Text | None = None
     image: Text | None = None
     queue: Text | None = None
     partition: Text | None = None
     account: Text | None = None
     namespace: Text | None = None
-    setup: tuple[Annotated[str, AfterValidator(_shell_line)], ...] = ()
+    setup: tuple[ShellLine, ...] = ()
     logs: Text | None = None
     options: dict[str, Any] = {}
 
@@ -190,11 +129,15 @@ class Scheduler(_Table):
         Host or network interface that one which is started here listens on.
     port
         Of one that is started here; 0 for any that is free.
+    dashboard
+        Whether one that is started here has a dashboard. It asks for no certificate, but for an
+        address that only the terminal shows.
     """
 
-    address: Annotated[str, AfterValidator(_address)] | None = None
+    address: Address | None = None
     listen: Text = "127.0.0.1"
-    port: Annotated[int, Field(strict=True, ge=0, le=65535)] = 0
+    port: Port = 0
+    dashboard: Boolean = False
 
 
 class Security(_Table):
@@ -202,13 +145,32 @@ class Security(_Table):
 
     Attributes
     ----------
+    tls
+        Whether a cluster that is started here asks for them. Without, whoever reaches one of its
+        ports can run code as the user.
     ca, cert, key
-        Paths of files; relative ones are relative to the facility's file.
+        Paths of files; relative ones are relative to the facility's file. By default, certificates
+        are made for each cluster that is started here.
+    folder
+        Where those are kept for the jobs of a batch system, which must see it; by default
+        ``~/.cache/bphcoffea``.
     """
 
-    ca: Text
-    cert: Text
-    key: Text
+    tls: Boolean = True
+    ca: Text | None = None
+    cert: Text | None = None
+    key: Text | None = None
+    folder: Text | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Security:
+        given = {name for name in ("ca", "cert", "key") if getattr(self, name)}
+        missing = sorted({"ca", "cert", "key"} - given)
+        if given and missing:
+            raise ValueError(f"{' and '.join(missing)} missing; give ca, cert and key, or none")
+        if given and not self.tls:
+            raise ValueError("tls is false, so ca, cert and key are of no use; leave them out")
+        return self
 
 
 class Proxy(_Table):
@@ -222,7 +184,7 @@ class Proxy(_Table):
         Folder of the certificate authorities on the workers.
     """
 
-    required: Annotated[bool, Field(strict=True)] = False
+    required: Boolean = False
     certificates: Text | None = None
 
 
@@ -240,7 +202,7 @@ class Storage(_Table):
         Where workers keep the results of chunks.
     """
 
-    redirectors: tuple[Annotated[str, AfterValidator(_redirector)], ...] = ()
+    redirectors: tuple[Redirector, ...] = ()
     stage_out: Place | None = None
     checkpoints: Place | None = None
 
@@ -266,14 +228,16 @@ class Facility(_Table):
     description: str = ""
     kind: Kind
     workers: Workers = Workers()
-    environment: dict[
-        Annotated[str, AfterValidator(_variable_name)],
-        Annotated[str, BeforeValidator(_variable), AfterValidator(_shell_line)],
-    ] = {}
+    environment: dict[VariableName, VariableValue] = {}
     scheduler: Scheduler = Scheduler()
-    security: Security | None = None
+    security: Security = Security()
     proxy: Proxy = Proxy()
     storage: Storage = Storage()
+
+    @property
+    def has_dashboard(self) -> bool:
+        """Whether its scheduler has a dashboard, as far as anyone here knows."""
+        return self.kind in {"scheduler", "kubernetes"} or self.scheduler.dashboard
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Facility:
@@ -288,7 +252,7 @@ class Facility(_Table):
         if self.kind == "htcondor" and any(re.search(r"(^|\s)#", s) for s in self.workers.setup):
             # its jobs get all of them in one line
             raise ValueError("workers.setup holds a comment, which would hide what follows it")
-        if (self.scheduler.address or "").startswith("tls://") and self.security is None:
+        if (self.scheduler.address or "").startswith("tls://") and not self.security.ca:
             raise ValueError("scheduler.address is tls, so [security] must give ca, cert and key")
         return self
 

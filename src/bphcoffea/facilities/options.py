@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 from dask.utils import parse_bytes
 
 from bphcoffea.errors import InputError
 from bphcoffea.facilities.model import Facility
+
+#: Makes a folder that only the user may enter, where Dask would take one that anyone may have made.
+#: HTCondor gives each job its own.
+_OWN_SCRATCH = (
+    "export DASK_TEMPORARY_DIRECTORY=$(mktemp -d); "
+    """trap 'rm -rf "$DASK_TEMPORARY_DIRECTORY"' EXIT"""
+)
 
 
 def worker_environment(facility: Facility) -> dict[str, str]:
@@ -28,7 +33,7 @@ def slurm_cluster_options(facility: Facility) -> dict[str, Any]:
     options["queue"] = facility.workers.queue or facility.workers.partition
     options["account"] = facility.workers.account
     options["walltime"] = facility.workers.walltime
-    options["job_script_prologue"] = _prologue(facility)
+    options["job_script_prologue"] = [*_prologue(facility), _OWN_SCRATCH]
     return merged(options, facility.workers.options)
 
 
@@ -103,31 +108,6 @@ def kubernetes_spec(
     return spec
 
 
-def security(facility: Facility) -> Any:
-    """``distributed.Security`` of a facility; None without.
-
-    Raises
-    ------
-    InputError
-        When a certificate can't be read.
-    """
-    files = facility.security
-    if files is None:
-        return None
-    from distributed import Security
-
-    for key, file in files:
-        if not os.access(file, os.R_OK) or not Path(file).is_file():
-            raise InputError(f"{facility.name}: security.{key}: cannot read {file}; is it there?")
-    roles = ("client", "scheduler", "worker")
-    return Security(
-        require_encryption=True,
-        tls_ca_file=files.ca,
-        **{f"tls_{role}_cert": files.cert for role in roles},
-        **{f"tls_{role}_key": files.key for role in roles},
-    )
-
-
 def _batch_options(facility: Facility) -> dict[str, Any]:
     wanted = facility.workers
     host, dashboard = listen(facility)
@@ -143,12 +123,13 @@ def _batch_options(facility: Facility) -> dict[str, Any]:
             "port": facility.scheduler.port,
             "dashboard_address": dashboard,
         },
+        "worker_extra_args": ["--no-dashboard"],
     }
     if wanted.walltime:
         # a worker that ends itself hands on what it has; one that is ended takes work with it
         seconds = _seconds(wanted.walltime)
         margin = min(300, seconds // 10)
-        options["worker_extra_args"] = [
+        options["worker_extra_args"] += [
             *("--lifetime", f"{seconds - margin}s"),
             *("--lifetime-stagger", f"{margin // 2}s"),
         ]

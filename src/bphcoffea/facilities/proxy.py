@@ -180,7 +180,7 @@ def _own_folder() -> Path:
     top = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
     mark = f"bphcoffea-{os.getuid()}-"
     for left in top.glob(f"{mark}*"):  # by processes that were killed
-        if left.lstat().st_uid == os.getuid() and not _runs(left.name.removeprefix(mark)):
+        if left.lstat().st_uid == os.getuid() and not process_runs(left.name.removeprefix(mark)):
             shutil.rmtree(left, ignore_errors=True)
     folder = top / f"{mark}{os.getpid()}"
     with contextlib.suppress(FileExistsError):
@@ -191,7 +191,8 @@ def _own_folder() -> Path:
     return folder
 
 
-def _runs(process: str) -> bool:
+def process_runs(process: str) -> bool:
+    """Whether a process of that number runs on this machine, or nobody can tell."""
     return not process.isdigit() or Path("/proc", process).exists() or not Path("/proc").exists()
 
 

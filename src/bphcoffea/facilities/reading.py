@@ -65,11 +65,10 @@ def load_facility(name_or_path: str | Path) -> Facility:
         faults += [f for f in _faults_of(error) if f.partition(":")[0] not in told]
     if faults:
         raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
-    if facility.security is None:
-        return facility
     folder = path.absolute().parent
-    files = {key: str(folder / value) for key, value in facility.security}
-    return facility.model_copy(update={"security": Security(**files)})
+    files = {key: str(folder / value) for key, value in facility.security if isinstance(value, str)}
+    security = facility.security.model_copy(update=files)
+    return facility.model_copy(update={"security": security})
 
 
 def facilities_there_are() -> dict[str, Path]:
