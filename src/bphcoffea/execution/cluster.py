@@ -6,7 +6,6 @@ import contextlib
 import queue
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -159,6 +158,7 @@ class _Work:
         futures = self._client.map(
             self._function,
             [self._items[number] for number in numbers],
+            key="chunk",
             pure=False,
             priority=self._executor.priority,
         )
@@ -231,13 +231,13 @@ class _Work:
 
     def _result(self, future: Any) -> Any:
         """Wait for the result of a future, and get it; ``_LOST`` if its workers died."""
-        from distributed.scheduler import KilledWorker
-
-        try:
-            return self._health.watch(self._client.gather(future, asynchronous=True))
-        except (KilledWorker, CancelledError):
-            _killed(future)  # raises if the scheduler is gone
-            return _LOST
+        fetched = self._health.watch(
+            self._client.gather([future], errors="skip", asynchronous=True)
+        )
+        if fetched:
+            return fetched[0]
+        _killed(future)  # raises if the scheduler is gone
+        return _LOST
 
     def _again(self, future: Any) -> None:
         """Work once more on the items of a result that was lost with its worker."""
