@@ -28,6 +28,7 @@ from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of
 from bphcoffea.execution.tally import Timing
 from bphcoffea.size_limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within
+from bphcoffea.storage.open_files import reading
 from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
 
 
@@ -157,8 +158,9 @@ def work_on_chunk(
             read = replace(chunk, filename=place)
             watch.begin_attempt()
             try:
-                result = function((read, *rest) if rest else read, **options)
-                _check_length(result, chunk)
+                with reading(place, policy.timeout_s):
+                    result = function((read, *rest) if rest else read, **options)
+                    _check_length(result, chunk)
             except Exception as error:
                 fault = input_fault(error)
                 if fault is None:
