@@ -58,7 +58,11 @@ class Bar:
 
     def update(self, done: int, total: int) -> None:
         """Set the count and the total; libraries take this method as their `progress`."""
-        self._display.update(self._task.id, completed=done, total=total)
+        task = self._task
+        if task.total != total:
+            # rich would forget the rate
+            task.total, task.finished_time, task.finished_speed = total, None, None
+        self._display.update(task.id, completed=done)
 
     def track(self, items: Iterable[T]) -> Iterator[T]:
         """Yield items, and count each one when the next is asked for."""

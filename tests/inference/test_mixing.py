@@ -117,8 +117,27 @@ def test_a_limit_tells_the_data_of_both_runs(runs, limit, normalisation):
     assert known["decays"] == pytest.approx(normalisation.decays * known["luminosity_ratio"])
     assert not limit["partial"]
     assert limit["complete"]
-    same = limit_run(runs["hnl"], normalisation, [1.0], points=2, same_data=True)["normalisation"]
+
+
+@pytest.mark.slow
+def test_same_data_are_not_scaled_and_progress_is_told(runs, normalisation):
+    steps = []
+    limit = limit_run(
+        runs["hnl"],
+        normalisation,
+        [1.0, 1.5],
+        points=2,
+        same_data=True,
+        progress=lambda *step: steps.append(step),
+    )
+    same = limit["normalisation"]
     assert (same["luminosity_ratio"], same["same_data"]) == (1.0, True)
+    tested = sum(len(known["points"]) for known in limit["hypotheses"])
+    assert [done for done, _ in steps] == list(range(1, tested + 1))
+    # points that narrow the ends down are added when they are known
+    totals = [total for _, total in steps]
+    assert totals == sorted(totals)
+    assert (totals[0], totals[-1]) == (4, tested)
 
 
 @pytest.mark.slow

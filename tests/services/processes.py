@@ -19,12 +19,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def until(true: Callable[[], bool], log: Path, seconds: float = 30) -> None:
-    """Wait until something is true; if it does not become so, raise with what the log says."""
+def until(true: Callable[[], bool], log: Path | None = None, seconds: float = 30) -> None:
+    """Wait until something is true; if it does not become so, raise with what a log says."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"not within {seconds} s; the log says:\n{log.read_text()}")
+            said = f"; the log says:\n{log.read_text()}" if log else ""
+            raise RuntimeError(f"not within {seconds} s{said}")
         time.sleep(0.05)
 
 

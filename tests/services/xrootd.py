@@ -74,10 +74,17 @@ def xrootd_server(
     readonly: bool = False,
     checksums: bool = True,
     extra: str = "",
+    descriptors: int | None = None,
 ) -> Iterator[RestartableServer]:
     """Serve a folder over XRootD; the parameters are those of :class:`RestartableServer`."""
     with RestartableServer(
-        folder, run_folder, http=http, readonly=readonly, checksums=checksums, extra=extra
+        folder,
+        run_folder,
+        http=http,
+        readonly=readonly,
+        checksums=checksums,
+        extra=extra,
+        descriptors=descriptors,
     ) as server:
         yield server
 
@@ -99,6 +106,8 @@ class RestartableServer(XRootDServer):
         Whether it tells the adler32 of a file.
     extra
         More lines of its configuration.
+    descriptors
+        Files and connections that it may have open, its own 22 included; None for no limit.
     """
 
     def __init__(
@@ -110,9 +119,11 @@ class RestartableServer(XRootDServer):
         readonly: bool = False,
         checksums: bool = True,
         extra: str = "",
+        descriptors: int | None = None,
     ) -> None:
         super().__init__(folder, free_port())
         self._run_folder = run_folder
+        self._limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         self.outages = 0
         self.http_port = free_port() if http else None
         self._lines = [f"all.export / {'r/o' if readonly else 'r/w'}"]
@@ -138,8 +149,10 @@ class RestartableServer(XRootDServer):
             f"all.pidpath {run_folder}",
         ]
         configuration.write_text("\n".join(lines) + "\n")
+        name = f"test{self.port}"
+        server = ["xrootd", "-R", "nobody", "-c", configuration, "-l", log, "-n", name]
         process = subprocess.Popen(
-            ["xrootd", "-R", "nobody", "-c", configuration, "-l", log, "-n", f"test{self.port}"],
+            [*self._limit, *server],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -176,6 +189,14 @@ class RestartableServer(XRootDServer):
     def thaw(self) -> None:
         """Answer again."""
         self._process.send_signal(signal.SIGCONT)
+
+    def open_files(self) -> list[str]:
+        """Paths that it has open below its folder."""
+        found = []
+        for descriptor in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                found.append(str(descriptor.readlink()))
+        return [path for path in found if path.startswith(str(self.folder))]
 
     def bytes_read(self) -> int:
         """Bytes that it has read since it was started."""

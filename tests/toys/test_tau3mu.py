@@ -348,7 +348,9 @@ def test_small_toys_are_whole():
 
 def test_signal_in_the_data_is_a_toy_of_its_own(monkeypatch):
     written = []
-    monkeypatch.setattr("bphcoffea.toys.tau3mu.samples.write_tau3mu", lambda *a: written.append(a))
+    monkeypatch.setattr(
+        "bphcoffea.toys.tau3mu.samples.write_tau3mu", lambda *a, progress: written.append(a)
+    )
     TOYS["tau3mu_signal"](Path("x"), 10, 3)
     assert written == [(Path("x"), 10, 3, 4e-7)]
 

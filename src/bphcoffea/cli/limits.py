@@ -9,6 +9,7 @@ import typer
 
 from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.errors import InputError
+from bphcoffea.progress import progress
 from bphcoffea.terminal import (
     note_what_is_missing,
     print_branching_limit,
@@ -168,7 +169,10 @@ def _of_mixing(
     ds_yield = DsYield.of_run(normalisation, prompt, options.pop("f_prompt_error", 0.0))
     nature = Neutrino(majorana=options.pop("neutrino", "majorana") == "majorana")
     masses = options.pop("mass", None)
-    result = limit_run(run, ds_yield, masses, neutrino=nature, **options, **asserted)
+    with progress(None, "Testing mixings", "point") as bar:
+        result = limit_run(
+            run, ds_yield, masses, neutrino=nature, progress=bar.update, **options, **asserted
+        )
     run.write("limit.json", result)
     print_limit(result)
     if prompt == 1:
@@ -191,15 +195,17 @@ def _of_branching(
         if not factor >= 1:
             raise InputError(f"--trimuon-only {factor:g}: a factor of 1 or more")
         corrections = replace(corrections, trimuon=Factor(factor, 0.0, "given"))
-    result = limit_run(
-        run,
-        normalisation,
-        options.get("f_b"),
-        options.get("f_b_error"),
-        levels=options.get("level", LEVELS),
-        corrections=corrections,
-        **asserted,
-    )
+    with progress(None, "Setting limits", "limit") as bar:
+        result = limit_run(
+            run,
+            normalisation,
+            options.get("f_b"),
+            options.get("f_b_error"),
+            levels=options.get("level", LEVELS),
+            corrections=corrections,
+            progress=bar.update,
+            **asserted,
+        )
     run.write("limit.json", result)
     print_branching_limit(result)
     if any(NO_FRACTION in year["notes"] for year in result["years"].values()):

@@ -21,6 +21,7 @@ from bphcoffea.cli.arguments import (
     Workers,
 )
 from bphcoffea.errors import InputError
+from bphcoffea.progress import progress
 from bphcoffea.terminal import (
     note_what_is_missing,
     print_blinding,
@@ -320,16 +321,21 @@ def plot(
         datasets.load(fileset) if fileset else None,
         load_named(analysis) if analysis else None,
     )
+    notes: list[str] = []
     try:
-        figures = plot_run(
-            folder,
-            shapes=shapes,
-            unblind=unblind,
-            labels=labels,
-            note=lambda line: say(f"note: {line}"),
-        )
+        with progress(None, "Drawing", "histogram") as bar:
+            figures = plot_run(
+                folder,
+                shapes=shapes,
+                unblind=unblind,
+                labels=labels,
+                note=notes.append,
+                progress=bar.update,
+            )
     except StillBlindError as error:
         raise InputError(f"{error} (run --unblind)") from None
+    for line in notes:
+        say(f"note: {line}")
     say(f"{len(figures)} figures in {directory / 'figures'}")
     note_what_is_missing(folder)
 
@@ -347,5 +353,6 @@ def toys(
 
     if analysis not in TOYS:
         raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
-    fileset = TOYS[analysis](prepare(output), events, seed)
+    with progress(None, "Making toys", "file") as bar:
+        fileset = TOYS[analysis](prepare(output), events, seed, progress=bar.update)
     say(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")

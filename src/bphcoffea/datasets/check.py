@@ -16,6 +16,7 @@ from bphcoffea.datasets.model import Fileset
 from bphcoffea.size_limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.identity import identity
+from bphcoffea.storage.open_files import reading
 from bphcoffea.storage.servers import (
     TIMEOUT,
     Retries,
@@ -160,7 +161,10 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
         for place in by_silence(places):
             try:
                 # a dictionary, for a path may hold a colon, and uproot an object's name after it
-                with uproot.open({place: None}, timeout=retries.timeout_s) as root:
+                with (
+                    reading(place, retries.timeout_s),
+                    uproot.open({place: None}, timeout=retries.timeout_s) as root,
+                ):
                     fault = _truncated(root) or _unclosed(root)
                     report = _inspected(file, root)
                     # a header that can't be true does not tell how many entries there are

@@ -30,6 +30,7 @@ from bphcoffea.execution.tally import Timing
 from bphcoffea.redaction import redacted
 from bphcoffea.size_limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within
+from bphcoffea.storage.open_files import reading
 from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
 
 
@@ -166,8 +167,9 @@ def work_on_chunk(
             watch.begin_attempt()
             bug = None
             try:
-                result = function((read, *rest) if rest else read, **options)
-                _check_length(result, chunk)
+                with reading(place, policy.timeout_s):
+                    result = function((read, *rest) if rest else read, **options)
+                    _check_length(result, chunk)
             except Exception as error:  # noqa: BLE001 - what is no fault is raised as a BugError
                 fault = input_fault(error)
                 if fault is None:

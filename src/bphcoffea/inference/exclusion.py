@@ -89,6 +89,7 @@ def scan(
     level: float = 0.95,
     toys: int | None = None,
     seed: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Scan:
     """Test the signal at each coupling.
 
@@ -103,6 +104,9 @@ def scan(
         Confidence level: excluded is where CLs is below 1 - ``level``.
     toys, seed
         As :func:`bphcoffea.inference.limits.cls_at` takes them.
+    progress
+        Called after each point with the number of points that are tested, and of those and the
+        ones that are to be tested.
 
     Returns
     -------
@@ -116,7 +120,10 @@ def scan(
     tested: dict[float, Confidence] = {}
     wanted = list(_checked(sorted(points)))
     for _ in range(1 + ROUNDS):
-        tested |= {point: cls_at(model(point), toys=toys, seed=seed) for point in wanted}
+        total = len(tested) + len(wanted)
+        for point in wanted:
+            tested[point] = cls_at(model(point), toys=toys, seed=seed)
+            progress(len(tested), total)
         result = _scan(dict(sorted(tested.items())), level)
         wanted = _unsure(result)
         if not wanted:

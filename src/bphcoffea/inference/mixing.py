@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -185,6 +185,7 @@ def limit_run(
     neutrino: Neutrino | None = None,
     toys: int | None = None,
     seed: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Scan |V|² at some masses: the content of ``limit.json``.
 
@@ -210,6 +211,9 @@ def limit_run(
     toys, seed
         As :func:`bphcoffea.inference.limits.cls_at` takes them: by default toys where counts are
         low. Each point of ``limit.json`` says how many were used.
+    progress
+        Called after each point with the number of points that are tested, and of those and the
+        ones that are to be tested.
 
     Raises
     ------
@@ -226,15 +230,23 @@ def limit_run(
     if unblind:
         check_unblinding(run)
     signals = Signals.of_run(run, neutrino)
-    for mass in masses or signals.masses:
+    masses = masses or signals.masses
+    for mass in masses:
         check_hidden(run, mass, signal_window(mass, signals.width(mass)))
     names = [sample.name for sample in signals.samples]
     search = DataSample.of_run(run, data_names(run), names)
     normalisation = normalisation.for_search(search, same_data=same_data)
     candidates = data_of(run)
     histogram = run.histograms()[MASS]
-    results = []
-    for mass in masses or signals.masses:
+    results: list[dict[str, Any]] = []
+    for mass in masses:
+        tested = sum(len(known["points"]) for known in results)
+        # the other masses need as many points at least
+        expected = tested + points * (len(masses) - len(results) - 1)
+
+        def of_all(done: int, total: int, tested: int = tested, expected: int = expected) -> None:
+            progress(tested + done, expected + total)
+
         uncertainties = normalisation.uncertainties() | _systematics(mass, signals, histogram)
         if not signals.is_generated(mass):
             uncertainties["mass_interpolation"] = INTERPOLATION
@@ -247,7 +259,16 @@ def limit_run(
             hidden=run.hidden,
         )
         results.append(
-            _scanned(hypothesis, signals, normalisation, points, level=level, toys=toys, seed=seed)
+            _scanned(
+                hypothesis,
+                signals,
+                normalisation,
+                points,
+                level=level,
+                toys=toys,
+                seed=seed,
+                progress=of_all,
+            )
         )
     return {
         "blinded": not unblind,

@@ -56,6 +56,7 @@ def plot_run(
     unblind: bool = False,
     labels: Labels | None = None,
     note: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Path]:
     """Draw every figure of a run into its folder ``figures``.
 
@@ -76,6 +77,8 @@ def plot_run(
         Texts that replace those of the run.
     note
         Called with a line for each text that cannot be drawn as it is meant.
+    progress
+        Called with the number of histograms that are drawn, and of all.
 
     Returns
     -------
@@ -96,7 +99,8 @@ def plot_run(
     remove_drawn(folder)
     try:
         with cms_style():
-            for name, figure in _figures(labelled, shapes=shapes, unblind=unblind):
+            figures = _figures(labelled, progress, shapes=shapes, unblind=unblind)
+            for name, figure in figures:
                 paths += save(figure, folder, name_of_its_own(name, taken))
     finally:
         note_drawn(folder, paths)
@@ -105,7 +109,9 @@ def plot_run(
     return paths
 
 
-def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[str, Figure]]:
+def _figures(
+    run: RunFolder, progress: Callable[[int, int], None], *, shapes: bool, unblind: bool
+) -> Iterator[tuple[str, Figure]]:
     """Yield the figures with their names, one at a time: a run may have many."""
     analysis, datasets = run.analysis, run.datasets
     elsewhere = left_out(run)
@@ -119,7 +125,9 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
     blind = set() if unblind else blind_histograms(analysis)
     windows = blind_windows(run) if blind else None
     of_category = category_windows(run) if blind else {}
-    for name, histogram in run.histograms().items():
+    histograms = run.histograms()
+    for number, (name, histogram) in enumerate(histograms.items()):
+        progress(number, len(histograms))
         about = _about(histogram, declared.get(name, {}), _data(datasets))
         if _data(datasets):
             about["notes"] = (elsewhere,)
@@ -154,6 +162,7 @@ def _figures(run: RunFolder, *, shapes: bool, unblind: bool) -> Iterator[tuple[s
                 )
             elif compared is None:
                 yield place, _distribution(histogram, category, about, datasets)
+    progress(len(histograms), len(histograms))
 
 
 def _hidden(

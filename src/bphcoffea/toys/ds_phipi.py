@@ -18,6 +18,7 @@ from bphcoffea.toys.payloads import CORRECTIONS_TOML
 from bphcoffea.toys.samples import (
     EVENTS_PER_LUMINOSITY,
     File,
+    Progress,
     Sample,
     make_fileset,
     metadata,
@@ -94,7 +95,9 @@ SAMPLES: Final = (
 )
 
 
-def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
+def write_ds_phipi(
+    folder: Path, events: int = 200_000, seed: int = 1, *, progress: Progress = lambda *_: None
+) -> Path:
     """Write the toy samples of Ds → φ(μμ)π.
 
     Parameters
@@ -105,6 +108,8 @@ def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
         Number of data-like events, both eras together; each MC sample has a share of it.
     seed
         The same seed gives the same events.
+    progress
+        Called after each file.
 
     Returns
     -------
@@ -118,6 +123,7 @@ def write_ds_phipi(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
         lambda sample: generate_files(sample, events, seed),
         lambda _, content: find(content),
         CORRECTIONS_TOML,
+        progress=progress,
     )
 
 

@@ -20,6 +20,8 @@ from bphcoffea.toys.luminosity import (
 )
 from bphcoffea.toys.payloads import payloads
 
+#: Function that is called with the number of files that are written, and that of all files.
+Progress = Callable[[int, int], None]
 #: Data-like events that the toys' ntuples hold for each inverse femtobarn.
 EVENTS_PER_LUMINOSITY: Final = 20_000
 
@@ -218,6 +220,7 @@ def write_samples(
     find: Callable[[D, Events], Summary],
     corrections: str,
     extra_truth: Callable[[D], dict[str, Any]] = lambda _: {},
+    progress: Progress = lambda *_: None,
 ) -> Path:
     """Write the files of all samples, the fileset, the truth and the corrections.
 
@@ -239,6 +242,8 @@ def write_samples(
         Content of ``corrections.toml``.
     extra_truth
         Gives further entries of a dataset in ``truth.json``.
+    progress
+        Called after each file.
 
     Returns
     -------
@@ -249,6 +254,7 @@ def write_samples(
     folder.mkdir(parents=True, exist_ok=True)
     truth: dict[str, Any] = {}
     recorded: list[Sections] = []
+    written, total = 0, sum(sample.files for sample in samples)
     for sample in samples:
         found = []
         for file in generate(sample):
@@ -256,6 +262,8 @@ def write_samples(
             found.append(find(sample, file.events))
             if not sample.is_mc:
                 recorded.append(file.sections)
+            written += 1
+            progress(written, total)
         truth[sample.name] = reduce(add, found).as_json() | extra_truth(sample)
     for name, content in payloads().items():
         (folder / name).write_bytes(content)

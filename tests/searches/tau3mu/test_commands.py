@@ -10,6 +10,7 @@ import pytest
 from bphcoffea import cli, presentation
 from bphcoffea.inference.limits import upper_limit
 from bphcoffea.presentation.branching import figures_of_limit
+from bphcoffea.progress import INTERVAL_S
 from bphcoffea.searches.tau3mu.limits import EDGES
 
 SIMULATION = (("d18", "tau3mu_d", "2018D", 0.25, (300,)),)
@@ -34,9 +35,11 @@ def runs(tau3mu, phi_pi):
 
 def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     run, normalisation = runs
+    monkeypatch.setenv(INTERVAL_S, "0.001")
     options = ("--normalisation", normalisation.path, "--level", "0.9", "--f-b", "0.3")
     status, output = call("limit", run.path, *options)
     assert status == 0, output.err
+    assert "Setting limits: 1 of 1 limit (100%)" in output.err
     content = run.read("limit.json")
     (known,) = content["limits"]
     (limit,) = known["limits"]
@@ -79,6 +82,7 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     status, output = call("plot", run.path)
     assert status == 0, output.err
     assert {"limit_mass_A_2018", "limit_cl90"} <= set(names)
+    assert "Drawing: 1 of 1 histogram (100%)" in output.err
 
 
 def test_figures_show_no_data_in_the_windows(runs, call):

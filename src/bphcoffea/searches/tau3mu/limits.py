@@ -6,7 +6,7 @@ windows of the categories are not looked at unless that is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +46,7 @@ def limit_run(
     unblind: bool = False,
     same_data: bool = False,
     corrections: Corrections = rates.STANDARD,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Set limits on B(τ → 3μ) of each category, each year and all together.
 
@@ -66,6 +67,8 @@ def limit_run(
         Assert that both runs are of the same data: the luminosity is not scaled.
     corrections
         Factors for what simulation and selection lack.
+    progress
+        Called after each limit with the number of limits that are set, and of all.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def limit_run(
         corrections=corrections,
     )
     content["levels"] = list(levels)
-    content["limits"] = _limits(content)
+    content["limits"] = _limits(content, progress)
     return content
 
 
@@ -243,7 +246,9 @@ def _channel(
     }
 
 
-def _limits(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _limits(
+    content: Mapping[str, Any], progress: Callable[[int, int], None]
+) -> list[dict[str, Any]]:
     """Limits of each category, each year and all; those of the same categories only once."""
     channels = content["channels"]
     by_year: dict[str, list[str]] = {}
@@ -251,14 +256,17 @@ def _limits(content: Mapping[str, Any]) -> list[dict[str, Any]]:
         by_year.setdefault(channel["year"], []).append(channel["name"])
     named = {ALL_YEARS: [channel["name"] for channel in channels]} if len(by_year) > 1 else {}
     named |= by_year | {channel["name"]: [channel["name"]] for channel in channels}
-    found: list[dict[str, Any]] = []
+    members_of: dict[str, list[str]] = {}
     for name, members in named.items():
-        if members in [known["channels"] for known in found]:
-            continue
+        if members not in members_of.values():
+            members_of[name] = members
+    found: list[dict[str, Any]] = []
+    for name, members in members_of.items():
         spec = workspace_of(content, members)
         limits = [_limit(spec, level) for level in content["levels"]]
         fitted = None if content["blinded"] else _strength(spec)
         found.append({"name": name, "channels": members, "limits": limits, "fitted": fitted})
+        progress(len(found), len(members_of))
     return found
 
 

@@ -27,6 +27,7 @@ from bphcoffea.toys.payloads import HNL_CORRECTIONS_TOML
 from bphcoffea.toys.samples import (
     EVENTS_PER_LUMINOSITY,
     File,
+    Progress,
     file_name,
     generators,
     number_of_events,
@@ -135,7 +136,12 @@ _INJECTED_MASS, _INJECTED_COUPLING, _INJECTED_SHARE = 1.5, 7.289156e-4, 0.01
 
 
 def write_hnl(
-    folder: Path, events: int = 200_000, seed: int = 1, injected: Injection | None = None
+    folder: Path,
+    events: int = 200_000,
+    seed: int = 1,
+    injected: Injection | None = None,
+    *,
+    progress: Progress = lambda *_: None,
 ) -> Path:
     """Write the toy samples of the search for Ds → μN, N → μπ.
 
@@ -149,6 +155,8 @@ def write_hnl(
         The same seed gives the same events.
     injected
         Signal to put into the data; by default none.
+    progress
+        Called after each file.
 
     Returns
     -------
@@ -163,15 +171,18 @@ def write_hnl(
         lambda sample, content: find(content, is_signal=sample.is_mc),
         HNL_CORRECTIONS_TOML,
         lambda sample: {} if sample.is_mc or injected is None else {"injected": injected.as_json()},
+        progress,
     )
 
 
-def write_hnl_signal(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
+def write_hnl_signal(
+    folder: Path, events: int = 200_000, seed: int = 1, *, progress: Progress = lambda *_: None
+) -> Path:
     """Write the same samples with signal in the data: 1.5 GeV, cτ of 100 mm.
 
     Parameters
     ----------
-    folder, events, seed
+    folder, events, seed, progress
         As for `write_hnl`. One decay is injected for every hundred data-like events.
 
     Returns
@@ -180,7 +191,7 @@ def write_hnl_signal(folder: Path, events: int = 200_000, seed: int = 1) -> Path
     """
     decays = round(_INJECTED_SHARE * events)
     injected = Injection(_INJECTED_MASS, _INJECTED_COUPLING, decays)
-    return write_hnl(folder, events, seed, injected)
+    return write_hnl(folder, events, seed, injected, progress=progress)
 
 
 def generate_files(

@@ -13,6 +13,7 @@ from bphcoffea.toys.payloads import TAU3MU_CORRECTIONS_TOML
 from bphcoffea.toys.samples import (
     EVENTS_PER_LUMINOSITY,
     File,
+    Progress,
     Sample,
     metadata,
     number_of_events,
@@ -126,6 +127,8 @@ def write_tau3mu(
     seed: int = 1,
     branching: float = 0.0,
     samples: Sequence[Sample] = SAMPLES,
+    *,
+    progress: Progress = lambda *_: None,
 ) -> Path:
     """Write the toy samples of the search for τ → 3μ.
 
@@ -141,6 +144,8 @@ def write_tau3mu(
         Branching fraction of τ → 3μ in the data: signal is added to the data-like events.
     samples
         Which datasets to write, by default all.
+    progress
+        Called after each file.
 
     Returns
     -------
@@ -155,22 +160,25 @@ def write_tau3mu(
         lambda _, content: find(content),
         TAU3MU_CORRECTIONS_TOML,
         lambda sample: {} if sample.is_mc else {"branching": branching},
+        progress,
     )
 
 
-def write_tau3mu_signal(folder: Path, events: int = 200_000, seed: int = 1) -> Path:
+def write_tau3mu_signal(
+    folder: Path, events: int = 200_000, seed: int = 1, *, progress: Progress = lambda *_: None
+) -> Path:
     """Write the same samples with signal in the data, by `INJECTED_BRANCHING`.
 
     Parameters
     ----------
-    folder, events, seed
+    folder, events, seed, progress
         As for `write_tau3mu`.
 
     Returns
     -------
     As `write_tau3mu` does.
     """
-    return write_tau3mu(folder, events, seed, INJECTED_BRANCHING)
+    return write_tau3mu(folder, events, seed, INJECTED_BRANCHING, progress=progress)
 
 
 def generate_files(
