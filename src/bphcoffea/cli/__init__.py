@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bphcoffea import __version__
-from bphcoffea.cli import corrections, demo, facility, fileset, limits, runs
+from bphcoffea.cli import clean, corrections, demo, facility, fileset, limits, runs
 from bphcoffea.errors import InputError
 from bphcoffea.terminal import say
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(runs.app)
 app.add_typer(limits.app)
 app.add_typer(demo.app)
+app.add_typer(clean.app)
 app.add_typer(fileset.app, name="fileset")
 app.add_typer(facility.app, name="facility")
 app.add_typer(corrections.app, name="corrections")
