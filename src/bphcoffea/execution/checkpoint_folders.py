@@ -5,7 +5,6 @@ Nothing else at that place is ever touched.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import json
@@ -217,17 +216,25 @@ def kept_at(place: str, older_than_days: float = 0) -> list[Kept]:
 
 
 def _kept(system: Any, place: str, folder: str) -> Iterator[Kept]:
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        about = json.loads(system.cat_file(f"{folder}/{DESCRIPTION}"))
+    files = _files(system, folder)
+    if DESCRIPTION not in [_name(file["name"]) for file in files]:
+        return
+    with system.open(f"{folder}/{DESCRIPTION}", "rb") as file:
+        content = file.read()
+    try:
+        about = json.loads(content)
+        results, analysis = Path(about["results"]), str(about["analysis"])
         made = datetime.datetime.fromisoformat(about["made"]).timestamp()
-        yield Kept(
-            _below(place, _name(folder)),
-            str(about["results"]),
-            str(about["analysis"]),
-            (time.time() - made) / _DAY_S,
-            sum(file["size"] or 0 for file in _files(system, folder)),
-            _state(Path(str(about["results"]))),
-        )
+    except (ValueError, KeyError, TypeError):
+        return
+    yield Kept(
+        _below(place, _name(folder)),
+        str(results),
+        analysis,
+        (time.time() - made) / _DAY_S,
+        sum(file["size"] or 0 for file in files),
+        _state(results),
+    )
 
 
 def _state(results: Path) -> str:

@@ -114,7 +114,11 @@ def _check_free(folder: Path, owner: str, last: str, *, overwrite: bool) -> None
 
 
 def _is_ours_for_now(name: str) -> bool:
-    return name.startswith(_TEMPORARY) or (name.startswith(".") and name.endswith(_LOCK))
+    return (
+        name.startswith(_TEMPORARY)
+        or (name.startswith(".") and name.endswith(_LOCK))
+        or name == f".{MANIFEST}.part"
+    )
 
 
 @contextlib.contextmanager
