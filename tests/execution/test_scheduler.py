@@ -127,7 +127,7 @@ def test_scheduler_that_dies_is_told_and_the_run_goes_on_later(fileset, tmp_path
 
     def kill(cluster):
         deadline = time.monotonic() + 60
-        while len(list(kept.glob("*.lz4"))) < 3 and time.monotonic() < deadline:
+        while len(list(kept.glob("*/*.lz4"))) < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
         cluster.scheduler.kill()
 

@@ -21,7 +21,7 @@ from bphcoffea.execution.checkpoint_folders import folder_for
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.chunks import Plan, find_chunks
 from bphcoffea.execution.executors import Engine, ExecutorName, engine, reporting
-from bphcoffea.execution.folder import RunFolder, claim
+from bphcoffea.execution.folder import RUN, RunFolder, claim
 from bphcoffea.execution.ledger import Ledger
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
@@ -29,6 +29,7 @@ from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.execution.tally import tallies, total
 from bphcoffea.facilities.model import Facility
+from bphcoffea.storage.manifest import mark
 from bphcoffea.storage.servers import Retries
 from bphcoffea.storage.stageout import check_target, stage_out_folder
 
@@ -138,6 +139,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
         if target:
             check_target(target)
     if options.skim:
+        mark(folder, RUN)  # the skim may go into it
         analysis = copy.copy(analysis)
         names = tuple(fileset.names)
         analysis.sink = Skim(options.skim, options.skim_of, options.retries, names)

@@ -121,6 +121,14 @@ def _is_ours_for_now(name: str) -> bool:
     )
 
 
+def mark(folder: Path, owner: str) -> None:
+    """Write down that a folder is an owner's, before anything else is written into it."""
+    owned = written(folder)
+    if owner not in owned:
+        with writing_to(folder):
+            _write(folder, owned | {owner: []})
+
+
 @contextlib.contextmanager
 def replacing(
     folder: Path,
