@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+from functools import partial
 
 import pytest
 from damage import made_again
 
+from bphcoffea.cli import demo
 from bphcoffea.errors import InputError
 from bphcoffea.execution import RunFolder
 from bphcoffea.execution.folder import claim
@@ -191,6 +193,13 @@ def test_derived_files_of_a_run_that_was_replaced_meanwhile_are_refused(
     with pytest.raises(InputError, match="another run has replaced this one"):
         opened.write("fit.json", {})
     assert not (output / "fit.json").exists()
+
+
+def test_demo_may_be_repeated(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "run", partial(demo.run, nominal=True, dataset=["toy_2017"]))
+    for events in (40, 50):
+        results = demo._run("ds_phipi", tmp_path, events, "iterative")
+    assert RunFolder(results).cutflow["toy_2017"][0]["events"] == 20
 
 
 @pytest.mark.parametrize("place", [".", "run", "run/below"])

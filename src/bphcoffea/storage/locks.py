@@ -82,8 +82,9 @@ def _open(path: Path, purpose: str, *, wait: bool) -> int:
             if _is_at(descriptor, path):
                 since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
                 holder = f"host {socket.gethostname()}, process {os.getpid()}, since {since}"
-                os.truncate(descriptor, 0)
-                os.write(descriptor, holder.encode())
+                with contextlib.suppress(OSError):  # the disk may be full
+                    os.truncate(descriptor, 0)
+                    os.write(descriptor, holder.encode())
                 return descriptor
         except BaseException:
             os.close(descriptor)
