@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,14 @@ import uproot
 
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.errors import InputError
+from bphcoffea.execution.derived import LEDGER, Derived
 from bphcoffea.execution.luminosities import FILESET
 from bphcoffea.execution.normalisation import scaled
 from bphcoffea.physics.windows import Window
-from bphcoffea.storage.disks import writing_to
-from bphcoffea.storage.locks import locked
-from bphcoffea.storage.manifest import claimed, lock_of, replacing
+from bphcoffea.storage.manifest import claimed, replacing
 
-#: Owner of the files of a run in ``written.json``, and the file that makes a run finished.
-RUN, LEDGER = "run", "ledger.json"
-#: File of a folder of derived results: which run they were derived from.
-DERIVED_FROM = "derived_from.json"
+#: Owner of the files of a run in ``written.json``.
+RUN = "run"
 #: The key of a file that older versions did not write, without which it can't be read today.
 NEWEST_KEYS = {"luminosity.json": "parts", "normalisation.json": "generator_sumw"}
 #: Longest name that :func:`file_name` gives; what is added to it has to fit into 255 bytes.
@@ -62,42 +59,17 @@ class RunFolder:
 
     def __init__(self, path: str | Path, output: str | Path | None = None) -> None:
         self.path = Path(path)
-        self.output = self.path if output is None else Path(output)
-        try:
-            self._ledger = (self.path / LEDGER).stat()
-        except OSError:
+        if not (self.path / LEDGER).is_file():
             raise InputError(
                 f"{self.path}: no finished run here (it has no {LEDGER}); "
                 "make one with: bphcoffea run ANALYSIS FILESET -o DIR"
-            ) from None
-        self._elsewhere = self.output.absolute() != self.path.absolute()
-        #: Whether what ``output`` holds was derived from this run as it is now.
-        self._derived = not self._elsewhere or self._is_source_of(self.output)
-
-    def _source(self) -> dict[str, str]:
-        content = (self.path / LEDGER).read_bytes()
-        return {
-            "run": str(self.path.absolute()),
-            "ledger_sha256": hashlib.sha256(content).hexdigest(),
-        }
-
-    def _is_source_of(self, folder: Path) -> bool:
-        if (folder / LEDGER).exists():
-            raise InputError(f"{folder}: holds a run of its own; choose another folder")
-        try:
-            source = json.loads((folder / DERIVED_FROM).read_text())
-        except (OSError, ValueError):
-            return False
-        if source.get("run") != self._source()["run"]:
-            raise InputError(
-                f"{folder}: holds what was derived from {source.get('run')}; choose another folder"
             )
-        return bool(source == self._source())
+        self.output = self.path if output is None else Path(output)
+        self._derived = Derived(self.path, self.output)
 
     def place(self, name: str) -> Path:
         """Path of a file of the run, or of one that was derived from it."""
-        derived = self.output / name
-        return derived if self._derived and derived.is_file() else self.path / name
+        return self._derived.place(name)
 
     def read(self, name: str) -> Any:
         """A JSON file of the folder.
@@ -135,10 +107,9 @@ class RunFolder:
             write_json(temporary / name, content)
         return self.output / name
 
-    @contextlib.contextmanager
     def replacing(
         self, owner: str, also: Callable[[str], bool] = lambda _: False
-    ) -> Iterator[Path]:
+    ) -> AbstractContextManager[Path]:
         """Write derived files, all or none, in place of earlier ones; yields a temporary folder.
 
         Parameters
@@ -153,26 +124,7 @@ class RunFolder:
         UnwritableError, InputError
             As for :meth:`write`, or if another process writes the same files.
         """
-        with contextlib.ExitStack() as stack:
-            with writing_to(self.output):
-                self.output.mkdir(parents=True, exist_ok=True)
-                busy = f"{self.output}: another process writes its {owner}"
-                stack.enter_context(locked(lock_of(self.output, owner), busy))
-            if self._elsewhere:
-                stale = not self._is_source_of(self.output)
-                with replacing(self.output, DERIVED_FROM, also=lambda _: stale) as temporary:
-                    write_json(temporary / DERIVED_FROM, self._source())
-                self._derived = True
-            with replacing(self.output, owner, also=also, check=self._check_unchanged) as temporary:
-                yield temporary
-
-    def _check_unchanged(self) -> None:
-        try:
-            unchanged = os.path.samestat((self.path / LEDGER).stat(), self._ledger)
-        except OSError:
-            unchanged = False
-        if not unchanged:
-            raise InputError(f"{self.path}: another run has replaced this one; do it again")
+        return self._derived.replacing(owner, also)
 
     @property
     def analysis(self) -> dict[str, Any]:
@@ -344,11 +296,9 @@ def _encoded(name: str) -> str:
     return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
 
 
-@contextlib.contextmanager
-def claim(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
-    """Keep a folder for a run, as long as the block lasts; see :func:`~.manifest.claimed`."""
-    with claimed(path, RUN, LEDGER, overwrite=overwrite) as folder:
-        yield folder
+def claim(path: str | Path, *, overwrite: bool) -> AbstractContextManager[Path]:
+    """Keep a folder for a run, as long as a block lasts; see :func:`~.manifest.claimed`."""
+    return claimed(path, RUN, LEDGER, overwrite=overwrite)
 
 
 @contextlib.contextmanager
