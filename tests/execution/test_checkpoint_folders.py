@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -126,6 +127,7 @@ def given_up(tmp_path):
     for name in ("bphcoffea-0123456789abcdef", "bphcoffea-thesis", "thesis"):
         (place / name).mkdir()
         (place / name / f"{'0' * 64}.pkl.lz4").write_text("mine")
+    shutil.copy(about, place / "thesis")
     with claim(tmp_path / "running", overwrite=False):
         assert lock_of(tmp_path / "running", "run").exists()
         yield place
