@@ -271,7 +271,7 @@ def _checkpoints(analysis: Analysis, folder: Path, options: Options) -> Checkpoi
     code = fingerprint(analysis)
     place = folder_for(options.checkpoints, folder)
     checkpoints = Checkpoints(place, code, resume=options.resume)
-    checkpoints.prepare(folder, analysis.describe()["name"])
+    checkpoints.prepare(folder, analysis.name())
     return checkpoints
 
 
