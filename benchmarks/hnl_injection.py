@@ -243,7 +243,7 @@ def made(name, events, folder):
     fileset = TOYS[name](folder / f"{name}_toys", events, 1)
     files = load(fileset)
     analysis = blinded(load_analysis(name), files, unblind=True)
-    return run(analysis, files, folder / name, Options("iterative"))
+    return run(analysis, files, folder / name, Options("iterative", overwrite=True))
 
 
 def main():

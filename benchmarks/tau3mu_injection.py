@@ -42,7 +42,7 @@ def write_normalisation(folder, events):
     files = load(write_ds_phipi(folder / "toys", events, SIMULATION))
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     analysis = load_analysis("ds_phipi").corrected(corrections, nominal_only=True)
-    found = run(analysis, files, folder / "run", Options("iterative"))
+    found = run(analysis, files, folder / "run", Options("iterative", overwrite=True))
     found.write("fit.json", fit_run(found, by="year"))
     return found.path
 
@@ -82,7 +82,7 @@ def chain(seed, arguments, simulation, normalisation):
     analysis = blinded(
         load_analysis("tau3mu").corrected(corrections, nominal_only=True), files, unblind=True
     )
-    found = run(analysis, files, folder / "run", Options("iterative"))
+    found = run(analysis, files, folder / "run", Options("iterative", overwrite=True))
     for path in (folder / "toys").glob("*.root"):
         path.unlink()  # 50 seeds would fill a disk
     content = model_of_run(

@@ -87,7 +87,9 @@ def varied(analysis, weights, shapes):
 
 def measure(analysis, fileset, corrections, folder):
     """Wall time of a run, s, and how many variations its histograms have."""
-    made = run(analysis.corrected(corrections), fileset, folder, Options("iterative"))
+    made = run(
+        analysis.corrected(corrections), fileset, folder, Options("iterative", overwrite=True)
+    )
     mass = made.histograms()["mass"]
     return made.read("metrics.json")["wall_s"], len(mass.axes["variation"]) - 1
 

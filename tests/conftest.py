@@ -1,5 +1,6 @@
 """What the tests share: reading files as a run does, small ntuples, paths of samples."""
 
+import contextlib
 import io
 import json
 import shutil
@@ -126,6 +127,17 @@ def served():
         pytest.skip(why_not)
     with services.server_folders() as folders:
         yield folders
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 4 MB."""
+    with contextlib.ExitStack() as stack:
+        try:
+            made = stack.enter_context(services.small_disk(tmp_path / "disk"))
+        except OSError as reason:
+            pytest.skip(str(reason))
+        yield made
 
 
 @pytest.fixture

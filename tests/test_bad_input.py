@@ -339,9 +339,16 @@ def test_an_earlier_run_stays_whole_when_a_later_one_fails(
     before = content_of(output)
     assert RunFolder(output).complete
     fileset("none.root")
-    status, _, errors = bphcoffea("run", *arguments)
+    status, _, errors = bphcoffea("run", *arguments, "--overwrite")
     assert status == 2
     assert errors == [f"{PREFIX}dataset 'D', {tmp_path}/none.root: no such file"]
+    assert content_of(output) == before
+    status, _, errors = bphcoffea("run", *arguments)
+    assert status == 2
+    assert errors == [
+        f"{PREFIX}{output}: a finished run is there; choose another folder, or overwrite it "
+        "(--overwrite)"
+    ]
     assert content_of(output) == before
 
 

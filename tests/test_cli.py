@@ -90,8 +90,12 @@ def test_fit_of_each_era(demo, command):
 
 @pytest.mark.slow
 def test_fit_of_one_dataset(demo, command):
-    assert command("fit", demo / "run", "--dataset", "toy_2017")[0] == 0
-    assert json.loads((demo / "run" / "fit.json").read_text())["datasets"] == ["toy_2017"]
+    before = (demo / "run" / "fit.json").read_bytes()
+    status, out, _ = command("fit", demo / "run", "--dataset", "toy_2017")
+    place = demo / "run" / "fit-toy_2017.json"
+    assert (status, f"fit: {place}" in out) == (0, True)
+    assert json.loads(place.read_text())["datasets"] == ["toy_2017"]
+    assert (demo / "run" / "fit.json").read_bytes() == before, "that of all data stays"
     status, _, err = command("fit", demo / "run", "--dataset", "2016*")
     assert status == 2
     assert err.startswith("bphcoffea: error: no dataset matches '2016*'; there are: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -355,6 +356,35 @@ def _ranges(ranges: list[dict[str, Any]]) -> str:
         )
         or "none"
     )
+
+
+def print_checkpoints(found: Iterable[Any]) -> None:
+    """Print the checkpoints that runs have left, with what is known of these runs."""
+    table = Table("analysis", "run", "age", "size")
+    for kept in found:
+        age, size = f"{kept.age_days:.1f} days", f"{kept.size / 1e6:,.1f} MB"
+        table.add_row(kept.analysis, kept.state, age, size)
+        say(f"{kept.place}: checkpoints of {kept.results}")
+    console.print(table)
+
+
+def note_old_checkpoints(place: str | None) -> None:
+    """Point out in one line that checkpoints of old runs lie at a place."""
+    from bphcoffea.errors import InputError
+    from bphcoffea.execution.checkpoint_folders import OLD_DAYS, kept_at
+
+    if place is None:
+        return
+    try:
+        old = [kept for kept in kept_at(place, OLD_DAYS) if kept.state != "running"]
+    except InputError:  # the run itself says what is wrong with the place
+        return
+    if old:
+        size = sum(kept.size for kept in old) / 1e6
+        say(
+            f"note: {place}: checkpoints of {_count(len(old), 'run')} that began more than "
+            f"{OLD_DAYS} days ago, {size:,.1f} MB; see: bphcoffea clean --checkpoints {place}"
+        )
 
 
 def report_written(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Every ROOT file at a place is found, once, here as on a server; or it is said why not."""
 
+import json
 import os
 import subprocess
 import sys
@@ -127,6 +128,27 @@ def faults(*arguments):
     with pytest.raises(InputError) as raised:
         build_fileset(*arguments)
     return str(raised.value).split("\n")
+
+
+def test_dataset_is_added_to_a_fileset_that_is_there(folder, bphcoffea):
+    path = folder / "fileset.json"
+    first = {"files": {"a.root": "Events"}, "metadata": METADATA | {"own": 1}}
+    path.write_text(json.dumps({"first": first}))
+    words = ("fileset", "build", folder / "2017C", "-o", path, "--era", "2017C", "--name")
+    status, out, _ = bphcoffea(*words, "second")
+    assert (status, "2 datasets, 2 files" in out) == (0, True)
+    content = json.loads(path.read_text())
+    assert content["first"] == first, "as it was written"
+    assert load(path).names == ["first", "second"]
+    for name in ("first", "second"):
+        status, _, errors = bphcoffea(*words, name)
+        assert status == 2
+        (line,) = errors
+        assert line.startswith(f"bphcoffea: error: {path}: has a dataset '{name}' already")
+    assert json.loads(path.read_text()) == content
+    path.write_text("[]")
+    assert bphcoffea(*words, "third")[0] == 2
+    assert path.read_text() == "[]"
 
 
 def test_files_found_twice_are_all_named(folder):

@@ -24,7 +24,7 @@ def run_over(dimuon, tmp_path):
             trees = files if isinstance(files, dict) else dict.fromkeys(map(str, files), "Events")
             known = {"is_mc": False, "era": "2018"} | metadata
             content[name] = {"files": {str(f): t for f, t in trees.items()}, "metadata": known}
-        options = Options("iterative", max_chunks=max_chunks, chunksize=chunksize)
+        options = Options("iterative", max_chunks=max_chunks, chunksize=chunksize, overwrite=True)
         return run(analysis, Fileset.model_validate(content), tmp_path / "run", options)
 
     return run_over

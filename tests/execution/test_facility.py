@@ -117,7 +117,7 @@ def when(kept, chunks, act):
 
     def wait():
         deadline = time.monotonic() + 100
-        while len(list(kept.glob("*.lz4"))) < chunks and time.monotonic() < deadline:
+        while len(list(kept.glob("*/*.lz4"))) < chunks and time.monotonic() < deadline:
             time.sleep(0.02)
         act()
 

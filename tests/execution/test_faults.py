@@ -190,12 +190,12 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
         time.sleep(0.3)
         return opened(*arguments, **options)
 
-    folder = run(slow, fileset, tmp_path / "run", Options("iterative"))
+    folder = run(slow, fileset, tmp_path / "run", Options("iterative", overwrite=True))
     (row,) = folder.chunks.to_pylist()
     assert 0.2 < row["processor_s"] < row["wall_s"]
     assert row["input_s"] < 0.25
     monkeypatch.setattr(uproot, "open", slowly)
-    folder = run(slow, fileset, tmp_path / "run", Options("iterative"))
+    folder = run(slow, fileset, tmp_path / "run", Options("iterative", overwrite=True))
     (row,) = folder.chunks.to_pylist()
     assert row["input_s"] > 0.3
     array = uproot.TBranch.array
@@ -206,7 +206,7 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
 
     monkeypatch.setattr(uproot, "open", opened)
     monkeypatch.setattr(uproot.TBranch, "array", slowly_read)
-    folder = run(slow, fileset, tmp_path / "run", Options("iterative"))
+    folder = run(slow, fileset, tmp_path / "run", Options("iterative", overwrite=True))
     (row,) = folder.chunks.to_pylist()
     assert row["input_s"] > 0.3
 
@@ -260,7 +260,7 @@ def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
         fileset = fileset_of({server.url(name): "Tree3Mu/ntuple" for name in names})
 
         def freeze():
-            while len(list((tmp_path / "kept").glob("*.lz4"))) < 3:
+            while len(list((tmp_path / "kept").glob("*/*.lz4"))) < 3:
                 time.sleep(0.01)
             server.freeze()
 

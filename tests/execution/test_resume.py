@@ -21,7 +21,8 @@ from bphcoffea import cli
 from bphcoffea.datasets import load
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
-from bphcoffea.execution.checkpoints import Checkpoints, default_place, fingerprint
+from bphcoffea.execution.checkpoint_folders import default_place
+from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
@@ -108,7 +109,7 @@ def job(toys, tmp_path, monkeypatch):
             return len(self.processed.read_text().splitlines()) if self.processed.exists() else 0
 
         def kept(self):
-            return len(list(self.checkpoints.glob("*.lz4"))) if self.checkpoints.exists() else 0
+            return len(list(self.checkpoints.glob("*/*.lz4")))
 
     return Job()
 
@@ -145,7 +146,7 @@ def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
     whole, processed = job.run("whole", checkpoints=None, resume=False)
     assert processed == total
     assert_same(resumed, whole)
-    assert not job.checkpoints.exists(), "a complete run leaves no checkpoints"
+    assert not list(job.checkpoints.iterdir()), "a complete run leaves no checkpoints"
 
 
 def in_group(group):
@@ -216,7 +217,7 @@ def test_configuration_is_part_of_the_fingerprint(job, tmp_path):
 
 def test_checkpoint_that_was_cut_off_is_made_again(job):
     kept = cut_off(job, 3)
-    broken = next(job.checkpoints.glob("*.lz4"))
+    broken = next(job.checkpoints.glob("*/*.lz4"))
     broken.write_bytes(broken.read_bytes()[:100])
     folder, processed = job.run()
     assert processed == folder.read("ledger.json")["chunks"] - kept + 1
@@ -245,7 +246,8 @@ def test_incomplete_run_reads_only_what_was_missing(job, tmp_path, data):
 @pytest.mark.parametrize("mode", [0o777, 0o770])
 def test_folder_that_others_may_write_to_is_refused(mode, job):
     cut_off(job, 2)
-    job.checkpoints.chmod(mode)
+    (kept,) = job.checkpoints.iterdir()
+    kept.chmod(mode)
     with pytest.raises(InputError, match="others may have written it"):
         job.run()
 
@@ -261,7 +263,7 @@ def test_checkpoints_may_lie_on_a_server(job, served):
     folder, run_folder = served
     with services.xrootd_server(folder, run_folder) as server:
         job.checkpoints = server.url("kept")
-        job.kept = lambda: len(list(folder.glob("kept/*.lz4")))
+        job.kept = lambda: len(list(folder.glob("kept/*/*.lz4")))
         kept = cut_off(job, 3)
         resumed, processed = job.run()
     assert resumed.complete
@@ -307,7 +309,7 @@ def test_chunks_that_cannot_be_kept_are_not_lost(job, monkeypatch):
     def refuse(self, system, path):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Checkpoints, "prepare", lambda self: None)
+    monkeypatch.setattr(Checkpoints, "prepare", lambda *_: None)
     monkeypatch.setattr(Checkpoints, "_make", refuse)
     folder, processed = job.run()
     assert folder.complete
@@ -315,15 +317,16 @@ def test_chunks_that_cannot_be_kept_are_not_lost(job, monkeypatch):
 
 
 def test_worker_makes_the_folder_that_it_lacks(job, monkeypatch):
-    monkeypatch.setattr(Checkpoints, "prepare", lambda self: None)
+    monkeypatch.setattr(Checkpoints, "prepare", lambda *_: None)
     assert cut_off(job, 3) == 3
-    assert job.checkpoints.stat().st_mode & 0o777 == 0o700
+    (kept,) = job.checkpoints.iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o700
 
 
 def test_result_of_a_file_that_ended_early_is_not_kept(job):
     # while it is read the file is one of fewer entries; the chunk is read again once it is whole
     chunks = Checkpoints(str(job.checkpoints), "code", resume=True)
-    chunks.prepare()
+    chunks.prepare(Path("results"), "mine")
     metadata = {"entrystart": 0, "entrystop": 100, "filename": "a.root"}
     chunks.load(metadata, None)
     chunks.save({"metrics": {"entries": 60}}, metadata, None)
@@ -348,10 +351,10 @@ def test_status_of_a_run_that_took_all_from_checkpoints(job, tmp_path, monkeypat
 def test_home_that_cannot_be_written_means_no_checkpoints(job, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert default_place(tmp_path) is None
+    assert default_place() is None
     folder, _ = job.run(checkpoints=None, resume=False)
     assert folder.complete
-    with pytest.raises(InputError, match="--checkpoints"):
+    with pytest.raises(InputError, match="where its checkpoints are"):
         job.run(checkpoints=None)
 
 
@@ -383,7 +386,7 @@ def processed_with_kept(job, monkeypatch, fileset, between, **changes):
     monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
     _, first = job.run(fileset=fileset, chunksize=100, **changes)
     between()
-    folder, second = job.run("second", fileset=fileset, chunksize=100, **changes)
+    folder, second = job.run(fileset=fileset, chunksize=100, **changes)
     return first, second, folder
 
 
@@ -436,7 +439,7 @@ def test_file_replaced_on_a_server_is_not_answered_from_an_old_checkpoint(
         first, again, _ = processed_with_kept(job, monkeypatch, fileset, lambda: None)
         assert (first > 1, again) == (True, 0)
         os.utime(folder / "a.root", (1e9, 1e9))
-        _, second = job.run("third", fileset=fileset, chunksize=100)
+        _, second = job.run(fileset=fileset, chunksize=100)
     assert second == first
 
 
@@ -479,7 +482,7 @@ def replaced(before):
 @given(part=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
 def test_damaged_checkpoint_is_as_good_as_none(part, bit, cut, tmp_path):
     chunks = Checkpoints(str(tmp_path / "kept"), "code", resume=True)
-    chunks.prepare()
+    chunks.prepare(Path("results"), "mine")
     metadata = {"entrystart": 0, "entrystop": 3, "filename": "a.root"}
     chunks.load(metadata, None)
     chunks.save({"metrics": {"entries": 3}, "out": [1.0, 2.0, 3.0]}, metadata, None)
@@ -499,7 +502,7 @@ def test_damaged_checkpoint_is_as_good_as_none(part, bit, cut, tmp_path):
 
 def test_run_with_a_flipped_bit_in_each_checkpoint_gives_the_same_result(job):
     kept = cut_off(job, 5)
-    for position, path in enumerate(sorted(job.checkpoints.glob("*.lz4"))):
+    for position, path in enumerate(sorted(job.checkpoints.glob("*/*.lz4"))):
         content = bytearray(path.read_bytes())
         content[position * (len(content) // 5)] ^= 16
         path.write_bytes(content)

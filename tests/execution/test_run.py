@@ -20,7 +20,6 @@ from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, RunFolder, load_analysis, run
 from bphcoffea.execution.chunks import cut
 from bphcoffea.execution.faults import input_fault
-from bphcoffea.execution.folder import WRITTEN
 from bphcoffea.toys import TOYS
 
 EVENTS = 4000
@@ -152,7 +151,8 @@ def test_steps_limit_a_file_to_ranges_of_entries(toys, ds_phipi, tmp_path):
     for steps in ([[0, 100], [250, 300]], [[100, 250], [300, total]]):
         content["files"][path]["steps"] = steps
         fileset = Fileset.model_validate({"x": content})
-        part = run(ds_phipi, fileset, tmp_path / "part", Options("iterative", chunksize=400))
+        options = Options("iterative", chunksize=400, overwrite=True)
+        part = run(ds_phipi, fileset, tmp_path / "part", options)
         assert part.cutflow["x"][0]["events"] == sum(stop - start for start, stop in steps)
         parts.append([row["candidates"] for row in part.cutflow["x"]])
     assert [a + b for a, b in zip(*parts, strict=True)] == [
@@ -208,7 +208,7 @@ def test_analysis_by_path_reaches_workers_that_lack_the_file(executor, toys, ref
 
 
 def test_failure_leaves_the_earlier_run_whole(toys, ds_phipi, tmp_path):
-    options = Options("iterative", max_chunks=1)
+    options = Options("iterative", max_chunks=1, overwrite=True)
     run(ds_phipi, toys[0], tmp_path, options)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     broken = toys[0].model_copy(deep=True)
@@ -221,14 +221,21 @@ def test_failure_leaves_the_earlier_run_whole(toys, ds_phipi, tmp_path):
 
 
 def test_new_run_replaces_what_was_derived_from_the_old(toys, ds_phipi, tmp_path):
-    options = Options("iterative", max_chunks=1)
+    options = Options("iterative", max_chunks=1, overwrite=True)
+    made = run(ds_phipi, toys[0], tmp_path, options)
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    made.write("fit.json", {})
+    with made.replacing("figures") as temporary:
+        (temporary / "figures").mkdir()
+        (temporary / "figures" / "mass.png").write_text("")
+    own = [tmp_path / name for name in ("notes.txt", "figures/my.pdf", "candidates/keep.parquet")]
+    for path in own:
+        path.write_text("mine")
     run(ds_phipi, toys[0], tmp_path, options)
-    (tmp_path / "fit.json").write_text("{}")
-    (tmp_path / "notes.txt").write_text("mine")
-    run(ds_phipi, toys[0], tmp_path, options)
-    assert not (tmp_path / "fit.json").exists()
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert {path.name for path in tmp_path.iterdir()} <= {*WRITTEN, "notes.txt"}
+    after = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    assert after - before == {Path("figures"), *(path.relative_to(tmp_path) for path in own)}
+    assert before <= after
+    assert {path.read_text() for path in own} == {"mine"}
 
 
 def test_folder_without_ledger_is_no_run(tmp_path):

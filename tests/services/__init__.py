@@ -1,6 +1,7 @@
 """Real services on this machine, for the time of a test."""
 
 from services.dask import DaskCluster, Tls, dask_cluster
+from services.disks import SmallDisk, small_disk
 from services.grid import CertificateAuthority, gsi_server
 from services.installation import installed
 from services.processes import free_port
@@ -18,6 +19,7 @@ __all__ = [
     "DaskCluster",
     "RestartableServer",
     "Slurm",
+    "SmallDisk",
     "Tls",
     "XRootDServer",
     "dask_cluster",
@@ -26,6 +28,7 @@ __all__ = [
     "installed",
     "server_folders",
     "slurm",
+    "small_disk",
     "why_no_slurm",
     "why_no_xrootd",
     "xrootd_server",

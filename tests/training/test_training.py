@@ -262,7 +262,8 @@ def test_command_writes_classifier_record_and_figures(bphcoffea, searched, tmp_p
     assert "AUC 0.8" in out
     written = {path.relative_to(where).as_posix() for path in where.rglob("*") if path.is_file()}
     figures = {"figures/roc.png", "figures/overtraining.png"}
-    assert written == figures | {"classifier.toml", "fold0.json", "fold1.json", "training.json"}
+    models = {"classifier.toml", "fold0.json", "fold1.json", "training.json"}
+    assert written == {*figures, *models, "written.json"}
     assert load_classifier(where / "classifier.toml").edges["A"] == (0.2, 0.7)
     status, _, (line,) = bphcoffea("train", searched.path, "-o", where, "--edges", "A=0.7,0.2")
     assert status == 2

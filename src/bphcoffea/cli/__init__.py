@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from bphcoffea import __version__
-from bphcoffea.cli import corrections, demo, facility, fileset, limits, runs
+from bphcoffea.cli import clean, corrections, demo, facility, fileset, limits, runs
 from bphcoffea.cli.bugs import VARIABLE, report_bad_input, report_bug, request_tracebacks
 from bphcoffea.cli.interruption import InterruptibleGroup
 from bphcoffea.errors import InputError
@@ -30,6 +30,7 @@ app = typer.Typer(
 app.add_typer(runs.app)
 app.add_typer(limits.app)
 app.add_typer(demo.app)
+app.add_typer(clean.app)
 app.add_typer(fileset.app, name="fileset")
 app.add_typer(facility.app, name="facility")
 app.add_typer(corrections.app, name="corrections")

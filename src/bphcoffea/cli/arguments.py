@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from bphcoffea.storage.disks import UnwritableError
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -16,6 +20,22 @@ AnalysisName = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace what the same command wrote there; nothing else."),
+]
+DerivedOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Write there instead, as for a run that is read-only."
+    ),
+]
+CheckpointPlace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Finished chunks are kept there; by default in the cache of your home."
+    ),
+]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
 Datasets = Annotated[
     list[str] | None,
@@ -48,3 +68,12 @@ CorrectionFiles = Annotated[
         help="Scale factors, pile-up, luminosity of an era; once for each era.",
     ),
 ]
+
+
+@contextlib.contextmanager
+def elsewhere() -> Iterator[None]:
+    """Say how to write elsewhere, if the folder of a run can't be written."""
+    try:
+        yield
+    except UnwritableError as error:
+        raise UnwritableError(f"{error} (--output)") from None

@@ -42,7 +42,8 @@ def demo(
 def _run(analysis: str, folder: Path, events: int, executor: Executor) -> Path:
     """Make the toys of an analysis and select them; gives the run's folder."""
     made, results = folder / "toys", folder / "run"
-    toys(analysis, made, events, 1)
+    toys(analysis, made, events, 1, overwrite=True)
     corrections = [made / "corrections.toml"]
-    run(analysis, made / "fileset.json", results, corrections=corrections, executor=executor)
+    filesets = [made / "fileset.json"]
+    run(analysis, filesets, results, corrections=corrections, executor=executor, overwrite=True)
     return results

@@ -54,8 +54,11 @@ def build(
         typer.Option(metavar="KEY=VALUE", help="More metadata, such as luminosity=4.8."),
     ] = None,
 ) -> None:
-    """Make a fileset of the ROOT files in a folder, or of those that match a pattern."""
-    from bphcoffea.datasets.build import build_fileset
+    """Make a dataset of the ROOT files in a folder, or of those that match a pattern.
+
+    It is added to the fileset if there is one already.
+    """
+    from bphcoffea.datasets.build import add_to_fileset, build_fileset
 
     metadata: dict[str, Any] = {"is_mc": mc, "era": era}
     for item in meta or ():
@@ -63,12 +66,16 @@ def build(
         if not equals:
             raise InputError(f"--meta {item}: write KEY=VALUE")
         metadata[key] = _parsed(value)
-    report_written(build_fileset(name, places, tree, metadata).save(output))
+    report_written(
+        add_to_fileset(output, lambda: build_fileset(name, places, tree, metadata), name)
+    )
 
 
 @app.command("check")
 def check(
-    fileset: Annotated[Path, typer.Argument(metavar="FILESET", help="The fileset's JSON.")],
+    fileset: Annotated[
+        list[Path], typer.Argument(metavar="FILESET...", help="JSON files of filesets.")
+    ],
     analysis: Annotated[
         str | None,
         typer.Option(help="Check for the branches that this analysis needs, too."),
@@ -100,7 +107,7 @@ def check(
     from bphcoffea.datasets.file_differences import compare_files
     from bphcoffea.execution.chunks import compare_checksums, open_files, unprotected
 
-    files = datasets.load(fileset).select(dataset or ())
+    files = datasets.load_all(fileset).select(dataset or ())
     needs = {}
     if analysis:
         loaded = load_named(analysis)

@@ -173,8 +173,8 @@ def _of_mixing(
         result = limit_run(
             run, ds_yield, masses, neutrino=nature, progress=bar.update, **options, **asserted
         )
-    run.write("limit.json", result)
     print_limit(result)
+    run.write("limit.json", result)
     if prompt == 1:
         say("note: all Ds are taken for prompt; give their part with --f-prompt")
 
@@ -206,8 +206,8 @@ def _of_branching(
             progress=bar.update,
             **asserted,
         )
-    run.write("limit.json", result)
     print_branching_limit(result)
+    run.write("limit.json", result)
     if any(NO_FRACTION in year["notes"] for year in result["years"].values()):
         say("note: give the fraction of Ds from b hadrons with --f-b")
 

@@ -11,18 +11,25 @@ import typer
 from bphcoffea.cli.analyses import load_named
 from bphcoffea.cli.arguments import (
     AnalysisName,
+    CheckpointPlace,
     CorrectionFiles,
     Datasets,
+    DerivedOutput,
     Executor,
     Output,
+    Overwrite,
     ProxyLifetime,
     RunDirectory,
     Scheduler,
     Workers,
+    elsewhere,
 )
 from bphcoffea.errors import InputError
 from bphcoffea.progress import progress
+from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.storage.manifest import OccupiedError
 from bphcoffea.terminal import (
+    note_old_checkpoints,
     note_what_is_missing,
     print_blinding,
     print_cutflow,
@@ -41,7 +48,9 @@ app = typer.Typer()
 @app.command()
 def run(
     analysis: AnalysisName,
-    fileset: Annotated[Path, typer.Argument(metavar="FILESET", help="The fileset's JSON.")],
+    fileset: Annotated[
+        list[Path], typer.Argument(metavar="FILESET...", help="JSON files of filesets.")
+    ],
     output: Output,
     dataset: Datasets = None,
     corrections: CorrectionFiles = None,
@@ -71,12 +80,8 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run into DIR was cut off.")
     ] = False,
-    checkpoints: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Keep finished chunks there; by default in the cache of your home."
-        ),
-    ] = None,
+    overwrite: Overwrite = False,
+    checkpoints: CheckpointPlace = None,
     attempts: Annotated[
         int, typer.Option(min=1, help="How often a file is tried, at each of its places.")
     ] = 3,
@@ -119,7 +124,7 @@ def run(
     loaded = loaded.corrected(load(corrections or ()), nominal_only=nominal)
     if classifier is not None:
         loaded = loaded.classified(load_classifier(classifier))
-    everything = datasets.load(fileset)
+    everything = datasets.load_all(fileset)
     files = everything.select(dataset or ())
     try:
         loaded = execution.blinded(loaded, files, mass or (), unblind=unblind, signals=everything)
@@ -133,16 +138,26 @@ def run(
         max_chunks,
         Retries(attempts, timeout_s=timeout),
         checkpoints=checkpoints
-        or execution.default_place(output, storage.checkpoints if storage else None),
+        or (storage.checkpoints if storage else None)
+        or execution.default_place(),
         resume=resume,
+        overwrite=overwrite,
         facility=place,
         proxy_hours=min_proxy_lifetime,
         stage_out=stage_out or (storage.stage_out if storage else None),
         skim=skim,
         skim_of=skim_of,
     )
+    if resume and options.checkpoints is None:
+        raise InputError("to resume a run, say with --checkpoints where its checkpoints are")
+    note_old_checkpoints(options.checkpoints)
     try:
         folder = execution.run(loaded, files, output, options)
+    except OccupiedError as error:
+        raise InputError(f"{error} (--overwrite)") from None
+    except UnwritableError as error:
+        hint = "; then give the same command with --resume" if options.checkpoints else ""
+        raise InputError(f"{error}{hint}") from None
     except KeyboardInterrupt as interrupt:
         if options.checkpoints:
             interrupt.add_note("go on with the same command and --resume")
@@ -180,19 +195,23 @@ def fit(
         Literal["dataset", "era", "year"] | None,
         typer.Option(help="Also fit each of them by itself."),
     ] = None,
+    output: DerivedOutput = None,
 ) -> None:
-    """Fit the mass histogram of a run; writes fit.json."""
+    """Fit the mass histogram of a run; writes fit.json, or fit-GLOB.json of some datasets alone."""
     from bphcoffea.execution import RunFolder
+    from bphcoffea.execution.folder import file_name
     from bphcoffea.inference.blindness import StillBlindError
     from bphcoffea.inference.run import fit_run
 
-    folder = RunFolder(directory)
+    folder = RunFolder(directory, output)
     try:
         result = fit_run(folder, dataset, by)
     except StillBlindError as error:
         raise InputError(f"{error} (run --unblind)") from None
-    folder.write("fit.json", result)
     print_fit(result)
+    name = f"fit-{file_name(','.join(dataset))}.json" if dataset else "fit.json"
+    with elsewhere():
+        say(f"fit: {folder.write(name, result)}")
     note_what_is_missing(folder)
     if not result["valid"]:
         raise InputError(
@@ -236,7 +255,7 @@ def train(
     training = train_run(folder, inputs or (), folds=folds, bins=bins, edges=given, seed=seed)
     classifier = training.write(output)
     data = [about for about in folder.datasets.values() if not about["is_mc"]]
-    plot_training(training, Heading.of(data), output / "figures")
+    plot_training(training, Heading.of(data), output)
     print_training(training.as_json())
     say(f"classifier: {classifier.source}")
     note_what_is_missing(folder)
@@ -308,6 +327,7 @@ def plot(
             help="Take labels, units, log_y, resonances, title from this analysis as it is now.",
         ),
     ] = None,
+    output: DerivedOutput = None,
 ) -> None:
     """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""
     from bphcoffea import datasets
@@ -315,7 +335,7 @@ def plot(
     from bphcoffea.inference.blindness import StillBlindError
     from bphcoffea.presentation import Labels, plot_run
 
-    folder = RunFolder(directory)
+    folder = RunFolder(directory, output)
     labels = Labels.of(
         folder,
         datasets.load(fileset) if fileset else None,
@@ -323,7 +343,7 @@ def plot(
     )
     notes: list[str] = []
     try:
-        with progress(None, "Drawing", "histogram") as bar:
+        with elsewhere(), progress(None, "Drawing", "histogram") as bar:
             figures = plot_run(
                 folder,
                 shapes=shapes,
@@ -336,7 +356,7 @@ def plot(
         raise InputError(f"{error} (run --unblind)") from None
     for line in notes:
         say(f"note: {line}")
-    say(f"{len(figures)} figures in {directory / 'figures'}")
+    say(f"{len(figures)} figures in {folder.output / 'figures'}")
     note_what_is_missing(folder)
 
 
@@ -346,13 +366,23 @@ def toys(
     output: Output,
     events: Annotated[int, typer.Option(min=1, help="Events that look like data.")] = 200_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 1,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make toy samples whose truth is known, and their fileset."""
-    from bphcoffea.execution.folder import prepare
+    from bphcoffea.storage.manifest import claimed, replacing
     from bphcoffea.toys import TOYS
 
     if analysis not in TOYS:
         raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
-    with progress(None, "Making toys", "file") as bar:
-        fileset = TOYS[analysis](prepare(output), events, seed, progress=bar.update)
+    kind, last = "toys", "fileset.json"
+    try:
+        with (
+            claimed(output, kind, last, overwrite=overwrite) as folder,
+            replacing(folder, kind, last=last) as temporary,
+            progress(None, "Making toys", "file") as bar,
+        ):
+            made = TOYS[analysis](temporary, events, seed, progress=bar.update)
+    except OccupiedError as error:
+        raise InputError(f"{error} (--overwrite)") from None
+    fileset = output / made.name
     say(f"fileset: {fileset}\ntruth:   {fileset.with_name('truth.json')}")

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from bphcoffea.datasets.model import Dataset, Fileset, fault_of_path, faults_of
+from bphcoffea.datasets.model import (
+    Dataset,
+    Fileset,
+    fault_of_path,
+    faults_of,
+    load,
+    read_json,
+    write_json,
+)
 from bphcoffea.errors import InputError
 from bphcoffea.storage.servers import Storage, reason, shortened
 
@@ -97,3 +106,29 @@ def build_fileset(
     except ValidationError as error:
         raise InputError("\n".join(faults_of(error, name))) from None
     return Fileset({name: dataset})
+
+
+def add_to_fileset(path: Path, build: Callable[[], Fileset], name: str) -> Path:
+    """Add a dataset to a fileset's file, which is made if there is none.
+
+    Parameters
+    ----------
+    path
+        The file.
+    build
+        Makes the fileset with the dataset; not called if the file can't take it.
+    name
+        The dataset's name.
+
+    Raises
+    ------
+    InputError
+        When there is a file that is no fileset, or has a dataset of that name.
+    """
+    if not path.exists():
+        return build().save(path)
+    if name in load(path).names:
+        raise InputError(
+            f"{path}: has a dataset '{name}' already; choose another name or another file"
+        )
+    return write_json(path, {**read_json(path), **build().as_json()})

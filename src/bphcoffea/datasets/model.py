@@ -31,6 +31,7 @@ from pydantic import (
 from bphcoffea.errors import InputError
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
 from bphcoffea.size_limits import decompressed, read_json_bytes
+from bphcoffea.storage.disks import write_whole
 
 #: Names that coffea gives to the place of a chunk, among the metadata that a processor sees.
 _RESERVED = {
@@ -345,26 +346,17 @@ class Fileset(RootModel[dict[Name, Dataset]]):
 
         Only its owner may read it if it holds passwords or tokens.
         """
-        content = self.model_dump(mode="json", exclude_defaults=True)
+        return write_json(Path(path), self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of its JSON file, without what is not known."""
+        content: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         for dataset in content.values():
             dataset["files"] = {
                 name: entry["object_path"] if set(entry) == {"object_path"} else entry
                 for name, entry in dataset["files"].items()
             }
-        target = Path(path)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.part")
-            text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-            written = f"{text}\n".encode()
-            # without a time: the same fileset gives the same file
-            compress = target.suffix == ".gz"
-            temporary.unlink(missing_ok=True)
-            temporary.touch(0o600 if has_secrets(content) else 0o666)
-            temporary.write_bytes(gzip.compress(written, mtime=0) if compress else written)
-            return temporary.replace(target)
-        except OSError as error:
-            raise InputError(f"{target}: cannot write the fileset ({error.strerror})") from None
+        return content
 
 
 def load(path: str | Path) -> Fileset:
@@ -387,6 +379,50 @@ def load(path: str | Path) -> Fileset:
     except InputError as error:
         faults = str(error).splitlines()
     raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
+
+
+def load_all(paths: Iterable[str | Path]) -> Fileset:
+    """Read several filesets into one.
+
+    Raises
+    ------
+    InputError
+        When one can't be read, see :func:`load`, or two have a dataset of the same name.
+    """
+    datasets: dict[str, Dataset] = {}
+    sources: dict[str, str | Path] = {}
+    for path in paths:
+        fileset = load(path)
+        doubled = [name for name in fileset.names if name in datasets]
+        if doubled:
+            raise InputError(
+                "\n".join(f"dataset '{name}': is in {sources[name]} and {path}" for name in doubled)
+            )
+        datasets |= fileset.root
+        sources |= dict.fromkeys(fileset.names, path)
+    return Fileset(datasets)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write the content of a fileset, whole or not at all; compressed if the name ends in .gz.
+
+    Only its owner may read it if it holds passwords or tokens.
+
+    Raises
+    ------
+    InputError
+        When it can't be written.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    written = f"{text}\n".encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # without a time: the same fileset gives the same file
+        compress = path.suffix == ".gz"
+        mode = 0o600 if has_secrets(content) else 0o666
+        return write_whole(path, gzip.compress(written, mtime=0) if compress else written, mode)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write the fileset ({error.strerror})") from None
 
 
 def read_json(path: str | Path) -> Any:

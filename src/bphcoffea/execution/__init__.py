@@ -1,7 +1,7 @@
 """Running an analysis: chunks, executors, the run's folder."""
 
 from bphcoffea.execution.blinding import NothingToHideError, blinded
-from bphcoffea.execution.checkpoints import default_place
+from bphcoffea.execution.checkpoint_folders import default_place
 from bphcoffea.execution.executors import engine
 from bphcoffea.execution.folder import RunFolder
 from bphcoffea.execution.loading import load_analysis

@@ -26,6 +26,7 @@ from coffea.processor import CheckpointerABC
 import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import InputError
+from bphcoffea.execution.checkpoint_folders import CANNOT, PART, SUFFIX, because, describe, remove
 from bphcoffea.execution.ledger import REPLICAS
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.versions import versions
@@ -36,33 +37,6 @@ _IRRELEVANT = {"filename", REPLICAS, "label"}
 _CHECKSUM_SIZE = 32
 #: Read for the group and for others, at most: nobody else may write.
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-
-
-def default_place(folder: str | Path, shared: str | None = None) -> str | None:
-    """Where the checkpoints of a run go.
-
-    Parameters
-    ----------
-    folder
-        The run's.
-    shared
-        URL that the workers reach, too, where the facility has one.
-
-    Returns
-    -------
-    A folder in there, or the user's own, in the cache of the user's home; None where the home
-    can't be written: such a run keeps no checkpoints.
-    """
-    name = hashlib.sha256(f"{os.getuid()}:{Path(folder).absolute()}".encode()).hexdigest()[:16]
-    if shared:
-        return f"{shared.rstrip('/')}/{name}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    checkpoints = cache / "bphcoffea" / "checkpoints"
-    try:
-        checkpoints.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return str(checkpoints / name)
 
 
 def fingerprint(analysis: Analysis) -> str:
@@ -118,7 +92,8 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
     Parameters
     ----------
     place
-        Folder: a path, or a URL that fsspec knows. Workers on other machines must reach it.
+        Their own folder, as :func:`~bphcoffea.execution.checkpoint_folders.folder_for` gives it.
+        Workers on other machines must reach it.
     code
         The analysis's :func:`fingerprint`.
     resume
@@ -130,23 +105,31 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         self.code = code
         self.resume = resume
 
-    def prepare(self) -> None:
-        """Make the folder ready, before the run.
+    def prepare(self, results: Path, analysis: str) -> None:
+        """Make the folder ready, before the run, and write down what it is for.
+
+        Parameters
+        ----------
+        results
+            The folder of the run.
+        analysis
+            Its name.
 
         Raises
         ------
         InputError
-            When the folder can't be made, or others could have written into it.
+            When nothing can be written there, or others could have written into it.
         """
-        system, path = fsspec.url_to_fs(self.place)
         try:
+            system, path = fsspec.url_to_fs(self.place)
             self._make(system, path)
-        except OSError as error:
+            self._check_owner(path)
+            describe(system, path, results, analysis)
+        except CANNOT as error:
             raise InputError(
-                f"{self.place}: cannot keep checkpoints there ({error.strerror}); "
-                "choose another folder with --checkpoints"
+                f"{self.place}: cannot keep checkpoints there ({because(error)}); "
+                "choose another place for checkpoints"
             ) from None
-        self._check_owner(path)
 
     def _make(self, system: Any, path: str) -> None:
         if not system.exists(path):
@@ -155,10 +138,14 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
                 Path(path).chmod(0o700)
 
     def clear(self) -> None:
-        """Remove all of them."""
-        system, path = fsspec.url_to_fs(self.place)
-        if system.exists(path):
-            system.rm(path, recursive=True)
+        """Remove all of them; print a note if that fails."""
+        try:
+            remove(*fsspec.url_to_fs(self.place))
+        except CANNOT as error:
+            print(
+                f"note: {self.place}: the checkpoints there are no longer needed, but cannot be "
+                f"removed ({because(error)}); remove them yourself"
+            )
 
     def load(self, metadata: dict[str, Any], processor_instance: Any) -> Any:  # noqa: ARG002
         """The result of a chunk, marked as ``resumed``; None if there is none, or it is damaged."""
@@ -190,7 +177,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         # what coffea says was processed holds the URL of the file, with its secrets
         kept = {key: value for key, value in output.items() if key != "processed"}
         content = _sealed(lz4.frame.compress(cloudpickle.dumps(kept)))
-        part = f"{path}.{uuid.uuid4().hex}.part"
+        part = f"{path}.{uuid.uuid4().hex}{PART}"
         try:
             self._make(system, path.rpartition("/")[0])  # a worker's machine has its own disk
             with system.open(part, "wb") as file:
@@ -204,7 +191,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         known = {key: value for key, value in metadata.items() if key not in _IRRELEVANT}
         content = json.dumps([self.code, known], sort_keys=True, default=str)
         system, folder = fsspec.url_to_fs(self.place)
-        return system, f"{folder}/{hashlib.sha256(content.encode()).hexdigest()}.pkl.lz4"
+        return system, f"{folder}/{hashlib.sha256(content.encode()).hexdigest()}{SUFFIX}"
 
     def _is_local(self) -> bool:
         system, _ = fsspec.url_to_fs(self.place)

@@ -1,7 +1,7 @@
 """The folder of a run: what a run leaves behind, and how it is read again.
 
 Everything in it is JSON, Parquet or ROOT. ``ledger.json`` is written last: a folder without one
-holds no result.
+holds no result. ``written.json`` lists the files that a new run replaces.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import contextlib
 import hashlib
 import json
 import re
-import shutil
-import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,33 +25,15 @@ import uproot
 
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.errors import InputError
+from bphcoffea.execution.derived import LEDGER, Derived
 from bphcoffea.execution.luminosities import FILESET
 from bphcoffea.execution.normalisation import scaled
 from bphcoffea.physics.windows import Window
 from bphcoffea.redaction import redacted_data
+from bphcoffea.storage.manifest import claimed, replacing
 
-#: What a run writes, and what later steps derive from it; a new run replaces all of them.
-WRITTEN = (
-    "ledger.json",
-    "cutflow.json",
-    "candidates",
-    "histograms.json",
-    "histograms.root",
-    "lumis.json",
-    "luminosity.json",
-    "normalisation.json",
-    "analysis.json",
-    "metrics.json",
-    "chunks.parquet",
-    "provenance.json",
-    "fit.json",
-    "limit.json",
-    "datacards",
-    "figures",
-    "dask-report.html",
-)
-
-
+#: Owner of the files of a run in ``written.json``.
+RUN = "run"
 #: The key of a file that older versions did not write, without which it can't be read today.
 NEWEST_KEYS = {"luminosity.json": "parts", "normalisation.json": "generator_sumw"}
 #: Longest name that :func:`file_name` gives; what is added to it has to fit into 255 bytes.
@@ -66,20 +47,30 @@ class RunFolder:
     ----------
     path
         The folder that was given to ``bphcoffea run -o``.
+    output
+        Folder for what is derived from the run; that of the run by default. What was derived from
+        the run there is read in preference.
 
     Raises
     ------
     InputError
-        When there is no finished run.
+        When there is no finished run, or ``output`` holds a run of its own, or what was derived
+        from another one.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, output: str | Path | None = None) -> None:
         self.path = Path(path)
-        if not (self.path / "ledger.json").is_file():
+        if not (self.path / LEDGER).is_file():
             raise InputError(
-                f"{self.path}: no finished run here (it has no ledger.json); "
+                f"{self.path}: no finished run here (it has no {LEDGER}); "
                 "make one with: bphcoffea run ANALYSIS FILESET -o DIR"
             )
+        self.output = self.path if output is None else Path(output)
+        self._derived = Derived(self.path, self.output)
+
+    def place(self, name: str) -> Path:
+        """Path of a file of the run, or of one that was derived from it."""
+        return self._derived.place(name)
 
     def read(self, name: str) -> Any:
         """A JSON file of the folder.
@@ -89,7 +80,7 @@ class RunFolder:
         InputError
             When it is missing, is no JSON, or was written by an older version.
         """
-        path = self.path / name
+        path = self.place(name)
         try:
             content = json.loads(path.read_text())
         except FileNotFoundError:
@@ -104,12 +95,37 @@ class RunFolder:
         return content
 
     def write(self, name: str, content: Any) -> Path:
-        """Write a JSON file into the folder, whole or not at all."""
-        path = self.path / name
-        temporary = path.with_name(f".{name}.part")
-        text = json.dumps(redacted_data(content), indent=2, allow_nan=False)
-        temporary.write_text(f"{text}\n")
-        return temporary.replace(path)
+        """Write a JSON file into the folder for derived files, whole or not at all.
+
+        Raises
+        ------
+        UnwritableError
+            If the disk is full or read-only, or permission is denied.
+        InputError
+            If the run was replaced since it was opened.
+        """
+        with self.replacing(name) as temporary:
+            write_json(temporary / name, content)
+        return self.output / name
+
+    def replacing(
+        self, owner: str, also: Callable[[str], bool] = lambda _: False
+    ) -> AbstractContextManager[Path]:
+        """Write derived files, all or none, in place of earlier ones; yields a temporary folder.
+
+        Parameters
+        ----------
+        owner
+            What the files are: ``figures``.
+        also
+            Says of other owners whether their files are removed as well.
+
+        Raises
+        ------
+        UnwritableError, InputError
+            As for :meth:`write`, or if another process writes the same files.
+        """
+        return self._derived.replacing(owner, also)
 
     @property
     def analysis(self) -> dict[str, Any]:
@@ -281,44 +297,21 @@ def _encoded(name: str) -> str:
     return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
 
 
-def prepare(path: str | Path) -> Path:
-    """Make sure, before anything is processed, that a run can be written there.
-
-    Raises
-    ------
-    InputError
-        When the folder cannot be made or written to.
-    """
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write there ({error.strerror}); choose another folder with -o"
-        ) from None
-    return folder
+def claim(path: str | Path, *, overwrite: bool) -> AbstractContextManager[Path]:
+    """Keep a folder for a run, as long as a block lasts; see :func:`~.manifest.claimed`."""
+    return claimed(path, RUN, LEDGER, overwrite=overwrite)
 
 
 @contextlib.contextmanager
-def writing(path: str | Path) -> Iterator[Path]:
+def writing(folder: Path) -> Iterator[Path]:
     """Write a run into a folder: all of it, or nothing.
 
-    Yields a temporary folder. When the block ends well its content replaces that of an earlier run,
-    ledger last; when it fails the earlier run stays as it was.
+    Yields a temporary folder. When the block ends well its content replaces an earlier run and all
+    that was derived from it, ledger last; when it fails the earlier run stays as it was.
     """
-    folder = prepare(path)
-    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-    try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder, RUN, also=lambda _: True, last=LEDGER) as temporary:
         yield temporary
-        for name in WRITTEN:
-            _remove(folder / name)
-        written = sorted(temporary.iterdir(), key=lambda item: item.name == "ledger.json")
-        for item in written:
-            item.rename(folder / item.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_histograms(
@@ -356,8 +349,6 @@ def write_histograms(
                         file["/".join(place)] = histogram[dataset, category, variation, :]
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file of a run, without passwords and tokens of URLs."""
+    path.write_text(json.dumps(redacted_data(content), indent=2, allow_nan=False) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,19 @@ from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.result import Columns, DatasetResult
 from bphcoffea.analysis.tracing import branches_of_cuts
 from bphcoffea.datasets.model import Fileset
-from bphcoffea.execution.folder import RunFolder, file_name, write_histograms, writing
+from bphcoffea.execution.folder import (
+    RunFolder,
+    file_name,
+    write_histograms,
+    write_json,
+    writing,
+)
 from bphcoffea.execution.ledger import Ledger
 from bphcoffea.execution.luminosities import Luminosities, certification_of
 from bphcoffea.execution.normalisation import normalise
 from bphcoffea.execution.tally import Timing, table
 from bphcoffea.luminosity import to_ranges
-from bphcoffea.redaction import redacted, redacted_data
+from bphcoffea.redaction import redacted
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,9 @@ def write(
 ) -> RunFolder:
     """Write the results of a run into its folder, all of them or none; with pages for people."""
     results = outcome.results
-    with writing(folder) as temporary:
+    with writing(Path(folder)) as temporary:
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
-        _write_json(temporary / "cutflow.json", cutflows)
+        write_json(temporary / "cutflow.json", cutflows)
         simulated = [name for name in results if fileset[name].metadata.is_mc]
         variations = _variations(results)
         write_histograms(temporary, _with_dataset_axis(results, simulated), variations)
@@ -72,14 +77,14 @@ def write(
             pq.write_table(table_of, temporary / "candidates" / own)
         _write_luminosity(temporary, analysis, fileset, outcome)
         description = _description(analysis, fileset) | {"variations": variations}
-        _write_json(temporary / "analysis.json", description)
-        _write_json(temporary / "metrics.json", outcome.metrics)
+        write_json(temporary / "analysis.json", description)
+        write_json(temporary / "metrics.json", outcome.metrics)
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
-        _write_json(temporary / "provenance.json", provenance)
+        write_json(temporary / "provenance.json", provenance)
         for page in pages:
             text = redacted(page.read_text(encoding="utf-8"))
             (temporary / page.name).write_text(text, encoding="utf-8")
-        _write_json(temporary / "ledger.json", outcome.ledger.as_json())
+        write_json(temporary / "ledger.json", outcome.ledger.as_json())
     return RunFolder(folder)
 
 
@@ -107,10 +112,10 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     certification = certification_of(analysis.era_corrections)
     luminosities = Luminosities.of(known, sections, counts, certification)
     generator_sumw = {name: result.generator_sumw for name, result in results.items()}
-    _write_json(folder / "lumis.json", {name: to_ranges(each) for name, each in sections.items()})
-    _write_json(folder / "luminosity.json", luminosities.as_json())
+    write_json(folder / "lumis.json", {name: to_ranges(each) for name, each in sections.items()})
+    write_json(folder / "luminosity.json", luminosities.as_json())
     normalisation = normalise(known, generator_sumw, counts, luminosities)
-    _write_json(folder / "normalisation.json", normalisation)
+    write_json(folder / "normalisation.json", normalisation)
 
 
 def _description(analysis: Analysis, fileset: Fileset) -> dict[str, Any]:
@@ -167,8 +172,3 @@ def _with_dataset_axis(
                     total.view(flow=True)[index, :, place] = content[:, source]
         stacked[name] = total
     return stacked
-
-
-def _write_json(path: Path, content: Any) -> None:
-    text = json.dumps(redacted_data(content), indent=2, allow_nan=False)
-    path.write_text(f"{text}\n")

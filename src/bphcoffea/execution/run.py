@@ -17,10 +17,11 @@ from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.datasets.model import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.blinding import blinded
+from bphcoffea.execution.checkpoint_folders import folder_for
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.chunks import Plan, find_chunks
 from bphcoffea.execution.executors import Engine, ExecutorName, engine, reporting
-from bphcoffea.execution.folder import RunFolder, prepare
+from bphcoffea.execution.folder import RUN, RunFolder, claim
 from bphcoffea.execution.ledger import Ledger
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
@@ -28,6 +29,7 @@ from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.execution.tally import tallies, total
 from bphcoffea.facilities.model import Facility
+from bphcoffea.storage.manifest import mark
 from bphcoffea.storage.servers import Retries
 from bphcoffea.storage.stageout import check_target, stage_out_folder
 
@@ -52,10 +54,12 @@ class Options:
         How often a file that can't be opened, or a chunk that can't be read, is tried, and how
         patiently.
     checkpoints
-        Folder, or URL, where the results of finished chunks are kept until the run is complete;
-        None: nowhere.
+        Folder, or URL, below which the results of finished chunks are kept until the run is
+        complete, in a folder of their own; None: nowhere.
     resume
-        Whether to go on from the checkpoints that are there.
+        Whether to go on from the checkpoints that are there, and replace results that are there.
+    overwrite
+        Whether to replace results that are there.
     facility
         Where the workers are, and what they need.
     proxy_hours
@@ -74,6 +78,7 @@ class Options:
     retries: Retries = field(default_factory=Retries)
     checkpoints: str | None = None
     resume: bool = False
+    overwrite: bool = False
     facility: Facility | None = None
     proxy_hours: float = 0
     stage_out: str | None = None
@@ -102,16 +107,19 @@ def run(
     fileset
         What to run over.
     folder
-        Where the results go. They replace those of an earlier run there, all at once, at the end.
+        Where the results go: a new or empty folder. With ``overwrite`` they replace those of an
+        earlier run there and what was derived from them, all at once, at the end; other files stay.
     options
         How to run.
 
     Raises
     ------
     InputError
-        When the folder can't be written, the metadata lack what the analysis needs, files lack
-        branches or are otherwise unfit (all of them are named), nothing could be read, or the grid
-        proxy or the cluster are not as they must be. Nothing is written then. When the results
+        When the folder can't be written, holds other files, or results that are not to be replaced
+        (OccupiedError), or another run writes there. When the metadata lack what the analysis
+        needs, files lack branches or are otherwise unfit (all of them are named), nothing could be
+        read, or the grid proxy or the cluster are not as they must be. Nothing is written then.
+        When the disk is full (UnwritableError); checkpoints are kept then. When the results
         can't be staged out; they are written then.
 
     Notes
@@ -120,13 +128,18 @@ def run(
     reason; the rest is complete.
     """
     options = options or Options()
+    with claim(folder, overwrite=options.overwrite or options.resume) as claimed:
+        return _run(analysis, fileset, claimed, options)
+
+
+def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -> RunFolder:
     if analysis.hidden is None:
         analysis = blinded(analysis, fileset)
-    prepare(folder)
     for target in (options.stage_out, options.skim):
         if target:
             check_target(target)
     if options.skim:
+        mark(folder, RUN)  # the skim may go into it
         analysis = copy.copy(analysis)
         names = tuple(fileset.names)
         analysis.sink = Skim(options.skim, options.skim_of, options.retries, names)
@@ -134,7 +147,7 @@ def run(
     _check_corrections(analysis, fileset)
     if options.facility:
         fileset = fileset.served_by(options.facility.storage.redirectors)
-    checkpoints = _checkpoints(analysis, options)
+    checkpoints = _checkpoints(analysis, folder, options)
     started = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
         report = Path(scratch, "dask-report.html")
@@ -251,14 +264,15 @@ def _with_empty(outcome: Outcome, analysis: Analysis, fileset: Fileset, plan: Pl
     return replace(outcome, results=dict(sorted((outcome.results | results).items())))
 
 
-def _checkpoints(analysis: Analysis, options: Options) -> Checkpoints | None:
+def _checkpoints(analysis: Analysis, folder: Path, options: Options) -> Checkpoints | None:
     if options.checkpoints is None:
         if options.resume:
-            raise InputError("to resume a run, say with --checkpoints where they are")
+            raise InputError("to resume a run, say where its checkpoints are")
         return None
     code = fingerprint(analysis)
-    checkpoints = Checkpoints(options.checkpoints, code, resume=options.resume)
-    checkpoints.prepare()
+    place = folder_for(options.checkpoints, folder)
+    checkpoints = Checkpoints(place, code, resume=options.resume)
+    checkpoints.prepare(folder, analysis.name())
     return checkpoints
 
 

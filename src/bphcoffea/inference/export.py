@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,8 +18,6 @@ from bphcoffea.inference.mixing import channels_of, workspace_of
 #: Folder in that of the run.
 FOLDER = "datacards"
 _SUFFIXES: Final = {"combine": ".txt", "pyhf": ".json"}
-#: Names of the files that this module writes.
-_OWN: Final = re.compile(r"m[0-9.e+-]+_V2_[0-9.]+e[+-][0-9]+\.(txt|json)")
 
 
 def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
@@ -35,7 +34,7 @@ def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
     InputError
         When the run has no limit.
     """
-    if not (run.path / "limit.json").is_file():
+    if not run.place("limit.json").is_file():
         raise InputError(f"{run.path}: no limit; make one with: bphcoffea limit {run.path}")
     content = run.read("limit.json")
     texts: dict[str, Callable[[], str]] = {}
@@ -45,20 +44,37 @@ def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
             name = f"m{hypothesis['mass']:g}_V2_{point['coupling']:.3e}"
             texts[f"{name}.txt"] = partial(_card, content, *place)
             texts[f"{name}.json"] = partial(_workspace, content, *place)
-    folder = run.path / FOLDER
-    folder.mkdir(exist_ok=True)
-    written = []
-    for name, text in texts.items():
-        if name.endswith(_SUFFIXES[to]):
-            (folder / name).write_text(text(), encoding="utf-8")
-            written.append(folder / name)
-    for path in folder.iterdir():
-        # of other masses or mixings, or of the same ones before the limit was set again
-        if _OWN.fullmatch(path.name) and path not in written:
-            current = texts.get(path.name)
-            if current is None or path.read_bytes() != current().encode():
-                path.unlink()
-    return written
+    with exporting(run, to) as folder:
+        written = [folder / name for name in texts if name.endswith(_SUFFIXES[to])]
+        for path in written:
+            path.write_text(texts[path.name](), encoding="utf-8")
+    return [run.output / FOLDER / path.name for path in written]
+
+
+@contextlib.contextmanager
+def exporting(run: RunFolder, to: str) -> Iterator[Path]:
+    """Write exports of the limit of a run; those of an earlier limit are removed.
+
+    Parameters
+    ----------
+    run
+        The run; it has a limit.
+    to
+        The format. Exports of another format stay if they are of the same limit.
+
+    Yields
+    ------
+    The folder to write into; at the end its files move to the folder ``datacards`` of the run.
+    """
+    made_from = hashlib.sha256(run.place("limit.json").read_bytes()).hexdigest()
+
+    def is_of_another_limit(owner: str) -> bool:
+        return owner.startswith(FOLDER) and not owner.endswith(made_from)
+
+    owner = f"{FOLDER} {to} {made_from}"
+    with run.replacing(owner, also=is_of_another_limit) as temporary:
+        (temporary / FOLDER).mkdir()
+        yield temporary / FOLDER
 
 
 def _card(content: Mapping[str, Any], mass: float, mixing: float) -> str:

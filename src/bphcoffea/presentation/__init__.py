@@ -33,13 +33,12 @@ from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.stacks import comparison
 from bphcoffea.presentation.style import (
     DATA,
+    FIGURES,
     SIMULATION,
     Heading,
     brief,
     cms_style,
     name_of_its_own,
-    note_drawn,
-    remove_drawn,
     save,
 )
 from bphcoffea.searches import TAU3MU, search_of
@@ -58,7 +57,7 @@ def plot_run(
     note: Callable[[str], None] = print,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Path]:
-    """Draw every figure of a run into its folder ``figures``.
+    """Draw every figure of a run into the folder ``figures``.
 
     Data are summed; simulated datasets are summed by their process. A mass histogram that was
     fitted is drawn with its fit, one with declared resonances with their labels. Where all
@@ -82,31 +81,28 @@ def plot_run(
 
     Returns
     -------
-    The files written: a PNG and a PDF for each figure. Those that an earlier call wrote are removed
-    first, since they may show what is hidden now.
+    The files written: a PNG and a PDF for each figure. They replace those of an earlier call, all
+    at once; other files stay.
 
     Raises
     ------
     StillBlindError
         When the data to be drawn were left out of the run.
+    UnwritableError
+        When they can't be written; earlier figures stay as they were.
     """
     if unblind:
         check_unblinding(run)
-    folder = run.path / "figures"
     paths: list[Path] = []
     taken: set[str] = set()
     labelled = LabelledRun(run, labels)
-    remove_drawn(folder)
-    try:
-        with cms_style():
-            figures = _figures(labelled, progress, shapes=shapes, unblind=unblind)
-            for name, figure in figures:
-                paths += save(figure, folder, name_of_its_own(name, taken))
-    finally:
-        note_drawn(folder, paths)
+    with run.replacing(FIGURES) as temporary, cms_style():
+        figures = _figures(labelled, progress, shapes=shapes, unblind=unblind)
+        for name, figure in figures:
+            paths += save(figure, temporary / FIGURES, name_of_its_own(name, taken))
     for line in labelled.notes:
         note(line)
-    return paths
+    return [run.output / FIGURES / path.name for path in paths]
 
 
 def _figures(
@@ -117,8 +113,8 @@ def _figures(
     elsewhere = left_out(run)
     yield from _cutflows(run.cutflow, analysis, datasets, elsewhere)
     declared = analysis.get("histograms", {})
-    fitted = dict(run.read("fit.json")) if (run.path / "fit.json").is_file() else {}
-    if (run.path / "limit.json").is_file():
+    fitted = dict(run.read("fit.json")) if run.place("fit.json").is_file() else {}
+    if run.place("limit.json").is_file():
         yield from _limits(run, unblind=unblind)
     to_be_fitted = (analysis.get("fit") or {}).get("histogram")
     stacked = {} if shapes else _stacked(run)

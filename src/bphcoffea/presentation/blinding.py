@@ -64,7 +64,7 @@ def blind_windows(run: RunFolder) -> Windows | None:
             if window is None:
                 return None
             found.append(window)
-    if (run.path / "limit.json").is_file():
+    if run.place("limit.json").is_file():
         for hypothesis in run.read("limit.json")["hypotheses"]:
             categories = hypothesis["categories"].values()
             found += [(low, high) for low, high in (known["window"] for known in categories)]

@@ -110,7 +110,7 @@ class LabelledRun(RunFolder):
     """
 
     def __init__(self, run: RunFolder, labels: Labels | None = None) -> None:
-        super().__init__(run.path)
+        super().__init__(run.path, run.output)
         self._labels = labels or Labels()
         self.notes: list[str] = []
         for note in self._labels.notes:

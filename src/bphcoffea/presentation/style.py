@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -59,8 +58,8 @@ DATA, SIMULATION = "Data", "Simulation"
 #: Probability content of an error bar: that of one standard deviation of a Gaussian.
 COVERAGE = float(norm.cdf(1) - norm.cdf(-1))
 FORMATS = ("png", "pdf")
-#: File of a folder of figures: names of those that were drawn, to be replaced by the next ones.
-DRAWN = "drawn.json"
+#: Folder of the figures of a run, and their owner in ``written.json``.
+FIGURES = "figures"
 
 
 @contextlib.contextmanager
@@ -291,23 +290,3 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         # which is kept: to find it takes longer than to draw
         figure.set_layout_engine("none")
     return paths
-
-
-def note_drawn(folder: Path, paths: Iterable[Path]) -> None:
-    """Record in a folder of figures which ones were drawn."""
-    names = [path.name for path in paths]
-    if names:
-        (folder / DRAWN).write_text(json.dumps(names, indent=1) + "\n")
-
-
-def remove_drawn(folder: Path) -> None:
-    """Remove the figures that :func:`note_drawn` recorded, and no other file."""
-    try:
-        names = json.loads((folder / DRAWN).read_text())
-    except (OSError, ValueError):
-        return
-    for name in names:
-        path = folder / Path(name).name
-        if path.suffix.removeprefix(".") in FORMATS:
-            path.unlink(missing_ok=True)
-    (folder / DRAWN).unlink()

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from bphcoffea.presentation.style import (
     BLUE,
+    FIGURES,
     RED,
     SMALL,
     Floats,
@@ -17,6 +18,7 @@ from bphcoffea.presentation.style import (
     new_figure,
     save,
 )
+from bphcoffea.storage.manifest import replacing
 from bphcoffea.training import Training
 from bphcoffea.training.metrics import roc_curve
 
@@ -108,6 +110,8 @@ def _density(scores: Floats, weights: Floats, edges: Floats) -> tuple[Floats, Fl
 
 @cms_style()
 def plot_training(training: Training, heading: Heading, folder: Path) -> list[Path]:
-    """Draw the figures of a training into a folder; return the paths written."""
-    roc = save(draw_roc(training, heading), folder, "roc")
-    return roc + save(draw_overtraining(training, heading), folder, "overtraining")
+    """Draw the figures of a training into the folder ``figures`` of its own; return their paths."""
+    with replacing(folder, FIGURES) as temporary:
+        paths = save(draw_roc(training, heading), temporary / FIGURES, "roc")
+        paths += save(draw_overtraining(training, heading), temporary / FIGURES, "overtraining")
+    return [folder / FIGURES / path.name for path in paths]

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from bphcoffea.analysis.classifier import Classifier, load_classifier
 from bphcoffea.analysis.models import library_version
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RunFolder, prepare
+from bphcoffea.execution.folder import RunFolder, write_json
+from bphcoffea.storage.disks import writing_to
+from bphcoffea.storage.manifest import replacing
 from bphcoffea.training.edges import Bins, best_bins, given_bins
 from bphcoffea.training.folds import PARAMETERS, TREES, Folds, train_folds
 from bphcoffea.training.metrics import area_under_curve, kolmogorov_smirnov, rank_correlation
@@ -145,16 +147,21 @@ class Training:
         }
 
     def write(self, folder: str | Path) -> Classifier:
-        """Write the classifier with its models, and ``training.json``; return it, loaded again."""
-        place = prepare(folder)
-        for earlier in place.glob("fold*.json"):
-            if earlier.stem.removeprefix("fold").isdigit():
-                earlier.unlink()
-        for model in self.folds.models:
-            (place / model.file).write_bytes(model.content)
-        (place / DECLARATION).write_text(self._declaration(place), encoding="utf-8")
-        record = json.dumps(self.as_json(), indent=2, allow_nan=False)
-        (place / RECORD).write_text(record + "\n")
+        """Write the classifier with its models, and ``training.json``; return it, loaded again.
+
+        Raises
+        ------
+        UnwritableError
+            If that fails; an earlier classifier stays as it was.
+        """
+        place = Path(folder)
+        with writing_to(place):
+            place.mkdir(parents=True, exist_ok=True)
+        with replacing(place, "classifier") as temporary:
+            for model in self.folds.models:
+                (temporary / model.file).write_bytes(model.content)
+            (temporary / DECLARATION).write_text(self._declaration(place), encoding="utf-8")
+            write_json(temporary / RECORD, self.as_json())
         return load_classifier(place / DECLARATION)
 
     def _declaration(self, place: Path) -> str:

@@ -70,11 +70,12 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     for source in ("br_ds_phipi", "br_ds_taunu", "trigger_2018", "ds_yield_2018"):
         assert f"\n{source} " in card
 
-    # another limit: what was written of the one before is removed
+    # another limit: what was written of the one before is removed, and nothing else
+    (run.path / "datacards" / "tau3mu_mine.txt").write_text("mine")
     run.write("limit.json", {**content, "limits": [{**known, "name": "other"}]})
     call("export", run.path, "--format", "pyhf")
     names = {path.name for path in (run.path / "datacards").iterdir()}
-    assert names == {"tau3mu_other.json", "limit.sha256"}
+    assert names == {"tau3mu_other.json", "tau3mu_mine.txt"}
 
     # without drawing them, which takes most of the time
     names = []

@@ -1,0 +1,86 @@
+"""Writing files to a disk: whole or not at all, and one clear line if it can't be done."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bphcoffea.errors import InputError
+
+#: What keeps a file from being written, whatever the program does.
+_MEANINGS: Final = {
+    errno.ENOSPC: "no space is left there; make room, or choose another folder",
+    errno.EDQUOT: "the quota is used up; make room, or choose another folder",
+    errno.EROFS: "it is read-only; choose another folder",
+    errno.EACCES: "permission denied; choose another folder",
+    errno.EPERM: "permission denied; choose another folder",
+}
+#: The faults among these that reading a file may have as well.
+_OF_READING: Final = (errno.EACCES, errno.EPERM)
+
+
+class UnwritableError(InputError):
+    """A file can't be written: the disk is full or read-only, or permission is denied."""
+
+
+@contextlib.contextmanager
+def writing_to(place: str | Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn faults of the disk into an error that names the file.
+
+    Parameters
+    ----------
+    place
+        File or folder that is written.
+    temporary
+        Folder in which the files of ``place`` are written at first.
+
+    Raises
+    ------
+    UnwritableError
+        If the disk is full or read-only, or permission is denied.
+    """
+    try:
+        yield
+    except OSError as error:
+        meaning = _MEANINGS.get(error.errno or 0)
+        file = Path(error.filename) if isinstance(error.filename, str) else None
+        inside = file is not None and any(
+            file.is_relative_to(folder) for folder in (Path(place), temporary) if folder
+        )
+        if meaning is None or (error.errno in _OF_READING and not inside):
+            raise
+        if file is not None and temporary is not None and file.is_relative_to(temporary):
+            place = Path(place, file.relative_to(temporary))
+        raise UnwritableError(f"{place}: not written: {meaning}") from None
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o666) -> Path:
+    """Write a file: if that fails, one of that name stays as it was.
+
+    Parameters
+    ----------
+    path
+        The file.
+    content
+        What it holds.
+    mode
+        Permissions of the file, of which the user's mask takes some away.
+
+    Raises
+    ------
+    OSError
+        If it can't be written.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode)
+        temporary.write_bytes(content)
+        return temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
