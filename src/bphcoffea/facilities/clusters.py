@@ -147,10 +147,6 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[Any]:
         "scheduler_port": facility.scheduler.port,
         "dashboard_address": dashboard,
         "env": worker_environment(facility),
-        # a paused worker takes no work, also if nothing will ever free its memory
-        "config": dask.config.merge(
-            dask.config.config, {"distributed": {"worker": {"memory": {"pause": False}}}}
-        ),
     }
     check_listening(facility)
     if "memory" in wanted.model_fields_set:
@@ -159,6 +155,9 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[Any]:
         scratch = stack.enter_context(scratch_folder(facility))
         options["security"] = stack.enter_context(certificates(facility, scratch))
         options["scheduler_kwargs"] = stack.enter_context(scheduler_http(facility))
+        # a paused worker takes no work, also if nothing will ever free its memory
+        never_pause = {"distributed": {"worker": {"memory": {"pause": False}}}}
+        options["config"] = dask.config.merge(dask.config.config, never_pause)
         # in place of a local_directory among the options, in which it lies
         options = merged(options, wanted.options) | {"local_directory": str(scratch)}
         running = stack.enter_context(LocalCluster(**options))
