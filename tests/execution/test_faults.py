@@ -193,7 +193,7 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
     folder = run(slow, fileset, tmp_path / "run", Options("iterative", overwrite=True))
     (row,) = folder.chunks.to_pylist()
     assert 0.2 < row["processor_s"] < row["wall_s"]
-    assert row["input_s"] < 0.25
+    assert row["input_s"] < row["wall_s"] - 0.2
     monkeypatch.setattr(uproot, "open", slowly)
     folder = run(slow, fileset, tmp_path / "run", Options("iterative", overwrite=True))
     (row,) = folder.chunks.to_pylist()
