@@ -73,16 +73,15 @@ def test_what_shipped_facilities_propose_in_comments_loads(path, tmp_path, home)
     assert load_facility(tmp_path / "mine.toml").kind == load_facility(path).kind
 
 
-def test_names_are_found_beside_the_user_then_at_home_then_shipped(home):
+def test_names_are_found_at_home_then_shipped_but_not_in_the_current_folder(home):
     shipped = facilities_there_are()
     assert set(shipped) == {path.stem for path in SHIPPED.glob("*.toml")}
     own = home / ".config" / "bphcoffea" / "facilities"
     own.mkdir(parents=True)
     (own / "slurm.toml").write_text(SLURM.replace("01", "03"))
-    assert load_facility("slurm").workers.walltime == "03:00:00"
     Path("facilities").mkdir()
     Path("facilities", "slurm.toml").write_text(SLURM.replace("01", "04"))
-    assert load_facility("slurm").workers.walltime == "04:00:00"
+    assert load_facility("slurm").workers.walltime == "03:00:00"
     assert set(facilities_there_are()) == set(shipped)
 
 
@@ -220,6 +219,10 @@ BAD = {
     "password": (
         'kind = "local"\n[storage]\nstage_out = "https://me:word@host/x"',
         "storage.stage_out: holds a password",
+    ),
+    "token": (
+        'kind = "local"\n[storage]\ncheckpoints = "root://host//x?authz=abc"',
+        "storage.checkpoints: holds a password or token",
     ),
 }
 

@@ -86,7 +86,10 @@ def run(
         int, typer.Option(min=1, help="How often a file is tried, at each of its places.")
     ] = 3,
     timeout: Annotated[
-        int, typer.Option(min=1, metavar="S", help="How long a server may take to answer, s.")
+        int,
+        typer.Option(
+            min=1, metavar="S", help="How long a server, or a scheduler, may take to answer, s."
+        ),
     ] = 60,
     min_proxy_lifetime: ProxyLifetime = 1,
     stage_out: Annotated[

@@ -72,7 +72,10 @@ def load_facility(name_or_path: str | Path) -> Facility:
 
 
 def facilities_there_are() -> dict[str, Path]:
-    """Files of facilities by name: beside the user, the user's own, and those shipped."""
+    """Files of facilities by name: the user's own, in the configuration of the home, and shipped.
+
+    A facility holds shell, so a folder that happens to be the current one is not searched.
+    """
     there: dict[str, Path] = {}
     for folder in _folders():
         for path in sorted(folder.glob("[!._]*.toml")):
@@ -83,8 +86,8 @@ def facilities_there_are() -> dict[str, Path]:
 def _folders() -> list[Path]:
     package = Path(bphcoffea.__file__).parent
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
-    # the user's own before an installed package and a checkout, so that they can replace ours
-    places = [Path.cwd(), home / "bphcoffea", package / "_shipped", package.parents[1]]
+    # the user's own first, so that they can replace those of an installed package and a checkout
+    places = [home / "bphcoffea", package / "_shipped", package.parents[1]]
     return [place / "facilities" for place in places]
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from dask.utils import parse_bytes
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from bphcoffea.redaction import has_secrets
+
 #: Variables whose value is a secret rather than the path of one.
 _SECRET = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|API_KEY)$", re.IGNORECASE)
 
@@ -64,8 +66,8 @@ def _redirector(value: str) -> str:
 
 
 def _place(value: str) -> str:
-    if re.search(r"://[^/]*:[^/@]*@", value):
-        raise ValueError("holds a password, which anyone could read; leave it out")
+    if has_secrets(value):
+        raise ValueError("holds a password or token, which anyone could read; leave it out")
     if "://" not in value and not value.startswith("/"):
         raise ValueError(
             f"'{value}' is no place that workers know; write a URL such as "
