@@ -88,7 +88,7 @@ def run(
     timeout: Annotated[
         int,
         typer.Option(
-            min=1, metavar="S", help="How long a server, or a scheduler, may take to answer, s."
+            min=1, metavar="S", help="How long a server or scheduler may take to answer, s."
         ),
     ] = 60,
     min_proxy_lifetime: ProxyLifetime = 1,

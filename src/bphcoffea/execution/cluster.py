@@ -184,6 +184,8 @@ class _Work:
             self._health.progressed()
             if parts is None:
                 self._bar.advance()
+            for part in parts or ():
+                del self._made_of[part.key]
             self._ready.append(future)
             if len(self._ready) >= self._executor.treereduction:
                 self._merge(self._ready)
