@@ -176,6 +176,10 @@ class _Work:
                 self._health.check()
 
     def _settle(self, future: Any) -> None:
+        if not future.done():
+            # its worker died a moment ago, and another one works on it
+            future.add_done_callback(self._done.put)
+            return
         parts = self._merging.pop(future.key, None)
         killed = _killed(future)
         if parts is None:
@@ -233,13 +237,12 @@ class _Work:
 
     def _result(self, future: Any) -> Any:
         """Wait for the result of a future, and get it; ``_LOST`` if its workers died."""
-        fetched = self._health.watch(
-            self._client.gather([future], errors="skip", asynchronous=True)
-        )
-        if fetched:
-            return fetched[0]
-        _killed(future)  # raises if the scheduler is gone
-        return _LOST
+        while True:
+            gathering = self._client.gather([future], errors="skip", asynchronous=True)
+            if fetched := self._health.watch(gathering):
+                return fetched[0]
+            if future.done() and _killed(future):
+                return _LOST
 
     def _again(self, future: Any) -> None:
         """Work once more on the items of a result that was lost with its worker."""
