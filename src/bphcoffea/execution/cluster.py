@@ -176,10 +176,6 @@ class _Work:
                 self._health.check()
 
     def _settle(self, future: Any) -> None:
-        if not future.done():
-            # its worker died a moment ago, and another one works on it
-            future.add_done_callback(self._done.put)
-            return
         parts = self._merging.pop(future.key, None)
         killed = _killed(future)
         if parts is None:
@@ -241,7 +237,7 @@ class _Work:
             gathering = self._client.gather([future], errors="skip", asynchronous=True)
             if fetched := self._health.watch(gathering):
                 return fetched[0]
-            if future.done() and _killed(future):
+            if _killed(future):
                 return _LOST
 
     def _again(self, future: Any) -> None:
@@ -274,19 +270,20 @@ def _prepared(prepare: Callable[[], None], function: Callable[[Any], Any], task:
 
 
 def _killed(future: Any) -> bool:
-    """Tell whether a future that is done was given up because its workers died.
+    """Return whether a future was given up because its workers died.
 
-    Raises whatever else went wrong, with the traceback of the worker.
+    One whose result was lost with its worker a moment ago, and is made again, was not. Raises
+    whatever else went wrong, with the traceback of the worker.
     """
     from distributed.scheduler import KilledWorker
 
-    if future.status == "finished":
+    if future.status == "cancelled":
+        raise InputError(
+            "the Dask scheduler is gone, and the results with it, but finished chunks are kept: "
+            "start another one and go on with --resume"
+        )
+    if future.status != "error":
         return False
-    if future.status == "error" and isinstance(future.exception(), KilledWorker):
-        return True
-    if future.status == "error":
+    if not isinstance(future.exception(), KilledWorker):
         future.result()
-    raise InputError(
-        "the Dask scheduler is gone, and the results with it, but finished chunks are kept: "
-        "start another one and go on with --resume"
-    )
+    return True
