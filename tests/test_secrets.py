@@ -241,7 +241,7 @@ def test_nothing_of_a_run_on_a_cluster_holds_a_secret(server, command, options, 
         assert command("run", tmp_path / "small.py", *words)[0] == 3
         assert (tmp_path / "run" / "dask-report.html").exists()
         assert_clean(tmp_path / "run", tmp_path / "kept")
-        assert command("run", tmp_path / "buggy.py", *words)[0] == 1
+        assert command("run", tmp_path / "buggy.py", *words, "--overwrite")[0] == 1
         log = cluster.log.read_text()
     assert "distributed.worker" in log
     assert f"reads {redacted(http(server, 'mc.root'))}\n" in log

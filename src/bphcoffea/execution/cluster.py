@@ -28,7 +28,7 @@ _MOST_LOST = 3
 #: group are fetched and merged here if that kills as well.
 _FETCHED = 5
 #: Reason for not trying an item.
-_NOT_TRIED = "not tried, since {} others killed all their workers and none could be finished"
+_NOT_TRIED = "not tried, since {} other{} killed all workers, and none was finished"
 #: What stands for a result that was lost.
 _LOST = object()
 #: Items that kill their workers before the rest is not tried, if no item was ever finished.
@@ -253,7 +253,8 @@ class _Work:
     def _tried_alone(self, number: int) -> Any:
         item = self._items[number]
         if self._killers >= _MOST_KILLED and not self._health.has_progressed:
-            return self._executor.if_killed(item, _NOT_TRIED.format(self._killers), 0)
+            plural = "" if self._killers == 1 else "s"
+            return self._executor.if_killed(item, _NOT_TRIED.format(self._killers, plural), 0)
         future = self._client.submit(self._function, item, pure=False)
         result = self._result(future)
         if result is not _LOST:

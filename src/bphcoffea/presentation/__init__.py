@@ -97,7 +97,7 @@ def plot_run(
     taken: set[str] = set()
     labelled = LabelledRun(run, labels)
     with run.replacing(FIGURES) as temporary, cms_style():
-        figures = _figures(labelled, progress, shapes=shapes, unblind=unblind)
+        figures = _figures(labelled, shapes=shapes, unblind=unblind, progress=progress)
         for name, figure in figures:
             paths += save(figure, temporary / FIGURES, name_of_its_own(name, taken))
     for line in labelled.notes:
@@ -106,7 +106,11 @@ def plot_run(
 
 
 def _figures(
-    run: RunFolder, progress: Callable[[int, int], None], *, shapes: bool, unblind: bool
+    run: RunFolder,
+    *,
+    shapes: bool,
+    unblind: bool,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the figures with their names, one at a time: a run may have many."""
     analysis, datasets = run.analysis, run.datasets
