@@ -22,11 +22,11 @@ _NAMES = (
 )
 #: The same URL in a text, percent-encoded or in HTML and its scripts.
 _BEGINS = r"[?&;#]|%3F|%26|%3B|\\u0026"
-#: What ends a sentence rather than a value.
-_PUNCTUATION = r"""[^\s"<>\\&]*[^\s"<>\\&.,:;!?)\]}']"""
+#: Value of a parameter, without punctuation that ends a sentence.
+_VALUE = r"""[^\s"<>\\&]*[^\s"<>\\&.,:;!?)\]}']"""
 _PARAMETER = re.compile(
     rf"(?P<begin>{_BEGINS})(?P<name>{_NAMES})(?P<equals>=|%3D)"
-    rf"(?:Bearer(?:%20|\+|\s+))?(?:{_PUNCTUATION})?",
+    rf"(?:Bearer(?:%20|\+|\s+))?(?:{_VALUE})?",
     re.IGNORECASE,
 )
 #: User and password in front of a host; a lone user may be a token.

@@ -1,4 +1,4 @@
-"""What a terminal gets: secrets hidden, and characters that it cannot show spelled out."""
+"""Standard streams in which secrets are hidden and characters beyond ASCII spelled out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed of a bug and of bad input: the line in the analysis first."""
+"""Reports of bugs and bad input at the terminal, the line in the analysis first."""
 
 from __future__ import annotations
 

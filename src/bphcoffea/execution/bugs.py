@@ -1,4 +1,4 @@
-"""What is known of a bug: where it is in the analysis, in which chunk it was met, the traceback."""
+"""Records of bugs: the place in the analysis, the chunk that met them, the traceback."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Bug:
 
     @classmethod
     def of(cls, error: BaseException, chunk: str = "") -> Bug:
-        """Find out what an exception tells, where it was caught."""
+        """Make the record of an exception, where it was caught."""
         if isinstance(error, BugError):
             return error.bug
         whole = "".join(traceback.format_exception(error))
@@ -101,7 +101,7 @@ class Bug:
 
 
 class BugError(Exception):
-    """A bug that a chunk met on its worker; it tells all, since tracebacks don't travel.
+    """A bug that a chunk met on its worker, with the traceback as text, since frames don't travel.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ _FOLDER: Final = re.compile(r"bphcoffea-[0-9a-f]{16}")
 _OWN_FILE: Final = re.compile(
     rf"[0-9a-f]{{64}}{re.escape(SUFFIX)}(\.[0-9a-f]{{32}}{re.escape(PART)})?"
 )
-#: What file systems raise: unknown schemes are a ValueError, those whose package is missing an
+#: Exceptions of file systems: unknown schemes are a ValueError, those whose package is missing an
 #: ImportError, those that are read-only a NotImplementedError.
 CANNOT: Final = (OSError, ValueError, ImportError, NotImplementedError)
 #: After how many days checkpoints of a run that was given up are pointed out.

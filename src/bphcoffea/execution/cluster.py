@@ -29,7 +29,7 @@ _MOST_LOST = 3
 _FETCHED = 5
 #: Reason for not trying an item.
 _NOT_TRIED = "not tried, since {} other{} killed all workers, and none was finished"
-#: What stands for a result that was lost.
+#: Placeholder of a result that was lost.
 _LOST = object()
 #: Items that kill their workers before the rest is not tried, if no item was ever finished.
 _MOST_KILLED = 5

@@ -32,7 +32,7 @@ from bphcoffea.facilities.security import (
 
 #: How long a batch system may take to accept the first job, s.
 PATIENCE = 30
-#: What submits jobs to each batch system.
+#: Command that submits jobs to each batch system.
 _SUBMITTERS = {"slurm": "sbatch", "htcondor": "condor_submit"}
 
 

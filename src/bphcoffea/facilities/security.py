@@ -1,4 +1,4 @@
-"""What keeps other users out of a cluster: certificates, and folders that are the user's own."""
+"""Certificates and private folders, which keep other users out of a cluster."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from bphcoffea.errors import InputError
 
-#: What keeps a file from being written, whatever the program does.
+#: Faults of a disk that keep any program from writing a file, and remedies.
 _MEANINGS: Final = {
     errno.ENOSPC: "no space is left there; make room, or choose another folder",
     errno.EDQUOT: "the quota is used up; make room, or choose another folder",

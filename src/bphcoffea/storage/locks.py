@@ -14,7 +14,7 @@ from typing import Final
 
 from bphcoffea.errors import InputError
 
-#: What file systems without locks answer.
+#: Error numbers of file systems without locks.
 _UNSUPPORTED: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 

@@ -1,4 +1,4 @@
-"""What was written into a folder, by whom: exactly that is replaced later, and nothing else.
+"""Record of the files that were written into a folder: only these are replaced later.
 
 The folder's ``written.json`` lists the files that each owner wrote; owners are ``run``,
 ``figures``, ``fit.json`` and so on.
