@@ -42,16 +42,6 @@ GREEDY = """
                     time.sleep(0.05)
             return super().process(events)
 """
-DEADLY = """
-        def process(self, events):
-            import os, time
-            if "entrystart" in events.metadata:
-                time.sleep(0.2)
-                if "toy_2017_0" in events.metadata["file"] and events.metadata["entrystart"] == 100:
-                    os.kill(os.getpid(), 9)
-                time.sleep(1)
-            return super().process(events)
-"""
 PAUSE = """
         def process(self, events):
             import time
@@ -120,21 +110,6 @@ def test_chunk_that_runs_out_of_memory_is_recorded(fileset, tmp_path):
     assert "killed 4 workers" in failure["error"]
     assert "out of memory" in failure["error"]
     assert ledger["processed_events"] == ledger["expected_events"] - 100 > 0
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_neighbours_of_a_chunk_that_kills_are_not_lost(fileset, tmp_path):
-    # Dask blames, and gives up, all that a worker had at hand when it died
-    (tmp_path / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
-    (tmp_path / "deadly.py").write_text(textwrap.dedent(ANALYSIS + DEADLY))
-    with services.dask_cluster(tmp_path / "cluster", threads=4) as cluster:
-        options = Options("dask", scheduler=cluster.address, chunksize=100)
-        analysis = load_analysis(str(tmp_path / "deadly.py"))
-        folder = run(analysis, fileset, tmp_path / "run", options)
-    (failure,) = folder.read("ledger.json")["failed"]
-    assert Path(failure["file"]).name == "toy_2017_0.root"
-    assert (failure["start"], failure["stop"], failure["attempts"]) == (100, 200, 4)
 
 
 def test_scheduler_that_dies_is_told_and_the_run_goes_on_later(fileset, tmp_path):
