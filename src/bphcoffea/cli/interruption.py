@@ -22,7 +22,7 @@ class InterruptibleGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Invoke the command; click calls it."""
-        signal.signal(signal.SIGTERM, _terminate)
+        before = signal.signal(signal.SIGTERM, _terminate)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
@@ -32,6 +32,8 @@ class InterruptibleGroup(TyperGroup):
             print(f"bphcoffea: {line}", file=sys.stderr)
             number = signal.SIGTERM if terminated else signal.SIGINT
             raise typer.Exit(128 + number) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _terminate(number: int, frame: object) -> None:  # noqa: ARG001

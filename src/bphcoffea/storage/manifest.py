@@ -104,7 +104,7 @@ def _check_free(folder: Path, owner: str, last: str, *, overwrite: bool) -> None
     owned = written(folder)
     if names and owner not in owned:
         raise InputError(
-            f"{folder}: holds other files, and no {owner} that wrote down its files in {MANIFEST}; "
+            f"{folder}: holds other files, and no {owner} ({MANIFEST} lists none); "
             "choose another folder"
         )
     if (folder / last).exists() and not overwrite:
