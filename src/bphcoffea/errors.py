@@ -1,13 +1,27 @@
-"""Errors that are reported to the person at the terminal in one line, without a traceback."""
+"""Exceptions with a message for the user: what is wrong, where, and how to mend it.
+
+`InputError` is the root, so that ``except InputError`` catches every error that is not a bug. Its
+subclasses name the subject; catch one of them to handle, for example, an unusable fileset alone.
+"""
 
 from bphcoffea.redaction import redacted
 
 
 class InputError(Exception):
-    """Bad input or wrong usage: the message says what is wrong, where, and what to do.
+    """Bad input or wrong usage.
 
-    The command line prints it and exits with status 2. It may hold several lines, one a problem.
-    Passwords and tokens in it are hidden, since messages are also written to files and logs.
+    The message names the thing, its place and the remedy. It may have several lines, one for each
+    problem. The command line prints it without a traceback and exits with status 2. Passwords and
+    tokens are hidden, because messages also reach files and logs.
+
+    Examples
+    --------
+    >>> from bphcoffea import InputError, load_fileset
+    >>> try:
+    ...     load_fileset("missing.json")
+    ... except InputError as error:
+    ...     print(error)
+    missing.json: no such file
     """
 
     def __init__(self, *lines: object) -> None:
@@ -17,5 +31,25 @@ class InputError(Exception):
 class DeclarationError(InputError, ValueError):
     """An analysis declares something that cannot work, such as two histograms of one name.
 
-    It is raised when the analysis is defined; whoever loads the file adds its name and the line.
+    It is raised when the class is defined; loading the analysis adds the file and the line.
     """
+
+
+class FilesetError(InputError):
+    """A fileset, or a ROOT file that it lists, cannot be used."""
+
+
+class CorrectionsError(InputError):
+    """A corrections file, a payload or a list of certified luminosity sections cannot be used."""
+
+
+class FacilityError(InputError):
+    """A facility file, a cluster, a grid proxy or a storage place cannot be used."""
+
+
+class RunError(InputError):
+    """A run cannot be made, or its folder lacks what is asked for."""
+
+
+class FitError(InputError):
+    """A fit or a limit cannot be made of the results of a run."""
