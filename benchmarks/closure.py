@@ -23,12 +23,12 @@ import numpy as np
 from loky import ProcessPoolExecutor
 from matplotlib.figure import Figure
 
-from bphcoffea.corrections import load as load_corrections
-from bphcoffea.datasets import load
+from bphcoffea.corrections import load_corrections
+from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run
-from bphcoffea.inference.ds_yield import DsYield
-from bphcoffea.inference.run import fit_run
 from bphcoffea.presentation.style import cms_style
+from bphcoffea.searches.ds_yield import DsYield
+from bphcoffea.statistics.run_fit import fit_run
 from bphcoffea.toys import TOYS
 from bphcoffea.toys.ds_phipi import FILTER_EFFICIENCY
 
@@ -46,7 +46,7 @@ def chain(seed, events):
         truth = json.loads((folder / "toys" / "truth.json").read_text())
         corrections = load_corrections([folder / "toys" / "corrections.toml"])
         analysis = load_analysis("ds_phipi").corrected(corrections)
-        results = run(analysis, load(fileset), folder / "run", Options("iterative"))
+        results = run(analysis, load_fileset(fileset), folder / "run", Options("iterative"))
         fit = fit_run(results)
         results.write("fit.json", fit)
         number = DsYield.of_run(results) if fit["valid"] else None

@@ -24,9 +24,9 @@ from coffea.processor.executor import WorkItem
 from matplotlib.figure import Figure
 
 from bphcoffea.execution import engine, load_analysis
-from bphcoffea.execution.ledger import FILE, REPLICAS
-from bphcoffea.execution.tally import Timing
 from bphcoffea.presentation.style import cms_style
+from bphcoffea.results.ledger import FILE, REPLICAS
+from bphcoffea.results.work_totals import Timing
 
 METADATA = {"is_mc": False, "era": "2017B", "luminosity": 4.79, "hlt": ()}
 

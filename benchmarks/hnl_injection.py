@@ -37,18 +37,19 @@ from loky import ProcessPoolExecutor
 from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
-from bphcoffea.datasets import load
-from bphcoffea.execution import Options, RunFolder, blinded, load_analysis, run
-from bphcoffea.inference.data_sample import DataSample
-from bphcoffea.inference.ds_yield import DsYield
-from bphcoffea.inference.limits import upper_limit
-from bphcoffea.inference.mixing import Hypothesis
-from bphcoffea.inference.profiling import Optimizer, backend, prepare
-from bphcoffea.inference.run import fit_run
-from bphcoffea.inference.signals import CATEGORY, MASS, Signals
-from bphcoffea.physics.hnl_rates import MAXIMUM_MASS, MINIMUM_MASS
-from bphcoffea.presentation.limits import ONE_SIGMA, TWO_SIGMA
+from bphcoffea.datasets import load_fileset
+from bphcoffea.execution import Options, blinded, load_analysis, run
 from bphcoffea.presentation.style import cms_style
+from bphcoffea.results import RunFolder
+from bphcoffea.searches.ds_yield import DsYield
+from bphcoffea.searches.hnl.figures import ONE_SIGMA, TWO_SIGMA
+from bphcoffea.searches.hnl.mixing_limit import Hypothesis
+from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, MINIMUM_MASS
+from bphcoffea.searches.hnl.signals import CATEGORY, MASS, Signals
+from bphcoffea.statistics.cls_limits import upper_limit
+from bphcoffea.statistics.data_sample import DataSample
+from bphcoffea.statistics.profiling import Optimizer, backend, prepare
+from bphcoffea.statistics.run_fit import fit_run
 from bphcoffea.toys import TOYS
 
 RANGE = MAXIMUM_MASS - MINIMUM_MASS
@@ -241,7 +242,7 @@ def draw(results, path):
 def made(name, events, folder):
     """The run of toys."""
     fileset = TOYS[name](folder / f"{name}_toys", events, 1)
-    files = load(fileset)
+    files = load_fileset(fileset)
     analysis = blinded(load_analysis(name), files, unblind=True)
     return run(analysis, files, folder / name, Options("iterative", overwrite=True))
 

@@ -19,14 +19,15 @@ import numpy as np
 from loky import ProcessPoolExecutor
 from matplotlib.figure import Figure
 
-from bphcoffea.corrections import load as load_corrections
-from bphcoffea.datasets import load
-from bphcoffea.execution import Options, RunFolder, blinded, load_analysis, run
-from bphcoffea.inference.run import fit_run
-from bphcoffea.inference.strength import fit_strength
+from bphcoffea.corrections import load_corrections
+from bphcoffea.datasets import load_fileset
+from bphcoffea.execution import Options, blinded, load_analysis, run
 from bphcoffea.presentation.style import cms_style
-from bphcoffea.searches.tau3mu.limits import model_of_run, workspace_of
+from bphcoffea.results import RunFolder
+from bphcoffea.searches.tau3mu.branching_limit import model_of_run, workspace_of
 from bphcoffea.searches.tau3mu.rates import STANDARD, Factor
+from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics.strength import fit_strength
 from bphcoffea.toys import write_ds_phipi
 from bphcoffea.toys.tau3mu import SAMPLES, write_tau3mu
 from bphcoffea.toys.tau3mu.samples import FROM_B, REFERENCE_BRANCHING
@@ -39,7 +40,7 @@ CORRECTIONS = replace(STANDARD, trimuon=Factor(1.0, 0.0, "none in toys"))
 
 def write_normalisation(folder, events):
     """Select and fit toys of Ds → φπ of the same luminosity, and return the run's folder."""
-    files = load(write_ds_phipi(folder / "toys", events, SIMULATION))
+    files = load_fileset(write_ds_phipi(folder / "toys", events, SIMULATION))
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     analysis = load_analysis("ds_phipi").corrected(corrections, nominal_only=True)
     found = run(analysis, files, folder / "run", Options("iterative", overwrite=True))
@@ -78,7 +79,7 @@ def chain(seed, arguments, simulation, normalisation):
     fileset = write_data(folder / "toys", arguments.events, seed, arguments.branching, simulation)
     truth = json.loads((folder / "toys" / "truth.json").read_text())
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
-    files = load(fileset)
+    files = load_fileset(fileset)
     analysis = blinded(
         load_analysis("tau3mu").corrected(corrections, nominal_only=True), files, unblind=True
     )

@@ -20,8 +20,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bphcoffea.analysis import MomentumShift, MuonWeight
-from bphcoffea.corrections import load as load_corrections
-from bphcoffea.datasets import load as load_fileset
+from bphcoffea.corrections import load_corrections
+from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.toys import TOYS

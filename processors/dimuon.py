@@ -15,7 +15,9 @@ from bphcoffea.analysis import (
     DatasetPathFired,
     GeneratorVariation,
     Histogram,
+    MassModel,
     MuonWeight,
+    Peak,
     PileupWeight,
     Selection,
     Variable,
@@ -23,10 +25,9 @@ from bphcoffea.analysis import (
     leg_eta,
     leg_pt,
 )
-from bphcoffea.inference import MassModel, Peak
+from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.physics import invariant_mass, scale_envelope, scales_without_envelope
 from bphcoffea.physics.constants import JPSI_MASS, PHI_MASS, Z_MASS
-from bphcoffea.schemas import ReducedNanoAODSchema
 
 MUONS = ("mu1", "mu2")
 

@@ -15,8 +15,10 @@ from bphcoffea.analysis import (
     Condition,
     Cut,
     Histogram,
+    MassModel,
     MomentumShift,
     MuonWeight,
+    Peak,
     PileupWeight,
     Requirement,
     Selection,
@@ -26,9 +28,8 @@ from bphcoffea.analysis import (
     leg_pt,
     separation,
 )
-from bphcoffea.inference import MassModel, Peak
+from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.physics import fired, first_match, invariant_mass
-from bphcoffea.schemas import TwoMuTrackSchema
 
 MUONS = ("mu1", "mu2")
 PAIRS = (MUONS, ("mu1", "track"), ("mu2", "track"))

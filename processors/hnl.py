@@ -27,9 +27,9 @@ from bphcoffea.analysis import (
     leg_eta,
     leg_pt,
 )
+from bphcoffea.inputs import PARKING_PATHS, WZTreeSchema
 from bphcoffea.physics import equal_pairs
 from bphcoffea.physics.constants import DS_MASS
-from bphcoffea.schemas import PARKING_PATHS, WZTreeSchema
 
 MUONS = ("mu_hnl", "mu_ds")
 #: Of m(μπ), relative, to hide data: simulation has 0.0095 at 1.0 GeV and 0.0089 at 1.5 GeV.
@@ -193,7 +193,7 @@ class HNL(Analysis):
         Cut("category", Condition("passes the cuts of its category", passes_its_category)),
     )
     best = from_ds_mass
-    of_best = (Cut("gen_best", Condition("is generated signal", gen_matched), when=is_signal),)
+    cuts_on_best = (Cut("gen_best", Condition("is generated signal", gen_matched), when=is_signal),)
     categories = Categories(tuple(WORKING_POINT), number_of_category)
     histograms = (
         Histogram("hnl_mass", mass, Axis(40, 0, 2)),

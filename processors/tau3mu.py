@@ -31,13 +31,13 @@ from bphcoffea.analysis import (
     leg_pt,
     separation,
 )
+from bphcoffea.inputs import ThreeMuSchema
 from bphcoffea.physics import (
     fired,
     first_match,
     invariant_mass,
     mass_resolution,
 )
-from bphcoffea.schemas import ThreeMuSchema
 
 PAIRS = tuple(combinations(MUONS, 2))
 

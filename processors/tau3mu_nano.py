@@ -34,8 +34,8 @@ from bphcoffea.analysis import (
     Selection,
     Variable,
 )
+from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.physics import invariant_mass
-from bphcoffea.schemas import ReducedNanoAODSchema
 
 #: Category of candidates without a mass resolution; it hides data where the widest one does.
 UNKNOWN = "unknown"

@@ -17,11 +17,11 @@ from coffea.nanoevents import NanoEventsFactory
 from hypothesis import HealthCheck, settings
 
 from bphcoffea import cli
-from bphcoffea.analysis import tracing
 from bphcoffea.execution import chunks, load_analysis, outcome
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.execution.loading import SOURCE_SHA256
-from bphcoffea.schemas import ThreeMuSchema, TwoMuTrackSchema
+from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema
+from bphcoffea.processing import tracing
 from bphcoffea.storage.decompression import decompress_within
 
 ROOT = Path(__file__).parents[1]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bphcoffea.inference.mass_background import Background, fit_background
-from bphcoffea.inference.shape_workspace import MassChannel
-from bphcoffea.inference.signal_shape import SignalShape
+from bphcoffea.statistics.mass_background import Background, fit_background
+from bphcoffea.statistics.shape_workspace import MassChannel
+from bphcoffea.statistics.signal_shape import SignalShape
 
 CARDS = json.loads((Path(__file__).parent / "data" / "tau3mu_cards_2017.json").read_text())
 

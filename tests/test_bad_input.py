@@ -16,10 +16,10 @@ import services
 import uproot
 from damage import made_again
 
-from bphcoffea.datasets import load
-from bphcoffea.execution import RunFolder
+from bphcoffea.datasets import load_fileset
 from bphcoffea.facilities import clusters
-from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.results import RunFolder
 
 TREE = "Tree3Mu/ntuple"
 PREFIX = "bphcoffea: error: "
@@ -177,7 +177,7 @@ def test_local_files_with_odd_names_are_built_checked_and_run(
     made = tmp_path / "made.json.gz"
     arguments = ("-o", made, "--name", "D", "--era", "2017D")
     assert bphcoffea("fileset", "build", tmp_path / "odd", *arguments)[::2] == (0, [])
-    built = [Path(file).name for file in load(made)["D"].files]
+    built = [Path(file).name for file in load_fileset(made)["D"].files]
     assert built == sorted(name for name in NAMES if name.endswith(".root"))
     path = fileset(*(f"odd/{name}" for name in NAMES))
     assert bphcoffea("fileset", "check", path, "-o", made)[::2] == (0, [])
@@ -242,7 +242,7 @@ def test_a_file_that_is_no_analysis(
 
 DECLARED = """
 from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
-from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.inputs import TwoMuTrackSchema
 from variables_beside import chi2
 
 AXIS = Axis(10, 0, 10)

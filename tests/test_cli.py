@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from bphcoffea import cli
-from bphcoffea.execution import RunFolder
+from bphcoffea.results import RunFolder
 
 
 @pytest.fixture

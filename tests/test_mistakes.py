@@ -6,12 +6,12 @@ import textwrap
 
 import pytest
 
-from bphcoffea.execution import RunFolder
 from bphcoffea.execution.loading import _shipped
+from bphcoffea.results import RunFolder
 
 HEAD = """
     from bphcoffea.analysis import Analysis, Cut, MuonWeight, Selection, Variable
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
 
     mass = Variable("mass", lambda events: events.Triplet.mass)
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
@@ -27,7 +27,7 @@ CLASS = """
 #: What is wrong, the line on which that is found, and the message.
 DECLARED = {
     "doubled": ('Cut("a", chi2 > 0), Cut("a", mass > 1)', "", 11, "cut names must differ"),
-    "doubled later": ("CUT", 'of_best = (Cut("a", mass > 1),)', 9, "two cuts are named 'a'"),
+    "doubled later": ("CUT", 'cuts_on_best = (Cut("a", mass > 1),)', 9, "two cuts are named 'a'"),
     "empty": ('Cut("a")', "", 11, "cut 'a' requires nothing"),
     "chained": ('Cut("a", 1 < mass < 2)', "", 11, "write x.between(a, b) for a < x < b"),
     "joined": ('Cut("a", mass > 1 and chi2 > 0)', "", 11, "has no truth value"),

@@ -10,9 +10,9 @@ from damage import made_again
 
 from bphcoffea.cli import demo
 from bphcoffea.errors import InputError
-from bphcoffea.execution import RunFolder
-from bphcoffea.execution.folder import claim
 from bphcoffea.presentation.style import FIGURES, new_figure, save
+from bphcoffea.results import RunFolder
+from bphcoffea.results.folder import claim
 from bphcoffea.storage.disks import UnwritableError
 
 PREFIX = "bphcoffea: error: "

@@ -15,15 +15,15 @@ import uproot
 
 from bphcoffea import cli
 from bphcoffea.errors import InputError
-from bphcoffea.execution import RunFolder
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
+from bphcoffea.results import RunFolder
 
 TREE = "Tree3Mu/ntuple"
 #: In every secret of this module.
 PLANTED = "pl4nted"
 ANALYSIS = """
     from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection, Variable
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
 

@@ -16,7 +16,7 @@ from bphcoffea.streams import SPELLED, PlainConsole, spelled
 
 ANALYSIS = """
     from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection, Variable
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("χ²", lambda events: events.Triplet.vertex.chi2, "τ → 3μ ± 1", "fb⁻¹")
 

@@ -19,9 +19,10 @@ from bphcoffea.corrections import Corrections, EraCorrections
 from bphcoffea.corrections.declaration import MomentumSection
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.execution.checkpoints import fingerprint
-from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.results import RunFolder
 
 NEEDS_ONNX = "evaluates models of ONNX (pip install 'bphcoffea[ml]')"
 xgboost = pytest.importorskip(
@@ -200,7 +201,7 @@ def test_shape_variations_are_scored_as_shifted_events_are(in_categories, events
     result = processed(analysis, events())
     shift, _ = analysis.shifts
     moved_somewhere = False
-    variations = shift.variations(METADATA, corrections.of("2018D"))
+    variations = shift.variations(METADATA, corrections.for_era("2018D"))
     for name, amounts in list(variations.items())[::2]:  # one of the scale, one of the resolution
         every = events()
         everywhere = [np.full(len(every), amount) for amount in amounts]

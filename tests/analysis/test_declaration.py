@@ -15,8 +15,10 @@ from bphcoffea.analysis import (
     Cut,
     Histogram,
     LifetimeWeight,
+    MassModel,
     MomentumShift,
     MuonWeight,
+    Peak,
     PileupWeight,
     Selection,
     Variable,
@@ -24,8 +26,7 @@ from bphcoffea.analysis import (
 )
 from bphcoffea.analysis.declaration import check_for_dataset
 from bphcoffea.errors import DeclarationError, InputError
-from bphcoffea.inference import MassModel, Peak
-from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.inputs import TwoMuTrackSchema
 
 AXIS = Axis(10, 0, 10)
 
@@ -46,7 +47,7 @@ class Sound(Analysis):
     schema = TwoMuTrackSchema
     selection = Selection("Triplet", Cut("vertex", CHI2 > 0), Cut("mass", MASS.between(1, 2)))
     best = CHI2
-    of_best = (Cut("gen_best", Condition("HLT/any", lambda events: events.Triplet.mass > 0)),)
+    cuts_on_best = (Cut("gen_best", Condition("HLT/any", lambda events: events.Triplet.mass > 0)),)
     histograms = (Histogram("mass", MASS, AXIS), Histogram("mass_fine", MASS, Axis(99, 0, 10)))
     columns = (MASS, CHI2)
     weights = (PileupWeight(MASS), MuonWeight("muon_id", (), after="gen_best"))
@@ -108,15 +109,15 @@ WRONG = {
         for name in ("run", "lumi", "event", "category", "weight", "weight_muon_id")
     },
     "cut of the best": (
-        {"of_best": (Cut("vertex", MASS > 0), *Sound.of_best)},
+        {"cuts_on_best": (Cut("vertex", MASS > 0), *Sound.cuts_on_best)},
         "two cuts are named 'vertex'",
     ),
     "cut of the best named all": (
-        {"of_best": (Cut("all", MASS > 0), *Sound.of_best)},
+        {"cuts_on_best": (Cut("all", MASS > 0), *Sound.cuts_on_best)},
         "a cut is named 'all'",
     ),
     "golden": (
-        {"of_best": (Cut("golden_json", MASS > 0), *Sound.of_best)},
+        {"cuts_on_best": (Cut("golden_json", MASS > 0), *Sound.cuts_on_best)},
         "a cut is named 'golden_json'",
     ),
     "two weights": (

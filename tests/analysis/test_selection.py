@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bphcoffea.analysis import Axis, Condition, Cut, Selection, Variable
-from bphcoffea.analysis.candidates import Candidates
 from bphcoffea.analysis.selection import Selected
 from bphcoffea.physics.windows import within
+from bphcoffea.processing.candidates import Candidates
 
 a = Variable("a", lambda events: events.Candidate.a, axis=Axis(3, 0, 3))
 b = Variable("b", lambda events: events.Candidate.b, axis=Axis(3, 0, 3))

@@ -24,11 +24,11 @@ from bphcoffea.analysis import (
     leg_eta,
     leg_pt,
 )
-from bphcoffea.corrections import Factor, load
-from bphcoffea.datasets import load as load_fileset
+from bphcoffea.corrections import Factor, load_corrections
+from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
-from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.toys import TOYS
 
 MUONS = ("mu1", "mu2")
@@ -44,7 +44,7 @@ def toys(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corrections(toys):
-    return load([toys / "corrections.toml"])
+    return load_corrections([toys / "corrections.toml"])
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def toml(folder, section="muon_id", policy="error", name="NUM_LooseID_DEN_Tracke
         out_of_range = "{policy}"
         """)
     )
-    return load([path])
+    return load_corrections([path])
 
 
 def events_of(ntuple, open_events, one_candidate, candidates):
@@ -285,7 +285,7 @@ def test_what_was_clamped_is_told_in_the_metrics(toys, with_momenta, tmp_path):
     text = (toys / "corrections.toml").read_text().replace('"error"', '"clamp"')
     (toys / "clamping.toml").write_text(text.replace("muon_JPsi.json.gz", "short.json"))
     fileset = load_fileset(toys / "fileset.json").select(["toy_ds_phipi_mc"])
-    corrected = with_momenta.corrected(load([toys / "clamping.toml"]))
+    corrected = with_momenta.corrected(load_corrections([toys / "clamping.toml"]))
     folder = run(corrected, fileset, tmp_path, Options("iterative", chunksize=500))
     table = folder.candidates("toy_ds_phipi_mc").to_pydict()
     beyond = sum(pt >= 5 for muon in MUONS for pt in table[f"{muon}_pt"])
@@ -369,7 +369,7 @@ def test_the_trigger_weighs_either_muon(toys, ntuple, open_events, one_candidate
         )
 
     events = events_of(ntuple, open_events, one_candidate, [(3.0, 11.0)])
-    (result,) = Triggered().corrected(load([path])).process(events).values()
+    (result,) = Triggered().corrected(load_corrections([path])).process(events).values()
     maps = correctionlib.CorrectionSet.from_file(str(toys / "trigger.json.gz"))
     ips = float(events.Triplet.flight_bs.significance[0][0])
     pts = [11.0, float(events.Triplet.mu2.pt[0][0])]
@@ -403,7 +403,7 @@ def test_a_trigger_efficiency_of_what_the_analysis_does_not_give_is_told(
 
     events = events_of(ntuple, open_events, one_candidate, [(3.0, 11.0)])
     with pytest.raises(InputError, match="takes ips_xy; this analysis gives pt"):
-        Without().corrected(load([toys / "trigger.toml"])).process(events)
+        Without().corrected(load_corrections([toys / "trigger.toml"])).process(events)
 
 
 def test_a_factor_is_what_its_class_says():

@@ -13,7 +13,7 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from bphcoffea.corrections import Corrections, load
+from bphcoffea.corrections import Corrections, load_corrections
 from bphcoffea.corrections.declaration import read_declaration
 from bphcoffea.errors import InputError
 from bphcoffea.execution.checkpoints import fingerprint
@@ -60,7 +60,7 @@ def era(folder):
 
     def era(text=WHOLE):
         (folder / "era.toml").write_text(text)
-        return load([folder / "era.toml"])
+        return load_corrections([folder / "era.toml"])
 
     return era
 
@@ -132,16 +132,16 @@ def test_all_but_name_and_eras_may_be_left_out(era):
 def test_files_lie_beside_the_toml_wherever_one_stands(folder, era, monkeypatch, tmp_path):
     era()
     monkeypatch.chdir(tmp_path)
-    (made,) = load([Path("corrections") / "era.toml"])
+    (made,) = load_corrections([Path("corrections") / "era.toml"])
     assert made.describe()["muon_id"]["file"] == str(folder / "muon_JPsi.json.gz")
     monkeypatch.chdir(folder)
-    (made,) = load(["era.toml"])
+    (made,) = load_corrections(["era.toml"])
     assert made.describe()["file"] == str(folder / "era.toml")
     absolute = WHOLE.replace('"muon_JPsi', f'"{folder}/muon_JPsi')
     (tmp_path / "other.toml").write_text(absolute[: absolute.index("[trigger")])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as raised:
-        load(["other.toml"])
+        load_corrections(["other.toml"])
     # the absolute ones are found
     assert [line.split("]")[0] for line in str(raised.value).splitlines()] == [
         "other.toml: [pileup",
@@ -249,7 +249,7 @@ def test_what_is_no_toml(folder, faults, monkeypatch):
         ".": "cannot be read (Is a directory)",
     }.items():
         with pytest.raises(InputError) as raised:
-            load([folder / path])
+            load_corrections([folder / path])
         assert str(raised.value).startswith(f"{folder / path}: {text}")
         assert len(str(raised.value).splitlines()) == 1
 
@@ -311,7 +311,7 @@ def test_all_files_are_told(folder):
     (folder / "a.toml").write_text("name = 1")
     (folder / "b.toml").write_text('name = "b"\neras = []')
     with pytest.raises(InputError) as raised:
-        load([folder / "a.toml", folder / "b.toml", folder / "c.toml"])
+        load_corrections([folder / "a.toml", folder / "b.toml", folder / "c.toml"])
     assert str(raised.value).splitlines() == [
         f"{folder}/a.toml: name: must be a text in quotes",
         f"{folder}/a.toml: eras: is missing",
@@ -324,7 +324,7 @@ def test_corrections_of_an_era(folder):
     for name, eras in {"a": '"2017*", "2018[AB]"', "b": '"2018C", "2018D", "2016?"'}.items():
         (folder / f"{name}.toml").write_text(f'name = "{name}"\neras = [{eras}]')
     paths = [folder / "a.toml", folder / "b.toml"]
-    loaded = load(paths)
+    loaded = load_corrections(paths)
     assert bool(loaded)
     for of_era, name in {
         "2017": "a",
@@ -333,17 +333,17 @@ def test_corrections_of_an_era(folder):
         "2018D": "b",
         "2016F": "b",
     }.items():
-        assert loaded.of(of_era).name == name
+        assert loaded.for_era(of_era).name == name
     for of_era in ("2016", "2018", "2018c", "22018C"):
         with pytest.raises(InputError) as raised:
-            loaded.of(of_era)
+            loaded.for_era(of_era)
         assert str(raised.value) == (
             f"no corrections for the era {of_era}; there are: 'a' for 2017*, 2018[AB]; "
             "'b' for 2018C, 2018D, 2016?"
         )
     (folder / "c.toml").write_text('name = "c"\neras = ["2017B"]')
     with pytest.raises(InputError) as raised:
-        load([*paths, folder / "c.toml"]).of("2017B")
+        load_corrections([*paths, folder / "c.toml"]).for_era("2017B")
     assert str(raised.value) == (
         f"more than one set of corrections for the era 2017B: {paths[0]} and {folder}/c.toml; "
         "give one of them"
@@ -352,14 +352,14 @@ def test_corrections_of_an_era(folder):
 
 def test_no_corrections_are_none_for_any_era():
     assert not Corrections()
-    assert load([]).of("2018A") is None
+    assert load_corrections([]).for_era("2018A") is None
 
 
 @pytest.mark.parametrize("module", [pickle, cloudpickle])
 def test_eras_can_be_pickled(era, module):
     loaded = era()
-    before = loaded.of("2018A")
-    after = module.loads(module.dumps(loaded)).of("2018A")
+    before = loaded.for_era("2018A")
+    after = module.loads(module.dumps(loaded)).for_era("2018A")
     assert before.table is not None
     assert after.table is None
     told = before.describe()
@@ -388,7 +388,7 @@ def test_every_load_pickles_to_the_same_bytes(era, folder, ds_phipi):
     key = fingerprint(ds_phipi.corrected(first))
     assert fingerprint(ds_phipi.corrected(second)) == key
     # not by what was evaluated, nor by luminosities, nor whether it travelled
-    first.of("2018A").muon_id.evaluate(np.array([3.0]), np.array([0.1]))
+    first.for_era("2018A").muon_id.evaluate(np.array([3.0]), np.array([0.1]))
     assert fingerprint(ds_phipi.corrected(first)) == key
     assert fingerprint(ds_phipi.corrected(pickle.loads(pickle.dumps(first)))) == key
     assert fingerprint(ds_phipi) != key
@@ -401,8 +401,8 @@ def test_every_load_pickles_to_the_same_bytes(era, folder, ds_phipi):
 def test_every_interpreter_pickles_to_the_same_bytes(era, folder):
     era()
     program = (
-        "import hashlib, sys, cloudpickle; from bphcoffea.corrections import load; "
-        "print(hashlib.sha256(cloudpickle.dumps(load([sys.argv[1]]))).hexdigest())"
+        "import hashlib, sys, cloudpickle; from bphcoffea.corrections import load_corrections; "
+        "print(hashlib.sha256(cloudpickle.dumps(load_corrections([sys.argv[1]]))).hexdigest())"
     )
     words = [sys.executable, "-c", program, str(folder / "era.toml")]
     found = {

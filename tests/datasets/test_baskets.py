@@ -12,8 +12,8 @@ import pytest
 import uproot
 from damage import forge_cluster, forge_entries
 
-from bphcoffea.datasets import check
-from bphcoffea.datasets.check import FileToOpen
+from bphcoffea.datasets import file_check as check
+from bphcoffea.datasets.file_check import FileToOpen
 from bphcoffea.errors import InputError
 from bphcoffea.size_limits import LimitExceededError
 from bphcoffea.storage.decompression import decompress_within

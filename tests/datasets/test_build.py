@@ -10,7 +10,7 @@ import pytest
 import services
 import uproot
 
-from bphcoffea.datasets import load
+from bphcoffea.datasets import load_fileset
 from bphcoffea.datasets.build import build_fileset, find_files
 from bphcoffea.errors import InputError
 
@@ -121,7 +121,7 @@ def test_a_fileset_of_several_places_loads_again(folder):
     assert [f"{folder}/{name}" for name in names] == list(fileset["D"].files)
     assert {entry.object_path for entry in fileset["D"].files.values()} == {"T/t"}
     assert fileset["D"].metadata.luminosity == 4.8
-    assert load(fileset.save(folder / "elsewhere" / "fileset.json")) == fileset
+    assert load_fileset(fileset.save(folder / "elsewhere" / "fileset.json")) == fileset
 
 
 def faults(*arguments):
@@ -139,7 +139,7 @@ def test_dataset_is_added_to_a_fileset_that_is_there(folder, bphcoffea):
     assert (status, "2 datasets, 2 files" in out) == (0, True)
     content = json.loads(path.read_text())
     assert content["first"] == first, "as it was written"
-    assert load(path).names == ["first", "second"]
+    assert load_fileset(path).names == ["first", "second"]
     for name in ("first", "second"):
         status, _, errors = bphcoffea(*words, name)
         assert status == 2

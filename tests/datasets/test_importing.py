@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from bphcoffea import cli
-from bphcoffea.datasets import load
+from bphcoffea.datasets import load_fileset
 from bphcoffea.datasets.importing import import_fileset
 from bphcoffea.errors import InputError
 
@@ -130,7 +130,7 @@ def test_the_result_loads_again(tmp_path):
         "signal": ENTRY | {"type": "signal", "processed_events": 10_000},
     }
     fileset = import_fileset(write(tmp_path, lists))
-    assert load(fileset.save(tmp_path / "elsewhere" / "fileset.json")) == fileset
+    assert load_fileset(fileset.save(tmp_path / "elsewhere" / "fileset.json")) == fileset
     assert fileset.names == ["2017B", "signal"]
 
 
@@ -286,7 +286,7 @@ def test_data_and_background_of_the_hnl_search(tmp_path):
         "das_string": HNL["das_string"],
     }
     assert signal["era"] == "2018"
-    assert load(fileset.save(tmp_path / "fileset.json")) == fileset
+    assert load_fileset(fileset.save(tmp_path / "fileset.json")) == fileset
 
 
 @pytest.mark.parametrize(
@@ -492,6 +492,6 @@ def test_the_command_takes_the_era(tmp_path, monkeypatch, capsys):
     assert (status, said.count("\n")) == (2, 1)
     assert "give it with --era" in said
     assert command(source, "-o", target, "--era", "2018", "--prefix", "root://host")[0] == 0
-    dataset = load(target)[SIGNAL]
+    dataset = load_fileset(target)[SIGNAL]
     assert dataset.metadata.era == "2018"
     assert next(iter(dataset.files)) == "root://host//store/hnl/a.root"

@@ -14,13 +14,13 @@ from bphcoffea.errors import InputError
 from bphcoffea.execution import (
     NothingToHideError,
     Options,
-    RunFolder,
     blinded,
     load_analysis,
     run,
 )
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
-from bphcoffea.inference.blindness import StillBlindError, check_fit
+from bphcoffea.results import RunFolder
+from bphcoffea.statistics.blindness import StillBlindError, check_fit
 from bphcoffea.toys import TOYS
 
 TREE = "Tree3Mu/ntuple"
@@ -28,7 +28,7 @@ SEARCH = """
     import awkward as ak
     from bphcoffea.analysis import Analysis, Axis, Blind, Categories, Cut, Histogram, Selection
     from bphcoffea.analysis import Variable
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("chi2", lambda e: e.Triplet.vertex.chi2, axis=Axis(20, 0, 20))
     mass = Variable("m", lambda e: e.Triplet.mass, "$m$", "GeV", axis=Axis(40, 1.6, 2.1))

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import services
 
-from bphcoffea.datasets import load
+from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
 from bphcoffea.execution.checkpoint_folders import DESCRIPTION, folder_for, kept_at
 from bphcoffea.execution.checkpoints import Checkpoints
-from bphcoffea.execution.folder import claim, writing
+from bphcoffea.results.folder import claim, writing
 from bphcoffea.storage.manifest import lock_of
 
 
@@ -96,7 +96,7 @@ def test_place_where_nothing_can_be_written_is_refused_before_the_run(
     files = {str(nanoaod / "nano_dimuon.root"): "Events"}
     fileset.write_text(json.dumps({"D": {"files": files, "metadata": {"is_mc": 0, "era": "a"}}}))
     with pytest.raises(InputError, match=f"{url}.*: cannot keep checkpoints there") as raised:
-        run(dimuon, load(fileset), tmp_path / "run", Options("iterative", checkpoints=url))
+        run(dimuon, load_fileset(fileset), tmp_path / "run", Options("iterative", checkpoints=url))
     assert len(str(raised.value).splitlines()) == 1
     assert not list((tmp_path / "run").iterdir())
 

@@ -10,7 +10,8 @@ import uproot
 
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, RunFolder, run
+from bphcoffea.execution import Options, run
+from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE
 
 

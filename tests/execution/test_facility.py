@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import services
 
-from bphcoffea.datasets import Fileset, load
+from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.facilities import load_facility
+from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
 
@@ -22,7 +23,7 @@ ANALYSIS = """
     from pathlib import Path
     import correctionlib
     from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection, Variable
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
     from quantities import chi2
 
     class Corrected(Analysis):
@@ -78,7 +79,7 @@ def analysis(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fileset(tmp_path_factory):
-    return load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys") / "toys", 1500, 1))
+    return load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys") / "toys", 1500, 1))
 
 
 def run_alone(analysis, fileset, folder):

@@ -16,7 +16,7 @@ import uproot
 from damage import corrupt_basket, forge_entries, made_again
 
 from bphcoffea import cli
-from bphcoffea.datasets import Fileset, load
+from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, load_analysis, run
 from bphcoffea.storage.servers import ONCE, Retries
@@ -165,7 +165,7 @@ def test_metrics_tell_what_each_dataset_file_and_worker_did(files, ds_phipi, tmp
 SLOW = """
     import time
     from bphcoffea.analysis import Analysis, Cut, Selection, Variable
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
 
@@ -214,7 +214,7 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
 @pytest.fixture(scope="module")
 def toy_file(tmp_path_factory):
     """A file that is large enough to take its time."""
-    toys = load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 4000, 5))
+    toys = load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 4000, 5))
     return Path(next(iter(toys["toy_2017"].files)))
 
 

@@ -8,10 +8,11 @@ from damage import made_again
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bphcoffea.datasets import load
-from bphcoffea.execution import Options, RunFolder, run
-from bphcoffea.execution.folder import LONGEST, file_name
+from bphcoffea.datasets import load_fileset
+from bphcoffea.execution import Options, run
 from bphcoffea.presentation import plot_run
+from bphcoffea.results import RunFolder
+from bphcoffea.results.folder import LONGEST, file_name
 
 LONG = "x" * 299
 ODD = [
@@ -78,7 +79,7 @@ def test_a_run_of_datasets_with_odd_names(ds_phipi, data, tmp_path):
     }
     (tmp_path / "fileset.json").write_text(json.dumps(content))
     options = Options("iterative", skim=str(tmp_path / "skim"), skim_of="candidates")
-    run(ds_phipi, load(tmp_path / "fileset.json"), tmp_path / "run", options)
+    run(ds_phipi, load_fileset(tmp_path / "fileset.json"), tmp_path / "run", options)
     folder = RunFolder(tmp_path / "run")
     assert sorted(folder.cutflow) == sorted(ODD)
     files = [path.name for path in (folder.path / "candidates").iterdir()]

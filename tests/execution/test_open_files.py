@@ -13,12 +13,12 @@ import uproot
 from damage import made_again
 from services.processes import until
 
-from bphcoffea.execution import RunFolder
+from bphcoffea.results import RunFolder
 from bphcoffea.storage.open_files import KEPT, reading
 
 TINY = """
 from bphcoffea.analysis import Analysis, Cut, Selection, Variable
-from bphcoffea.schemas import ReducedNanoAODSchema
+from bphcoffea.inputs import ReducedNanoAODSchema
 
 pt = Variable("pt", lambda events: events.Muon.pt)
 

@@ -3,11 +3,11 @@
 import numpy as np
 
 from bphcoffea.analysis import Axis, Histogram, Variable
-from bphcoffea.analysis.cutflow import Cutflow
-from bphcoffea.analysis.entries import Entries
 from bphcoffea.analysis.histograms import fill
-from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.execution.outcome import _variations, _with_dataset_axis
+from bphcoffea.processing.result import DatasetResult
+from bphcoffea.results.cutflow import Cutflow
+from bphcoffea.results.entries import Entries
 
 
 def result(variations, contents):

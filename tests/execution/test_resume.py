@@ -18,12 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bphcoffea import cli
-from bphcoffea.datasets import load
+from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.execution.checkpoint_folders import default_place
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.runner import FaultTolerantRunner
+from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
 
@@ -32,7 +33,7 @@ ANALYSIS = """
     import os, time
     from pathlib import Path
     from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
     from threshold import chi2, LOWEST
 
     class Slow(Analysis):
@@ -84,7 +85,7 @@ def job(toys, tmp_path, monkeypatch):
             """Run, and tell how many chunks were processed for it."""
             before = self.count()
             analysis = load_analysis(str(tmp_path / "slow.py"))
-            folder = run(analysis, load(fileset), tmp_path / name, self.options(**changes))
+            folder = run(analysis, load_fileset(fileset), tmp_path / name, self.options(**changes))
             return folder, self.count() - before
 
         def start(self, executor="iterative", stderr=subprocess.DEVNULL, pause_s=0.2):

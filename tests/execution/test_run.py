@@ -15,11 +15,12 @@ from damage import corrupt_basket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.datasets import FileEntry, Fileset, load
+from bphcoffea.datasets import FileEntry, Fileset, load_fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, RunFolder, load_analysis, run
+from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.execution.chunks import cut
 from bphcoffea.execution.faults import input_fault
+from bphcoffea.results import RunFolder
 from bphcoffea.toys import TOYS
 
 EVENTS = 4000
@@ -30,7 +31,7 @@ def toys(tmp_path_factory):
     """The fileset of a small toy, and its truth."""
     folder = tmp_path_factory.mktemp("toys")
     fileset = TOYS["ds_phipi"](folder, EVENTS, 3)
-    return load(fileset), json.loads((folder / "truth.json").read_text())
+    return load_fileset(fileset), json.loads((folder / "truth.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ def test_chunks_cover_a_file_once(entries, chunksize):
 
 ANALYSIS = """
     from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
     from beside_it import chi2, THRESHOLD
 
     class Mine(Analysis):
@@ -261,7 +262,7 @@ def test_fault_in_the_middle_of_a_file_is_named(toys, ds_phipi, tmp_path, data):
 
 BUG = """
     from bphcoffea.analysis import Analysis, Cut, Selection, Variable
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
 
     def typo(events):
         return events.Triplet.vertex.chi2 if len(events) == 1 else events.Triplet.vertex.chi3

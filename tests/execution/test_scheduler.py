@@ -12,16 +12,17 @@ import pytest
 import services
 from distributed import Client, LocalCluster
 
-from bphcoffea.datasets import load
+from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, cluster_health, engine, load_analysis, run
-from bphcoffea.execution.cluster import ClusterExecutor
+from bphcoffea.execution import Options, engine, load_analysis, run
+from bphcoffea.execution.executors import dask_health as cluster_health
+from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
 from bphcoffea.storage.servers import Retries
 from bphcoffea.toys import TOYS
 
 ANALYSIS = """
     from bphcoffea.analysis import Analysis, Cut, Selection
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
     from quantities import chi2
 
     class Vertexed(Analysis):
@@ -57,7 +58,7 @@ QUANTITIES = """
 
 @pytest.fixture(scope="module")
 def fileset(tmp_path_factory):
-    return load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 1000, 1))
+    return load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 1000, 1))
 
 
 def when_kept(kept, act):

@@ -6,14 +6,14 @@ import pyarrow.parquet as pq
 import pytest
 import services
 
-from bphcoffea.datasets import load
+from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, run
 from bphcoffea.toys import TOYS
 
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
-    fileset = load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 6000, 3))
+    fileset = load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 6000, 3))
     return fileset.select(["toy_2017", "toy_ds*"])
 
 

@@ -11,10 +11,11 @@ from functools import partial
 
 import pytest
 
-from bphcoffea.datasets import load
-from bphcoffea.datasets.check import inspect
-from bphcoffea.execution import Options, chunks, cluster, engine, load_analysis, run
+from bphcoffea.datasets import load_fileset
+from bphcoffea.datasets.file_check import inspect
+from bphcoffea.execution import Options, chunks, engine, load_analysis, run
 from bphcoffea.execution.bugs import BugError
+from bphcoffea.execution.executors import dask_cluster as cluster
 from bphcoffea.storage.servers import ONCE
 from bphcoffea.toys import TOYS
 
@@ -22,7 +23,7 @@ ANALYSIS = """
     import os, time
     from pathlib import Path
     from bphcoffea.analysis import Analysis, Cut, Selection, Variable
-    from bphcoffea.schemas import TwoMuTrackSchema
+    from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
 
@@ -57,7 +58,7 @@ def watched(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def fileset(tmp_path_factory):
-    return load(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 3000, 4))
+    return load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 3000, 4))
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])

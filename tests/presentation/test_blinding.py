@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bphcoffea.execution.folder import RunFolder, write_histograms
-from bphcoffea.inference.blindness import StillBlindError
 from bphcoffea.physics.windows import WINDOW
 from bphcoffea.presentation import _figures, plot_run
 from bphcoffea.presentation.blinding import blind_windows, blinded_in
+from bphcoffea.results.folder import RunFolder, write_histograms
+from bphcoffea.statistics.blindness import StillBlindError
 
 DATA = {"is_mc": False, "era": "2018D", "luminosity": 1.0}
 SIGNAL = {"is_mc": True, "era": "2018D", "kind": "signal", "process": "n", "mass": 1.0}
@@ -189,8 +189,8 @@ def test_all_data_are_hidden_if_a_signal_has_no_known_window(write, known):
 
 def test_a_fit_of_blind_data_is_not_drawn(write):
     """Its curve and its pulls tell what is hidden."""
-    from bphcoffea.inference import MassModel, Peak
-    from bphcoffea.inference.run import fit_run
+    from bphcoffea.analysis import MassModel, Peak
+    from bphcoffea.statistics.run_fit import fit_run
 
     peak = Peak(name="n", label="N", mass=1.0, width=0.02)
     model = MassModel(histogram="m", peaks=(peak,)).model_dump(mode="json")

@@ -11,12 +11,13 @@ import pytest
 
 from bphcoffea import cli
 from bphcoffea.analysis import Axis, Histogram
-from bphcoffea.datasets import Fileset, load
+from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, RunFolder, load_analysis, run
-from bphcoffea.inference.run import fit_run
+from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.presentation import Labels, _figures, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
+from bphcoffea.results import RunFolder
+from bphcoffea.statistics.run_fit import fit_run
 from bphcoffea.storage.manifest import MANIFEST
 from bphcoffea.toys import TOYS
 
@@ -57,7 +58,7 @@ def slim(slim_file):
 def fitted(tmp_path_factory, slim):
     """A run with a fit, which the tests copy."""
     folder = tmp_path_factory.mktemp("labels")
-    fileset = load(TOYS["ds_phipi"](folder / "toys", 6000, 3))
+    fileset = load_fileset(TOYS["ds_phipi"](folder / "toys", 6000, 3))
     made = run(slim, fileset, folder / "run", Options("iterative"))
     made.write("fit.json", fit_run(made))
     return made, fileset

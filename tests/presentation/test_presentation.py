@@ -10,16 +10,16 @@ import pytest
 from hist.intervals import poisson_interval
 
 from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.execution.folder import RunFolder, write_histograms
-from bphcoffea.inference.massfit import MassFit, fit_mass
-from bphcoffea.inference.model import MassModel, Peak
-from bphcoffea.inference.run import fit_run
+from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.presentation import _figures, plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.mass import draw_mass, pulls, yields
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.style import Heading, garwood, is_logarithmic, per_bin, save
+from bphcoffea.results.folder import RunFolder, write_histograms
+from bphcoffea.statistics.mass_fit import MassFit, fit_mass
+from bphcoffea.statistics.run_fit import fit_run
 
 MODEL = MassModel(
     histogram="mass", peaks=(Peak(name="ds", label="$D_s^+$", mass=1.968, width=0.010),)

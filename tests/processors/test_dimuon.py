@@ -13,12 +13,12 @@ import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bphcoffea.corrections import load
+from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
-from bphcoffea.inference.run import fit_run
-from bphcoffea.schemas import ReducedNanoAODSchema
+from bphcoffea.inputs import ReducedNanoAODSchema
+from bphcoffea.statistics.run_fit import fit_run
 
 ROOT = Path(__file__).parents[2]
 BRANCHES = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge"]
@@ -214,7 +214,7 @@ def test_simulation_is_weighed_by_what_its_file_and_its_corrections_hold(dimuon,
         out_of_range = "clamp"
         """
     )
-    corrected = dimuon.corrected(load([tmp_path / "dimuon.toml"]))
+    corrected = dimuon.corrected(load_corrections([tmp_path / "dimuon.toml"]))
     files = fileset(nanoaod / "nano_dy.root", is_mc=True)
     folder = run(corrected, files, tmp_path / "run", Options("iterative"))
     with uproot.open(nanoaod / "nano_dy.root") as file:
@@ -261,7 +261,7 @@ def test_events_without_numbers_can_not_be_certified(dimuon, tmp_path):
     (tmp_path / "era.toml").write_text(
         'name = "x"\neras = ["*"]\n[luminosity]\ngolden = "golden.json"\n'
     )
-    certified = dimuon.corrected(load([tmp_path / "era.toml"]))
+    certified = dimuon.corrected(load_corrections([tmp_path / "era.toml"]))
     selection = certified.selection_of({"is_mc": False, "era": "2012", "hlt": ()})
     muons = ak.zip({name: [[1.0, 2.0]] for name in ("pt", "eta", "phi", "mass", "charge")})
     events = certified.prepare(ak.zip({"Muon": muons}, depth_limit=1))

@@ -11,8 +11,8 @@ from ds_phipi_loop import STEPS, run_loop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bphcoffea.analysis.tracing import required_branches
-from bphcoffea.schemas import TwoMuTrackSchema
+from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.processing.tracing import required_branches
 
 
 def select(analysis, events):

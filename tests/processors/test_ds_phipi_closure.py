@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import chi2, norm
 
 from bphcoffea.analysis import Axis, Histogram, leg_eta, leg_pt
-from bphcoffea.corrections import load as load_corrections
-from bphcoffea.datasets import load
+from bphcoffea.corrections import load_corrections
+from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, run
 from bphcoffea.toys import TOYS
 
@@ -19,7 +19,7 @@ OBSERVED = ("mass", "flight_bs_significance", "pv_tracks", "mu1_pt", "mu2_pt", "
 def runs(ds_phipi, tmp_path_factory):
     """Runs over a toy, with corrections and without."""
     folder = tmp_path_factory.mktemp("closure")
-    fileset = load(TOYS["ds_phipi"](folder / "toys", 160_000, 11))
+    fileset = load_fileset(TOYS["ds_phipi"](folder / "toys", 160_000, 11))
     tracks = next(v for v in ds_phipi.selection.variables() if v.name == "pv_tracks")
     muons = [
         Histogram(variable.name, variable, axis)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from scipy.stats import kstwobign
 
 from bphcoffea.analysis import Hidden
-from bphcoffea.analysis.tracing import required_branches
-from bphcoffea.analysis.weights import Given
-from bphcoffea.corrections import load as load_corrections
-from bphcoffea.datasets import load
+from bphcoffea.analysis.weights import WeightContext
+from bphcoffea.corrections import load_corrections
+from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run
-from bphcoffea.schemas import WZTreeSchema
+from bphcoffea.inputs import WZTreeSchema
+from bphcoffea.processing.tracing import required_branches
 from bphcoffea.toys import TOYS
 
 TYPES = WZTreeSchema._known_lists()
@@ -247,7 +247,9 @@ def test_reweighted_signal_has_the_lengths_of_another(hnl):
     weight = next(w for w in hnl.weights if w.name == "ctau")
     rng = np.random.default_rng(5)
     lengths = np.sort(rng.exponential(100, 200_000))
-    factor = weight.evaluate(lambda variable: lengths, Given(None, {"ctau": 100.0}, shifted=True))
+    factor = weight.evaluate(
+        lambda variable: lengths, WeightContext(None, {"ctau": 100.0}, shifted=True)
+    )
     weights = factor.points["ctau_250"]
     assert np.all(factor.nominal == 1)
     for wanted, values in ((250, weights), (100, np.ones(len(lengths)))):
@@ -287,7 +289,7 @@ def test_toys_are_selected_as_they_were_made(hnl, tmp_path):
     truth = json.loads((tmp_path / "toys" / "truth.json").read_text())
     corrections = load_corrections([tmp_path / "toys" / "corrections.toml"])
     unblinded = hnl.corrected(corrections).hiding(Hidden())
-    folder = run(unblinded, load(fileset), tmp_path / "run", Options("iterative"))
+    folder = run(unblinded, load_fileset(fileset), tmp_path / "run", Options("iterative"))
     assert set(folder.cutflow) == set(truth)
     for dataset, rows in folder.cutflow.items():
         counts = [{k: v for k, v in row.items() if k != "sumw"} for row in rows]

@@ -19,8 +19,8 @@ from bphcoffea.analysis import (
     leg_pt,
     separation,
 )
+from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.physics import invariant_mass
-from bphcoffea.schemas import ReducedNanoAODSchema
 
 LEGS = ("mu1", "mu2", "mu3")
 mass = Variable("mass", lambda e: invariant_mass(*(e.Triplet[leg] for leg in LEGS)), unit="GeV")

@@ -18,10 +18,10 @@ from tau3mu_loop import (
     run_loop,
 )
 
-from bphcoffea.analysis.tracing import branch_needs, required_branches
-from bphcoffea.datasets.model import Fileset
+from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.execution import blinded
-from bphcoffea.schemas import ThreeMuSchema
+from bphcoffea.inputs import ThreeMuSchema
+from bphcoffea.processing.tracing import branch_needs, required_branches
 
 
 def select(analysis, events):

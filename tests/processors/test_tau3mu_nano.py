@@ -8,9 +8,9 @@ import uproot
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bphcoffea.datasets.model import Fileset
+from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.execution import Options, blinded, load_analysis, run
-from bphcoffea.schemas import ReducedNanoAODSchema
+from bphcoffea.inputs import ReducedNanoAODSchema
 
 MUON_MASS = 0.10566
 PHI = {"A": (0.99, 1.05), "B": (0.98, 1.06), "C": (0.965, 1.075)}

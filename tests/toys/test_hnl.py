@@ -128,14 +128,14 @@ def test_flight_is_the_boosted_proper_length():
 
 def test_lifetimes_are_those_of_the_couplings():
     # values of the formulas with 10.95 channels, and the channels of arXiv:1805.08567
-    for mass, coupling, ctau, channels in (
+    for mass, mixing, ctau, channels in (
         (1.0, 3.942884e-2, 10, 7.6),
         (1.5, 5.192276e-4, 100, 7.8),
         (1.8, 2.086659e-5, 1000, 7.8),
     ):
-        majorana = mean_proper_length(mass, coupling)
+        majorana = mean_proper_length(mass, mixing)
         assert majorana == pytest.approx(ctau * 10.95 / channels, rel=1e-6)
-        assert mean_proper_length(mass, coupling, majorana=False) == pytest.approx(2 * majorana)
+        assert mean_proper_length(mass, mixing, majorana=False) == pytest.approx(2 * majorana)
 
 
 def test_a_dirac_n_keeps_the_lepton_number():
@@ -472,7 +472,7 @@ def test_the_truth_is_consistent(truth, arrays):
 
 
 def test_signal_is_injected_into_the_data_alone(tmp_path, truth):
-    injected = Injection(mass=1.2, coupling=2e-3, decays=400)
+    injected = Injection(mass=1.2, mixing=2e-3, decays=400)
     write_hnl(tmp_path, EVENTS, 4, injected)
     found = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
     data = found.pop("hnl_data_2018D")
@@ -480,7 +480,7 @@ def test_signal_is_injected_into_the_data_alone(tmp_path, truth):
     ctau = mean_proper_length(1.2, 2e-3)
     assert data["injected"] == {
         "mass": 1.2,
-        "coupling": 2e-3,
+        "mixing": 2e-3,
         "ctau": ctau,
         "decays": 400,
         "neutrino": "majorana",
@@ -496,7 +496,7 @@ def test_signal_is_injected_into_the_data_alone(tmp_path, truth):
 
 
 def test_injected_decays_have_the_lifetime_of_the_coupling():
-    injected = Injection(mass=1.5, coupling=7.289156e-4, decays=4_000)
+    injected = Injection(mass=1.5, mixing=7.289156e-4, decays=4_000)
     assert injected.ctau == pytest.approx(100)
     lengths = np.concatenate(
         [

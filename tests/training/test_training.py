@@ -12,8 +12,8 @@ from scipy.stats import ks_2samp, spearmanr
 
 from bphcoffea.analysis import load_classifier
 from bphcoffea.errors import InputError
-from bphcoffea.execution import RunFolder
 from bphcoffea.presentation import style
+from bphcoffea.results import RunFolder
 from bphcoffea.training import folds as folds_module
 from bphcoffea.training import train_run
 from bphcoffea.training.edges import FEWEST, best_bins, given_bins

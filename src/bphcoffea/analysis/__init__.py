@@ -1,10 +1,11 @@
 """The parts that a processor is made of: variables, cuts, weights, shifts, histograms, the base."""
 
+from bphcoffea.analysis.analysis import Analysis
 from bphcoffea.analysis.blinding import Blind, Hidden
 from bphcoffea.analysis.classifier import Classifier, load_classifier
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
-from bphcoffea.analysis.processor import Analysis
+from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import MomentumShift, Shift
 from bphcoffea.analysis.trigger_paths import DatasetPathFired
@@ -31,8 +32,10 @@ __all__ = [
     "Hidden",
     "Histogram",
     "LifetimeWeight",
+    "MassModel",
     "MomentumShift",
     "MuonWeight",
+    "Peak",
     "PileupWeight",
     "Requirement",
     "Selection",

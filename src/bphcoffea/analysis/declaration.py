@@ -16,9 +16,9 @@ from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Requirement, Variable
-from bphcoffea.analysis.weighting import GENERATOR
 from bphcoffea.analysis.weights import DOWN, UP, Weight
 from bphcoffea.errors import DeclarationError
+from bphcoffea.processing.weighting import GENERATOR
 
 #: Step of the cutflow at which luminosity sections must be certified, where an era requires that.
 GOLDEN: Final = "golden_json"
@@ -31,7 +31,7 @@ FACTOR: Final = "weight_"
 
 #: What each list of a declaration holds, and how one entry is called.
 _LISTS: Final[dict[str, tuple[type, str]]] = {
-    "of_best": (Cut, "Cut"),
+    "cuts_on_best": (Cut, "Cut"),
     "histograms": (Histogram, "Histogram"),
     "columns": (Variable, "Variable"),
     "weights": (Weight, "Weight"),
@@ -85,7 +85,7 @@ def check_for_dataset(analysis: Any, metadata: Mapping[str, Any]) -> None:
     ]
     faults += _faults_of_columns(columns)
     faults += _faults_of_inputs(analysis.classifier, [column.name for column in columns])
-    corrections = analysis.era_corrections.of(metadata["era"])
+    corrections = analysis.era_corrections.for_era(metadata["era"])
     shifts = () if analysis.nominal_only else analysis.shifts
     names = [name for shift in shifts for name in shift.variations(metadata, corrections)]
     faults += _faults_of_variations(names)
@@ -111,7 +111,7 @@ def check_classifier(analysis: Any, classifier: Classifier) -> None:
     faults = []
     if analysis.best is None:
         faults.append("chooses no best candidate ('best') whose score could be found")
-    if any(cut.name == CLASSIFIER for cut in (*analysis.selection, *analysis.of_best)):
+    if any(cut.name == CLASSIFIER for cut in (*analysis.selection, *analysis.cuts_on_best)):
         faults.append(f"has a cut '{CLASSIFIER}', as the classifier's step; rename it")
     if any(column.name == SCORE.name for column in analysis.columns):
         faults.append(f"has a column '{SCORE.name}', as the classifier's; rename it")
@@ -151,7 +151,7 @@ class _Declared:
         self.columns = self._list("columns")
         self.weights = self._list("weights")
         self.shifts = self._list("shifts")
-        self.of_best = self._list("of_best")
+        self.cuts_on_best = self._list("cuts_on_best")
         self.selection = self._get("selection")
         self.categories = self._get("categories")
 
@@ -216,9 +216,9 @@ class _Declared:
                 )
 
     def _cuts(self) -> Iterator[str]:
-        names = [cut.name for cut in (*(self.selection or ()), *self.of_best)]
+        names = [cut.name for cut in (*(self.selection or ()), *self.cuts_on_best)]
         for name in repeated(names):
-            yield f"two cuts are named '{name}' (of selection and of_best); give each its own name"
+            yield f"two cuts are named '{name}' (of selection and cuts_on_best); rename one"
         for name in ("all", GOLDEN):
             if name in names:
                 yield f"a cut is named '{name}', as a step that every cutflow may have; rename it"
@@ -270,7 +270,7 @@ class _Declared:
             yield from _faults_of_name("weight", name)
             if name == GENERATOR:
                 yield f"a weight is named '{name}', as that of the generator; rename it"
-        steps = [cut.name for cut in (*(self.selection or ()), *self.of_best)]
+        steps = [cut.name for cut in (*(self.selection or ()), *self.cuts_on_best)]
         for weight in self.weights:
             if weight.after is not None and self.selection and weight.after not in steps:
                 yield (

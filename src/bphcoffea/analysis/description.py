@@ -9,7 +9,7 @@ from bphcoffea.analysis.blinding import Hidden
 from bphcoffea.analysis.declaration import N_MINUS_1
 
 if TYPE_CHECKING:
-    from bphcoffea.analysis.processor import Analysis
+    from bphcoffea.analysis.analysis import Analysis
 
 
 def describe(analysis: Analysis) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def describe(analysis: Analysis) -> dict[str, Any]:
         "collection": analysis.selection.collection,
         "cuts": [
             {"name": cut.name, "requirements": [str(r) for r in cut.requirements]}
-            for cut in (*analysis.selection, *analysis.of_best)
+            for cut in (*analysis.selection, *analysis.cuts_on_best)
         ],
         "best": analysis.best.name if analysis.best else None,
         "categories": analysis.categories_by_bin(),

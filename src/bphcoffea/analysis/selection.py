@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis.candidates import Candidates, Floats, Integers
-from bphcoffea.analysis.cutflow import Cutflow
+from bphcoffea.analysis.branch_needs import HELD
 from bphcoffea.analysis.names import check_name, shown
-from bphcoffea.analysis.needs import HELD
 from bphcoffea.analysis.variables import Requirement, Values, Variable
 from bphcoffea.errors import DeclarationError
+from bphcoffea.processing.candidates import Candidates, Floats, Integers
+from bphcoffea.results.cutflow import Cutflow
 
 #: Function that takes the values of variables and returns which candidates are in hidden windows.
 InWindow = Callable[[Values], npt.NDArray[np.bool_]]
 #: From a cut's name and positions of candidates to what it adds to their weights, if anything.
-Belated = Callable[[str, Integers], Floats | None]
+WeightsFromCut = Callable[[str, Integers], Floats | None]
 
 
 class Cut:
@@ -164,7 +164,7 @@ class Selection:
         requirements = [requirement for cut in self.cuts for requirement in cut.requirements]
         return tuple(sorted({bound for r in requirements for bound in r.bounds(variable)}))
 
-    def of(self, metadata: Mapping[str, Any]) -> Selection:
+    def for_dataset(self, metadata: Mapping[str, Any]) -> Selection:
         """The selection of a dataset: the cuts that exist for it."""
         return Selection(self.collection, *(cut for cut in self.cuts if cut.exists_for(metadata)))
 
@@ -196,7 +196,7 @@ class Selected:
         What they are applied to.
     weights
         Weight of each event before any cut, shape (events,); 1 when not given.
-    belated
+    weights_from_cut
         Weights that candidates have from a cut on.
     smallest
         Which candidate of an event is best, see :meth:`best`; without one the first is.
@@ -210,14 +210,14 @@ class Selected:
         selection: Selection,
         candidates: Candidates,
         weights: Floats | None = None,
-        belated: Belated | None = None,
+        weights_from_cut: WeightsFromCut | None = None,
         smallest: Variable | None = None,
         in_window: InWindow | None = None,
     ) -> None:
         self.selection = selection
         self.candidates = candidates
         self.weights = np.ones(len(candidates.counts)) if weights is None else weights
-        self._belated = belated
+        self._belated = weights_from_cut
         self._smallest = smallest
         self._in_window = in_window
         self._masks = {

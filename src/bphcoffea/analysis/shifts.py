@@ -24,8 +24,8 @@ from bphcoffea.corrections import EraCorrections
 from bphcoffea.corrections.declaration import Particle
 from bphcoffea.physics.kinematics import invariant_mass
 
-#: What stands in the place of a barred field.
-BARRED: Final = "moved"
+#: What stands in the place of a opaque field.
+OPAQUE: Final = "moved"
 #: A field of a field of the events: ``("Triplet", "mu1", "pt")``.
 Path = tuple[str, ...]
 #: By how much something is shifted: numbers whose meaning the shift knows.
@@ -165,13 +165,13 @@ def replaced(events: Any, fields: Mapping[Path, ak.Array]) -> Any:
     return events
 
 
-def barred(events: Any, paths: Sequence[Path]) -> Any:
+def opaque(events: Any, paths: Sequence[Path]) -> Any:
     """The events with records in place of some fields: nothing can be computed from those.
 
     Without the fields the records that hold them would be no vectors any more, and nothing in them
     could be looked at.
     """
-    return replaced(events, {path: ak.zip({BARRED: _at(events, path)}) for path in paths})
+    return replaced(events, {path: ak.zip({OPAQUE: _at(events, path)}) for path in paths})
 
 
 def _at(events: Any, path: Path) -> ak.Array:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import awkward as ak
 import numpy as np
 
-from bphcoffea.analysis.needs import HELD
+from bphcoffea.analysis.branch_needs import HELD
 from bphcoffea.analysis.variables import Condition
 from bphcoffea.errors import InputError
 

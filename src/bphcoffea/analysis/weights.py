@@ -29,7 +29,7 @@ UP, DOWN = "Up", "Down"
 
 
 @dataclass(frozen=True)
-class Given:
+class WeightContext:
     """What weights depend on beside the events.
 
     Attributes
@@ -90,7 +90,7 @@ class Weight(ABC):
         return Factor(np.ones(count))
 
     @abstractmethod
-    def evaluate(self, values: Values, given: Given) -> Factor:
+    def evaluate(self, values: Values, given: WeightContext) -> Factor:
         """The factor.
 
         Parameters
@@ -118,7 +118,7 @@ class PileupWeight(Weight):
     section: ClassVar[str] = "pileup"
 
     @override
-    def evaluate(self, values: Values, given: Given) -> Factor:
+    def evaluate(self, values: Values, given: WeightContext) -> Factor:
         pileup: PileupFactor = getattr(given.corrections, self.section)
         return pileup.evaluate(_doubles(values(self.interactions)), shifted=given.shifted)
 
@@ -147,7 +147,7 @@ class MuonWeight(Weight):
         return self.name
 
     @override
-    def evaluate(self, values: Values, given: Given) -> Factor:
+    def evaluate(self, values: Values, given: WeightContext) -> Factor:
         muon: MuonFactor = getattr(given.corrections, self.name)
         return product(
             [
@@ -176,7 +176,7 @@ class TriggerWeight(Weight):
     section: ClassVar[str] = "trigger"
 
     @override
-    def evaluate(self, values: Values, given: Given) -> Factor:
+    def evaluate(self, values: Values, given: WeightContext) -> Factor:
         trigger: TriggerFactor = getattr(given.corrections, self.section)
         known = [name for name in self.muons[0] if all(name in muon for muon in self.muons)]
         unknown = [name for name in trigger.inputs if name not in known]
@@ -219,7 +219,7 @@ class LifetimeWeight(Weight):
         return bool(metadata["is_mc"]) and metadata.get("ctau") is not None
 
     @override
-    def evaluate(self, values: Values, given: Given) -> Factor:
+    def evaluate(self, values: Values, given: WeightContext) -> Factor:
         length = _doubles(values(self.proper_length))
         generated = float(given.metadata["ctau"])
         wanted = self.points(generated) if given.shifted else ()
@@ -263,7 +263,7 @@ class GeneratorVariation(Weight):
         return Factor(one, {WHOLE: (one, one)} if shifted else {})
 
     @override
-    def evaluate(self, values: Values, given: Given) -> Factor:
+    def evaluate(self, values: Values, given: WeightContext) -> Factor:
         up, down = _doubles(values(self.up)), _doubles(values(self.down))
         notes: dict[str, int] = {}
         if given.shifted and self.without_meaning is not None:

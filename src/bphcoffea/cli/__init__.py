@@ -15,9 +15,9 @@ from bphcoffea import __version__
 from bphcoffea.cli import clean, corrections, demo, facility, fileset, limits, runs
 from bphcoffea.cli.bugs import VARIABLE, report_bad_input, report_bug, request_tracebacks
 from bphcoffea.cli.interruption import InterruptibleGroup
+from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
 from bphcoffea.streams import guard_streams
-from bphcoffea.terminal import say
 
 app = typer.Typer(
     cls=InterruptibleGroup,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bphcoffea.terminal import say
+from bphcoffea.cli.terminal import say
 
 if TYPE_CHECKING:
     from bphcoffea.analysis import Analysis

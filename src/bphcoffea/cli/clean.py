@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from bphcoffea.cli.arguments import CheckpointPlace
+from bphcoffea.cli.terminal import print_checkpoints, say
 from bphcoffea.errors import InputError
-from bphcoffea.terminal import print_checkpoints, say
 
 app = typer.Typer()
 

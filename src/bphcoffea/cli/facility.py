@@ -6,8 +6,8 @@ import typer
 from rich.table import Table
 
 from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler
+from bphcoffea.cli.terminal import console, say
 from bphcoffea.errors import InputError
-from bphcoffea.terminal import console, say
 
 app = typer.Typer(no_args_is_help=True, help="Places where analyses run.")
 
@@ -46,7 +46,7 @@ def check_facility(
 ) -> None:
     """Look at proxy, certificates, redirectors, stage-out, workers and versions."""
     from bphcoffea.facilities import load_facility
-    from bphcoffea.facilities.check import check
+    from bphcoffea.facilities.facility_check import check
     from bphcoffea.storage.stageout import check_target
 
     faults = 0

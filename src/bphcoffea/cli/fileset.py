@@ -11,8 +11,8 @@ from rich.table import Table
 
 from bphcoffea.cli.analyses import load_named
 from bphcoffea.cli.arguments import Datasets, ExecutorOption, Workers
+from bphcoffea.cli.terminal import console, report_written, say
 from bphcoffea.errors import InputError
-from bphcoffea.terminal import console, report_written, say
 
 app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
 
@@ -101,13 +101,13 @@ def check(
 ) -> None:
     """Open every file: its tree, required branches, entries. Reports all problems."""
     from bphcoffea import datasets, execution
-    from bphcoffea.analysis.tracing import branch_needs
-    from bphcoffea.datasets.check import files_of, with_entries
     from bphcoffea.datasets.checksums import files_to_compare, with_checksums
+    from bphcoffea.datasets.file_check import files_of, with_entries
     from bphcoffea.datasets.file_differences import compare_files
     from bphcoffea.execution.chunks import compare_checksums, open_files, unprotected
+    from bphcoffea.processing.tracing import branch_needs
 
-    files = datasets.load_all(fileset).select(dataset or ())
+    files = datasets.load_filesets(fileset).select(dataset or ())
     needs = {}
     if analysis:
         loaded = load_named(analysis)

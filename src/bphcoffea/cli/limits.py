@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from bphcoffea.cli.arguments import RunDirectory
-from bphcoffea.errors import InputError
-from bphcoffea.progress import progress
-from bphcoffea.terminal import (
+from bphcoffea.cli.terminal import (
     note_what_is_missing,
     print_branching_limit,
     print_limit,
     say,
 )
+from bphcoffea.errors import InputError
+from bphcoffea.progress import progress
 
 if TYPE_CHECKING:
-    from bphcoffea.execution import RunFolder
+    from bphcoffea.results import RunFolder
 
 app = typer.Typer()
 #: Options of `limit` that belong to one search alone, by the names of its parameters.
@@ -126,10 +126,10 @@ def limit(
     them follows from the run. The number of Ds is scaled by the luminosity of the search over that
     of the data that were fitted.
     """
-    from bphcoffea.execution import RunFolder
-    from bphcoffea.inference.blindness import NotHiddenError, StillBlindError
-    from bphcoffea.inference.ds_yield import NotFittedByYearError, UnknownLuminosityError
+    from bphcoffea.results import RunFolder
     from bphcoffea.searches import search_of
+    from bphcoffea.searches.ds_yield import NotFittedByYearError, UnknownLuminosityError
+    from bphcoffea.statistics.blindness import NotHiddenError, StillBlindError
 
     given = {
         "f_prompt": f_prompt, "f_prompt_error": f_prompt_error, "mass": mass, "points": points,
@@ -161,9 +161,9 @@ def _of_mixing(
     run: RunFolder, normalisation: RunFolder, options: dict[str, Any], **asserted: bool
 ) -> None:
     """Exclude mixings |V|² of a heavy neutral lepton."""
-    from bphcoffea.inference.ds_yield import DsYield
-    from bphcoffea.inference.mixing import limit_run
-    from bphcoffea.physics.hnl_rates import Neutrino
+    from bphcoffea.searches.ds_yield import DsYield
+    from bphcoffea.searches.hnl.mixing_limit import limit_run
+    from bphcoffea.searches.hnl.rates import Neutrino
 
     prompt = options.pop("f_prompt", 1.0)
     ds_yield = DsYield.of_run(normalisation, prompt, options.pop("f_prompt_error", 0.0))
@@ -185,7 +185,7 @@ def _of_branching(
     """Set limits on B(τ → 3μ)."""
     from dataclasses import replace
 
-    from bphcoffea.searches.tau3mu.limits import LEVELS, limit_run
+    from bphcoffea.searches.tau3mu.branching_limit import LEVELS, limit_run
     from bphcoffea.searches.tau3mu.normalisation import NO_FRACTION
     from bphcoffea.searches.tau3mu.rates import STANDARD, Factor
 
@@ -224,9 +224,9 @@ def export(
     Of a heavy neutral lepton one for each mass and mixing, of τ → 3μ one for each category, each
     year and all together.
     """
-    from bphcoffea.execution import RunFolder
-    from bphcoffea.inference import export as of_mixing
+    from bphcoffea.results import RunFolder
     from bphcoffea.searches import search_of
+    from bphcoffea.searches.hnl import export as of_mixing
     from bphcoffea.searches.tau3mu import export as of_branching
 
     folder = RunFolder(directory)

@@ -24,11 +24,7 @@ from bphcoffea.cli.arguments import (
     Workers,
     elsewhere,
 )
-from bphcoffea.errors import InputError
-from bphcoffea.progress import progress
-from bphcoffea.storage.disks import UnwritableError
-from bphcoffea.storage.manifest import OccupiedError
-from bphcoffea.terminal import (
+from bphcoffea.cli.terminal import (
     note_old_checkpoints,
     note_what_is_missing,
     print_blinding,
@@ -41,6 +37,10 @@ from bphcoffea.terminal import (
     print_training,
     say,
 )
+from bphcoffea.errors import InputError
+from bphcoffea.progress import progress
+from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.storage.manifest import OccupiedError
 
 app = typer.Typer()
 
@@ -117,17 +117,17 @@ def run(
     """Run an analysis over a fileset; status 3 if it could not read all of it."""
     from bphcoffea import datasets, execution
     from bphcoffea.analysis import load_classifier
-    from bphcoffea.corrections import load
+    from bphcoffea.corrections import load_corrections
     from bphcoffea.facilities import load_facility
     from bphcoffea.storage.servers import Retries
 
     place = load_facility(facility) if facility else None
     storage = place.storage if place else None
     loaded = load_named(analysis)
-    loaded = loaded.corrected(load(corrections or ()), nominal_only=nominal)
+    loaded = loaded.corrected(load_corrections(corrections or ()), nominal_only=nominal)
     if classifier is not None:
         loaded = loaded.classified(load_classifier(classifier))
-    everything = datasets.load_all(fileset)
+    everything = datasets.load_filesets(fileset)
     files = everything.select(dataset or ())
     try:
         loaded = execution.blinded(loaded, files, mass or (), unblind=unblind, signals=everything)
@@ -180,7 +180,7 @@ def run(
 @app.command()
 def status(directory: RunDirectory) -> None:
     """Tell what a run expected, processed and could not read; status 3 if it is incomplete."""
-    from bphcoffea.execution import RunFolder
+    from bphcoffea.results import RunFolder
 
     folder = RunFolder(directory)
     print_slowest(folder.read("metrics.json"))
@@ -201,10 +201,10 @@ def fit(
     output: DerivedOutput = None,
 ) -> None:
     """Fit the mass histogram of a run; writes fit.json, or fit-GLOB.json of some datasets alone."""
-    from bphcoffea.execution import RunFolder
-    from bphcoffea.execution.folder import file_name
-    from bphcoffea.inference.blindness import StillBlindError
-    from bphcoffea.inference.run import fit_run
+    from bphcoffea.results import RunFolder
+    from bphcoffea.results.folder import file_name
+    from bphcoffea.statistics.blindness import StillBlindError
+    from bphcoffea.statistics.run_fit import fit_run
 
     folder = RunFolder(directory, output)
     try:
@@ -248,9 +248,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
 ) -> None:
     """Train a classifier on the signal and the data sidebands of a run, for `run --classifier`."""
-    from bphcoffea.execution import RunFolder
     from bphcoffea.presentation.style import Heading
-    from bphcoffea.presentation.training import plot_training
+    from bphcoffea.presentation.training_figures import plot_training
+    from bphcoffea.results import RunFolder
     from bphcoffea.training import train_run
 
     folder = RunFolder(directory)
@@ -298,8 +298,8 @@ def lumi(
     With a table it is looked up anew, and kept in the run's folder. The certified sections must be
     those with which the data were selected.
     """
-    from bphcoffea.execution import RunFolder
-    from bphcoffea.execution.renormalisation import renormalise
+    from bphcoffea.results import RunFolder
+    from bphcoffea.results.renormalisation import renormalise
 
     folder = RunFolder(directory)
     if table or golden or uncertainty is not None:
@@ -334,14 +334,14 @@ def plot(
 ) -> None:
     """Draw a run: mass with fit, cutflow, spectra, N-1 distributions; into DIR/figures."""
     from bphcoffea import datasets
-    from bphcoffea.execution import RunFolder
-    from bphcoffea.inference.blindness import StillBlindError
     from bphcoffea.presentation import Labels, plot_run
+    from bphcoffea.results import RunFolder
+    from bphcoffea.statistics.blindness import StillBlindError
 
     folder = RunFolder(directory, output)
     labels = Labels.of(
         folder,
-        datasets.load(fileset) if fileset else None,
+        datasets.load_fileset(fileset) if fileset else None,
         load_named(analysis) if analysis else None,
     )
     notes: list[str] = []

@@ -125,7 +125,7 @@ class Corrections:
     def __bool__(self) -> bool:
         return bool(self.eras)
 
-    def of(self, era: str) -> EraCorrections | None:
+    def for_era(self, era: str) -> EraCorrections | None:
         """Those of an era; None where there are no corrections at all.
 
         Raises
@@ -147,7 +147,7 @@ class Corrections:
         return found[0]
 
 
-def load(paths: Iterable[str | Path]) -> Corrections:
+def load_corrections(paths: Iterable[str | Path]) -> Corrections:
     """Load the corrections that TOML files declare, with all the files that they name.
 
     Raises

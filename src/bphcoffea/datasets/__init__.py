@@ -1,5 +1,12 @@
 """Filesets: which files make up which dataset, and what is known of it."""
 
-from bphcoffea.datasets.model import Dataset, FileEntry, Fileset, Metadata, load, load_all
+from bphcoffea.datasets.fileset import (
+    Dataset,
+    FileEntry,
+    Fileset,
+    Metadata,
+    load_fileset,
+    load_filesets,
+)
 
-__all__ = ["Dataset", "FileEntry", "Fileset", "Metadata", "load", "load_all"]
+__all__ = ["Dataset", "FileEntry", "Fileset", "Metadata", "load_fileset", "load_filesets"]

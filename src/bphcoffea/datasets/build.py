@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bphcoffea.datasets.model import (
+from bphcoffea.datasets.fileset import (
     Dataset,
     Fileset,
     fault_of_path,
     faults_of,
-    load,
+    load_fileset,
     read_json,
     write_json,
 )
@@ -80,7 +80,7 @@ def build_fileset(
     tree
         Path of the tree in the files.
     metadata
-        As in :class:`~bphcoffea.datasets.model.Metadata`.
+        As in :class:`~bphcoffea.datasets.fileset.Metadata`.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def add_to_fileset(path: Path, build: Callable[[], Fileset], name: str) -> Path:
     """
     if not path.exists():
         return build().save(path)
-    if name in load(path).names:
+    if name in load_fileset(path).names:
         raise InputError(
             f"{path}: has a dataset '{name}' already; choose another name or another file"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bphcoffea.datasets.model import Fileset
+from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.storage.servers import Retries, reason
 from bphcoffea.storage.stageout import adler32_at

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from uuid import UUID
 
-from bphcoffea.analysis.needs import BranchNeeds
-from bphcoffea.datasets.check import FileReport
-from bphcoffea.datasets.model import FileEntry, Fileset
+from bphcoffea.analysis.branch_needs import BranchNeeds
+from bphcoffea.datasets.file_check import FileReport
+from bphcoffea.datasets.fileset import FileEntry, Fileset
 
 
 @dataclass

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bphcoffea.datasets.model import Dataset, Fileset, faults_of, read_json
+from bphcoffea.datasets.fileset import Dataset, Fileset, faults_of, read_json
 from bphcoffea.errors import InputError
 
 _KINDS = ("data", "signal", "background")

@@ -3,14 +3,12 @@
 from bphcoffea.execution.blinding import NothingToHideError, blinded
 from bphcoffea.execution.checkpoint_folders import default_place
 from bphcoffea.execution.executors import engine
-from bphcoffea.execution.folder import RunFolder
 from bphcoffea.execution.loading import load_analysis
 from bphcoffea.execution.run import Options, run
 
 __all__ = [
     "NothingToHideError",
     "Options",
-    "RunFolder",
     "blinded",
     "default_place",
     "engine",

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bphcoffea
-from bphcoffea.analysis.candidates import VariableError
 from bphcoffea.analysis.variables import Variable
 from bphcoffea.errors import DeclarationError
+from bphcoffea.processing.candidates import VariableError
 from bphcoffea.redaction import redacted, redacted_data
 from bphcoffea.streams import guard_streams
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import fsspec
 
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RUN, RunFolder
+from bphcoffea.results.folder import RUN, RunFolder
 from bphcoffea.storage.locks import is_locked
 from bphcoffea.storage.manifest import lock_of
 

@@ -27,8 +27,8 @@ import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import InputError
 from bphcoffea.execution.checkpoint_folders import CANNOT, PART, SUFFIX, because, describe, remove
-from bphcoffea.execution.ledger import REPLICAS
 from bphcoffea.execution.loading import SOURCE_SHA256
+from bphcoffea.results.ledger import REPLICAS
 from bphcoffea.versions import versions
 
 #: What of a chunk does not change its result: where it is read, and what figures call its dataset.

@@ -13,16 +13,16 @@ from typing import Any
 from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.analysis.needs import HELD
-from bphcoffea.analysis.tracing import branch_needs
-from bphcoffea.datasets.check import FileReport, FileToOpen, files_of, inspect
+from bphcoffea.analysis.branch_needs import HELD
 from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
+from bphcoffea.datasets.file_check import FileReport, FileToOpen, files_of, inspect
 from bphcoffea.datasets.file_differences import compare_files
-from bphcoffea.datasets.model import Dataset, FileEntry, Fileset
+from bphcoffea.datasets.fileset import Dataset, FileEntry, Fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution.executors import Engine
-from bphcoffea.execution.ledger import FILE, IDENTITY, REPLICAS, Detour, Failure
+from bphcoffea.execution.executors.engine import Engine
+from bphcoffea.processing.tracing import branch_needs
 from bphcoffea.redaction import redacted
+from bphcoffea.results.ledger import FILE, IDENTITY, REPLICAS, Failure, Recovery
 from bphcoffea.storage.servers import ONCE, Retries
 
 
@@ -47,7 +47,7 @@ class Plan:
 
     chunks: list[WorkItem]
     unopened: list[Failure]
-    detours: list[Detour]
+    detours: list[Recovery]
     dataset_events: dict[str, int | None]
     notes: list[str]
 
@@ -261,8 +261,8 @@ def _failures(report: FileReport, entry: FileEntry) -> Iterator[Failure]:
         )
 
 
-def _detour(report: FileReport) -> Detour:
-    return Detour(
+def _detour(report: FileReport) -> Recovery:
+    return Recovery(
         report.file.dataset,
         redacted(report.file.path),
         0,

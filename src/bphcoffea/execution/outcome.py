@@ -13,22 +13,22 @@ import pyarrow.parquet as pq
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.analysis.result import Columns, DatasetResult
-from bphcoffea.analysis.tracing import branches_of_cuts
-from bphcoffea.datasets.model import Fileset
-from bphcoffea.execution.folder import (
+from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.luminosity import to_ranges
+from bphcoffea.processing.result import Columns, DatasetResult
+from bphcoffea.processing.tracing import branches_of_cuts
+from bphcoffea.redaction import redacted
+from bphcoffea.results.folder import (
     RunFolder,
     file_name,
     write_histograms,
     write_json,
     writing,
 )
-from bphcoffea.execution.ledger import Ledger
-from bphcoffea.execution.luminosities import Luminosities, certification_of
-from bphcoffea.execution.normalisation import normalise
-from bphcoffea.execution.tally import Timing, table
-from bphcoffea.luminosity import to_ranges
-from bphcoffea.redaction import redacted
+from bphcoffea.results.ledger import Ledger
+from bphcoffea.results.luminosities import Luminosities, certification_of
+from bphcoffea.results.normalisation import normalise
+from bphcoffea.results.work_totals import Timing, table
 
 
 @dataclass(frozen=True)

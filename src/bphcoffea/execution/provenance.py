@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.datasets.model import Fileset
+from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.versions import versions
 

@@ -13,22 +13,22 @@ from typing import Any
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.models import MissingExtraError
-from bphcoffea.analysis.result import DatasetResult
-from bphcoffea.datasets.model import Fileset
+from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.blinding import blinded
 from bphcoffea.execution.checkpoint_folders import folder_for
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.chunks import Plan, find_chunks
-from bphcoffea.execution.executors import Engine, ExecutorName, engine, reporting
-from bphcoffea.execution.folder import RUN, RunFolder, claim
-from bphcoffea.execution.ledger import Ledger
+from bphcoffea.execution.executors.engine import Engine, ExecutorName, engine, reporting
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
-from bphcoffea.execution.tally import tallies, total
-from bphcoffea.facilities.model import Facility
+from bphcoffea.facilities.facility import Facility
+from bphcoffea.processing.result import DatasetResult
+from bphcoffea.results.folder import RUN, RunFolder, claim
+from bphcoffea.results.ledger import Ledger
+from bphcoffea.results.work_totals import tallies, total
 from bphcoffea.storage.manifest import mark
 from bphcoffea.storage.servers import Retries
 from bphcoffea.storage.stageout import check_target, stage_out_folder
@@ -293,7 +293,7 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
     for name, dataset in fileset.root.items():
         metadata = dataset.metadata.model_dump()
         try:
-            corrections = analysis.era_corrections.of(metadata["era"])
+            corrections = analysis.era_corrections.for_era(metadata["era"])
         except InputError as error:
             problems.append(f"dataset '{name}': {error}")
             continue

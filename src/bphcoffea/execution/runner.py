@@ -25,9 +25,9 @@ from bphcoffea.execution.faults import (
     is_lasting,
     missing_package,
 )
-from bphcoffea.execution.ledger import REPLICAS, Detour, Failure, file_of, place_of
-from bphcoffea.execution.tally import Timing
 from bphcoffea.redaction import redacted
+from bphcoffea.results.ledger import REPLICAS, Failure, Recovery, file_of, place_of
+from bphcoffea.results.work_totals import Timing
 from bphcoffea.size_limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within
 from bphcoffea.storage.open_files import reading
@@ -195,7 +195,7 @@ def work_on_chunk(
             if faults or skipped:
                 where = (chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop)
                 why = faults[0] if faults else str(skipped)
-                result["detours"] = [Detour(*where, redacted(place), len(faults) + 1, why)]
+                result["detours"] = [Recovery(*where, redacted(place), len(faults) + 1, why)]
             return dict(result)
     return _given_up(chunk, faults)
 

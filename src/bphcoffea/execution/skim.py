@@ -13,10 +13,10 @@ import awkward as ak
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bphcoffea.analysis.result import DatasetResult
 from bphcoffea.analysis.selection import Selected
-from bphcoffea.execution.folder import file_name
+from bphcoffea.processing.result import DatasetResult
 from bphcoffea.redaction import redacted
+from bphcoffea.results.folder import file_name
 from bphcoffea.storage.servers import Retries
 from bphcoffea.storage.stageout import stage_out
 

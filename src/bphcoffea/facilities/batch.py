@@ -12,8 +12,8 @@ from typing import Any
 
 from bphcoffea.errors import InputError
 from bphcoffea.facilities.dashboard import scheduler_http
+from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.lost_workers import replacing_lost_workers
-from bphcoffea.facilities.model import Facility
 from bphcoffea.facilities.options import (
     check_listening,
     htcondor_cluster_options,

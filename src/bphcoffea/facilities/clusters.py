@@ -12,11 +12,11 @@ import dask
 from bphcoffea.errors import InputError
 from bphcoffea.facilities.batch import batch_cluster
 from bphcoffea.facilities.dashboard import close_http, scheduler_http
+from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.full_disk import shorten_full_disk
 from bphcoffea.facilities.interruption import ending_at_once, restored_logging, shielded
 from bphcoffea.facilities.kubernetes import kubernetes_cluster
 from bphcoffea.facilities.lost_workers import replacing_lost_workers
-from bphcoffea.facilities.model import Facility
 from bphcoffea.facilities.options import (
     check_listening,
     listen,

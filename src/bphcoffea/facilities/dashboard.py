@@ -15,7 +15,7 @@ from unittest.mock import patch
 import dask
 from tornado.web import HTTPError, RequestHandler
 
-from bphcoffea.facilities.model import Facility
+from bphcoffea.facilities.facility import Facility
 
 _ROUTES = "distributed.scheduler.http.routes"
 _LINK = "distributed.dashboard.link"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bphcoffea.errors import InputError
-from bphcoffea.facilities.model import Facility
+from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.options import kubernetes_spec, merged, one_line
 
 

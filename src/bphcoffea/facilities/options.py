@@ -11,7 +11,7 @@ from typing import Any
 from dask.utils import parse_bytes
 
 from bphcoffea.errors import InputError
-from bphcoffea.facilities.model import Facility
+from bphcoffea.facilities.facility import Facility
 
 #: Makes a folder that only the user may enter, where Dask would take one that anyone may have made.
 #: HTCondor gives each job its own.

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 import bphcoffea
 from bphcoffea.errors import InputError
-from bphcoffea.facilities.model import (
+from bphcoffea.facilities.facility import (
     Facility,
     Kind,
     Proxy,

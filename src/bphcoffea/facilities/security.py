@@ -17,7 +17,7 @@ from typing import Any
 import dask
 
 from bphcoffea.errors import InputError
-from bphcoffea.facilities.model import Facility
+from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.options import listen
 from bphcoffea.facilities.proxy import process_runs
 

@@ -9,11 +9,6 @@ from typing import Any
 import hist
 from matplotlib.figure import Figure
 
-from bphcoffea.execution.folder import RunFolder, file_name
-from bphcoffea.inference.blindness import check_unblinding
-from bphcoffea.inference.massfit import MassFit
-from bphcoffea.inference.run import of_datasets
-from bphcoffea.presentation import branching
 from bphcoffea.presentation.blinding import (
     Windows,
     blind_histograms,
@@ -27,7 +22,6 @@ from bphcoffea.presentation.blinding import (
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.labels import LabelledRun, Labels, literal
-from bphcoffea.presentation.limits import figures_of_limit
 from bphcoffea.presentation.mass import draw_mass
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.stacks import comparison
@@ -41,7 +35,13 @@ from bphcoffea.presentation.style import (
     name_of_its_own,
     save,
 )
+from bphcoffea.results.folder import RunFolder, file_name
 from bphcoffea.searches import TAU3MU, search_of
+from bphcoffea.searches.hnl.figures import figures_of_limit
+from bphcoffea.searches.tau3mu import figures as branching
+from bphcoffea.statistics.blindness import check_unblinding
+from bphcoffea.statistics.mass_fit import MassFit
+from bphcoffea.statistics.run_fit import of_datasets
 
 __all__ = ["Labels", "plot_run"]
 

@@ -12,9 +12,9 @@ from matplotlib.mathtext import MathTextParser
 from typing_extensions import override
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.datasets.model import Fileset
+from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RunFolder
+from bphcoffea.results.folder import RunFolder
 
 #: Stands for a control character, of which no font has a sign.
 NO_SIGN = "\N{REPLACEMENT CHARACTER}"

@@ -7,8 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bphcoffea.inference.massfit import MassFit
-from bphcoffea.inference.shapes import BACKGROUND
 from bphcoffea.presentation.style import (
     BLUE,
     DATA,
@@ -27,6 +25,8 @@ from bphcoffea.presentation.style import (
     points,
     scale_counts,
 )
+from bphcoffea.statistics.mass_fit import MassFit
+from bphcoffea.statistics.mass_shapes import BACKGROUND
 
 PEAK_COLORS = (ORANGE, PURPLE, *PALETTE[4:])
 #: Pulls are drawn up to here, in standard deviations.

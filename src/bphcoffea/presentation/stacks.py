@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
-from bphcoffea.inference.run import of_datasets
 from bphcoffea.presentation.comparison import Sides, draw_comparison
 from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.style import Heading
+from bphcoffea.statistics.run_fit import of_datasets
 
 Metadata = Mapping[str, Mapping[str, Any]]
 

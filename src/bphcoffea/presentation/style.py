@@ -19,8 +19,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import chi2, norm
 
-from bphcoffea.execution.folder import file_name
 from bphcoffea.physics.energies import collision_energy
+from bphcoffea.results.folder import file_name
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,7 +101,7 @@ class Heading:
         Parameters
         ----------
         datasets
-            Metadata, as :attr:`~bphcoffea.execution.folder.RunFolder.datasets` gives them.
+            Metadata, as :attr:`~bphcoffea.results.folder.RunFolder.datasets` gives them.
         notes
             Warnings beside that of a partial run; empty ones are left out.
         """

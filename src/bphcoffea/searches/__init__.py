@@ -2,7 +2,7 @@
 
 ``analysis.json`` names the search of a run by its key ``search``. Runs without that key were made
 before there was a second search, that for heavy neutral leptons, whose limits are in
-:mod:`bphcoffea.inference`.
+:mod:`bphcoffea.statistics`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Training of a classifier on simulated signal and the sidebands of data."""
 
-from bphcoffea.training.run import Training, train_run
+from bphcoffea.training.train import Training, train_run
 
 __all__ = ["Training", "train_run"]

@@ -14,8 +14,8 @@ from bphcoffea.analysis.classifier import SCORE
 from bphcoffea.analysis.declaration import COLUMNS, FACTOR
 from bphcoffea.analysis.histograms import ALL
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RunFolder
 from bphcoffea.physics.windows import Window, within
+from bphcoffea.results.folder import RunFolder
 from bphcoffea.training.metrics import rank_correlation
 
 Floats = npt.NDArray[np.float64]

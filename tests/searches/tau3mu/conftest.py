@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import uhi.io.json
 
-from bphcoffea.execution.folder import RunFolder
+from bphcoffea.results.folder import RunFolder
 
 #: Widths of the simulated peak, GeV, and half widths of the blind windows.
 WIDTHS = {"A": 0.010, "B": 0.016, "C": 0.022}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bphcoffea import cli, presentation
-from bphcoffea.inference.limits import upper_limit
-from bphcoffea.presentation.branching import figures_of_limit
 from bphcoffea.progress import INTERVAL_S
-from bphcoffea.searches.tau3mu.limits import EDGES
+from bphcoffea.searches.tau3mu.branching_limit import EDGES
+from bphcoffea.searches.tau3mu.figures import figures_of_limit
+from bphcoffea.statistics.cls_limits import upper_limit
 
 SIMULATION = (("d18", "tau3mu_d", "2018D", 0.25, (300,)),)
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bphcoffea.errors import InputError
-from bphcoffea.inference.ds_yield import DsYield, NotFittedByYearError
+from bphcoffea.searches.ds_yield import DsYield, NotFittedByYearError
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.normalisation import (
     NO_FRACTION,

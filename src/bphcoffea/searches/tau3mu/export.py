@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RunFolder
-from bphcoffea.inference.export import FOLDER, exporting
-from bphcoffea.inference.shape_datacards import write_shape_datacard
-from bphcoffea.searches.tau3mu.limits import channels_of, workspace_of
+from bphcoffea.results.folder import RunFolder
+from bphcoffea.searches.hnl.export import FOLDER, exporting
+from bphcoffea.searches.tau3mu.branching_limit import channels_of, workspace_of
+from bphcoffea.statistics.shape_datacards import write_shape_datacard
 
 
 def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:

@@ -14,12 +14,12 @@ from typing import Any, Final
 import numpy as np
 
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RunFolder
-from bphcoffea.inference.data_sample import DataSample, year_of
-from bphcoffea.inference.ds_yield import DsYield
+from bphcoffea.results.folder import RunFolder
+from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
 from bphcoffea.searches.tau3mu.signals import Floats, Origin, SimulatedSignal
+from bphcoffea.statistics.data_sample import DataSample, year_of
 
 #: B(τ → 3μ) at a strength of 1.
 BRANCHING: Final = 1e-7

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.errors import InputError
-from bphcoffea.execution.folder import RunFolder
-from bphcoffea.execution.normalisation import generated
-from bphcoffea.inference.data_sample import of_year, year_of
+from bphcoffea.results.folder import RunFolder
+from bphcoffea.results.normalisation import generated
+from bphcoffea.statistics.data_sample import of_year, year_of
 
 Floats = npt.NDArray[np.float64]
 #: Where a τ comes from: D mesons, or b hadrons.

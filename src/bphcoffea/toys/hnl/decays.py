@@ -88,20 +88,20 @@ class Decays:
         return Decays(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
-def mean_proper_length(hnl_mass: float, coupling: float, *, majorana: bool = True) -> float:
+def mean_proper_length(hnl_mass: float, mixing: float, *, majorana: bool = True) -> float:
     """Mean proper decay length cτ of a heavy neutral lepton, mm.
 
     Parameters
     ----------
     hnl_mass
         GeV, from 1 on.
-    coupling
+    mixing
         |V|², the square of its mixing with the muon's neutrino.
     majorana
         Whether it is a Majorana particle; a Dirac particle lives twice as long.
     """
     channels = float(np.interp(hnl_mass, *_CHANNELS))
-    return _CTAU_OF_1_GEV / (channels * hnl_mass**5 * coupling) * (1 if majorana else 2)
+    return _CTAU_OF_1_GEV / (channels * hnl_mass**5 * mixing) * (1 if majorana else 2)
 
 
 def signal_decays(

@@ -59,7 +59,7 @@ class Injection:
     ----------
     mass
         Of the heavy neutral lepton, GeV.
-    coupling
+    mixing
         |V|², from which its lifetime follows.
     decays
         Number of decays that pass the generator's filter, in addition to the data-like events;
@@ -69,20 +69,20 @@ class Injection:
     """
 
     mass: float
-    coupling: float
+    mixing: float
     decays: int
     majorana: bool = True
 
     @property
     def ctau(self) -> float:
         """Mean proper decay length, mm."""
-        return mean_proper_length(self.mass, self.coupling, majorana=self.majorana)
+        return mean_proper_length(self.mass, self.mixing, majorana=self.majorana)
 
     def as_json(self) -> dict[str, Any]:
         """Give the numbers for ``truth.json``."""
         return {
             "mass": self.mass,
-            "coupling": self.coupling,
+            "mixing": self.mixing,
             "ctau": self.ctau,
             "decays": self.decays,
             "neutrino": "majorana" if self.majorana else "dirac",

@@ -1,0 +1,1 @@
+"""Make correctionlib files: from tables, pile-up profiles, tag and probe, and schema version 1."""

@@ -1,0 +1,5 @@
+"""Executors that process chunks: in this process, in several, or on a Dask cluster."""
+
+from bphcoffea.execution.executors.engine import engine
+
+__all__ = ["engine"]

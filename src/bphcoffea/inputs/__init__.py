@@ -1,0 +1,14 @@
+"""NanoEvents schemas: how the branches of an ntuple become collections of objects."""
+
+from bphcoffea.inputs.nanoaod import ReducedNanoAODSchema
+from bphcoffea.inputs.tree3mu import ThreeMuSchema, Tree3MuSchema, TwoMuTrackSchema
+from bphcoffea.inputs.wztree import PARKING_PATHS, WZTreeSchema
+
+__all__ = [
+    "PARKING_PATHS",
+    "ReducedNanoAODSchema",
+    "ThreeMuSchema",
+    "Tree3MuSchema",
+    "TwoMuTrackSchema",
+    "WZTreeSchema",
+]

@@ -1,0 +1,237 @@
+"""The ``Tree3Mu/ntuple`` of the CMS τ → 3μ search, in both its flavours.
+
+What becomes of the branches
+----------------------------
+``run``, ``lumi``, ``event`` (branch ``evt``)
+    Numbers of the event.
+``Triplet``
+    The candidates, a four-momentum with charge: ``mass``, ``pt``, ``eta``, ``phi``, ``charge`` and
+
+    - ``vertex``: ``x``, ``y``, ``z`` (cm), ``chi2``, ``ndof``;
+    - ``primary_vertex``, refitted without the triplet's tracks: ``x``, ``y``, ``z``, ``n_tracks``;
+    - ``flight_pv`` and ``flight_bs``, the flight distance from the primary vertex (3D) and from the
+      beam spot (transverse): ``distance``, ``error`` (cm), ``significance``;
+    - ``mu1``, ``mu2`` and ``track`` (two muons and a track) or ``mu3`` (three muons): four-momenta
+      before the vertex fit, with ``trigger_dr`` and ``trigger_dr_2017``, the distance ΔR to the
+      trigger object, and ``matching_pt``, the pT by which the ntuple refers to the muon or track:
+      it stays what it is when a systematic shift moves ``pt``;
+    - ``mu1_refitted`` and so on: four-momenta after the vertex fit.
+``Muon``, ``Track``
+    Four-momenta with charge; a branch ``Muon_isPF`` is ``Muon.isPF``.
+``HLT``, ``L1``
+    Trigger paths of the event: ``name``, ``decision``.
+``Gen``
+    Generated particles of simulation: three-momenta with ``pdgId``, ``motherPdgId``.
+
+All other branches keep their names. Failed candidates hold -99 in their branches: a cut has to
+reject them. Columns are read when they are used.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import awkward as ak
+import numpy as np
+import uproot
+from coffea.nanoevents import BaseSchema
+from coffea.nanoevents.methods import base, candidate, vector
+
+from bphcoffea.errors import InputError
+from bphcoffea.inputs.columns import Form, collection
+from bphcoffea.physics.constants import MUON_MASS, PION_MASS
+
+Flavour = Literal["2mu+track", "3mu"]
+
+#: What the ntuple calls a quantity, and what a field is called.
+_FIELD = {
+    "Pt": "pt",
+    "Eta": "eta",
+    "Phi": "phi",
+    "Mass": "mass",
+    "Charge": "charge",
+    "Chi2": "chi2",
+    "NDOF": "ndof",
+    "NTracks": "n_tracks",
+    "PdgId": "pdgId",
+    "MotherPdgId": "motherPdgId",
+    "dRtriggerMatch": "trigger_dr",
+    "dRtriggerMatch_2017": "trigger_dr_2017",
+    "Err": "error",
+    "Significance": "significance",
+}
+
+#: Suffix of the candidate branches, and prefixes of the legs, of each flavour.
+_LEGS: dict[Flavour, tuple[str, tuple[str, str, str]]] = {
+    "2mu+track": ("2", ("Mu01", "Mu02", "Tr")),
+    "3mu": ("", ("Mu1", "Mu2", "Mu3")),
+}
+
+_SCALARS = {"evt": np.uint32, "run": np.uint32, "lumi": np.uint32, "nPileUpInt": np.uint32}
+_TRIGGERS = {"HLT": "Trigger_hlt", "L1": "Trigger_l1"}
+_KINEMATICS = ("Pt", "Eta", "Phi")
+_MUON_BRANCHES = (
+    *("vx", "vy", "vz", "isGlobal", "isPF", "isSoft"),
+    *(f"BestTrack{quantity}Err" for quantity in _KINEMATICS),
+)
+_TRACK_BRANCHES = ("pt", "eta", "phi", "charge", "dxy", "dz", "dxyError", "dzError")
+
+
+class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
+    """Collections of a Tree3Mu ntuple; see the module for their fields.
+
+    Reads ``std::vector`` branches, counted arrays and RNTuples. The flavour is that of the file;
+    where a file holds both, :class:`TwoMuTrackSchema` or :class:`ThreeMuSchema` chooses one.
+
+    Raises
+    ------
+    InputError
+        When the file holds candidates of both flavours, or of neither, and none was chosen.
+    """
+
+    flavour: ClassVar[Flavour | None] = None
+
+    def __init__(self, base_form: Form, *args: Any, **kwargs: Any) -> None:
+        super().__init__(base_form, *args, **kwargs)
+        self._branches = dict(zip(self._form["fields"], self._form["contents"], strict=True))
+        flavour = self.flavour or self._flavour_of_file()
+        muon = {f"Muon{quantity}": _FIELD[quantity] for quantity in (*_KINEMATICS, "Charge")}
+        muon["MuonEnergy"] = "MuonEnergy"
+        collections: dict[str, Form | None] = {
+            "Triplet": self._triplet(flavour),
+            "Muon": self._collection(None, muon, prefix="Muon", mass=MUON_MASS),
+            "Track": self._collection(None, {"Track_pt": "pt"}, prefix="Track", mass=PION_MASS),
+            "Gen": self._collection(None, {"GenParticle_Pt": "pt"}, prefix="GenParticle"),
+        }
+        for name, prefix in _TRIGGERS.items():
+            lists = {f"{prefix}{field}": field for field in ("name", "decision")}
+            collections[name] = self._collection(None, lists)
+        fields = {name: form for name, form in collections.items() if form}
+        if "evt" in self._branches:
+            fields["event"] = self._branches.pop("evt")
+        fields |= {name: form for name, form in self._branches.items() if name not in fields}
+        self._form["fields"] = list(fields)
+        self._form["contents"] = list(fields.values())
+
+    @classmethod
+    def behavior(cls) -> dict[Any, Any]:
+        """Behaviours of vectors and charged candidates."""
+        return {**base.behavior, **vector.behavior, **candidate.behavior}
+
+    @classmethod
+    def template(cls) -> tuple[io.BytesIO, str]:
+        """A ROOT file in memory with every known branch and one event, and its tree's path.
+
+        The event has one object of each kind, all zeros. What an analysis reads of it are the
+        branches that it needs of a file.
+        """
+        columns: dict[str, Any] = {name: np.zeros(1, dtype) for name, dtype in _SCALARS.items()}
+        for name, dtype in cls._known_lists().items():
+            columns[name] = ak.Array([[""]]) if dtype is str else ak.Array([np.zeros(1, dtype)])
+        file = io.BytesIO()
+        with uproot.recreate(file) as root:
+            root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
+            written = file.getvalue()  # closing the ROOT file closes the buffer
+        return io.BytesIO(written), "Tree3Mu/ntuple"
+
+    @classmethod
+    def _known_lists(cls) -> dict[str, type]:
+        lists: dict[str, type] = {}
+        for prefix in _TRIGGERS.values():
+            lists |= {f"{prefix}name": str, f"{prefix}decision": np.int32}
+        lists |= {f"Muon{quantity}": np.float32 for quantity in _KINEMATICS}
+        doubles = ["MuonCharge", "MuonEnergy"]
+        doubles += [f"Muon_{name}" for name in _MUON_BRANCHES]
+        doubles += [f"Track_{name}" for name in _TRACK_BRANCHES]
+        for flavour in (cls.flavour,) if cls.flavour else ("2mu+track",):
+            suffix, legs = _LEGS[flavour]
+            doubles += [f"Triplet{suffix}_{q}" for q in ("Mass", *_KINEMATICS, "Charge")]
+            doubles += [f"TripletVtx{suffix}_{q}" for q in ("x", "y", "z", "Chi2", "NDOF")]
+            doubles += [f"RefittedPV{suffix}_{q}" for q in ("x", "y", "z", "NTracks")]
+            for flight in (f"FlightDistPVSV{suffix}", "FlightDistBS_SV"):
+                doubles += [f"{flight}{quantity}" for quantity in ("", "_Err", "_Significance")]
+            for number, prefix in enumerate(legs, start=1):
+                doubles += [f"{prefix}_{quantity}" for quantity in _KINEMATICS]
+                doubles += [f"RefTrack{number}_{quantity}" for quantity in _KINEMATICS]
+                doubles += [f"Mu{number}_dRtriggerMatch", f"Mu{number}_dRtriggerMatch_2017"]
+        return lists | dict.fromkeys(doubles, np.float64)
+
+    def _flavour_of_file(self) -> Flavour:
+        found = [
+            flavour
+            for flavour, (suffix, _) in _LEGS.items()
+            if f"Triplet{suffix}_Mass" in self._branches
+        ]
+        if len(found) != 1:
+            raise InputError(
+                f"the ntuple holds {'both flavours' if found else 'no flavour'} of candidates "
+                "(branches Triplet2_Mass: two muons and a track, Triplet_Mass: three muons); "
+                "read it with TwoMuTrackSchema or ThreeMuSchema"
+            )
+        return found[0]
+
+    def _triplet(self, flavour: Flavour) -> Form | None:
+        suffix, legs = _LEGS[flavour]
+        reference = f"Triplet{suffix}_Mass"
+        if reference not in self._branches:
+            return None
+        parts: dict[str, Form | None] = {
+            "vertex": self._collection(reference, prefix=f"TripletVtx{suffix}"),
+            "primary_vertex": self._collection(reference, prefix=f"RefittedPV{suffix}"),
+        }
+        for name, prefix in (
+            ("flight_pv", f"FlightDistPVSV{suffix}"),
+            ("flight_bs", "FlightDistBS_SV"),
+        ):
+            parts[name] = self._collection(reference, {prefix: "distance"}, prefix=prefix)
+        for number, prefix in enumerate(legs, start=1):
+            name, mass = ("track", PION_MASS) if prefix == "Tr" else (f"mu{number}", MUON_MASS)
+            trigger = {
+                f"Mu{number}_{branch}": _FIELD[branch]
+                for branch in ("dRtriggerMatch", "dRtriggerMatch_2017")
+            }
+            parts[name] = self._collection(reference, trigger, prefix=prefix, mass=mass, key="pt")
+            parts[f"{name}_refitted"] = self._collection(
+                reference, prefix=f"RefTrack{number}", mass=mass
+            )
+        return self._collection(reference, prefix=f"Triplet{suffix}", parts=parts)
+
+    def _collection(
+        self,
+        reference: str | None,
+        branches: Mapping[str, str] | None = None,
+        *,
+        prefix: str | None = None,
+        mass: float | None = None,
+        parts: Mapping[str, Form | None] | None = None,
+        key: str | None = None,
+    ) -> Form | None:
+        """A list of records from branches that are named, and from all that share a prefix.
+
+        The lists of all its branches must be as long as those of the reference, by default the
+        first of them. It is a vector if it has the fields of one. The field that is its key, by
+        which the ntuple refers to another object, stands there a second time.
+        """
+        named = dict(branches or {})
+        if prefix is not None:
+            for branch in self._branches:
+                if branch.startswith(f"{prefix}_"):
+                    leaf = branch.removeprefix(f"{prefix}_")
+                    named.setdefault(branch, _FIELD.get(leaf, leaf))
+        return collection(
+            self._branches, named, reference, name=prefix, mass=mass, parts=parts, key=key
+        )
+
+
+class TwoMuTrackSchema(Tree3MuSchema):
+    """Candidates of two muons and a track, whatever else the file holds."""
+
+    flavour = "2mu+track"
+
+
+class ThreeMuSchema(Tree3MuSchema):
+    """Candidates of three muons, whatever else the file holds."""
+
+    flavour = "3mu"

@@ -1,0 +1,211 @@
+"""The ``wztree`` of the CMS search for heavy neutral leptons, Ds → μN, N → μπ.
+
+What becomes of the branches
+----------------------------
+``run``, ``lumi``, ``event``
+    Numbers of the event, whole: ``lumi`` is a float in the file, and reading it raises an
+    :class:`~bphcoffea.errors.InputError` where it is NaN or has a fraction; ``event`` is an int32
+    there, whose bits are those of an unsigned number.
+``Hnl``
+    The candidates for N, from the branches ``C_*``; a four-momentum with ``mass``, ``pt``, ``px``,
+    ``py``, ``pz`` as they are in the file, and
+
+    - ``gen_l_prop``: the proper length of the generated decay, mm (simulation);
+    - ``ds``: the four-momentum of N and the other muon, with the same five fields;
+    - ``mu_hnl`` and ``mu_ds``, the muons of N's decay and of that of the Ds, and ``pi``:
+      four-momenta ``pt``, ``eta``, ``phi``, ``charge`` and the constant ``mass``, with all other
+      branches of theirs: ``idx``, ``isSoft``, …, the transverse impact parameters ``BS_ip_xy`` and
+      ``PV_ip_xy`` (cm) to the beam spot and to the primary vertex, their significances
+      ``BS_ips_xy`` and ``PV_ips_xy``, and in simulation ``isHnlDaughter`` or ``isHnlBrother``;
+    - ``vertex`` and ``ds_vertex``, where N and where the Ds decays: ``prob``, ``cos2D``, ``cos3D``,
+      and for the distances (cm) in two and three dimensions, to the beam spot and to the primary
+      vertex, ``dist_2d_bs``, ``err_2d_bs``, ``sig_2d_bs`` (branches ``2DDist_BS`` and so on),
+      ``dist_2d_pv``, …, ``sig_3d_pv``;
+    - ``mu1mu2``: ``mass`` and ``dr`` of both muons.
+``TriggerMuon``
+    What fired a trigger on one muon: a three-momentum with ``idx``, the number of the muon in the
+    event, as in ``mu_hnl.idx`` and ``mu_ds.idx``. For each path of `PARKING_PATHS` a record of its
+    name: ``matched``, and ``dr``, ``pt``, ``eta`` of its trigger object.
+
+All other branches keep their names. Columns are read when they are used.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, ClassVar, Final
+
+import awkward as ak
+import numpy as np
+import uproot
+from coffea.nanoevents import BaseSchema
+from coffea.nanoevents.methods import base
+
+from bphcoffea.inputs import momenta
+from bphcoffea.inputs.columns import Form, collection, unsigned, whole
+from bphcoffea.physics.constants import MUON_MASS, PION_MASS
+
+#: Trigger paths of the parked data of 2018, on one displaced muon: threshold of pT (GeV), and of
+#: the significance of the impact parameter.
+PARKING_PATHS: Final = (
+    "mu7_ip4",
+    "mu8_ip3",
+    "mu8p5_ip3p5",
+    "mu8_ip5",
+    "mu8_ip6",
+    "mu9_ip4",
+    "mu9_ip5",
+    "mu9_ip6",
+    "mu10p5_ip3p5",
+    "mu12_ip6",
+)
+
+#: The branches that set the number of candidates and of trigger objects.
+_CANDIDATE, _TRIGGER = "C_Hnl_mass", "HLT_mu_trig_idx"
+#: How branches of the parts of a candidate begin, and the mass of those that are particles. An
+#: earlier one takes its branches from a later one that begins the same.
+_PARTS: Final[dict[str, tuple[str, float | None]]] = {
+    "mu_hnl": ("C_mu_Hnl_", MUON_MASS),
+    "mu_ds": ("C_mu_Ds_", MUON_MASS),
+    "pi": ("C_pi_", PION_MASS),
+    "vertex": ("C_Hnl_vertex_", None),
+    "ds_vertex": ("C_Ds_vertex_", None),
+    "ds": ("C_Ds_", None),
+    "mu1mu2": ("C_mu1mu2_", None),
+}
+_DISTANCE = re.compile(r"(?P<dimensions>[23])D(?P<what>Dist|Err|Sig)_(?P<origin>BS|PV)")
+_PATH_BRANCH = re.compile(r"HLT_(?P<path>mu[0-9p]+_ip[0-9p]+)_(?P<leaf>\w+)")
+
+_SCALARS: Final = {
+    "run": np.int32,
+    "event": np.int32,
+    "lumi": np.float32,
+    "nPV": np.int32,
+    "nPU_trueInt": np.int32,
+    "nCand": np.int32,
+}
+_MOMENTUM = ("mass", "pt", "px", "py", "pz")
+_TRACK: Final = {
+    **dict.fromkeys(("pt", "eta", "phi"), np.float32),
+    "charge": np.int32,
+    **{f"{origin}_{ip}_xy": np.float32 for origin in ("BS", "PV") for ip in ("ip", "ips")},
+}
+_MUON: Final = {
+    **_TRACK,
+    "idx": np.uint32,
+    **dict.fromkeys(("isSoft", "isGlobal", "isLoose", "isMedium", "isTracker"), np.int16),
+}
+
+
+class WZTreeSchema(BaseSchema):  # type: ignore[misc]
+    """Collections of a wztree; see the module for their fields.
+
+    Reads ``std::vector`` branches, counted arrays and RNTuples. A collection is there if the file
+    has the branch that sets its lengths, ``C_Hnl_mass`` or ``HLT_mu_trig_idx``; what else the file
+    lacks is absent.
+    """
+
+    #: The tree, at the top of the file.
+    tree: ClassVar[str] = "wztree"
+
+    def __init__(self, base_form: Form, *args: Any, **kwargs: Any) -> None:
+        super().__init__(base_form, *args, **kwargs)
+        branches = dict(zip(self._form["fields"], self._form["contents"], strict=True))
+        collections = {"Hnl": _candidates(branches), "TriggerMuon": _triggers(branches)}
+        fields = {name: form for name, form in collections.items() if form}
+        if "lumi" in branches:
+            fields["lumi"] = whole("lumi", branches["lumi"])
+        if "event" in branches:
+            fields["event"] = unsigned(branches["event"])
+        fields |= {name: form for name, form in branches.items() if name not in fields}
+        self._form["fields"] = list(fields)
+        self._form["contents"] = list(fields.values())
+
+    @classmethod
+    def behavior(cls) -> dict[Any, Any]:
+        """Behaviours of vectors and charged candidates."""
+        return {**base.behavior, **momenta.behavior}
+
+    @classmethod
+    def template(cls) -> tuple[io.BytesIO, str]:
+        """A ROOT file in memory with every known branch and one event, and its tree's path.
+
+        The event has one object of each kind, all ones: analyses divide by momenta. What an
+        analysis reads of it are the branches that it needs of a file.
+        """
+        columns: dict[str, Any] = {name: np.ones(1, dtype) for name, dtype in _SCALARS.items()}
+        for name, dtype in cls._known_lists().items():
+            columns[name] = ak.Array([np.ones(1, dtype)])
+        file = io.BytesIO()
+        with uproot.recreate(file) as root:
+            root.mkrntuple(cls.tree, columns)
+            written = file.getvalue()  # closing the ROOT file closes the buffer
+        return io.BytesIO(written), cls.tree
+
+    @classmethod
+    def _known_lists(cls) -> dict[str, type]:
+        lists: dict[str, type] = {}
+        for meson in ("Hnl", "Ds"):
+            lists |= {f"C_{meson}_{quantity}": np.float32 for quantity in _MOMENTUM}
+            vertex = ["prob", "cos2D", "cos3D"]
+            vertex += [
+                f"{dimensions}D{what}_{origin}"
+                for dimensions in "23"
+                for what in ("Dist", "Err", "Sig")
+                for origin in ("BS", "PV")
+            ]
+            lists |= {f"C_{meson}_vertex_{quantity}": np.float32 for quantity in vertex}
+        for leg, branches in (("mu_Hnl", _MUON), ("mu_Ds", _MUON), ("pi", _TRACK)):
+            lists |= {f"C_{leg}_{quantity}": dtype for quantity, dtype in branches.items()}
+        lists |= {"C_mu1mu2_mass": np.float32, "C_mu1mu2_dr": np.float32}
+        flags = ("C_mu_Hnl_isHnlDaughter", "C_mu_Ds_isHnlBrother", "C_pi_isHnlDaughter")
+        lists |= dict.fromkeys(flags, np.int16)
+        lists |= {"C_Hnl_gen_l_prop": np.float32, "HLT_mu_trig_idx": np.uint32}
+        lists |= {f"HLT_mu_trig_{quantity}": np.float32 for quantity in ("pt", "eta", "phi")}
+        for path in PARKING_PATHS:
+            lists[f"HLT_{path}_matched"] = np.int16
+            lists |= {f"HLT_{path}_{quantity}": np.float32 for quantity in ("dr", "pt", "eta")}
+        return lists
+
+
+def _candidates(branches: dict[str, Form]) -> Form | None:
+    if _CANDIDATE not in branches:
+        return None
+    parts = {}
+    for part, (prefix, mass) in _PARTS.items():
+        named = _beginning_with(branches, prefix)
+        parts[part] = collection(branches, named, _CANDIDATE, name=f"Hnl.{part}", mass=mass)
+    own = _beginning_with(branches, "C_Hnl_")
+    return collection(branches, own, _CANDIDATE, name="Hnl", parts=parts)
+
+
+def _triggers(branches: dict[str, Form]) -> Form | None:
+    if _TRIGGER not in branches:
+        return None
+    of_paths: dict[str, dict[str, str]] = {}
+    for branch in branches:
+        if found := _PATH_BRANCH.fullmatch(branch):
+            of_paths.setdefault(found["path"], {})[branch] = found["leaf"]
+    parts = {
+        path: collection(branches, named, _TRIGGER, name=f"TriggerMuon.{path}")
+        for path, named in of_paths.items()
+    }
+    own = _beginning_with(branches, "HLT_mu_trig_")
+    return collection(branches, own, _TRIGGER, name="TriggerMuon", parts=parts)
+
+
+def _beginning_with(branches: dict[str, Form], prefix: str) -> dict[str, str]:
+    """Branches with a prefix, and the fields that they become."""
+    return {
+        branch: _field(branch.removeprefix(prefix))
+        for branch in branches
+        if branch.startswith(prefix)
+    }
+
+
+def _field(leaf: str) -> str:
+    """What the ntuple calls 2DDist_BS is no name of a field."""
+    if not (found := _DISTANCE.fullmatch(leaf)):
+        return leaf
+    return f"{found['what']}_{found['dimensions']}d_{found['origin']}".lower()

@@ -1,0 +1,1 @@
+"""Run the declarations of an analysis over a chunk of events."""

@@ -1,0 +1,103 @@
+"""Files that are derived from a run: fits, limits, figures, exports."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from bphcoffea.errors import InputError
+from bphcoffea.storage.disks import writing_to
+from bphcoffea.storage.locks import locked
+from bphcoffea.storage.manifest import lock_of, replacing, written
+
+#: The file that makes a run finished.
+LEDGER: Final = "ledger.json"
+#: File of a folder of its own for derived files: which run they were derived from.
+_SOURCE: Final = "derived_from.json"
+
+
+class Derived:
+    """The folder for what is derived from a run: that of the run, or another one.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run.
+    folder
+        The folder for what is derived from it.
+
+    Raises
+    ------
+    InputError
+        When ``folder`` holds another run, or what was derived from one.
+    """
+
+    def __init__(self, run: Path, folder: Path) -> None:
+        self._run, self.folder = run, folder
+        self._ledger = (run / LEDGER).stat()
+        self._is_elsewhere = folder.absolute() != run.absolute()
+        self._check_source()
+
+    def place(self, name: str) -> Path:
+        """Path of a file: that which was derived from the run as it is now, or the run's own."""
+        if self._is_elsewhere and self._source() == self._run_now():
+            listed = written(self.folder)
+            if any(name in names for names in listed.values()):
+                return self.folder / name
+        return self._run / name
+
+    @contextlib.contextmanager
+    def replacing(self, owner: str, also: Callable[[str], bool]) -> Iterator[Path]:
+        """Write files, see :meth:`~bphcoffea.results.folder.RunFolder.replacing`."""
+        with contextlib.ExitStack() as stack:
+            with writing_to(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                busy = f"{self.folder}: another process writes its {owner}"
+                stack.enter_context(locked(lock_of(self.folder, owner), busy))
+            if self._is_elsewhere:
+                self._note_source()
+            with replacing(self.folder, owner, also=also, check=self._check_unchanged) as temporary:
+                yield temporary
+
+    def _note_source(self) -> None:
+        """Write down the run; what was derived from an earlier one in its folder is removed."""
+        now = self._run_now()
+        stale = self._source() != now
+        with replacing(self.folder, _SOURCE, also=lambda _: stale) as temporary:
+            (temporary / _SOURCE).write_text(json.dumps(now, indent=1) + "\n")
+
+    def _source(self) -> Any:
+        try:
+            return json.loads((self.folder / _SOURCE).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _run_now(self) -> dict[str, str]:
+        content = (self._run / LEDGER).read_bytes()
+        run = str(self._run.absolute())
+        return {"run": run, "ledger_sha256": hashlib.sha256(content).hexdigest()}
+
+    def _check_source(self) -> None:
+        if not self._is_elsewhere:
+            return
+        if (self.folder / LEDGER).exists():
+            raise InputError(f"{self.folder}: holds a run of its own; choose another folder")
+        source = self._source()
+        if isinstance(source, dict) and source.get("run") != self._run_now()["run"]:
+            raise InputError(
+                f"{self.folder}: holds what was derived from {source.get('run')}; "
+                "choose another folder"
+            )
+
+    def _check_unchanged(self) -> None:
+        try:
+            unchanged = os.path.samestat((self._run / LEDGER).stat(), self._ledger)
+        except OSError:
+            unchanged = False
+        if not unchanged:
+            raise InputError(f"{self._run}: another run has replaced this one; do it again")

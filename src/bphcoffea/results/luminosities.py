@@ -1,0 +1,220 @@
+"""Luminosity of the data of a run, from the luminosity sections that were read.
+
+What is missing from a run is missing from its luminosity. The luminosity of data taken with a
+prescaled trigger is the recorded one over the prescale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.corrections import Corrections
+from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
+
+Sections = npt.NDArray[np.int64]
+#: Metadata by dataset.
+Metadata = Mapping[str, Mapping[str, Any]]
+
+#: Sources of a luminosity, in ``luminosity.json``, beside the path of a table.
+FILESET: Final = "fileset"
+UNCOUNTED: Final = (
+    "unknown: it is not known how many events the dataset has, of which a part was processed; "
+    "`bphcoffea fileset check FILESET -o FILESET` writes that down, then run again"
+)
+
+
+@dataclass(frozen=True)
+class Certification:
+    """Certified luminosity sections and luminosity table of an era.
+
+    Attributes
+    ----------
+    golden
+        Certified sections; None for all.
+    table
+        Luminosity by section; None where only the fileset tells it.
+    uncertainty
+        Relative.
+    """
+
+    golden: GoldenJson | None = None
+    table: LuminosityTable | None = None
+    uncertainty: float = 0.0
+
+
+def certification_of(corrections: Corrections) -> Callable[[str], Certification]:
+    """Return the function that gives the certification of an era, from the corrections of a run."""
+
+    def of(era: str) -> Certification:
+        known = corrections.for_era(era)
+        if known is None:
+            return Certification()
+        return Certification(known.golden, known.table, known.luminosity_uncertainty)
+
+    return of
+
+
+@dataclass(frozen=True)
+class Luminosities:
+    """Luminosity of the data of a run.
+
+    Attributes
+    ----------
+    datasets
+        What is known of each data dataset, as in ``luminosity.json``.
+    sections
+        Certified sections of each, for those whose luminosity is that of sections.
+    tables
+        Where that is looked up.
+    """
+
+    datasets: dict[str, dict[str, Any]]
+    sections: dict[str, Sections]
+    tables: dict[str, LuminosityTable]
+
+    @classmethod
+    def of(
+        cls,
+        datasets: Metadata,
+        sections: Mapping[str, Sections],
+        counts: Mapping[str, Mapping[str, int | None]],
+        certification: Callable[[str], Certification],
+    ) -> Luminosities:
+        """Compute the luminosity of each dataset of data.
+
+        Parameters
+        ----------
+        datasets
+            Metadata by dataset.
+        sections
+            The luminosity sections that were read, by data dataset: rows of run and section.
+        counts
+            Events of each dataset, and those expected and processed, as in ``ledger.json``.
+        certification
+            From an era to what is known of it.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        certified: dict[str, Sections] = {}
+        tables: dict[str, LuminosityTable] = {}
+        for name, metadata in datasets.items():
+            if metadata["is_mc"]:
+                continue
+            known = certification(str(metadata["era"]))
+            read = sections.get(name, np.empty((0, 2), dtype=np.int64))
+            good = read if known.golden is None else read[known.golden.certifies(*read.T)]
+            about: dict[str, Any] = {
+                "sections": len(read),
+                "certified": None if known.golden is None else len(good),
+                "uncertainty": known.uncertainty,
+                "processed": _fraction(counts.get(name, {})),
+                "prescale": float(metadata.get("prescale") or 1.0),
+            }
+            if known.table is not None and len(read):
+                recorded = known.table.recorded(good)
+                about |= {
+                    "luminosity": recorded.luminosity / about["prescale"],
+                    "source": str(known.table.path),
+                    "not_in_table": to_ranges(recorded.unknown),
+                }
+                certified[name], tables[name] = good, known.table
+            else:
+                about |= _of_fileset(metadata, about["processed"], about["prescale"])
+            found[name] = about
+        return cls(found, certified, tables)
+
+    def together(self, names: Iterable[str]) -> float | None:
+        """Luminosity of some datasets, fb⁻¹; sections that several of them hold count once.
+
+        Datasets with different prescales were taken with different triggers: sections that they
+        share count for each of the triggers. None if the luminosity of one is not known.
+        """
+        total, by_trigger = 0.0, dict[tuple[str, float], list[str]]()
+        for name in names:
+            if name in self.tables:
+                by_trigger.setdefault(self._trigger(name), []).append(name)
+                continue
+            own = self.datasets[name]["luminosity"]
+            if own is None:
+                return None
+            total += own
+        for (_, prescale), sharing in by_trigger.items():
+            union = np.concatenate([self.sections[name] for name in sharing])
+            total += self.tables[sharing[0]].recorded(union).luminosity / prescale
+        return total
+
+    def _trigger(self, name: str) -> tuple[str, float]:
+        """Table and prescale of a dataset: only datasets with the same ones share sections."""
+        return self.tables[name].sha256, float(self.datasets[name]["prescale"])
+
+    def uncertainty(self, names: Iterable[str]) -> float:
+        """Relative uncertainty of the luminosity of datasets: the largest of theirs."""
+        return max((float(self.datasets[name]["uncertainty"]) for name in names), default=0.0)
+
+    def parts(self) -> list[dict[str, Any]]:
+        """Split the luminosity by the datasets that hold its sections.
+
+        The luminosity of any datasets is the sum of the parts that one of them holds: sections that
+        several of them hold count once.
+
+        Returns
+        -------
+        For each set of datasets that share sections, ``datasets`` and ``luminosity`` (fb⁻¹; None if
+        unknown). A dataset without a table is a part of its own.
+        """
+        found: list[dict[str, Any]] = [
+            {"datasets": [name], "luminosity": known["luminosity"]}
+            for name, known in self.datasets.items()
+            if name not in self.tables
+        ]
+        by_trigger: dict[tuple[str, float], dict[tuple[int, int], list[str]]] = {}
+        for name, sections in self.sections.items():
+            holders = by_trigger.setdefault(self._trigger(name), {})
+            for run, section in np.unique(sections, axis=0).tolist():
+                holders.setdefault((run, section), []).append(name)
+        tables = {table.sha256: table for table in self.tables.values()}
+        for (sha256, prescale), holders in by_trigger.items():
+            shared: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+            for place, names in holders.items():
+                shared.setdefault(tuple(names), []).append(place)
+            for names_of_part, places in shared.items():
+                recorded = tables[sha256].recorded(np.array(places, dtype=np.int64))
+                luminosity = recorded.luminosity / prescale
+                found.append({"datasets": list(names_of_part), "luminosity": luminosity})
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in ``luminosity.json``."""
+        summed = [d["luminosity"] for d in self.datasets.values()]
+        total = self.together(self.datasets)
+        shared = total is not None and not math.isclose(total, sum(summed), rel_tol=1e-9)
+        return {
+            "luminosity": total,
+            "sections_shared": shared,
+            "datasets": self.datasets,
+            "parts": self.parts(),
+        }
+
+
+def _fraction(counts: Mapping[str, int | None]) -> float | None:
+    """Part of a dataset's events that was processed; None if it is not known how many it has."""
+    processed, whole = counts.get("processed_events"), counts.get("dataset_events")
+    if processed is None or not whole or counts.get("uncounted_files"):
+        return None
+    return processed / whole
+
+
+def _of_fileset(
+    metadata: Mapping[str, Any], processed: float | None, prescale: float
+) -> dict[str, Any]:
+    whole = metadata.get("luminosity")
+    if whole is None:
+        return {"luminosity": None, "source": None}
+    if processed is None:
+        return {"luminosity": None, "source": UNCOUNTED}
+    return {"luminosity": float(whole) * processed / prescale, "source": FILESET}

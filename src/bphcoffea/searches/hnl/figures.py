@@ -1,0 +1,232 @@
+"""Figures of a limit: sidebands and their fits, CLs against |V|², and what is excluded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bphcoffea.physics.windows import gaps, within
+from bphcoffea.presentation.blinding import overlapping
+from bphcoffea.presentation.style import (
+    BLUE,
+    RED,
+    SMALL,
+    TINY,
+    Floats,
+    Heading,
+    cms_style,
+    garwood,
+    new_figure,
+)
+from bphcoffea.results.folder import RunFolder
+from bphcoffea.searches.hnl.mixing_limit import data_of
+from bphcoffea.statistics.sidebands import FINE, SidebandFit
+
+#: Colours of the bands of one and two standard deviations [CMS figure guidelines].
+ONE_SIGMA, TWO_SIGMA = "#607641", "#F5BB54"
+MEDIAN = 2
+
+
+def figures_of_limit(run: RunFolder, content: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures of ``limit.json`` with their names."""
+    notes = ("Limit of partial runs: a try",) if content.get("partial") else ()
+    heading, data = Heading.of(run.datasets.values(), notes), data_of(run)
+    for hypothesis in content["hypotheses"]:
+        name = f"{hypothesis['mass']:g}".replace(".", "p")
+        yield f"limit_cls_m{name}", draw_cls(hypothesis, heading, level=content["level"])
+        yield f"limit_sidebands_m{name}", draw_sidebands(hypothesis, data, heading)
+    yield "limit", draw_exclusion(content, heading)
+
+
+@cms_style()
+def draw_cls(hypothesis: Mapping[str, Any], heading: Heading, *, level: float = 0.95) -> Figure:
+    """Draw CLs of the predicted signal against |V|² at one mass.
+
+    Parameters
+    ----------
+    hypothesis
+        One of ``limit.json``.
+    heading
+        What stands above the axes.
+    level
+        Confidence level.
+    """
+    figure = new_figure()
+    axes = figure.add_subplot()
+    mixings = np.array([row["mixing"] for row in hypothesis["points"]])
+    expected = np.array([row["expected"] for row in hypothesis["points"]]).T
+    _bands(axes, mixings, expected)
+    observed = [row["observed"] for row in hypothesis["points"]]
+    if None not in observed:
+        axes.plot(mixings, observed, "o-", color="black", label="Observed", markersize=5)
+    axes.axhline(1 - level, color=RED, linewidth=2, linestyle=":")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    # a scan goes on far beyond where every curve is low; two decades have legible ticks
+    near = mixings[np.max(expected, axis=0) > (1 - level) / 50]
+    end = max([100 * mixings[0], *(3 * near[-1:])])
+    axes.set_xlim(mixings[0], min(end, mixings[-1]))
+    axes.set_ylim(1e-4, 30)
+    axes.set_xlabel(r"$|V_\mu|^2$")
+    axes.set_ylabel("CLs")
+    title = f"$m_N$ = {hypothesis['mass']:g} GeV"
+    axes.legend(loc="upper right", fontsize=SMALL, title=title, title_fontsize=SMALL, ncols=2)
+    heading.above(axes)
+    return figure
+
+
+@cms_style()
+def draw_exclusion(content: Mapping[str, Any], heading: Heading) -> Figure:
+    """Draw the excluded ranges of |V|² against the mass.
+
+    Parameters
+    ----------
+    content
+        Of ``limit.json``.
+    heading
+        What stands above the axes.
+    """
+    figure = new_figure()
+    axes = figure.add_subplot()
+    hypotheses = sorted(content["hypotheses"], key=lambda known: known["mass"])
+    masses = [known["mass"] for known in hypotheses]
+    lows = [known["points"][0]["mixing"] for known in hypotheses]
+    highs = [known["points"][-1]["mixing"] for known in hypotheses]
+    half = 0.3 * min(np.diff(masses), default=0.2)
+    drawn: set[str] = set()
+    for known in hypotheses:
+        at = known["mass"]
+        outer, inner = known["expected"][0], known["expected"][1]
+        _edges(axes, at, half, known["expected"], drawn)
+        for ranges, color, line, label in (
+            (known["expected"][MEDIAN], "black", "--", "Median expected"),
+            (known["observed"] or [], RED, "-", "Observed"),
+        ):
+            for each in ranges:
+                for end, is_open in (("low", each["open_low"]), ("high", each["open_high"])):
+                    if not is_open:
+                        once = label if label not in drawn else None
+                        drawn.add(label)
+                        where = [at - half, at + half]
+                        axes.plot(where, [each[end]] * 2, label=once, color=color, linestyle=line)
+        for each in known["observed"] if known["observed"] is not None else inner:
+            once = "Excluded" if "Excluded" not in drawn else None
+            drawn.add("Excluded")
+            axes.fill_between(
+                [at - half, at + half], each["low"], each["high"], color=BLUE, alpha=0.2,
+                linewidth=0, label=once,
+            )  # fmt: skip
+        if not (outer or known["observed"]):
+            axes.annotate("none", (at, lows[0]), ha="center", fontsize=TINY)
+    axes.set_yscale("log")
+    axes.set_xlim(masses[0] - 2 * half, masses[-1] + 2 * half)
+    axes.set_ylim(min(lows) / 2, max(highs) * 30)
+    axes.set_xlabel(r"$m_N$ [GeV]")
+    axes.set_ylabel(r"$|V_\mu|^2$")
+    blinded = "expected, blinded" if content["blinded"] else "observed"
+    axes.legend(
+        loc="upper right",
+        fontsize=SMALL,
+        ncols=2,
+        title=f"{content['level']:.0%} CL, {blinded}",
+        title_fontsize=SMALL,
+    )
+    heading.above(axes)
+    return figure
+
+
+def _edges(
+    axes: Axes,
+    at: float,
+    half: float,
+    expected: Sequence[Sequence[Mapping[str, Any]]],
+    drawn: set[str],
+) -> None:
+    """Bands of one and two standard deviations of the ends of the expected range."""
+    for outer, inner, color, label in (
+        (0, 4, TWO_SIGMA, r"$\pm2\sigma$"),
+        (1, 3, ONE_SIGMA, r"$\pm1\sigma$"),
+    ):
+        wide, narrow = expected[outer], expected[inner]
+        if len(wide) != 1 or len(narrow) != 1:
+            continue
+        for end in ("low", "high"):
+            if wide[0][f"open_{end}"] or narrow[0][f"open_{end}"]:
+                continue
+            once = label if label not in drawn else None
+            drawn.add(label)
+            ends = sorted((wide[0][end], narrow[0][end]))
+            axes.fill_between([at - half, at + half], *ends, color=color, linewidth=0, label=once)
+
+
+def _bands(axes: Axes, x: Floats, expected: Floats) -> None:
+    """Bands of one and two standard deviations, and the median; shapes (n,) and (5, n)."""
+    shown = np.maximum(expected, 1e-12)
+    axes.fill_between(x, shown[0], shown[4], color=TWO_SIGMA, linewidth=0, label=r"$\pm2\sigma$")
+    axes.fill_between(x, shown[1], shown[3], color=ONE_SIGMA, linewidth=0, label=r"$\pm1\sigma$")
+    axes.plot(x, shown[MEDIAN], "--", color="black", linewidth=2, label="Median expected")
+
+
+@cms_style()
+def draw_sidebands(
+    hypothesis: Mapping[str, Any], data: Mapping[str, Floats], heading: Heading
+) -> Figure:
+    """Draw the sidebands of each category with the chosen function; the window stays empty.
+
+    Parameters
+    ----------
+    hypothesis
+        One of ``limit.json``.
+    data
+        Masses of the candidates, GeV, by category; those in the window are not drawn where they
+        were not looked at.
+    heading
+        What stands above the first panel.
+    """
+    categories = hypothesis["categories"]
+    rows = -(-len(categories) // 3)
+    figure = new_figure(20, 7.5 * rows)
+    for number, (name, known) in enumerate(categories.items()):
+        axes = figure.add_subplot(rows, min(3, len(categories)), number + 1)
+        fit = SidebandFit.from_json(known)
+        _panel(axes, fit, data.get(name, np.array([])), blinded=known["observed"] is None)
+        text = [
+            name,
+            f"{fit.shape.family}, order {fit.shape.order}",
+            f"{fit.prediction:.3g} ± {fit.stat:.2g} ± {fit.shape_uncertainty:.2g} expected",
+        ]
+        text += [] if known["observed"] is None else [f"{known['observed']} observed"]
+        axes.text(0.04, 0.96, "\n".join(text), transform=axes.transAxes, va="top", fontsize=SMALL)
+        if number == 0:
+            heading.above(axes)
+    return figure
+
+
+def _panel(axes: Axes, fit: SidebandFit, masses: Floats, *, blinded: bool) -> None:
+    low, high = fit.shape.range
+    width = fit.resolution
+    edges = np.linspace(low, high, max(round((high - low) / width), 2) + 1)
+    empty = gaps((low, high), fit.sidebands)
+    shown = masses[~within(masses, empty)] if blinded else masses
+    counts = np.histogram(shown, edges)[0].astype(np.float64)
+    centers = (edges[1:] + edges[:-1]) / 2
+    beside = ~overlapping(edges, [(a + 1e-9, b - 1e-9) for a, b in empty])
+    drawn = beside if blinded else np.ones(len(centers), dtype=np.bool_)
+    down, up = garwood(counts)
+    axes.errorbar(
+        centers[drawn], counts[drawn], yerr=(down[drawn], up[drawn]), fmt="o", color="black",
+        markersize=4, elinewidth=1,
+    )  # fmt: skip
+    x = np.linspace(low, high, 20 * FINE)
+    axes.plot(x, fit.curve(x) * (edges[1] - edges[0]), color=BLUE, linewidth=2.5)
+    for window in empty:
+        axes.axvspan(*window, color="0.9", linewidth=0)
+    top = float(np.max((counts + up)[drawn], initial=1.0))
+    axes.set_ylim(0, 1.7 * top)
+    axes.set_xlim(low, high)
+    axes.set_xlabel(r"$m(\mu\pi)$ [GeV]")
+    axes.set_ylabel(f"Candidates / {1000 * (edges[1] - edges[0]):.3g} MeV")

@@ -1,0 +1,210 @@
+"""Figures of a limit on B(τ → 3μ): the mass spectrum of each category, and all limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import hist
+import numpy as np
+from matplotlib.figure import Figure
+
+from bphcoffea.presentation.blinding import blinded_in, overlapping, shade
+from bphcoffea.presentation.style import (
+    BLUE,
+    DATA,
+    RED,
+    SMALL,
+    TINY,
+    Floats,
+    Heading,
+    cms_style,
+    new_figure,
+    per_bin,
+    points,
+    scale_counts,
+)
+from bphcoffea.results.folder import RunFolder
+from bphcoffea.searches.hnl.figures import MEDIAN, ONE_SIGMA, TWO_SIGMA
+from bphcoffea.searches.tau3mu.branching_limit import category_windows, channels_of, masses_of_data
+from bphcoffea.statistics.data_sample import year_of
+from bphcoffea.statistics.shape_workspace import MassChannel
+
+MASS_LABEL: Final = "$m(3\\mu)$ [GeV]"
+#: Points of each curve in a bin.
+FINE: Final = 10
+#: Part of the axis above the points, for the legend.
+ROOM: Final = 0.38
+
+
+def figures_of_limit(
+    run: RunFolder, content: Mapping[str, Any], *, unblind: bool = False
+) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures of ``limit.json`` with their names.
+
+    Parameters
+    ----------
+    run
+        The folder of the run.
+    content
+        Of ``limit.json``.
+    unblind
+        Draw the data in the windows, and what was observed.
+    """
+    datasets, windows = run.datasets, category_windows(run)
+    partial = ("Limit of partial runs: a try",) if content.get("partial") else ()
+    data = {year: masses_of_data(run, year, windows, unblind=unblind) for year in content["years"]}
+    for known, channel in zip(content["channels"], channels_of(content), strict=True):
+        of_year = [about for about in datasets.values() if year_of(about) == known["year"]]
+        hidden = () if unblind else windows[known["category"]]
+        heading = Heading.of(of_year, (*partial, blinded_in(hidden, "GeV")))
+        figure = draw_spectrum(
+            channel,
+            data[known["year"]][known["category"]],
+            heading,
+            title=f"Category {known['category']}, {known['year']}",
+            branching=content["branching"],
+            hidden=hidden,
+        )
+        yield f"limit_mass_{channel.name}", figure
+    heading = Heading.of(datasets.values(), partial)
+    for number, level in enumerate(content["levels"]):
+        yield (
+            f"limit_cl{100 * level:g}".replace(".", "p"),
+            draw_limits(content["limits"], number, heading, observed=unblind),
+        )
+
+
+@cms_style()
+def draw_spectrum(
+    channel: MassChannel,
+    masses: Floats,
+    heading: Heading,
+    *,
+    title: str,
+    branching: float,
+    hidden: Sequence[tuple[float, float]] = (),
+) -> Figure:
+    """Draw the mass spectrum of a category with its background and the expected signal.
+
+    Parameters
+    ----------
+    channel
+        The category.
+    masses
+        Of the data, GeV, shape (n,).
+    heading
+        What stands above the axes.
+    title
+        Of the legend.
+    branching
+        B(τ → 3μ) of the signal that is drawn.
+    hidden
+        Windows whose data are not drawn, GeV; they are shaded.
+    """
+    edges = np.asarray(channel.edges, dtype=np.float64)
+    width = float(edges[1] - edges[0])
+    histogram = hist.Hist(hist.axis.Regular(len(edges) - 1, edges[0], edges[-1]))
+    histogram.fill(masses)
+    histogram.view()[overlapping(edges, hidden)] = 0
+    figure = new_figure(10, 9)
+    axes = figure.add_subplot()
+    largest = points(axes, histogram, DATA)
+    fine = np.linspace(edges[0], edges[-1], FINE * (len(edges) - 1) + 1)
+    centers = (fine[1:] + fine[:-1]) / 2
+    background = channel.background.per_gev(centers) * width
+    signal = channel.signal * channel.shape.fractions(fine) / np.diff(fine) * width
+    axes.plot(centers, background, color=BLUE, linewidth=2.5, label="Background fit")
+    both = background + signal
+    axes.plot(
+        centers, both, color=RED, linewidth=2, linestyle="--", label="Background + signal", zorder=3
+    )
+    axes.fill_between(
+        centers, signal, color=RED, alpha=0.35, linewidth=0,
+        label=f"Signal, $B$ = {_power(branching)}",
+    )  # fmt: skip
+    top = max(largest, float(np.max(both, initial=0.0)))
+    axes.set_xlim(edges[0], edges[-1])
+    scale_counts(axes, top, log=False, headroom=ROOM)
+    axes.set_xlabel(MASS_LABEL)
+    axes.set_ylabel(per_bin("Candidates", edges, "GeV"))
+    axes.legend(
+        loc="upper right", fontsize=SMALL, title=title, title_fontsize=SMALL, alignment="left"
+    )
+    shade(figure, hidden)
+    for low, high in hidden:
+        axes.annotate(
+            "Blinded", ((low + high) / 2, 1 - ROOM + 0.02), xycoords=("data", "axes fraction"),
+            ha="center", fontsize=TINY, color="0.35",
+        )  # fmt: skip
+    heading.above(axes)
+    return figure
+
+
+@cms_style()
+def draw_limits(
+    limits: Sequence[Mapping[str, Any]], number: int, heading: Heading, *, observed: bool
+) -> Figure:
+    """Draw the limits of categories, years and all together at one confidence level.
+
+    Parameters
+    ----------
+    limits
+        Of ``limit.json``.
+    number
+        Position of the level among its levels.
+    heading
+        What stands above the axes.
+    observed
+        Draw what was observed, where it is known.
+    """
+    rows = len(limits)
+    figure = new_figure(11, 3.6 + 0.55 * rows)
+    axes = figure.add_subplot()
+    level = limits[0]["limits"][number]["level"]
+    drawn: set[str] = set()
+
+    def once(label: str) -> str | None:
+        new = label not in drawn
+        drawn.add(label)
+        return label if new else None
+
+    for row, known in enumerate(limits):
+        limit = known["limits"][number]
+        # what is infinite lies beyond every axis
+        expected = [1e8 * float(value) for value in limit["expected"]]
+        place = [row - 0.32, row + 0.32]
+        if all(np.isfinite(expected)):
+            for low, high, color, label in (
+                (0, 4, TWO_SIGMA, r"$\pm2\sigma$"),
+                (1, 3, ONE_SIGMA, r"$\pm1\sigma$"),
+            ):
+                ends = expected[low], expected[high]
+                axes.fill_betweenx(place, *ends, color=color, linewidth=0, label=once(label))
+            median = [expected[MEDIAN]] * 2
+            axes.plot(
+                median, place, color="black", linestyle="--", linewidth=2,
+                label=once("Median expected"),
+            )  # fmt: skip
+        seen = limit["observed"]
+        if observed and isinstance(seen, float):
+            axes.plot(1e8 * seen, row, "o", color="black", markersize=9, label=once("Observed"))
+    axes.set_yticks(range(rows), [known["name"].replace("_", " ") for known in limits])
+    axes.tick_params(axis="y", which="minor", left=False, right=False)
+    axes.set_xscale("log")
+    # rows from the top down, and room for the legend above them
+    axes.set_ylim(rows - 0.3, -2.2)
+    axes.set_xlabel(r"Upper limit on $B(\tau \to 3\mu)$ [$10^{-8}$]")
+    axes.legend(
+        loc="upper center", fontsize=SMALL, ncols=4, title=f"{100 * level:.4g}% CL",
+        title_fontsize=SMALL, columnspacing=1.0, handletextpad=0.5,
+    )  # fmt: skip
+    heading.above(axes)
+    return figure
+
+
+def _power(branching: float) -> str:
+    """Write a branching fraction as figures do."""
+    mantissa, exponent = f"{branching:.2e}".split("e")
+    factor = "" if float(mantissa) == 1 else f"{float(mantissa):g} \\times "
+    return f"${factor}10^{{{int(exponent)}}}$"

@@ -1,0 +1,1 @@
+"""Fits of masses, counting experiments, limits and datacards, for any analysis."""

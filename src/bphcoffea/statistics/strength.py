@@ -1,0 +1,121 @@
+"""Fitted strength of a signal in mass spectra, and its significance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from bphcoffea.statistics.counting import is_blinded
+from bphcoffea.statistics.likelihood import Floats, Likelihood
+from bphcoffea.statistics.minuit_optimizer import NEARLY, minimised
+from bphcoffea.statistics.profiling import has_spectra, prepare
+
+#: Part of the background that a negative signal may take away in a bin.
+DEEPEST = 0.99
+#: Fits until the limit of a negative strength, which depends on the background, is known.
+ATTEMPTS = 4
+#: Step of the finite differences, for parameters of order 1.
+STEP = 1e-4
+
+
+@dataclass(frozen=True)
+class Strength:
+    """Best-fit strength, which may be negative.
+
+    Attributes
+    ----------
+    value, error
+        In units of the workspace's signal; the error is where -2 ln L rises by 1 in a parabola. The
+        value is limited from below, so that no bin is expected to hold less than nothing; there,
+        the error is what is expected without signal.
+    p_value, significance
+        Probability, if there is no signal, of data at least as signal-like (asymptotic), and the
+        same in standard deviations of a Gaussian; 0.5 and 0 for a strength that is not positive.
+    parameters
+        All other parameters at the best fit, by name.
+    """
+
+    value: float
+    error: float
+    p_value: float
+    significance: float
+    parameters: Mapping[str, float]
+
+
+def fit_strength(spec: Mapping[str, Any]) -> Strength:
+    """Fit the strength of the signal of a workspace of mass spectra.
+
+    Parameters
+    ----------
+    spec
+        What :func:`bphcoffea.statistics.shape_workspace.shape_workspace` made, not blinded.
+
+    Raises
+    ------
+    ValueError
+        When the workspace is blinded, has no signal, or holds no spectra.
+    pyhf.exceptions.FailedMinimization
+        When MINUIT does not converge.
+    """
+    if is_blinded(spec):
+        raise ValueError("a strength is not fitted to a blinded workspace")
+    if not has_spectra(spec):
+        raise ValueError("a strength is fitted to mass spectra, not to counts")
+    model = prepare(spec)
+    if not math.isfinite(model.unit):
+        raise ValueError("no signal is expected in any channel: its strength cannot be fitted")
+    likelihood: Likelihood = model.pdf
+    config, data = likelihood.config, likelihood.data
+    poi = config.poi_index
+    best, zero = minimised(likelihood, data, config.suggested_init(), {poi: 0.0})
+    # strengths that the data forbid have no curvature that means anything
+    error = math.sqrt(2 * np.linalg.inv(likelihood.hessian(best))[poi, poi])
+    for _ in range(ATTEMPTS):
+        lowest = _lowest(likelihood, best)
+        best, deviance = minimised(likelihood, data, best, lowest=lowest)
+        value = float(best[poi])
+        if value > NEARLY * lowest:
+            error = _error(likelihood, best, data)
+            break
+    gain = max(zero - deviance, 0.0) if value > 0 else 0.0
+    names = config.par_names
+    return Strength(
+        value=model.unit * value,
+        error=model.unit * error,
+        p_value=float(stats.norm.sf(math.sqrt(gain))),
+        significance=math.sqrt(gain),
+        parameters={name: float(best[i]) for i, name in enumerate(names) if i != poi},
+    )
+
+
+def _lowest(likelihood: Likelihood, at: Floats) -> float:
+    """Strength at which a bin is expected to hold next to nothing, other parameters unchanged."""
+    poi = likelihood.config.poi_index
+    background, both = (
+        likelihood.expected_data(np.where(np.arange(len(at)) == poi, strength, at), False)
+        for strength in (0.0, 1.0)
+    )
+    signal = both - background
+    return -DEEPEST * float(np.min(background[signal > 0] / signal[signal > 0]))
+
+
+def _error(likelihood: Likelihood, at: Floats, data: Floats) -> float:
+    """Error of the strength, from the curvature: MINUIT's is of no use at a limit."""
+    steps = STEP * np.maximum(1.0, np.abs(at))
+    curvature = np.array(
+        [
+            (likelihood.gradient(at + step, data) - likelihood.gradient(at - step, data))
+            for step in np.diag(steps)
+        ]
+    ) / (2 * steps[:, np.newaxis])
+    poi = likelihood.config.poi_index
+    covariance = np.linalg.inv(curvature + curvature.T)
+    variance = 4 * covariance[poi, poi]
+    if not variance > 0:
+        variance = 2 * np.linalg.inv(likelihood.hessian(at))[poi, poi]
+    return float(np.sqrt(variance))

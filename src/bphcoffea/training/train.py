@@ -1,0 +1,236 @@
+"""Training on the tables of a run: folds, bins, and what is recorded of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.analysis.classifier import Classifier, load_classifier
+from bphcoffea.analysis.models import library_version
+from bphcoffea.errors import InputError
+from bphcoffea.results.folder import RunFolder, write_json
+from bphcoffea.storage.disks import writing_to
+from bphcoffea.storage.manifest import replacing
+from bphcoffea.training.edges import Bins, best_bins, given_bins
+from bphcoffea.training.folds import PARAMETERS, TREES, Folds, train_folds
+from bphcoffea.training.metrics import area_under_curve, kolmogorov_smirnov, rank_correlation
+from bphcoffea.training.sample import Floats, Sample, read_sample
+
+#: The classifier, and what is recorded of its training.
+DECLARATION, RECORD = "classifier.toml", "training.json"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of signal and sidebands with their weights, as two samples."""
+
+    signal: Floats
+    signal_weights: Floats
+    background: Floats
+    background_weights: Floats
+
+    @property
+    def area(self) -> float:
+        """Area under the ROC curve."""
+        return area_under_curve(
+            self.signal, self.signal_weights, self.background, self.background_weights
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained classifier and the candidates that it was made from.
+
+    Attributes
+    ----------
+    source
+        Folder of the run.
+    sample
+        The candidates.
+    folds
+        The models and their scores.
+    bins
+        Bins of the score, by category.
+    seed
+        Seed of the random numbers.
+    """
+
+    source: Path
+    sample: Sample
+    folds: Folds
+    bins: dict[str, Bins]
+    seed: int
+
+    def scored(self, *, test: bool, fold: int | None = None) -> Scored:
+        """Return scores by models that have not seen the candidates, or by all that have.
+
+        Parameters
+        ----------
+        test
+            Whether to take the model that has not seen a candidate.
+        fold
+            Only the scores of this model.
+        """
+        models = range(len(self.folds.models)) if fold is None else [fold]
+        scores: list[Floats] = []
+        which: list[npt.NDArray[np.int64]] = []
+        for model in models:
+            own = np.flatnonzero((self.folds.fold == model) == test)
+            scores.append(self.folds.scores[model, own])
+            which.append(own)
+        values, places = np.concatenate(scores), np.concatenate(which)
+        signal, weights = self.sample.signal[places], self.sample.weights[places]
+        return Scored(values[signal], weights[signal], values[~signal], weights[~signal])
+
+    def as_json(self) -> dict[str, Any]:
+        """Describe the training for ``training.json``."""
+        sample, score = self.sample, self.folds.held_out
+        sidebands = ~sample.signal
+        by_category = {
+            name: rank_correlation(score[own], sample.mass[own])
+            for name in self.bins
+            if np.count_nonzero(own := sidebands & (sample.category == name)) > 1
+        }
+        return {
+            "run": str(self.source.absolute()),
+            "seed": self.seed,
+            "library": library_version(self.folds.models[0]),
+            "parameters": PARAMETERS,
+            "trees": TREES,
+            "inputs": list(sample.inputs),
+            "importances": self.folds.gains,
+            "signal": int(np.count_nonzero(sample.signal)),
+            "sidebands": int(np.count_nonzero(sidebands)),
+            "auc": {
+                "train": self.scored(test=False).area,
+                "test": self.scored(test=True).area,
+            },
+            "folds": [self._of_fold(number) for number in range(len(self.folds.models))],
+            "correlation_with_mass": {
+                "all": rank_correlation(score[sidebands], sample.mass[sidebands]),
+                **by_category,
+            },
+            "bins": {
+                name: {
+                    "edges": list(bins.edges),
+                    "signal_fractions": list(bins.signal),
+                    "sidebands": list(bins.sidebands),
+                    "merit": bins.merit,
+                }
+                for name, bins in self.bins.items()
+            },
+            "notes": list(sample.notes),
+        }
+
+    def _of_fold(self, fold: int) -> dict[str, Any]:
+        train, test = self.scored(test=False, fold=fold), self.scored(test=True, fold=fold)
+        return {
+            "auc_train": train.area,
+            "auc_test": test.area,
+            "ks_signal": kolmogorov_smirnov(
+                train.signal, train.signal_weights, test.signal, test.signal_weights
+            ),
+            "ks_background": kolmogorov_smirnov(
+                train.background,
+                train.background_weights,
+                test.background,
+                test.background_weights,
+            ),
+            "signal": len(test.signal),
+            "sidebands": len(test.background),
+        }
+
+    def write(self, folder: str | Path) -> Classifier:
+        """Write the classifier with its models, and ``training.json``; return it, loaded again.
+
+        Raises
+        ------
+        UnwritableError
+            If that fails; an earlier classifier stays as it was.
+        """
+        place = Path(folder)
+        with writing_to(place):
+            place.mkdir(parents=True, exist_ok=True)
+        with replacing(place, "classifier") as temporary:
+            for model in self.folds.models:
+                (temporary / model.file).write_bytes(model.content)
+            (temporary / DECLARATION).write_text(self._declaration(place), encoding="utf-8")
+            write_json(temporary / RECORD, self.as_json())
+        return load_classifier(place / DECLARATION)
+
+    def _declaration(self, place: Path) -> str:
+        def written(value: Any) -> str:
+            # strings and lists of JSON are strings and lists of TOML
+            return json.dumps(value, ensure_ascii=False)
+
+        lines = [
+            "# Model (event % number of models) scores an event: it has not seen it.",
+            f"name = {written(place.absolute().name)}",
+            f"inputs = {written(self.sample.inputs)}",
+            f"models = {written([model.file for model in self.folds.models])}",
+            "",
+            "# Lower edges of the bins of the score in each category; the last bin ends at 1.",
+            "[edges]",
+            *(f"{written(name)} = {list(bins.edges)}" for name, bins in self.bins.items()),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def train_run(
+    folder: RunFolder,
+    inputs: Sequence[str] = (),
+    *,
+    folds: int = 5,
+    bins: int = 2,
+    edges: Mapping[str, tuple[float, ...]] | None = None,
+    seed: int = 0,
+) -> Training:
+    """Train a classifier on the simulated signal and the sidebands of a run.
+
+    Parameters
+    ----------
+    folder
+        The run. It must not have been made with a classifier.
+    inputs
+        Columns of its tables; by default those that serve, see
+        :func:`~bphcoffea.training.sample.read_sample`.
+    folds
+        Number of models.
+    bins
+        Number of bins of the score in each category.
+    edges
+        Lower edges of the bins of some categories, instead of the best ones.
+    seed
+        Seed of the random numbers. The result depends on nothing else but the run.
+
+    Raises
+    ------
+    InputError
+        If the run does not serve, or there are too few candidates.
+    """
+    sample = read_sample(folder, inputs)
+    # one without data or signal is in no table, but must have edges all the same
+    names = list(folder.analysis.get("categories") or {}) or sorted(set(sample.category.tolist()))
+    unknown = [name for name in edges or {} if name not in names]
+    if unknown:
+        raise InputError(
+            f"{folder.path}: has no category '{unknown[0]}'; there are: {', '.join(names)}"
+        )
+    trained = train_folds(sample, folds, seed)
+    chosen = {}
+    for name in names:
+        own = sample.category == name
+        signal, background = own & sample.signal, own & ~sample.signal
+        scores = trained.held_out
+        of_category = scores[signal], sample.weights[signal], scores[background]
+        if edges and name in edges:
+            chosen[name] = given_bins(edges[name], *of_category)
+        else:
+            chosen[name] = best_bins(*of_category, bins)
+    return Training(folder.path, sample, trained, chosen, seed)

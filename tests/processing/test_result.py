@@ -1,0 +1,79 @@
+"""Results add up, in any order, and refuse to count anything twice."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.processing.result import Columns
+from bphcoffea.results.entries import Entries, OverlapError
+
+
+def chunk(start, stop, file="a.root"):
+    known = {"filename": file, "treename": "t", "entrystart": start, "entrystop": stop}
+    return Entries.of_chunk(known)
+
+
+@given(edges=st.sets(st.integers(0, 50), min_size=2), seed=st.randoms())
+def test_chunks_of_a_file_make_up_the_file(edges, seed):
+    edges = sorted(edges)
+    chunks = [chunk(a, b) for a, b in itertools.pairwise(edges)]
+    seed.shuffle(chunks)
+    total = sum(chunks, Entries())
+    assert total == chunk(edges[0], edges[-1])
+    assert len(total) == edges[-1] - edges[0]
+
+
+@given(
+    first=st.lists(st.booleans(), min_size=12, max_size=12),
+    second=st.lists(st.booleans(), min_size=12, max_size=12),
+)
+def test_sum_is_the_union_or_raises(first, second):
+    def entries(flags):
+        return sum((chunk(i, i + 1) for i, flag in enumerate(flags) if flag), Entries())
+
+    if any(a and b for a, b in zip(first, second, strict=True)):
+        with pytest.raises(OverlapError, match=r"a\.root, tree 't': entries"):
+            entries(first) + entries(second)
+    else:
+        union = [a or b for a, b in zip(first, second, strict=True)]
+        assert entries(first) + entries(second) == entries(union)
+
+
+def test_other_files_don_t_overlap():
+    assert len(chunk(0, 10) + chunk(0, 10, "b.root")) == 20
+
+
+def test_results_of_the_same_entries_don_t_add_up(data, ds_phipi, open_events):
+    path = data / "tree3mu_phipi_2017.root"
+    place = {"filename": str(path), "treename": "Tree3Mu/ntuple"}
+
+    def result(start, stop):
+        events = open_events(path, TwoMuTrackSchema, entrystart=start, entrystop=stop, **place)
+        return ds_phipi.process(events[: stop - start])["test"]
+
+    total = result(0, 100) + result(100, 200)
+    assert total.events == 200
+    with pytest.raises(OverlapError, match="entries 150-200 are in both"):
+        total + result(150, 250)
+
+
+@given(
+    parts=st.lists(
+        st.lists(st.tuples(st.integers(1, 3), st.integers(0, 99)), max_size=4), max_size=70
+    )
+)
+def test_tables_don_t_depend_on_the_order_of_chunks(parts):
+    def columns(rows):
+        rows = np.array(rows, dtype=np.int64).reshape(-1, 2)
+        return Columns({"run": rows[:, 0], "event": rows[:, 1]})
+
+    empty = columns([])
+    forward = sum(map(columns, parts), empty).table()
+    backward = sum(map(columns, reversed(parts)), empty).table()
+    assert forward.equals(backward)
+    rows = sorted(tuple(row) for part in parts for row in part)
+    assert list(zip(*forward.to_pydict().values(), strict=True)) == rows
