@@ -75,7 +75,7 @@ def print_blinding(folder: Any) -> None:
     from bphcoffea.physics.windows import in_words
 
     blind = folder.analysis.get("blind")
-    if blind is None or all(known["is_mc"] for known in folder.fileset_metadata.values()):
+    if blind is None or all(known.is_mc for known in folder.fileset_metadata.values()):
         return
     if not folder.hidden:
         variable = blind.get("variable", blind["histogram"])
@@ -126,8 +126,8 @@ def print_luminosity(folder: Any) -> None:
 
 def print_normalisation(folder: Any) -> None:
     """How simulation is scaled to the data."""
-    content = folder.read("normalisation.json")
-    if all(known["cross_section"] is None for known in content.values()):
+    content = folder.normalisation
+    if all(known.cross_section is None for known in content.values()):
         return
     table = Table(
         "simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation", **_LEFT
@@ -136,14 +136,14 @@ def print_normalisation(folder: Any) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for name, known in content.items():
-        efficiency = known["filter_efficiency"] * known["skim_efficiency"]
-        numbers = [known["cross_section"], efficiency, known["generator_sumw"]]
-        numbers += [known["luminosity"], known["scale"]]
+        efficiency = known.filter_efficiency * known.skim_efficiency
+        numbers = [known.cross_section, efficiency, known.generator_sumw]
+        numbers += [known.luminosity, known.scale]
         table.add_row(name, *("?" if n is None else f"{n:,.5g}" for n in numbers))
     console.print(table)
     notes: dict[str, list[str]] = {}
     for name, known in content.items():
-        for note in known["notes"]:
+        for note in known.notes:
             notes.setdefault(note, []).append(name)
     for note, names in notes.items():
         say(f"note: {', '.join(names)}: {note}")

@@ -28,6 +28,7 @@ from bphcoffea.results.folder import (
 from bphcoffea.results.ledger import Ledger
 from bphcoffea.results.luminosities import Luminosities, certification_of
 from bphcoffea.results.normalisation import normalise
+from bphcoffea.results.records import as_json
 from bphcoffea.results.work_totals import Timing, table
 
 
@@ -102,20 +103,20 @@ def _tables(
 def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcome: Outcome) -> None:
     """Write ``lumis.json``, ``luminosity.json`` and ``normalisation.json``."""
     results = outcome.results
-    known = {name: fileset[name].metadata.model_dump() for name in results}
+    metadata = {name: fileset[name].metadata for name in results}
     sections = {
         name: result.lumis
         for name, result in results.items()
-        if not known[name]["is_mc"] and len(result.lumis)
+        if not metadata[name].is_mc and len(result.lumis)
     }
     counts = outcome.ledger.as_json()["datasets"]
     certification = certification_of(analysis.era_corrections)
-    luminosities = Luminosities.of(known, sections, counts, certification)
+    luminosities = Luminosities.of(metadata, sections, counts, certification)
     generator_sumw = {name: result.generator_sumw for name, result in results.items()}
     write_json(folder / "lumis.json", {name: to_ranges(each) for name, each in sections.items()})
     write_json(folder / "luminosity.json", luminosities.as_json())
-    normalisation = normalise(known, generator_sumw, counts, luminosities)
-    write_json(folder / "normalisation.json", normalisation)
+    normalisation = normalise(metadata, generator_sumw, counts, luminosities)
+    write_json(folder / "normalisation.json", as_json(normalisation))
 
 
 def _description(analysis: Analysis, fileset: Fileset) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def blind_windows(run: RunFolder) -> Windows | None:
     variable = analysis["histograms"][blind["histogram"]]["variable"]
     found: list[tuple[float, float]] = []
     for name, known in run.fileset_metadata.items():
-        if known["is_mc"] and known.get("kind") == "signal":
-            window = _simulated(run, name, known.get("mass"), variable)
+        if known.is_mc and known.kind == "signal":
+            window = _simulated(run, name, known.mass, variable)
             if window is None:
                 return None
             found.append(window)

@@ -12,6 +12,7 @@ from matplotlib.mathtext import MathTextParser
 from typing_extensions import override
 
 from bphcoffea.analysis import Analysis
+from bphcoffea.datasets import Metadata
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
@@ -131,16 +132,19 @@ class LabelledRun(RunFolder):
 
     @property
     @override
-    def fileset_metadata(self) -> dict[str, dict[str, Any]]:
+    def fileset_metadata(self) -> dict[str, Metadata]:
         datasets = {}
         for name, metadata in super().fileset_metadata.items():
-            known = {**metadata, **self._labels.datasets.get(name, {})}
-            for key in ("label", "process"):
-                if known.get(key) is not None:
-                    known[key] = self._drawn(str(known[key]), f"dataset '{name}', {key}")
-            if known["is_mc"] and not known.get("process") and literal(name) != name:
-                known["process"] = self._drawn(name, f"name of dataset '{name}'")
-            datasets[name] = {key: value for key, value in known.items() if value is not None}
+            texts = {"label": metadata.label, "process": metadata.process}
+            texts |= self._labels.datasets.get(name, {})
+            drawn = {
+                key: self._drawn(text, f"dataset '{name}', {key}")
+                for key, text in texts.items()
+                if text is not None
+            }
+            if metadata.is_mc and "process" not in drawn and literal(name) != name:
+                drawn["process"] = self._drawn(name, f"name of dataset '{name}'")
+            datasets[name] = metadata.model_copy(update=dict.fromkeys(texts) | drawn)
         return datasets
 
     @override

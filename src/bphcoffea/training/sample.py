@@ -90,8 +90,8 @@ def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
             "the analysis must declare them, or the run be blind"
         )
     known = folder.fileset_metadata
-    signals = [n for n, about in known.items() if about["is_mc"] and about.get("kind") == "signal"]
-    data = [name for name, about in known.items() if not about["is_mc"]]
+    signals = [n for n, about in known.items() if about.is_mc and about.kind == "signal"]
+    data = [name for name, about in known.items() if not about.is_mc]
     for names, what in ((signals, 'simulation of kind "signal"'), (data, "data")):
         if not names:
             raise InputError(f"{here}: holds no {what} to train on; run over a fileset that does")
@@ -167,10 +167,11 @@ def _check_inputs(inputs: tuple[str, ...], mass: str, tables: Mapping[str, pa.Ta
 
 def _scales(folder: RunFolder, signals: Sequence[str]) -> tuple[dict[str, float], list[str]]:
     """Factor of the weights of each sample of signal."""
-    normalisation = folder.read("normalisation.json")
-    scales = {name: normalisation.get(name, {}).get("scale") for name in signals}
-    if None not in scales.values():
-        return scales, []
+    normalisation = folder.normalisation
+    scales = {name: normalisation[name].scale for name in signals if name in normalisation}
+    known = {name: scale for name, scale in scales.items() if scale is not None}
+    if len(known) == len(signals):
+        return known, []
     notes = []
     if len(signals) > 1:
         notes.append(

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bphcoffea import cli, presentation
+from bphcoffea import cli
+from bphcoffea.presentation import run_figures
 from bphcoffea.progress import INTERVAL_S
 from bphcoffea.searches.tau3mu.branching_limit import EDGES
 from bphcoffea.searches.tau3mu.figures import figures_of_limit
@@ -79,7 +80,7 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
 
     # without drawing them, which takes most of the time
     names = []
-    monkeypatch.setattr(presentation, "save", lambda figure, folder, name: names.append(name) or [])
+    monkeypatch.setattr(run_figures, "save", lambda figure, folder, name: names.append(name) or [])
     status, output = call("plot", run.path)
     assert status == 0, output.err
     assert {"limit_mass_A_2018", "limit_cl90"} <= set(names)

@@ -187,7 +187,7 @@ def masses_of_data(
     names = [
         name
         for name, known in run.fileset_metadata.items()
-        if not known["is_mc"] and year_of(known) == year
+        if not known.is_mc and year_of(known) == year
     ]
     masses, _, categories = candidates_of(run, names)
     found = {name: masses[categories == name] for name in windows}

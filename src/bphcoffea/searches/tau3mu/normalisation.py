@@ -231,7 +231,7 @@ def year_signals(
         When the run lacks data or simulation, or the normalisation is not usable.
     """
     metadata, analysis = run.fileset_metadata, run.analysis
-    data = [name for name, known in metadata.items() if not known["is_mc"]]
+    data = [name for name, known in metadata.items() if not known.is_mc]
     if not data:
         raise InputError(f"{run.path}: no data, from whose sidebands the background is fitted")
     classifier = any(name != own for name, own in analysis.get("categories", {}).items())
