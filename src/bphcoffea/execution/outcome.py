@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import hist
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bphcoffea.analysis import Analysis
+from bphcoffea.analysis import Analysis, AnalysisRecord
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.luminosity import to_ranges
@@ -77,8 +77,8 @@ def write(
             own = f"{file_name(name, fileset.names)}.parquet"
             pq.write_table(table_of, temporary / "candidates" / own)
         _write_luminosity(temporary, analysis, fileset, outcome)
-        description = _description(analysis, fileset) | {"variations": variations}
-        write_json(temporary / "analysis.json", description)
+        record = _record(analysis, fileset, variations)
+        write_json(temporary / "analysis.json", record.model_dump(mode="json"))
         write_json(temporary / "metrics.json", outcome.metrics)
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         write_json(temporary / "provenance.json", provenance)
@@ -119,13 +119,11 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     write_json(folder / "normalisation.json", as_json(normalisation))
 
 
-def _description(analysis: Analysis, fileset: Fileset) -> dict[str, Any]:
-    description = analysis.describe()
+def _record(
+    analysis: Analysis, fileset: Fileset, variations: Mapping[str, Sequence[str]]
+) -> AnalysisRecord:
     metadata = next(iter(fileset.root.values())).metadata.model_dump()
-    reads = branches_of_cuts(analysis, metadata)
-    for row in description["cuts"]:
-        row["reads"] = list(reads.get(row["name"], ()))
-    return description
+    return analysis.describe(branches_of_cuts(analysis, metadata), variations)
 
 
 def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:

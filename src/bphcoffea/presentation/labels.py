@@ -78,7 +78,7 @@ class Labels:
         if analysis is None:
             return cls(datasets=datasets, notes=notes)
         _check_histograms(run, analysis)
-        described = analysis.describe()
+        described = analysis.describe().model_dump(mode="json")
         fit = described["fit"] or {}
         return cls(
             described["title"],
