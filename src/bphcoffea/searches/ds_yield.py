@@ -13,7 +13,12 @@ from typing import Any, Final
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.normalisation import generated
-from bphcoffea.statistics.data_sample import DataSample, year_of
+from bphcoffea.statistics.data_sample import (
+    DataSample,
+    NotFittedByYearError,
+    UnknownLuminosityError,
+    year_of,
+)
 
 #: Branching fractions of φ → μμ and Ds → φπ, and their uncertainties [PDG].
 PHI_TO_MUONS: Final = 2.86e-4
@@ -23,14 +28,6 @@ DS_TO_PHI_PI_ERROR: Final = 0.004
 #: What a fit calls the peak of the normalisation channel, and its yield.
 PEAK: Final = "ds"
 YIELD: Final = f"n_{PEAK}"
-
-
-class NotFittedByYearError(InputError):
-    """The yield of one year is needed, but data of several years were fitted together."""
-
-
-class UnknownLuminosityError(InputError):
-    """The luminosity of the search, or of the data that were fitted, is not known."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bphcoffea.errors import FitError
 from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.folder import RunFolder
+
+
+class NotFittedByYearError(FitError):
+    """The yield of one year is needed, but data of several years were fitted together."""
+
+
+class UnknownLuminosityError(FitError):
+    """The luminosity of the search, or of the data that were fitted, is not known."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     options = ("--normalisation", normalisation.path, "--level", "0.9", "--f-b", "0.3")
     status, output = call("limit", run.path, *options)
     assert status == 0, output.err
-    assert "Setting limits: 1 of 1 limit (100%)" in output.err
+    assert "Setting limits: 1 of 1 point (100%)" in output.err
     content = run.read("limit.json")
     (known,) = content["limits"]
     (limit,) = known["limits"]

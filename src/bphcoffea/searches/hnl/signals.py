@@ -10,28 +10,21 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.lifetimes import mixture_weight
+from bphcoffea.physics.resolution import width_of
 from bphcoffea.physics.windows import Window
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.normalisation import generated
 from bphcoffea.searches.hnl.rates import Neutrino
 
-Floats = npt.NDArray[np.float64]
 EVERYWHERE: Final = (-math.inf, math.inf)
 
 #: Columns of the candidates' table.
 MASS, LENGTH, CATEGORY, WEIGHT = "hnl_mass", "gen_proper_length", "category", "weight"
 #: How names of categories begin: charges of the two muons.
 SAME_SIGN, OPPOSITE_SIGN = "SS", "OS"
-#: Quantiles of a Gaussian at one standard deviation below and above its mean.
-_SIGMA = (0.158655, 0.841345)
-
-
-def width_of(masses: Floats) -> float:
-    """Return half the width of the central 68% of measured masses, GeV, shape (n,)."""
-    low, high = np.quantile(masses, _SIGMA)
-    return float(high - low) / 2
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.windows import Window, within
 from bphcoffea.results.folder import RunFolder
-from bphcoffea.searches import TAU3MU
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.normalisation import BRANCHING, YearSignal, year_signals
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
-from bphcoffea.searches.tau3mu.signals import MASS, RANGE, Floats, candidates_of
+from bphcoffea.searches.tau3mu.signals import MASS, RANGE, candidates_of
 from bphcoffea.statistics.blindness import check_unblinding
 from bphcoffea.statistics.cls_limits import upper_limit
 from bphcoffea.statistics.data_sample import year_of
@@ -134,7 +134,7 @@ def model_of_run(
         raise InputError(f"{run.path}: no simulated signal is selected in any category")
     samples = [s for one in signals.values() for s in (one.phi_pi.data, one.phi_pi.search) if s]
     return {
-        "search": TAU3MU,
+        "search": "tau3mu",
         "blinded": not unblind,
         "run_blinded": bool(run.hidden),
         "complete": all(sample.complete for sample in samples),
