@@ -74,7 +74,7 @@ def limit(
     if foreign := [name for name in given if name not in search.options]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
         raise InputError(
-            f"{directory}: a limit of the search '{run.analysis['search']}' takes no {flags}"
+            f"{directory}: a limit of the search '{run.analysis.search}' takes no {flags}"
         )
     try:
         with progress(None, "Setting limits", "point") as bar:

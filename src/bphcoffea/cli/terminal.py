@@ -74,19 +74,19 @@ def print_blinding(folder: Any) -> None:
     """Print in one line whether a run with data is blind, and in which windows."""
     from bphcoffea.physics.windows import in_words
 
-    blind = folder.analysis.get("blind")
+    blind = folder.analysis.blind
     if blind is None or all(known.is_mc for known in folder.fileset_metadata.values()):
         return
     if not folder.hidden:
-        variable = blind.get("variable", blind["histogram"])
+        variable = blind.variable
         say(f"NOT BLIND: the results include data at all values of {variable}")
         return
-    where = in_words(folder.hidden, blind["unit"])
-    if blind.get("by_category"):
-        own = (f"{in_words(each)} ({name})" for name, each in blind["by_category"].items())
-        where = f"{', '.join(own)} {blind['unit']}"
-    masses = f" (masses {', '.join(f'{m:g}' for m in blind['masses'])})" if blind["masses"] else ""
-    say(f"BLIND: data with {blind['variable']} in {where} are left out of the results{masses}")
+    where = in_words(folder.hidden, blind.unit)
+    if blind.by_category:
+        own = (f"{in_words(each)} ({name})" for name, each in blind.by_category.items())
+        where = f"{', '.join(own)} {blind.unit}"
+    masses = f" (masses {', '.join(f'{m:g}' for m in blind.masses)})" if blind.masses else ""
+    say(f"BLIND: data with {blind.variable} in {where} are left out of the results{masses}")
 
 
 def print_luminosity(folder: Any) -> None:

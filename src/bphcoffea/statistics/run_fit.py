@@ -11,7 +11,7 @@ import hist
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.mass_model import MassModel
 from bphcoffea.datasets import Metadata
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FitError, InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.statistics.blindness import check_fit
 from bphcoffea.statistics.data_sample import of_year, year_of
@@ -49,9 +49,9 @@ def fit_run(
     """
     check_fit(run)
     analysis = run.analysis
-    if analysis.get("fit") is None:
-        raise InputError(f"{run.path}: the analysis '{analysis['name']}' declares no mass fit")
-    model = MassModel.model_validate(analysis["fit"])
+    model = analysis.fit
+    if model is None:
+        raise FitError(f"{run.path}: the analysis '{analysis.name}' declares no mass fit")
     histograms = run.histograms()
     if model.histogram not in histograms:
         raise InputError(f"{run.path}: histograms.json holds no '{model.histogram}' to fit")
@@ -72,7 +72,7 @@ def fit_run(
     def fitted(names: list[str], tail: Tail | None) -> dict[str, Any]:
         in_data = all(not known[name].is_mc for name in names)
         return {
-            "analysis": analysis["name"],
+            "analysis": analysis.name,
             "histogram": model.histogram,
             "datasets": names,
             "complete": run.complete,

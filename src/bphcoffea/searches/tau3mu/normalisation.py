@@ -234,7 +234,7 @@ def year_signals(
     data = [name for name, known in metadata.items() if not known.is_mc]
     if not data:
         raise InputError(f"{run.path}: no data, from whose sidebands the background is fitted")
-    classifier = any(name != own for name, own in analysis.get("categories", {}).items())
+    classifier = any(name != own for name, own in analysis.categories.items())
     signals = {}
     for year in sorted({year_of(metadata[name]) for name in data}):
         origins: tuple[Origin, ...] = ("d", "b")
