@@ -54,7 +54,7 @@ def test_a_flipped_bit_is_a_problem(file):
     (line,) = compared((file, {"checksum": recorded})).lines()
     assert line == (
         f"dataset 'D', {file}: its checksum is {adler32(file)}, but {recorded} in the fileset; "
-        "it is damaged or another file: copy it again"
+        "the file is damaged or another one: copy it again"
     )
 
 

@@ -61,7 +61,17 @@ PARKING_PATHS: Final = (
     "mu12_ip6",
 )
 
-#: The branches that set the number of candidates and of trigger objects.
+#: Process of the signal samples of the search.
+SIGNAL_PROCESS: Final = "hnl"
+#: Example of the name of a signal sample, with p for the decimal point.
+SIGNAL_SAMPLE: Final = "DsToNMu_NToMuPi_mN1p5_ctau100p0mm"
+#: Patterns of the generated parameters in the names of signal samples, and their units.
+SIGNAL_PARAMETERS: Final = {
+    "mass": (re.compile(r"(?<![A-Za-z0-9])mN(\d+(?:[p.]\d+)?)(?:GeV)?(?![A-Za-z0-9])"), "GeV"),
+    "ctau": (re.compile(r"(?<![A-Za-z0-9])ctau(\d+(?:[p.]\d+)?)mm(?![A-Za-z0-9])"), "mm"),
+}
+
+#: Branches whose lists set the number of candidates and of trigger objects.
 _CANDIDATE, _TRIGGER = "C_Hnl_mass", "HLT_mu_trig_idx"
 #: How branches of the parts of a candidate begin, and the mass of those that are particles. An
 #: earlier one takes its branches from a later one that begins the same.
