@@ -196,7 +196,7 @@ def test_loading_what_was_saved_gives_the_same(fileset, tmp_path):
         fileset = fileset.resolved(tmp_path)
     except InputError as error:
         # not the subject of this test
-        assert any(text in str(error) for text in ("twice", "NUL"))  # noqa: PT017
+        assert any(text in str(error) for text in ("twice", "NUL", "'::'"))  # noqa: PT017
         return
     path = fileset.save(tmp_path / "new" / "fileset.json")
     read = load_fileset(path)
@@ -238,8 +238,8 @@ def test_saving_where_nothing_can_be_written_is_one_clear_line(tmp_path):
         (with_files([], treename="t"), "dataset 'D', files: is empty"),
         (with_files("a.root"), "dataset 'D', files: expected an object"),
         (with_files(["a.root"]), "dataset 'D': files are a list, so 'treename' must name"),
-        (with_files([1], treename="t"), "dataset 'D': the list of files holds 1, which is not a path"),
-        (with_files([["a"]], treename="t"), "dataset 'D': the list of files holds ['a'], which is not a path"),
+        (with_files([1], treename="t"), "dataset 'D': the list of files holds 1, "),
+        (with_files([["a"]], treename="t"), "dataset 'D': the list of files holds ['a'], "),
         (with_files(["a", "a"], treename="t"), "dataset 'D': 'a' is listed twice"),
         (with_files({"": "t"}), "dataset 'D', files.: is empty"),
         (with_files({"a": ""}), "dataset 'D', files.a.object_path: is empty"),
@@ -481,7 +481,7 @@ def test_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
 
 
 def test_repr_counts_files_and_shortens_the_list_of_names():
-    fileset = Fileset.model_validate({name: DATASET for name in "ABCDE"})
+    fileset = Fileset.model_validate(dict.fromkeys("ABCDE", DATASET))
     assert repr(fileset) == "Fileset(5 datasets, 5 files: A, B, C, …)"
     assert repr(fileset.select("A")) == "Fileset(1 dataset, 1 file: A)"
 

@@ -149,7 +149,7 @@ def test_the_result_loads_again(tmp_path):
         ),
         (
             {"files": "a.root /a.root"},
-            "dataset 'D': 'files' lists files twice: /store/user/me/a.roo",
+            "dataset 'D': 'files' lists files twice: /store/user/me/a.root",
         ),
         ({"type": "toys"}, "dataset 'D': type 'toys' is none of data, signal, background, mc"),
         ({"rootpath": 3}, "dataset 'D': rootpath is 3, which is not a path"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bphcoffea.datasets.fileset import Fileset
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 from bphcoffea.storage.servers import Retries, reason
 from bphcoffea.storage.stageout import adler32_at
 from bphcoffea.storage.targets import TransferError
@@ -71,7 +71,7 @@ def compare(retries: Retries, file: FileToCompare) -> list[ChecksumReport]:
         where = "" if place == file.path else f"replica {place}: "
         try:
             found[place] = f"adler32:{adler32_at(place, retries):08x}"
-        except InputError as error:
+        except FacilityError as error:
             problems.append(f"{where}no checksum ({error})")
         except TransferError as error:
             cause = error.__cause__

@@ -1,4 +1,4 @@
-"""Where files can be written: what every such place can do, what fails there, and a disk."""
+"""Storage that files are written to: its interface, its errors, and local disks."""
 
 from __future__ import annotations
 
@@ -17,13 +17,23 @@ from typing_extensions import override
 
 from bphcoffea.storage.servers import shortened
 
-#: Bytes that are read or written at once.
+#: Size of the blocks that are read or written at once, bytes.
 BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a fault means, and whether trying again, or trying other files, is of no use."""
+    """Kind of a fault.
+
+    Attributes
+    ----------
+    meaning
+        Meaning and remedy, in one line.
+    is_lasting
+        True if another attempt cannot succeed.
+    is_everywhere
+        True if other files would fail as well.
+    """
 
     meaning: str
     is_lasting: bool = False
@@ -52,20 +62,20 @@ UNTRUSTED = Kind(
 NOT_A_FOLDER = Kind("a folder of that path is a file; choose another place", is_lasting=True)
 IS_FOLDER = Kind("there is a folder of that name; choose another name", is_lasting=True)
 NO_WEBDAV = Kind(
-    "the server takes no files there; is it the address of its WebDAV door?",
+    "the server does not accept files there; is it the address of its WebDAV door?",
     is_lasting=True,
     is_everywhere=True,
 )
 NO_HOST = Kind("there is no such host; is its name right?", is_everywhere=True)
 SILENT = Kind("the server does not answer; is its address right, and is it up?", is_everywhere=True)
-# so it looks over HTTP, too, when the disk of XRootD's server is full: it hangs up without a word
+# XRootD's HTTP server also closes the connection without an answer when its disk is full
 BROKEN = Kind("the connection to the server broke; is it up, and has it space left?")
-DIFFERS = Kind("what arrived there differs from what was sent; is the storage in order?")
-MISSING = Kind("it is not there")
-UNREADABLE = Kind("the file here can't be read", is_lasting=True)
+DIFFERS = Kind("the file differs after the transfer; is the storage in order?")
+MISSING = Kind("no such file")
+UNREADABLE = Kind("the file here cannot be read", is_lasting=True)
 OTHER = Kind("it failed; try again, or choose another place")
 
-#: What servers of either protocol say, whatever the code that goes with it.
+#: Kinds by words in the answers of servers, which precede the code of the answer.
 _WORDS = {
     "no space left": FULL,
     "quota": FULL,
@@ -79,7 +89,7 @@ _WORDS = {
 
 
 class TransferError(Exception):
-    """A fault of the target."""
+    """A file could not be written to storage, or read back."""
 
     def __init__(self, kind: Kind, detail: str = "") -> None:
         super().__init__(f"{kind.meaning} ({shortened(detail)})" if detail else kind.meaning)
@@ -87,51 +97,51 @@ class TransferError(Exception):
 
 
 class Target(ABC):
-    """Where files go. What fails there is raised as a TransferError.
+    """Storage that files are written to. All methods raise TransferError.
 
     Attributes
     ----------
     path
-        The place that the URL names.
+        Path in the URL.
     """
 
     path: str
 
     @abstractmethod
     def shown(self, path: str) -> str:
-        """A path there as it is told: with the server, but without passwords."""
+        """Return a path for messages: with the server, but without passwords."""
 
     @abstractmethod
     def make_folder(self, path: str) -> None:
-        """Make a folder and its parents, where they are missing."""
+        """Create a folder and its missing parents."""
 
     @abstractmethod
     def write(self, source: Path, path: str) -> None:
-        """Copy a file there; what a fault leaves behind may be part of it."""
+        """Copy a local file to a path; a fault may leave part of the file behind."""
 
     @abstractmethod
     def read(self, path: str) -> Iterator[bytes]:
-        """Blocks of a file."""
+        """Yield the blocks of a file."""
 
     @abstractmethod
     def size(self, path: str) -> int | None:
-        """Size of a file; None if the server does not tell."""
+        """Return the size of a file, bytes; None if the server does not report it."""
 
     @abstractmethod
     def checksum(self, path: str) -> int | None:
-        """Adler32 of a file; None if the server does not tell."""
+        """Return the Adler-32 checksum of a file; None if the server does not report it."""
 
     @abstractmethod
     def rename(self, old: str, new: str) -> None:
-        """Give a file another name, and replace what has it."""
+        """Rename a file, replacing an existing one."""
 
     @abstractmethod
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
 
 
 class Disk(Target):
-    """A file system that is mounted here."""
+    """A mounted file system."""
 
     _KINDS: ClassVar[Mapping[int, Kind]] = {
         errno.ENOSPC: FULL,
@@ -161,7 +171,7 @@ class Disk(Target):
     def write(self, source: Path, path: str) -> None:
         with self._faults(), source.open("rb") as old, Path(path).open("xb") as new:
             shutil.copyfileobj(old, new, BLOCK)
-            # some file systems tell only now that they are full
+            # some file systems report only now that they are full
             os.fsync(new.fileno())
 
     @override
@@ -198,14 +208,14 @@ class Disk(Target):
 
 
 def blocks(path: Path) -> Iterator[bytes]:
-    """The content of a file, in pieces."""
+    """Yield the content of a file in blocks."""
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             yield block
 
 
 def by_words(text: str) -> Kind | None:
-    """The kind of a fault by what a server says of it; None where that tells nothing."""
-    # before it stands the path, which may hold any word
-    said = text.rpartition(";")[2].lower()
-    return next((kind for words, kind in _WORDS.items() if words in said), None)
+    """Return the kind of a fault from the answer of a server; None if its words are unknown."""
+    # the path before the semicolon may contain any word
+    answer = text.rpartition(";")[2].lower()
+    return next((kind for words, kind in _WORDS.items() if words in answer), None)

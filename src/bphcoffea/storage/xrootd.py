@@ -1,11 +1,11 @@
-"""Writing to a server of XRootD."""
+"""Writing to XRootD servers."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from typing_extensions import override
@@ -31,11 +31,15 @@ from bphcoffea.storage.targets import (
     by_words,
 )
 
+if TYPE_CHECKING:
+    from XRootD.client import File
+    from XRootD.client.responses import XRootDStatus
+
 
 class XRootD(Target):
-    """A server of XRootD."""
+    """An XRootD server."""
 
-    #: What the client says (XrdClStatus.hh).
+    #: Status codes of the client (XrdClStatus.hh).
     _CODES: ClassVar[Mapping[int, Kind]] = {
         101: NO_HOST,
         102: BROKEN,
@@ -48,7 +52,7 @@ class XRootD(Target):
         204: REFUSED,
         206: SILENT,
     }
-    #: That it is the server that says something, and what: a number of XProtocol.hh.
+    #: Status code for an error of the server, and error numbers of servers (XProtocol.hh).
     _ANSWERED = 400
     _EXISTS = 3018
     _ANSWERS: ClassVar[Mapping[int, Kind]] = {
@@ -63,7 +67,7 @@ class XRootD(Target):
     }
 
     def __init__(self, url: str, timeout_s: int) -> None:
-        # what its client is told in the environment (see storage) it reads when it is imported
+        # on import, the client reads the environment variables that storage.servers sets
         from XRootD import client
         from XRootD.client import flags
 
@@ -83,7 +87,7 @@ class XRootD(Target):
     def make_folder(self, path: str) -> None:
         status, found = self._system.stat(path, timeout=self._timeout)
         if status.ok and found.flags & self._flags.StatInfoFlags.IS_DIR:
-            # an area of one's own may lie in folders that one may not make
+            # the parents of a user's area may not be writable
             return
         if not status.ok and self._kind(status) != MISSING:
             self._check(status)
@@ -96,8 +100,8 @@ class XRootD(Target):
     def write(self, source: Path, path: str) -> None:
         new, mode = self._flags.OpenFlags.NEW, self._mode("UR UW GR OR")
         with self._opened(path, new, mode) as file:
-            # after a break, all is sent again under another name: what the client itself would
-            # mend of the old file, nobody has seen whole
+            # a broken file is sent again under another name, never repaired by the client: the
+            # repaired file could be incomplete
             file.set_property("WriteRecovery", "false")
             offset = 0
             for block in blocks(source):
@@ -150,7 +154,7 @@ class XRootD(Target):
             self._check(status)
 
     @contextlib.contextmanager
-    def _opened(self, path: str, flags: int, mode: int = 0) -> Iterator[Any]:
+    def _opened(self, path: str, flags: int, mode: int = 0) -> Iterator[File]:
         file = self._file()
         status, _ = file.open(f"{self._server}/{path}", flags, mode, timeout=self._timeout)
         self._check(status)
@@ -159,19 +163,19 @@ class XRootD(Target):
         except BaseException:
             file.close(timeout=self._timeout)
             raise
-        # a server may tell only now that its disk is full
+        # a server may report only now that its disk is full
         status, _ = file.close(timeout=self._timeout)
         self._check(status)
 
     def _mode(self, names: str) -> int:
         return sum(getattr(self._flags.AccessMode, name) for name in names.split())
 
-    def _check(self, status: Any) -> None:
+    def _check(self, status: XRootDStatus) -> None:
         if not status.ok:
             raise TransferError(self._kind(status), status.message)
 
-    def _kind(self, status: Any) -> Kind:
+    def _kind(self, status: XRootDStatus) -> Kind:
         if status.code != self._ANSWERED:
             return self._CODES.get(status.code) or by_words(status.message) or OTHER
-        # words first: a server answers 3005 to whatever its file system could not do
+        # words first: a server answers 3005 for any failure of its file system
         return by_words(status.message) or self._ANSWERS.get(status.errno, OTHER)
