@@ -334,7 +334,7 @@ def test_what_arrives_damaged_is_sent_again(target, source, tmp_path, monkeypatc
         write(self, tmp_path / "damaged" if len(sent) == 1 else source, path)
 
     monkeypatch.setattr(CLASSES[target.kind], "write", damaging)
-    with pytest.raises(InputError, match=r"differs from what was sent.*adler32") as error:
+    with pytest.raises(InputError, match=r"differs after the transfer.*adler32") as error:
         stage_out(source, target.url("x.root"), ONCE)
     one_line(error)
     assert files(target.folder) == []
@@ -369,7 +369,7 @@ def test_damage_is_seen_where_a_server_knows_no_checksums(
         "write",
         lambda self, source, path: write(self, tmp_path / "damaged", path),
     )
-    with pytest.raises(InputError, match="differs from what was sent"):
+    with pytest.raises(InputError, match="differs after the transfer"):
         stage_out(source, target.url("y.root"), ONCE)
     assert files(target.folder) == ["x.root"]
 

@@ -10,16 +10,13 @@ ENERGIES: Final = ((2022, 13.6), (2015, 13.0), (2012, 8.0), (2010, 7.0))
 
 
 def collision_energy(metadata: Mapping[str, Any]) -> float | None:
-    """Return the collision energy of a dataset, TeV.
+    """Return the collision energy of a dataset, TeV; None if its metadata do not give it.
 
     Parameters
     ----------
     metadata
-        Of the dataset. Its ``energy`` takes precedence over the year with which its ``era`` begins.
-
-    Returns
-    -------
-    None if neither says it.
+        Metadata of the dataset. ``energy`` takes precedence over ``era``, which begins with the
+        year.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Exponential lifetimes: samples of some mean proper decay lengths, weighted to another."""
+"""Reweighting of samples to another lifetime."""
 
 from __future__ import annotations
 
@@ -13,23 +13,31 @@ from bphcoffea.errors import InputError
 def lifetime_weight(
     proper_length: npt.NDArray[np.float64], generated: float, wanted: float
 ) -> npt.NDArray[np.float64]:
-    """Weights that give decays of one mean proper length cτ the distribution of another.
+    """Return weights that change the mean proper decay length of a sample.
 
-    The ratio of the two densities, w = (c₀/c₁)·exp[l·(1/c₀ − 1/c₁)]; its mean over the sample is 1.
+    Weights are the ratio of the exponential densities, w = (c₀/c₁)·exp[l·(1/c₀ − 1/c₁)]; their
+    mean over the sample is 1.
 
     Parameters
     ----------
     proper_length
         Generated proper decay length l of each decay, mm, shape (n,).
-    generated, wanted
-        The mean lengths c₀ and c₁, mm.
+    generated
+        Mean length c₀ of the sample, mm.
+    wanted
+        Mean length c₁ after weighting, mm.
+
+    Returns
+    -------
+    array of float
+        Weight of each decay, shape (n,).
 
     Raises
     ------
     InputError
-        When a length is negative or no number, as padding is.
+        If a proper length is negative or not a number, as padding is.
     ValueError
-        When a mean length is not positive and finite.
+        If a mean length is not positive and finite.
     """
     _check(proper_length, generated, wanted)
     weights: npt.NDArray[np.float64] = (
@@ -44,23 +52,28 @@ def mixture_weight(
     shares: Sequence[float],
     wanted: float,
 ) -> npt.NDArray[np.float64]:
-    """Weights that give decays of a mixture of mean proper lengths the distribution of one.
+    """Return weights that give a mixture of samples one mean proper decay length.
 
-    The ratio of the densities, w = p(l|c) / Σ_k f_k p(l|c_k), whichever sample a decay is from. No
-    weight exceeds that of :func:`lifetime_weight` divided by the sample's share, so that the
-    sample with the most similar lifetime dominates where it has events [the balance heuristic of
-    Veach and Guibas, SIGGRAPH 95].
+    Weights are the ratio of the densities, w = p(l|c) / Σ_k f_k p(l|c_k), whichever sample a decay
+    is from. No weight exceeds the one of :func:`lifetime_weight` divided by the share of the
+    sample, so the sample with the most similar lifetime dominates where it has events [the balance
+    heuristic of Veach and Guibas, SIGGRAPH 95].
 
     Parameters
     ----------
     proper_length
         Generated proper decay length l of each decay, mm, shape (n,).
     generated
-        The mean lengths c_k of the samples, mm, shape (k,).
+        Mean lengths c_k of the samples, mm, shape (k,).
     shares
         Fraction f_k of each sample in the mixture, shape (k,); the sum is 1.
     wanted
-        The mean length c, mm.
+        Mean length c after weighting, mm.
+
+    Returns
+    -------
+    array of float
+        Weight of each decay, shape (n,).
 
     Raises
     ------
@@ -87,10 +100,10 @@ def _check(proper_length: npt.NDArray[np.float64], *means: float) -> None:
             "mean decay lengths must be positive and finite, not "
             + " and ".join(str(mean) for mean in means)
         )
-    wrong = ~((proper_length >= 0) & (proper_length < np.inf))
-    if np.any(wrong):
+    invalid = ~((proper_length >= 0) & (proper_length < np.inf))
+    if np.any(invalid):
         raise InputError(
-            f"the generated proper decay length is {proper_length[wrong][0]:g} mm for "
-            f"{np.count_nonzero(wrong)} of {len(proper_length)} decays: such is padding; "
-            "give those that do not live long 0"
+            f"the generated proper decay length is {proper_length[invalid][0]:g} mm for "
+            f"{np.count_nonzero(invalid)} of {len(proper_length)} decays; is this padding? "
+            "Give prompt decays the length 0"
         )
