@@ -523,7 +523,7 @@ except InputError as error:
     assert int(memory) < 100
     assert message == (
         f"{path}: holds more than 20 MB; is it the right file? "
-        "If so, set BPHCOFFEA_MAX_JSON_MB to more\n"
+        "If so, raise BPHCOFFEA_MAX_JSON_MB\n"
     )
 
 
