@@ -48,20 +48,7 @@ def load_fileset(path: str | Path) -> Fileset:
 
 
 def fileset_of(content: object, path: str | Path) -> Fileset:
-    """Return the fileset of the content of a file, relative to the folder of the file.
-
-    Parameters
-    ----------
-    content
-        Datasets by name.
-    path
-        The file, also for the message.
-
-    Raises
-    ------
-    FilesetError
-        If the content is not a fileset: one line per fault.
-    """
+    """Return the fileset of the content of a JSON file; raise FilesetError, one line per fault."""
     try:
         return Fileset.model_validate(content).resolved(Path(path).absolute().parent)
     except ValidationError as error:
@@ -96,15 +83,7 @@ def load_filesets(paths: Iterable[str | Path]) -> Fileset:
 
 
 def dataset_faults(error: ValidationError, dataset: str | None = None) -> list[str]:
-    """Return one line per fault that pydantic found in a fileset.
-
-    Parameters
-    ----------
-    error
-        The exception of pydantic.
-    dataset
-        Name of the dataset that was validated; None for a whole fileset.
-    """
+    """Return one line per fault that pydantic found in a fileset, or in one named dataset."""
     lines = []
     for place, text, _ in faults(error, _MEANINGS):
         name, *inner = place if dataset is None else (dataset, *place)

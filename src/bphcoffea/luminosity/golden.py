@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from bphcoffea.documents import read_json
 from bphcoffea.errors import CorrectionsError
 from bphcoffea.luminosity.sections import LIMIT, checked, packed
+from bphcoffea.physics.windows import united
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class GoldenJson:
         merged = [
             (run, *section_range)
             for run, of_run in sorted(ranges.items())
-            for section_range in _merged(of_run)
+            for section_range in united(of_run)
         ]
         runs, first, last = np.array(merged, dtype=np.uint64).T
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -100,14 +100,3 @@ class GoldenJson:
         for numbers in (runs, lumis):
             inside &= (numbers >= 0) & (numbers < LIMIT)
         return inside
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the ranges in ascending order, with overlapping ones merged."""
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if merged and first <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
-        else:
-            merged.append((first, last))
-    return merged

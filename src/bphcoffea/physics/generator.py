@@ -36,7 +36,7 @@ def scale_envelope(weights: ak.Array) -> tuple[ak.Array, ak.Array]:
 
 
 def scales_without_envelope(weights: ak.Array) -> ak.Array:
-    """Return the number of scale weights in events that :func:`scale_envelope` cannot interpret.
+    """Return the number of scale weights per event; NaN if :func:`scale_envelope` accepts them.
 
     Some samples hold 44 or 45 weights, for several dynamic scales, in an undocumented order.
 
@@ -44,11 +44,6 @@ def scales_without_envelope(weights: ak.Array) -> ak.Array:
     ----------
     weights
         NanoAOD's ``LHEScaleWeight``, one list per event.
-
-    Returns
-    -------
-    array
-        One number per event; NaN for events that have an envelope.
     """
     lengths = ak.to_numpy(ak.num(weights))
     return ak.Array(np.where(np.isin(lengths, list(_SEVEN_POINTS)), np.nan, lengths))

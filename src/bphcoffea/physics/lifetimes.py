@@ -13,7 +13,7 @@ from bphcoffea.errors import InputError
 def lifetime_weight(
     proper_length: npt.NDArray[np.float64], generated: float, wanted: float
 ) -> npt.NDArray[np.float64]:
-    """Return weights that change the mean proper decay length of a sample.
+    """Return weights, shape (n,), that change the mean proper decay length of a sample.
 
     Weights are the ratio of the exponential densities, w = (c₀/c₁)·exp[l·(1/c₀ − 1/c₁)]; their
     mean over the sample is 1.
@@ -26,11 +26,6 @@ def lifetime_weight(
         Mean length c₀ of the sample, mm.
     wanted
         Mean length c₁ after weighting, mm.
-
-    Returns
-    -------
-    array of float
-        Weight of each decay, shape (n,).
 
     Raises
     ------
@@ -52,7 +47,7 @@ def mixture_weight(
     shares: Sequence[float],
     wanted: float,
 ) -> npt.NDArray[np.float64]:
-    """Return weights that give a mixture of samples one mean proper decay length.
+    """Return weights, shape (n,), that give a mixture of samples one mean proper decay length.
 
     Weights are the ratio of the densities, w = p(l|c) / Σ_k f_k p(l|c_k), whichever sample a decay
     is from. No weight exceeds the one of :func:`lifetime_weight` divided by the share of the
@@ -69,11 +64,6 @@ def mixture_weight(
         Fraction f_k of each sample in the mixture, shape (k,); the sum is 1.
     wanted
         Mean length c after weighting, mm.
-
-    Returns
-    -------
-    array of float
-        Weight of each decay, shape (n,).
 
     Raises
     ------

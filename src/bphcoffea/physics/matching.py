@@ -100,18 +100,7 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
 def beside(
     candidates: ak.Array, objects: ak.Array
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the positions of all pairs of a candidate and an object of its event.
-
-    Parameters
-    ----------
-    candidates, objects
-        Lists of numbers, one per event each.
-
-    Returns
-    -------
-    tuple of two arrays
-        Positions in the flattened lists, shape (pairs,) each.
-    """
+    """Return the positions of all pairs in an event in the flattened lists, shapes (pairs,)."""
     n_candidates, n_objects = ak.to_numpy(ak.num(candidates)), ak.to_numpy(ak.num(objects))
     event = np.repeat(np.arange(len(n_candidates)), n_candidates)
     first_object = np.cumsum(n_objects) - n_objects

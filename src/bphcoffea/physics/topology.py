@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.physics.matching import beside
+from bphcoffea.physics.resolution import flat
 
 #: Tracks count for the isolation of a muon if pT (GeV) is above, and ΔR and the distance to the
 #: vertex (cm) are below these values [PLB 853 (2024) 138633].
@@ -87,10 +87,10 @@ def surroundings(
     """
     counts = ak.num(legs[0].pt)
     candidate, track = beside(legs[0].pt, tracks.pt)
-    pt, eta, phi, dxy, dz = (_flat(tracks[name])[track] for name in _TRACK)
+    pt, eta, phi, dxy, dz = (flat(tracks[name])[track] for name in _TRACK)
     sin, cos = np.sin(phi), np.cos(phi)
     # vectors from the point of closest approach to the vertex, and along the track
-    flight = [_flat(secondary[axis]) - _flat(primary[axis]) for axis in "xyz"]
+    flight = [flat(secondary[axis]) - flat(primary[axis]) for axis in "xyz"]
     nearest = (-dxy * sin, dxy * cos, dz)
     with np.errstate(over="ignore", invalid="ignore"):
         away = [a[candidate] - b for a, b in zip(flight, nearest, strict=True)]
@@ -98,9 +98,9 @@ def surroundings(
         along = sum(a * b for a, b in zip(away, direction, strict=True))
         squares = sum((a - along * b) ** 2 for a, b in zip(away, direction, strict=True))
         distance = np.sqrt(squares)
-        momenta = [[_flat(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
-        other = np.logical_and.reduce([_flat(leg_pt)[candidate] != pt for leg_pt in own])
-        closest = np.full(len(_flat(legs[0].pt)), np.inf)
+        momenta = [[flat(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
+        other = np.logical_and.reduce([flat(leg_pt)[candidate] != pt for leg_pt in own])
+        closest = np.full(len(flat(legs[0].pt)), np.inf)
         np.minimum.at(closest, candidate[other], distance[other])
         counted = other & (pt > ISOLATION_PT) & (distance < ISOLATION_DISTANCE)
         isolation = np.zeros(len(closest))
@@ -115,8 +115,3 @@ def surroundings(
 
 def _doubles(values: ak.Array) -> ak.Array:
     return ak.values_astype(values, np.float64)
-
-
-def _flat(values: ak.Array) -> npt.NDArray[np.float64]:
-    flat: npt.NDArray[np.float64] = ak.to_numpy(ak.flatten(values)).astype(np.float64)
-    return flat

@@ -8,6 +8,7 @@ expand to gigabytes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import cramjam
 import numpy as np
@@ -27,9 +28,13 @@ def decompress_within(limit: int) -> None:
     are replaced because uproot does not decompress with the documented ``uproot.ZLIB``.
     """
     uproot.compression._decompress_ZLIB.decompress = _zlib
-    uproot.compression._decompress_LZMA.decompress = _lzma
-    uproot.compression._decompress_ZSTD.decompress = _zstd
-    uproot.compression._decompress_LZ4.decompress = _lz4
+    for name, decompress_into in (
+        ("LZMA", cramjam.xz.decompress_into),
+        ("ZSTD", cramjam.zstd.decompress_into),
+        ("LZ4", cramjam.lz4.decompress_block_into),
+    ):
+        decompressor = getattr(uproot.compression, f"_decompress_{name}")
+        decompressor.decompress = partial(_into_buffer, decompress_into)
 
     def check(uncompressed_bytes: int, **_: object) -> None:
         if uncompressed_bytes > limit:
@@ -63,19 +68,9 @@ def _zlib(data: Bytes, uncompressed_bytes: int) -> bytes:
     return content
 
 
-def _lzma(data: Bytes, uncompressed_bytes: int) -> Bytes:
-    return _into_buffer(cramjam.xz.decompress_into, data, uncompressed_bytes)
-
-
-def _zstd(data: Bytes, uncompressed_bytes: int) -> Bytes:
-    return _into_buffer(cramjam.zstd.decompress_into, data, uncompressed_bytes)
-
-
-def _lz4(data: Bytes, uncompressed_bytes: int) -> Bytes:
-    return _into_buffer(cramjam.lz4.decompress_block_into, data, uncompressed_bytes)
-
-
-def _into_buffer(decompress_into: Callable[..., int], data: Bytes, size: int) -> Bytes:
-    """Decompress into a buffer of `size` bytes; cramjam raises if the data need more."""
-    buffer = np.empty(size, np.uint8)
+def _into_buffer(
+    decompress_into: Callable[..., int], data: Bytes, uncompressed_bytes: int
+) -> Bytes:
+    """Decompress into a buffer; cramjam raises if the data need a larger one."""
+    buffer = np.empty(uncompressed_bytes, np.uint8)
     return buffer[: decompress_into(data, buffer)]

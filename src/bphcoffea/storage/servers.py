@@ -5,9 +5,8 @@ from __future__ import annotations
 import fnmatch
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypedDict
 from urllib.parse import urlsplit
 
 import fsspec
@@ -61,11 +60,6 @@ class Retries:
         Pause before the second attempt, s; it doubles before each further one.
     timeout_s
         Timeout for an answer of a server, s.
-
-    Examples
-    --------
-    >>> list(Retries(attempts=3, wait_s=0).tries())
-    [0, 1, 2]
     """
 
     attempts: int = 3
@@ -89,14 +83,6 @@ class Place:
 
     path: str
     is_folder: bool
-
-
-class _Entry(TypedDict, total=False):
-    """Entry of a listing of fsspec."""
-
-    name: str
-    type: str
-    islink: bool
 
 
 class Storage:
@@ -199,8 +185,8 @@ class Storage:
                 return None
             raise
 
-    def _place(self, entry: _Entry) -> Place:
-        path = entry["name"]
+    def _place(self, entry: Mapping[str, object]) -> Place:
+        path = str(entry["name"])
         linked = entry.get("islink") and self._system.isdir(path)
         return Place(path, bool(entry["type"] == "directory" or linked))
 

@@ -17,15 +17,7 @@ from urllib.parse import urlsplit
 
 from bphcoffea.errors import FacilityError
 from bphcoffea.storage.servers import ONCE, Retries
-from bphcoffea.storage.targets import (
-    BROKEN,
-    DIFFERS,
-    UNREADABLE,
-    Disk,
-    Target,
-    TransferError,
-    blocks,
-)
+from bphcoffea.storage.targets import Disk, Fault, Target, TransferError, blocks
 from bphcoffea.storage.webdav import WebDAV
 from bphcoffea.storage.xrootd import XRootD
 
@@ -102,7 +94,7 @@ def stage_out_folder(folder: Path, url: str, retries: Retries) -> list[str]:
                 _transfer(folder / name, target, place, retries)
         except TransferError as error:
             problems.append(f"{target.shown(place)}: not written: {error}")
-            if error.kind.is_everywhere:
+            if error.fault.is_everywhere:
                 problems.append(f"{target.shown(target.path)}: the files after it were not tried")
                 break
     if problems:
@@ -138,7 +130,7 @@ def _transfer(source: Path, target: Target, path: str, retries: Retries) -> None
     try:
         size, checksum = source.stat().st_size, _adler32(blocks(source))
     except OSError as error:
-        raise TransferError(UNREADABLE, f"{source}: {error.strerror}") from error
+        raise TransferError(Fault.UNREADABLE, f"{source}: {error.strerror}") from error
     folder, name = str(PurePosixPath(path).parent), PurePosixPath(path).name
 
     broken: list[str] = []
@@ -176,7 +168,7 @@ def _retry(action: Callable[[], None], retries: Retries) -> None:
         try:
             action()
         except TransferError as error:
-            if error.kind.is_lasting or attempt == retries.attempts - 1:
+            if error.fault.is_lasting or attempt == retries.attempts - 1:
                 raise
         else:
             return
@@ -191,7 +183,7 @@ def _removed_after_fault(target: Target, path: str, broken: list[str]) -> Iterat
         # the server may be down
         with contextlib.suppress(TransferError):
             target.remove(path)
-            if isinstance(error, TransferError) and error.kind is BROKEN:
+            if isinstance(error, TransferError) and error.fault is Fault.BROKEN:
                 broken.append(path)
         raise
 
@@ -227,10 +219,10 @@ def _checksum(target: Target, path: str) -> int:
 def _compare(target: Target, path: str, size: int, checksum: int) -> None:
     written = target.size(path)
     if written is not None and written != size:
-        raise TransferError(DIFFERS, f"{written} of {size} bytes")
+        raise TransferError(Fault.DIFFERS, f"{written} of {size} bytes")
     found = _checksum(target, path)
     if found != checksum:
-        raise TransferError(DIFFERS, f"adler32 {found:08x}, not {checksum:08x}")
+        raise TransferError(Fault.DIFFERS, f"adler32 {found:08x}, not {checksum:08x}")
 
 
 def _files(folder: Path) -> list[str]:

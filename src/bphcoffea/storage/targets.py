@@ -8,7 +8,7 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import unquote, urlsplit
@@ -21,9 +21,8 @@ from bphcoffea.storage.servers import shortened
 BLOCK = 1 << 22
 
 
-@dataclass(frozen=True)
-class Kind:
-    """Kind of a fault.
+class Fault(Enum):
+    """Kind of a fault of storage.
 
     Attributes
     ----------
@@ -35,65 +34,65 @@ class Kind:
         True if other files would fail as well.
     """
 
-    meaning: str
-    is_lasting: bool = False
-    is_everywhere: bool = False
+    FULL = (
+        "no space is left there (disk full, or quota used up); make room or choose another place",
+        True,
+        True,
+    )
+    READ_ONLY = "it is read-only; choose another place", True, True
+    DENIED = (
+        "may not be written (permission denied); is it your own area, and is there a valid grid "
+        "proxy?",
+        True,
+    )
+    REFUSED = "the server refuses access; is there a valid grid proxy?", True, True
+    UNTRUSTED = (
+        "no secure connection to the server; is there a valid grid proxy (X509_USER_PROXY), and "
+        "are the authorities' certificates in X509_CERT_DIR?",
+        True,
+        True,
+    )
+    NOT_A_FOLDER = "a folder of that path is a file; choose another place", True
+    IS_FOLDER = "there is a folder of that name; choose another name", True
+    NO_WEBDAV = (
+        "the server does not accept files there; is it the address of its WebDAV door?",
+        True,
+        True,
+    )
+    NO_HOST = "there is no such host; is its name right?", False, True
+    SILENT = "the server does not answer; is its address right, and is it up?", False, True
+    # XRootD's HTTP server also closes the connection without an answer when its disk is full
+    BROKEN = ("the connection to the server broke; is it up, and has it space left?",)
+    DIFFERS = ("the file differs after the transfer; is the storage in order?",)
+    MISSING = ("no such file",)
+    UNREADABLE = "the file here cannot be read", True
+    OTHER = ("it failed; try again, or choose another place",)
+
+    def __init__(self, meaning: str, is_lasting: bool = False, is_everywhere: bool = False) -> None:
+        self.meaning = meaning
+        self.is_lasting = is_lasting
+        self.is_everywhere = is_everywhere
 
 
-FULL = Kind(
-    "no space is left there (disk full, or quota used up); make room or choose another place",
-    is_lasting=True,
-    is_everywhere=True,
-)
-READ_ONLY = Kind("it is read-only; choose another place", is_lasting=True, is_everywhere=True)
-DENIED = Kind(
-    "may not be written (permission denied); is it your own area, and is there a valid grid proxy?",
-    is_lasting=True,
-)
-REFUSED = Kind(
-    "the server refuses access; is there a valid grid proxy?", is_lasting=True, is_everywhere=True
-)
-UNTRUSTED = Kind(
-    "no secure connection to the server; is there a valid grid proxy (X509_USER_PROXY), and are "
-    "the authorities' certificates in X509_CERT_DIR?",
-    is_lasting=True,
-    is_everywhere=True,
-)
-NOT_A_FOLDER = Kind("a folder of that path is a file; choose another place", is_lasting=True)
-IS_FOLDER = Kind("there is a folder of that name; choose another name", is_lasting=True)
-NO_WEBDAV = Kind(
-    "the server does not accept files there; is it the address of its WebDAV door?",
-    is_lasting=True,
-    is_everywhere=True,
-)
-NO_HOST = Kind("there is no such host; is its name right?", is_everywhere=True)
-SILENT = Kind("the server does not answer; is its address right, and is it up?", is_everywhere=True)
-# XRootD's HTTP server also closes the connection without an answer when its disk is full
-BROKEN = Kind("the connection to the server broke; is it up, and has it space left?")
-DIFFERS = Kind("the file differs after the transfer; is the storage in order?")
-MISSING = Kind("no such file")
-UNREADABLE = Kind("the file here cannot be read", is_lasting=True)
-OTHER = Kind("it failed; try again, or choose another place")
-
-#: Kinds by words in the answers of servers, which precede the code of the answer.
+#: Faults by words in the answers of servers, which precede the code of the answer.
 _WORDS = {
-    "no space left": FULL,
-    "quota": FULL,
-    "read/only": READ_ONLY,
-    "read-only": READ_ONLY,
-    "permission denied": DENIED,
-    "is a directory": IS_FOLDER,
-    "not a directory": NOT_A_FOLDER,
-    "broken pipe": BROKEN,
+    "no space left": Fault.FULL,
+    "quota": Fault.FULL,
+    "read/only": Fault.READ_ONLY,
+    "read-only": Fault.READ_ONLY,
+    "permission denied": Fault.DENIED,
+    "is a directory": Fault.IS_FOLDER,
+    "not a directory": Fault.NOT_A_FOLDER,
+    "broken pipe": Fault.BROKEN,
 }
 
 
 class TransferError(Exception):
     """A file could not be written to storage, or read back."""
 
-    def __init__(self, kind: Kind, detail: str = "") -> None:
-        super().__init__(f"{kind.meaning} ({shortened(detail)})" if detail else kind.meaning)
-        self.kind = kind
+    def __init__(self, fault: Fault, detail: str = "") -> None:
+        super().__init__(f"{fault.meaning} ({shortened(detail)})" if detail else fault.meaning)
+        self.fault = fault
 
 
 class Target(ABC):
@@ -143,15 +142,15 @@ class Target(ABC):
 class Disk(Target):
     """A mounted file system."""
 
-    _KINDS: ClassVar[Mapping[int, Kind]] = {
-        errno.ENOSPC: FULL,
-        errno.EDQUOT: FULL,
-        errno.EROFS: READ_ONLY,
-        errno.EACCES: DENIED,
-        errno.EPERM: DENIED,
-        errno.EEXIST: NOT_A_FOLDER,
-        errno.ENOTDIR: NOT_A_FOLDER,
-        errno.EISDIR: IS_FOLDER,
+    _FAULTS: ClassVar[Mapping[int, Fault]] = {
+        errno.ENOSPC: Fault.FULL,
+        errno.EDQUOT: Fault.FULL,
+        errno.EROFS: Fault.READ_ONLY,
+        errno.EACCES: Fault.DENIED,
+        errno.EPERM: Fault.DENIED,
+        errno.EEXIST: Fault.NOT_A_FOLDER,
+        errno.ENOTDIR: Fault.NOT_A_FOLDER,
+        errno.EISDIR: Fault.IS_FOLDER,
     }
 
     def __init__(self, url: str) -> None:
@@ -203,8 +202,8 @@ class Disk(Target):
         try:
             yield
         except OSError as error:
-            kind = self._KINDS.get(error.errno or 0, OTHER)
-            raise TransferError(kind, error.strerror or str(error)) from error
+            fault = self._FAULTS.get(error.errno or 0, Fault.OTHER)
+            raise TransferError(fault, error.strerror or str(error)) from error
 
 
 def blocks(path: Path) -> Iterator[bytes]:
@@ -214,8 +213,8 @@ def blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def by_words(text: str) -> Kind | None:
-    """Return the kind of a fault from the answer of a server; None if its words are unknown."""
+def by_words(text: str) -> Fault | None:
+    """Return the fault in the answer of a server; None if its words are unknown."""
     # the path before the semicolon may contain any word
     answer = text.rpartition(";")[2].lower()
-    return next((kind for words, kind in _WORDS.items() if words in answer), None)
+    return next((fault for words, fault in _WORDS.items() if words in answer), None)

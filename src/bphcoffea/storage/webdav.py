@@ -15,23 +15,7 @@ import urllib3.exceptions
 from typing_extensions import override
 
 from bphcoffea.errors import FacilityError
-from bphcoffea.storage.targets import (
-    BLOCK,
-    BROKEN,
-    DENIED,
-    FULL,
-    MISSING,
-    NO_HOST,
-    NO_WEBDAV,
-    OTHER,
-    REFUSED,
-    SILENT,
-    UNTRUSTED,
-    Kind,
-    Target,
-    TransferError,
-    by_words,
-)
+from bphcoffea.storage.targets import BLOCK, Fault, Target, TransferError, by_words
 
 #: Time of modification in the answer to PROPFIND, under any prefix of the namespace.
 _LAST_MODIFIED = re.compile(r"<(?:\w+:)?getlastmodified[^>]*>([^<]+)<")
@@ -50,13 +34,13 @@ class WebDAV(Target):
         "dav": "http",
         "http": "http",
     }
-    _STATUSES: ClassVar[Mapping[int, Kind]] = {
-        401: REFUSED,
-        403: DENIED,
-        404: MISSING,
-        405: NO_WEBDAV,
-        501: NO_WEBDAV,
-        507: FULL,
+    _STATUSES: ClassVar[Mapping[int, Fault]] = {
+        401: Fault.REFUSED,
+        403: Fault.DENIED,
+        404: Fault.MISSING,
+        405: Fault.NO_WEBDAV,
+        501: Fault.NO_WEBDAV,
+        507: Fault.FULL,
     }
 
     def __init__(self, url: str, timeout_s: int) -> None:
@@ -181,8 +165,8 @@ class WebDAV(Target):
             if not answer.ok and answer.status_code not in allowed:
                 with self._faults():
                     text = "" if "html" in answer.headers.get("Content-Type", "") else answer.text
-                kind = by_words(text) or self._STATUSES.get(answer.status_code, OTHER)
-                raise TransferError(kind, f"HTTP {answer.status_code} {text or answer.reason}")
+                fault = by_words(text) or self._STATUSES.get(answer.status_code, Fault.OTHER)
+                raise TransferError(fault, f"HTTP {answer.status_code} {text or answer.reason}")
             yield answer
 
     @contextlib.contextmanager
@@ -190,9 +174,9 @@ class WebDAV(Target):
         try:
             yield
         except requests.exceptions.SSLError as error:
-            raise TransferError(UNTRUSTED) from error
+            raise TransferError(Fault.UNTRUSTED) from error
         except requests.RequestException as error:
-            raise TransferError(_kind_of_silence(error)) from error
+            raise TransferError(_silence(error)) from error
 
 
 def _file_of(variable: str) -> str | None:
@@ -203,13 +187,13 @@ def _file_of(variable: str) -> str | None:
     return path or None
 
 
-def _kind_of_silence(error: BaseException) -> Kind:
-    """Return the kind of a missing answer over HTTP, from the causes of an exception."""
+def _silence(error: BaseException) -> Fault:
+    """Return the fault behind a missing answer over HTTP, from the causes of an exception."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
-            return NO_HOST
+            return Fault.NO_HOST
         if isinstance(cause, urllib3.exceptions.NewConnectionError | TimeoutError):
-            return SILENT
+            return Fault.SILENT
         cause = cause.__cause__ or cause.__context__
-    return SILENT if isinstance(error, requests.Timeout) else BROKEN
+    return Fault.SILENT if isinstance(error, requests.Timeout) else Fault.BROKEN

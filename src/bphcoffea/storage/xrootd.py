@@ -10,26 +10,7 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from bphcoffea.storage.targets import (
-    BLOCK,
-    BROKEN,
-    DENIED,
-    FULL,
-    IS_FOLDER,
-    MISSING,
-    NO_HOST,
-    NOT_A_FOLDER,
-    OTHER,
-    READ_ONLY,
-    REFUSED,
-    SILENT,
-    UNTRUSTED,
-    Kind,
-    Target,
-    TransferError,
-    blocks,
-    by_words,
-)
+from bphcoffea.storage.targets import BLOCK, Fault, Target, TransferError, blocks, by_words
 
 if TYPE_CHECKING:
     from XRootD.client import File
@@ -40,30 +21,30 @@ class XRootD(Target):
     """An XRootD server."""
 
     #: Status codes of the client (XrdClStatus.hh).
-    _CODES: ClassVar[Mapping[int, Kind]] = {
-        101: NO_HOST,
-        102: BROKEN,
-        103: SILENT,
-        104: BROKEN,
-        107: BROKEN,
-        108: SILENT,
-        110: UNTRUSTED,
-        203: REFUSED,
-        204: REFUSED,
-        206: SILENT,
+    _CODES: ClassVar[Mapping[int, Fault]] = {
+        101: Fault.NO_HOST,
+        102: Fault.BROKEN,
+        103: Fault.SILENT,
+        104: Fault.BROKEN,
+        107: Fault.BROKEN,
+        108: Fault.SILENT,
+        110: Fault.UNTRUSTED,
+        203: Fault.REFUSED,
+        204: Fault.REFUSED,
+        206: Fault.SILENT,
     }
     #: Status code for an error of the server, and error numbers of servers (XProtocol.hh).
     _ANSWERED = 400
     _EXISTS = 3018
-    _ANSWERS: ClassVar[Mapping[int, Kind]] = {
-        3009: FULL,
-        3010: DENIED,
-        3011: MISSING,
-        3016: IS_FOLDER,
-        _EXISTS: NOT_A_FOLDER,
-        3021: FULL,
-        3025: READ_ONLY,
-        3030: REFUSED,
+    _ANSWERS: ClassVar[Mapping[int, Fault]] = {
+        3009: Fault.FULL,
+        3010: Fault.DENIED,
+        3011: Fault.MISSING,
+        3016: Fault.IS_FOLDER,
+        _EXISTS: Fault.NOT_A_FOLDER,
+        3021: Fault.FULL,
+        3025: Fault.READ_ONLY,
+        3030: Fault.REFUSED,
     }
 
     def __init__(self, url: str, timeout_s: int) -> None:
@@ -89,7 +70,7 @@ class XRootD(Target):
         if status.ok and found.flags & self._flags.StatInfoFlags.IS_DIR:
             # the parents of a user's area may not be writable
             return
-        if not status.ok and self._kind(status) != MISSING:
+        if not status.ok and self._fault(status) != Fault.MISSING:
             self._check(status)
         status, _ = self._system.mkdir(
             path, self._flags.MkDirFlags.MAKEPATH, self._mode("UR UW UX GR GX OR OX"), self._timeout
@@ -150,7 +131,7 @@ class XRootD(Target):
     @override
     def remove(self, path: str) -> None:
         status, _ = self._system.rm(path, timeout=self._timeout)
-        if self._kind(status) != MISSING:
+        if self._fault(status) != Fault.MISSING:
             self._check(status)
 
     @contextlib.contextmanager
@@ -172,10 +153,10 @@ class XRootD(Target):
 
     def _check(self, status: XRootDStatus) -> None:
         if not status.ok:
-            raise TransferError(self._kind(status), status.message)
+            raise TransferError(self._fault(status), status.message)
 
-    def _kind(self, status: XRootDStatus) -> Kind:
+    def _fault(self, status: XRootDStatus) -> Fault:
         if status.code != self._ANSWERED:
-            return self._CODES.get(status.code) or by_words(status.message) or OTHER
+            return self._CODES.get(status.code) or by_words(status.message) or Fault.OTHER
         # words first: a server answers 3005 for any failure of its file system
-        return by_words(status.message) or self._ANSWERS.get(status.errno, OTHER)
+        return by_words(status.message) or self._ANSWERS.get(status.errno, Fault.OTHER)
