@@ -493,7 +493,7 @@ def test_passwords_are_not_told(source, kind, impatient):
 
 def test_a_proxy_that_is_not_there(source, monkeypatch, tmp_path):
     monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "proxy"))
-    with pytest.raises(InputError, match="does not exist; correct or unset X509_USER_PROXY") as error:
+    with pytest.raises(InputError, match="not exist; correct or unset X509_USER_PROXY") as error:
         stage_out(source, "davs://localhost/x", ONCE)
     one_line(error)
 

@@ -78,7 +78,7 @@ class FileReport:
     uuid
         UUID of the file; None if the file or its tree cannot be read.
     problems
-        Reasons not to process the file, one line each. A tree without entries is none.
+        Reasons not to process the file, one line each; a tree may have no entries.
     used
         Path or replica that was opened; empty if the file cannot be read at any place.
     faults

@@ -66,8 +66,7 @@ class Fileset(RootModel[dict[Name, Dataset]]):
         rows = [_COLUMNS]
         for name, dataset in self.root.items():
             entries = [entry.num_entries for entry in dataset.files.values()]
-            known = [number for number in entries if number is not None]
-            events = f"{sum(known):,}" if len(known) == len(entries) else ""
+            events = "" if None in entries else f"{sum(number or 0 for number in entries):,}"
             metadata = dataset.metadata
             kind = "simulation" if metadata.is_mc else "data"
             files = str(len(entries))
@@ -178,7 +177,10 @@ class Fileset(RootModel[dict[Name, Dataset]]):
     def _with_files(
         self, change: Callable[[str, str, FileEntry], tuple[str, FileEntry]]
     ) -> Fileset:
-        """Return the fileset with changed files: of dataset, path and entry, the last two."""
+        """Return the fileset with changed files.
+
+        `change` takes dataset, path and entry, and returns path and entry.
+        """
         return Fileset(
             {
                 name: dataset.model_copy(

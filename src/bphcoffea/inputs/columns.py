@@ -18,7 +18,7 @@ from coffea.nanoevents import transforms
 from coffea.nanoevents.schemas.base import zip_forms
 from coffea.nanoevents.util import concat, quote
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.momenta import MEASURED_MOMENTUM
 
 #: Form of an awkward array, as a dictionary.
@@ -107,7 +107,7 @@ def constant(value: float, like: Form) -> Form:
 def whole(name: str, form: Form) -> Form:
     """Return the form of a column of int64 from a branch of whole numbers of any type.
 
-    Reading the column raises an InputError for values that are not finite, have a fraction, or are
+    Reading the column raises a FilesetError for values that are not finite, have a fraction, or are
     so large that their type may have rounded them.
 
     Parameters
@@ -221,7 +221,7 @@ def _check_lengths(
     different = np.flatnonzero(counts != expected)
     if len(different):
         first = different[0]
-        raise InputError(
+        raise FilesetError(
             f"branch {name} has {counts[first]} entries, but {reference} has {expected[first]}, "
             f"in {len(different)} events, first at position {first} of the chunk"
         )
@@ -240,7 +240,7 @@ def _whole(stack: Stack) -> None:
         with np.errstate(invalid="ignore"):
             wrong = np.flatnonzero(~((array == np.floor(array)) & (np.abs(array) <= largest)))
         if len(wrong):
-            raise InputError(
+            raise FilesetError(
                 f"branch {name} must hold whole numbers up to {largest}, but has "
                 f"{array[wrong[0]]} in the event at position {wrong[0]} of the chunk, one of "
                 f"{len(wrong)}"

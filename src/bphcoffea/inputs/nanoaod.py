@@ -18,8 +18,8 @@ class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
     - Event numbers, and the collections that indices refer to, may be missing.
     - Coffea cuts every branch of a collection into events by the counter (``nMuon``). Here the
       lengths of the lists of the branch are compared with the counter when the branch is read,
-      because skims by RDataFrame hold vectors of any length. An
-      :class:`~bphcoffea.errors.InputError` names the branch and the first event.
+      because skims by RDataFrame hold vectors of any length. A
+      :class:`~bphcoffea.errors.FilesetError` names the branch and the first event.
     - A branch with one number per event and a name like that of a field (``Muon_ptLeading`` beside
       ``nMuon`` and ``Muon_pt``) becomes a field of the events.
     """

@@ -40,7 +40,7 @@ import uproot
 from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base, candidate, vector
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.columns import Form, collection
 from bphcoffea.physics.constants import MUON_MASS, PION_MASS
 
@@ -89,7 +89,7 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
 
     Raises
     ------
-    InputError
+    FilesetError
         If the file has candidates of both flavours or of none, and the schema does not choose one.
     """
 
@@ -167,7 +167,7 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
             if f"Triplet{suffix}_Mass" in self._branches
         ]
         if len(found) != 1:
-            raise InputError(
+            raise FilesetError(
                 f"the ntuple holds {'both flavours' if found else 'no flavour'} of candidates "
                 "(branches Triplet2_Mass: two muons and a track, Triplet_Mass: three muons); "
                 "read it with TwoMuTrackSchema or ThreeMuSchema"

@@ -4,7 +4,7 @@ Collections and fields of the events; momenta and masses in GeV, angles in radia
 ----------------------------------------------------------------------------------
 ``run``, ``lumi``, ``event``
     Run, luminosity section and event number, as integers. ``lumi`` is a float in the file; reading
-    it raises an :class:`~bphcoffea.errors.InputError` if it is NaN or has a fraction. ``event`` is
+    it raises a :class:`~bphcoffea.errors.FilesetError` if it is NaN or has a fraction. ``event`` is
     an int32 in the file with the bits of an unsigned number.
 ``Hnl``
     Candidates for N, from the branches ``C_*``: four-momenta with ``mass``, ``pt``, ``px``, ``py``,
@@ -85,7 +85,7 @@ _PARTS: Final[dict[str, tuple[str, float | None]]] = {
     "ds": ("C_Ds_", None),
     "mu1mu2": ("C_mu1mu2_", None),
 }
-_DISTANCE = re.compile(r"(?P<dimensions>[23])D(?P<what>Dist|Err|Sig)_(?P<origin>BS|PV)")
+_DISTANCE = re.compile(r"(?P<dimensions>[23])D(?P<quantity>Dist|Err|Sig)_(?P<origin>BS|PV)")
 _PATH_BRANCH = re.compile(r"HLT_(?P<path>mu[0-9p]+_ip[0-9p]+)_(?P<leaf>\w+)")
 
 _SCALARS: Final = {
@@ -161,9 +161,9 @@ class WZTreeSchema(BaseSchema):  # type: ignore[misc]
             lists |= {f"C_{meson}_{quantity}": np.float32 for quantity in _MOMENTUM}
             vertex = ["prob", "cos2D", "cos3D"]
             vertex += [
-                f"{dimensions}D{what}_{origin}"
+                f"{dimensions}D{quantity}_{origin}"
                 for dimensions in "23"
-                for what in ("Dist", "Err", "Sig")
+                for quantity in ("Dist", "Err", "Sig")
                 for origin in ("BS", "PV")
             ]
             lists |= {f"C_{meson}_vertex_{quantity}": np.float32 for quantity in vertex}
@@ -219,4 +219,4 @@ def _field(leaf: str) -> str:
     """Return the name of a field: ``2DDist_BS`` becomes ``dist_2d_bs``."""
     if not (found := _DISTANCE.fullmatch(leaf)):
         return leaf
-    return f"{found['what']}_{found['dimensions']}d_{found['origin']}".lower()
+    return f"{found['quantity']}_{found['dimensions']}d_{found['origin']}".lower()

@@ -11,7 +11,7 @@ from bphcoffea.errors import InputError
 
 
 def lifetime_weight(
-    proper_length: npt.NDArray[np.float64], generated: float, wanted: float
+    proper_length: npt.NDArray[np.float64], generated: float, target: float
 ) -> npt.NDArray[np.float64]:
     """Return weights, shape (n,), that change the mean proper decay length of a sample.
 
@@ -24,7 +24,7 @@ def lifetime_weight(
         Generated proper decay length l of each decay, mm, shape (n,).
     generated
         Mean length c₀ of the sample, mm.
-    wanted
+    target
         Mean length c₁ after weighting, mm.
 
     Raises
@@ -34,9 +34,9 @@ def lifetime_weight(
     ValueError
         If a mean length is not positive and finite.
     """
-    _check(proper_length, generated, wanted)
+    _check(proper_length, generated, target)
     weights: npt.NDArray[np.float64] = (
-        generated / wanted * np.exp(proper_length * (1 / generated - 1 / wanted))
+        generated / target * np.exp(proper_length * (1 / generated - 1 / target))
     )
     return weights
 
@@ -45,7 +45,7 @@ def mixture_weight(
     proper_length: npt.NDArray[np.float64],
     generated: Sequence[float],
     shares: Sequence[float],
-    wanted: float,
+    target: float,
 ) -> npt.NDArray[np.float64]:
     """Return weights, shape (n,), that give a mixture of samples one mean proper decay length.
 
@@ -62,7 +62,7 @@ def mixture_weight(
         Mean lengths c_k of the samples, mm, shape (k,).
     shares
         Fraction f_k of each sample in the mixture, shape (k,); the sum is 1.
-    wanted
+    target
         Mean length c after weighting, mm.
 
     Raises
@@ -72,11 +72,11 @@ def mixture_weight(
     ValueError
         If a mean length is not positive and finite.
     """
-    _check(proper_length, *generated, wanted)
+    _check(proper_length, *generated, target)
     # logarithms of f_k p(l|c_k) / p(l|c): the ratios may be beyond the range of doubles
     ratios = np.array(
         [
-            np.log(share * wanted / mean) + proper_length * (1 / wanted - 1 / mean)
+            np.log(share * target / mean) + proper_length * (1 / target - 1 / mean)
             for mean, share in zip(generated, shares, strict=True)
         ]
     )

@@ -27,7 +27,7 @@ def equal_pairs(
     """
     candidate_values = ak.to_numpy(ak.flatten(candidates))
     object_values = ak.to_numpy(ak.flatten(objects))
-    candidate, position = beside(candidates, objects)
+    candidate, position = pairs_in_events(candidates, objects)
     equal = candidate_values[candidate] == object_values[position]
     return candidate[equal], position[equal]
 
@@ -89,7 +89,7 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     candidate_values = candidate_values.astype(precision)
     object_values = object_values.astype(precision)
 
-    candidate, position = beside(candidates, objects)
+    candidate, position = pairs_in_events(candidates, objects)
     equal = np.flatnonzero(candidate_values[candidate] == object_values[position])
     matched, first = np.unique(candidate[equal], return_index=True)
     index = np.full(len(candidate_values), -1, dtype=np.int64)
@@ -97,7 +97,7 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     return Match(ak.to_numpy(ak.num(candidates)), index)
 
 
-def beside(
+def pairs_in_events(
     candidates: ak.Array, objects: ak.Array
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the positions of all pairs in an event in the flattened lists, shapes (pairs,)."""

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import awkward as ak
 import numpy as np
 
-from bphcoffea.physics.matching import beside
+from bphcoffea.physics.matching import pairs_in_events
 from bphcoffea.physics.resolution import flat
 
 #: Tracks count for the isolation of a muon if pT (GeV) is above, and ΔR and the distance to the
@@ -62,7 +62,7 @@ class Surroundings(NamedTuple):
 
 def surroundings(
     legs: list[ak.Array],
-    own: list[ak.Array],
+    track_pts: list[ak.Array],
     primary: ak.Array,
     secondary: ak.Array,
     tracks: ak.Array,
@@ -76,7 +76,7 @@ def surroundings(
     legs
         Particles of the candidates with ``pt`` (GeV), ``eta``, ``phi`` (radians), each with one
         list per event.
-    own
+    track_pts
         pT of the track of each leg, which identifies tracks that do not count. It differs from the
         pT of the leg if momenta are shifted.
     primary, secondary
@@ -86,7 +86,7 @@ def surroundings(
         primary vertex.
     """
     counts = ak.num(legs[0].pt)
-    candidate, track = beside(legs[0].pt, tracks.pt)
+    candidate, track = pairs_in_events(legs[0].pt, tracks.pt)
     pt, eta, phi, dxy, dz = (flat(tracks[name])[track] for name in _TRACK)
     sin, cos = np.sin(phi), np.cos(phi)
     # vectors from the point of closest approach to the vertex, and along the track
@@ -99,7 +99,7 @@ def surroundings(
         squares = sum((a - along * b) ** 2 for a, b in zip(away, direction, strict=True))
         distance = np.sqrt(squares)
         momenta = [[flat(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
-        other = np.logical_and.reduce([flat(leg_pt)[candidate] != pt for leg_pt in own])
+        other = np.logical_and.reduce([flat(leg_pt)[candidate] != pt for leg_pt in track_pts])
         closest = np.full(len(flat(legs[0].pt)), np.inf)
         np.minimum.at(closest, candidate[other], distance[other])
         counted = other & (pt > ISOLATION_PT) & (distance < ISOLATION_DISTANCE)

@@ -225,7 +225,7 @@ def note_silence(place: str, meaning: str) -> None:
 
 
 def by_silence(places: Iterable[str]) -> list[str]:
-    """Return places in order, but last those on servers that recently did not answer.
+    """Return the places in order, with those on servers that recently did not answer at the end.
 
     Otherwise each file with replicas would wait for a dead server again.
     """

@@ -151,10 +151,7 @@ def _transfer(source: Path, target: Target, path: str, retries: Retries) -> None
 
 
 def _remove_late(target: Target, paths: list[str]) -> None:
-    """Remove files again that a server wrote after they were removed.
-
-    A server notices late that a connection broke.
-    """
+    """Remove partial files again, since a server notices a broken connection late."""
     if not paths:
         return
     time.sleep(_NOTICED_S)

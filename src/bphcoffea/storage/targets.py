@@ -96,7 +96,7 @@ class TransferError(Exception):
 
 
 class Target(ABC):
-    """Storage that files are written to. All methods raise TransferError.
+    """Storage that files are written to; all methods raise :class:`TransferError`.
 
     Attributes
     ----------
