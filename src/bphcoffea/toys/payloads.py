@@ -1,6 +1,6 @@
-"""Corrections of the toy's simulation, as the files that CMS publishes such corrections in.
+"""Corrections of the toys' simulation, in the formats in which CMS publishes corrections.
 
-They depend on neither seed nor events; ``python -m bphcoffea.toys FOLDER`` writes them alone.
+They depend neither on the seed nor on the number of events; ``python -m bphcoffea.toys FOLDER`` writes them alone.
 """
 
 import gzip
@@ -24,12 +24,12 @@ from bphcoffea.toys.decay import Floats
 
 PILEUP_CORRECTION: Final = "Collisions_toys_goldenJSON"
 _SYNTHETIC = "Synthetic: made for toy samples, measured nowhere."
-_DIGITS = 9  #: more would differ between processors
+_DIGITS = 9  #: further digits would differ between processors
 
-# golden.json is left out: the truth counts what passes each cut, and knows of no certification
+# golden.json is left out, because the truth counts all events, whether certified or not
 _LUMINOSITY_FILES: Final = """table = "luminosity.csv"
 """
-#: What `corrections.toml` says.
+#: Content of ``corrections.toml``.
 CORRECTIONS_TOML: Final = f'''name = "toys"
 eras = ["2017*", "2018*"]
 
@@ -59,27 +59,7 @@ resolution = 0.003
 scale = 0.0005
 resolution = 0.003
 '''
-_BEFORE_MUONS, _MUONS = CORRECTIONS_TOML.split("[muon_id]")
-#: The same for the toy of τ → 3μ, where muons of a random triplet may be harder than any measured.
-TAU3MU_CORRECTIONS_TOML: Final = (
-    _BEFORE_MUONS + "[muon_id]" + _MUONS.replace('= "error"', '= "clamp"')
-)
-#: The same for the toy of heavy neutral leptons, with soft muons and a trigger on one of them.
-HNL_CORRECTIONS_TOML: Final = CORRECTIONS_TOML.replace("NUM_LooseID", "NUM_SoftID").replace(
-    "[momentum.muon]",
-    """[trigger.data]
-file = "trigger.json.gz"
-name = "efficiency_data"
-out_of_range = "clamp"
-
-[trigger.simulation]
-file = "trigger.json.gz"
-name = "efficiency_simulation"
-out_of_range = "clamp"
-
-[momentum.muon]""",
-)
-#: The first without the files that describe the events of one toy.
+#: Corrections without the files that describe the events of one toy.
 SHIPPED_TOML: Final = CORRECTIONS_TOML.replace(_LUMINOSITY_FILES, "")
 
 #: Name and description of each table of scale factors.
@@ -88,13 +68,13 @@ _MUON_TABLES: Final = (
     ("NUM_SoftID_DEN_TrackerMuons", "Soft muons; nothing in the toys was made with it.", SOFT),
     ("NUM_TrackerMuons_DEN_genTracks", "Reconstruction of tracker muons.", RECONSTRUCTION),
 )
-#: Edges of the trigger's efficiency maps: pT (GeV) and significance of the impact parameter.
+#: Edges of the bins of the trigger's efficiency: pT (GeV), significance of the impact parameter.
 _TRIGGER_PT: Final = (3.0, 5.0, 6.0, 7.0, 8.0, 8.5, 9.0, 10.0, 10.5, 11.0, 12.0, 20.0, 100.0)
 _TRIGGER_IP: Final = (0.0, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0, 20.0, 500.0)
 
 
 def payloads() -> dict[str, bytes]:
-    """Content of the files by their names, always the same."""
+    """Return the content of the payload files by name, which is always the same."""
     return {
         "muon_JPsi.json.gz": _packed(*(_scale_factors(*table) for table in _MUON_TABLES)),
         "muon_JPsi_v1.json.gz": _packed(*(_older_scale_factors(*t) for t in _MUON_TABLES)),
@@ -110,14 +90,14 @@ def _packed(*corrections: schema.Correction) -> bytes:
         schema_version=2, description=_SYNTHETIC, corrections=list(corrections)
     )
     buffer = io.BytesIO()
-    # neither a name nor the time stands in it
+    # without name and time, so that the bytes are reproducible
     with gzip.GzipFile("", "wb", compresslevel=9, fileobj=buffer, mtime=0) as file:
         file.write(content.model_dump_json(exclude_unset=True).encode())
     return buffer.getvalue()
 
 
 def _scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
-    """Table as the Muon POG publishes it now."""
+    """Return a table in the current format of the Muon POG."""
     values = _uncertainties("nominal", table)
     return schema.Correction(
         name=name,
@@ -140,7 +120,7 @@ def _scale_factors(name: str, description: str, table: ScaleFactors) -> schema.C
 
 
 def _older_scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
-    """Table in |η| as the Muon POG published it earlier."""
+    """Return a table in |η| in the older format of the Muon POG."""
     folded = table.folded
     values = _uncertainties("sf", folded)
     return schema.Correction(
@@ -181,7 +161,7 @@ def _uncertainties(nominal: str, table: ScaleFactors) -> dict[str, Floats]:
 
 
 def _pileup() -> schema.Correction:
-    """Weights as the LUM POG publishes them."""
+    """Return the pile-up weights in the format of the LUM POG."""
     up = INTERACTIONS_UNCERTAINTY
     weights = {"nominal": 0.0, "up": up, "down": -up}
     return schema.Correction(
@@ -210,7 +190,7 @@ def _pileup() -> schema.Correction:
 
 
 def _trigger(name: str, plateau: float) -> schema.Correction:
-    """Efficiency of a trigger on a displaced muon, up to its plateau."""
+    """Return the efficiency of a trigger on a displaced muon, with a given plateau."""
     pt = np.array(_TRIGGER_PT[:-1])[:, np.newaxis]
     ip = np.array(_TRIGGER_IP[:-1])[np.newaxis]
     of_pt = 1 / (1 + np.exp(-(pt - 8.0) / 1.2))
@@ -243,7 +223,7 @@ def _grid(
     inner: tuple[str, Sequence[float | str]],
     cell: Callable[[int, int], schema.Content],
 ) -> schema.Binning:
-    """Bins of one input, and in each the bins of another; nothing outside."""
+    """Return bins of one input, each with bins of another; values outside are an error."""
     (first, rows), (second, columns) = outer, inner
     return _binning(
         first,
@@ -258,7 +238,7 @@ def _grid(
 def _binning(
     name: str, edges: Sequence[float | str], content: list[schema.Content]
 ) -> schema.Binning:
-    # from plain values: the type of the edges admits only some strings
+    # validated, because the type of the edges admits only some strings
     return schema.Binning.model_validate(
         {
             "nodetype": "binning",
