@@ -12,10 +12,11 @@ import pytest
 import uproot
 from scipy.stats import chi2
 
-from bphcoffea.toys import calibration, write_ds_phipi
-from bphcoffea.toys.ds_phipi import DATA_FRACTIONS, TREE
-from bphcoffea.toys.generation import generate
-from bphcoffea.toys.reconstruction import reconstruct_dimuons
+from bphcoffea.toys import TOYS, calibration
+from bphcoffea.toys.ds_phipi import DsPhiPiToy
+from bphcoffea.toys.ds_phipi.generation import generate
+from bphcoffea.toys.ds_phipi.reconstruction import reconstruct_dimuons
+from bphcoffea.toys.ds_phipi.samples import DATA_FRACTIONS
 
 EVENTS = 160_000
 BRANCHES = ["Mu01_Pt", "Mu01_Eta", "Mu02_Pt", "Mu02_Eta", "RefittedPV2_NTracks"]
@@ -66,7 +67,7 @@ def select(path: Path, is_mc: bool) -> Selected:
     found = Selected([], [], [], [])
     with uproot.open(path) as file:
         names = [*BRANCHES, *OF_MUONS, *["nPileUpInt"] * is_mc]
-        arrays = file[TREE].arrays(names)
+        arrays = file[DsPhiPiToy.tree].arrays(names)
     for event in arrays.tolist():
         muons = zip(*(event[name] for name in OF_MUONS), strict=True)
         identified = {pt for pt, is_global, is_pf in muons if is_global == 1 == is_pf}
@@ -120,7 +121,7 @@ class Samples:
 @pytest.fixture(scope="module")
 def accepted(tmp_path_factory) -> Samples:
     folder = tmp_path_factory.mktemp("closure")
-    fileset = json.loads(write_ds_phipi(folder, EVENTS, seed=11).read_text(encoding="utf-8"))
+    fileset = json.loads(TOYS["ds_phipi"](folder, EVENTS, seed=11).read_text(encoding="utf-8"))
     luminosity = sum(entry["metadata"].get("luminosity", 0) for entry in fileset.values())
     data, mc = [], []
     for entry in fileset.values():
@@ -264,7 +265,7 @@ def test_efficiencies_of_data_are_about_those_before(samples):
     flags: dict[str, list[float]] = {"Muon_isGlobal": [], "Muon_isPF": []}
     for part in (0, 1):
         with uproot.open(samples.folder / f"toy_2017_{part}.root") as file:
-            arrays = file[TREE].arrays(list(flags))
+            arrays = file[DsPhiPiToy.tree].arrays(list(flags))
         for name, values in flags.items():
             values.extend(value for event in arrays[name].tolist() for value in event)
     assert np.mean(flags["Muon_isGlobal"]) == pytest.approx(0.96, abs=0.01)
@@ -275,7 +276,7 @@ def test_weights_turn_the_pileup_of_mc_into_that_of_data(samples, weights):
     numbers = []
     for part in (0, 1):
         with uproot.open(samples.folder / f"toy_phi_track_mc_{part}.root") as file:
-            numbers += file[TREE].arrays(["nPileUpInt"]).nPileUpInt.tolist()
+            numbers += file[DsPhiPiToy.tree].arrays(["nPileUpInt"]).nPileUpInt.tolist()
     w = np.array([weights["pileup"](None, n) for n in numbers])
     error = np.std(numbers) * np.max(w) / np.sqrt(len(numbers))
     assert np.mean(numbers) == pytest.approx(38.2, abs=5 * error)

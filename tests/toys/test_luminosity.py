@@ -12,10 +12,10 @@ import pytest
 import uproot
 from scipy.stats import chi2
 
-from bphcoffea.toys import write_ds_phipi
+from bphcoffea.toys import TOYS
 from bphcoffea.toys.calibration import DATA_INTERACTIONS
-from bphcoffea.toys.ds_phipi import TREE
-from bphcoffea.toys.samples import EVENTS_PER_LUMINOSITY
+from bphcoffea.toys.ds_phipi import DsPhiPiToy
+from bphcoffea.toys.toy import EVENTS_PER_LUMINOSITY
 
 EVENTS = 30_000
 HEADER = "#run:fill,ls,time,beamstatus,E(GeV),delivered(/fb),recorded(/fb),avgpu,source"
@@ -26,7 +26,7 @@ Section = tuple[int, int]
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    return write_ds_phipi(tmp_path_factory.mktemp("toy"), EVENTS, seed=8).parent
+    return TOYS["ds_phipi"](tmp_path_factory.mktemp("toy"), EVENTS, seed=8).parent
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def events(toy) -> dict[str, Counter[Section]]:
     found = {}
     for name in (file for dataset in DATA for file in fileset[dataset]["files"]):
         with uproot.open(toy / name) as file:
-            arrays = file[TREE].arrays(["run", "lumi"])
+            arrays = file[DsPhiPiToy.tree].arrays(["run", "lumi"])
         found[name] = Counter(zip(arrays.run.tolist(), arrays.lumi.tolist(), strict=True))
     return found
 
@@ -139,6 +139,6 @@ def test_the_same_seed_gives_the_same_sections(tmp_path, name):
     texts = []
     for run, seed in enumerate((3, 3, 4)):
         folder = tmp_path / str(run)
-        write_ds_phipi(folder, 2_000, seed)
+        TOYS["ds_phipi"](folder, 2_000, seed)
         texts.append((folder / name).read_bytes())
     assert texts[0] == texts[1] != texts[2]

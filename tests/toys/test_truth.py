@@ -11,8 +11,8 @@ import pytest
 import uproot
 
 from bphcoffea.physics.constants import MUON_MASS
-from bphcoffea.toys import write_ds_phipi
-from bphcoffea.toys.ds_phipi import TREE
+from bphcoffea.toys import TOYS
+from bphcoffea.toys.ds_phipi import DsPhiPiToy
 
 SAMPLES = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((SAMPLES / "expected.json").read_text(encoding="utf-8"))
@@ -21,7 +21,7 @@ N_STEPS = 10
 
 def read(path: Path) -> list[dict[str, Any]]:
     with uproot.open(path) as file:
-        return file[TREE].arrays().tolist()
+        return file[DsPhiPiToy.tree].arrays().tolist()
 
 
 def loop_cutflow(events: list[dict[str, Any]], suffix: str) -> list[list[int]]:
@@ -114,7 +114,7 @@ def in_rows(cutflow: list[dict[str, Any]]) -> list[list[int]]:
 
 def test_the_truth_is_what_a_loop_over_the_files_finds(tmp_path):
     # muons and tracks are looked up by their pT here, which the truth does not need to do
-    fileset = json.loads(write_ds_phipi(tmp_path, 4_000, seed=6).read_text(encoding="utf-8"))
+    fileset = json.loads(TOYS["ds_phipi"](tmp_path, 4_000, seed=6).read_text(encoding="utf-8"))
     truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
     for dataset, entry in fileset.items():
         events = [event for name in entry["files"] for event in read(tmp_path / name)]
@@ -164,7 +164,7 @@ def test_every_step_has_a_trap():
 def test_the_small_samples_have_true_vectors(path):
     assert path.stat().st_size < 300_000
     with uproot.open(path) as file:
-        types = file[TREE].typenames()
+        types = file[DsPhiPiToy.tree].typenames()
     assert types["evt"] == "uint32_t"
     assert types["MuonCollectionSize"] == "int32_t"
     assert types["MuonPt"] == "std::vector<float>"

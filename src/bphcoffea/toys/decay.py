@@ -3,7 +3,8 @@
 Four-momenta are arrays of shape (n, 4) that hold (E, px, py, pz) in GeV.
 """
 
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,24 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
 #: Numbers of any type, as branches have them.
 Numbers: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Arrays of the same length, which are indexed and joined together; subclasses add columns."""
+
+    def __len__(self) -> int:
+        return len(next(iter(vars(self).values())))
+
+    def __getitem__(self, rows: Integers | Booleans) -> Self:
+        return type(self)(**{name: column[rows] for name, column in vars(self).items()})
+
+    def __add__(self, other: Self) -> Self:
+        columns = {
+            name: np.concatenate([column, getattr(other, name)])
+            for name, column in vars(self).items()
+        }
+        return type(self)(**columns)
 
 
 def four_momentum(pt: Floats, eta: Floats, phi: Floats, mass: float | Floats) -> Floats:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from bphcoffea.toys.decay import Floats, Integers, four_momentum, pt_eta_phi
+from bphcoffea.toys.decay import Floats, Table, four_momentum, pt_eta_phi
 
 #: Relative resolution of pT, and resolution of both angles, radians.
 PT_RESOLUTION: Final = 0.010
@@ -32,7 +31,7 @@ _ETA_MAX: Final = 2.4
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Table):
     """Momenta of charged particles in collider coordinates.
 
     Attributes
@@ -45,12 +44,6 @@ class Measured:
     eta: Floats
     phi: Floats
 
-    def __getitem__(self, index: Integers | npt.NDArray[np.bool_]) -> Measured:
-        return Measured(self.pt[index], self.eta[index], self.phi[index])
-
-    def __len__(self) -> int:
-        return len(self.pt)
-
     def four_momentum(self, mass: float) -> Floats:
         """Return four-momenta for particles of a mass (GeV), shape (n, 4)."""
         return four_momentum(self.pt, self.eta, self.phi, mass)
@@ -59,15 +52,6 @@ class Measured:
 def slope(eta: Floats, phi: Floats) -> Floats:
     """Return vectors of given directions with transverse length 1, shape (n, 3)."""
     return np.stack([np.cos(phi), np.sin(phi), np.sinh(eta)], axis=1)
-
-
-def concatenate(*parts: Measured) -> Measured:
-    """Join several sequences of momenta."""
-    return Measured(
-        np.concatenate([part.pt for part in parts]),
-        np.concatenate([part.eta for part in parts]),
-        np.concatenate([part.phi for part in parts]),
-    )
 
 
 def measure(momentum: Floats, rng: np.random.Generator) -> Measured:

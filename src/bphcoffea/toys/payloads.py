@@ -1,11 +1,12 @@
 """Corrections of the toys' simulation, in the formats in which CMS publishes corrections.
 
-They depend neither on the seed nor on the number of events; ``python -m bphcoffea.toys FOLDER`` writes them alone.
+They depend neither on the seed nor on the number of events; ``python -m bphcoffea.toys FOLDER``
+writes them alone.
 """
 
 import gzip
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -98,94 +99,78 @@ def _packed(*corrections: schema.Correction) -> bytes:
 
 def _scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
     """Return a table in the current format of the Muon POG."""
-    values = _uncertainties("nominal", table)
-    return schema.Correction(
-        name=name,
-        description=f"{description} {_SYNTHETIC}",
-        version=1,
-        inputs=[
-            _input("eta", "real", "Signed pseudorapidity"),
-            _input("pt", "real", "Transverse momentum, GeV"),
-            _input("scale_factors", "string", "nominal, stat, syst, systup, systdown"),
-        ],
-        output=_output("scale factor"),
-        data=_grid(
-            ("eta", _edges(table.eta)),
-            ("pt", _edges(table.pt)),
-            lambda row, column: _category(
-                "scale_factors", {key: _number(v[row, column]) for key, v in values.items()}
-            ),
-        ),
+    return _correction(
+        name,
+        description,
+        {
+            "eta": "Signed pseudorapidity",
+            "pt": "Transverse momentum, GeV",
+            "scale_factors": "nominal, stat, syst, systup, systdown",
+        },
+        "scale factor",
+        _table(("eta", _edges(table.eta)), _edges(table.pt), "scale_factors", "nominal", table),
     )
 
 
 def _older_scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
     """Return a table in |η| in the older format of the Muon POG."""
     folded = table.folded
-    values = _uncertainties("sf", folded)
-    return schema.Correction(
-        name=name,
-        description=f"{description} {_SYNTHETIC}",
-        version=1,
-        inputs=[
-            _input("year", "string", "2018_UL"),
-            _input("abseta", "real", "Magnitude of the pseudorapidity"),
-            _input("pt", "real", "Transverse momentum, GeV"),
-            _input("ValType", "string", "sf, stat, syst, systup, systdown"),
-        ],
-        output=_output("scale factor"),
-        data=_category(
+    pt: list[float | str] = [*_edges(folded.pt)[:-1], "inf"]
+    return _correction(
+        name,
+        description,
+        {
+            "year": "2018_UL",
+            "abseta": "Magnitude of the pseudorapidity",
+            "pt": "Transverse momentum, GeV",
+            "ValType": "sf, stat, syst, systup, systdown",
+        },
+        "scale factor",
+        _category(
             "year",
-            {
-                "2018_UL": _grid(
-                    ("abseta", _edges(folded.eta)),
-                    ("pt", [*_edges(folded.pt)[:-1], "inf"]),
-                    lambda row, column: _category(
-                        "ValType", {key: _number(v[row, column]) for key, v in values.items()}
-                    ),
-                )
-            },
+            {"2018_UL": _table(("abseta", _edges(folded.eta)), pt, "ValType", "sf", folded)},
         ),
     )
 
 
-def _uncertainties(nominal: str, table: ScaleFactors) -> dict[str, Floats]:
+def _table(
+    eta: tuple[str, Sequence[float | str]],
+    pt: Sequence[float | str],
+    kind: str,
+    nominal: str,
+    table: ScaleFactors,
+) -> schema.Binning:
+    """Return bins of η and pT, each with the ratio and its uncertainties."""
     total = np.hypot(table.stat, table.syst)
-    return {
+    values = {
         nominal: table.nominal,
         "stat": table.stat,
         "syst": table.syst,
         "systup": table.nominal + total,
         "systdown": table.nominal - total,
     }
+    return _grid(eta, ("pt", pt), kind, values)
 
 
 def _pileup() -> schema.Correction:
     """Return the pile-up weights in the format of the LUM POG."""
     up = INTERACTIONS_UNCERTAINTY
-    weights = {"nominal": 0.0, "up": up, "down": -up}
-    return schema.Correction(
-        name=PILEUP_CORRECTION,
-        description=f"Pile-up of data over that of MC. {_SYNTHETIC}",
-        version=1,
-        inputs=[
-            _input("NumTrueInteractions", "real", "Number of interactions"),
-            _input("weights", "string", "nominal, up, down"),
-        ],
-        output=_output("weight"),
-        data=_category(
-            "weights",
-            {
-                key: schema.Binning(
-                    nodetype="binning",
-                    input="NumTrueInteractions",
-                    edges=[float(edge) for edge in range(MOST_INTERACTIONS + 1)],
-                    content=[_number(weight) for weight in pileup_weights(shift)],
-                    flow="clamp",
-                )
-                for key, shift in weights.items()
-            },
-        ),
+    edges = _edges(np.arange(MOST_INTERACTIONS + 1.0))
+    weights = {
+        key: _binning(
+            "NumTrueInteractions",
+            edges,
+            [_number(weight) for weight in pileup_weights(shift)],
+            "clamp",
+        )
+        for key, shift in {"nominal": 0.0, "up": up, "down": -up}.items()
+    }
+    return _correction(
+        PILEUP_CORRECTION,
+        "Pile-up of data over that of MC.",
+        {"NumTrueInteractions": "Number of interactions", "weights": "nominal, up, down"},
+        "weight",
+        _category("weights", weights),
     )
 
 
@@ -196,47 +181,78 @@ def _trigger(name: str, plateau: float) -> schema.Correction:
     of_pt = 1 / (1 + np.exp(-(pt - 8.0) / 1.2))
     of_ip = 1 / (1 + np.exp(-(ip - 4.0) / 1.0))
     efficiency = 0.10 + (plateau - 0.10) * of_pt * of_ip
-    stat = 0.004 + 0.02 * (1 - of_pt)
-    return schema.Correction(
-        name=name,
-        description=f"Efficiency of a trigger on a displaced muon. {_SYNTHETIC}",
-        version=1,
-        inputs=[
-            _input("pt", "real", "Transverse momentum, GeV"),
-            _input("ips_xy", "real", "Significance of the transverse impact parameter"),
-            _input("scale_factors", "string", "nominal, stat"),
-        ],
-        output=_output("efficiency"),
-        data=_grid(
-            ("pt", list(_TRIGGER_PT)),
-            ("ips_xy", list(_TRIGGER_IP)),
-            lambda row, column: _category(
-                "scale_factors",
-                {"nominal": _number(efficiency[row, column]), "stat": _number(stat[row, 0])},
-            ),
+    stat = np.broadcast_to(0.004 + 0.02 * (1 - of_pt), efficiency.shape)
+    return _correction(
+        name,
+        "Efficiency of a trigger on a displaced muon.",
+        {
+            "pt": "Transverse momentum, GeV",
+            "ips_xy": "Significance of the transverse impact parameter",
+            "scale_factors": "nominal, stat",
+        },
+        "efficiency",
+        _grid(
+            ("pt", _TRIGGER_PT),
+            ("ips_xy", _TRIGGER_IP),
+            "scale_factors",
+            {"nominal": efficiency, "stat": stat},
         ),
     )
 
 
-def _grid(
-    outer: tuple[str, Sequence[float | str]],
-    inner: tuple[str, Sequence[float | str]],
-    cell: Callable[[int, int], schema.Content],
-) -> schema.Binning:
-    """Return bins of one input, each with bins of another; values outside are an error."""
-    (first, rows), (second, columns) = outer, inner
-    return _binning(
-        first,
-        rows,
-        [
-            _binning(second, columns, [cell(row, column) for column in range(len(columns) - 1)])
-            for row in range(len(rows) - 1)
+def _correction(
+    name: str, description: str, inputs: Mapping[str, str], output: str, data: schema.Content
+) -> schema.Correction:
+    """Return a correction whose last input, and a year, are texts; inputs have descriptions."""
+    *_, kind = inputs
+    return schema.Correction(
+        name=name,
+        description=f"{description} {_SYNTHETIC}",
+        version=1,
+        inputs=[
+            schema.Variable(
+                name=key, type="string" if key in (kind, "year") else "real", description=text
+            )
+            for key, text in inputs.items()
         ],
+        output=schema.Variable(name=output, type="real"),
+        data=data,
     )
 
 
+def _grid(
+    rows: tuple[str, Sequence[float | str]],
+    columns: tuple[str, Sequence[float | str]],
+    kind: str,
+    values: Mapping[str, Floats],
+) -> schema.Binning:
+    """Return bins of two inputs with a category of values; values outside are an error.
+
+    Parameters
+    ----------
+    rows, columns
+        Names and edges of the two inputs.
+    kind
+        Input that chooses the value.
+    values
+        Values by key, shape (rows, columns).
+    """
+    content = [
+        _binning(
+            columns[0],
+            columns[1],
+            [
+                _category(kind, {key: _number(table[row, column]) for key, table in values.items()})
+                for column in range(len(columns[1]) - 1)
+            ],
+        )
+        for row in range(len(rows[1]) - 1)
+    ]
+    return _binning(*rows, content)
+
+
 def _binning(
-    name: str, edges: Sequence[float | str], content: list[schema.Content]
+    name: str, edges: Sequence[float | str], content: Sequence[schema.Content], flow: str = "error"
 ) -> schema.Binning:
     # validated, because the type of the edges admits only some strings
     return schema.Binning.model_validate(
@@ -244,23 +260,15 @@ def _binning(
             "nodetype": "binning",
             "input": name,
             "edges": list(edges),
-            "content": content,
-            "flow": "error",
+            "content": list(content),
+            "flow": flow,
         }
     )
 
 
-def _category(name: str, content: dict[str, schema.Content]) -> schema.Category:
+def _category(name: str, content: Mapping[str, schema.Content]) -> schema.Category:
     items = [schema.CategoryItem(key=key, value=value) for key, value in content.items()]
     return schema.Category(nodetype="category", input=name, content=items)
-
-
-def _input(name: str, kind: str, description: str) -> schema.Variable:
-    return schema.Variable.model_validate({"name": name, "type": kind, "description": description})
-
-
-def _output(name: str) -> schema.Variable:
-    return schema.Variable.model_validate({"name": name, "type": "real"})
 
 
 def _edges(values: Floats) -> list[float]:

@@ -161,10 +161,10 @@ def triplet_branches(momentum: Floats, charge: Floats, flavour: str) -> dict[str
 
 
 def vertex_branches(
-    primary: Floats,
+    collisions: Collisions,
+    event: Integers,
     displacement: Floats,
     chi2_scale: Floats,
-    interactions: Integers,
     rng: np.random.Generator,
     flavour: str,
 ) -> dict[str, Floats]:
@@ -172,14 +172,14 @@ def vertex_branches(
 
     Parameters
     ----------
-    primary
-        Primary vertices, cm, shape (n, 3).
+    collisions
+        Collisions of all events.
+    event
+        Event of each candidate, shape (n,).
     displacement
         True position of the decay relative to the primary vertex, cm, shape (n, 3).
     chi2_scale
         Factor on the χ² of the fit, 1 if the legs have a vertex in common. Shape (n,).
-    interactions
-        Number of interactions in the candidate's event, shape (n,).
     rng
         Source of randomness.
     flavour
@@ -189,7 +189,7 @@ def vertex_branches(
     -------
     Branches by name, shape (n,) each; distances in cm.
     """
-    n = len(displacement)
+    n, primary = len(displacement), collisions.primary[event]
     error = _VERTEX_RESOLUTION * np.exp(rng.normal(0, _VERTEX_SPREAD, n))
     resolution = np.stack([error, error, np.full(n, _VERTEX_RESOLUTION_Z)], axis=1)
     secondary = primary + displacement + rng.normal(0, resolution)
@@ -197,7 +197,7 @@ def vertex_branches(
     from_beam = np.hypot(*(secondary[:, :2] - np.array(BEAM_SPOT)).T)
     primary_error = np.hypot(error, BEAM_WIDTH)
 
-    n_tracks = rng.poisson(_PV_TRACKS + _PV_TRACKS_PER_INTERACTION * interactions)
+    n_tracks = rng.poisson(_PV_TRACKS + _PV_TRACKS_PER_INTERACTION * collisions.interactions[event])
     n_tracks[rng.random(n) < 0.02] = 1  # hardly anything left without the three tracks
     branches = {
         f"TripletVtx{flavour}_Chi2": rng.chisquare(VERTEX_NDOF, n) * chi2_scale,

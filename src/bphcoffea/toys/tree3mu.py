@@ -2,14 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, Self, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Self, TypeAlias, TypeVar
 
 import awkward as ak
 import numpy as np
 
 from bphcoffea.toys.calibration import draw_interactions
-from bphcoffea.toys.decay import Booleans, Floats, Integers
+from bphcoffea.toys.decay import Booleans, Floats, Integers, Table
 from bphcoffea.toys.detector import primary_vertices
 from bphcoffea.toys.files import Branches, lists, random_order
 from bphcoffea.toys.reconstruction import Collisions, Objects, fail
@@ -21,15 +21,11 @@ Decays = TypeVar("Decays")
 
 
 @dataclass(frozen=True)
-class Reconstructed:
-    """Reconstructed objects and candidates of all events.
+class Candidates(Table):
+    """Event and legs of each candidate.
 
     Attributes
     ----------
-    muons, tracks
-        Muons and tracks as flat arrays.
-    candidates
-        Branches of the candidates as flat arrays, shape (candidates,).
     event
         Event of each candidate, shape (candidates,).
     species
@@ -39,35 +35,30 @@ class Reconstructed:
         tracks).
     """
 
-    muons: Objects
-    tracks: Objects
-    candidates: dict[str, Floats]
     event: Integers
     species: Integers
     muon_rows: Integers
     track_rows: Integers
 
-    def shuffled(self, rng: np.random.Generator) -> Self:
-        """Return a copy with candidates sorted by event, in a random order within each event."""
-        order = random_order(self.event, rng)
-        return replace(
-            self,
-            candidates={name: values[order] for name, values in self.candidates.items()},
-            event=self.event[order],
-            species=self.species[order],
-            muon_rows=self.muon_rows[order],
-            track_rows=self.track_rows[order],
-        )
+
+#: Muons, tracks, candidates, and branches of the candidates as flat arrays.
+Reconstructed: TypeAlias = tuple[Objects, Objects, Candidates, dict[str, Floats]]
 
 
 @dataclass(frozen=True)
-class Events(Reconstructed):
+class Events:
     """Events of the ntuple, and what the toy knows about them.
 
     Attributes
     ----------
     branches
         Branches of the ntuple, one entry per event.
+    muons, tracks
+        Muons and tracks as flat arrays.
+    rows
+        Event and legs of each candidate, in the order of the ntuple.
+    candidates
+        Branches of the candidates as flat arrays, shape (candidates,).
     hlt, l1
         Whether the triggers of the selection fired, shape (events,).
     generated
@@ -75,6 +66,10 @@ class Events(Reconstructed):
     """
 
     branches: Branches
+    muons: Objects
+    tracks: Objects
+    rows: Candidates
+    candidates: dict[str, Floats]
     hlt: Booleans
     l1: Booleans
     generated: Integers
@@ -145,8 +140,8 @@ class TripletTruth(Truth):
         """
         n = len(events.hlt)
         triggers = (("hlt", events.hlt), ("l1", events.l1))
-        cutflow, alive = count(n, events.event, steps, triggers)
-        best = smallest(events.event, alive, events.candidates[f"TripletVtx{flavour}_Chi2"])
+        cutflow, alive = count(n, events.rows.event, steps, triggers)
+        best = smallest(events.rows.event, alive, events.candidates[f"TripletVtx{flavour}_Chi2"])
         return cls(
             events=n,
             cutflow=cutflow,
@@ -154,7 +149,7 @@ class TripletTruth(Truth):
             generated={
                 name: int(np.sum(events.generated == kind)) for kind, name in cls.names.items()
             },
-            species=events.species[best],
+            species=events.rows.species[best],
             **{name: values[best] for name, values in quantities.items()},
         )
 
@@ -215,24 +210,25 @@ class Tree3MuToy(Toy[Integers, Events], Generic[Decays]):
         collisions = Collisions(primary_vertices(n, rng), draw_interactions(n, sample.is_mc, rng))
         hlt = trigger_list(n, self.menus[sample.era[:4]], rng)
         l1 = trigger_list(n, L1_MENUS, rng)
-        found = self.reconstruct(decays, collisions, sample, rng)
-        fail(found.candidates, rng, self.steps)
-        found = found.shuffled(rng)
+        muons, tracks, rows, candidates = self.reconstruct(decays, collisions, sample, rng)
+        fail(candidates, rng, self.steps)
+        order = random_order(rows.event, rng)
+        rows, candidates = rows[order], {name: flat[order] for name, flat in candidates.items()}
         branches: Branches = {
             "Trigger_hltname": hlt.names,
             "Trigger_hltdecision": hlt.decisions,
             "Trigger_l1name": l1.names,
             "Trigger_l1decision": l1.decisions,
-            "MuonCollectionSize": np.bincount(found.muons.event, minlength=n).astype(np.int32),
+            "MuonCollectionSize": np.bincount(muons.event, minlength=n).astype(np.int32),
         }
-        for objects in (found.muons, found.tracks):
+        for objects in (muons, tracks):
             order = random_order(objects.event, rng)
-            sorted_branches = {name: values[order] for name, values in objects.branches.items()}
-            branches |= lists(sorted_branches, objects.event, n)
-        branches |= lists(found.candidates, found.event, n)
+            shuffled = {name: flat[order] for name, flat in objects.branches.items()}
+            branches |= lists(shuffled, objects.event, n)
+        branches |= lists(candidates, rows.event, n)
         if sample.is_mc:
             branches |= self.generator_particles(decays, rng)
             branches["nPileUpInt"] = collisions.interactions.astype(np.uint32)
         return Events(
-            **vars(found), branches=branches, hlt=hlt.accepted, l1=l1.accepted, generated=contents
+            branches, muons, tracks, rows, candidates, hlt.accepted, l1.accepted, contents
         )

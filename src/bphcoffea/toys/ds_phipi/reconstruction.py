@@ -8,7 +8,7 @@ import numpy as np
 from bphcoffea.physics.constants import MUON_MASS, PION_MASS
 from bphcoffea.toys.calibration import identification_efficiency, reconstruction_efficiency
 from bphcoffea.toys.decay import Floats, Integers, Numbers
-from bphcoffea.toys.detector import Measured, concatenate, measure, refit, slope, stray
+from bphcoffea.toys.detector import Measured, measure, refit, slope, stray
 from bphcoffea.toys.ds_phipi.generation import Decays, Species, random_tracks
 from bphcoffea.toys.generation import radiate, random_charges
 from bphcoffea.toys.reconstruction import (
@@ -25,7 +25,7 @@ from bphcoffea.toys.reconstruction import (
     vertex_branches,
 )
 from bphcoffea.toys.toy import Sample
-from bphcoffea.toys.tree3mu import Reconstructed
+from bphcoffea.toys.tree3mu import Candidates, Reconstructed
 
 #: How the names of the branches begin that one step of the reconstruction fills.
 STEPS: Final = (
@@ -60,19 +60,13 @@ class Dimuons:
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """Dimuon and track of each candidate.
+class DimuonCandidates(Candidates):
+    """Candidates of a dimuon and a track.
 
     The candidates' tracks are the first tracks, in the order of the candidates.
 
     Attributes
     ----------
-    event
-        Event of each candidate, shape (candidates,).
-    muon_rows
-        Rows of the leading and of the trailing muon, shape (candidates, 2).
-    species
-        Species of each candidate; -1 for a combination with another track. Shape (candidates,).
     pion
         Four-momentum of the track's particle, GeV, shape (candidates, 4).
     charge
@@ -81,9 +75,6 @@ class Candidates:
         Transverse distance to the vertex of the three, cm, shape (candidates,).
     """
 
-    event: Integers
-    muon_rows: Integers
-    species: Integers
     pion: Floats
     charge: Integers
     flight: Floats
@@ -97,15 +88,8 @@ def reconstruct(
     candidates = _combine(decays, dimuons.event, rng)
     muons = _reconstruct_muons(dimuons, collisions, sample.is_mc, rng)
     tracks = _reconstruct_tracks(candidates, len(decays.species), rng)
-    return Reconstructed(
-        muons=muons,
-        tracks=tracks,
-        candidates=_candidate_branches(candidates, muons, tracks, collisions, sample.era, rng),
-        event=candidates.event,
-        species=candidates.species,
-        muon_rows=candidates.muon_rows,
-        track_rows=np.arange(len(candidates.event))[:, np.newaxis],
-    )
+    branches = _candidate_branches(candidates, muons, tracks, collisions, sample.era, rng)
+    return muons, tracks, candidates, branches
 
 
 def reconstruct_dimuons(decays: Decays, is_mc: bool, rng: np.random.Generator) -> Dimuons:
@@ -124,16 +108,17 @@ def reconstruct_dimuons(decays: Decays, is_mc: bool, rng: np.random.Generator) -
     return Dimuons(event, true[rows], measured[rows], np.concatenate([sign, -sign]))
 
 
-def _combine(decays: Decays, dimuon_event: Integers, rng: np.random.Generator) -> Candidates:
+def _combine(decays: Decays, dimuon_event: Integers, rng: np.random.Generator) -> DimuonCandidates:
     """Combine each reconstructed dimuon with its track, and some with further tracks."""
     dimuons = np.arange(len(dimuon_event))
     further = np.repeat(dimuons, rng.poisson(_FURTHER_CANDIDATES, len(dimuons)))
     pion, flight = random_tracks(decays.dimuon[dimuon_event[further]], rng)
     dimuon = np.concatenate([dimuons, further])
-    return Candidates(
+    return DimuonCandidates(
         event=dimuon_event[dimuon],
-        muon_rows=np.stack([dimuon, len(dimuons) + dimuon], axis=1),
         species=np.concatenate([decays.species[dimuon_event], np.full(len(further), -1)]),
+        muon_rows=np.stack([dimuon, len(dimuons) + dimuon], axis=1),
+        track_rows=np.arange(len(dimuon))[:, np.newaxis],
         pion=radiate(np.concatenate([decays.pion[dimuon_event], pion]), rng),
         charge=np.concatenate([decays.charge[dimuon_event], random_charges(len(further), rng)]),
         flight=np.concatenate([decays.flight[dimuon_event], flight]),
@@ -146,7 +131,7 @@ def _reconstruct_muons(
     """Return the muons of the dimuons, and muons that belong to no candidate."""
     n = len(collisions.primary)
     strays = np.repeat(np.arange(n), rng.poisson(STRAY_MUONS, n))
-    measured = concatenate(dimuons.measured, stray(len(strays), 1.0, 3.0, rng))
+    measured = dimuons.measured + stray(len(strays), 1.0, 3.0, rng)
     event = np.concatenate([dimuons.event, dimuons.event, strays])
     charge = np.concatenate([dimuons.charge, random_charges(len(strays), rng)])
     identified = identification_efficiency(
@@ -156,10 +141,10 @@ def _reconstruct_muons(
     return Objects(event, measured, branches, dimuons.true)
 
 
-def _reconstruct_tracks(candidates: Candidates, n: int, rng: np.random.Generator) -> Objects:
+def _reconstruct_tracks(candidates: DimuonCandidates, n: int, rng: np.random.Generator) -> Objects:
     """Return the tracks of the candidates, and tracks that belong to none."""
     strays = np.repeat(np.arange(n), rng.poisson(_STRAY_TRACKS, n))
-    measured = concatenate(measure(candidates.pion, rng), stray(len(strays), 0.5, 1.0, rng))
+    measured = measure(candidates.pion, rng) + stray(len(strays), 0.5, 1.0, rng)
     charge = np.concatenate([candidates.charge, random_charges(len(strays), rng)])
     branches = track_branches(measured, charge) | _impact_branches(len(measured), rng)
     event = np.concatenate([candidates.event, strays])
@@ -178,7 +163,7 @@ def _impact_branches(n: int, rng: np.random.Generator) -> dict[str, Numbers]:
 
 
 def _candidate_branches(
-    candidates: Candidates,
+    candidates: DimuonCandidates,
     muons: Objects,
     tracks: Objects,
     collisions: Collisions,
@@ -187,7 +172,7 @@ def _candidate_branches(
 ) -> dict[str, Floats]:
     """Reconstruct the candidates: legs, vertex fit, and match to the trigger."""
     leading, trailing = candidates.muon_rows.T
-    track = np.arange(len(leading))
+    (track,) = candidates.track_rows.T
     legs, refitted = [], []
     for objects, rows in ((muons, leading), (muons, trailing), (tracks, track)):
         legs.append(objects.measured[rows])
@@ -202,10 +187,10 @@ def _candidate_branches(
     branches |= triplet_branches(np.sum(momenta, axis=0), charge, "2")
     direction = slope(branches["Triplet2_Eta"], branches["Triplet2_Phi"])
     branches |= vertex_branches(
-        primary=collisions.primary[candidates.event],
+        collisions=collisions,
+        event=candidates.event,
         displacement=candidates.flight[:, np.newaxis] * direction,
         chi2_scale=np.where(np.isin(candidates.species, (Species.DS, Species.DPLUS)), 1.0, 2.5),
-        interactions=collisions.interactions[candidates.event],
         rng=rng,
         flavour="2",
     )

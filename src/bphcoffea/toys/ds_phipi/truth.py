@@ -62,9 +62,10 @@ def _steps(events: Events) -> Iterator[tuple[str, Booleans]]:
     yield "delta_r", np.logical_and.reduce([_inside(d, 1e-4, 0.8) for d in distances])
     muons, tracks = events.muons.branches, events.tracks.branches
     identified = (muons["Muon_isGlobal"] == 1) & (muons["Muon_isPF"] == 1)
-    yield "muon_id", np.all(identified[events.muon_rows], axis=1)
-    dz, dxy = (np.abs(tracks[name][events.track_rows[:, 0]]) for name in ("Track_dz", "Track_dxy"))
-    yield "track_ip", (dz < 20) & (dxy < 0.3)
+    yield "muon_id", np.all(identified[events.rows.muon_rows], axis=1)
+    (track,) = events.rows.track_rows.T
+    dz, dxy = tracks["Track_dz"][track], tracks["Track_dxy"][track]
+    yield "track_ip", (np.abs(dz) < 20) & (np.abs(dxy) < 0.3)
     yield "phi_window", _inside(_dimuon_mass(c), 1.00, 1.04)
     matches = [next(v for k, v in c.items() if k.startswith(f"Mu{i}_dR")) for i in (1, 2)]
     yield "trigger_match", np.logical_and.reduce([(d >= 0) & (d < 0.03) for d in matches])

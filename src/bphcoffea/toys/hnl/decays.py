@@ -1,7 +1,7 @@
 """Collisions of the toy: Ds → μN with N → μπ, and what looks like it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from bphcoffea.toys.decay import (
     Booleans,
     Floats,
     Integers,
+    Table,
     four_momentum,
     isotropic,
     pt_eta_phi,
@@ -46,7 +47,7 @@ _FAKE_POINTING: Final = 0.05
 
 
 @dataclass(frozen=True)
-class Decays:
+class Decays(Table):
     """A Ds → μN, N → μπ for each event, or what looks like one.
 
     Attributes
@@ -75,16 +76,6 @@ class Decays:
     ds_flight: Floats
     flight: Floats
     signal: Booleans
-
-    def __len__(self) -> int:
-        return len(self.signal)
-
-    def __add__(self, other: "Decays") -> "Decays":
-        names = [field.name for field in fields(self)]
-        return Decays(*(np.concatenate([getattr(self, x), getattr(other, x)]) for x in names))
-
-    def __getitem__(self, which: Integers) -> "Decays":
-        return Decays(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 def mean_proper_length(hnl_mass: float, mixing: float, *, majorana: bool = True) -> float:

@@ -5,12 +5,18 @@ from typing import Final
 
 import numpy as np
 
-from bphcoffea.physics.constants import MUON_MASS, PION_MASS
 from bphcoffea.toys.calibration import draw_interactions
-from bphcoffea.toys.decay import Booleans, Floats, Integers, Numbers, mass, pt_eta_phi
-from bphcoffea.toys.detector import Measured, measure, primary_vertices
+from bphcoffea.toys.decay import Booleans, Floats, Integers, Numbers, pt_eta_phi
+from bphcoffea.toys.detector import measure, primary_vertices
 from bphcoffea.toys.files import Branches, lists, random_order
 from bphcoffea.toys.generation import random_charges
+from bphcoffea.toys.hnl.candidates import (
+    Candidates,
+    Legs,
+    Tracks,
+    candidate_branches,
+    generated_branches,
+)
 from bphcoffea.toys.hnl.decays import Decays, random_flights, random_tracks
 from bphcoffea.toys.hnl.triggers import Muons, TriggerObjects, trigger_objects
 from bphcoffea.toys.hnl.vertices import (
@@ -18,7 +24,6 @@ from bphcoffea.toys.hnl.vertices import (
     impact_parameter,
     in_tracker,
     radius,
-    vertex_branches,
 )
 
 #: Acceptance: thresholds of pT, GeV, and maximum of |η|.
@@ -28,8 +33,6 @@ _FOUND, _FOUND_LENGTH = 0.95, 40.0
 #: Mean number of further tracks that make a candidate with the muons, and fraction of the pairs of
 #: muons with a second candidate in which the muons are exchanged.
 _FURTHER_TRACKS, _EXCHANGED = 0.20, 0.06
-#: Fraction of the particles that the matching to what was generated misses.
-_UNMATCHED: Final = 0.01
 #: Number of muons per event that have numbers.
 _MUON_NUMBERS: Final = 4
 #: Mean impact parameters of muons from b hadrons and the like, cm: of the muon beside the track,
@@ -79,38 +82,6 @@ class Events:
     decays: Decays
 
 
-@dataclass(frozen=True)
-class _Legs:
-    """Both muons of all events, the muons of N first, also those that were not reconstructed."""
-
-    measured: Measured
-    charge: Integers
-    number: Integers
-    reconstructed: Booleans
-    branches: dict[str, Numbers]
-
-
-@dataclass(frozen=True)
-class _Tracks:
-    """Tracks taken for the pion, each once."""
-
-    true: Floats
-    charge: Integers
-    ip: Floats  # the true impact parameter, cm
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Composition of each candidate: event, rows of the muons and of the track, and vertex."""
-
-    event: Integers
-    mu_hnl: Integers
-    mu_ds: Integers
-    track: Integers
-    flight: Floats
-    true: Booleans  # the decay itself, or what looks like one
-
-
 def simulate(decays: Decays, is_mc: bool, rng: np.random.Generator) -> Events:
     """Reconstruct events, without their run, luminosity section and event numbers.
 
@@ -128,10 +99,10 @@ def simulate(decays: Decays, is_mc: bool, rng: np.random.Generator) -> Events:
     interactions = draw_interactions(n, is_mc, rng)
     legs = _reconstruct_muons(decays, primary, rng)
     tracks, rows = _combine(decays, primary, legs, rng)
-    candidates = _reconstruct_candidates(decays, rows, legs, tracks, primary, rng)
+    candidates = candidate_branches(decays, rows, legs, tracks, primary, rng)
     of_decay = rows.true & decays.signal[rows.event]
     if is_mc:
-        candidates |= _generated(decays, rows, of_decay, rng)
+        candidates |= generated_branches(decays, rows, of_decay, rng)
     triggers = _reconstruct_triggers(n, legs, rng)
 
     order = random_order(rows.event, rng)
@@ -155,7 +126,7 @@ def simulate(decays: Decays, is_mc: bool, rng: np.random.Generator) -> Events:
     )
 
 
-def _reconstruct_muons(decays: Decays, primary: Floats, rng: np.random.Generator) -> _Legs:
+def _reconstruct_muons(decays: Decays, primary: Floats, rng: np.random.Generator) -> Legs:
     n = len(decays)
     true = np.concatenate([decays.mu_hnl, decays.mu_ds])
     measured = measure(true, rng)
@@ -184,7 +155,7 @@ def _reconstruct_muons(decays: Decays, primary: Floats, rng: np.random.Generator
     }
     # the ntuple has the magnitude for muons, and a sign for the pion
     branches |= {k: np.abs(v) for k, v in impact_branches(ip, measured, rng).items()}
-    return _Legs(
+    return Legs(
         measured=measured,
         charge=np.concatenate([decays.charge_hnl, decays.charge_ds]),
         number=np.concatenate([first, second]),
@@ -194,8 +165,8 @@ def _reconstruct_muons(decays: Decays, primary: Floats, rng: np.random.Generator
 
 
 def _combine(
-    decays: Decays, primary: Floats, legs: _Legs, rng: np.random.Generator
-) -> tuple[_Tracks, _Rows]:
+    decays: Decays, primary: Floats, legs: Legs, rng: np.random.Generator
+) -> tuple[Tracks, Candidates]:
     """Combine the decays that are seen, and others with the same muons."""
     n = len(decays)
     start = primary + decays.ds_flight
@@ -229,7 +200,7 @@ def _combine(
     row = np.concatenate([np.arange(len(of_track)), again])
     event = of_track[row]
     exchanged = np.arange(len(row)) >= len(of_track)
-    rows = _Rows(
+    rows = Candidates(
         event=event,
         mu_hnl=np.where(exchanged, event + n, event),
         mu_ds=np.where(exchanged, event, event + n),
@@ -237,87 +208,10 @@ def _combine(
         flight=np.concatenate([flights, elsewhere]),
         true=of_decay[row] & ~exchanged,
     )
-    return _Tracks(true, charge, ip), rows
+    return Tracks(true, charge, ip), rows
 
 
-def _reconstruct_candidates(
-    decays: Decays,
-    rows: _Rows,
-    legs: _Legs,
-    tracks: _Tracks,
-    primary: Floats,
-    rng: np.random.Generator,
-) -> dict[str, Numbers]:
-    measured = measure(tracks.true, rng)
-    pi = measured[rows.track]
-    mu_hnl, mu_ds = legs.measured[rows.mu_hnl], legs.measured[rows.mu_ds]
-    hnl = mu_hnl.four_momentum(MUON_MASS) + pi.four_momentum(PION_MASS)
-    # the sum has the same order whichever muon is which: exchanging them keeps the exact mass
-    first, second = legs.measured[rows.event], legs.measured[len(decays) + rows.event]
-    both = first.four_momentum(MUON_MASS) + second.four_momentum(MUON_MASS)
-    ds = both + pi.four_momentum(PION_MASS)
-    of_decay = rows.true & decays.signal[rows.event]
-    start = primary[rows.event]
-    ds_vertex = start + decays.ds_flight[rows.event]
-    branches: dict[str, Numbers] = {}
-    for name, momentum in (("Ds", ds), ("Hnl", hnl)):
-        branches |= {
-            f"C_{name}_mass": mass(momentum),
-            f"C_{name}_pt": np.hypot(momentum[:, 1], momentum[:, 2]),
-            **{f"C_{name}_p{axis}": momentum[:, i] for i, axis in enumerate("xyz", start=1)},
-        }
-    flight = ds_vertex + rows.flight
-    for name, vertex, momentum in (("Ds", ds_vertex, ds), ("Hnl", flight, hnl)):
-        found = vertex_branches(vertex, start, momentum, of_decay, rng)
-        branches |= {f"C_{name}_vertex_{quantity}": values for quantity, values in found.items()}
-    for name, row in (("mu_Hnl", rows.mu_hnl), ("mu_Ds", rows.mu_ds)):
-        branches |= _leg_branches(name, legs.measured[row], legs.charge[row])
-        branches[f"C_{name}_idx"] = legs.number[row].astype(np.uint32)
-        branches |= {f"C_{name}_{k}": values[row] for k, values in legs.branches.items()}
-    branches |= _leg_branches("pi", pi, tracks.charge[rows.track])
-    of_tracks = impact_branches(tracks.ip, measured, rng)
-    branches |= {f"C_pi_{k}": values[rows.track] for k, values in of_tracks.items()}
-    d_phi = np.abs(mu_hnl.phi - mu_ds.phi)
-    branches["C_mu1mu2_mass"] = mass(both)
-    branches["C_mu1mu2_dr"] = np.hypot(mu_hnl.eta - mu_ds.eta, np.minimum(d_phi, 2 * np.pi - d_phi))
-    return {
-        name: values.astype(np.float32) if values.dtype == np.float64 else values
-        for name, values in branches.items()
-    }
-
-
-def _leg_branches(name: str, measured: Measured, charge: Integers) -> dict[str, Numbers]:
-    return {
-        f"C_{name}_pt": measured.pt,
-        f"C_{name}_eta": measured.eta,
-        f"C_{name}_phi": measured.phi,
-        f"C_{name}_charge": charge.astype(np.int32),
-    }
-
-
-def _generated(
-    decays: Decays, rows: _Rows, of_decay: Booleans, rng: np.random.Generator
-) -> dict[str, Numbers]:
-    """Return branches that only simulation has: matched legs, and the true proper length."""
-    n = len(decays)
-    signal = decays.signal[rows.event]
-    exchanged = rows.mu_hnl >= n
-    flags = {
-        "C_mu_Hnl_isHnlDaughter": signal & ~exchanged,
-        "C_mu_Ds_isHnlBrother": signal & ~exchanged,
-        "C_pi_isHnlDaughter": of_decay | (signal & exchanged),
-    }
-    lost = rng.random((len(flags), len(signal))) < _UNMATCHED
-    branches: dict[str, Numbers] = {
-        name: (flag & ~missed).astype(np.int16)
-        for (name, flag), missed in zip(flags.items(), lost, strict=True)
-    }
-    # the length of the generated N, for every candidate of its event
-    branches["C_Hnl_gen_l_prop"] = decays.proper_length[rows.event].astype(np.float32)
-    return branches
-
-
-def _reconstruct_triggers(n: int, legs: _Legs, rng: np.random.Generator) -> TriggerObjects:
+def _reconstruct_triggers(n: int, legs: Legs, rng: np.random.Generator) -> TriggerObjects:
     seen = np.flatnonzero(legs.reconstructed)
     muons = Muons(
         event=seen % n if n else seen,

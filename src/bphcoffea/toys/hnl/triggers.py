@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.toys.decay import Booleans, Floats, Integers, Numbers
-from bphcoffea.toys.detector import Measured, concatenate, smeared, stray
+from bphcoffea.toys.detector import Measured, smeared, stray
 from bphcoffea.toys.reconstruction import PADDING
 
 #: Thresholds of the paths: pT, GeV, and significance of the impact parameter.
@@ -92,7 +92,7 @@ def trigger_objects(
     stray_event = np.repeat(np.arange(n), number)
     event = np.concatenate([muons.event, stray_event])
     index = np.concatenate([muons.index, strangers[stray_event]])
-    seen = concatenate(muons.measured, stray(len(stray_event), 6.0, 3.0, rng))
+    seen = muons.measured + stray(len(stray_event), 6.0, 3.0, rng)
     seen = smeared(seen, _PT, _ANGLE, rng)
     significance = np.concatenate(
         [muons.significance, 3.0 + rng.exponential(5.0, len(stray_event))]

@@ -1,17 +1,25 @@
 """Reconstruction of the toy's events: muons, tracks, and candidates of three muons."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from bphcoffea.physics.constants import MUON_MASS
 from bphcoffea.toys.calibration import identification_efficiency, reconstruction_efficiency
-from bphcoffea.toys.decay import Booleans, Floats, Integers, Numbers, companion, mass, pt_eta_phi
+from bphcoffea.toys.decay import (
+    Booleans,
+    Floats,
+    Integers,
+    Numbers,
+    Table,
+    companion,
+    mass,
+    pt_eta_phi,
+)
 from bphcoffea.toys.detector import (
     BEAM_SPOT,
     Measured,
-    concatenate,
     impact_parameters,
     measure_with,
     stray,
@@ -41,7 +49,7 @@ from bphcoffea.toys.tau3mu.generation import (
     random_flights,
 )
 from bphcoffea.toys.toy import Sample
-from bphcoffea.toys.tree3mu import Reconstructed
+from bphcoffea.toys.tree3mu import Candidates, Reconstructed
 
 #: How the names of the branches begin that one step of the reconstruction fills.
 STEPS: Final = (
@@ -72,7 +80,7 @@ _CONE, _TRACK_PT = 0.25, (0.5, 0.9)
 
 
 @dataclass(frozen=True)
-class Legs:
+class Legs(Table):
     """Particles taken for muons, in any order.
 
     Attributes
@@ -95,30 +103,18 @@ class Legs:
     origin: Floats
     real: Booleans
 
-    def __getitem__(self, which: Booleans) -> "Legs":
-        return Legs(*(getattr(self, field.name)[which] for field in fields(self)))
-
 
 @dataclass(frozen=True)
-class Candidates:
-    """Three muons of each candidate.
+class DisplacedCandidates(Candidates):
+    """Candidates of three muons.
 
     Attributes
     ----------
-    event
-        Event of each candidate, shape (candidates,).
-    muon_rows
-        Rows of its muons, shape (candidates, 3).
     vertex
         Position relative to the primary vertex, cm, shape (candidates, 3).
-    species
-        Species of each candidate; -1 for a combination with another muon. Shape (candidates,).
     """
 
-    event: Integers
-    muon_rows: Integers
     vertex: Floats
-    species: Integers
 
 
 def reconstruct(
@@ -131,18 +127,11 @@ def reconstruct(
     by_falling_pt = np.argsort(-muons.measured.pt[candidates.muon_rows], axis=1)
     muon_rows = np.take_along_axis(candidates.muon_rows, by_falling_pt, axis=1)
     candidates = replace(candidates, muon_rows=muon_rows)
-    return Reconstructed(
-        muons=muons,
-        tracks=tracks,
-        candidates=_candidate_branches(candidates, muons, collisions, sample.era, rng),
-        event=candidates.event,
-        species=candidates.species,
-        muon_rows=muon_rows,
-        track_rows=np.empty((len(muon_rows), 0), dtype=np.int64),
-    )
+    branches = _candidate_branches(candidates, muons, collisions, sample.era, rng)
+    return muons, tracks, candidates, branches
 
 
-def _combine(decays: Decays, rng: np.random.Generator) -> tuple[Legs, Candidates]:
+def _combine(decays: Decays, rng: np.random.Generator) -> tuple[Legs, DisplacedCandidates]:
     """Make a candidate of each event's three muons, and further ones of the pair and other muons.
 
     The legs are the first, second and third muons of all events, then the other muons, then muons
@@ -169,18 +158,23 @@ def _combine(decays: Decays, rng: np.random.Generator) -> tuple[Legs, Candidates
     legs = replace(legs, true=radiate(legs.true, rng, _RADIATING))
     third = np.concatenate([2 * n + events, 3 * n + np.arange(len(base))])
     event = np.concatenate([events, base])
-    candidates = Candidates(
+    candidates = DisplacedCandidates(
         event=event,
-        muon_rows=np.stack([event, n + event, third], axis=1),
-        vertex=np.concatenate([decays.vertex[events], vertex]),
         species=np.concatenate([decays.species[events], np.full(len(base), -1)]),
+        muon_rows=np.stack([event, n + event, third], axis=1),
+        track_rows=np.empty((len(event), 0), dtype=np.int64),
+        vertex=np.concatenate([decays.vertex[events], vertex]),
     )
     return legs, candidates
 
 
 def _lose(
-    decays: Decays, legs: Legs, candidates: Candidates, is_mc: bool, rng: np.random.Generator
-) -> tuple[Legs, Candidates]:
+    decays: Decays,
+    legs: Legs,
+    candidates: DisplacedCandidates,
+    is_mc: bool,
+    rng: np.random.Generator,
+) -> tuple[Legs, DisplacedCandidates]:
     """Drop muons that are not reconstructed, and candidates that lack one."""
     n = len(decays.species)
     pt, eta, _ = pt_eta_phi(legs.true)
@@ -189,13 +183,8 @@ def _lose(
     complete = rng.random(n) < RECONSTRUCTED
     kept = np.all(found[candidates.muon_rows], axis=1) & complete[candidates.event]
     new_row = np.cumsum(found) - 1
-    candidates = Candidates(
-        candidates.event[kept],
-        new_row[candidates.muon_rows[kept]],
-        candidates.vertex[kept],
-        candidates.species[kept],
-    )
-    return legs[found], candidates
+    candidates = candidates[kept]
+    return legs[found], replace(candidates, muon_rows=new_row[candidates.muon_rows])
 
 
 def _reconstruct_muons(
@@ -240,12 +229,12 @@ def _with_other_tracks(tracks: Objects, decays: Decays, rng: np.random.Generator
     from_vertex = rng.random(len(near)) < displaced_fraction[near]
     origin = np.where(from_vertex[:, np.newaxis], decays.vertex[near], 0.0)
     far = np.repeat(np.arange(n), rng.poisson(_FAR, n))
-    added = concatenate(close, stray(len(far), *_TRACK_PT, rng))
+    added = close + stray(len(far), *_TRACK_PT, rng)
     origin = np.concatenate([origin, np.zeros((len(far), 3))])
     branches = _displaced_tracks(added, random_charges(len(added), rng), origin, rng)
     return Objects(
         np.concatenate([tracks.event, near, far]),
-        concatenate(tracks.measured, added),
+        tracks.measured + added,
         {k: np.concatenate([tracks.branches[k], v]) for k, v in branches.items()},
         tracks.true,
     )
@@ -265,7 +254,7 @@ def _displaced_tracks(
 
 
 def _candidate_branches(
-    candidates: Candidates,
+    candidates: DisplacedCandidates,
     muons: Objects,
     collisions: Collisions,
     era: str,
@@ -283,10 +272,10 @@ def _candidate_branches(
     charge = np.sum(muons.branches["MuonCharge"][candidates.muon_rows], axis=1)
     branches |= triplet_branches(total, charge, "")
     return branches | vertex_branches(
-        primary=collisions.primary[candidates.event],
+        collisions=collisions,
+        event=candidates.event,
         displacement=candidates.vertex,
         chi2_scale=np.where(is_signal(candidates.species), 1.0, _CHI2_SCALE),
-        interactions=collisions.interactions[candidates.event],
         rng=rng,
         flavour="",
     )

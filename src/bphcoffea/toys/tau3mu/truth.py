@@ -82,9 +82,9 @@ def category(resolution: Floats) -> Integers:
 
 def mass_resolution(events: Events) -> Floats:
     """Return the relative resolution of each candidate's mass, from the errors of its muons."""
-    momenta = [events.muons.measured[rows] for rows in events.muon_rows.T]
-    variance = np.zeros(len(events.muon_rows))
-    for number, rows in enumerate(events.muon_rows.T):
+    momenta = [events.muons.measured[rows] for rows in events.rows.muon_rows.T]
+    variance = np.zeros(len(events.rows.muon_rows))
+    for number, rows in enumerate(events.rows.muon_rows.T):
         for name in ("pt", "eta", "phi"):
             error = events.muons.branches[f"Muon_BestTrack{name.capitalize()}Err"][rows]
             up, down = (_shifted(momenta, number, name, sign * error) for sign in (1, -1))
@@ -107,7 +107,7 @@ def _mass(momenta: list[Measured]) -> Floats:
 
 def _steps(events: Events, resolution: Floats) -> Iterator[tuple[str, Booleans]]:
     c = events.candidates
-    muons = {name: values[events.muon_rows] for name, values in events.muons.branches.items()}
+    muons = {name: values[events.rows.muon_rows] for name, values in events.muons.branches.items()}
     yield "vertex", c["TripletVtx_Chi2"] >= 0
     yield "displacement", c["FlightDistBS_SV_Significance"] >= 2
     pt, eta, phi = (
@@ -136,7 +136,7 @@ def _steps(events: Events, resolution: Floats) -> Iterator[tuple[str, Booleans]]
     yield "delta_z", _for_pairs(lambda a, b: np.abs(z[:, a] - z[:, b]) < 0.5)
     distances = [v for k, v in c.items() if "_dRtriggerMatch" in k]
     yield "trigger_match", np.logical_and.reduce([(d >= 0) & (d < 0.03) for d in distances])
-    legs = [events.muons.measured[rows] for rows in events.muon_rows.T]
+    legs = [events.muons.measured[rows] for rows in events.rows.muon_rows.T]
     pair_mass = {pair: _mass([legs[leg] for leg in pair]) for pair in _PAIRS}
     same = {(a, b): charge[:, a] == charge[:, b] for a, b in _PAIRS}
     kind = category(resolution)
