@@ -283,16 +283,16 @@ def test_bad_arguments_of_convert(fault, command, tmp_path, maps):
             "--up and --down are of one histogram",
         ),
         (("--pileup", f"pu={maps}:pu", *both[:2]), f"{maps}:pu_up: up and down go together"),
-        (("--pileup", f"pu={maps}:id"), f"{maps}:id: is a TH2; pileup has one axis"),
+        (("--pileup", f"pu={maps}:id"), f"{maps}:id: is a TH2; pile-up has one axis"),
         (("--pileup", old), "--pileup, --up and --down are of histograms, not of an older .json"),
         ((tmp_path / "none.json",), f"{tmp_path}/none.json: no such file"),
     ):
         assert fault("convert", *words, *out).startswith(text)
     assert not out[1].exists()
     old.write_bytes(gzip.compress(b"{}")[:-9])
-    assert fault("convert", old, *out).startswith(f"{old}: cut off, or damaged (")
+    assert fault("convert", old, *out).startswith(f"{old}: truncated or corrupt gzip (")
     message = fault("convert", f"id={maps}:id", "-o", tmp_path / "new.root")
-    assert message.endswith("a correctionlib file is called something.json or .json.gz")
+    assert message.endswith("the name must end with .json or .json.gz")
     # those that the command line itself tells
     for words in ((f"id={maps}:id",), (f"id={maps}:id", *out, "--flow", "wrap"), out):
         assert command("convert", *words)[0] == 2

@@ -275,11 +275,11 @@ def test_corrections_that_are_not_there(faults, folder):
     held = (
         "NUM_LooseID_DEN_TrackerMuons, NUM_SoftID_DEN_TrackerMuons, NUM_TrackerMuons_DEN_genTracks"
     )
-    both = "it holds: efficiency_data, efficiency_simulation"
-    trigger = f"{folder}/trigger.json.gz: holds no correction"
+    both = "the file holds: efficiency_data, efficiency_simulation"
+    trigger = f"{folder}/trigger.json.gz: no correction"
     assert lines[:3] == [
-        f"[muon_id] {folder}/muon_JPsi.json.gz: holds no correction 'NUM_TightID'; "
-        f"it holds: {held}",
+        f"[muon_id] {folder}/muon_JPsi.json.gz: no correction 'NUM_TightID'; "
+        f"the file holds: {held}",
         f"[trigger] data: {trigger} 'data'; {both}",
         f"[trigger] simulation: {trigger} 'mc'; {both}",
     ]

@@ -554,7 +554,8 @@ def test_shifted_efficiencies_stay_between_0_and_1(efficiencies):
     # the second muon alone: nothing is left of the simulation
     assert fault(made.evaluate, muons_of(20.0)) == (
         "correction 'simulation': the efficiency in simulation, shifted by its stat, is 0 for "
-        "1 candidates that the trigger took; merge bins of its map, or cut those candidates away"
+        "1 candidates that the trigger accepted; merge bins of its map, or cut these candidates "
+        "away"
     )
     assert made.evaluate(muons_of(20.0), shifted=False).nominal.tolist() == [0.5 / 0.75]
 

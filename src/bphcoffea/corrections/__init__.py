@@ -1,4 +1,4 @@
-"""Scale factors, efficiencies and weights from correctionlib files, declared in one TOML per era."""
+"""Scale factors, efficiencies and weights from correctionlib files, with one TOML per era."""
 
 from bphcoffea.corrections.era import Corrections, EraCorrections, load_corrections
 from bphcoffea.corrections.factor import Factor

@@ -40,19 +40,18 @@ def read_correction_set(path: Path) -> CorrectionSet:
         If it is missing, unreadable, or no correctionlib file of schema version 2.
     """
     try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise CorrectionsError(f"{path}: no such correction file{_beside(path)}") from None
-    except OSError:
-        raw = b""  # read_bytes explains why
-    content = read_bytes(path, "correction file", CorrectionsError)
+        content = read_bytes(path, "correction file", CorrectionsError)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    except CorrectionsError as error:
+        missing = str(error).endswith("no such correction file")
+        raise CorrectionsError(f"{error}{_beside(path) if missing else ''}") from None
     try:
         version, corrections, compound = _split(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise CorrectionsError(
-            f"{path}: not a correctionlib file ({reason}); an older JSON, or histograms, become "
-            "one with: bphcoffea corrections convert"
+            f"{path}: not a correctionlib file ({reason}); make one of an older JSON, or of "
+            "histograms, with: bphcoffea corrections convert"
         ) from None
     if version != 2:
         hint = f"; make one with: bphcoffea corrections convert {path} -o NEW.json.gz"
@@ -60,7 +59,7 @@ def read_correction_set(path: Path) -> CorrectionSet:
             f"{path}: schema version {version} of correctionlib, which reads version 2 only"
             f"{hint if version == 1 else ''}"
         )
-    return CorrectionSet(hashlib.sha256(raw).hexdigest(), corrections, compound)
+    return CorrectionSet(sha256, corrections, compound)
 
 
 def _beside(path: Path) -> str:

@@ -7,11 +7,9 @@ so that a number that was parsed and written again may differ in its last bit.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, TypedDict, cast
-
-from typing_extensions import NotRequired
+from typing import Final, Literal, NotRequired, TypeAlias, TypedDict, cast
 
 
 class Number(str):
@@ -20,38 +18,13 @@ class Number(str):
     __slots__ = ()
 
 
-class Variable(TypedDict):
-    """An input or the output of a correction."""
-
-    name: str
-    type: Literal["real", "int", "string"]
-
-
-class UniformEdges(TypedDict):
-    """Edges of bins of equal width."""
-
-    n: Number
-    low: Number
-    high: Number
-
-
-Edges: TypeAlias = list[Number] | UniformEdges
-
-
-class CategoryItem(TypedDict):
-    """Content for one key."""
-
-    key: Number | str
-    value: Node
-
-
 class Category(TypedDict):
     """Contents for the keys of an input."""
 
     nodetype: Literal["category"]
     input: str
-    content: list[CategoryItem]
-    default: NotRequired[Node | None]
+    content: list[dict[str, str]]
+    default: NotRequired[object]
 
 
 class Binning(TypedDict):
@@ -60,8 +33,6 @@ class Binning(TypedDict):
     nodetype: Literal["binning"]
     input: str
     edges: Edges
-    content: list[Node]
-    flow: Node | Literal["clamp", "error", "wrap"]
 
 
 class MultiBinning(TypedDict):
@@ -70,35 +41,21 @@ class MultiBinning(TypedDict):
     nodetype: Literal["multibinning"]
     inputs: list[str]
     edges: list[Edges]
-    content: list[Node]
-    flow: Node | Literal["clamp", "error", "wrap"]
 
 
-class Transform(TypedDict):
-    """Content with another value of an input, which follows a rule."""
-
-    nodetype: Literal["transform"]
-    input: str
-    rule: Node
-    content: Node
-
-
-class Formula(TypedDict):
-    """Formula of inputs."""
-
-    nodetype: Literal["formula", "formularef"]
-
-
-Node: TypeAlias = Number | Category | Binning | MultiBinning | Transform | Formula
+#: All edges of bins, or ``low``, ``high`` and number ``n`` of uniform bins.
+Edges: TypeAlias = list[Number] | dict[str, Number]
+#: Nodes with keys or bins; there are also formulas, transforms and others.
+Node: TypeAlias = Category | Binning | MultiBinning
 
 
 class CorrectionNode(TypedDict):
-    """A correction."""
+    """A correction, with the node of its content."""
 
     name: str
     version: Number
-    inputs: list[Variable]
-    data: Node
+    inputs: list[dict[str, str]]
+    data: object
 
 
 #: Value returned for inputs outside the bins; never a real factor, and the same number for
@@ -111,7 +68,7 @@ _LOWEST: Final = Number("-9e17")
 def parse(text: str) -> CorrectionNode:
     """Parse the JSON of a correction."""
     return cast(
-        CorrectionNode,
+        "CorrectionNode",
         json.loads(text, parse_float=Number, parse_int=Number, parse_constant=Number),
     )
 
@@ -127,52 +84,44 @@ def written(node: object) -> str:
     return json.dumps(node)
 
 
-def descend(
-    node: Node | str | None, keys: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Category | Binning | MultiBinning | Transform | Formula]:
-    """Yield a node and all nodes below it.
+def descend(node: object, keys: Mapping[str, str] = MappingProxyType({})) -> Iterator[Node]:
+    """Yield the nodes with keys or bins in a node, except below other keys than the given ones.
 
     Parameters
     ----------
     node
-        The node; numbers and names of flows have no nodes.
+        The node, or a part of it.
     keys
-        Keys of some inputs; nodes below other keys of these inputs are left out.
+        Keys of some inputs, by name.
     """
-    if node is None or isinstance(node, str):
-        return
-    yield node
-    below: list[Node | str | None] = []
-    if node["nodetype"] == "category":
-        items, key = node["content"], keys.get(node["input"])
-        if key is not None:
-            items = [item for item in items if item["key"] == key]
-        below = [item["value"] for item in items]
-        if key is None or not items:
-            below.append(node.get("default"))
-    elif node["nodetype"] == "binning" or node["nodetype"] == "multibinning":
-        below = [*node["content"], node["flow"]]
-    elif node["nodetype"] == "transform":
-        below = [node["rule"], node["content"]]
-    for child in below:
-        yield from descend(child, keys)
+    below: Iterable[object] = ()
+    if isinstance(node, list):
+        below = node
+    elif isinstance(node, dict):
+        below = node.values()
+        if node.get("nodetype") in ("category", "binning", "multibinning"):
+            yield cast("Node", node)
+        if node.get("nodetype") == "category" and node["input"] in keys:
+            key = keys[node["input"]]
+            below = [item for item in node["content"] if item["key"] == key]
+            below = below or [node.get("default")]
+    for part in below:
+        yield from descend(part, keys)
 
 
-def ranges(node: Node, name: str) -> Iterator[tuple[float, float]]:
-    """Yield the lowest and highest edge of all bins of an input, below a node."""
+def ranges(node: object, name: str) -> Iterator[tuple[float, float]]:
+    """Yield the lowest and highest edge of all bins of an input in a node."""
     for part in descend(node):
         binned: list[tuple[str, Edges]] = []
         if part["nodetype"] == "binning":
             binned = [(part["input"], part["edges"])]
         elif part["nodetype"] == "multibinning":
             binned = list(zip(part["inputs"], part["edges"], strict=True))
-        for binned_name, edges in binned:
-            if binned_name == name:
-                low, high = (
-                    (edges[0], edges[-1])
-                    if isinstance(edges, list)
-                    else (edges["low"], edges["high"])
-                )
+        for input_name, edges in binned:
+            if input_name == name:
+                if isinstance(edges, dict):
+                    edges = [edges["low"], edges["high"]]
+                low, *_, high = edges
                 yield float(low), float(high)
 
 

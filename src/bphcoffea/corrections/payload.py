@@ -152,7 +152,7 @@ class Payload:
                 raise CorrectionsError(
                     f"correction '{self.name}': {name} is {values[wrong][0]} for "
                     f"{np.count_nonzero(wrong)} of {len(values)} values; "
-                    "it is applied to what was not measured"
+                    "it was applied to values that were not measured"
                 )
             dtype = np.int64 if self.inputs[name] == "int" else np.float64
             arrays[name] = np.ascontiguousarray(values, dtype=dtype)

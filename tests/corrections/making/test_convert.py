@@ -14,7 +14,7 @@ import uproot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.corrections.making.convert import (
+from bphcoffea.corrections.making import (
     from_histogram,
     pileup_from_histograms,
     pileup_from_profiles,
@@ -163,11 +163,11 @@ def test_many_bins_of_0_are_told_in_part(tmp_path):
 @pytest.mark.parametrize(
     ("values", "errors", "text"),
     [
-        ([1.0, math.nan], None, "1 of 2 bins are negative or no numbers (nan)"),
-        ([math.inf, 1.0], None, "1 of 2 bins are negative or no numbers (inf)"),
-        ([-0.5, -1.0], None, "2 of 2 bins are negative or no numbers (-0.5)"),
+        ([1.0, math.nan], None, "1 of 2 bins are negative or not finite (nan)"),
+        ([math.inf, 1.0], None, "1 of 2 bins are negative or not finite (inf)"),
+        ([-0.5, -1.0], None, "2 of 2 bins are negative or not finite (-0.5)"),
         ([0.0, 0.0], None, "all of its bins are 0"),
-        ([1.0, 1.0], [math.nan, 0.0], "1 of 2 errors, squared, are negative or no numbers (nan)"),
+        ([1.0, 1.0], [math.nan, 0.0], "1 of 2 errors, squared, are negative or not finite (nan)"),
     ],
 )
 def test_contents_that_are_no_scale_factors(tmp_path, values, errors, text):
@@ -257,7 +257,7 @@ def test_pileup_weights_may_be_nominal_alone_but_not_half(tmp_path):
 
 def test_pileup_has_one_axis(maps):
     message = fault(pileup_from_histograms, f"{maps}:muons/id", "pu")
-    assert message.endswith("is a TH2; pileup has one axis, so give a TH1")
+    assert message.endswith("is a TH2; pile-up has one axis, so give a TH1")
 
 
 def evaluated(converted, values, key="nominal"):
@@ -346,11 +346,11 @@ def test_simulation_as_list_of_probabilities(tmp_path, name, text):
         ("mc.json", "[true]", "not a list of numbers"),
         ("mc.json", "[null]", "not a list of numbers"),
         ("mc.json", "[1,", "not a JSON file"),
-        ("mc.json", "[NaN, 1]", "1 of 2 numbers are negative or no numbers (nan)"),
+        ("mc.json", "[NaN, 1]", "1 of 2 numbers are negative or not finite (nan)"),
         ("mc.txt", "0.1 x", "not a list of numbers"),
-        ("mc.txt", "0.1 -0.2", "1 of 2 numbers are negative or no numbers (-0.2)"),
-        ("mc.txt", "", "holds no number other than 0"),
-        ("mc.txt", "0 0", "holds no number other than 0"),
+        ("mc.txt", "0.1 -0.2", "1 of 2 numbers are negative or not finite (-0.2)"),
+        ("mc.txt", "", "all numbers are 0"),
+        ("mc.txt", "0 0", "all numbers are 0"),
     ],
 )
 def test_lists_that_are_no_probabilities(tmp_path, name, text, told):
@@ -416,7 +416,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, maps, monkeypatch):
 
 def test_what_cannot_be_written(tmp_path, maps):
     correction = from_histogram(f"{maps}:one", "one", ["pt"]).correction
-    assert "is called something.json" in fault(write, [correction], tmp_path / "sf.root", "")
+    assert "must end with .json" in fault(write, [correction], tmp_path / "sf.root", "")
     assert "no correction" in fault(write, [], tmp_path / "sf.json", "")
     assert "same name (one)" in fault(write, [correction] * 2, tmp_path / "sf.json", "")
     (tmp_path / "folder.json").mkdir()

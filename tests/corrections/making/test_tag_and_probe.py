@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bphcoffea.corrections.making.convert import from_tag_and_probe_json
+from bphcoffea.corrections.making.tag_and_probe import from_tag_and_probe_json
 from bphcoffea.errors import InputError
 
 NAME = "NUM_SoftID_DEN_TrackerMuons"
@@ -134,7 +134,7 @@ HERE = ", ".join((f"{NAME}, abseta_pt", IN[2]))
     ("content", "text"),
     [
         ("{", "not a JSON file"),
-        ('{"A": 1, "A": 2}', "not a JSON file ('A' stands there twice)"),
+        ('{"A": 1, "A": 2}', "not a JSON file (key 'A' occurs twice)"),
         ("[]", "expected {measurement: "),
         ("{}", "expected {measurement: "),
         ({"SF": 1}, "SF: expected {variables: "),
@@ -146,7 +146,7 @@ HERE = ", ".join((f"{NAME}, abseta_pt", IN[2]))
         ({"SF": {"pt": {"pt:[a,1]": value(1)}}}, "SF, pt: 'pt:[a,1]' is no bin"),
         ({"SF": {"pt": {"pt 1-2": value(1)}}}, "SF, pt: 'pt 1-2' is no bin"),
         ({"SF": {"pt": {"pt:[nan,1]": value(1)}}}, "SF, pt: 'pt:[nan,1]' ends before it"),
-        ({"SF": {"pt": {"eta:[0,1]": value(1)}}}, "SF, pt: but the bins are those of eta"),
+        ({"SF": {"pt": {"eta:[0,1]": value(1)}}}, "SF, pt: its bins are of eta instead"),
         (
             changed((*IN, "pt:[41.00,50.00]"), value(1, stat=1, syst=1)),
             f"{HERE}: a gap between 'pt:[10.00,40.00]' and 'pt:[41.00,50.00]'",
