@@ -204,7 +204,8 @@ def test_what_is_no_number_is_refused(payload, policy, value):
     bins = payload(binning("pt", [0.0, math.inf], [0.5], "clamp"))
     message = fault(lambda: evaluate(bins, policy, pt=[3.0, value, 4.0]))
     assert message == (
-        f"correction 'sf': pt is {value} for 1 of 3 values; it was applied to values that were not measured"
+        f"correction 'sf': pt is {value} for 1 of 3 values; "
+        "it was applied to values that were not measured"
     )
 
 
