@@ -1,8 +1,8 @@
 """Toy samples with known truth: ntuples of the real formats that hold real decays, in seconds.
 
 A toy is called with a folder, the number of data-like events and the seed, and returns the path of
-the fileset that it wrote. Beside the fileset lie ``truth.json``, which holds what an analysis
-should find, and the corrections of the simulation, which differs from the data in a known way.
+the fileset that it wrote. Beside the fileset lie ``truth.json``, which holds the expected results,
+and the corrections of the simulation, which differs from the data in a known way.
 
 Each subpackage is the toy of one analysis and offers a dictionary ``TOYS`` of its variants.
 """

@@ -39,13 +39,7 @@ def pileup_profile(mean: float, width: float) -> Floats:
 
 
 def pileup_weights(shift: float = 0.0) -> Floats:
-    """Return the ratio of data to simulation for each number of interactions, shape (100,).
-
-    Parameters
-    ----------
-    shift
-        Relative shift of the numbers of interactions in data.
-    """
+    """Return the ratio of (shifted) data to simulation per number of interactions, shape (100,)."""
     mean, width = DATA_INTERACTIONS
     data = pileup_profile(mean * (1 + shift), width * (1 + shift))
     ratio: Floats = data / pileup_profile(*MC_INTERACTIONS)

@@ -100,15 +100,7 @@ def isotropic(n: int, rng: np.random.Generator) -> Floats:
 
 
 def boost(momentum: Floats, frame: Floats) -> Floats:
-    """Boost four-momenta out of the rest frames of moving particles.
-
-    Parameters
-    ----------
-    momentum
-        Four-momenta in the rest frames, shape (n, 4).
-    frame
-        Four-momenta of the moving, massive particles, shape (n, 4).
-    """
+    """Boost four-momenta, shape (n, 4), out of the rest frames of massive particles."""
     m = mass(frame)
     along = np.sum(frame[:, 1:] * momentum[:, 1:], axis=1)
     energy = (frame[:, 0] * momentum[:, 0] + along) / m

@@ -55,15 +55,7 @@ def slope(eta: Floats, phi: Floats) -> Floats:
 
 
 def measure(momentum: Floats, rng: np.random.Generator) -> Measured:
-    """Measure particles, with the mean resolution of the tracker.
-
-    Parameters
-    ----------
-    momentum
-        True four-momenta, GeV, shape (n, 4).
-    rng
-        Source of randomness.
-    """
+    """Measure particles of true four-momenta, shape (n, 4), with the mean resolution."""
     pt, eta, phi = pt_eta_phi(momentum)
     return smeared(Measured(pt, eta, phi), PT_RESOLUTION, ANGLE_RESOLUTION, rng)
 
@@ -81,18 +73,9 @@ def smeared(
 
 
 def track_errors(momentum: Floats, rng: np.random.Generator) -> Measured:
-    """Return resolutions of muons in a tracker with barrel and endcaps.
+    """Return the resolution of muons in a tracker with barrel and endcaps.
 
-    Parameters
-    ----------
-    momentum
-        True four-momenta, GeV, shape (n, 4).
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    One standard deviation of pT (GeV), η and φ (radians), shape (n,) each.
+    Takes true four-momenta of shape (n, 4); returns one standard deviation of pT, η and φ.
     """
     pt, eta, _ = pt_eta_phi(momentum)
     quality = rng.uniform(*_TRACK_QUALITY, (3, len(pt)))
@@ -102,17 +85,7 @@ def track_errors(momentum: Floats, rng: np.random.Generator) -> Measured:
 
 
 def measure_with(momentum: Floats, errors: Measured, rng: np.random.Generator) -> Measured:
-    """Measure particles, each with its own resolution.
-
-    Parameters
-    ----------
-    momentum
-        True four-momenta, GeV, shape (n, 4).
-    errors
-        Resolutions from :func:`track_errors`.
-    rng
-        Source of randomness.
-    """
+    """Measure particles of true four-momenta, shape (n, 4), each with its own resolution."""
     pt, eta, phi = pt_eta_phi(momentum)
     return Measured(
         pt + errors.pt * rng.normal(size=len(pt)),
@@ -124,12 +97,7 @@ def measure_with(momentum: Floats, errors: Measured, rng: np.random.Generator) -
 def impact_parameters(origin: Floats, direction: Measured) -> tuple[Floats, Floats]:
     """Return the transverse and longitudinal impact parameters of straight tracks, cm, (n,) each.
 
-    Parameters
-    ----------
-    origin
-        Points on the tracks, relative to the primary vertex, cm, shape (n, 3).
-    direction
-        Momenta of the tracks.
+    The tracks start at `origin`, relative to the primary vertex, cm, shape (n, 3).
     """
     cos, sin = np.cos(direction.phi), np.sin(direction.phi)
     x, y, z = origin.T
@@ -139,14 +107,7 @@ def impact_parameters(origin: Floats, direction: Measured) -> tuple[Floats, Floa
 def refit(momentum: Floats, measured: Measured, rng: np.random.Generator) -> Measured:
     """Return momenta after the vertex fit, which are nearer to the truth than measured ones.
 
-    Parameters
-    ----------
-    momentum
-        True four-momenta, GeV, shape (n, 4).
-    measured
-        Measured momenta of the same particles.
-    rng
-        Source of randomness.
+    `momentum` are the true four-momenta, GeV, shape (n, 4), of the measured particles.
     """
     pt, eta, phi = pt_eta_phi(momentum)
     noise = rng.normal(size=(3, len(pt)))

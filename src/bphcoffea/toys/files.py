@@ -51,14 +51,7 @@ def random_order(event: Integers, rng: np.random.Generator) -> Integers:
 def lists(flat: Mapping[str, Numbers], event: Integers, n: int) -> dict[str, ak.Array]:
     """Return one list per event from flat arrays that are sorted by event.
 
-    Parameters
-    ----------
-    flat
-        Arrays by name, shape (objects,).
-    event
-        Event of each object, from 0 to n - 1, shape (objects,).
-    n
-        Number of events.
+    `event` has the event of each object, from 0 to n - 1, shape (objects,).
     """
     counts = np.bincount(event, minlength=n)
     return {name: ak.unflatten(values, counts) for name, values in flat.items()}

@@ -49,18 +49,9 @@ def random_charges(n: int, rng: np.random.Generator) -> Integers:
 def falling_masses(
     low: float, high: float, slope: float, rng: np.random.Generator, least: Floats
 ) -> Floats:
-    """Draw masses from a falling exponential.
+    """Draw masses (GeV) from an exponential with a slope (1/GeV) in a range.
 
-    Parameters
-    ----------
-    low, high
-        Range, GeV.
-    slope
-        Slope, 1/GeV.
-    rng
-        Source of randomness.
-    least
-        Masses that they must exceed, GeV, shape (n,).
+    Each mass exceeds its own `least`, shape (n,).
     """
     start = np.maximum(low, least)
     at_start, at_end = (np.exp(-slope * (edge - low)) for edge in (start, high))

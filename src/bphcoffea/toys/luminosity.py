@@ -138,10 +138,7 @@ def event_numbers(
 def brilcalc_csv(files: Sequence[Sections]) -> str:
     """Return the output of ``brilcalc lumi --byls -u /fb --output-style csv`` for the sections.
 
-    Parameters
-    ----------
-    files
-        Sections of files that share no run.
+    The files share no run.
     """
     lines = [
         "#Data tag : toys , Norm tag: toys",

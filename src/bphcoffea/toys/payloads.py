@@ -228,14 +228,7 @@ def _grid(
 ) -> schema.Binning:
     """Return bins of two inputs with a category of values; values outside are an error.
 
-    Parameters
-    ----------
-    rows, columns
-        Names and edges of the two inputs.
-    kind
-        Input that chooses the value.
-    values
-        Values by key, shape (rows, columns).
+    Rows and columns have a name and edges; `kind` is the input that chooses one of the values.
     """
     content = [
         _binning(

@@ -1,4 +1,4 @@
-"""Branches of the Tree3Mu ntuple: muons, tracks, legs, vertices, and what failed."""
+"""Branches of the Tree3Mu ntuple: muons, tracks, legs, vertices, and failures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -144,17 +144,7 @@ def leg_branches(name: str, leg: Measured) -> dict[str, Floats]:
 
 
 def triplet_branches(momentum: Floats, charge: Floats, flavour: str) -> dict[str, Floats]:
-    """Return the branches of all three legs together.
-
-    Parameters
-    ----------
-    momentum
-        Four-momenta of the candidates, GeV, shape (n, 4).
-    charge
-        Charges, shape (n,).
-    flavour
-        End of the names of the candidates' branches.
-    """
+    """Return the branches of all three legs together; four-momenta have shape (n, 4)."""
     triplet = Measured(*pt_eta_phi(momentum))
     name = f"Triplet{flavour}"
     return {f"{name}_Mass": mass(momentum), **leg_branches(name, triplet), f"{name}_Charge": charge}

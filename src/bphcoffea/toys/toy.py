@@ -73,7 +73,7 @@ class Sample:
 
     @property
     def is_mc(self) -> bool:
-        """Whether it is simulation, which also holds what was generated."""
+        """Whether it is simulation."""
         return self.metadata["kind"] != "data"
 
     def number_of_events(self, events: int) -> int:
@@ -91,7 +91,7 @@ class Sample:
         return [np.random.default_rng(child) for child in sequence.spawn(self.files)]
 
     def describe(self, events: int) -> dict[str, object]:
-        """Return its entry in the fileset's metadata, in a toy of that many data-like events."""
+        """Return its metadata in the fileset of a toy of that many data-like events."""
         number = self.number_of_events(events)
         size = (
             {"processed_events": number}
@@ -123,7 +123,7 @@ class File(Generic[Events]):
 class Toy(ABC, Generic[Contents, Events]):
     """Samples of one decay with known truth; calling a toy writes them.
 
-    Subclasses say what happens in the events, how it is simulated and what should be found.
+    Subclasses draw the content of events, simulate it, and give the expected result.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class Toy(ABC, Generic[Contents, Events]):
 
     @abstractmethod
     def draw(self, sample: Sample, total: int, part: int, rng: np.random.Generator) -> Contents:
-        """Draw what happens in the events of one file.
+        """Draw the content of the events of one file.
 
         Parameters
         ----------
@@ -161,15 +161,12 @@ class Toy(ABC, Generic[Contents, Events]):
 
     @abstractmethod
     def find(self, events: Events, sample: Sample) -> Truth:
-        """Return what an analysis should find in events of a sample."""
+        """Return the expected result of an analysis on events of a sample."""
 
     def injected(self, total: int) -> dict[str, object]:  # noqa: ARG002 - for subclasses
         """Return the entries of ``truth.json`` about the signal in a sample of data.
 
-        Parameters
-        ----------
-        total
-            Number of events of the sample, apart from the signal.
+        The sample has `total` events, apart from the signal.
         """
         return {}
 

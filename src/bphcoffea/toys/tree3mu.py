@@ -47,7 +47,7 @@ Reconstructed: TypeAlias = tuple[Objects, Objects, Candidates, dict[str, Floats]
 
 @dataclass(frozen=True)
 class Events:
-    """Events of the ntuple, and what the toy knows about them.
+    """Events of the ntuple, with the toy's knowledge about them.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Events:
 
 @dataclass(frozen=True)
 class TripletTruth(Truth):
-    """What an analysis of candidates with three legs should find in some events.
+    """Expected result of an analysis of candidates with three legs on some events.
 
     Attributes
     ----------

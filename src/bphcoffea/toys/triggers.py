@@ -97,17 +97,7 @@ L1_MENUS: Final[Menus] = (
 
 
 def trigger_list(n: int, menus: Menus, rng: np.random.Generator) -> TriggerList:
-    """Draw a menu for each event, and a decision for each of its paths.
-
-    Parameters
-    ----------
-    n
-        Number of events.
-    menus
-        Probability and paths of each menu.
-    rng
-        Source of randomness.
-    """
+    """Draw a menu for each of n events, and a decision for each of its paths."""
     paths = [path for _, menu in menus for path in menu]
     length = np.array([len(menu) for _, menu in menus])
     first = np.cumsum(length) - length

@@ -1,4 +1,4 @@
-"""Truth of the toys: what an analysis should find, counted on flat arrays of candidates."""
+"""Expected results of analyses of the toys, counted on flat arrays of candidates."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ Cutflow: TypeAlias = tuple[tuple[str, int, int], ...]
 
 @dataclass(frozen=True)
 class Truth(ABC):
-    """What an analysis should find in some events; subclasses add to it.
+    """Expected result of an analysis on some events; subclasses add to it.
 
     The sum of two truths is that of all events: numbers are added, arrays are joined.
 

@@ -1,4 +1,4 @@
-"""Making of correctionlib files, from the formats in which corrections are distributed."""
+"""Correctionlib files made from the formats in which corrections are distributed."""
 
 from bphcoffea.corrections.making.files import from_json, write
 from bphcoffea.corrections.making.histograms import Converted, from_histogram

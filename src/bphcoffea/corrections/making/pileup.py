@@ -50,7 +50,7 @@ def pileup_from_histograms(
         If a histogram cannot be used (see :func:`from_histogram`), or only one of up and down is
         given.
     """
-    histograms = {key: _one_axis(of) for key, of in _variations(nominal, up, down).items()}
+    histograms = {key: _one_axis(source) for key, source in _variations(nominal, up, down).items()}
     return Converted(_pileup(name, histograms))
 
 

@@ -135,9 +135,9 @@ def read_histogram(source: str, efficiency: bool = False) -> Histogram:
             if kind == "TEfficiency" and efficiency:
                 return _efficiency(source, found)
             if not _HISTOGRAMS.fullmatch(kind):
-                wanted = "TH1, TH2 or TEfficiency" if efficiency else "TH1 or TH2"
+                allowed = "TH1, TH2 or TEfficiency" if efficiency else "TH1 or TH2"
                 raise CorrectionsError(
-                    f"{source}: is a {kind}, not a {wanted}; {_histograms_of(file)}"
+                    f"{source}: is a {kind}, not a {allowed}; {_histograms_of(file)}"
                 )
             values, edges = _values(source, found), _edges(source, found)
             histogram = Histogram(source, edges, values, _errors(source, found))

@@ -1,4 +1,4 @@
-"""Collisions of the toy: Ds and D+ decays to φ(μμ)π, and what looks like them."""
+"""Collisions of the toy: Ds and D+ decays to φ(μμ)π, and background."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -90,15 +90,7 @@ class Decays:
 
 
 def generate(species: Integers, rng: np.random.Generator) -> Decays:
-    """Generate the decay of each event, or what looks like one.
-
-    Parameters
-    ----------
-    species
-        Species of each event, shape (n,).
-    rng
-        Source of randomness.
-    """
+    """Generate the decay of each event, or its background, from its species, shape (n,)."""
     n = len(species)
     pt, eta, phi = spectrum(n, rng)
     dimuon, pion, flight = np.empty((n, 4)), np.empty((n, 4)), np.empty(n)
@@ -125,21 +117,10 @@ def generate(species: Integers, rng: np.random.Generator) -> Decays:
 
 
 def random_tracks(dimuon: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw one unrelated track for each dimuon.
+    """Draw one unrelated pion for each dimuon, and the transverse flight of their apparent vertex.
 
-    Their mass together falls exponentially, whatever the mass of the dimuon is.
-
-    Parameters
-    ----------
-    dimuon
-        Four-momenta, shape (n, 4).
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    Four-momenta of pions, shape (n, 4), and the transverse flight (cm) of the vertex that the three
-    seem to have, shape (n,).
+    Their mass together falls exponentially, whatever the mass of the dimuon is. Four-momenta have
+    shape (n, 4), flights (cm) have shape (n,).
     """
     # a dimuon of a real φ may lie far out in its tail; the mass must leave room for the pion
     total = combinatorial_masses(mass(dimuon) + PION_MASS, rng)

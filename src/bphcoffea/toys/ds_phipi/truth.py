@@ -1,4 +1,4 @@
-"""What an analysis of Ds → φ(μμ)π should find, from the toy's own arrays.
+"""Expected result of an analysis of Ds → φ(μμ)π, from the toy's own arrays.
 
 This is the selection of the analysis a second time, on purpose: written for flat numpy arrays and
 from what the toy knows (which muon, which track, which trigger), it shares no code with the
@@ -23,7 +23,7 @@ FIT_RANGE: Final = (1.65, 2.01)
 
 @dataclass(frozen=True)
 class DsPhiPiTruth(TripletTruth):
-    """What an analysis of Ds → φ(μμ)π should find in some events."""
+    """Expected result of an analysis of Ds → φ(μμ)π on some events."""
 
     names: ClassVar = {
         Species.DS: "ds_phipi",

@@ -44,7 +44,7 @@ class Candidates:
     mu_ds: Integers
     track: Integers
     flight: Floats
-    true: Booleans  # the decay itself, or what looks like one
+    true: Booleans  # the decay itself, or its background
 
 
 def candidate_branches(

@@ -1,4 +1,4 @@
-"""Collisions of the toy: Ds → μN with N → μπ, and what looks like it."""
+"""Collisions of the toy: Ds → μN with N → μπ, and background."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _FAKE_POINTING: Final = 0.05
 
 @dataclass(frozen=True)
 class Decays(Table):
-    """A Ds → μN, N → μπ for each event, or what looks like one.
+    """A Ds → μN, N → μπ for each event, or background in the place of its particles.
 
     Attributes
     ----------
@@ -168,19 +168,9 @@ def background_decays(n: int, rng: np.random.Generator) -> Decays:
 
 
 def random_tracks(muon: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw one unrelated track for each muon.
+    """Draw one unrelated pion for each muon, and the vector to their apparent vertex.
 
-    Parameters
-    ----------
-    muon
-        Four-momenta, GeV, shape (n, 4).
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    Four-momenta of pions, GeV, shape (n, 4), and vectors from the primary vertex to the apparent
-    vertex of the two, cm, shape (n, 3).
+    Four-momenta have shape (n, 4); vectors start at the primary vertex, cm, shape (n, 3).
     """
     n = len(muon)
     of_muon = np.linalg.norm(muon[:, 1:], axis=1)
@@ -203,15 +193,7 @@ def random_masses(n: int, rng: np.random.Generator) -> Floats:
 
 
 def random_flights(momentum: Floats, rng: np.random.Generator) -> Floats:
-    """Draw vectors from the primary vertex to a random one near a momentum's direction, cm, (n, 3).
-
-    Parameters
-    ----------
-    momentum
-        Four-momenta, GeV, shape (n, 4).
-    rng
-        Source of randomness.
-    """
+    """Draw vectors to random vertices near the directions of four-momenta, cm, shape (n, 3)."""
     probabilities, means = _FAKE_VERTICES
     n = len(momentum)
     distance = rng.exponential(np.array(means)[rng.choice(len(means), n, p=probabilities)])

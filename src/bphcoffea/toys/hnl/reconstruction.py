@@ -55,7 +55,7 @@ _VERTICES_PER_INTERACTION: Final = 0.7
 
 @dataclass(frozen=True)
 class Events:
-    """Events of the ntuple, and what the toy knows about them.
+    """Events of the ntuple, with the toy's knowledge about them.
 
     Attributes
     ----------
@@ -85,14 +85,7 @@ class Events:
 def simulate(decays: Decays, is_mc: bool, rng: np.random.Generator) -> Events:
     """Reconstruct events, without their run, luminosity section and event numbers.
 
-    Parameters
-    ----------
-    decays
-        Decay of each event.
-    is_mc
-        Whether they have the pile-up of simulation, and branches of what was generated.
-    rng
-        Source of randomness.
+    Simulation (`is_mc`) has its own pile-up, and branches of what was generated.
     """
     n = len(decays)
     primary = primary_vertices(n, rng)

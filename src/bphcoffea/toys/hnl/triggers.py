@@ -75,7 +75,7 @@ class TriggerObjects:
 def trigger_objects(
     n: int, muons: Muons, strangers: Integers, rng: np.random.Generator
 ) -> TriggerObjects:
-    """Let muons fire the paths.
+    """Draw the trigger objects of muons that fire the paths.
 
     Parameters
     ----------

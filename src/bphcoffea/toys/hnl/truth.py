@@ -1,4 +1,4 @@
-"""What an analysis of Ds → μN, N → μπ should find, from the toy's own arrays.
+"""Expected result of an analysis of Ds → μN, N → μπ, from the toy's own arrays.
 
 This is the selection of the analysis a second time, on purpose: written for flat numpy arrays, it
 shares no code with the analyses that are tested against it.
@@ -40,7 +40,7 @@ _PATH_BRANCHES: Final = ("matched", "dr", "pt", "eta")
 
 @dataclass(frozen=True)
 class HnlTruth(Truth):
-    """What an analysis of Ds → μN, N → μπ should find in some events.
+    """Expected result of an analysis of Ds → μN, N → μπ on some events.
 
     Attributes
     ----------
@@ -77,12 +77,7 @@ class HnlTruth(Truth):
 def find(events: Events, is_signal: bool) -> HnlTruth:
     """Select the best candidates and count.
 
-    Parameters
-    ----------
-    events
-        The events.
-    is_signal
-        Whether they are simulation of signal, whose candidates must match what was generated.
+    Candidates of simulated signal (`is_signal`) must match what was generated.
     """
     c, n = events.candidates, len(events.decays)
     matched = np.zeros(len(events.event), dtype=bool)

@@ -73,16 +73,9 @@ def impact_parameter(vertex: Floats, momentum: Floats) -> Floats:
 
 
 def impact_branches(ip: Floats, measured: Measured, rng: np.random.Generator) -> dict[str, Numbers]:
-    """Return transverse impact parameters, cm, and their significances, by name.
+    """Return measured impact parameters, cm, and their significances, by name.
 
-    Parameters
-    ----------
-    ip
-        True impact parameters, cm, shape (n,).
-    measured
-        Momenta of the tracks.
-    rng
-        Source of randomness.
+    `ip` are the true impact parameters, cm, shape (n,).
     """
     n = len(ip)
     error = _IP_ERROR * (1 + _IP_DOUBLED / measured.pt) * np.exp(rng.normal(0, _IP_SPREAD, n))

@@ -1,4 +1,4 @@
-"""Collisions of the toy: τ → 3μ from charm and beauty, and what looks like it."""
+"""Collisions of the toy: τ → 3μ from charm and beauty, and background."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -119,15 +119,7 @@ def is_signal(species: Integers) -> Booleans:
 
 
 def generate(species: Integers, rng: np.random.Generator) -> Decays:
-    """Generate three muons for each event; they are meaningless for `Species.NOTHING`.
-
-    Parameters
-    ----------
-    species
-        Species of each event, shape (n,).
-    rng
-        Source of randomness.
-    """
+    """Generate three muons per event from its species; meaningless for `Species.NOTHING`."""
     n = len(species)
     threshold, mean = np.array(_PT)[np.minimum(species, 2)].T
     pt, eta, phi = spectrum(n, rng, threshold, mean)
@@ -159,16 +151,7 @@ def displaced(
 ) -> Floats:
     """Draw positions of vertices relative to the primary vertex, cm, shape (n, 3).
 
-    Parameters
-    ----------
-    flight
-        Transverse distance, cm, shape (n,).
-    eta, phi
-        Direction of the momentum, shape (n,).
-    kink
-        Spread of the flight around that direction in η and φ, a number or shape (n,).
-    rng
-        Source of randomness.
+    The transverse `flight` (cm) points to `eta` and `phi` with a spread of `kink` in both.
     """
     noise = rng.normal(0, kink, (2, len(flight)))
     return flight[:, np.newaxis] * slope(eta + noise[0], phi + noise[1])

@@ -58,15 +58,7 @@ _SIGNAL_SHARE: Final = 0.1
 
 
 def rate(species: Species, branching: float) -> float:
-    """Return the number of τ → 3μ per inverse femtobarn, before the generator's filter.
-
-    Parameters
-    ----------
-    species
-        Origin of the τ, charm or beauty.
-    branching
-        Branching fraction of τ → 3μ.
-    """
+    """Return the number of τ → 3μ per fb⁻¹, before the filter, for a branching fraction."""
     return _DS_PER_LUMINOSITY * TAUS_PER_DS[species] * branching
 
 

@@ -1,4 +1,4 @@
-"""What an analysis of τ → 3μ should find, from the toy's own arrays.
+"""Expected result of an analysis of τ → 3μ, from the toy's own arrays.
 
 This is the selection of the analysis a second time, on purpose: written for flat numpy arrays and
 from what the toy knows (which muons, which triggers), it shares no code with the analyses that are
@@ -32,7 +32,7 @@ _PAIRS: Final = tuple(combinations(_LEGS, 2))
 
 @dataclass(frozen=True)
 class Tau3MuTruth(TripletTruth):
-    """What an analysis of τ → 3μ should find in some events.
+    """Expected result of an analysis of τ → 3μ on some events.
 
     Attributes
     ----------
