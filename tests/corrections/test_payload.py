@@ -1,4 +1,4 @@
-"""Payloads give what correctionlib gives, and tell what lies outside the bins."""
+"""Payloads agree with correctionlib, and report values outside the bins."""
 
 import gzip
 import itertools
@@ -47,7 +47,7 @@ def fault(function, *arguments):
 
 @pytest.fixture
 def payload(tmp_path):
-    """A payload of a correction with the data given, by default of pt alone."""
+    """Return a payload with given data, by default a function of pt."""
 
     def payload(data, inputs=PT, **more):
         return Payload(stored(tmp_path / "c.json", correction("sf", inputs, data, **more)), "sf")
@@ -61,7 +61,7 @@ def evaluate(payload, policy="clamp", texts=None, **numbers):
 
 
 def loop(payload, texts=None, **numbers):
-    """Number by number, from the file itself; None where correctionlib finds no bin."""
+    """Evaluate the file number by number; None if correctionlib finds no bin."""
     oracle = evaluator(payload.path, payload.name)
     values = []
     for row in zip(*numbers.values(), strict=True):
@@ -78,7 +78,7 @@ def test_shipped_scale_factors_to_the_last_bit(file):
     random = np.random.default_rng(11)
     for name in read_correction_set(SHIPPED / file).corrections:
         payload = Payload(SHIPPED / file, name)
-        eta = next(each for each in payload.inputs if each.endswith("eta"))
+        eta = next(variable for variable in payload.inputs if variable.endswith("eta"))
         kind = list(payload.inputs)[-1]
         fixed = {"year": "2018_UL"} if "year" in payload.inputs else {}
         numbers = {
@@ -129,7 +129,7 @@ def test_any_bins_to_the_last_bit(folder, data, flow):
     payload = Payload(stored(folder / "c.json", correction("sf", PT, node)), "sf")
     found = evaluate(payload, "clamp", pt=pt)
     assert found.values.tolist() == loop(Payload(clamping, "sf"), pt=pt)
-    assert found.outside.tolist() == [not each for each in inside]
+    assert found.outside.tolist() == [not is_inside for is_inside in inside]
     if all(inside):
         assert evaluate(payload, "error", pt=pt).values.tolist() == found.values.tolist()
     else:
@@ -369,7 +369,7 @@ def test_payloads_can_be_pickled(payload, module):
     after = evaluate(again, pt=[1.5, 3.0])
     assert after.values.tolist() == before.values.tolist()
     assert (again.version, again.sha256, again.inputs) == (1, made.sha256, made.inputs)
-    # and what has been evaluated is no part of it
+    # evaluating does not change the pickle
     assert module.dumps(Payload(made.path, "sf")) == module.dumps(made)
 
 

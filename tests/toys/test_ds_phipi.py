@@ -166,8 +166,8 @@ def test_candidates_refer_to_muons_and_tracks_by_value(arrays):
             ("Mu02_Pt", "MuonPt", np.float32),
             ("Tr_Pt", "Track_pt", np.float64),
         ):
-            wanted = ak.values_astype(events[leg], precision)
-            pairs = ak.cartesian([wanted, events[objects]], nested=True)
+            pt = ak.values_astype(events[leg], precision)
+            pairs = ak.cartesian([pt, events[objects]], nested=True)
             found = ak.sum(pairs["0"] == pairs["1"], axis=-1)
             assert ak.all(found == ak.where(events[leg] == PADDING, 0, 1))
 
@@ -266,8 +266,8 @@ def test_the_truth_is_consistent(truth):
         cutflow = numbers["cutflow"]
         assert [step["step"] for step in cutflow] == STEPS
         assert cutflow[0]["events"] == numbers["events"] == sum(numbers["generated"].values())
-        for what in ("events", "candidates"):
-            counts = [step[what] for step in cutflow]
+        for column in ("events", "candidates"):
+            counts = [step[column] for step in cutflow]
             assert counts == sorted(counts, reverse=True)
         # after the steps of the event alone: all, hlt, l1
         assert all(step["candidates"] >= step["events"] for step in cutflow[3:])
@@ -306,8 +306,8 @@ def test_the_same_seed_gives_the_same_events():
     for one, other in zip(first, again, strict=True):
         assert list(one.events.branches) == list(other.events.branches)
         for name, values in one.events.branches.items():
-            there = other.events.branches[name]
-            assert ak.array_equal(values, there, dtype_exact=True), name
+            expected = other.events.branches[name]
+            assert ak.array_equal(values, expected, dtype_exact=True), name
 
 
 def test_files_and_seeds_differ():

@@ -78,7 +78,7 @@ def test_decays_conserve_momentum_with_every_particle_on_shell(mass):
     # rounding, on the scale of the energy
     energy = decays.hnl[:, :1] + decays.mu_ds[:, :1]
     np.testing.assert_allclose((decays.mu_hnl + decays.pi - decays.hnl) / energy, 0, atol=1e-12)
-    for particle, own in (
+    for particle, expected in (
         (decays.hnl + decays.mu_ds, DS_MASS),
         (decays.hnl, mass),
         (decays.mu_hnl, MUON_MASS),
@@ -86,7 +86,7 @@ def test_decays_conserve_momentum_with_every_particle_on_shell(mass):
         (decays.pi, PION_MASS),
     ):
         square = particle[:, 0] ** 2 - np.sum(particle[:, 1:] ** 2, axis=1)
-        np.testing.assert_allclose((square - own**2) / particle[:, 0] ** 2, 0, atol=1e-12)
+        np.testing.assert_allclose((square - expected**2) / particle[:, 0] ** 2, 0, atol=1e-12)
 
 
 def test_the_filter_keeps_what_a_trigger_may_see():
@@ -410,7 +410,7 @@ def test_the_background_is_smooth_in_every_category():
 
 
 def reasons(events: Any) -> Iterator[set[str]]:
-    """For each event whose trigger fails by one condition alone: those that alone would do."""
+    """Yield the failed conditions of each candidate that fails the trigger by one condition."""
     by_event: dict[int, list[int]] = {}
     for row, event in enumerate(events.trigger_event.tolist()):
         by_event.setdefault(event, []).append(row)
@@ -461,8 +461,8 @@ def test_the_truth_is_consistent(truth, arrays):
         assert [step["step"] for step in numbers["cutflow"]] == steps
         assert numbers["cutflow"][0]["events"] == numbers["events"] == len(arrays[sample.name])
         assert numbers["cutflow"][0]["candidates"] == ak.sum(arrays[sample.name].nCand)
-        for what in ("events", "candidates"):
-            counts = [step[what] for step in numbers["cutflow"]]
+        for column in ("events", "candidates"):
+            counts = [step[column] for step in numbers["cutflow"]]
             assert counts == sorted(counts, reverse=True)
         assert list(numbers["categories"]) == list(CATEGORIES)
         assert sum(numbers["categories"].values()) == numbers["cutflow"][-1]["events"]

@@ -81,7 +81,7 @@ def passes(event: dict[str, Any], i: int, step: str) -> bool:
 
 
 def loop(events: list[dict[str, Any]], is_signal: bool) -> tuple[list[list[Any]], Counter[str]]:
-    """Events and candidates after each step, and events in each category."""
+    """Return events and candidates after each step, and events in each category."""
     steps = ["trigger", "soft_id", "hnl_charge", "category"]
     if is_signal:
         steps.insert(0, "gen_match")

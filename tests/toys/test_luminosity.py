@@ -1,4 +1,4 @@
-"""Luminosity sections of the toy: its table, its certified sections, and its events agree."""
+"""Luminosity sections of the toy: table, certified sections and events agree."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ def rows(toy) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def events(toy) -> dict[str, Counter[Section]]:
-    """Number of events of each section, for each file of data."""
+    """Return the number of events of each section, for each file of data."""
     fileset = json.loads((toy / "fileset.json").read_text(encoding="utf-8"))
     found = {}
     for name in (file for dataset in DATA for file in fileset[dataset]["files"]):
@@ -70,13 +70,15 @@ def test_the_table_looks_like_brilcalcs(toy, rows):
         assert float(row[7]) == pytest.approx(DATA_INTERACTIONS[0], abs=12)
         assert row[8] == "HFOC"
     names, numbers = (line[1:].split(",") for line in lines[summary + 1 :])
-    told = dict(zip(names, map(float, numbers), strict=True))
-    assert told["nls"] == told["ncms"] == len(rows)
-    assert told["nrun"] == len({row[0].split(":")[0] for row in rows})
-    assert told["nfill"] == len({row[0].split(":")[1] for row in rows})
+    summary_line = dict(zip(names, map(float, numbers), strict=True))
+    assert summary_line["nls"] == summary_line["ncms"] == len(rows)
+    assert summary_line["nrun"] == len({row[0].split(":")[0] for row in rows})
+    assert summary_line["nfill"] == len({row[0].split(":")[1] for row in rows})
     for column, name in ((5, "totdelivered(/fb)"), (6, "totrecorded(/fb)")):
         # nine digits each: only the sum's own rounding is left
-        assert told[name] == pytest.approx(sum(float(row[column]) for row in rows), abs=1e-12)
+        assert summary_line[name] == pytest.approx(
+            sum(float(row[column]) for row in rows), abs=1e-12
+        )
 
 
 def test_each_section_has_one_row_and_events(rows, events):
@@ -97,8 +99,8 @@ def test_a_files_sections_have_the_luminosity_of_its_events(rows, events):
 
 def test_datasets_have_the_luminosity_of_the_table(toy, rows, events):
     fileset = json.loads((toy / "fileset.json").read_text(encoding="utf-8"))
-    told = sum(fileset[name]["metadata"]["luminosity"] for name in DATA)
-    assert sum(recorded(rows).values()) == pytest.approx(told, abs=1e-9)
+    total = sum(fileset[name]["metadata"]["luminosity"] for name in DATA)
+    assert sum(recorded(rows).values()) == pytest.approx(total, abs=1e-9)
 
 
 def test_events_come_with_the_luminosity(rows, events):

@@ -39,7 +39,7 @@ def loaded(name: str) -> correctionlib.CorrectionSet:
 
 
 def unpacked(path: Path) -> tuple[bytes, bytes]:
-    """Gzip's header, and what is in the file: not all builds of zlib compress to the same bytes."""
+    """Return the gzip header and the content, since builds of zlib compress to different bytes."""
     content = path.read_bytes()
     return content[:10], gzip.decompress(content)
 
@@ -55,9 +55,9 @@ def test_payloads_depend_on_neither_seed_nor_events(toy, tmp_path, name):
     assert (toy / name).read_bytes() == (other / name).read_bytes()
 
 
-def test_shipped_payloads_are_made_by_the_command_that_is_told(tmp_path):
-    told = (SHIPPED / "README.md").read_text(encoding="utf-8")
-    assert "python -m bphcoffea.toys datasets/corrections" in told
+def test_shipped_payloads_are_made_by_the_command_of_the_readme(tmp_path):
+    readme = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert "python -m bphcoffea.toys datasets/corrections" in readme
     subprocess.run([sys.executable, "-m", "bphcoffea.toys", tmp_path], check=True)
     assert {path.name for path in tmp_path.iterdir()} == {*PAYLOADS, "toys.toml"}
     assert all(unpacked(tmp_path / name) == unpacked(SHIPPED / name) for name in PAYLOADS)

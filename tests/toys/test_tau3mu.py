@@ -1,4 +1,4 @@
-"""Toy samples of τ → 3μ: files, fileset, truth, and what the detector makes of the mass."""
+"""Toy samples of τ → 3μ: files, fileset, truth and mass resolution."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def arrays(toy, fileset) -> dict[str, ak.Array]:
 
 @pytest.fixture(scope="module")
 def signal() -> list[Events]:
-    """Simulation of charm and of beauty, 8,000 events each."""
+    """Simulation of charm and beauty, 8,000 events each."""
     return [next(Tau3MuToy().files(SAMPLES[i], 80_000, seed=2)).events for i in (2, 4)]
 
 
@@ -74,13 +74,13 @@ def test_the_fileset_names_what_was_written(toy, fileset, arrays):
         name for entry in fileset.values() for name in entry["files"]
     }
     for name, entry in fileset.items():
-        known = entry["metadata"]
-        assert known["era"] == ("2017D" if "2017" in name else "2018D")
-        assert known["kind"] == ("data" if name in DATA else "signal")
+        metadata = entry["metadata"]
+        assert metadata["era"] == ("2017D" if "2017" in name else "2018D")
+        assert metadata["kind"] == ("data" if name in DATA else "signal")
         if name in SIGNAL:
-            assert known["is_mc"]
-            assert known["processed_events"] == len(arrays[name]) == EVENTS // 10
-            assert name.startswith(f"toy_{known['process']}_")
+            assert metadata["is_mc"]
+            assert metadata["processed_events"] == len(arrays[name]) == EVENTS // 10
+            assert name.startswith(f"toy_{metadata['process']}_")
 
 
 def test_the_data_are_those_of_ds_phipi(fileset):
@@ -92,23 +92,23 @@ def test_the_data_are_those_of_ds_phipi(fileset):
 
 
 def test_signal_is_normalised_to_ds_phipi(fileset):
-    """Numbers of the specification, at a branching fraction of 1e-7."""
+    """Cross sections have the specified numbers at a branching fraction of 1e-7."""
     ds_for_each_pb = DATA_FRACTIONS[DsPhiPi.DS] * 20_000 / FILTER_EFFICIENCY / 1_000
     expected = {
         "tau3mu_d": ds_for_each_pb * 5.32e-2 / 1.3e-5 * 1.04 * 1e-7,
         "tau3mu_b": ds_for_each_pb * 0.25 * 3.34e-2 / (0.083 * 1.3e-5) * 1.12 * 1e-7,
     }
     for name in SIGNAL:
-        known = fileset[name]["metadata"]
-        assert known["cross_section"] == pytest.approx(expected[known["process"]], rel=1e-12)
+        metadata = fileset[name]["metadata"]
+        assert metadata["cross_section"] == pytest.approx(expected[metadata["process"]], rel=1e-12)
 
 
 def test_the_data_hold_the_branching_fraction_that_was_asked_for(fileset, truth):
     for data in DATA:
         assert truth[data]["branching"] == BRANCHING
         for process in ("tau3mu_d", "tau3mu_b"):
-            known = fileset[f"toy_{process}_{data[-4:]}_mc"]["metadata"]
-            visible = known["cross_section"] * known["filter_efficiency"] * 1_000
+            metadata = fileset[f"toy_{process}_{data[-4:]}_mc"]["metadata"]
+            visible = metadata["cross_section"] * metadata["filter_efficiency"] * 1_000
             luminosity = fileset[data]["metadata"]["luminosity"]
             mean = visible * luminosity * BRANCHING / 1e-7
             # five standard deviations of a Poisson number; the seed is fixed
@@ -197,14 +197,14 @@ def test_types_and_lengths_are_those_of_the_ntuple(arrays):
 def test_candidates_are_made_of_muons_that_are_tracks(arrays):
     for events in arrays.values():
         for leg in (1, 2, 3):
-            wanted = events[f"Mu{leg}_Pt"]
+            pt = events[f"Mu{leg}_Pt"]
             for values, objects in (
-                (ak.values_astype(wanted, np.float32), events.MuonPt),
-                (wanted, events.Track_pt),
+                (ak.values_astype(pt, np.float32), events.MuonPt),
+                (pt, events.Track_pt),
             ):
                 pairs = ak.cartesian([values, objects], nested=True)
                 found = ak.sum(pairs["0"] == pairs["1"], axis=-1)
-                assert ak.all(found == (wanted != -99))
+                assert ak.all(found == (pt != -99))
 
 
 def test_the_mass_is_that_of_the_measured_muons(arrays):
@@ -249,10 +249,10 @@ def test_the_mass_resolves_as_each_category_should(signal, origin):
     mass = events.candidates["Triplet_Mass"]
     true = (events.rows.species >= 0) & (mass > 0)
     for number, (low, high) in enumerate([(0.0055, 0.0068), (0.0078, 0.0095), (0.0115, 0.0140)]):
-        here = true & (category(resolution) == number)
-        assert np.mean(here[true]) > 0.15
-        assert low < np.mean(resolution[here]) < high
-        pull = (mass[here] - TAU_MASS) / (mass[here] * resolution[here])
+        in_category = true & (category(resolution) == number)
+        assert np.mean(in_category[true]) > 0.15
+        assert low < np.mean(resolution[in_category]) < high
+        pull = (mass[in_category] - TAU_MASS) / (mass[in_category] * resolution[in_category])
         # half of the range that holds 68 %: a muon in a hundred radiates
         assert 0.9 < np.diff(np.percentile(pull, [15.87, 84.13]))[0] / 2 < 1.1
         assert abs(np.mean(pull)) < 0.15
@@ -267,7 +267,7 @@ def test_signal_is_displaced_and_more_so_from_beauty(signal):
 
 
 def test_background_looks_worse_than_signal(signal):
-    """Each of what a classifier is made of differs by a good part of its spread."""
+    """Each input of a classifier differs between signal and background."""
     background = next(Tau3MuToy().files(SAMPLES[1], 6_000, seed=2)).events
     values = [discriminants(events) for events in (signal[0], background)]
     for name, of_signal in values[0].items():
@@ -313,7 +313,7 @@ def test_generated_muons_have_the_mass_of_the_tau(arrays):
 
 
 def test_the_selection_leaves_what_a_limit_needs(signal, truth):
-    """At 10 fb⁻¹ and 1e-7 some ten events of signal, among some hundred in its window."""
+    """At 10 fb⁻¹ and 1e-7, about ten signal events are left."""
     assert 0.005 < sum(truth[d]["selected"]["three_muons"] for d in DATA) / EVENTS < 0.02
     visible = 10 * 1_000 * 0.1
     selected = 0.0

@@ -25,7 +25,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def loop_cutflow(events: list[dict[str, Any]], suffix: str) -> list[list[int]]:
-    """Events and candidates after each step, candidate by candidate."""
+    """Return events and candidates after each step, candidate by candidate."""
     counts = np.zeros((N_STEPS + 1, 2), dtype=int)
     for event in events:
         passed = [steps_passed(event, i, suffix) for i in range(len(event["Tr_Pt"]))]
@@ -43,14 +43,14 @@ def fired(event: dict[str, Any], level: str, *begins: str) -> bool:
 
 
 def triggers_passed(event: dict[str, Any]) -> int:
-    """How many of the two steps of the event it passes, one after the other."""
+    """Return the number of consecutive trigger steps that an event passes."""
     if not fired(event, "hlt", "HLT_DoubleMu3_Trk_Tau3mu_v"):
         return 0
     return 2 if fired(event, "l1", "L1_DoubleMu", "L1_TripleMu") else 1
 
 
 def steps_passed(event: dict[str, Any], i: int, suffix: str) -> int:
-    """How many steps candidate i of an event passes, one after the other."""
+    """Return the number of consecutive steps that candidate i of an event passes."""
 
     def value(name: str) -> float:
         return event[name][i]
@@ -64,10 +64,10 @@ def steps_passed(event: dict[str, Any], i: int, suffix: str) -> int:
         return 1e-4 < math.hypot(value(f"{first}_Eta") - value(f"{second}_Eta"), d_phi) < 0.8
 
     def identified(leg: str) -> bool:
-        wanted = float(np.float32(value(f"{leg}_Pt")))
-        if wanted not in event["MuonPt"]:
+        pt = float(np.float32(value(f"{leg}_Pt")))
+        if pt not in event["MuonPt"]:
             return False
-        muon = event["MuonPt"].index(wanted)
+        muon = event["MuonPt"].index(pt)
         return event["Muon_isGlobal"][muon] == 1 and event["Muon_isPF"][muon] == 1
 
     def track_near() -> bool:

@@ -1,4 +1,4 @@
-"""A file of schema version 1 evaluates after its upgrade as the schema says it does."""
+"""Upgraded files of schema version 1 evaluate as that schema defines."""
 
 import copy
 import itertools
@@ -69,7 +69,7 @@ CONTENT = {
 
 
 def evaluated(node, left, values):
-    """Value of a node of version 1 as its schema tells: each takes the inputs that are next."""
+    """Evaluate a node of version 1, which takes the next inputs in order."""
     if isinstance(node, int | float):
         return float(node)
     if "expression" in node:
@@ -78,11 +78,11 @@ def evaluated(node, left, values):
     if node["nodetype"] == "category":
         return evaluated(node["content"][node["keys"].index(left[0])], left[1:], values)
     edges = node["edges"] if node["nodetype"] == "multibinning" else [node["edges"]]
-    place = 0
+    position = 0
     for value, of_input in zip(left, edges, strict=False):
         (index,) = (i for i, (a, b) in enumerate(itertools.pairwise(of_input)) if a <= value < b)
-        place = place * (len(of_input) - 1) + index
-    return evaluated(node["content"][place], left[len(edges) :], values)
+        position = position * (len(of_input) - 1) + index
+    return evaluated(node["content"][position], left[len(edges) :], values)
 
 
 def test_evaluates_as_before(tmp_path):

@@ -1,4 +1,4 @@
-"""The muon group's older JSON gives in each bin the numbers that stand there."""
+"""Corrections from the Muon POG's older JSON give its numbers in each bin."""
 
 import copy
 import json
@@ -116,13 +116,13 @@ def test_several_binnings_of_one_measurement(tmp_path):
 
 
 def changed(path, new):
-    """The content with something else at a place."""
+    """Return the content with another value at a path."""
     content = copy.deepcopy(CONTENT)
     *above, last = path
-    place = content
+    node = content
     for key in above:
-        place = place[key]
-    place.update(new) if last is None else place.update({last: new})
+        node = node[key]
+    node.update(new) if last is None else node.update({last: new})
     return content
 
 

@@ -63,19 +63,7 @@ def _correction(correction: Any) -> dict[str, object]:
 
 
 def _node(node: Any, free: Sequence[str], inputs: Sequence[str], where: str) -> object:
-    """Return a node of version 2.
-
-    Parameters
-    ----------
-    node
-        The node of version 1.
-    free
-        Inputs that no node above took.
-    inputs
-        All inputs.
-    where
-        Name of the correction, for messages.
-    """
+    """Return a node of version 2; `free` are the inputs that no node above it takes."""
     if not isinstance(node, dict):
         return node
     kind = node.get("nodetype")
