@@ -76,8 +76,7 @@ def centres(edges):
 
 
 def test_one_variable(maps):
-    converted = from_histogram(f"{maps}:one", "id", ["pt"], description="as measured")
-    assert converted.correction.description == "as measured"
+    converted = from_histogram(f"{maps}:one", "id", ["pt"])
     assert converted.notes == ("1 of 4 bins are 0: pt [2.5, 3)",)
     evaluator = converted.correction.to_evaluator()
     assert [variable.name for variable in evaluator.inputs] == ["pt", "scale_factors"]

@@ -43,10 +43,10 @@ def stored(folder, content):
     return path
 
 
-def fault(folder, content, names=None):
+def fault(folder, content):
     path = stored(folder, content)
     with pytest.raises(InputError) as raised:
-        from_tag_and_probe_json(path, names)
+        from_tag_and_probe_json(path)
     message = str(raised.value)
     assert message.startswith(f"{path}: ")
     assert len(message.splitlines()) == 1
@@ -78,7 +78,7 @@ def test_each_bin_gives_what_stands_there(tmp_path):
 
 
 def test_what_the_file_lacks_the_correction_lacks(tmp_path):
-    (loose,) = from_tag_and_probe_json(stored(tmp_path, CONTENT), ["NUM_LooseID_DEN_genTracks"])
+    _, loose = from_tag_and_probe_json(stored(tmp_path, CONTENT))
     evaluator = loose.to_evaluator()
     assert evaluator.evaluate(-1.0, "nominal") == 0.9
     assert evaluator.evaluate(1.0, "stat") == 0.2
@@ -194,8 +194,6 @@ def test_the_place_of_a_fault_is_named(tmp_path, content, text):
     assert fault(tmp_path, content).startswith(text)
 
 
-def test_measurements_that_are_not_there(tmp_path):
-    message = fault(tmp_path, CONTENT, ["NUM_TightID", NAME])
-    assert message == f"no NUM_TightID; the file holds {', '.join(CONTENT)}"
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         from_tag_and_probe_json(tmp_path / "none.json")

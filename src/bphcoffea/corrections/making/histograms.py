@@ -46,7 +46,6 @@ def from_histogram(
     inputs: Sequence[str],
     *,
     flow: Literal["error", "clamp"] = "error",
-    description: str | None = None,
 ) -> Converted:
     """Make a correction from a histogram of scale factors or efficiencies.
 
@@ -66,8 +65,6 @@ def from_histogram(
         Names of the variables of its axes, x first.
     flow
         Treatment of values outside the bins: an error, or the value of the nearest bin.
-    description
-        Description of the correction, for people.
 
     Returns
     -------
@@ -96,7 +93,6 @@ def from_histogram(
         contents["down"], contents["up"] = histogram.interval
     correction = Correction(
         name=name,
-        description=description,
         version=1,
         inputs=[*(Variable(name=variable, type="real") for variable in inputs), _SCALE_FACTORS],
         output=Variable(name="weight", type="real"),

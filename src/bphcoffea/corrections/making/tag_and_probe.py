@@ -26,9 +26,7 @@ _KEYS: Final = {"value": "nominal", "stat": "stat", "error": "stat", "syst": "sy
 _INPUT: Final = "scale_factors"
 
 
-def from_tag_and_probe_json(
-    path: str | Path, names: Sequence[str] | None = None
-) -> list[Correction]:
+def from_tag_and_probe_json(path: str | Path) -> list[Correction]:
     """Convert the older JSON of the Muon POG.
 
     The inputs are the variables of the bins under their names in the JSON, pt last, and
@@ -36,13 +34,6 @@ def from_tag_and_probe_json(
     (``error`` is read as ``stat``); and, with ``syst``, also ``systup`` and ``systdown``: nominal ±
     all errors in quadrature, as in the correctionlib files of the Muon POG. Values outside the bins
     are an error.
-
-    Parameters
-    ----------
-    path
-        The JSON.
-    names
-        Names of the measurements to convert; None for all.
 
     Returns
     -------
@@ -53,20 +44,14 @@ def from_tag_and_probe_json(
     Raises
     ------
     CorrectionsError
-        If it cannot be read, is malformed, lacks a measurement, or has gaps or overlaps between
-        bins, or bins with different errors. The message names the place in the file.
+        If it cannot be read, is malformed, or has gaps or overlaps between bins, or bins with
+        different errors. The message names the place in the file.
     """
     content = read_json(path)
     if not isinstance(content, dict) or not content:
         raise CorrectionsError(f"{path}: expected {{measurement: {{variables: {{bin: …}}}}}}")
-    missing = [name for name in names or () if name not in content]
-    if missing:
-        raise CorrectionsError(
-            f"{path}: no {', '.join(missing)}; the file holds {', '.join(content)}"
-        )
     corrections = []
-    for name in content if names is None else names:
-        binnings = content[name]
+    for name, binnings in content.items():
         if not isinstance(binnings, dict) or not binnings:
             raise CorrectionsError(f"{path}: {name}: expected {{variables: {{bin: …}}}}")
         for variables, bins in binnings.items():
