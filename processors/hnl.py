@@ -216,6 +216,6 @@ class HNL(Analysis):
     blind = Blind("hnl_mass", resolution=RESOLUTION)
     search = "hnl"
 
-    def columns_of(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:
+    def columns_for(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:
         """Signal has the generated length, by which it is weighted to others."""
         return (*self.columns, generated) if is_signal(metadata) else self.columns

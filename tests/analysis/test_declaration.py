@@ -193,7 +193,7 @@ def test_what_an_instance_declares_is_checked_before_its_events():
         def __init__(self):
             self.histograms = (HISTOGRAM, histogram("mass"))
 
-        def columns_of(self, metadata):
+        def columns_for(self, metadata):
             more = ("weight_x", "chi2") if metadata["is_mc"] else ()
             return (*self.columns, *map(variable, more))
 
@@ -321,7 +321,7 @@ def test_numbers_of_numpy_make_an_axis():
             lambda: Cut("x", MASS > 1, MASS == 2),
             "by == or !=, which tell variables apart; write mass",
         ),
-        (lambda: Cut(MASS > 1), "cut Comparison("),
+        (lambda: Cut(MASS > 1), "cut mass > 1: its name must be a string"),
         (lambda: Selection(Cut("x", MASS > 1)), "the first argument must be the name of the"),
         (lambda: Selection("Triplet", MASS > 1), "is no Cut; write Cut(name, …)"),
         (lambda: MASS > "1", "variable 'mass' is compared with '1', but must be compared with a n"),

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
-
-#: Key of a chunk's metadata: the branches of :attr:`BranchNeeds.looked_for` that some file of its
-#: dataset has.
-HELD: Final = "held"
 
 
 @dataclass(frozen=True)
