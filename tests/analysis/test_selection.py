@@ -266,3 +266,15 @@ def test_lists_of_other_lengths_are_refused_even_if_their_sum_is_the_same(lists,
 def test_what_is_no_number_of_each_candidate_is_refused(function, problem):
     with pytest.raises(ValueError, match=f"variable 'x' {problem}|variable 'x' has {problem}"):
         select_by(function, [[1.0, 2.0], [2.0]])
+
+
+def test_a_notebook_shows_the_cuts_of_a_selection():
+    selection = Selection("<Dimuon>", Cut("a & b", a > 0, b.between(1, 3)), Cut("late", b < 2))
+    assert repr(selection).splitlines() == [
+        "Selection of <Dimuon>:",
+        "  a & b: a > 0, 1 < b < 3",
+        "  late: b < 2",
+    ]
+    shown = selection._repr_html_()
+    assert "<caption>Selection of &lt;Dimuon&gt;</caption>" in shown
+    assert "<td>a &amp; b</td><td>a &gt; 0, 1 &lt; b &lt; 3</td>" in shown

@@ -1,4 +1,4 @@
-"""The parts that a processor is made of: variables, cuts, weights, shifts, histograms, the base."""
+"""Declarations of an analysis: variables, cuts, weights, shifts, histograms, the base class."""
 
 from bphcoffea.analysis.analysis import Analysis
 from bphcoffea.analysis.blinding import Blind, Hidden
@@ -13,10 +13,12 @@ from bphcoffea.analysis.description import (
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
 from bphcoffea.analysis.mass_model import MassModel, Peak
+from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.resolved import ResolvedAnalysis
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import MomentumShift, Shift
 from bphcoffea.analysis.trigger_paths import DatasetPathFired
-from bphcoffea.analysis.variables import Axis, Condition, Requirement, Variable
+from bphcoffea.analysis.variables import Axis, Condition, EventFunction, Requirement, Variable
 from bphcoffea.analysis.weights import (
     GeneratorVariation,
     LifetimeWeight,
@@ -38,7 +40,9 @@ __all__ = [
     "Condition",
     "Cut",
     "CutRecord",
+    "DatasetMetadata",
     "DatasetPathFired",
+    "EventFunction",
     "GeneratorVariation",
     "Hidden",
     "Histogram",
@@ -50,6 +54,7 @@ __all__ = [
     "Peak",
     "PileupWeight",
     "Requirement",
+    "ResolvedAnalysis",
     "ResonanceRecord",
     "Selection",
     "Shift",

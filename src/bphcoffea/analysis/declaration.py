@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 #: Step of the cutflow that requires certified luminosity sections, if the era's corrections do.
 GOLDEN: Final = "golden_json"
-#: Beginning of the names of N-1 histograms.
+#: Prefix of the names of N-1 histograms.
 N_MINUS_1: Final = "nminus1_"
 #: Columns that every table of candidates may have.
 COLUMNS: Final = ("run", "lumi", "event", "category", "weight")
-#: Beginning of the columns that hold the factors of a weight.
+#: Prefix of the columns that hold the factors of the weight.
 FACTOR: Final = "weight_"
 
 #: Type of the entries of each list of declarations, and its name in messages.
@@ -138,7 +138,7 @@ def _faults_of_inputs(classifier: Classifier | None, columns: list[str]) -> list
     if classifier is None:
         return []
     return [
-        f"the classifier '{classifier.name}' takes '{name}', which is no column; "
+        f"the classifier '{classifier.name}' takes '{name}', which is not a column; "
         f"there are: {', '.join(columns) or 'none'}"
         for name in classifier.inputs
         if name not in columns
@@ -166,7 +166,7 @@ class _Declared:
                 continue
             if isinstance(value, kind):
                 yield (
-                    f"{name} is one {called} and no tuple; write {name} = (…,), "
+                    f"{name} is a single {called}, not a tuple; write {name} = (…,), "
                     "with a comma before the parenthesis"
                 )
             elif not isinstance(value, tuple | list):
@@ -174,7 +174,7 @@ class _Declared:
             else:
                 for entry in value:
                     if not isinstance(entry, kind):
-                        yield f"{name} holds {_called(entry)}, which is no {called}"
+                        yield f"{name} holds {_called(entry)}, which is not a {called}"
         for name, kinds in {
             "selection": (Selection,),
             "best": (Variable,),
@@ -247,21 +247,21 @@ class _Declared:
     def _variables(self) -> Iterator[str]:
         for variable in self._with_n_minus_1():
             yield from _faults_of_name("variable", variable.name)
-        places = {
+        users = {
             "the selection": self.selection.variables() if self.selection else [],
             "columns": self.columns,
             "histograms": [histogram.variable for histogram in self.histograms],
         }
         first: dict[str, tuple[Variable, str]] = {}
         reported: set[str] = set()
-        for place, variables in places.items():
+        for user, variables in users.items():
             for variable in variables:
-                other, where = first.setdefault(variable.name, (variable, place))
+                other, first_user = first.setdefault(variable.name, (variable, user))
                 if other is not variable and variable.name not in reported:
                     reported.add(variable.name)
                     yield (
                         f"different variables are named '{variable.name}' "
-                        f"(in {' and '.join(dict.fromkeys((where, place)))}); "
+                        f"(in {' and '.join(dict.fromkeys((first_user, user)))}); "
                         "define it once, or give each its own name"
                     )
 
@@ -300,8 +300,8 @@ def _faults_of_columns(columns: list[Variable]) -> Iterator[str]:
         yield from _faults_of_name("column", column.name)
         if column.name in COLUMNS or column.name.startswith(FACTOR):
             yield (
-                f"column '{column.name}' has the name of one that the table of candidates has "
-                "anyway; rename the variable"
+                f"column '{column.name}' has the name of a column that every table of candidates "
+                "has; rename the variable"
             )
 
 

@@ -66,14 +66,14 @@ class Histogram:
         if self.variable.name in AXES:
             raise DeclarationError(
                 f"{owner}: its variable is named '{self.variable.name}', as another axis of every "
-                "histogram; name the variable otherwise"
+                "histogram; rename the variable"
             )
         for resonance in self.resonances:
             match resonance:
                 case (str(), mass) if is_number(mass):
                     continue
             raise DeclarationError(
-                f"{owner}: {shown(resonance)} is no resonance; "
+                f"{owner}: {shown(resonance)} is not a resonance; "
                 "write ((label, mass), …), with the mass in GeV"
             )
 
@@ -129,8 +129,8 @@ class Categories:
             )
         if not isinstance(self.variable, Variable):
             raise DeclarationError(
-                f"Categories: {shown(self.variable)} is no Variable; "
-                "give the one that holds the position of a candidate's category"
+                f"Categories: {shown(self.variable)} is not a Variable; "
+                "give the Variable with the position of a candidate's category"
             )
 
     def of(self, positions: Numbers) -> npt.NDArray[np.str_]:

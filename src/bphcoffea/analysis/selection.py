@@ -50,7 +50,7 @@ class Cut:
         for requirement in requirements:
             if not isinstance(requirement, Requirement):
                 raise DeclarationError(
-                    f"cut '{name}': {_meant(requirement)} is no requirement; "
+                    f"cut '{name}': {_meant(requirement)} is not a requirement; "
                     "compare a variable, as in x > 1, or use a Condition"
                 )
         self.name = name
@@ -102,7 +102,7 @@ class Selection:
             )
         for cut in cuts:
             if not isinstance(cut, Cut):
-                raise DeclarationError(f"Selection: {_meant(cut)} is no Cut; write Cut(name, …)")
+                raise DeclarationError(f"Selection: {_meant(cut)} is not a Cut; write Cut(name, …)")
         doubled = repeated(["all", *(cut.name for cut in cuts)])
         if doubled:
             raise DeclarationError(f"cut names must differ, and not be 'all': {', '.join(doubled)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from bphcoffea.analysis.metadata import HELD, DatasetMetadata
-from bphcoffea.analysis.variables import Condition
+from bphcoffea.analysis.variables import Condition, EventFunction
 from bphcoffea.errors import InputError
 
 #: Collection of NanoAOD that holds the trigger paths, and prefix of their branches.
@@ -58,7 +57,7 @@ class DatasetPathFired(Condition):
     """
 
     text: str = "a trigger path of the dataset has fired"
-    function: Callable[[ak.Array], ak.Array] = some_path_fired
+    function: EventFunction = some_path_fired
 
     @override
     def in_some_file(self, metadata: DatasetMetadata) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -22,6 +22,9 @@ from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.names import check_text, shown
 from bphcoffea.arrays import Booleans, Numbers
 from bphcoffea.errors import DeclarationError
+
+#: Function from the events of a chunk to values, lists with one per candidate or one per event.
+EventFunction: TypeAlias = Callable[[ak.Array], ak.Array]
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,16 @@ class Axis:
     log: bool = False
 
     def __post_init__(self) -> None:
-        here = f"Axis({shown(self.bins)}, {shown(self.start)}, {shown(self.stop)})"
+        axis = f"Axis({shown(self.bins)}, {shown(self.start)}, {shown(self.stop)})"
         bins: object = self.bins
         if bins is True or not isinstance(bins, Integral) or int(bins) < 1:
-            raise DeclarationError(f"{here}: the number of bins must be a whole number above 0")
+            raise DeclarationError(f"{axis}: the number of bins must be a whole number above 0")
         if not (is_number(self.start) and is_number(self.stop)):
-            raise DeclarationError(f"{here}: the range must be two finite numbers")
+            raise DeclarationError(f"{axis}: the range must be two finite numbers")
         if not self.start < self.stop:
-            raise DeclarationError(f"{here}: the range must begin below its end")
+            raise DeclarationError(f"{axis}: the range must begin below its end")
         if self.log and self.start <= 0:
-            raise DeclarationError(f"{here}: a logarithmic axis must begin above 0")
+            raise DeclarationError(f"{axis}: a logarithmic axis must begin above 0")
 
 
 def is_number(value: object) -> bool:
@@ -107,7 +110,7 @@ class Variable:
     """
 
     name: str
-    function: Callable[[ak.Array], ak.Array]
+    function: EventFunction
     label: str = ""
     unit: str = ""
     axis: Axis | None = None
@@ -119,7 +122,7 @@ class Variable:
         owner = f"variable '{self.name}'"
         if not callable(self.function):
             raise DeclarationError(
-                f"{owner}: {shown(self.function)} is no function; give one from events to numbers"
+                f"{owner}: {shown(self.function)} is not a function; give one from events to numbers"
             )
         check_text(owner, "label", self.label)
         check_text(owner, "unit", self.unit)
@@ -222,7 +225,7 @@ class Requirement(ABC):
 def _requirement(operator: str, other: object) -> Requirement:
     if not isinstance(other, Requirement):
         raise DeclarationError(
-            f"{shown(other)} is no requirement; put both sides of {operator} in parentheses: "
+            f"{shown(other)} is not a requirement; put both sides of {operator} in parentheses: "
             f"(x > 1) {operator} (y < 2)"
         )
     return other
@@ -303,7 +306,7 @@ class Condition(Requirement):
     """
 
     text: str
-    function: Callable[[ak.Array], ak.Array]
+    function: EventFunction
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_variable", Variable(self.text, self.function))

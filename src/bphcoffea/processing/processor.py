@@ -124,8 +124,8 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             weights = weighting.of(candidates, positions, shifted=False).nominal
             variation = shifted.variation(positions)
             for number, name in enumerate(shifted.names):
-                own = variation == number
-                yield name, Filling.of(self.analysis, candidates, positions[own], weights[own])
+                part = variation == number
+                yield name, Filling.of(self.analysis, candidates, positions[part], weights[part])
 
 
 def empty_result(analysis: Analysis, metadata: DatasetMetadata) -> DatasetResult:
