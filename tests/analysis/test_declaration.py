@@ -104,7 +104,7 @@ WRONG = {
     **{
         f"column {name}": (
             {"columns": (variable(name),)},
-            f"column '{name}' has the name of one that the table of candidates has anyway",
+            f"column '{name}' has the name of a column that every table of candidates has",
         )
         for name in ("run", "lumi", "event", "category", "weight", "weight_muon_id")
     },
@@ -209,7 +209,7 @@ def test_what_an_instance_declares_is_checked_before_its_events():
         check_for_dataset(OfDataset(), simulation)
     twice, taken = str(raised.value).splitlines()
     assert "two columns are named 'chi2'" in twice
-    assert "column 'weight_x' has the name of one" in taken
+    assert "column 'weight_x' has the name of a column" in taken
 
 
 def test_the_same_leg_is_the_same_variable():

@@ -121,9 +121,7 @@ class Variable:
             raise DeclarationError(f"variable {shown(self.name)}: its name must be a string")
         owner = f"variable '{self.name}'"
         if not callable(self.function):
-            raise DeclarationError(
-                f"{owner}: {shown(self.function)} is not a function; give one from events to numbers"
-            )
+            raise DeclarationError(f"{owner}: {shown(self.function)} is not a function of events")
         check_text(owner, "label", self.label)
         check_text(owner, "unit", self.unit)
         if self.axis is not None and not isinstance(self.axis, Axis):
