@@ -14,8 +14,9 @@ from bphcoffea.analysis import Axis, Histogram
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
-from bphcoffea.presentation import Labels, _figures, plot_run
+from bphcoffea.presentation import Labels, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
+from bphcoffea.presentation.run_figures import _figures
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics.run_fit import fit_run
 from bphcoffea.storage.manifest import MANIFEST
@@ -296,7 +297,7 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
 
 def test_figures_of_one_name_do_not_replace_each_other(folder, monkeypatch):
     monkeypatch.setattr(
-        "bphcoffea.presentation._figures",
+        "bphcoffea.presentation.run_figures._figures",
         lambda *_, **__: ((name, mpl.figure.Figure()) for name in ("mass", "Mass", "mass_2")),
     )
     assert [path.name for path in plot_run(folder)][::2] == [

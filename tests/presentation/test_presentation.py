@@ -12,10 +12,10 @@ from hist.intervals import poisson_interval
 from bphcoffea.analysis.description import ResonanceRecord
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.mass_model import MassModel, Peak
-from bphcoffea.presentation import _figures, plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.mass import draw_mass, pulls, yields
+from bphcoffea.presentation.run_figures import _figures, plot_run
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.style import Heading, garwood, is_logarithmic, per_bin, save
 from bphcoffea.results.folder import RunFolder, write_histograms

@@ -84,7 +84,7 @@ class Labels:
             record.title,
             datasets,
             {
-                name: histogram.model_dump(include=OF_HISTOGRAMS)
+                name: histogram.model_dump(mode="json", include=OF_HISTOGRAMS)
                 for name, histogram in record.histograms.items()
             },
             {peak.name: peak.label for peak in record.fit.peaks} if record.fit else {},

@@ -114,7 +114,7 @@ def _figures(
     yield from _cutflows(run.cutflow, analysis, datasets, elsewhere)
     declared = analysis.histograms
     fitted = dict(run.read("fit.json")) if run.place("fit.json").is_file() else {}
-    if run.place("limit.json").is_file():
+    if analysis.search and run.place("limit.json").is_file():
         yield from search_of(run).figures(run, unblind=unblind)
     to_be_fitted = analysis.fit.histogram if analysis.fit else None
     stacked = {} if shapes else _stacked(run)
