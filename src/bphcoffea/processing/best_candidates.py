@@ -65,7 +65,7 @@ def choose(
         values = candidates.at(positions)
         scores = analysis.classifier.score(
             {variable.name: values(variable) for variable in inputs},
-            _folding_numbers(analysis.classifier, candidates, positions, numbers),
+            _fold_numbers(analysis.classifier, candidates, positions, numbers),
         )
         names: tuple[str, ...] = (ALL,)
         category = np.full(len(positions), ALL)
@@ -79,7 +79,7 @@ def choose(
     return Chosen(positions, steps)
 
 
-def _folding_numbers(
+def _fold_numbers(
     classifier: Classifier,
     candidates: Candidates,
     positions: Integers,

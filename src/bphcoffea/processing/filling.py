@@ -111,19 +111,7 @@ def candidates_table(
     numbers: Mapping[str, npt.NDArray[np.integer]],
     weights: CandidateWeights,
 ) -> Columns:
-    """Return the table of the chosen candidates, one row per candidate.
-
-    Parameters
-    ----------
-    analysis, resolved
-        The analysis, and its declarations for the dataset.
-    selected, chosen
-        Selection of the events, and the candidates that were chosen.
-    numbers
-        Run, luminosity section and event number of the events.
-    weights
-        Weights of the chosen candidates.
-    """
+    """Return the table of the chosen candidates, one row each; see :func:`.choose`."""
     event = selected.candidates.event[chosen.positions]
     values = selected.candidates.at(chosen.positions)
     columns: dict[str, Numbers] = {name: number[event] for name, number in numbers.items()}
