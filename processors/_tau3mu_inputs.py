@@ -1,12 +1,11 @@
-"""Inputs of a classifier for τ → 3μ [PLB 853 (2024) 138633], as far as an ntuple holds them."""
+"""Inputs of a classifier for τ → 3μ [PLB 853 (2024) 138633] that ntuples can provide."""
 
-from collections.abc import Callable
 from typing import Any
 
 import awkward as ak
 import numpy as np
 
-from bphcoffea.analysis import Variable
+from bphcoffea.analysis import EventFunction, Variable
 from bphcoffea.physics import first_match, pointing_angle, surroundings
 
 MUONS = ("mu1", "mu2", "mu3")
@@ -15,58 +14,58 @@ POSITIONS = tuple(f"{vertex}_{x}" for vertex in ("TripletVtx", "RefittedPV") for
 MOMENTUM = ("Triplet_Pt", "Triplet_Eta", "Triplet_Phi")
 
 
-def of_triplet(name: str, function: Any, label: str, unit: str = "", **more: Any) -> Variable:
-    """A quantity of the whole candidate."""
-    return Variable(name, lambda events: function(events.Triplet), label, unit, **more)
+def of_triplet(name: str, of: EventFunction, label: str, unit: str = "", **more: Any) -> Variable:
+    """Return a variable of the whole candidate."""
+    return Variable(name, lambda events: of(events.Triplet), label, unit, **more)
 
 
-def of_matched(events: Any, collection: str, values: Callable[[Any], ak.Array]) -> list[ak.Array]:
-    """Return values of the muons or tracks that the legs were made from, one array a leg."""
+def of_matched(events: ak.Array, collection: str, values: EventFunction) -> list[ak.Array]:
+    """Return values of the muons or tracks that the legs were made from, one array per leg."""
     objects = events[collection]
-    offered = ak.values_astype(objects.pt, np.float32) if collection == "Muon" else objects.pt
-    matches = [first_match(events.Triplet[leg].matching_pt, offered) for leg in MUONS]
+    pt = ak.values_astype(objects.pt, np.float32) if collection == "Muon" else objects.pt
+    matches = [first_match(events.Triplet[leg].matching_pt, pt) for leg in MUONS]
     return [match.pick(values(objects), missing=float("nan")) for match in matches]
 
 
 def extreme(
-    name: str, choose: Any, collection: str, values: Any, label: str, unit: str, *branches: str
+    name: str, choose: np.ufunc, source: str, of: EventFunction, label: str, unit: str, *needs: str
 ) -> Variable:
-    """Return the largest or smallest value among the muons or tracks of the legs."""
+    """Return the largest or smallest value of the legs' muons or tracks as a variable."""
 
-    def value(events: Any) -> ak.Array:
-        first, second, third = of_matched(events, collection, values)
+    def value(events: ak.Array) -> ak.Array:
+        first, second, third = of_matched(events, source, of)
         return choose(choose(first, second), third)
 
-    return Variable(name, value, label, unit, branches=branches)
+    return Variable(name, value, label, unit, branches=needs)
 
 
 def of_surroundings(name: str, label: str, unit: str = "") -> Variable:
-    """A quantity of the tracks around a candidate."""
+    """Return a variable of the tracks around a candidate."""
 
-    def value(events: Any) -> ak.Array:
+    def value(events: ak.Array) -> ak.Array:
         triplet = events.Triplet
         legs = [triplet[leg] for leg in MUONS]
-        own = [leg.matching_pt for leg in legs]
-        around = surroundings(legs, own, triplet.primary_vertex, triplet.vertex, events.Track)
+        pts = [leg.matching_pt for leg in legs]
+        around = surroundings(legs, pts, triplet.primary_vertex, triplet.vertex, events.Track)
         return getattr(around, name)
 
     tracks = tuple(f"Track_{field}" for field in ("pt", "eta", "phi", "dxy", "dz"))
     return Variable(name, value, label, unit, branches=(*POSITIONS, *tracks))
 
 
-def impact_parameter(track: Any) -> ak.Array:
-    """Transverse impact parameter, cm."""
+def impact_parameter(track: ak.Array) -> ak.Array:
+    """Return the magnitude of the transverse impact parameter, cm."""
     return abs(track.dxy)
 
 
-def impact_significance(track: Any) -> ak.Array:
-    """Transverse impact parameter over its error."""
+def impact_significance(track: ak.Array) -> ak.Array:
+    """Return the significance of the transverse impact parameter."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return abs(track.dxy) / track.dxyError
 
 
 def classifier_inputs(flight_significance: Variable) -> tuple[Variable, ...]:
-    """Return the inputs; the table lacks those whose branches the ntuple lacks."""
+    """Return the inputs as columns, which exist only if the ntuple has their branches."""
     dxy = ("Track_pt", "Track_dxy")
     of_dxy = ("Track", impact_parameter, "$|d_{xy}|$", "cm", *dxy)
     error = (*dxy, "Track_dxyError")

@@ -1,10 +1,8 @@
 """Dimuon spectrum of NanoAOD, from the ρ and ω to the Z.
 
-All opposite-sign pairs of muons of an event. Reads NanoAOD of any version, and CMS's reduced
-open-data files, which hold muons alone.
+All pairs of muons of opposite sign. Reads NanoAOD of any version, and CMS's reduced open-data
+files, which only have muons.
 """
-
-from typing import Any
 
 import awkward as ak
 
@@ -26,11 +24,9 @@ from bphcoffea.analysis import (
     leg_pt,
 )
 from bphcoffea.inputs import ReducedNanoAODSchema
-from bphcoffea.physics import invariant_mass, scale_envelope, scales_without_envelope
-from bphcoffea.physics.constants import JPSI_MASS, PHI_MASS, Z_MASS
+from bphcoffea.physics import constants, invariant_mass, scale_envelope, scales_without_envelope
 
 MUONS = ("mu1", "mu2")
-
 
 charge = Variable(
     "charge", lambda e: e.Dimuon.mu1.charge + e.Dimuon.mu2.charge, axis=Axis(5, -2.5, 2.5)
@@ -38,7 +34,6 @@ charge = Variable(
 mass = Variable("mass", lambda e: invariant_mass(e.Dimuon.mu1, e.Dimuon.mu2), r"$m(\mu\mu)$", "GeV")
 in_eta = [leg_abs_eta("Dimuon", muon) < 2.4 for muon in MUONS]
 in_pt = [leg_pt("Dimuon", muon) > 3 for muon in MUONS]
-
 
 interactions = Variable("interactions", lambda e: e.Pileup.nTrueInt)
 momenta = tuple((leg_pt("Dimuon", muon), leg_eta("Dimuon", muon)) for muon in MUONS)
@@ -48,11 +43,11 @@ strange_scales = Variable("strange_scales", lambda e: scales_without_envelope(e.
 
 RESONANCES = (
     (r"$\rho, \omega$", 0.78),
-    (r"$\phi$", PHI_MASS),
-    (r"$J/\psi$", JPSI_MASS),
+    (r"$\phi$", constants.PHI_MASS),
+    (r"$J/\psi$", constants.JPSI_MASS),
     (r"$\psi(2S)$", 3.6861),
     (r"$\Upsilon$", 9.4604),
-    ("Z", Z_MASS),
+    ("Z", constants.Z_MASS),
 )
 
 
@@ -63,7 +58,7 @@ class Dimuon(Analysis):
     branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     selection = Selection(
         "Dimuon",
-        Cut("hlt", DatasetPathFired(), when=lambda known: known["hlt"]),
+        Cut("hlt", DatasetPathFired(), when=lambda metadata: metadata["hlt"]),
         Cut("opposite_sign", charge.equals(0)),
         Cut("acceptance", *in_eta, *in_pt),
     )
@@ -83,10 +78,10 @@ class Dimuon(Analysis):
 
     mass_fit = MassModel(
         histogram="jpsi",
-        peaks=(Peak(name="jpsi", label=r"$J/\psi$", mass=JPSI_MASS, width=0.03),),
+        peaks=(Peak(name="jpsi", label=r"$J/\psi$", mass=constants.JPSI_MASS, width=0.03),),
     )
 
-    def prepare(self, events: Any) -> Any:
+    def prepare(self, events: ak.Array) -> ak.Array:
         """Add the pairs of muons."""
         muons = events.Muon[["pt", "eta", "phi", "mass", "charge"]]
         return ak.with_field(events, ak.combinations(muons, 2, fields=MUONS), "Dimuon")

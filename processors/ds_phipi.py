@@ -1,10 +1,8 @@
 """Ds → φ(μμ)π: the normalisation channel of τ → 3μ.
 
 Two muons and a track from one displaced vertex; the muons come from a φ. Reads the flavour of the
-Tree3Mu ntuples that has two muons and a track, in every era.
+Tree3Mu ntuples with two muons and a track, in every era.
 """
-
-from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -14,6 +12,7 @@ from bphcoffea.analysis import (
     Axis,
     Condition,
     Cut,
+    EventFunction,
     Histogram,
     MassModel,
     MomentumShift,
@@ -36,7 +35,7 @@ PAIRS = (MUONS, ("mu1", "track"), ("mu2", "track"))
 
 
 def muon_acceptance(leg: str) -> Requirement:
-    """The trigger's muon acceptance: a higher pT threshold in the barrel than in the endcaps."""
+    """Require the acceptance of the trigger, whose pT threshold is higher in the barrel."""
     pt, abs_eta = leg_pt("Triplet", leg), leg_abs_eta("Triplet", leg)
     barrel = (abs_eta < 1.2) & (pt > 3.5)
     endcaps = abs_eta.between(1.2, 2.4, closed="left") & (pt > 2.0)
@@ -44,20 +43,20 @@ def muon_acceptance(leg: str) -> Requirement:
 
 
 def global_and_pf(leg: str) -> Condition:
-    """The muon that the leg was made from is a global and a particle-flow muon."""
+    """Require that the muon of a leg is a global and a particle-flow muon."""
 
-    def identified(events: Any) -> ak.Array:
-        wanted = events.Triplet[leg].matching_pt
-        match = first_match(wanted, ak.values_astype(events.Muon.pt, np.float32))
+    def identified(events: ak.Array) -> ak.Array:
+        muon_pt = ak.values_astype(events.Muon.pt, np.float32)
+        match = first_match(events.Triplet[leg].matching_pt, muon_pt)
         return match.pick((events.Muon.isGlobal == 1) & (events.Muon.isPF == 1), missing=False)
 
     return Condition(f"{leg} is global and PF", identified)
 
 
 def impact_parameter(field: str, label: str, axis: Axis) -> Variable:
-    """Magnitude of an impact parameter of the track that the third leg was made from."""
+    """Return the magnitude of an impact parameter of the third leg's track."""
 
-    def magnitude(events: Any) -> ak.Array:
+    def magnitude(events: ak.Array) -> ak.Array:
         match = first_match(events.Triplet.track.matching_pt, events.Track.pt)
         return match.pick(abs(events.Track[field]), missing=float("nan"))
 
@@ -65,9 +64,9 @@ def impact_parameter(field: str, label: str, axis: Axis) -> Variable:
 
 
 def trigger_match(leg: str) -> Requirement:
-    """Near a trigger object, by the branch of the era; no object leaves -99."""
+    """Require a trigger object near the leg; the branch depends on the era, -99 is no object."""
 
-    def distance(events: Any) -> ak.Array:
+    def distance(events: ak.Array) -> ak.Array:
         in_2017 = events.metadata["era"].startswith("2017")
         return events.Triplet[leg]["trigger_dr_2017" if in_2017 else "trigger_dr"]
 
@@ -76,16 +75,16 @@ def trigger_match(leg: str) -> Requirement:
 
 
 def measured_and_refitted(leg: str) -> tuple[tuple[str, ...], ...]:
-    """The records of a leg, before and after the vertex fit."""
+    """Return the records of a leg before and after the vertex fit."""
     return ("Triplet", leg), ("Triplet", f"{leg}_refitted")
 
 
-#: What the mass of the candidate is made of.
+#: Records from which the mass of the candidate is computed.
 MASS = {("Triplet", "mass"): tuple(("Triplet", f"{leg}_refitted") for leg in (*MUONS, "track"))}
 
 
-def of_triplet(name: str, function: Any, label: str, unit: str, axis: Axis) -> Variable:
-    """A quantity of the whole candidate."""
+def of_triplet(name: str, function: EventFunction, label: str, unit: str, axis: Axis) -> Variable:
+    """Return a variable of the whole candidate."""
     return Variable(name, lambda events: function(events.Triplet), label, unit, axis)
 
 

@@ -1,14 +1,15 @@
-"""Ds → μN, N → μπ: the search for a heavy neutral lepton N that lives long.
+"""Ds → μN, N → μπ: the search for a long-lived heavy neutral lepton N.
 
-Candidates of two muons and a pion, two of which come from a displaced vertex. Reads the ``wztree``
-of the search. Signal is simulated for some masses and mean decay lengths; others follow by weights.
+Candidates are two muons and a pion, which comes with one muon from a displaced vertex. Reads the
+``wztree`` of the search. Simulated signal is weighted to further mean decay lengths.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
+import numpy.typing as npt
 
 from bphcoffea.analysis import (
     Analysis,
@@ -17,6 +18,8 @@ from bphcoffea.analysis import (
     Categories,
     Condition,
     Cut,
+    DatasetMetadata,
+    EventFunction,
     Histogram,
     LifetimeWeight,
     MuonWeight,
@@ -28,23 +31,22 @@ from bphcoffea.analysis import (
     leg_pt,
 )
 from bphcoffea.inputs import PARKING_PATHS, WZTreeSchema
-from bphcoffea.physics import equal_pairs
-from bphcoffea.physics.constants import DS_MASS
+from bphcoffea.physics import constants, equal_pairs
 
 MUONS = ("mu_hnl", "mu_ds")
-#: Of m(μπ), relative, to hide data: simulation has 0.0095 at 1.0 GeV and 0.0089 at 1.5 GeV.
+#: Relative resolution of m(μπ) for blinding; simulation has 0.0095 at 1.0 GeV, 0.0089 at 1.5 GeV.
 RESOLUTION = 0.0115
 
 
 class Thresholds(NamedTuple):
-    """What a candidate of a category must exceed.
+    """Values that a candidate of a category must exceed.
 
     Attributes
     ----------
     flight
         Significance of the transverse distance of N's vertex from the beam spot.
     pion_ip
-        Transverse impact parameter of the pion, cm, whatever its sign.
+        Magnitude of the transverse impact parameter of the pion, cm.
     muon_ips
         Significance of the transverse impact parameter of N's muon.
     """
@@ -54,7 +56,7 @@ class Thresholds(NamedTuple):
     muon_ips: float
 
 
-#: Muons of the same (SS) or opposite sign (OS), and bins of the transverse distance, cm.
+#: Categories: muons of the same (SS) or opposite sign (OS), and bin of the transverse distance, cm.
 LXY_EDGES = (0.0, 1.0, 5.0)
 WORKING_POINT = {
     "SSlxy0to1": Thresholds(35.3, 0.03, 2.8),
@@ -66,26 +68,26 @@ WORKING_POINT = {
 }
 
 
-def is_signal(metadata: Mapping[str, Any]) -> bool:
-    """Whether a dataset is simulated signal."""
+def is_signal(metadata: DatasetMetadata) -> bool:
+    """Return whether a dataset is simulated signal."""
     return bool(metadata["is_mc"]) and metadata["kind"] == "signal"
 
 
-def gen_matched(events: Any) -> ak.Array:
-    """Whether each leg of a candidate is what was generated for it."""
+def gen_matched(events: ak.Array) -> ak.Array:
+    """Return whether each leg of a candidate matches the generated particle."""
     hnl = events.Hnl
     daughters = (hnl.mu_hnl.isHnlDaughter > 0) & (hnl.pi.isHnlDaughter > 0)
     return daughters & (hnl.mu_ds.isHnlBrother > 0)
 
 
-def doubles(values: ak.Array) -> np.ndarray[Any, Any]:
-    """The numbers of all events in a row, as the doubles that bounds are."""
-    flat: np.ndarray[Any, Any] = ak.to_numpy(ak.flatten(values)).astype(np.float64)
+def doubles(values: ak.Array) -> npt.NDArray[np.float64]:
+    """Return the flattened values in double precision, like the bounds they are compared with."""
+    flat: npt.NDArray[np.float64] = ak.to_numpy(ak.flatten(values)).astype(np.float64)
     return flat
 
 
-def triggered(events: Any) -> ak.Array:
-    """Whether one of a candidate's muons fired some path of the parked data."""
+def triggered(events: ak.Array) -> ak.Array:
+    """Return whether one of a candidate's muons fired a path of the parked data."""
     trigger = events.TriggerMuon
     fired = np.zeros(int(ak.sum(ak.num(events.Hnl))), dtype=np.bool_)
     paths = []
@@ -96,16 +98,16 @@ def triggered(events: Any) -> ak.Array:
         paths.append((pt, good & (abs(doubles(found.eta)) < 1.45)))
     for muon in MUONS:
         candidate, position = equal_pairs(events.Hnl[muon].idx, trigger.idx)
-        own = doubles(events.Hnl[muon].pt)[candidate]
+        muon_pt = doubles(events.Hnl[muon].pt)[candidate]
         for pt, good in paths:
-            with np.errstate(divide="ignore", invalid="ignore"):  # nothing is near no momentum
-                near = abs(pt[position] - own) / own < 0.1
+            with np.errstate(divide="ignore", invalid="ignore"):  # a momentum of 0 matches nothing
+                near = abs(pt[position] - muon_pt) / muon_pt < 0.1
             fired[candidate[good[position] & near]] = True
     return ak.unflatten(fired, ak.num(events.Hnl))
 
 
-def category(events: Any) -> ak.Array:
-    """Position of a candidate's category in the working point; -1 for one that is in none."""
+def category(events: ak.Array) -> ak.Array:
+    """Return the position of a candidate's category in the working point; -1 for no category."""
     sign = events.Hnl.mu_hnl.charge * events.Hnl.mu_ds.charge
     lxy = events.Hnl.vertex.dist_2d_bs
     bin_of_lxy = sum((lxy >= edge) * 1 for edge in LXY_EDGES[1:])
@@ -113,10 +115,10 @@ def category(events: Any) -> ak.Array:
     return ak.where((sign != 0) & (lxy >= LXY_EDGES[0]), position, -1)
 
 
-def passes_its_category(events: Any) -> ak.Array:
-    """Whether a candidate exceeds the thresholds of its category."""
+def passes_its_category(events: ak.Array) -> ak.Array:
+    """Return whether a candidate exceeds the thresholds of its category."""
     positions = ak.to_numpy(ak.flatten(category(events)))
-    # the last row is that of no category
+    # position -1 takes the last row
     limits = np.array([*WORKING_POINT.values(), (np.inf, np.inf, np.inf)])[positions]
     passed = (
         (doubles(events.Hnl.vertex.sig_2d_bs) > limits[:, 0])
@@ -127,18 +129,18 @@ def passes_its_category(events: Any) -> ak.Array:
 
 
 def proper_length(hnl: ak.Array) -> ak.Array:
-    """The measured flight in the rest frame of N, cm; not a number without a momentum."""
+    """Return the measured proper decay length, cm; NaN or infinite for a momentum of 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return hnl.vertex.dist_3d_pv * hnl.mass / hnl.p
 
 
-def of_hnl(name: str, function: Any, label: str, unit: str = "") -> Variable:
-    """A quantity of the candidate."""
+def of_hnl(name: str, function: EventFunction, label: str, unit: str = "") -> Variable:
+    """Return a variable of the candidate."""
     return Variable(name, lambda events: function(events.Hnl), label, unit)
 
 
 def leg_variable(leg: str, field: str) -> Variable:
-    """A field of a leg of the candidate."""
+    """Return a field of a leg of the candidate as a variable."""
     return Variable(f"{leg}_{field}", lambda events: events.Hnl[leg][field])
 
 
@@ -155,11 +157,9 @@ charge = of_hnl("hnl_charge", lambda n: n.mu_hnl.charge + n.pi.charge, r"$q(\mu)
 soft = [leg_variable(muon, "isSoft") for muon in MUONS]
 from_ds_mass = of_hnl(
     "from_ds_mass",
-    lambda n: abs(ak.values_astype(n.ds.mass, np.float64) - DS_MASS),
+    lambda n: abs(ak.values_astype(n.ds.mass, np.float64) - constants.DS_MASS),
     r"$|m-m_{D_s}|$",
 )
-number_of_category = Variable("category", category)
-interactions = Variable("interactions", lambda events: events.nPU_trueInt)
 momenta = tuple((leg_pt("Hnl", muon), leg_eta("Hnl", muon)) for muon in MUONS)
 trigger_inputs = tuple(
     {"pt": leg_pt("Hnl", muon), "ips_xy": leg_variable(muon, "BS_ips_xy")} for muon in MUONS
@@ -167,7 +167,7 @@ trigger_inputs = tuple(
 
 
 def mean_lengths(generated: float) -> Iterable[float]:
-    """The mean proper decay lengths, mm, that a sample of one stands for, too."""
+    """Return the other mean decay lengths, mm, that a sample is weighted to."""
     if generated < 100:
         return np.linspace(1.5, 10, 18) * generated
     return np.linspace(1.75, 10, 12) * generated
@@ -194,7 +194,7 @@ class HNL(Analysis):
     )
     best = from_ds_mass
     cuts_on_best = (Cut("gen_best", Condition("is generated signal", gen_matched), when=is_signal),)
-    categories = Categories(tuple(WORKING_POINT), number_of_category)
+    categories = Categories(tuple(WORKING_POINT), Variable("category", category))
     histograms = (
         Histogram("hnl_mass", mass, Axis(40, 0, 2)),
         Histogram("ds_mass", ds_mass, Axis(40, 0, 3)),
@@ -206,7 +206,7 @@ class HNL(Analysis):
     )
     columns = (mass, ds_mass, pt, lxy, distance, significance, proper)
     weights = (
-        PileupWeight(interactions),
+        PileupWeight(Variable("interactions", lambda events: events.nPU_trueInt)),
         MuonWeight("muon_reconstruction", momenta, after="trigger"),
         TriggerWeight(trigger_inputs, after="trigger"),
         MuonWeight("muon_id", momenta, after="soft_id"),
@@ -216,6 +216,6 @@ class HNL(Analysis):
     blind = Blind("hnl_mass", resolution=RESOLUTION)
     search = "hnl"
 
-    def columns_of(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:
-        """Signal has the generated length, by which it is weighted to others."""
+    def columns_for(self, metadata: DatasetMetadata) -> tuple[Variable, ...]:
+        """Add the generated decay length to the columns of signal."""
         return (*self.columns, generated) if is_signal(metadata) else self.columns

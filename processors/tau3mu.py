@@ -1,12 +1,12 @@
 """τ → 3μ: three muons from one displaced vertex.
 
-Reads the flavour of the Tree3Mu ntuples that has three muons, in every era. What is required of a
-candidate stands here once; ``tau3mu_nano.py`` applies what NanoAOD can answer of it.
+Reads the three-muon flavour of the Tree3Mu ntuples, in every era. ``tau3mu_nano.py`` applies those
+of these cuts that NanoAOD can answer.
 """
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, Final
+from typing import Final
 
 import awkward as ak
 import numpy as np
@@ -32,22 +32,17 @@ from bphcoffea.analysis import (
     separation,
 )
 from bphcoffea.inputs import ThreeMuSchema
-from bphcoffea.physics import (
-    fired,
-    first_match,
-    invariant_mass,
-    mass_resolution,
-)
+from bphcoffea.physics import fired, first_match, invariant_mass, mass_resolution
 
 PAIRS = tuple(combinations(MUONS, 2))
 
 #: Categories are bins of σm/m, the relative mass resolution of a candidate, between these edges.
 CATEGORIES: Final = ("A", "B", "C")
 RESOLUTION_EDGES: Final = (0.007, 0.0105)
-#: Centre and half widths, GeV, of the windows of the mass in which data are hidden.
+#: Centre and half widths of the mass windows in which data are hidden, GeV.
 SIGNAL_MASS: Final = 1.777
 SIGNAL_REGION: Final = {"A": 0.024, "B": 0.038, "C": 0.050}
-#: Dimuon masses of a φ or an ω, GeV, which are rejected.
+#: Dimuon masses of a φ or an ω that are rejected, GeV.
 PHI_VETO: Final = {"A": (0.99, 1.05), "B": (0.98, 1.06), "C": (0.965, 1.075)}
 OMEGA_VETO: Final = (0.783 - 0.017, 0.783 + 0.017)
 
@@ -56,15 +51,15 @@ HLT_2018: Final = "HLT_DoubleMu3_TkMu_DsTau3Mu_v"
 L1: Final = ("L1_DoubleMu", "L1_TripleMu")
 
 
-def fired_path_of_era(events: Any) -> ak.Array:
-    """Return whether the trigger path of the era has fired, one boolean an event."""
+def fired_path_of_era(events: ak.Array) -> ak.Array:
+    """Return whether the trigger path of the era has fired, one boolean per event."""
     return fired(events.HLT, HLT_2018 if events.metadata["era"].startswith("2018") else HLT)
 
 
-def matched_muons(events: Any) -> ak.Array:
+def matched_muons(events: ak.Array) -> ak.Array:
     """Return charge, vz (cm), identification and errors of the muon that each leg was made from.
 
-    A leg without a muon is not identified; its numbers are NaN.
+    A leg without a muon is not identified, and its other values are NaN.
     """
     muons = events.Muon
     pt = ak.values_astype(muons.pt, np.float32)
@@ -80,17 +75,17 @@ def matched_muons(events: Any) -> ak.Array:
     return ak.zip(matched, depth_limit=2)
 
 
-def with_derived(events: Any, muons: ak.Array, errors: Sequence[str]) -> Any:
+def with_derived(events: ak.Array, muons: ak.Array, errors: Sequence[str]) -> ak.Array:
     """Add ``Matched``, the muons of each triplet, and ``Derived``, quantities computed from them.
 
     Parameters
     ----------
     events
-        With triplets.
+        Events with the collection ``Triplet``.
     muons
-        The muon of each leg, with its charge.
+        Muon of each leg, with its charge.
     errors
-        The errors that muons have, of ``pt_error``, ``eta_error`` and ``phi_error``.
+        Names of the errors that the muons have: ``pt_error``, ``eta_error``, ``phi_error``.
     """
     legs, charges = [events.Triplet[leg] for leg in MUONS], [muons[leg].charge for leg in MUONS]
     derived = {"abs_charge": abs(charges[0] + charges[1] + charges[2])}
@@ -119,7 +114,7 @@ def acceptance(muon: str) -> Requirement:
 
 
 def delta_z(first: str, second: str) -> Variable:
-    """Distance between the origins of two muons along the beam."""
+    """Return the distance along the beam between the origins of two muons."""
     return Variable(
         f"delta_z_{first}_{second}",
         lambda e: abs(e.Matched[first].vz - e.Matched[second].vz),
@@ -130,9 +125,9 @@ def delta_z(first: str, second: str) -> Variable:
 
 
 def trigger_match(muon: str) -> Requirement:
-    """Require a trigger object near the muon; the branch depends on the era, -99 means none."""
+    """Require a trigger object near the muon; the branch depends on the era, -99 is no object."""
 
-    def distance(events: Any) -> ak.Array:
+    def distance(events: ak.Array) -> ak.Array:
         in_2017 = events.metadata["era"].startswith("2017")
         return events.Triplet[muon]["trigger_dr_2017" if in_2017 else "trigger_dr"]
 
@@ -141,7 +136,7 @@ def trigger_match(muon: str) -> Requirement:
 
 
 def dimuon_mass(which: str) -> Variable:
-    """Mass of one of the pairs of opposite sign: the lower or the higher one."""
+    """Return the lower or higher mass of the pairs of opposite sign."""
     name = f"dimuon_{which}"
     label = rf"$m(\mu^+\mu^-)$, {which}er"
     return Variable(name, lambda e: e.Derived[name], label, "GeV", Axis(70, 0.2, 1.6))
@@ -181,7 +176,7 @@ def muon_id(*branches: str) -> Cut:
 
 
 def near_in_z(*branches: str) -> Cut:
-    """Require muons that start close to each other along the beam."""
+    """Require that the muons originate close to each other along the beam."""
     return Cut("delta_z", *(delta_z(*pair) < 0.5 for pair in PAIRS), branches=branches)
 
 
@@ -197,7 +192,7 @@ def phi_veto(category: Variable, *branches: str) -> Cut:
 
 
 def window_of(category: str) -> tuple[tuple[float, float], ...]:
-    """The signal region of a category, GeV."""
+    """Return the signal region of a category, GeV."""
     half = SIGNAL_REGION[category]
     return ((SIGNAL_MASS - half, SIGNAL_MASS + half),)
 
@@ -246,6 +241,6 @@ class Tau3Mu(Analysis):
     blind = Blind("mass", windows={name: window_of(name) for name in CATEGORIES})
     search = "tau3mu"
 
-    def prepare(self, events: Any) -> Any:
+    def prepare(self, events: ak.Array) -> ak.Array:
         """Add the matched muons and the quantities computed from them."""
         return with_derived(events, matched_muons(events), ("pt_error", "eta_error", "phi_error"))

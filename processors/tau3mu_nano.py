@@ -1,10 +1,10 @@
 """τ → 3μ on NanoAOD: all triplets of muons with a total charge of ±1.
 
 The selection is that of ``tau3mu.py``, without the steps that NanoAOD can't answer. Reads any
-version, and CMS's reduced open-data files: what their muons lack is reported as absent, too.
+version, and CMS's reduced open-data files; steps that their muons can't answer are absent as well.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import awkward as ak
 from _tau3mu_inputs import MUONS
@@ -37,13 +37,13 @@ from bphcoffea.analysis import (
 from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.physics import invariant_mass
 
-#: Category of candidates without a mass resolution; it hides data where the widest one does.
+#: Category of candidates without a mass resolution; it hides data in the widest window.
 UNKNOWN = "unknown"
 NO_FIT = "NanoAOD holds no fit of three muons to a vertex"
 
 
-def category_in_nano(events: Any) -> ak.Array:
-    """Position of the category of a candidate, by the errors of pT alone."""
+def category_in_nano(events: ak.Array) -> ak.Array:
+    """Return the position of a candidate's category, from the errors of pT alone."""
     if "resolution" in events.Derived.fields:
         return category_of(events.Derived.resolution)
     return ak.full_like(events.Derived.abs_charge, len(CATEGORIES), dtype=int)
@@ -59,7 +59,7 @@ class Tau3MuNano(Analysis):
     branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     selection = Selection(
         "Triplet",
-        Cut("hlt", DatasetPathFired(), when=lambda known: known["hlt"]),
+        Cut("hlt", DatasetPathFired(), when=lambda metadata: metadata["hlt"]),
         muon_id("Muon_isGlobal", "Muon_isPFcand"),
         ACCEPTANCE,
         MASS,
@@ -81,15 +81,15 @@ class Tau3MuNano(Analysis):
         "trigger_match": "NanoAOD holds no distance to the trigger's muons",
     }
 
-    def prepare(self, events: Any) -> Any:
+    def prepare(self, events: ak.Array) -> ak.Array:
         """Add the triplets of muons with a total charge of ±1."""
-        found = events.Muon
-        muons = found[["pt", "eta", "phi", "mass", "charge"]]
-        if {"isGlobal", "isPFcand"} <= set(found.fields):
-            muons = ak.with_field(muons, found.isGlobal & found.isPFcand, "identified")
+        muons = events.Muon[["pt", "eta", "phi", "mass", "charge"]]
+        if {"isGlobal", "isPFcand"} <= set(events.Muon.fields):
+            identified = events.Muon.isGlobal & events.Muon.isPFcand
+            muons = ak.with_field(muons, identified, "identified")
         for field, branch in (("vz", "dz"), ("pt_error", "ptErr")):
-            if branch in found.fields:
-                muons = ak.with_field(muons, found[branch], field)
+            if branch in events.Muon.fields:
+                muons = ak.with_field(muons, events.Muon[branch], field)
         triplets = ak.combinations(muons, len(MUONS), fields=MUONS)
         charge = sum(triplets[leg].charge for leg in MUONS)
         triplets = triplets[abs(charge) == 1]

@@ -33,8 +33,8 @@ DECLARED = {
     "joined": ('Cut("a", mass > 1 and chi2 > 0)', "", 11, "has no truth value"),
     "equal": ('Cut("a", mass == 2)', "", 11, "write mass.equals(2)"),
     "unequal": ('Cut("a", mass != 2)', "", 11, "write mass.equals(2)"),
-    "no cut": ("mass > 1", "", 11, "the requirement 'mass > 1' is no Cut"),
-    "columns": ("CUT", "columns = (mass)", 9, "columns is one Variable and no tuple"),
+    "no cut": ("mass > 1", "", 11, "the requirement 'mass > 1' is not a Cut"),
+    "columns": ("CUT", "columns = (mass)", 9, "columns is a single Variable, not a tuple"),
     "after": (
         "CUT",
         'weights = (MuonWeight("muon_id", (), after="b"),)',

@@ -290,7 +290,7 @@ def test_models_that_do_not_fit_the_inputs_are_told(tmp_path, onnx_files):
     for file, listed, fault in (
         ("fold0.json", INPUTS[:1], "takes 2 inputs, but 1 are declared"),
         ("fold0.json", INPUTS[::-1], "was trained with the inputs vertex_chi2, phi_mass;"),
-        ("fold0.json", (*INPUTS, INPUTS[0]), "inputs: one is there twice"),
+        ("fold0.json", (*INPUTS, INPUTS[0]), "inputs: 'vertex_chi2' is listed twice"),
         ("logistic0.onnx", ("a", "b", "c"), "takes 2 inputs, but 3 are declared"),
         ("bad.onnx", INPUTS, "not a model of ONNX"),
     ):
@@ -328,7 +328,7 @@ def test_classifier_that_does_not_fit_the_analysis_is_told(ds_phipi, dimuon, tmp
     with pytest.raises(InputError) as told:
         check_for_dataset(ds_phipi.classified(other), METADATA)
     assert str(told.value) == (
-        "DsPhiPi: the classifier 'test' takes 'isolation', which is no column; "
+        "DsPhiPi: the classifier 'test' takes 'isolation', which is not a column; "
         "there are: mass, vertex_chi2, phi_mass, flight_bs_significance"
     )
 

@@ -104,7 +104,7 @@ WRONG = {
     **{
         f"column {name}": (
             {"columns": (variable(name),)},
-            f"column '{name}' has the name of one that the table of candidates has anyway",
+            f"column '{name}' has the name of a column that every table of candidates has",
         )
         for name in ("run", "lumi", "event", "category", "weight", "weight_muon_id")
     },
@@ -154,14 +154,14 @@ WRONG = {
     ),
     "forgotten comma": (
         {"histograms": HISTOGRAM},
-        "histograms is one Histogram and no tuple; write histograms = (…,)",
+        "histograms is a single Histogram, not a tuple; write histograms = (…,)",
     ),
-    "one column": ({"columns": MASS}, "columns is one Variable and no tuple"),
-    "one branch": ({"branches": "Muon_pt"}, "branches is one string and no tuple"),
+    "one column": ({"columns": MASS}, "columns is a single Variable, not a tuple"),
+    "one branch": ({"branches": "Muon_pt"}, "branches is a single string, not a tuple"),
     "a set": ({"columns": {MASS}}, "columns is {Variable("),
     "histogram as column": (
         {"columns": (HISTOGRAM,)},
-        "columns holds Histogram 'mass', which is no Variable",
+        "columns holds Histogram 'mass', which is not a Variable",
     ),
     "best": ({"best": CHI2 > 0}, "best is the requirement 'chi2 > 0', but must be a Variable"),
     "selection": (
@@ -193,7 +193,7 @@ def test_what_an_instance_declares_is_checked_before_its_events():
         def __init__(self):
             self.histograms = (HISTOGRAM, histogram("mass"))
 
-        def columns_of(self, metadata):
+        def columns_for(self, metadata):
             more = ("weight_x", "chi2") if metadata["is_mc"] else ()
             return (*self.columns, *map(variable, more))
 
@@ -209,7 +209,7 @@ def test_what_an_instance_declares_is_checked_before_its_events():
         check_for_dataset(OfDataset(), simulation)
     twice, taken = str(raised.value).splitlines()
     assert "two columns are named 'chi2'" in twice
-    assert "column 'weight_x' has the name of one" in taken
+    assert "column 'weight_x' has the name of a column" in taken
 
 
 def test_the_same_leg_is_the_same_variable():
@@ -306,37 +306,40 @@ def test_numbers_of_numpy_make_an_axis():
         (lambda: Variable("x", len, label=1), "variable 'x': its label is 1, but must be a string"),
         (lambda: Variable("x", len, unit=None), "variable 'x': its unit is None"),
         (lambda: Variable("x", len, "x", "GeV", (10, 0, 1)), "must be an Axis"),
-        (lambda: Variable("x", 5), "variable 'x': 5 is no function"),
+        (lambda: Variable("x", 5), "variable 'x': 5 is not a function"),
         (lambda: Variable(5, len), "variable 5: its name must be a string"),
         (lambda: Histogram("x", AXIS, MASS), "histogram 'x': its variable is Axis"),
         (lambda: Histogram("x", MASS, (1, 2, 3)), "must be an Axis"),
         (lambda: Histogram("x", MASS, AXIS, "$m$"), "log_y is '$m$', but must be True or False"),
-        (lambda: Histogram("x", MASS, AXIS, resonances=("Z", 91)), "'Z' is no resonance"),
-        (lambda: Histogram("x", MASS, AXIS, resonances=(("Z", math.nan),)), "is no resonance"),
+        (lambda: Histogram("x", MASS, AXIS, resonances=("Z", 91)), "'Z' is not a resonance"),
+        (lambda: Histogram("x", MASS, AXIS, resonances=(("Z", math.nan),)), "is not a resonance"),
         (lambda: histogram("x", variable("category")), "its variable is named 'category'"),
         (lambda: Histogram(7, MASS, AXIS), "histogram 7: its name must be a string"),
-        (lambda: Cut("x", MASS), "cut 'x': variable 'mass' is no requirement"),
-        (lambda: Cut("x", "mass > 1"), "cut 'x': 'mass > 1' is no requirement"),
+        (lambda: Cut("x", MASS), "cut 'x': variable 'mass' is not a requirement"),
+        (lambda: Cut("x", "mass > 1"), "cut 'x': 'mass > 1' is not a requirement"),
         (
             lambda: Cut("x", MASS > 1, MASS == 2),
             "by == or !=, which tell variables apart; write mass",
         ),
-        (lambda: Cut(MASS > 1), "cut Comparison("),
+        (lambda: Cut(MASS > 1), "cut mass > 1: its name must be a string"),
         (lambda: Selection(Cut("x", MASS > 1)), "the first argument must be the name of the"),
-        (lambda: Selection("Triplet", MASS > 1), "is no Cut; write Cut(name, …)"),
+        (lambda: Selection("Triplet", MASS > 1), "is not a Cut; write Cut(name, …)"),
         (lambda: MASS > "1", "variable 'mass' is compared with '1', but must be compared with a n"),
         (lambda: MASS.equals("1"), "variable 'mass' is compared with '1'"),
         (lambda: math.nan > MASS, "variable 'mass' is compared with nan"),
         (lambda: MASS > CHI2, "but must be compared with a number"),
         (lambda: MASS.between(2, 1), "variable 'mass': nothing lies between 2 and 1"),
-        (lambda: (MASS > 1) & True, "True is no requirement; put both sides of & in parentheses"),
-        (lambda: (MASS > 1) | 5, "5 is no requirement; put both sides of | in parentheses"),
+        (
+            lambda: (MASS > 1) & True,
+            "True is not a requirement; put both sides of & in parentheses",
+        ),
+        (lambda: (MASS > 1) | 5, "5 is not a requirement; put both sides of | in parentheses"),
         (lambda: 1 < MASS < 2, "has no truth value"),
         (lambda: Categories("ab", MASS), "give the names as a tuple of strings"),
         (lambda: Categories((), MASS), "give the names as a tuple of strings"),
         (lambda: Categories(("a", "a"), MASS), "two categories are named 'a'"),
         (lambda: Categories(("a", "all"), MASS), "a category is named 'all'"),
-        (lambda: Categories(("a", "b"), "x"), "'x' is no Variable"),
+        (lambda: Categories(("a", "b"), "x"), "'x' is not a Variable"),
     ],
 )
 def test_a_part_of_the_wrong_kind(make, message):

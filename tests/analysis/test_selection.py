@@ -64,7 +64,7 @@ def test_cutflow_and_best_follow_the_loop(events):
     assert [(row["events"], row["candidates"]) for row in rows] == [e[:2] for e in expected]
     assert [row["sumw"] for row in rows] == pytest.approx([e[2] for e in expected], rel=1e-12)
 
-    best = selected.best(a)
+    best = Selected(SELECTION, selected.candidates, best=a).chosen
     offsets = np.cumsum([0, *(len(c) for _, c, _ in events)])
     by_event = {}
     for e, i in alive:
@@ -161,13 +161,13 @@ def hiding(events, ranked):
         return within(values(b), [(0.5, 1.5)])
 
     candidates = Candidates(make(events), "Candidate")
-    return Selected(SELECTION, candidates, smallest=a if ranked else None, in_window=in_window)
+    return Selected(SELECTION, candidates, best=a if ranked else None, in_window=in_window)
 
 
 def test_no_events():
     selected = select(SELECTION, make([]))
     assert [row["events"] for row in selected.cutflow.rows()] == [0, 0, 0, 0]
-    assert selected.best(a).tolist() == []
+    assert selected.chosen.tolist() == []
 
 
 def test_cuts_on_the_event_count_events_without_candidates():
@@ -266,3 +266,15 @@ def test_lists_of_other_lengths_are_refused_even_if_their_sum_is_the_same(lists,
 def test_what_is_no_number_of_each_candidate_is_refused(function, problem):
     with pytest.raises(ValueError, match=f"variable 'x' {problem}|variable 'x' has {problem}"):
         select_by(function, [[1.0, 2.0], [2.0]])
+
+
+def test_a_notebook_shows_the_cuts_of_a_selection():
+    selection = Selection("<Dimuon>", Cut("a & b", a > 0, b.between(1, 3)), Cut("late", b < 2))
+    assert repr(selection).splitlines() == [
+        "Selection of <Dimuon>:",
+        "  a & b: a > 0, 1 < b < 3",
+        "  late: b < 2",
+    ]
+    shown = selection._repr_html_()
+    assert "<caption>Selection of &lt;Dimuon&gt;</caption>" in shown
+    assert "<td>a &amp; b</td><td>a &gt; 0, 1 &lt; b &lt; 3</td>" in shown

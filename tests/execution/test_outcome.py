@@ -3,7 +3,6 @@
 import numpy as np
 
 from bphcoffea.analysis import Axis, Histogram, Variable
-from bphcoffea.analysis.histograms import fill
 from bphcoffea.execution.outcome import _variations, _with_dataset_axis
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.results.cutflow import Cutflow
@@ -15,7 +14,7 @@ def result(variations, contents):
     declared = Histogram("x", Variable("x", lambda events: events.x), Axis(2, 0, 2))
     histogram = declared.empty(("a", "b"), variations)
     for variation, content in zip(variations, contents, strict=True):
-        fill(histogram, [0.5], [content], "a", variation)
+        histogram.fill("a", variation, [0.5], weight=[content])
     nothing = Cutflow(("all",), np.zeros(1, int), np.zeros(1, int), np.zeros(1))
     return DatasetResult(Entries(), 0, 0.0, np.empty((0, 2), np.int64), nothing, {"x": histogram})
 

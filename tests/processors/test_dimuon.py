@@ -266,7 +266,7 @@ def test_events_without_numbers_can_not_be_certified(dimuon, tmp_path):
         'name = "x"\neras = ["*"]\n[luminosity]\ngolden = "golden.json"\n'
     )
     certified = dimuon.corrected(load_corrections([tmp_path / "era.toml"]))
-    selection = certified.selection_of({"is_mc": False, "era": "2012", "hlt": ()})
+    selection = certified.for_dataset({"is_mc": False, "era": "2012", "hlt": ()}).selection
     muons = ak.zip({name: [[1.0, 2.0]] for name in ("pt", "eta", "phi", "mass", "charge")})
     events = certified.prepare(ak.zip({"Muon": muons}, depth_limit=1))
     with pytest.raises(InputError, match="no run and luminosity section to be certified"):

@@ -1,95 +1,97 @@
-"""Base class of every analysis: the declarations, and how they resolve for a dataset."""
+"""Base class of every analysis: what it declares, and how that resolves for a dataset."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 from coffea.nanoevents import BaseSchema
 
 from bphcoffea.analysis.blinding import Blind, Hidden
 from bphcoffea.analysis.classifier import SCORE_BIN, Classifier
-from bphcoffea.analysis.declaration import (
-    GOLDEN,
-    N_MINUS_1,
-    check_classifier,
-    check_declaration,
-)
+from bphcoffea.analysis.declaration import N_MINUS_1, check_classifier, check_declaration
 from bphcoffea.analysis.description import AnalysisRecord, describe
-from bphcoffea.analysis.event_numbers import event_numbers
 from bphcoffea.analysis.histograms import ALL, Categories, Histogram
 from bphcoffea.analysis.mass_model import MassModel
-from bphcoffea.analysis.selection import (
-    Cut,
-    Selection,
-    missing_branches,
-)
+from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.resolved import ResolvedAnalysis, resolve
+from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Shift
-from bphcoffea.analysis.variables import Condition, Variable
+from bphcoffea.analysis.variables import Variable
 from bphcoffea.analysis.weights import Weight
+from bphcoffea.arrays import Floats
 from bphcoffea.corrections import Corrections
-from bphcoffea.errors import InputError
 
-#: Branch of NanoAOD that holds the weight of the generator.
+#: Branch of NanoAOD that holds the generator weight.
 GENERATOR_WEIGHT: Final = "genWeight"
 
 
 class Analysis:
-    """An analysis declares what it selects and fills; this class does it.
+    """Declarations of an analysis: what it selects, weights and fills.
+
+    Subclass it and set the attributes; :class:`bphcoffea.processing.processor.Processor` runs them.
 
     Attributes
     ----------
     schema
-        How branches become collections.
+        NanoEvents schema, which makes collections from branches.
     selection
         The cuts, in order.
     best
-        The best candidate of an event has the smallest value of this variable among the survivors.
-        None: all survivors are kept, and no table of candidates is written.
+        Variable whose smallest value marks the best candidate of an event. None: all candidates
+        that pass the selection are kept, and there is no table of candidates.
     cuts_on_best
-        Steps that the best candidate must pass after it was chosen: an event whose best one fails
-        is lost, whatever others it has.
+        Steps that the best candidate must pass after it was chosen: an event whose best candidate
+        fails is lost, even if it has other candidates.
     histograms
-        Distributions of the selected candidates. The N-1 distributions, of every variable with an
-        axis that some cut looks at, come by themselves.
+        Distributions of the chosen candidates. N-1 histograms are added for every variable that
+        has an axis and is compared in a cut.
     columns
-        Variables that the candidates' table holds beside run, luminosity section, event, category
-        and the weight with its factors.
+        Variables in the table of candidates, in addition to run, luminosity section, event,
+        category, weight and the factors of the weight.
     categories
-        Parts of the selected candidates that have histograms of their own; None: there are none.
+        Disjoint parts of the chosen candidates, with histograms of their own; None for no parts.
     weights
-        What corrects simulation, beside the generator's weight. One that takes a section of the
-        corrections applies where that is declared.
+        Corrections of simulation in addition to the generator weight. A weight that needs a section
+        of the corrections applies if the era's corrections have it.
     shifts
         Shape variations, for which events are selected again.
     branches
-        Branches that are needed of each file, for a schema that has no template to find that out.
+        Branches that every file must have; only for a schema without a template to find them with.
     metadata
-        What the analysis needs to know of a dataset, beside ``is_mc`` and ``era``.
+        Metadata that every dataset must have, in addition to ``is_mc`` and ``era``.
     mass_fit
-        What ``bphcoffea fit`` fits.
+        Model of the mass fit.
     overlay_signal
-        Whether figures draw simulated signal as a line, as that of a search, and not as a part of
-        what data are compared with.
+        Whether figures draw simulated signal as a line over the data instead of stacking it.
     blind
-        The variable that is searched in, and the windows of it in which a run hides data.
+        Variable of the search, and the windows in which a run hides data.
     search
-        Name of the search that the analysis is for, which ``bphcoffea limit`` asks for; None: there
-        is none.
+        Name of the search that the analysis belongs to; None if it sets no limit.
     absent
-        Steps of the selection that its input can't answer, with the reason. A run reports them.
+        Steps that the input format cannot answer, with the reason; a run reports them.
     hidden
-        Windows that the results leave out, set by :meth:`hiding`. None until
-        :func:`bphcoffea.execution.run` decides.
+        Windows in which the results contain no data, set by :meth:`hiding`. None until a run
+        decides.
     classifier
-        Splits the categories in bins of its score, see :meth:`classified`; None: there is none.
+        Classifier whose score splits the categories, set by :meth:`classified`.
+    corrections
+        Corrections of simulation, set by :meth:`corrected`.
     nominal_only
-        Whether there are no variations.
+        Whether all variations are left out.
+
+    Examples
+    --------
+    >>> mass = Variable("mass", lambda events: events.Dimuon.mass, unit="GeV")
+    >>> class JPsi(Analysis):
+    ...     selection = Selection("Dimuon", Cut("mass", mass.between(2.9, 3.3)))
+    >>> JPsi().selection
+    Selection of Dimuon:
+      mass: 2.9 < mass < 3.3 GeV
     """
 
     schema: ClassVar[type[BaseSchema]]
@@ -110,25 +112,51 @@ class Analysis:
     absent: ClassVar[Mapping[str, str]] = {}
     hidden: Hidden | None = None
     classifier: Classifier | None = None
-    _corrections: Corrections = Corrections()
+    corrections: Corrections = Corrections()
     nominal_only: bool = False
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
         check_declaration(cls)
 
+    def prepare(self, events: ak.Array) -> ak.Array:
+        """Add collections to the events that the selection needs and the schema does not make."""
+        return events
+
+    def columns_for(self, metadata: DatasetMetadata) -> tuple[Variable, ...]:  # noqa: ARG002
+        """Return the columns of a dataset's table; override it if datasets have different ones."""
+        return self.columns
+
+    def generator_weight(self, events: ak.Array) -> Floats:
+        """Return the generator weight of each simulated event, shape (events,); 1 by default."""
+        if GENERATOR_WEIGHT in events.fields:
+            weights: Floats = ak.to_numpy(events[GENERATOR_WEIGHT]).astype(np.float64)
+            return weights
+        return np.ones(len(events), dtype=np.float64)
+
+    def for_dataset(self, metadata: DatasetMetadata) -> ResolvedAnalysis:
+        """Resolve the declarations for a dataset; see :func:`.resolved.resolve`.
+
+        Parameters
+        ----------
+        metadata
+            Metadata of the dataset. Those of a chunk also list the branches that files of the
+            dataset have, on which cuts and columns may depend.
+        """
+        return resolve(self, metadata)
+
     def corrected(self, corrections: Corrections, *, nominal_only: bool = False) -> Self:
-        """The same analysis with corrections.
+        """Return a copy with corrections.
 
         Parameters
         ----------
         corrections
-            As :func:`bphcoffea.corrections.load_corrections` gives them.
+            Corrections from :func:`bphcoffea.corrections.load_corrections`.
         nominal_only
-            Without any variation.
+            Whether to leave out all variations.
         """
         other = copy.copy(self)
-        other._corrections = corrections
+        other.corrections = corrections
         other.nominal_only = nominal_only
         return other
 
@@ -146,7 +174,7 @@ class Analysis:
     def classified(self, classifier: Classifier) -> Self:
         """Return a copy that splits each category in bins of a classifier's score.
 
-        The score is that of each event's best candidate, and is a column of the table. Candidates
+        The best candidate of each event is scored; the score is a column of the table. Candidates
         below the lowest edge are lost in a last step of the cutflow, ``classifier``.
 
         Raises
@@ -167,7 +195,7 @@ class Analysis:
         return Categories(tuple(self.categories_by_bin()), SCORE_BIN)
 
     def categories_by_bin(self) -> dict[str, str]:
-        """Return the declared category of each one that is filled; empty if there are none."""
+        """Return the declared category of each filled category; empty if there are none."""
         names = self.categories.names if self.categories is not None else ()
         if self.classifier is None:
             return {name: name for name in names}
@@ -175,30 +203,14 @@ class Analysis:
 
     @property
     def blind_variable(self) -> Variable | None:
-        """The variable of the histogram that :attr:`blind` names."""
+        """Variable of the histogram that :attr:`blind` names; None if nothing is blind."""
         if self.blind is None:
             return None
         name = self.blind.histogram
         return next(h.variable for h in self.histograms if h.name == name)
 
-    @property
-    def era_corrections(self) -> Corrections:
-        """Those that it was given, see :meth:`corrected`."""
-        return self._corrections
-
-    def prepare(self, events: Any) -> Any:
-        """Events with the collections that the selection needs and the schema does not give."""
-        return events
-
-    def generator_weight(self, events: Any) -> npt.NDArray[np.float64]:
-        """Weight of each simulated event that the generator gave, shape (events,); 1 by default."""
-        if GENERATOR_WEIGHT in events.fields:
-            weights: npt.NDArray[np.float64] = ak.to_numpy(events[GENERATOR_WEIGHT])
-            return weights.astype(np.float64)
-        return np.ones(len(events), dtype=np.float64)
-
     def n_minus_1(self) -> tuple[Histogram, ...]:
-        """The N-1 histograms: one for each variable with an axis that the selection looks at."""
+        """Return an N-1 histogram for each variable of the selection that has an axis."""
         return tuple(
             Histogram(f"{N_MINUS_1}{variable.name}", variable, variable.axis)
             for variable in self.selection.variables()
@@ -214,62 +226,6 @@ class Analysis:
         return describe(self, reads, variations)
 
     def name(self) -> str:
-        """Name of the analysis: that of its file, or of its class where a notebook defines it."""
+        """Return the name of the analysis' file, or of its class if a notebook defines it."""
         module = type(self).__module__.rpartition(".")[2]
         return type(self).__name__ if module == "__main__" else module
-
-    def selection_of(self, metadata: Mapping[str, Any]) -> Selection:
-        """The cuts that exist for a dataset, and where its era has one, that of the golden JSON."""
-        selection = self.selection.for_dataset(metadata)
-        corrections = self._corrections.for_era(metadata["era"])
-        golden = corrections.golden if corrections else None
-        if golden is None or metadata["is_mc"]:
-            return selection
-
-        def certified(events: Any) -> ak.Array:
-            numbers = event_numbers(events)
-            if not {"run", "lumi"} <= set(numbers):
-                raise InputError(
-                    f"{golden.path}: the file has no run and luminosity section to be certified; "
-                    "leave 'golden' out of the corrections of this era"
-                )
-            return ak.Array(golden.certifies(numbers["run"], numbers["lumi"]))
-
-        condition = Condition("its luminosity section is certified", certified)
-        return Selection(selection.collection, Cut(GOLDEN, condition), *selection)
-
-    def cuts_on_best_for(self, metadata: Mapping[str, Any]) -> tuple[Cut, ...]:
-        """The cuts of :attr:`cuts_on_best` that exist for a dataset."""
-        return tuple(cut for cut in self.cuts_on_best if cut.exists_for(metadata))
-
-    def columns_of(self, metadata: Mapping[str, Any]) -> tuple[Variable, ...]:  # noqa: ARG002
-        """The variables that the candidates' table of a dataset holds."""
-        return self.columns
-
-    def columns_in(self, metadata: Mapping[str, Any]) -> list[Variable]:
-        """The columns of a dataset's table whose branches its files have."""
-        columns = self.columns_of(metadata)
-        return [column for column in columns if not missing_branches(column.branches, metadata)]
-
-    def absences(self, metadata: Mapping[str, Any]) -> dict[str, str]:
-        """Steps and columns that a dataset does not have, with the reason.
-
-        Parameters
-        ----------
-        metadata
-            Of a chunk of the dataset, which lists the branches that its files have.
-        """
-        wanted = [
-            cut
-            for cut in (*self.selection, *self.cuts_on_best)
-            if not (cut.when and not cut.when(metadata))
-        ]
-        parts = {part.name: part.branches for part in (*wanted, *self.columns_of(metadata))}
-        missing = {name: missing_branches(branches, metadata) for name, branches in parts.items()}
-        lacking = {name: f"no branch {', '.join(each)}" for name, each in missing.items() if each}
-        return {**self.absent, **lacking}
-
-    def weights_of(self, metadata: Mapping[str, Any]) -> list[Weight]:
-        """The weights that a dataset has, beside that of the generator."""
-        corrections = self._corrections.for_era(metadata["era"])
-        return [weight for weight in self.weights if weight.applies(metadata, corrections)]

@@ -1,37 +1,34 @@
-"""Data that an analysis hides before it is finished."""
+"""Windows of a search's variable in which data stay hidden until the search is unblinded."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from bphcoffea.arrays import Booleans, Numbers
 from bphcoffea.errors import DeclarationError
 from bphcoffea.physics.windows import Window, signal_window, united, within
 
 
 @dataclass(frozen=True)
 class Blind:
-    """The variable in whose windows a run hides data, and how the windows are found.
+    """The variable of a search, and the windows in which a run hides data.
 
-    Give either fixed windows, or the resolution with which windows are made around the masses that
-    are searched: those of simulated signal, and others that are given to the run.
+    Give either fixed windows, or the resolution, from which windows around the searched masses are
+    made: the masses of simulated signal, and others that are given to the run.
 
     Attributes
     ----------
     histogram
-        Name of the analysis's histogram of that variable.
+        Name of a histogram of the variable.
     windows
-        Fixed ends of what is hidden, in the unit of the variable: the same for all candidates, or
-        for each category its own.
+        Fixed windows, lower and upper end, in the unit of the variable: for all candidates, or by
+        category.
     resolution
         Standard deviation of the measured mass: relative to the mass, or a function from the mass
-        to it, GeV. Choose it somewhat too large: the window that a limit takes from simulated
-        signal must lie inside.
+        to the standard deviation, both in GeV. Choose it slightly too large, so that the signal
+        window of a limit lies inside.
 
     Raises
     ------
@@ -68,10 +65,10 @@ class Blind:
             self._check(self.resolution)
 
     def around(self, masses: Iterable[float]) -> tuple[Window, ...]:
-        """Return the windows that are hidden if these masses are searched, GeV.
+        """Return the hidden windows for some searched masses, GeV.
 
-        Overlapping windows are merged, also those of different categories; fixed windows don't
-        depend on the masses.
+        Overlapping windows are merged, also between categories. Fixed windows do not depend on the
+        masses.
         """
         if self.windows:
             return united(self._all_windows())
@@ -79,7 +76,7 @@ class Blind:
 
     @property
     def by_category(self) -> dict[str, tuple[Window, ...]]:
-        """The windows of each category, merged where they overlap; empty if all have the same."""
+        """Fixed windows of each category, merged if they overlap; empty if all have the same."""
         if not isinstance(self.windows, Mapping):
             return {}
         return {name: united(windows) for name, windows in self.windows.items()}
@@ -94,7 +91,7 @@ class Blind:
             return self._check(self.resolution(mass))
         return mass * (self.resolution or 0.0)
 
-    def _check(self, resolution: Any) -> float:
+    def _check(self, resolution: float) -> float:
         if not (math.isfinite(resolution) and resolution > 0):
             raise DeclarationError(
                 f"Blind('{self.histogram}'): the resolution must be positive, not {resolution:g}"
@@ -104,40 +101,38 @@ class Blind:
 
 @dataclass(frozen=True)
 class Hidden:
-    """What a run hides of its data.
+    """Windows of the blind variable in which a run hides its data.
 
     Attributes
     ----------
     windows
-        Ends of the windows of the blind variable, ascending; none if the run is unblinded.
+        Lower and upper ends, ascending; empty if the run hides nothing.
     masses
-        The masses that they are made for, GeV.
+        Masses that the windows were made for, GeV.
     by_category
-        The windows of each category, where these differ; ``windows`` is their union then.
+        Windows of each category if they differ; `windows` is their union.
     """
 
     windows: tuple[Window, ...] = ()
     masses: tuple[float, ...] = ()
     by_category: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
 
-    def hides(
-        self, values: npt.NDArray[Any], categories: npt.NDArray[np.int64], names: Sequence[str]
-    ) -> npt.NDArray[np.bool_]:
+    def hides(self, values: Numbers, categories: Numbers, names: Sequence[str]) -> Booleans:
         """Return which candidates are hidden, shape (n,).
 
         Parameters
         ----------
         values
-            The blind variable of the candidates, shape (n,).
+            Values of the blind variable, shape (n,).
         categories
-            Positions of their categories among the names, shape (n,). A candidate that is in none
-            is hidden in the windows of all.
+            Position of each candidate's category among the names, shape (n,). A candidate without a
+            category is hidden in the windows of all categories.
         names
-            The categories.
+            Names of the categories.
         """
         inside = within(values, self.windows)
         for position, name in enumerate(names):
             if name in self.by_category:
-                here = categories == position
-                inside[here] = within(values[here], self.by_category[name])
+                of_category = categories == position
+                inside[of_category] = within(values[of_category], self.by_category[name])
         return inside

@@ -1,13 +1,8 @@
-"""Branches that an analysis needs, and which of them some files of a dataset may lack."""
+"""Branches that an analysis needs, including those that some files of a dataset may lack."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
-
-#: Key of a chunk's metadata: the branches of :attr:`BranchNeeds.looked_for` that some file of its
-#: dataset has.
-HELD: Final = "held"
 
 
 @dataclass(frozen=True)
@@ -20,14 +15,15 @@ class BranchNeeds:
     Attributes
     ----------
     required
-        Every file must have them.
+        Branches that every file must have.
     in_some_file
-        Each must be in at least one file. A trigger path counts as not fired in files without it.
+        Branches that at least one file must have. A trigger path counts as not fired in files
+        without it.
     in_all_or_none
-        Either all files have them or none, such as the generator weight; otherwise the results of
-        two files could not be added.
+        Branches that all files must have or none, such as the generator weight: otherwise results
+        of two files would not add up.
     optional
-        Weights that are 1 in a file without them.
+        Branches of weights that are 1 in files without them.
     """
 
     required: tuple[str, ...] = ()

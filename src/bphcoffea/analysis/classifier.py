@@ -1,56 +1,75 @@
-"""A trained classifier that splits the categories of an analysis in bins of its score."""
+"""Trained classifiers, which split the categories of an analysis in bins of their score."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
+import awkward as ak
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
 from bphcoffea.analysis.histograms import ALL
 from bphcoffea.analysis.models import MissingExtraError, Model, library_version
+from bphcoffea.analysis.names import repeated
 from bphcoffea.analysis.variables import Variable
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Floats, Numbers
+from bphcoffea.documents import faults, read_toml
 from bphcoffea.errors import InputError
 
-#: Step of the cutflow at which candidates below the lowest edge are lost.
+#: Step of the cutflow that rejects candidates below the lowest edge.
 CLASSIFIER: Final = "classifier"
 
 
-def _only_assigned(events: Any) -> Any:  # noqa: ARG001
-    raise ValueError("the score is assigned to chosen candidates; no function of events gives it")
+def _only_assigned(events: ak.Array) -> ak.Array:  # noqa: ARG001
+    raise ValueError("the score is assigned to chosen candidates, not computed from events")
 
 
-#: Column of the candidates' table. Only chosen candidates have one, by the model of their event.
+#: Score of a chosen candidate, a column of the table of candidates.
 SCORE: Final = Variable("score", _only_assigned, "Classifier score")
 #: Position of a chosen candidate's bin among the categories that the classifier makes.
 SCORE_BIN: Final = Variable("score_bin", _only_assigned)
 
-Name = Annotated[str, Field(min_length=1)]
+
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    if repeated(names):
+        raise ValueError(f"'{repeated(names)[0]}' is listed twice")
+    return names
+
+
+def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
+    ascending = all(low < high for low, high in pairwise(edges))
+    if not edges or not ascending or edges[0] < 0 or not edges[-1] < 1:
+        raise ValueError(
+            f"{list(edges)} must be lower edges of bins, ascending, from 0 on and below 1"
+        )
+    return edges
+
+
+_Name = Annotated[str, Field(min_length=1)]
+_Edges = Annotated[tuple[float, ...], AfterValidator(_ascending)]
 
 
 class _Declaration(BaseModel):
-    """What the TOML of a classifier says; see :class:`Classifier`."""
+    """Content of the TOML of a classifier; see :class:`Classifier`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name
-    inputs: Annotated[tuple[Name, ...], Field(min_length=1)]
-    models: Annotated[tuple[Name, ...], Field(min_length=1)]
-    edges: Annotated[dict[Name, tuple[float, ...]], Field(min_length=1)]
+    name: _Name
+    inputs: Annotated[tuple[_Name, ...], Field(min_length=1), AfterValidator(_unique)]
+    models: Annotated[tuple[_Name, ...], Field(min_length=1)]
+    edges: Annotated[dict[_Name, _Edges], Field(min_length=1)]
 
 
 class ModelRecord(BaseModel):
-    """File of one model, and the hash of its content."""
+    """Record of one model: its file, and the hash of the file."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,16 +78,16 @@ class ModelRecord(BaseModel):
 
 
 class ClassifierRecord(BaseModel):
-    """Record of a :class:`Classifier` in ``analysis.json`` and ``provenance.json``.
+    """Record of a classifier in ``analysis.json`` and ``provenance.json``.
 
     Attributes
     ----------
-    name, inputs, edges, library
-        Those of the classifier.
+    name, library, inputs, edges
+        See :class:`Classifier`.
     file, sha256
         Path of the TOML, and the hash of its content.
     models
-        The models of the folds, in order.
+        Models of the folds, in order.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,26 +105,27 @@ class ClassifierRecord(BaseModel):
 class Classifier:
     """Models of k folds, their inputs, and the bins of the score.
 
-    Model ``event % k`` scores an event: ``bphcoffea train`` makes model i from the events whose
-    number modulo k is not i, so that no event is scored by a model that saw it.
+    Model ``event % k`` scores an event: model i was trained on the events whose number modulo k is
+    not i, so that no event is scored by a model that saw it in training.
 
     Attributes
     ----------
     name
         Name in messages and provenance.
     inputs
-        Names of columns of the analysis, in the order in which the models take them.
+        Names of columns of the analysis, in the order of the models' inputs.
     models
         The k models.
     edges
-        For each category of the analysis, or ``all`` if it has none, the lower edges of the bins,
-        ascending from 0. The last bin ends at 1. Candidates below the first edge are lost.
+        Lower edges of the bins by category, ascending from 0; the only key is ``all`` if the
+        analysis has no categories. The last bin ends at 1. Candidates below the first edge are
+        lost.
     library
-        Name and version of the packages that evaluate the models.
+        Names and versions of the packages that evaluate the models.
     source
-        The TOML.
+        Path of the TOML.
     sha256
-        Its hash.
+        Hash of the TOML.
     """
 
     name: str
@@ -117,15 +137,15 @@ class Classifier:
     sha256: str
 
     @override
-    def __reduce__(self) -> tuple[Any, ...]:
-        # checkpoints are keyed by these bytes, which a memo of equal strings would make differ
-        about = {name: value for name, value in vars(self).items() if name != "models"}
+    def __reduce__(self) -> tuple[object, ...]:
+        # checkpoints are keyed by these bytes; pickle's own depend on which strings are shared
+        attributes = {name: value for name, value in vars(self).items() if name != "models"}
         files = [model.file for model in self.models]
-        text = json.dumps(about | {"source": str(self.source), "files": files})
+        text = json.dumps(attributes | {"source": str(self.source), "files": files})
         return _unpickled, (text.encode(), tuple(model.content for model in self.models))
 
-    def score(self, inputs: Mapping[str, npt.NDArray[Any]], events: npt.NDArray[Any]) -> Floats:
-        """Return the score of each candidate by the model of its event, shape (n,).
+    def score(self, inputs: Mapping[str, Numbers], events: npt.NDArray[np.integer]) -> Floats:
+        """Return the score of each candidate from the model of its event, shape (n,).
 
         Parameters
         ----------
@@ -137,7 +157,7 @@ class Classifier:
         Raises
         ------
         InputError
-            If an input is infinite, or NaN and a model is of ONNX.
+            If an input is infinite, or if it is NaN and a model is an ONNX model.
         """
         columns = [np.asarray(inputs[name], dtype=np.float64) for name in self.inputs]
         for name, column in zip(self.inputs, columns, strict=True):
@@ -146,24 +166,24 @@ class Classifier:
         scores = np.empty(len(values))
         fold = events % np.asarray(len(self.models), dtype=events.dtype)
         for number, model in enumerate(self.models):
-            own = fold == number
-            if np.any(own):
-                scores[own] = model.scores(values[own])
+            in_fold = fold == number
+            if np.any(in_fold):
+                scores[in_fold] = model.scores(values[in_fold])
         return scores
 
     def _check_finite(self, name: str, column: Floats) -> None:
         largest = float(np.finfo(np.float32).max)
-        wrong, what = np.abs(column) > largest, "infinite"
+        wrong, fault = np.abs(column) > largest, "infinite"
         if not np.any(wrong) and any(model.library != "xgboost" for model in self.models):
-            wrong, what = np.isnan(column), "NaN, which a model of ONNX does not take,"
+            wrong, fault = np.isnan(column), "NaN, which an ONNX model does not take,"
         if np.any(wrong):
             raise InputError(
-                f"classifier '{self.name}': input '{name}' is {what} for {np.count_nonzero(wrong)} "
-                f"of {len(column)} candidates; a cut must reject those"
+                f"classifier '{self.name}': input '{name}' is {fault} for "
+                f"{np.count_nonzero(wrong)} of {len(column)} candidates; a cut must reject those"
             )
 
     def categories(self, names: Iterable[str] = (ALL,)) -> dict[str, str]:
-        """Return the category of the analysis that each bin belongs to, by the bin's name.
+        """Return the category of each bin, by the name of the bin.
 
         Bins are numbered from the highest scores: ``A1``, ``A2``, …, or ``1``, ``2``, … without
         categories.
@@ -182,12 +202,12 @@ class Classifier:
     def bins(
         self, scores: Floats, category: npt.NDArray[np.str_], names: Iterable[str]
     ) -> npt.NDArray[np.int64]:
-        """Return the position of each candidate's bin among those of :meth:`categories`.
+        """Return the position of each candidate's bin among the keys of :meth:`categories`.
 
         Parameters
         ----------
         scores, category
-            Score and category of the analysis of each candidate, shape (n,).
+            Score and category of each candidate, shape (n,).
         names
             Categories of the analysis.
 
@@ -200,8 +220,8 @@ class Classifier:
         for name in names:
             edges = np.array(self.edges[name])
             above = np.searchsorted(edges, scores, side="right")  # edges that the score reaches
-            own = (category == name) & (above > 0)
-            bins[own] = first + len(edges) - above[own]
+            in_bin = (category == name) & (above > 0)
+            bins[in_bin] = first + len(edges) - above[in_bin]
             first += len(edges)
         return bins
 
@@ -219,44 +239,38 @@ class Classifier:
 
 
 def _unpickled(text: bytes, contents: tuple[bytes, ...]) -> Classifier:
-    about = json.loads(text)
-    files = about.pop("files")
-    about["inputs"] = tuple(about["inputs"])
-    about["edges"] = {name: tuple(edges) for name, edges in about["edges"].items()}
-    about["source"] = Path(about["source"])
-    models = tuple(Model(*each) for each in zip(files, contents, strict=True))
-    return Classifier(models=models, **about)
+    attributes = json.loads(text)
+    files = attributes.pop("files")
+    attributes["inputs"] = tuple(attributes["inputs"])
+    attributes["edges"] = {name: tuple(edges) for name, edges in attributes["edges"].items()}
+    attributes["source"] = Path(attributes["source"])
+    models = tuple(Model(file, content) for file, content in zip(files, contents, strict=True))
+    return Classifier(models=models, **attributes)
 
 
 def load_classifier(path: str | Path) -> Classifier:
-    """Load a classifier from its TOML, with the files of models that it names.
+    """Load a classifier from its TOML, with the models that the TOML names.
 
     Parameters
     ----------
     path
-        The TOML, with ``name``, ``inputs``, ``models`` (paths relative to it) and a table
+        The TOML, with ``name``, ``inputs``, ``models`` (paths relative to the TOML) and a table
         ``edges``; see :class:`Classifier`.
 
     Raises
     ------
     InputError
-        If anything is missing or wrong, one line for each fault, or the package that evaluates the
+        If the TOML or a model is unusable, one line per fault, or if the package that evaluates the
         models is not installed.
     """
     path = Path(path)
+    content = read_toml(path, "classifier")
     try:
-        content = path.read_bytes()
-        declared = _Declaration.model_validate(tomllib.loads(content.decode("utf-8-sig")))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such classifier") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        declared = _Declaration.model_validate(content)
     except ValidationError as error:
-        places = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
-        raise InputError("\n".join(f"{path}: {place}: {what}" for place, what in places)) from None
-    except ValueError as error:
-        raise InputError(f"{path}: not a TOML file ({error})") from None
-    faults = [f"{path}: {fault}" for fault in _faults(declared)]
+        lines = [f"{path}: {'.'.join(place)}: {text}" for place, text, _ in faults(error)]
+        raise InputError("\n".join(lines)) from None
+    problems: list[str] = []
     models: list[Model] = []
     for file in declared.models:
         try:
@@ -264,11 +278,11 @@ def load_classifier(path: str | Path) -> Classifier:
             model.check(declared.inputs)
             models.append(model)
         except OSError as error:
-            faults.append(f"{path}: {file}: cannot be read ({error.strerror})")
+            problems.append(f"{path}: {file}: cannot be read ({error.strerror})")
         except (InputError, MissingExtraError) as error:
-            faults.append(f"{path}: {error}")
-    if faults:
-        raise InputError("\n".join(dict.fromkeys(faults)))
+            problems.append(f"{path}: {error}")
+    if problems:
+        raise InputError("\n".join(dict.fromkeys(problems)))
     return Classifier(
         declared.name,
         declared.inputs,
@@ -276,17 +290,5 @@ def load_classifier(path: str | Path) -> Classifier:
         declared.edges,
         ", ".join(sorted({library_version(model) for model in models})),
         path,
-        hashlib.sha256(content).hexdigest(),
+        hashlib.sha256(path.read_bytes()).hexdigest(),
     )
-
-
-def _faults(declared: _Declaration) -> Iterable[str]:
-    if len(set(declared.inputs)) < len(declared.inputs):
-        yield "inputs: one is there twice"
-    for name, edges in declared.edges.items():
-        ascending = all(low < high for low, high in pairwise(edges))
-        if not edges or not ascending or edges[0] < 0 or not edges[-1] < 1:
-            yield (
-                f"edges.{name}: {list(edges)} must be lower edges of bins, ascending, from 0 on "
-                "and below 1"
-            )

@@ -1,17 +1,18 @@
-"""Checks of what an analysis declares, made when its class is defined and again before a run.
+"""Checks of declarations, made when the class of an analysis is defined and before a run.
 
-Names become keys of ROOT files, columns and files of figures: whatever has the name of something
-else would replace it when all events are processed.
+Names become keys of ROOT files, columns and files of figures: two things with one name would
+replace each other, which nobody would notice before all events are processed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from bphcoffea.analysis.blinding import Blind
 from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, Classifier
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram
+from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Shift
@@ -19,16 +20,19 @@ from bphcoffea.analysis.variables import Requirement, Variable
 from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight
 from bphcoffea.errors import DeclarationError
 
-#: Step of the cutflow at which luminosity sections must be certified, where an era requires that.
+if TYPE_CHECKING:
+    from bphcoffea.analysis.analysis import Analysis
+
+#: Step of the cutflow that requires certified luminosity sections, if the era's corrections do.
 GOLDEN: Final = "golden_json"
-#: Beginning of the names of N-1 histograms.
+#: Prefix of the names of N-1 histograms.
 N_MINUS_1: Final = "nminus1_"
-#: Columns that the candidates' table has in any case.
+#: Columns that every table of candidates may have.
 COLUMNS: Final = ("run", "lumi", "event", "category", "weight")
-#: Beginning of the columns that hold the factors of a weight.
+#: Prefix of the columns that hold the factors of the weight.
 FACTOR: Final = "weight_"
 
-#: What each list of a declaration holds, and how one entry is called.
+#: Type of the entries of each list of declarations, and its name in messages.
 _LISTS: Final[dict[str, tuple[type, str]]] = {
     "cuts_on_best": (Cut, "Cut"),
     "histograms": (Histogram, "Histogram"),
@@ -40,19 +44,19 @@ _LISTS: Final[dict[str, tuple[type, str]]] = {
 }
 
 
-def check_declaration(analysis: Any) -> None:
+def check_declaration(analysis: Analysis | type[Analysis]) -> None:
     """Check the declarations of an analysis against each other.
 
     Parameters
     ----------
     analysis
-        A class that derives from Analysis, or an instance. What a class computes in a property, or
-        leaves to its subclasses, is not checked.
+        An analysis or its class. Declarations that a class computes in a property, or leaves to its
+        subclasses, are not checked.
 
     Raises
     ------
     DeclarationError
-        If something is declared wrongly: one line for each fault.
+        If some declarations are wrong: one line per fault.
     """
     name = analysis.__name__ if isinstance(analysis, type) else type(analysis).__name__
     declared = _Declared(analysis)
@@ -61,34 +65,33 @@ def check_declaration(analysis: Any) -> None:
         raise DeclarationError("\n".join(f"{name}: {fault}" for fault in faults))
 
 
-def check_for_dataset(analysis: Any, metadata: Mapping[str, Any]) -> None:
-    """Check what an analysis declares for one dataset, before any of its events is read.
+def check_for_dataset(analysis: Analysis, metadata: DatasetMetadata) -> None:
+    """Check the declarations that apply to a dataset, before any of its events is read.
 
     Parameters
     ----------
     analysis
-        An instance, with its corrections.
+        The analysis, with its corrections.
     metadata
         Metadata of the dataset.
 
     Raises
     ------
     DeclarationError
-        If columns or variations of the dataset collide: one line for each fault.
+        If columns or variations of the dataset collide: one line per fault.
     """
     check_declaration(analysis)
-    columns = list(dict.fromkeys(analysis.columns_of(metadata)))
+    resolved = analysis.for_dataset(metadata)
+    columns = list(dict.fromkeys(resolved.columns))
     faults = [
         f"two columns are named '{name}'; give each its own name"
         for name in repeated(column.name for column in columns)
     ]
     faults += _faults_of_columns(columns)
     faults += _faults_of_inputs(analysis.classifier, [column.name for column in columns])
-    corrections = analysis.era_corrections.for_era(metadata["era"])
-    shifts = () if analysis.nominal_only else analysis.shifts
-    names = [name for shift in shifts for name in shift.variations(metadata, corrections)]
+    names = [name for _, variations in resolved.shifts for name in variations]
     faults += _faults_of_variations(names)
-    of_weights = [w.name + side for w in analysis.weights_of(metadata) for side in (UP, DOWN)]
+    of_weights = [weight.name + side for weight in resolved.weights for side in (UP, DOWN)]
     faults += [
         f"variation '{name}' of a shift has the name of a weight's variation; rename one of them"
         for name in dict.fromkeys(names)
@@ -99,13 +102,13 @@ def check_for_dataset(analysis: Any, metadata: Mapping[str, Any]) -> None:
         raise DeclarationError("\n".join(f"{name}: {fault}" for fault in dict.fromkeys(faults)))
 
 
-def check_classifier(analysis: Any, classifier: Classifier) -> None:
+def check_classifier(analysis: Analysis, classifier: Classifier) -> None:
     """Check that a classifier fits what an analysis declares.
 
     Raises
     ------
     DeclarationError
-        If it does not: one line for each fault.
+        If it does not: one line per fault.
     """
     faults = []
     if analysis.best is None:
@@ -132,19 +135,20 @@ def check_classifier(analysis: Any, classifier: Classifier) -> None:
 
 
 def _faults_of_inputs(classifier: Classifier | None, columns: list[str]) -> list[str]:
-    unknown = [name for name in classifier.inputs if name not in columns] if classifier else []
+    if classifier is None:
+        return []
     return [
-        f"the classifier '{classifier.name}' takes '{name}', which is no column; "
+        f"the classifier '{classifier.name}' takes '{name}', which is not a column; "
         f"there are: {', '.join(columns) or 'none'}"
-        for name in unknown
-        if classifier is not None
+        for name in classifier.inputs
+        if name not in columns
     ]
 
 
 class _Declared:
-    """What an analysis declares, as far as it is known without running it."""
+    """Declarations of an analysis, as far as they are known without an event."""
 
-    def __init__(self, analysis: Any) -> None:
+    def __init__(self, analysis: Analysis | type[Analysis]) -> None:
         self._analysis = analysis
         self.histograms = self._list("histograms")
         self.columns = self._list("columns")
@@ -155,14 +159,14 @@ class _Declared:
         self.categories = self._get("categories")
 
     def wrong_kinds(self) -> Iterator[str]:
-        """Yield a line for each declaration that is of the wrong kind."""
+        """Yield a line per declaration of the wrong type."""
         for name, (kind, called) in _LISTS.items():
             value = self._get(name)
             if value is None:
                 continue
             if isinstance(value, kind):
                 yield (
-                    f"{name} is one {called} and no tuple; write {name} = (…,), "
+                    f"{name} is a single {called}, not a tuple; write {name} = (…,), "
                     "with a comma before the parenthesis"
                 )
             elif not isinstance(value, tuple | list):
@@ -170,7 +174,7 @@ class _Declared:
             else:
                 for entry in value:
                     if not isinstance(entry, kind):
-                        yield f"{name} holds {_called(entry)}, which is no {called}"
+                        yield f"{name} holds {_called(entry)}, which is not a {called}"
         for name, kinds in {
             "selection": (Selection,),
             "best": (Variable,),
@@ -182,14 +186,14 @@ class _Declared:
                 yield f"{name} is {_called(value)}, but must be a {kinds[0].__name__}"
 
     def faults(self) -> Iterator[str]:
-        """Yield a line for each collision of names."""
+        """Yield a line per collision of names and per name that is not declared."""
         yield from self._cuts()
         yield from self._histograms()
         yield from _faults_of_columns(self.columns)
         yield from self._variables()
         yield from self._weights()
-        known = [name for shift in self.shifts for name in shift.possible_variations()]
-        yield from _faults_of_variations(known)
+        variations = [name for shift in self.shifts for name in shift.possible_variations()]
+        yield from _faults_of_variations(variations)
         fit = self._get("mass_fit")
         fitted = getattr(fit, "histogram", None)
         names = [histogram.name for histogram in self.histograms]
@@ -207,11 +211,11 @@ class _Declared:
             )
 
         for category in blind.by_category if blind is not None else ():
-            there = self.categories.names if self.categories else ()
-            if category not in there:
+            declared = self.categories.names if self.categories else ()
+            if category not in declared:
                 yield (
                     f"blind has windows of a category '{category}', which is not declared; "
-                    f"there are: {', '.join(there) or 'none'}"
+                    f"there are: {', '.join(declared) or 'none'}"
                 )
 
     def _cuts(self) -> Iterator[str]:
@@ -227,7 +231,7 @@ class _Declared:
         for name in repeated(names):
             yield f"two histograms are named '{name}'; give each its own name"
         for name in repeated(name.casefold() for name in dict.fromkeys(names)):
-            alike = [each for each in dict.fromkeys(names) if each.casefold() == name]
+            alike = [n for n in dict.fromkeys(names) if n.casefold() == name]
             yield (
                 f"the histograms {', '.join(alike)} differ only in case, which files of some disks "
                 "do not; rename one of them"
@@ -243,21 +247,21 @@ class _Declared:
     def _variables(self) -> Iterator[str]:
         for variable in self._with_n_minus_1():
             yield from _faults_of_name("variable", variable.name)
-        places = {
+        users = {
             "the selection": self.selection.variables() if self.selection else [],
             "columns": self.columns,
             "histograms": [histogram.variable for histogram in self.histograms],
         }
         first: dict[str, tuple[Variable, str]] = {}
-        told: set[str] = set()
-        for place, variables in places.items():
+        reported: set[str] = set()
+        for user, variables in users.items():
             for variable in variables:
-                other, where = first.setdefault(variable.name, (variable, place))
-                if other is not variable and variable.name not in told:
-                    told.add(variable.name)
+                other, first_user = first.setdefault(variable.name, (variable, user))
+                if other is not variable and variable.name not in reported:
+                    reported.add(variable.name)
                     yield (
                         f"different variables are named '{variable.name}' "
-                        f"(in {' and '.join(dict.fromkeys((where, place)))}); "
+                        f"(in {' and '.join(dict.fromkeys((first_user, user)))}); "
                         "define it once, or give each its own name"
                     )
 
@@ -296,8 +300,8 @@ def _faults_of_columns(columns: list[Variable]) -> Iterator[str]:
         yield from _faults_of_name("column", column.name)
         if column.name in COLUMNS or column.name.startswith(FACTOR):
             yield (
-                f"column '{column.name}' has the name of one that the table of candidates has "
-                "anyway; rename the variable"
+                f"column '{column.name}' has the name of a column that every table of candidates "
+                "has; rename the variable"
             )
 
 
@@ -310,7 +314,7 @@ def _faults_of_variations(names: list[str]) -> Iterator[str]:
             yield f"a variation is named '{NOMINAL}', which is what has no shift; rename it"
 
 
-def _faults_of_name(kind: str, name: Any) -> Iterable[str]:
+def _faults_of_name(kind: str, name: str) -> Iterable[str]:
     try:
         check_name(kind, name)
     except DeclarationError as error:
@@ -318,8 +322,9 @@ def _faults_of_name(kind: str, name: Any) -> Iterable[str]:
     return []
 
 
-def _called(value: Any) -> str:
+def _called(value: object) -> str:
     if isinstance(value, Requirement):
         return f"the requirement '{value}'"
-    named = isinstance(value, Variable | Histogram | Cut)
-    return f"{type(value).__name__} '{value.name}'" if named else shown(value)
+    if isinstance(value, Variable | Histogram | Cut):
+        return f"{type(value).__name__} '{value.name}'"
+    return shown(value)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Record(BaseModel):
-    # keys that are unknown, or that older versions did not write, are no fault
+    # unknown keys are ignored, and keys that older versions did not write have defaults
     model_config = ConfigDict(frozen=True)
 
 
@@ -123,17 +123,17 @@ class AnalysisRecord(_Record):
     best
         Name of the variable by which the best candidate is chosen; None if all are kept.
     categories
-        The declared category of each one that histograms have; empty without categories.
+        Declared category of each category in the histograms; empty without categories.
     classifier
-        The classifier that splits the categories; None if there is none.
+        Classifier that splits the categories; None without a classifier.
     histograms
-        All histograms, N-1 histograms included, by name.
+        Histograms by name, including N-1 histograms.
     overlay_signal
         Whether figures draw simulated signal as a line.
     blind
         The blind variable; None if there is none.
     search
-        Name of the search; None if the analysis is none.
+        Name of the search; None if the analysis belongs to no search.
     absent
         Steps of the selection that the input cannot answer, with the reason.
     fit

@@ -1,14 +1,13 @@
-"""Histograms that an analysis declares, and those of the N-1 distributions.
+"""Histograms and categories of an analysis.
 
-Every histogram has the axes ``category`` and ``variation`` before that of its variable; a run's
-histograms have ``dataset`` before those.
+Every histogram has the axes ``category``, ``variation`` and that of its variable. In a run's folder
+the axis ``dataset`` comes first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import hist
 import numpy as np
@@ -16,32 +15,33 @@ import numpy.typing as npt
 
 from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.variables import Axis, Variable, is_number
+from bphcoffea.arrays import Numbers
 from bphcoffea.errors import DeclarationError
 
-#: Category of an analysis that has no categories.
+#: The only category of an analysis without categories.
 ALL = "all"
-#: Variation without any systematic shift.
+#: Name of the nominal variation.
 NOMINAL = "nominal"
-#: Axes of every histogram of a run, beside that of its variable.
+#: Axes of every histogram of a run before that of its variable.
 AXES = ("dataset", "category", "variation")
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """A distribution of the selected candidates.
+    """A distribution of the chosen candidates.
 
     Attributes
     ----------
     name
-        Its name in ``histograms.json`` and ``histograms.root``.
+        Name in ``histograms.json`` and ``histograms.root``.
     variable
-        What is filled.
+        Variable to fill.
     axis
         Binning.
     log_y
-        Whether figures show it on a logarithmic scale.
+        Whether figures have a logarithmic scale.
     resonances
-        Masses that figures of a spectrum point out: label in mathtext, mass in GeV.
+        Masses that figures of a spectrum mark: label in mathtext, mass in GeV.
     """
 
     name: str
@@ -66,21 +66,21 @@ class Histogram:
         if self.variable.name in AXES:
             raise DeclarationError(
                 f"{owner}: its variable is named '{self.variable.name}', as another axis of every "
-                "histogram; name the variable otherwise"
+                "histogram; rename the variable"
             )
         for resonance in self.resonances:
             match resonance:
                 case (str(), mass) if is_number(mass):
                     continue
             raise DeclarationError(
-                f"{owner}: {shown(resonance)} is no resonance; "
+                f"{owner}: {shown(resonance)} is not a resonance; "
                 "write ((label, mass), …), with the mass in GeV"
             )
 
     def empty(
         self, categories: Sequence[str] = (ALL,), variations: Sequence[str] = (NOMINAL,)
     ) -> hist.Hist:
-        """The histogram before it is filled, with weighted storage."""
+        """Return the histogram without entries, with weighted storage."""
         transform = hist.axis.transform.log if self.axis.log else None
         unit = f" [{self.variable.unit}]" if self.variable.unit else ""
         return hist.Hist(
@@ -100,12 +100,12 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Categories:
-    """Disjoint parts of the selected candidates, with histograms of their own.
+    """Disjoint parts of the chosen candidates, with histograms of their own.
 
     Attributes
     ----------
     names
-        In order.
+        Names of the categories.
     variable
         Position of a candidate's category among the names.
     """
@@ -114,7 +114,7 @@ class Categories:
     variable: Variable
 
     def __post_init__(self) -> None:
-        names: Any = self.names
+        names: object = self.names
         if not isinstance(names, tuple | list) or not names:
             raise DeclarationError(
                 f"Categories({shown(self.names)}, …): give the names as a tuple of strings"
@@ -129,17 +129,17 @@ class Categories:
             )
         if not isinstance(self.variable, Variable):
             raise DeclarationError(
-                f"Categories: {shown(self.variable)} is no Variable; "
-                "give the one that holds the position of a candidate's category"
+                f"Categories: {shown(self.variable)} is not a Variable; "
+                "give the Variable with the position of a candidate's category"
             )
 
-    def of(self, positions: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
-        """Names of categories from their positions, shape (n,).
+    def of(self, positions: Numbers) -> npt.NDArray[np.str_]:
+        """Return the names of categories from their positions, shape (n,).
 
         Raises
         ------
         ValueError
-            When a position is none.
+            If there is no category at a position.
         """
         wrong = (positions < 0) | (positions >= len(self.names))
         if np.any(wrong):
@@ -148,26 +148,3 @@ class Categories:
                 f"there are {len(self.names)} categories: a cut must reject what is in none"
             )
         return np.array(self.names)[positions.astype(np.int64)]
-
-
-def fill(
-    histogram: hist.Hist,
-    values: Any,
-    weights: Any,
-    category: Any = ALL,
-    variation: str = NOMINAL,
-) -> None:
-    """Fill a variation of a histogram.
-
-    Parameters
-    ----------
-    histogram
-        As :meth:`Histogram.empty` makes it.
-    values, weights
-        One value and one weight for each entry, shape (entries,).
-    category
-        The category of all entries, or one for each.
-    variation
-        Name of the variation.
-    """
-    histogram.fill(category, variation, values, weight=weights)

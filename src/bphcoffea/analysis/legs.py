@@ -1,7 +1,6 @@
-"""Variables of the legs of a candidate, the particles that it is made of.
+"""Variables of the legs of a candidate: the particles that it consists of.
 
-Each call with the same arguments returns the same variable, so that one may be used in a cut and
-in a column without being defined twice.
+Calls with the same arguments return the same variable, which may be used in a cut and in a column.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from functools import cache
 from bphcoffea.analysis.variables import Axis, Variable
 from bphcoffea.physics.kinematics import delta_r
 
-#: What figures call a leg, in mathtext.
+#: Symbols of legs in figures, in mathtext.
 SYMBOL = {
     "mu1": r"\mu_1",
     "mu2": r"\mu_2",

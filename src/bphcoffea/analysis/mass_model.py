@@ -1,4 +1,4 @@
-"""What a mass fit fits: declared by an analysis, kept in the run's folder, read by the fit."""
+"""Model of a mass spectrum, which an analysis declares and a mass fit reads from the run."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 #: A mass or a width, GeV.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-#: On which sides of a peak its power-law tails are.
+#: Sides of a peak with a power-law tail.
 Tails = Literal["low", "both"]
 
 
 class Peak(BaseModel):
-    """A resonance, drawn as a Crystal Ball.
+    """A resonance, described by a Crystal Ball function.
 
     Attributes
     ----------
     name
-        Identifier: its yield is the parameter ``n_<name>``.
+        Name of the peak; its yield is the parameter ``n_<name>``.
     label
-        What figures show, in mathtext.
+        Label in figures, in mathtext.
     mass
-        Where the mean starts, GeV.
+        Initial value of the mean, GeV.
     width
-        Where the resolution starts, GeV.
+        Initial value of the resolution, GeV.
     mass_window
-        How far the mean may move from ``mass``, GeV.
+        Largest distance of the mean from `mass`, GeV.
     process
-        ``process`` in the metadata of the simulated datasets of this peak, which constrain the tail
-        and tell the efficiency when a run has them; empty when there are none.
+        ``process`` in the metadata of the simulated datasets of this peak, which constrain its tail
+        and give its efficiency; empty if there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,19 +44,19 @@ class Peak(BaseModel):
 
 
 class MassModel(BaseModel):
-    """One or more Crystal Balls on an exponential.
+    """One or more Crystal Ball functions on an exponential background.
 
     Attributes
     ----------
     histogram
         Name of the mass histogram.
     peaks
-        The resonances; they share the shape of the tail.
+        The resonances, which share the shape of the tail.
     range
-        Where it is fitted, GeV; the range of the histogram when not given.
+        Fit range, GeV; None for the range of the histogram.
     tails
-        ``low`` for Crystal Balls, whose tail reaches to low masses; ``both`` for double-sided ones.
-        The other one is the alternative, from which the uncertainty of the model is taken.
+        ``low`` for a tail at low masses; ``both`` for double-sided functions. The difference
+        between the two gives the uncertainty of the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +68,7 @@ class MassModel(BaseModel):
 
     @property
     def alternative(self) -> MassModel:
-        """The same with tails on both sides instead of one, or the other way round."""
+        """The model with tails on both sides instead of one, or on one side instead of both."""
         return self.model_copy(update={"tails": "both" if self.tails == "low" else "low"})
 
     @model_validator(mode="after")

@@ -1,8 +1,7 @@
-"""Trained models as files hold them, XGBoost's JSON or ONNX, evaluated on plain arrays.
+"""Trained models from XGBoost JSON or ONNX files, evaluated on plain arrays.
 
 A model travels to workers as the bytes of its file, and each process opens it once. The wrappers of
-``coffea.ml_tools`` don't serve here: they open a path, which a worker on another machine lacks, and
-only warn if there are fewer inputs than the model takes.
+``coffea.ml_tools`` open a path instead, which a worker may lack, and only warn of missing inputs.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Floats, Numbers
 from bphcoffea.errors import InputError
 
-#: Packages that evaluate models, by the end of a file's name.
+#: Packages that evaluate models, by file name extension.
 LIBRARIES: Final = {".json": "xgboost", ".onnx": "onnxruntime"}
 
 _PARTS_OF_XGBOOST: Final = ("gradient_booster", "learner_model_param", "objective")
@@ -38,7 +37,7 @@ class Model:
     Attributes
     ----------
     file
-        Name of its file, ending in ``.json`` (XGBoost) or ``.onnx``.
+        Name of the file, which ends in ``.json`` (XGBoost) or ``.onnx``.
     content
         Bytes of the file.
     sha256
@@ -54,12 +53,12 @@ class Model:
 
     @property
     def library(self) -> str:
-        """Package that evaluates it.
+        """Name of the package that evaluates the model.
 
         Raises
         ------
         InputError
-            If the file has another ending.
+            If the file has another extension.
         """
         for ending, library in LIBRARIES.items():
             if self.file.endswith(ending):
@@ -72,7 +71,7 @@ class Model:
         Raises
         ------
         InputError
-            If it can't, or takes others.
+            If the model cannot be opened, or takes other inputs.
         MissingExtraError
             If the package that evaluates it is not installed.
         """
@@ -101,13 +100,13 @@ class Model:
         Parameters
         ----------
         inputs
-            Values of the inputs, shape (n, inputs). NaN is a missing value, which only XGBoost
-            handles.
+            Values of the inputs, shape (n, inputs). NaN is a missing value for XGBoost; ONNX models
+            do not handle it.
 
         Raises
         ------
         InputError
-            If the model gives anything else than one number from 0 to 1 for each.
+            If the model does not give one number from 0 to 1 per candidate.
         MissingExtraError
             If the package that evaluates it is not installed.
         """
@@ -131,16 +130,16 @@ class _Opened:
     Attributes
     ----------
     inputs
-        Number of inputs that it takes; None if it does not say.
+        Number of inputs; None if the file does not have it.
     names
-        Names of the inputs; empty if it does not say.
+        Names of the inputs; empty if the file does not have them.
     evaluate
         Function from inputs of shape (n, inputs) to scores.
     """
 
     inputs: int | None
     names: tuple[str, ...]
-    evaluate: Callable[[npt.NDArray[np.float32]], Any]
+    evaluate: Callable[[npt.NDArray[np.float32]], object]
 
 
 @lru_cache(maxsize=64)
@@ -169,7 +168,7 @@ def _open_xgboost(model: Model) -> _Opened:
     # workers run in parallel already
     booster = library.Booster({"nthread": 1})
     try:
-        # what lacks its parts would end this process
+        # XGBoost ends the process if one of these parts is missing
         parts = json.loads(model.content)["learner"]
         if not all(isinstance(parts[name], dict) for name in _PARTS_OF_XGBOOST):
             raise TypeError
@@ -202,13 +201,14 @@ def _open_onnx(model: Model) -> _Opened:
             f"{model.file}: must take one tensor of shape (candidates, inputs) and give a tensor "
             "of scores; convert classifiers without ZipMap"
         )
-    (given,) = inputs
-    dtype = np.float64 if given.type == "tensor(double)" else np.float32
-    width = given.shape[1] if len(given.shape) == 2 else None
+    (tensor,) = inputs
+    dtype = np.float64 if tensor.type == "tensor(double)" else np.float32
+    width = tensor.shape[1] if len(tensor.shape) == 2 else None
 
-    def evaluate(values: npt.NDArray[np.float32]) -> Any:
-        # a converted classifier gives labels first, and the signal's probability second of two
-        (scores,) = session.run([outputs[-1].name], {given.name: values.astype(dtype)})
+    def evaluate(values: npt.NDArray[np.float32]) -> Numbers:
+        # converted classifiers give labels before probabilities, and background before signal
+        scores: Numbers
+        (scores,) = session.run([outputs[-1].name], {tensor.name: values.astype(dtype)})
         two_classes = scores.ndim == 2 and scores.shape[1] == 2
         if two_classes or (scores.ndim == 2 and scores.shape[1] == 1):
             return scores[:, -1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from bphcoffea.errors import DeclarationError
 
@@ -14,13 +14,13 @@ LONGEST: Final = 80
 _SEPARATORS: Final = "/;:\\"
 
 
-def check_name(kind: str, name: Any) -> None:
-    """Raise a DeclarationError if no ROOT key, column or file can have a name.
+def check_name(kind: str, name: object) -> None:
+    """Raise a DeclarationError if a name is unfit for ROOT keys, columns or files.
 
     Parameters
     ----------
     kind
-        What has the name, such as ``histogram``; the message begins with it.
+        Kind of object that has the name, such as ``histogram``, for the message.
     name
         The name.
     """
@@ -31,10 +31,10 @@ def check_name(kind: str, name: Any) -> None:
         raise DeclarationError(f"{kind} {name!r}: its name {fault}; choose another name")
 
 
-def check_text(owner: str, what: str, text: Any) -> None:
+def check_text(owner: str, kind: str, text: object) -> None:
     """Raise a DeclarationError if a label or unit is not a string."""
     if not isinstance(text, str):
-        raise DeclarationError(f"{owner}: its {what} is {shown(text)}, but must be a string")
+        raise DeclarationError(f"{owner}: its {kind} is {shown(text)}, but must be a string")
 
 
 def repeated(names: Iterable[str]) -> list[str]:
@@ -43,7 +43,7 @@ def repeated(names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a short one-line text of any value."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
-from bphcoffea.analysis.branch_needs import HELD
-from bphcoffea.analysis.names import check_name, shown
+from typing_extensions import override
+
+from bphcoffea.analysis.metadata import DatasetMetadata, missing_branches
+from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.variables import Requirement, Variable
 from bphcoffea.errors import DeclarationError
+from bphcoffea.html_table import html_table
 
 
 class Cut:
@@ -17,24 +19,29 @@ class Cut:
     Parameters
     ----------
     name
-        Label of the cutflow step.
+        Name of the step in the cutflow.
     requirements
-        What a candidate must meet. A requirement on the event is met by all its candidates or none.
-        Put cuts on the event first: before any cut on candidates, they count all events that meet
-        them, with or without candidates.
+        Requirements on candidates or events. A requirement on the event is met by all its
+        candidates or by none. Put cuts on the event first: before the first cut on candidates, the
+        cutflow counts all events that pass, with or without candidates.
     when
         Decides from a dataset's metadata whether the step exists for it; by default it always does.
-        A step that is left out is absent from the cutflow, not passed by all.
+        A step that does not exist is absent from the cutflow.
     branches
-        Branches without which the step is left out, too: it exists for a dataset only if the files
-        of the dataset have all of them.
+        Branches that the step needs: it exists only for datasets whose files have all of them.
+
+    Examples
+    --------
+    >>> mass = Variable("mass", lambda events: events.Dimuon.mass, unit="GeV")
+    >>> Cut("mass", mass.between(2.9, 3.3))
+    mass: 2.9 < mass < 3.3 GeV
     """
 
     def __init__(
         self,
         name: str,
         *requirements: Requirement,
-        when: Callable[[Mapping[str, Any]], bool] | None = None,
+        when: Callable[[DatasetMetadata], bool] | None = None,
         branches: tuple[str, ...] = (),
     ) -> None:
         check_name("cut", name)
@@ -43,7 +50,7 @@ class Cut:
         for requirement in requirements:
             if not isinstance(requirement, Requirement):
                 raise DeclarationError(
-                    f"cut '{name}': {_meant(requirement)} is no requirement; "
+                    f"cut '{name}': {_meant(requirement)} is not a requirement; "
                     "compare a variable, as in x > 1, or use a Condition"
                 )
         self.name = name
@@ -51,10 +58,10 @@ class Cut:
         self.when = when
         self.branches = branches
 
-    def exists_for(self, metadata: Mapping[str, Any]) -> bool:
+    def exists_for(self, metadata: DatasetMetadata) -> bool:
         """Return whether the step exists for a dataset or a chunk of it."""
-        wanted = self.when is None or self.when(metadata)
-        return wanted and not missing_branches(self.branches, metadata)
+        declared = self.when is None or self.when(metadata)
+        return declared and not missing_branches(self.branches, metadata)
 
     def __str__(self) -> str:
         return f"{self.name}: {', '.join(str(r) for r in self.requirements)}"
@@ -62,13 +69,7 @@ class Cut:
     __repr__ = __str__
 
 
-def missing_branches(branches: tuple[str, ...], metadata: Mapping[str, Any]) -> list[str]:
-    """Return which of some branches the files of a dataset lack, from the metadata of a chunk."""
-    held = metadata.get(HELD, ())
-    return [branch for branch in branches if branch not in held]
-
-
-def _meant(value: Any) -> str:
+def _meant(value: object) -> str:
     if isinstance(value, Requirement):
         return f"the requirement '{value}'"
     return f"variable '{value.name}'" if isinstance(value, Variable) else shown(value)
@@ -80,9 +81,17 @@ class Selection:
     Parameters
     ----------
     collection
-        Field of the events that holds the candidates, a list an event.
+        Field of the events that holds the candidates, a list per event.
     cuts
-        The steps after ``all``.
+        The steps of the cutflow after ``all``.
+
+    Examples
+    --------
+    >>> mass = Variable("mass", lambda events: events.Dimuon.mass, unit="GeV")
+    >>> Selection("Dimuon", Cut("mass", mass.between(2.9, 3.3)), Cut("heavy", mass > 3))
+    Selection of Dimuon:
+      mass: 2.9 < mass < 3.3 GeV
+      heavy: mass > 3 GeV
     """
 
     def __init__(self, collection: str, *cuts: Cut) -> None:
@@ -93,60 +102,45 @@ class Selection:
             )
         for cut in cuts:
             if not isinstance(cut, Cut):
-                raise DeclarationError(f"Selection: {_meant(cut)} is no Cut; write Cut(name, …)")
-        names = [cut.name for cut in cuts]
-        doubled = sorted({name for name in names if names.count(name) > 1 or name == "all"})
+                raise DeclarationError(f"Selection: {_meant(cut)} is not a Cut; write Cut(name, …)")
+        doubled = repeated(["all", *(cut.name for cut in cuts)])
         if doubled:
             raise DeclarationError(f"cut names must differ, and not be 'all': {', '.join(doubled)}")
         self.collection = collection
         self.cuts = cuts
-        named = [variable.name for variable in self.variables()]
-        if len(set(named)) < len(named):
-            doubled = sorted({name for name in named if named.count(name) > 1})
+        doubled = repeated(variable.name for variable in self.variables())
+        if doubled:
             raise DeclarationError(f"different variables share the name {', '.join(doubled)}")
 
     def __iter__(self) -> Iterator[Cut]:
         return iter(self.cuts)
 
+    @override
+    def __repr__(self) -> str:
+        return "\n  ".join((f"Selection of {self.collection}:", *map(str, self.cuts)))
+
+    def _repr_html_(self) -> str:
+        rows = [(cut.name, ", ".join(map(str, cut.requirements))) for cut in self.cuts]
+        return html_table(("cut", "requirements"), rows, f"Selection of {self.collection}")
+
     def variables(self) -> list[Variable]:
-        """The variables that the cuts compare with a bound, each once, in order."""
-        requirements = [requirement for cut in self.cuts for requirement in cut.requirements]
-        found = [variable for r in requirements for variable in r.variables()]
-        return [v for i, v in enumerate(found) if not any(v is other for other in found[:i])]
+        """Return the variables that the cuts compare with a bound, each once, in order."""
+        return list(dict.fromkeys(v for r in self._requirements() for v in r.variables()))
 
     def cut_of(self, variable: Variable) -> Cut:
-        """The first cut that looks at a variable."""
+        """Return the first cut that looks at a variable."""
         for cut in self.cuts:
             if any(variable is v for r in cut.requirements for v in r.variables()):
                 return cut
         raise KeyError(f"no cut looks at '{variable.name}'")
 
-    def first_of(self, after: str, selection: Selection) -> str | None:
-        """The step of a dataset's selection from which on something counts.
-
-        Parameters
-        ----------
-        after
-            Name of one of the cuts.
-        selection
-            That of the dataset, which may lack the cut; a later one is taken then, if any.
-
-        Raises
-        ------
-        ValueError
-            When no cut has that name.
-        """
-        names = [cut.name for cut in self]
-        if after not in names:
-            raise DeclarationError(f"no cut is named '{after}'; there are: {', '.join(names)}")
-        there = {cut.name for cut in selection}
-        return next((name for name in names[names.index(after) :] if name in there), None)
-
     def bounds(self, variable: Variable) -> tuple[float, ...]:
-        """Where the cuts bound a variable, sorted."""
-        requirements = [requirement for cut in self.cuts for requirement in cut.requirements]
-        return tuple(sorted({bound for r in requirements for bound in r.bounds(variable)}))
+        """Return the bounds that the cuts set on a variable, sorted."""
+        return tuple(sorted({bound for r in self._requirements() for bound in r.bounds(variable)}))
 
-    def for_dataset(self, metadata: Mapping[str, Any]) -> Selection:
-        """The selection of a dataset: the cuts that exist for it."""
+    def for_dataset(self, metadata: DatasetMetadata) -> Selection:
+        """Return the cuts that exist for a dataset."""
         return Selection(self.collection, *(cut for cut in self.cuts if cut.exists_for(metadata)))
+
+    def _requirements(self) -> Iterator[Requirement]:
+        return (requirement for cut in self.cuts for requirement in cut.requirements)

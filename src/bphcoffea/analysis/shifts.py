@@ -1,8 +1,8 @@
-"""Shape variations: events in which something was measured otherwise.
+"""Shape variations: events in which some measured quantities are shifted.
 
-A shift says which fields of the events it replaces, with what, and by how much in each of its
-variations. The selection, the categories and the best candidates are evaluated again for each;
-nothing is read again, and what does not look at the replaced fields is not evaluated again.
+A shift replaces fields of the events. For each of its variations the selection, the categories and
+the best candidates are evaluated again; nothing is read again, and variables that do not look at
+the replaced fields keep their nominal values.
 """
 
 from __future__ import annotations
@@ -19,93 +19,85 @@ import numpy.typing as npt
 from scipy.special import ndtri
 from typing_extensions import override
 
+from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.arrays import Floats
 from bphcoffea.corrections import EraCorrections
 from bphcoffea.corrections.declaration import Particle
 from bphcoffea.physics.kinematics import invariant_mass
 
-#: What stands in the place of a opaque field.
+#: Field of the records that replace opaque fields.
 OPAQUE: Final = "moved"
 #: A field of a field of the events: ``("Triplet", "mu1", "pt")``.
 Path = tuple[str, ...]
-#: By how much something is shifted: numbers whose meaning the shift knows.
+#: Sizes of a variation, whose meaning the shift defines.
 Amounts = tuple[float, ...]
 
 
 class Shift(ABC):
-    """A systematic uncertainty of what was measured.
-
-    Attributes
-    ----------
-    paths
-        The fields that it replaces.
-    """
+    """Base class of shape variations: a systematic uncertainty of measured quantities."""
 
     @property
     @abstractmethod
     def paths(self) -> tuple[Path, ...]:
-        """The fields that it replaces."""
+        """Fields of the events that the shift replaces."""
 
     @abstractmethod
     def variations(
-        self, metadata: Mapping[str, Any], corrections: EraCorrections | None
+        self, metadata: DatasetMetadata, corrections: EraCorrections | None
     ) -> dict[str, Amounts]:
-        """Names of its variations for a dataset, and by how much each shifts.
+        """Return the amounts of each variation of a dataset, by name; empty if it has none.
 
         Parameters
         ----------
         metadata
-            The dataset's.
+            Metadata of the dataset.
         corrections
-            Those of its era.
-
-        Returns
-        -------
-        Nothing for a dataset that does not have it.
+            Corrections of the dataset's era.
         """
 
     def possible_variations(self) -> tuple[str, ...]:
-        """Names of the variations that some dataset may have; none if they are not known before."""
+        """Return the names of all variations that a dataset may have; empty if unknown."""
         return ()
 
     @abstractmethod
-    def shifted(
-        self, events: Any, amounts: Sequence[npt.NDArray[np.float64]]
-    ) -> Mapping[Path, ak.Array]:
-        """New values of the fields.
+    def shifted(self, events: ak.Array, amounts: Sequence[Floats]) -> Mapping[Path, ak.Array]:
+        """Return the new values of the fields in `paths`.
 
         Parameters
         ----------
         events
-            The events of all variations, one variation after the other.
+            Events of all variations, one variation after the other.
         amounts
-            The numbers of each event's variation, shape (events,) each.
+            Amounts of the variation that each event belongs to, an array of shape (events,) per
+            amount.
         """
 
 
 @dataclass(frozen=True)
 class MomentumShift(Shift):
-    """Transverse momentum of a kind of particle, by the section ``momentum`` of the corrections.
+    """Scale and resolution of the transverse momenta of muons or tracks.
 
-    The scale moves all momenta by the same part of themselves, up or down. The resolution smears
-    each by a random part of itself, the same one whenever the same particle is met; there is no
-    such thing as a better resolution, so that it has the side ``Up`` alone.
+    Their sizes are in the section ``momentum`` of the corrections. The scale moves all momenta by
+    the same fraction, up or down. The resolution smears each momentum by a random fraction, which
+    is always the same for the same particle. A better resolution cannot be simulated by smearing,
+    so that there is only ``Up``.
 
     Attributes
     ----------
     particle
-        ``muon`` or ``track``: the variations are ``muon_scaleUp`` and so on.
+        ``muon`` or ``track``; the variations are ``muon_scaleUp`` and so on.
     particles
-        The particles: for each, the records that describe it (as measured, after a vertex fit),
-        the first of which tells which particle it is.
+        For each particle, the records that hold its momentum (as measured, after a vertex fit).
+        The first record identifies the particle.
     masses
-        Masses that follow: the field, and the records of all particles that it is made of. It is
-        scaled as their invariant mass is.
+        For each field that holds a mass, the records of all particles that it is computed from. The
+        mass is scaled like their invariant mass.
     """
 
     particle: Particle
     particles: tuple[tuple[Path, ...], ...]
-    masses: Mapping[Any, tuple[Path, ...]]
+    masses: Mapping[Any, tuple[Path, ...]]  # of Path: the type of a Mapping's keys is invariant
 
     @property
     @override
@@ -120,7 +112,7 @@ class MomentumShift(Shift):
 
     @override
     def variations(
-        self, metadata: Mapping[str, Any], corrections: EraCorrections | None
+        self, metadata: DatasetMetadata, corrections: EraCorrections | None
     ) -> dict[str, Amounts]:
         declared = corrections.momentum.get(self.particle) if corrections else None
         if not metadata["is_mc"] or declared is None:
@@ -135,9 +127,7 @@ class MomentumShift(Shift):
         return variations
 
     @override
-    def shifted(
-        self, events: Any, amounts: Sequence[npt.NDArray[np.float64]]
-    ) -> Mapping[Path, ak.Array]:
+    def shifted(self, events: ak.Array, amounts: Sequence[Floats]) -> Mapping[Path, ak.Array]:
         scale, resolution = amounts
         momenta: dict[Path, ak.Array] = {}
         for records in self.particles:
@@ -152,29 +142,28 @@ class MomentumShift(Shift):
                 record if pt is None else ak.with_field(record, pt, "pt")
                 for record, pt in zip(before, moved, strict=True)
             ]
-            with np.errstate(divide="ignore", invalid="ignore"):  # of padding, which stays invalid
+            with np.errstate(divide="ignore", invalid="ignore"):  # padding stays invalid
                 growth = invariant_mass(*after) / invariant_mass(*before)
             masses[field] = _at(events, field) * growth
         return momenta | masses
 
 
-def replaced(events: Any, fields: Mapping[Path, ak.Array]) -> Any:
-    """The events with other values of some fields."""
+def replaced(events: ak.Array, fields: Mapping[Path, ak.Array]) -> ak.Array:
+    """Return the events with new values of some fields."""
     for path, values in fields.items():
         events = ak.with_field(events, values, list(path))
     return events
 
 
-def opaque(events: Any, paths: Sequence[Path]) -> Any:
-    """The events with records in place of some fields: nothing can be computed from those.
+def opaque(events: ak.Array, paths: Sequence[Path]) -> ak.Array:
+    """Return a copy of the events in which some fields are opaque: any arithmetic on them raises.
 
-    Without the fields the records that hold them would be no vectors any more, and nothing in them
-    could be looked at.
+    Fields are replaced by records instead of being removed, since vectors need all their fields.
     """
     return replaced(events, {path: ak.zip({OPAQUE: _at(events, path)}) for path in paths})
 
 
-def _at(events: Any, path: Path) -> ak.Array:
+def _at(events: ak.Array, path: Path) -> ak.Array:
     return reduce(lambda record, field: record[field], path, events)
 
 
@@ -185,9 +174,9 @@ _MIX: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 
 
 def _noise(particle: ak.Array) -> ak.Array:
-    """A number from the normal distribution for each particle, always the same for the same one.
+    """Return a normally distributed random number per particle, derived from its momentum.
 
-    It is made of the bits of its momentum: it does not depend on chunks, or on what else is there.
+    The same particle always gets the same number, in whatever chunk or collection it is found.
     """
     counts = ak.num(particle.pt)
     state = np.zeros(int(ak.sum(counts)), dtype=np.uint64)

@@ -1,44 +1,44 @@
-"""Trigger paths that a dataset's metadata name, as branches of their own."""
+"""Trigger paths of NanoAOD, each of which is a branch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import awkward as ak
 import numpy as np
+from typing_extensions import override
 
-from bphcoffea.analysis.branch_needs import HELD
-from bphcoffea.analysis.variables import Condition
+from bphcoffea.analysis.metadata import HELD, DatasetMetadata
+from bphcoffea.analysis.variables import Condition, EventFunction
 from bphcoffea.errors import InputError
 
-#: Collection of NanoAOD that holds the trigger paths, and how their branches begin.
+#: Collection of NanoAOD that holds the trigger paths, and prefix of their branches.
 _COLLECTION: Final = "HLT"
 
 
-def path_branches(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+def path_branches(metadata: DatasetMetadata) -> tuple[str, ...]:
     """Return the branches of the trigger paths in a dataset's metadata (``hlt``)."""
     names = (str(path).removeprefix(f"{_COLLECTION}_") for path in metadata.get("hlt") or ())
     return tuple(f"{_COLLECTION}_{name}" for name in names)
 
 
-def some_path_fired(events: Any) -> ak.Array:
-    """Return whether one of the trigger paths of the dataset has fired, one boolean an event.
+def some_path_fired(events: ak.Array) -> ak.Array:
+    """Return whether a trigger path of the dataset has fired, one boolean per event.
 
-    A path that is absent from this file, but not from all files of the dataset, has not fired: it
-    was not in the menu.
+    A path that this file lacks, but another file of the dataset has, was not in the menu and counts
+    as not fired.
 
     Raises
     ------
     InputError
-        If the file lacks a path, and it is not known that another file of the dataset has it.
+        If the file lacks a path, and no other file of the dataset is known to have it.
     """
-    here = set(ak.fields(events[_COLLECTION])) if _COLLECTION in events.fields else set()
+    paths = set(ak.fields(events[_COLLECTION])) if _COLLECTION in events.fields else set()
     fired = np.zeros(len(events), dtype=np.bool_)
     for branch in path_branches(events.metadata):
         path = branch.removeprefix(f"{_COLLECTION}_")
-        if path in here:
+        if path in paths:
             fired |= ak.to_numpy(events[_COLLECTION][path]).astype(np.bool_)
         elif branch not in events.metadata.get(HELD, ()):
             raise InputError(
@@ -48,17 +48,17 @@ def some_path_fired(events: Any) -> ak.Array:
     return ak.Array(fired)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DatasetPathFired(Condition):
-    """One of the trigger paths that the dataset's metadata name (``hlt``) has fired.
+    """Require that a trigger path of the dataset's metadata (``hlt``) has fired.
 
     For NanoAOD, where each path is a branch ``HLT_<path>``. Which paths are right depends on the
     primary dataset.
     """
 
     text: str = "a trigger path of the dataset has fired"
-    function: Any = some_path_fired
+    function: EventFunction = some_path_fired
 
-    def in_some_file(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
-        """Branches of which each must be in some file of the dataset."""
+    @override
+    def in_some_file(self, metadata: DatasetMetadata) -> tuple[str, ...]:
         return path_branches(metadata)

@@ -1,27 +1,30 @@
 """Quantities of an event or candidate, and requirements on them.
 
 A requirement is built by comparing a variable: ``pt > 2`` and ``mass.between(1.62, 2.02)`` are
-requirements, and ``&``, ``|`` and ``~`` combine them. What a requirement says, which variables it
-looks at and where its bounds lie can be asked of it: the cutflow, the N-1 figures and the written
-selection derive from that.
+requirements, and ``&``, ``|`` and ``~`` combine them. A requirement knows its text, its variables
+and its bounds, from which the cutflow, the N-1 figures and the record of the selection derive.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 from typing_extensions import override
 
+from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.names import check_text, shown
+from bphcoffea.arrays import Booleans, Numbers
 from bphcoffea.errors import DeclarationError
+
+#: Function from the events of a chunk to values, lists with one per candidate or one per event.
+EventFunction: TypeAlias = Callable[[ak.Array], ak.Array]
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,17 @@ class Axis:
 
     Attributes
     ----------
-    bins, start, stop
-        Number of bins and range, in the variable's unit.
+    bins
+        Number of bins.
+    start, stop
+        Range, in the unit of the variable.
     log
-        Bins of equal width in the logarithm.
+        Whether bins have equal widths in the logarithm.
 
     Raises
     ------
     DeclarationError
-        If there are no such bins.
+        If the range is empty, or the number of bins is not a whole number above 0.
     """
 
     bins: int
@@ -47,55 +52,65 @@ class Axis:
     log: bool = False
 
     def __post_init__(self) -> None:
-        here = f"Axis({shown(self.bins)}, {shown(self.start)}, {shown(self.stop)})"
-        bins: Any = self.bins
+        axis = f"Axis({shown(self.bins)}, {shown(self.start)}, {shown(self.stop)})"
+        bins: object = self.bins
         if bins is True or not isinstance(bins, Integral) or int(bins) < 1:
-            raise DeclarationError(f"{here}: the number of bins must be a whole number above 0")
+            raise DeclarationError(f"{axis}: the number of bins must be a whole number above 0")
         if not (is_number(self.start) and is_number(self.stop)):
-            raise DeclarationError(f"{here}: the range must be two finite numbers")
+            raise DeclarationError(f"{axis}: the range must be two finite numbers")
         if not self.start < self.stop:
-            raise DeclarationError(f"{here}: the range must begin below its end")
+            raise DeclarationError(f"{axis}: the range must begin below its end")
         if self.log and self.start <= 0:
-            raise DeclarationError(f"{here}: a logarithmic axis must begin above 0")
+            raise DeclarationError(f"{axis}: a logarithmic axis must begin above 0")
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite real number."""
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite real number."""
     return isinstance(value, Real) and math.isfinite(value)
 
 
-class Values(Protocol):
-    """Where a requirement finds the numbers of a variable, one for each candidate."""
+def _is_bound(value: object) -> bool:
+    return isinstance(value, Real) and not math.isnan(value)
 
-    def __call__(self, variable: Variable, /) -> npt.NDArray[Any]:
-        """The numbers, shape (candidates,)."""
+
+class Values(Protocol):
+    """Function from a variable to its values, such as :meth:`.Candidates.values`."""
+
+    def __call__(self, variable: Variable, /) -> Numbers:
+        """Return one value per candidate, shape (candidates,), or one per event."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Variable:
-    """A number for each candidate (a list an event) or for each event.
+    """A number per candidate, or a number per event.
 
     Attributes
     ----------
     name
-        Identifier: the column of the candidates' table, the name of the N-1 histogram.
+        Name of the column in the table of candidates; the N-1 histogram is named after it.
     function
-        From the events of a chunk to the numbers: an array of lists, one number a candidate, or a
-        flat array, one number an event.
+        Function from the events of a chunk to the values: an array of lists with one number per
+        candidate, or a flat array with one number per event.
     label
-        What figures show, in mathtext; the name when empty.
+        Label in figures, in mathtext; the name if empty.
     unit
-        Such as ``GeV`` or ``cm``; empty for a pure number.
+        Unit, such as ``GeV`` or ``cm``; empty for a pure number.
     axis
-        Binning of its N-1 figure; none, no figure.
+        Binning of the N-1 histogram; None for no histogram.
     branches
-        Branches without which a table has no such column: it is left out if the files of a dataset
-        lack one of them. Empty if all files must have what it reads.
+        Branches that files may lack: the column is left out for datasets whose files lack one of
+        them. Empty if all files must have the branches that it reads.
+
+    Examples
+    --------
+    >>> pt = Variable("pt", lambda events: events.Muon.pt, "$p_T$", "GeV")
+    >>> (pt > 3.5) & (pt.magnitude() < 20)
+    pt > 3.5 GeV and abs_pt < 20 GeV
     """
 
     name: str
-    function: Callable[[Any], ak.Array]
+    function: EventFunction
     label: str = ""
     unit: str = ""
     axis: Axis | None = None
@@ -106,16 +121,14 @@ class Variable:
             raise DeclarationError(f"variable {shown(self.name)}: its name must be a string")
         owner = f"variable '{self.name}'"
         if not callable(self.function):
-            raise DeclarationError(
-                f"{owner}: {shown(self.function)} is no function; give one from events to numbers"
-            )
+            raise DeclarationError(f"{owner}: {shown(self.function)} is not a function of events")
         check_text(owner, "label", self.label)
         check_text(owner, "unit", self.unit)
         if self.axis is not None and not isinstance(self.axis, Axis):
             raise DeclarationError(f"{owner}: its axis is {shown(self.axis)}, but must be an Axis")
 
-    def __call__(self, events: Any) -> ak.Array:
-        """Its values for the events of a chunk."""
+    def __call__(self, events: ak.Array) -> ak.Array:
+        """Return the values for the events of a chunk."""
         return self.function(events)
 
     def __gt__(self, bound: float) -> Requirement:
@@ -135,7 +148,7 @@ class Variable:
         return Comparison(self, ((">=" if closed == "left" else ">", low), ("<", high)))
 
     def __eq__(self, other: object) -> bool:
-        # a False among requirements would say nothing of the number that was meant
+        # otherwise x == 1 would be False, and a list of requirements would silently hold it
         if isinstance(other, Real):
             raise DeclarationError(
                 f"variable '{self.name}' is compared with {shown(other)} by == or !=, which tell "
@@ -147,11 +160,11 @@ class Variable:
     __hash__ = object.__hash__
 
     def equals(self, value: float) -> Requirement:
-        """Require the value itself (``==`` compares variables, as everywhere in Python)."""
+        """Require this value; ``==`` compares the variables themselves."""
         return Comparison(self, (("==", value),))
 
     def magnitude(self) -> Variable:
-        """Its absolute value, named ``abs_<name>``."""
+        """Return the absolute value, named ``abs_<name>``."""
         return replace(
             self,
             name=f"abs_{self.name}",
@@ -161,30 +174,34 @@ class Variable:
 
 
 class NoTruthValueError(DeclarationError, TypeError):
-    """A requirement was used as a condition of Python."""
+    """A requirement was used as a condition in Python."""
 
 
 class Requirement(ABC):
-    """Something that a candidate meets or not."""
+    """Base class of requirements, which each candidate meets or not."""
 
     @abstractmethod
-    def mask(self, values: Values) -> npt.NDArray[np.bool_]:
-        """Which candidates meet it, from the values of its variables."""
+    def mask(self, values: Values) -> Booleans:
+        """Return which candidates meet the requirement, shape (candidates,)."""
 
     @abstractmethod
     def variables(self) -> Iterator[Variable]:
-        """Yield the variables that it looks at."""
+        """Yield the variables that are compared with a bound."""
 
     @abstractmethod
     def bounds(self, variable: Variable) -> tuple[float, ...]:
-        """Where it bounds the variable: the lines of an N-1 figure."""
+        """Return the bounds on a variable, which an N-1 figure shows as lines."""
 
-    def in_some_file(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002
-        """Branches that files of a dataset may lack, of which each must be in some file."""
+    def in_some_file(self, metadata: DatasetMetadata) -> tuple[str, ...]:  # noqa: ARG002
+        """Return branches that a file may lack, but that some file of the dataset must have."""
         return ()
 
     @abstractmethod
     def __str__(self) -> str: ...
+
+    @override
+    def __repr__(self) -> str:
+        return str(self)
 
     def __bool__(self) -> bool:
         # Python reads a < x < b as (a < x) and (x < b), which would drop the first half unnoticed
@@ -203,16 +220,16 @@ class Requirement(ABC):
         return Negation(self)
 
 
-def _requirement(operator: str, other: Any) -> Requirement:
+def _requirement(operator: str, other: object) -> Requirement:
     if not isinstance(other, Requirement):
         raise DeclarationError(
-            f"{shown(other)} is no requirement; put both sides of {operator} in parentheses: "
+            f"{shown(other)} is not a requirement; put both sides of {operator} in parentheses: "
             f"(x > 1) {operator} (y < 2)"
         )
     return other
 
 
-_COMPARE: dict[str, Callable[[Any, float], Any]] = {
+_COMPARE: dict[str, Callable[[Numbers, float], Booleans]] = {
     ">": np.greater,
     ">=": np.greater_equal,
     "<": np.less,
@@ -220,21 +237,20 @@ _COMPARE: dict[str, Callable[[Any, float], Any]] = {
     "==": np.equal,
 }
 
-
 _SYMBOL = {">": ">", ">=": "≥", "<": "<", "<=": "≤", "==": "="}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Requirement):
-    """A variable compared with one or two bounds. NaN meets none."""
+    """A variable compared with one or two bounds. NaN meets no comparison."""
 
     variable: Variable
     tests: tuple[tuple[str, float], ...]
 
     def __post_init__(self) -> None:
-        bounds: list[Any] = [bound for _, bound in self.tests]
+        bounds = [bound for _, bound in self.tests]
         for bound in bounds:
-            if not isinstance(bound, Real) or math.isnan(bound):
+            if not _is_bound(bound):
                 raise DeclarationError(
                     f"variable '{self.variable.name}' is compared with {shown(bound)}, "
                     "but must be compared with a number"
@@ -246,7 +262,7 @@ class Comparison(Requirement):
             )
 
     @override
-    def mask(self, values: Values) -> npt.NDArray[np.bool_]:
+    def mask(self, values: Values) -> Booleans:
         numbers = values(self.variable)
         if numbers.dtype.kind == "f":
             # a bound is a double, as in C++: numpy would round it to a column of floats
@@ -274,26 +290,27 @@ class Comparison(Requirement):
         return f"{name} {_SYMBOL[op]} {bound:g}{unit}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Condition(Requirement):
-    """A yes or no that is no comparison of one number, such as a trigger.
+    """A requirement other than a comparison, such as a trigger.
 
     Attributes
     ----------
     text
-        What it says, for people.
+        Text of the requirement in tables and figures.
     function
-        From the events to booleans: a list an event, one boolean a candidate, or one an event.
+        Function from the events of a chunk to booleans: lists with one per candidate, or a flat
+        array with one per event.
     """
 
     text: str
-    function: Callable[[Any], ak.Array]
+    function: EventFunction
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_variable", Variable(self.text, self.function))
 
     @override
-    def mask(self, values: Values) -> npt.NDArray[np.bool_]:
+    def mask(self, values: Values) -> Booleans:
         return values(self._variable).astype(np.bool_)  # type: ignore[attr-defined]
 
     @override
@@ -308,30 +325,25 @@ class Condition(Requirement):
         return self.text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Combination(Requirement):
-    """Both of two requirements, or at least one."""
+    """Two requirements, joined by "and" or "or"."""
 
     kind: Literal["and", "or"]
     parts: tuple[Requirement, Requirement]
 
     @override
-    def mask(self, values: Values) -> npt.NDArray[np.bool_]:
+    def mask(self, values: Values) -> Booleans:
         first, second = (part.mask(values) for part in self.parts)
         return first & second if self.kind == "and" else first | second
 
     @override
-    def in_some_file(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    def in_some_file(self, metadata: DatasetMetadata) -> tuple[str, ...]:
         return tuple(branch for part in self.parts for branch in part.in_some_file(metadata))
 
     @override
     def variables(self) -> Iterator[Variable]:
-        seen: list[Variable] = []
-        for part in self.parts:
-            for variable in part.variables():
-                if not any(variable is other for other in seen):
-                    seen.append(variable)
-                    yield variable
+        yield from dict.fromkeys(v for part in self.parts for v in part.variables())
 
     @override
     def bounds(self, variable: Variable) -> tuple[float, ...]:
@@ -344,18 +356,18 @@ class Combination(Requirement):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Negation(Requirement):
     """The opposite of a requirement."""
 
     part: Requirement
 
     @override
-    def mask(self, values: Values) -> npt.NDArray[np.bool_]:
+    def mask(self, values: Values) -> Booleans:
         return ~self.part.mask(values)
 
     @override
-    def in_some_file(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    def in_some_file(self, metadata: DatasetMetadata) -> tuple[str, ...]:
         return self.part.in_some_file(metadata)
 
     @override

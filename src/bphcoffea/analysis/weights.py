@@ -1,8 +1,8 @@
-"""Weights that an analysis declares: what corrects simulation, and by how much that may be wrong.
+"""Weights that an analysis declares: corrections of simulation, with their uncertainties.
 
-A weight of an event (pile-up) is known before any cut. A weight of a candidate (the scale factors
-of its muons) belongs to a cut, which is what it corrects: it counts from that step of the cutflow
-on. Data have the weight 1 and no variation.
+A weight of events (pile-up) applies before any cut. A weight of candidates (muon scale factors)
+corrects the efficiency of a cut and applies from that step of the cutflow onwards. Data have no
+weights and no variations.
 """
 
 from __future__ import annotations
@@ -10,102 +10,104 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 from typing_extensions import override
 
+from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.variables import Values, Variable
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Floats, Numbers
 from bphcoffea.corrections import EraCorrections, Factor
 from bphcoffea.corrections.factors import WHOLE, MuonFactor, PileupFactor, TriggerFactor, product
-from bphcoffea.errors import InputError
+from bphcoffea.errors import CorrectionsError
 from bphcoffea.physics.lifetimes import lifetime_weight
 
-#: Sides of a variation, as coffea and Combine call them.
+#: Suffixes of the two sides of a variation, as in coffea and Combine.
 UP, DOWN = "Up", "Down"
-#: Name of the generator's weight.
+#: Name of the generator weight.
 GENERATOR: Final = "generator"
 
 
 @dataclass(frozen=True)
 class WeightContext:
-    """What weights depend on beside the events.
+    """Inputs of a weight other than the events.
 
     Attributes
     ----------
     corrections
-        Those of the dataset's era.
+        Corrections of the dataset's era; None if there are none.
     metadata
-        The dataset's.
+        Metadata of the dataset.
     shifted
-        Whether the uncertainties are evaluated, too.
+        Whether to evaluate the uncertainties.
     """
 
     corrections: EraCorrections | None
-    metadata: Mapping[str, Any]
+    metadata: DatasetMetadata
     shifted: bool = False
 
 
 class Weight(ABC):
-    """A factor of the weight of simulation.
+    """Base class of weights: a factor of the weight of simulated events or candidates.
 
     Attributes
     ----------
     name
-        Of the factor, and beginning of the names of its variations.
+        Name of the factor; the names of its variations begin with it.
     after
-        The cut that it corrects, where it is a candidate's; None where it is an event's.
+        Name of the cut that a weight of candidates corrects; None for a weight of events.
     branches
-        Branches that it needs, for a schema that has no template to find that out.
+        Branches that the weight reads; only for a schema without a template to find them with.
     field
-        Field of the events, a branch that a file may lack. If no file of a dataset has it, the
-        dataset does not have the weight; in a file without it the factor is 1. None if the weight
-        needs no such field.
+        Branch that files may lack. If no file of a dataset has it, the dataset does not have the
+        weight; in a single file without it the factor is 1. None if there is no such branch.
     """
 
     name: str
     after: str | None = None
     branches: tuple[str, ...] = ()
     field: str | None = None
-    #: The section of the corrections that it takes; None where it needs none.
+    #: Section of the corrections that the weight needs; None if it needs none.
     section: ClassVar[str | None] = None
 
-    def applies(self, metadata: Mapping[str, Any], corrections: EraCorrections | None) -> bool:
-        """Whether a dataset has it: by default simulation whose corrections declare it."""
+    def applies(self, metadata: DatasetMetadata, corrections: EraCorrections | None) -> bool:
+        """Return whether a dataset has the weight.
+
+        By default, simulation has it if the corrections have the section that it needs.
+        """
         if not metadata["is_mc"]:
             return False
         needed = self.needs()
         return needed is None or getattr(corrections, needed, None) is not None
 
     def needs(self) -> str | None:
-        """The section of the corrections that it takes."""
+        """Return the section of the corrections that the weight needs; None if it needs none."""
         return self.section
 
     def absent(self, count: int, *, shifted: bool) -> Factor:  # noqa: ARG002
-        """The factor of events in a file that lacks the field, shape (count,): 1.
+        """Return the factor 1 for the events of a file that lacks the field, shape (count,).
 
-        It must have the same shifts and points as that of other files, so that results add up.
+        It must have the same variations as the factor in other files, so that results add up.
         """
         return Factor(np.ones(count))
 
     @abstractmethod
-    def evaluate(self, values: Values, given: WeightContext) -> Factor:
-        """The factor.
+    def evaluate(self, values: Values, context: WeightContext) -> Factor:
+        """Return the factor, with its variations if the context asks for them.
 
         Parameters
         ----------
         values
-            From a variable to its numbers: one an event, or one a candidate.
-        given
-            What it depends on beside.
+            Function from a variable to its values, one per event or one per candidate.
+        context
+            Corrections and metadata.
         """
 
 
 @dataclass(frozen=True)
 class PileupWeight(Weight):
-    """Pile-up of data over that of simulation, from the section ``pileup``.
+    """Ratio of the pile-up profiles of data and simulation (section ``pileup``).
 
     Attributes
     ----------
@@ -119,23 +121,23 @@ class PileupWeight(Weight):
     section: ClassVar[str] = "pileup"
 
     @override
-    def evaluate(self, values: Values, given: WeightContext) -> Factor:
-        pileup: PileupFactor = getattr(given.corrections, self.section)
-        return pileup.evaluate(_doubles(values(self.interactions)), shifted=given.shifted)
+    def evaluate(self, values: Values, context: WeightContext) -> Factor:
+        pileup: PileupFactor = getattr(context.corrections, self.section)
+        return pileup.evaluate(_doubles(values(self.interactions)), shifted=context.shifted)
 
 
 @dataclass(frozen=True)
 class MuonWeight(Weight):
-    """Scale factors of the muons of a candidate: their product, uncertainties correlated.
+    """Product of the scale factors of a candidate's muons, with correlated uncertainties.
 
     Attributes
     ----------
     name
-        The section that holds the scale factor: ``muon_id`` or ``muon_reconstruction``.
+        Section of the corrections: ``muon_id`` or ``muon_reconstruction``.
     muons
-        pT, GeV, and η of each muon.
+        pT (GeV) and η of each muon.
     after
-        The cut that it corrects.
+        Name of the cut that the scale factors correct.
     """
 
     name: str
@@ -148,11 +150,11 @@ class MuonWeight(Weight):
         return self.name
 
     @override
-    def evaluate(self, values: Values, given: WeightContext) -> Factor:
-        muon: MuonFactor = getattr(given.corrections, self.name)
+    def evaluate(self, values: Values, context: WeightContext) -> Factor:
+        muon: MuonFactor = getattr(context.corrections, self.name)
         return product(
             [
-                muon.evaluate(_doubles(values(pt)), _doubles(values(eta)), shifted=given.shifted)
+                muon.evaluate(_doubles(values(pt)), _doubles(values(eta)), shifted=context.shifted)
                 for pt, eta in self.muons
             ]
         )
@@ -160,14 +162,14 @@ class MuonWeight(Weight):
 
 @dataclass(frozen=True)
 class TriggerWeight(Weight):
-    """Trigger efficiency of data over that of simulation, where any of some muons may fire.
+    """Ratio of the trigger efficiencies of data and simulation, if any of several muons may fire.
 
     Attributes
     ----------
     muons
-        For each muon, what the efficiency depends on, by the names of the payload's inputs.
+        For each muon, the variables that the efficiency depends on, by the payload's input names.
     after
-        The cut that it corrects.
+        Name of the cut that the ratio corrects.
     """
 
     muons: tuple[Mapping[str, Variable], ...]
@@ -177,36 +179,36 @@ class TriggerWeight(Weight):
     section: ClassVar[str] = "trigger"
 
     @override
-    def evaluate(self, values: Values, given: WeightContext) -> Factor:
-        trigger: TriggerFactor = getattr(given.corrections, self.section)
-        known = [name for name in self.muons[0] if all(name in muon for muon in self.muons)]
-        unknown = [name for name in trigger.inputs if name not in known]
-        if unknown:
-            raise InputError(
+    def evaluate(self, values: Values, context: WeightContext) -> Factor:
+        trigger: TriggerFactor = getattr(context.corrections, self.section)
+        declared = [name for name in self.muons[0] if all(name in muon for muon in self.muons)]
+        missing = [name for name in trigger.inputs if name not in declared]
+        if missing:
+            raise CorrectionsError(
                 f"{self.name}: the efficiency takes "
-                f"{', '.join(unknown)}; this analysis gives {', '.join(known)}"
+                f"{', '.join(missing)}; this analysis gives {', '.join(declared)}"
             )
         muons = [
             {name: _doubles(values(variable)) for name, variable in muon.items()}
             for muon in self.muons
         ]
-        return trigger.evaluate(muons, shifted=given.shifted)
+        return trigger.evaluate(muons, shifted=context.shifted)
 
 
 @dataclass(frozen=True)
 class LifetimeWeight(Weight):
     """Other mean decay lengths of a long-lived signal, as variations ``ctau_<mm>``.
 
-    Datasets that have ``ctau`` in their metadata get it. The nominal factor is 1.
+    Applies to simulation with ``ctau`` in its metadata. The nominal factor is 1.
 
     Attributes
     ----------
     proper_length
         Generated proper decay length, mm.
     points
-        From the generated mean length, mm, to those that are wanted.
+        Function from the generated mean decay length to other mean decay lengths, mm.
     after
-        None where the length is the event's; a cut where it is the candidate's.
+        Name of a cut if the length is one of candidates; None if it is one of events.
     """
 
     proper_length: Variable
@@ -216,38 +218,38 @@ class LifetimeWeight(Weight):
     name: str = "ctau"
 
     @override
-    def applies(self, metadata: Mapping[str, Any], corrections: EraCorrections | None) -> bool:
+    def applies(self, metadata: DatasetMetadata, corrections: EraCorrections | None) -> bool:
         return bool(metadata["is_mc"]) and metadata.get("ctau") is not None
 
     @override
-    def evaluate(self, values: Values, given: WeightContext) -> Factor:
+    def evaluate(self, values: Values, context: WeightContext) -> Factor:
         length = _doubles(values(self.proper_length))
-        generated = float(given.metadata["ctau"])
-        wanted = self.points(generated) if given.shifted else ()
+        generated = float(context.metadata["ctau"])
+        points = self.points(generated) if context.shifted else ()
         return Factor(
             np.ones(len(length)),
             points={
                 f"{self.name}_{point:g}": lifetime_weight(length, generated, point)
-                for point in wanted
+                for point in points
             },
         )
 
 
 @dataclass(frozen=True)
 class GeneratorVariation(Weight):
-    """Uncertainty of the generator, as alternative weights relative to its own; the factor is 1.
+    """Uncertainty of the generator, as weights relative to the nominal one; the factor is 1.
 
     Attributes
     ----------
     name
         Beginning of the names of the variations.
     up, down
-        Weights of the event under the variation, relative to the nominal one.
+        Weights of the event under the two variations, relative to the nominal weight.
     field
         Branch that holds the alternative weights. Datasets without it have no such variation.
     without_meaning
-        Number of alternative weights of the event if it is not known what they stand for, so that
-        up and down are 1; NaN if it is known. Such events are counted and reported.
+        Number of alternative weights of an event if their meaning is unknown, so that up and down
+        are 1; NaN if it is known. A run counts and reports such events.
     """
 
     name: str
@@ -264,10 +266,10 @@ class GeneratorVariation(Weight):
         return Factor(one, {WHOLE: (one, one)} if shifted else {})
 
     @override
-    def evaluate(self, values: Values, given: WeightContext) -> Factor:
+    def evaluate(self, values: Values, context: WeightContext) -> Factor:
         up, down = _doubles(values(self.up)), _doubles(values(self.down))
         notes: dict[str, int] = {}
-        if given.shifted and self.without_meaning is not None:
+        if context.shifted and self.without_meaning is not None:
             numbers = _doubles(values(self.without_meaning))
             for number, count in zip(*np.unique(numbers, return_counts=True), strict=True):
                 if np.isfinite(number):
@@ -276,9 +278,9 @@ class GeneratorVariation(Weight):
                         "the variation equals the nominal weight"
                     )
                     notes[text] = int(count)
-        shifts = {WHOLE: (up, down)} if given.shifted else {}
+        shifts = {WHOLE: (up, down)} if context.shifted else {}
         return Factor(np.ones(len(up)), shifts, notes=notes)
 
 
-def _doubles(values: npt.NDArray[Any]) -> Floats:
+def _doubles(values: Numbers) -> Floats:
     return np.asarray(values, dtype=np.float64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import gzip
 import hashlib
-import html
 import json
 import os
 from collections import Counter
@@ -19,6 +18,7 @@ from typing_extensions import override
 from bphcoffea.datasets.dataset import Dataset, FileEntry
 from bphcoffea.datasets.metadata import Name
 from bphcoffea.errors import FilesetError
+from bphcoffea.html_table import html_table
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
 from bphcoffea.storage.disks import write_whole
 
@@ -63,18 +63,15 @@ class Fileset(RootModel[dict[Name, Dataset]]):
         return f"Fileset({counts}: {', '.join(shown)})"
 
     def _repr_html_(self) -> str:
-        rows = [_COLUMNS]
+        rows = []
         for name, dataset in self.root.items():
             entries = [entry.num_entries for entry in dataset.files.values()]
             events = "" if None in entries else f"{sum(number or 0 for number in entries):,}"
             metadata = dataset.metadata
             kind = "simulation" if metadata.is_mc else "data"
-            files = str(len(entries))
-            rows.append((name, files, events, metadata.era, metadata.process or "", kind))
-        cells = ["".join(f"<td>{html.escape(text)}</td>" for text in row) for row in rows]
-        head = cells[0].replace("td>", "th>")
-        body = "".join(f"<tr>{row}</tr>" for row in cells[1:])
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            process = metadata.process or ""
+            rows.append((name, len(entries), events, metadata.era, process, kind))
+        return html_table(_COLUMNS, rows)
 
     @property
     def names(self) -> list[str]:

@@ -49,7 +49,7 @@ def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
     digest = hashlib.sha256()
     digest.update(_code_of(analysis).encode())
     # what is left at its default is the same as what was set to it
-    given = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
+    given = analysis.corrected(analysis.corrections, nominal_only=analysis.nominal_only)
     digest.update(cloudpickle.dumps((sorted(vars(given).items()), sink)))
     digest.update(json.dumps(versions()).encode())
     package = Path(bphcoffea.__file__).parent

@@ -13,7 +13,7 @@ from typing import Any
 from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.analysis.branch_needs import HELD
+from bphcoffea.analysis.metadata import HELD
 from bphcoffea.datasets import Dataset, FileEntry, Fileset
 from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
 from bphcoffea.datasets.file_check import FileReport, FileToOpen, files_of, inspect
@@ -82,7 +82,7 @@ def find_chunks(
     for name in fileset.names:
         own = [report for report in reports if report.file.dataset == name]
         known = metadata[name] | {HELD: compared.held[name]}
-        absent = analysis.absences(known)
+        absent = analysis.for_dataset(known).absent
         if absent and own:
             steps = ", ".join(f"{step} ({reason})" for step, reason in absent.items())
             plan.notes.append(f"dataset '{name}': absent steps and columns: {steps}")

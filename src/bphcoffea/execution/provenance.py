@@ -43,7 +43,7 @@ def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) ->
             name: dataset.metadata.model_dump(mode="json", exclude_none=True)
             for name, dataset in fileset.root.items()
         },
-        "corrections": [corrections.describe() for corrections in analysis.era_corrections],
+        "corrections": [corrections.describe() for corrections in analysis.corrections],
         "classifier": analysis.classifier.describe().model_dump(mode="json")
         if analysis.classifier
         else None,

@@ -293,13 +293,14 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
     for name, dataset in fileset.root.items():
         metadata = dataset.metadata.model_dump()
         try:
-            corrections = analysis.era_corrections.for_era(metadata["era"])
+            resolved = analysis.for_dataset(metadata)
         except InputError as error:
             problems.append(f"dataset '{name}': {error}")
             continue
+        corrections = resolved.corrections
         if corrections is None or not metadata["is_mc"]:
             continue
-        applied = [weight.name for weight in analysis.weights_of(metadata)]
+        applied = [weight.name for weight in resolved.weights]
         unused = [section for section in corrections.declared() if section not in applied]
         notes[corrections.name] = ", ".join(applied) or "nothing"
         if unused:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.analysis.variables import Values, Variable
-from bphcoffea.arrays import Integers
+from bphcoffea.arrays import Integers, Numbers
 
 
 class VariableError(ValueError):
-    """The function of a variable gives something that it must not give.
+    """The function of a variable returns values of the wrong type or shape.
 
     Attributes
     ----------
     variable
-        Which variable.
+        The variable.
     """
 
     def __init__(self, variable: Variable, fault: str) -> None:
@@ -37,31 +35,31 @@ class Candidates:
     collection
         Field of the events that holds the candidates.
     chunk_events
-        Position of each event in the chunk, where the events are a part of it. Shape (events,).
-    known
-        Values that need not be evaluated here: from a variable to its numbers, or None.
+        Position of each event in the chunk, shape (events,); None if these are all its events.
+    cached
+        Function that returns the values of a variable that need not be evaluated again, else None.
 
     Attributes
     ----------
     counts
-        Candidates of each event, shape (events,).
+        Number of candidates of each event, shape (events,).
     event
         Position of each candidate's event among the events, shape (candidates,).
     """
 
     def __init__(
         self,
-        events: Any,
+        events: ak.Array,
         collection: str,
         chunk_events: Integers | None = None,
-        known: Callable[[Variable], npt.NDArray[Any] | None] | None = None,
+        cached: Callable[[Variable], Numbers | None] | None = None,
     ) -> None:
         self._events = events
         self._collection = collection
-        self._values: dict[Variable, npt.NDArray[Any]] = {}
-        self._values_of_events: dict[Variable, npt.NDArray[Any]] = {}
+        self._values: dict[Variable, Numbers] = {}
+        self._values_of_events: dict[Variable, Numbers] = {}
         self._chunk_events = chunk_events
-        self._known = known
+        self._cached = cached or (lambda _: None)
         self.counts: Integers = ak.to_numpy(ak.num(events[collection])).astype(np.int64)
         self.event = np.repeat(np.arange(len(self.counts)), self.counts)
 
@@ -73,53 +71,54 @@ class Candidates:
         """Position of each candidate's event in the chunk, shape (candidates,)."""
         return self.event if self._chunk_events is None else self._chunk_events[self.event]
 
-    def values(self, variable: Variable) -> npt.NDArray[Any]:
-        """Return one value for each candidate, shape (n,); values of events are repeated."""
+    def values(self, variable: Variable) -> Numbers:
+        """Return one value per candidate, shape (n,); values of events are repeated."""
         if variable not in self._values:
-            flat = self._known(variable) if self._known else None
-            self._values[variable] = self._evaluate(variable) if flat is None else flat
+            cached = self._cached(variable)
+            self._values[variable] = self._evaluate(variable) if cached is None else cached
         return self._values[variable]
 
-    def of_events(self, variable: Variable) -> npt.NDArray[Any] | None:
-        """Return one value for each event, shape (events,); None for a variable of candidates."""
+    def of_events(self, variable: Variable) -> Numbers | None:
+        """Return one value per event, shape (events,); None for a variable of candidates."""
         self.values(variable)
         return self._values_of_events.get(variable)
 
-    def assign(self, variable: Variable, which: Integers, values: npt.NDArray[Any]) -> None:
-        """Give some candidates the values of a variable that is no function of the events."""
-        every = np.zeros(len(self), dtype=values.dtype)
-        every[which] = values
-        self._values[variable] = every
+    def assign(self, variable: Variable, positions: Integers, values: Numbers) -> None:
+        """Set the values of a variable that no function computes, for candidates at positions."""
+        of_all = np.zeros(len(self), dtype=values.dtype)
+        of_all[positions] = values
+        self._values[variable] = of_all
 
-    def at(self, which: Integers) -> Values:
-        """Return a function that gives the values of a variable for some candidates, shape (n,).
+    def at(self, positions: Integers) -> Values:
+        """Return a function from a variable to its values for candidates at positions, shape (n,).
 
         A variable that was not evaluated for all candidates yet is evaluated only on the events of
         these candidates, if they are fewer than half of all events.
         """
         few: tuple[Candidates, Integers] | None = None
 
-        def values(variable: Variable) -> npt.NDArray[Any]:
+        def values(variable: Variable) -> Numbers:
             nonlocal few
-            if variable in self._values or (self._known and self._known(variable) is not None):
-                return self.values(variable)[which]
-            few = few or self._few(which)
-            candidates, places = few
-            return candidates.values(variable)[places]
+            if variable in self._values or self._cached(variable) is not None:
+                return self.values(variable)[positions]
+            few = few or self._few(positions)
+            candidates, positions_in_few = few
+            return candidates.values(variable)[positions_in_few]
 
         return values
 
-    def _few(self, which: Integers) -> tuple[Candidates, Integers]:
-        """Return all candidates of the events of some, and the positions of these among them."""
-        events = np.unique(self.event[which])
+    def _few(self, positions: Integers) -> tuple[Candidates, Integers]:
+        """Return the candidates of only the necessary events, and the positions among those."""
+        events = np.unique(self.event[positions])
         if not 0 < 2 * len(events) < len(self.counts):
-            return self, which
+            return self, positions
         part = Candidates(self._events[events], self._collection)
-        in_event = which - (np.cumsum(self.counts) - self.counts)[self.event[which]]
+        event = self.event[positions]
+        in_event = positions - (np.cumsum(self.counts) - self.counts)[event]
         first = np.cumsum(part.counts) - part.counts
-        return part, first[np.searchsorted(events, self.event[which])] + in_event
+        return part, first[np.searchsorted(events, event)] + in_event
 
-    def _evaluate(self, variable: Variable) -> npt.NDArray[Any]:
+    def _evaluate(self, variable: Variable) -> Numbers:
         values = _array_of(variable, self._events)
         if values.ndim == 1:
             self._check_level(variable, values)
@@ -138,31 +137,31 @@ class Candidates:
         if len(wrong):
             raise VariableError(
                 variable,
-                f"has other numbers of values than there are "
-                f"candidates in {len(wrong)} events: {counts[wrong[0]]} for "
-                f"{self.counts[wrong[0]]} in the first of them, at position {wrong[0]}",
+                f"has other numbers of values than there are candidates in {len(wrong)} events: "
+                f"{counts[wrong[0]]} for {self.counts[wrong[0]]} in the first of them, at position "
+                f"{wrong[0]}",
             )
         return _plain(variable, ak.flatten(values))
 
     def _check_level(self, variable: Variable, values: ak.Array) -> None:
-        """Raise a ValueError unless a flat array has one number for each event."""
+        """Raise a VariableError unless a flat array has one number per event."""
         events = len(self.counts)
         if len(values) != events:
             raise _wrong_length(variable, values, self)
         if len(self) == events and np.any(self.counts != 1):
-            # as many candidates as events: a part of the events, with another number, tells
+            # there are as many candidates as events: try some events with another number of them
             part = int(np.flatnonzero(np.cumsum(self.counts) != np.arange(1, events + 1))[0]) + 1
             if len(_array_of(variable, self._events[:part])) != part:
                 raise _wrong_length(variable, values, self)
 
 
-def values_of_events(variable: Variable, events: Any) -> npt.NDArray[Any]:
-    """Evaluate a variable that gives one number for each event, shape (events,).
+def values_of_events(variable: Variable, events: ak.Array) -> Numbers:
+    """Return the values of a variable of events, shape (events,).
 
     Raises
     ------
-    ValueError
-        If it gives anything else.
+    VariableError
+        If the variable does not give one number per event.
     """
     values = _array_of(variable, events)
     if values.ndim != 1 or len(values) != len(events):
@@ -174,7 +173,7 @@ def values_of_events(variable: Variable, events: Any) -> npt.NDArray[Any]:
     return _plain(variable, values)
 
 
-def _array_of(variable: Variable, events: Any) -> ak.Array:
+def _array_of(variable: Variable, events: ak.Array) -> ak.Array:
     values = variable(events)
     if isinstance(values, ak.Array | np.ndarray) and values.ndim > 0:
         return values if isinstance(values, ak.Array) else ak.from_numpy(values)
@@ -185,8 +184,8 @@ def _array_of(variable: Variable, events: Any) -> ak.Array:
     )
 
 
-def _plain(variable: Variable, values: ak.Array) -> npt.NDArray[Any]:
-    flat: npt.NDArray[Any] = ak.to_numpy(values)
+def _plain(variable: Variable, values: ak.Array) -> Numbers:
+    flat: Numbers = ak.to_numpy(values)
     if isinstance(flat, np.ma.MaskedArray):
         missing = int(np.count_nonzero(np.ma.getmaskarray(flat)))
         if missing:

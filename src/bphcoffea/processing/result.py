@@ -1,35 +1,42 @@
-"""What an analysis makes of a part of a dataset, and how such parts add up."""
+"""Result of a part of a dataset; results of different parts add up."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import hist
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bphcoffea.arrays import Numbers
 from bphcoffea.results.cutflow import Cutflow
 from bphcoffea.results.entries import Entries
 
-#: Columns by which the candidates' table is sorted, so that it does not depend on the chunks.
-SORT_KEYS = ("run", "lumi", "event", "mass")
+#: Columns by which the table is sorted, so that it does not depend on the order of chunks.
+_SORT_KEYS = ("run", "lumi", "event", "mass")
 
+#: Number of parts from which on they are concatenated.
 _MOST_PARTS = 32
 
 
 class Columns:
-    """Columns of numbers that grow by concatenation.
+    """Columns of a table, which grow by concatenation.
 
     Parameters
     ----------
     columns
         Arrays of one length, by name.
+
+    Examples
+    --------
+    >>> total = Columns({"pt": np.array([1.0])}) + Columns({"pt": np.array([2.0, 3.0])})
+    >>> total.arrays()
+    {'pt': array([1., 2., 3.])}
     """
 
-    def __init__(self, columns: dict[str, npt.NDArray[Any]]) -> None:
+    def __init__(self, columns: dict[str, Numbers]) -> None:
         self._parts = [columns]
 
     def __add__(self, other: Columns) -> Columns:
@@ -39,16 +46,16 @@ class Columns:
             total._parts = [total.arrays()]
         return total
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The columns, whole."""
+    def arrays(self) -> dict[str, Numbers]:
+        """Return the concatenated columns."""
         return {
             name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]
         }
 
     def table(self) -> pa.Table:
-        """The columns as a table, sorted by run, luminosity section, event and mass."""
+        """Return the columns as a table, sorted by run, luminosity section, event and mass."""
         arrays = self.arrays()
-        keys = [arrays[name] for name in SORT_KEYS if name in arrays]
+        keys = [arrays[name] for name in _SORT_KEYS if name in arrays]
         order = np.lexsort(keys[::-1]) if keys else slice(None)
         return pa.table({name: array[order] for name, array in arrays.items()})
 
@@ -62,25 +69,25 @@ class DatasetResult:
     Attributes
     ----------
     entries
-        The entries it was made of.
+        Entries that were processed.
     events
-        Events read.
+        Number of events read.
     generator_sumw
-        Sum of the generator's weights of these events, before any cut and any correction.
+        Sum of the generator weights of these events, before any cut and correction.
     lumis
-        The luminosity sections they belong to, before any cut: rows of run and luminosity section,
-        sorted, each once. Shape (sections, 2); empty where the input has no such numbers.
+        Run and luminosity section of the events before any cut, each pair once and sorted, shape
+        (sections, 2); empty if the input does not have them.
     cutflow
         Counts after each cut.
     histograms
-        Distributions by name, with axes category, variation and that of the variable.
+        Histograms by name, with the axes category, variation and that of the variable.
     candidates
-        Best candidates, a row an event; None for an analysis that keeps no table.
+        Table of the best candidates, one row per event; None if there is no table.
     clamped
-        For each weight, how many numbers of the selected candidates lay outside the bins of its
-        correction and were given the nearest bin's value.
+        For each weight, the number of values of chosen candidates outside the bins of its
+        correction, for which the nearest bin was taken.
     notes
-        Remarks for the user, with the number of selected candidates that each applies to.
+        Remarks for the user, with the number of candidates that each remark applies to.
     """
 
     entries: Entries

@@ -1,54 +1,55 @@
-"""Cuts, ANDed per candidate and applied in order, and what follows from them.
+"""Cuts, ANDed per candidate and applied in order, and the cutflow and candidates that follow.
 
-A cut on the event, whose variables give one number for each event, counts the events that meet it,
-with or without candidates. The first cut on candidates asks for one: from there on a step counts
-the candidates that pass this and every earlier cut, and the events that have such a candidate. The
-best candidate is chosen among those that pass every cut.
+A cut on the event, whose variables give one number per event, counts the events that meet it, with
+or without candidates. From the first cut on candidates onwards, a step counts the candidates that
+pass this and every earlier cut, and the events that have such a candidate. The best candidate is
+chosen among those that pass every cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.variables import Values, Variable
-from bphcoffea.arrays import Floats, Integers
+from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.results.cutflow import Cutflow
 
-#: Function that takes the values of variables and returns which candidates are in hidden windows.
-InWindow = Callable[[Values], npt.NDArray[np.bool_]]
-#: From a cut's name and positions of candidates to what it adds to their weights, if anything.
-WeightsFromCut = Callable[[str, Integers], Floats | None]
+#: Function from the values of variables to the candidates in hidden windows, shape (candidates,).
+InWindow: TypeAlias = Callable[[Values], Booleans]
+#: Function from a cut and positions of candidates to the product of the weights that first apply at
+#: the cut, shape (n,), or None.
+WeightsFromCut: TypeAlias = Callable[[str, Integers], Floats | None]
 
 
-class _OfCandidatesError(Exception):
-    """A requirement on the event looks at a variable of the candidates."""
+class _VariableOfCandidatesError(Exception):
+    """A requirement looks at a variable of candidates."""
 
 
 class Selected:
-    """Which candidates of a chunk pass which requirement, and what follows from that.
+    """Candidates of a chunk that pass the cuts of a selection.
 
     Parameters
     ----------
     selection
         The cuts.
     candidates
-        What they are applied to.
+        Candidates of the chunk.
     weights
-        Weight of each event before any cut, shape (events,); 1 when not given.
+        Weight of each event before any cut, shape (events,); 1 by default.
     weights_from_cut
-        Weights that candidates have from a cut on.
-    smallest
-        Which candidate of an event is best, see :meth:`best`; without one the first is.
+        Weights of candidates that apply from a given cut onwards.
+    best
+        Variable whose smallest value marks the best candidate of an event. None: all candidates
+        that pass every cut are chosen.
     in_window
-        Finds the candidates in hidden windows. An event whose best candidate is one of them is
-        left out of all results; without ``smallest``, each of them is left out.
+        Finds the candidates in hidden windows. An event whose best candidate is one of them is left
+        out of all results; without `best`, each of these candidates is left out.
     """
 
     def __init__(
@@ -57,14 +58,14 @@ class Selected:
         candidates: Candidates,
         weights: Floats | None = None,
         weights_from_cut: WeightsFromCut | None = None,
-        smallest: Variable | None = None,
+        best: Variable | None = None,
         in_window: InWindow | None = None,
     ) -> None:
         self.selection = selection
         self.candidates = candidates
         self.weights = np.ones(len(candidates.counts)) if weights is None else weights
-        self._belated = weights_from_cut
-        self._smallest = smallest
+        self._weights_from_cut = weights_from_cut
+        self._best = best
         self._in_window = in_window
         self._masks = {
             requirement: requirement.mask(candidates.values)
@@ -72,53 +73,55 @@ class Selected:
             for requirement in cut.requirements
         }
 
-    def mask(self, cut: Cut) -> npt.NDArray[np.bool_]:
-        """Which candidates pass a cut, whatever the other cuts say. Shape (candidates,)."""
+    def mask(self, cut: Cut) -> Booleans:
+        """Return which candidates pass a cut, regardless of other cuts, shape (candidates,)."""
         passed = np.ones(len(self.candidates), dtype=np.bool_)
         for requirement in cut.requirements:
             passed &= self._masks[requirement]
         return passed
 
     @cached_property
-    def _failed(self) -> npt.NDArray[np.int64]:
+    def _failed(self) -> Integers:
+        """Number of requirements that each candidate fails, shape (candidates,)."""
         failed = np.zeros(len(self.candidates), dtype=np.int64)
         for mask in self._masks.values():
             failed += ~mask
         return failed
 
     @property
-    def passed(self) -> npt.NDArray[np.bool_]:
-        """Which candidates pass every cut. Shape (candidates,)."""
+    def passed(self) -> Booleans:
+        """Candidates that pass every cut, as a mask of shape (candidates,)."""
         return np.equal(self._failed, 0)
 
-    def without(self, variable: Variable) -> npt.NDArray[np.bool_]:
-        """Which candidates meet every requirement that does not look at a variable (N-1).
+    def without(self, variable: Variable) -> Booleans:
+        """Return which candidates meet all requirements on other variables (N-1).
 
-        Shape (candidates,). False for candidates in hidden windows and for those of hidden events.
+        The mask has the shape (candidates,). Candidates in hidden windows and those of hidden
+        events are left out.
         """
         failed = self._failed.copy()
         failed[self._hidden] += 1
-        if self._smallest is not None:
+        if self._best is not None:
             failed[self._hidden_events[self.candidates.event]] += 1
         for requirement, mask in self._masks.items():
             if any(variable is other for other in requirement.variables()):
                 failed -= ~mask
         return np.equal(failed, 0)
 
-    def mask_of_events(self, cut: Cut) -> npt.NDArray[np.bool_] | None:
-        """Which events meet a cut on the event, shape (events,); None if it is on candidates."""
+    def mask_of_events(self, cut: Cut) -> Booleans | None:
+        """Return which events meet a cut on the event; None if it is a cut on candidates."""
 
-        def values(variable: Variable) -> npt.NDArray[Any]:
+        def values(variable: Variable) -> Numbers:
             of_events = self.candidates.of_events(variable)
             if of_events is None:
-                raise _OfCandidatesError
+                raise _VariableOfCandidatesError
             return of_events
 
         met = np.ones(len(self.candidates.counts), dtype=np.bool_)
         try:
             for requirement in cut.requirements:
                 met &= requirement.mask(values)
-        except _OfCandidatesError:
+        except _VariableOfCandidatesError:
             return None
         return met
 
@@ -126,37 +129,37 @@ class Selected:
     def cutflow(self) -> Cutflow:
         """Events, candidates and sum of weights after each step.
 
-        Where candidates have weights of their own, that of an event is that of its best candidate
-        among those that survive the step; they count from the first cut on candidates. If data are
-        hidden, the step ``all`` counts every event; each later one leaves out the hidden events,
-        and those whose best candidate at that step lies in a window. The counts then don't depend
-        on the hidden events at all.
+        The weight of an event includes the weights of its best candidate among the survivors of the
+        step. If data are hidden, the step ``all`` counts every event; later steps leave out the
+        hidden events, and events whose best candidate at that step lies in a window, so that the
+        counts reveal nothing about the hidden events.
         """
         alive = np.ones(len(self.candidates), dtype=np.bool_)
-        # None from the first cut on candidates on
-        events_alive: npt.NDArray[np.bool_] | None = np.ones(len(self.weights), dtype=np.bool_)
+        # None from the first cut on candidates onwards
+        events_alive: Booleans | None = np.ones(len(self.weights), dtype=np.bool_)
+        # None before the first weight of candidates
         factors: Floats | None = None
         rows = [(len(self.candidates.counts), len(alive), float(np.sum(self.weights)))]
         for cut in self.selection:
             alive &= self.mask(cut)
-            here = np.flatnonzero(alive)
-            own = self._belated(cut.name, here) if self._belated else None
-            if own is not None:
+            survivors = np.flatnonzero(alive)
+            new = self._weights_from_cut(cut.name, survivors) if self._weights_from_cut else None
+            if new is not None:
                 factors = np.ones(len(alive)) if factors is None else factors
-                factors[here] *= own
+                factors[survivors] *= new
             met = None if events_alive is None else self.mask_of_events(cut)
             events_alive = None if events_alive is None or met is None else events_alive & met
-            visible = self._visible(here)
+            visible = self._visible(survivors)
             if events_alive is not None:
-                events = np.flatnonzero(events_alive & ~self._hidden_at(here))
+                events = np.flatnonzero(events_alive & ~self._hidden_at(survivors))
                 sumw = float(np.sum(self.weights[events]))
             elif factors is None:
                 events = np.unique(self.candidates.event[visible])
                 sumw = float(np.sum(self.weights[events]))
             else:
-                chosen = self._best_of(visible, self._smallest)
-                events = self.candidates.event[chosen]
-                sumw = float(np.sum(self.weights[events] * factors[chosen]))
+                best = self._best_of(visible)
+                events = self.candidates.event[best]
+                sumw = float(np.sum(self.weights[events] * factors[best]))
             rows.append((len(events), len(visible), sumw))
         events_left, candidates_left, sums = zip(*rows, strict=True)
         return Cutflow(
@@ -167,83 +170,70 @@ class Selected:
         )
 
     def of_others(self, candidates: Candidates) -> Selected:
-        """The same selection of other candidates, without weights."""
-        return Selected(
-            self.selection, candidates, smallest=self._smallest, in_window=self._in_window
-        )
+        """Return the same selection of other candidates, without weights."""
+        return Selected(self.selection, candidates, best=self._best, in_window=self._in_window)
 
     @cached_property
     def chosen(self) -> Integers:
-        """Positions of the best candidate of each selected event; of all survivors if none is best.
+        """Positions of the chosen candidates: the best of each event, or all survivors.
 
-        Hidden ones are left out.
+        Hidden candidates are left out.
         """
-        survivors = self._chosen_or_hidden
-        return survivors[~self._hidden[survivors]]
+        chosen = self._chosen_or_hidden
+        return chosen[~self._hidden[chosen]]
 
     @property
     def events(self) -> Integers:
-        """Positions of the selected events, none of which has a hidden candidate chosen."""
+        """Positions of the events that have chosen candidates, none of which is hidden."""
         events = self.candidates.event[self._chosen_or_hidden]
         return np.unique(events[~self._hidden_events[events]])
 
     @cached_property
     def _chosen_or_hidden(self) -> Integers:
         survivors = np.flatnonzero(self.passed)
-        return survivors if self._smallest is None else self._best_of(survivors, self._smallest)
+        return survivors if self._best is None else self._best_of(survivors)
 
     @cached_property
-    def _hidden(self) -> npt.NDArray[np.bool_]:
-        """Which candidates lie in a hidden window, shape (candidates,)."""
+    def _hidden(self) -> Booleans:
+        """Candidates in a hidden window, as a mask of shape (candidates,)."""
         if self._in_window is None:
             return np.zeros(len(self.candidates), dtype=np.bool_)
         return self._in_window(self.candidates.values)
 
     @cached_property
-    def _hidden_events(self) -> npt.NDArray[np.bool_]:
-        """Which events have a chosen candidate in a hidden window, shape (events,)."""
+    def _hidden_events(self) -> Booleans:
+        """Events with a chosen candidate in a hidden window, as a mask of shape (events,)."""
         return self._with_hidden(self._chosen_or_hidden)
 
-    def _with_hidden(self, which: Integers) -> npt.NDArray[np.bool_]:
-        """Which events have one of these candidates in a hidden window, shape (events,)."""
+    def _with_hidden(self, positions: Integers) -> Booleans:
+        """Return which events have one of the candidates in a hidden window, shape (events,)."""
         events = np.zeros(len(self.candidates.counts), dtype=np.bool_)
-        events[self.candidates.event[which[self._hidden[which]]]] = True
+        events[self.candidates.event[positions[self._hidden[positions]]]] = True
         return events
 
-    def _visible(self, which: Integers) -> Integers:
-        """Leave out what is hidden among the candidates that survive a step."""
+    def _visible(self, survivors: Integers) -> Integers:
+        """Return the survivors of a step without the hidden candidates."""
         if self._in_window is None:
-            return which
-        if self._smallest is None:
-            return which[~self._hidden[which]]
-        return which[~self._hidden_at(which)[self.candidates.event[which]]]
+            return survivors
+        if self._best is None:
+            return survivors[~self._hidden[survivors]]
+        return survivors[~self._hidden_at(survivors)[self.candidates.event[survivors]]]
 
-    def _hidden_at(self, which: Integers) -> npt.NDArray[np.bool_]:
-        """Which events a step leaves out that these candidates survive, shape (events,)."""
-        if self._in_window is None or self._smallest is None:
+    def _hidden_at(self, survivors: Integers) -> Booleans:
+        """Return which events are hidden at the step that these candidates survive."""
+        if self._in_window is None or self._best is None:
             return np.zeros(len(self.candidates.counts), dtype=np.bool_)
-        return self._hidden_events | self._with_hidden(self._best_of(which, self._smallest))
+        return self._hidden_events | self._with_hidden(self._best_of(survivors))
 
-    def best(self, smallest: Variable) -> Integers:
-        """The best candidate of each event, among those that pass every cut.
+    def _best_of(self, positions: Integers) -> Integers:
+        """Return the best candidate of each event, or the first one if none is best.
 
-        Parameters
-        ----------
-        smallest
-            The best has the smallest value; the first of them where several have it.
-
-        Returns
-        -------
-        Positions of the best candidates among all candidates, in the order of their events; events
-        without a surviving candidate have none.
+        Of several candidates with the smallest value, the first is best.
         """
-        return self._best_of(np.flatnonzero(self.passed), smallest)
-
-    def _best_of(self, which: Integers, smallest: Variable | None) -> Integers:
-        event = self.candidates.event[which]
-        if smallest is None:
-            order = np.arange(len(which))
-        else:
-            order = np.lexsort((which, self.candidates.values(smallest)[which], event))
+        event = self.candidates.event[positions]
+        order = np.arange(len(positions))
+        if self._best is not None:
+            values = self.candidates.values(self._best)[positions]
+            order = np.lexsort((positions, values, event))
         _, first = np.unique(event[order], return_index=True)
-        return which[order[first]]
+        return positions[order[first]]

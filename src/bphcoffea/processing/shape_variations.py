@@ -1,44 +1,42 @@
-"""Selections of shifted events, which evaluate only what the shift can change.
+"""Selections of shifted events, which evaluate only variables that the shift can change.
 
-Whether a variable looks at the replaced fields is found out by evaluating it on events in which
-nothing can be computed from them: what succeeds does not. Its nominal values are used again. Only
-events with candidates can tell: a loop over candidates looks at nothing if there are none. Events
-that already fail because of such variables are left out, and all variations of a shift are
-evaluated at once: they cost little more than what they evaluate.
+A variable that can be evaluated on events in which the replaced fields are opaque does not look at
+them, so that its nominal values are used again. It is tried on events with candidates, since a loop
+over no candidates looks at nothing. Events in which no candidate meets the requirements on such
+variables are left out, and all variations of a shift are evaluated at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.analysis.shifts import OPAQUE, Amounts, Path, Shift, opaque, replaced
 from bphcoffea.analysis.variables import Variable
-from bphcoffea.arrays import Integers
+from bphcoffea.arrays import Booleans, Integers, Numbers
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.selected import Selected
 
-#: Events with candidates on which variables are tried, at most.
+#: Largest number of events on which variables are tried.
 _TRIED: Final = 100
 
 
 class UnaffectedVariables:
-    """Which variables don't look at some fields.
+    """Set of the variables that do not look at some fields, found by trying each of them.
 
     Parameters
     ----------
     events
-        The chunk.
+        Events of the chunk.
     paths
         The fields.
     with_candidates
-        Positions of the events that have candidates, of which there must be some. Variables are
-        tried on up to 100 of them, from all over the chunk, since one may look at a field in some
-        events only.
+        Positions of the events with candidates. Variables are tried on up to 100 of them, from all
+        over the chunk, since a variable may look at a field in some events only.
 
     Raises
     ------
@@ -46,24 +44,27 @@ class UnaffectedVariables:
         If no event has candidates.
     """
 
-    def __init__(self, events: Any, paths: tuple[Path, ...], with_candidates: Integers) -> None:
+    def __init__(
+        self, events: ak.Array, paths: tuple[Path, ...], with_candidates: Integers
+    ) -> None:
         if not len(with_candidates):
             raise ValueError("variables can only be tried on events with candidates")
         tried = with_candidates[:: -(-len(with_candidates) // _TRIED)]
-        self._blind = opaque(events[tried], paths)
-        self._known: dict[Variable, bool] = {}
+        self._opaque_events = opaque(events[tried], paths)
+        self._unaffected: dict[Variable, bool] = {}
 
     def __contains__(self, variable: Variable) -> bool:
-        if variable not in self._known:
+        if variable not in self._unaffected:
             try:
-                self._known[variable] = OPAQUE not in variable(self._blind).fields
-            except Exception:  # noqa: BLE001 - whatever it is, the variable is evaluated again
-                self._known[variable] = False
-        return self._known[variable]
+                values = variable(self._opaque_events)
+                self._unaffected[variable] = OPAQUE not in values.fields
+            except Exception:  # noqa: BLE001 - a variable that raises is evaluated again
+                self._unaffected[variable] = False
+        return self._unaffected[variable]
 
 
-class _TouchedError(Exception):
-    """A requirement looks at a variable that the shift changes."""
+class _AffectedError(Exception):
+    """A requirement looks at a variable that the shift can change."""
 
 
 @dataclass(frozen=True)
@@ -73,39 +74,39 @@ class Shifted:
     Attributes
     ----------
     names
-        Of the variations.
+        Names of the variations.
     selected
-        Of the shifted events, one variation after the other.
+        Selection of the shifted events, one variation after the other.
     """
 
     names: tuple[str, ...]
     selected: Selected
 
-    def variation(self, which: Integers) -> Integers:
-        """Positions among the names of the variations that candidates belong to, shape (n,)."""
+    def variation(self, positions: Integers) -> Integers:
+        """Return the index among `names` of the variation of each candidate, shape (n,)."""
         events = len(self.selected.candidates.counts) // len(self.names)
-        return self.selected.candidates.event[which] // max(events, 1)
+        return self.selected.candidates.event[positions] // max(events, 1)
 
 
 def shifted_selections(
-    events: Any,
+    events: ak.Array,
     nominal: Selected,
-    shifts: Iterable[tuple[Shift, dict[str, Amounts]]],
-    prepare: Callable[[Any], Any] | None,
+    shifts: Iterable[tuple[Shift, Mapping[str, Amounts]]],
+    prepare: Callable[[ak.Array], ak.Array] | None,
 ) -> Iterator[Shifted]:
-    """Yield the selections of shifted events.
+    """Yield the selection of the shifted events of each shift.
 
     Parameters
     ----------
     events
-        The chunk.
+        Events of the chunk.
     nominal
-        Its selection without shifts.
+        Selection of these events without shifts.
     shifts
-        Each with its variations.
+        Each shift with the amounts of its variations.
     prepare
-        Makes the candidates, where the schema does not: they may be others after a shift, so that
-        everything is evaluated again.
+        Function that adds the candidates to the events; None if the schema makes them. It may add
+        other candidates to shifted events, so that all variables are evaluated again.
     """
     collection = nominal.selection.collection
     for shift, variations in shifts:
@@ -113,7 +114,7 @@ def shifted_selections(
             continue
         times = len(variations)
         kept = np.arange(len(events))
-        known = None
+        cached = None
         if prepare is None and not len(nominal.candidates):
             kept = kept[:0]  # a shift makes no candidates
         elif prepare is None:
@@ -121,22 +122,22 @@ def shifted_selections(
             unaffected = UnaffectedVariables(events, shift.paths, with_candidates)
             kept = np.unique(nominal.candidates.event[_alive(nominal, unaffected)])
             positions = np.flatnonzero(np.isin(nominal.candidates.event, kept))
-            known = _reused(nominal.candidates, np.tile(positions, times), unaffected)
+            cached = _reused(nominal.candidates, np.tile(positions, times), unaffected)
         copies = np.tile(kept, times)
         part = events[copies]
-        amounts = [np.repeat(each, len(kept)) for each in zip(*variations.values(), strict=True)]
+        amounts = [np.repeat(sizes, len(kept)) for sizes in zip(*variations.values(), strict=True)]
         moved = replaced(part, shift.shifted(part, amounts))
         prepared = moved if prepare is None else prepare(moved)
-        candidates = Candidates(prepared, collection, copies, known)
+        candidates = Candidates(prepared, collection, copies, cached)
         yield Shifted(tuple(variations), nominal.of_others(candidates))
 
 
-def _alive(nominal: Selected, unaffected: UnaffectedVariables) -> npt.NDArray[np.bool_]:
-    """Candidates that meet every requirement which the shift can't change. Shape (candidates,)."""
+def _alive(nominal: Selected, unaffected: UnaffectedVariables) -> Booleans:
+    """Return which candidates meet all requirements that the shift can't change, shape (n,)."""
 
-    def values(variable: Variable) -> npt.NDArray[Any]:
+    def values(variable: Variable) -> Numbers:
         if variable not in unaffected:
-            raise _TouchedError
+            raise _AffectedError
         return nominal.candidates.values(variable)
 
     alive = np.ones(len(nominal.candidates), dtype=np.bool_)
@@ -144,15 +145,15 @@ def _alive(nominal: Selected, unaffected: UnaffectedVariables) -> npt.NDArray[np
         for requirement in cut.requirements:
             try:
                 alive &= requirement.mask(values)
-            except _TouchedError:
+            except _AffectedError:
                 continue
     return alive
 
 
 def _reused(
     nominal: Candidates, positions: Integers, unaffected: UnaffectedVariables
-) -> Callable[[Variable], npt.NDArray[Any] | None]:
-    def known(variable: Variable) -> npt.NDArray[Any] | None:
+) -> Callable[[Variable], Numbers | None]:
+    def cached(variable: Variable) -> Numbers | None:
         return nominal.values(variable)[positions] if variable in unaffected else None
 
-    return known
+    return cached

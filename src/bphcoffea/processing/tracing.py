@@ -1,67 +1,65 @@
-"""Which branches an analysis reads, found by running it on a schema's template."""
+"""Branches that an analysis reads, found by running it on the template of its schema."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import awkward as ak
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 
 from bphcoffea.analysis.analysis import GENERATOR_WEIGHT, Analysis
-from bphcoffea.analysis.branch_needs import HELD, BranchNeeds
+from bphcoffea.analysis.branch_needs import BranchNeeds
 from bphcoffea.analysis.declaration import check_for_dataset
 from bphcoffea.analysis.event_numbers import EVENT_NUMBERS
+from bphcoffea.analysis.metadata import HELD, DatasetMetadata
 from bphcoffea.analysis.selection import Cut
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.processor import Processor
 
 
-def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """The branches that an analysis needs of each file of a dataset, sorted.
+def required_branches(analysis: Analysis, metadata: DatasetMetadata) -> tuple[str, ...]:
+    """Return the branches that every file of a dataset must have, sorted.
 
     Parameters
     ----------
     analysis
-        Where its schema has no template, its own ``branches`` are taken.
+        The analysis. If its schema has no template, it declares the branches.
     metadata
-        The dataset's metadata, on which the branches may depend.
+        Metadata of the dataset, on which the branches may depend.
 
     Raises
     ------
     DeclarationError
-        If the analysis declares something wrong for the dataset.
+        If declarations for the dataset are wrong.
     """
     check_for_dataset(analysis, metadata)
     if not hasattr(analysis.schema, "template"):
-        own = [branch for weight in analysis.weights_of(metadata) for branch in weight.branches]
-        return tuple(sorted({*analysis.branches, *own}))
+        weights = analysis.for_dataset(metadata).weights
+        of_weights = [branch for weight in weights for branch in weight.branches]
+        return tuple(sorted({*analysis.branches, *of_weights}))
     (branches,) = _branches_read(analysis, metadata, [Processor(analysis).process])
     return branches
 
 
-def branch_needs(analysis: Analysis, metadata: Mapping[str, Any]) -> BranchNeeds:
-    """All that an analysis needs of the files of a dataset.
+def branch_needs(analysis: Analysis, metadata: DatasetMetadata) -> BranchNeeds:
+    """Return the branches that an analysis needs in the files of a dataset.
 
-    Parameters
-    ----------
-    analysis, metadata
-        As above.
+    Parameters and errors are those of :func:`required_branches`.
     """
-    existing = (*analysis.selection_of(metadata), *analysis.cuts_on_best_for(metadata))
+    resolved = analysis.for_dataset(metadata)
     paths = [
         branch
-        for cut in existing
+        for cut in resolved.cuts
         for requirement in cut.requirements
         for branch in requirement.in_some_file(metadata)
     ]
-    weights = [w.field for w in analysis.weights_of(metadata) if w.field is not None]
+    weights = [weight.field for weight in resolved.weights if weight.field is not None]
     required = required_branches(analysis, metadata)
     alike = [name for name in EVENT_NUMBERS if name not in required]
     cuts = (*analysis.selection, *analysis.cuts_on_best)
-    alike += [
-        branch for part in (*cuts, *analysis.columns_of(metadata)) for branch in part.branches
-    ]
+    alike += [branch for part in (*cuts, *resolved.columns) for branch in part.branches]
     if metadata["is_mc"]:
         alike.append(GENERATOR_WEIGHT)
     return BranchNeeds(
@@ -72,30 +70,34 @@ def branch_needs(analysis: Analysis, metadata: Mapping[str, Any]) -> BranchNeeds
     )
 
 
-def branches_of_cuts(analysis: Analysis, metadata: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The branches that each cut reads, sorted, by the cut's name.
+def branches_of_cuts(analysis: Analysis, metadata: DatasetMetadata) -> dict[str, tuple[str, ...]]:
+    """Return the branches that each declared cut reads, sorted, by the name of the cut.
 
-    None for an analysis whose schema has no template.
+    Empty if the schema of the analysis has no template.
     """
     if not hasattr(analysis.schema, "template"):
         return {}
 
-    def evaluation(cut: Cut) -> Callable[[Any], None]:
-        def evaluate(events: Any) -> None:
+    def evaluation(cut: Cut) -> Callable[[ak.Array], None]:
+        def evaluate(events: ak.Array) -> None:
             candidates = Candidates(analysis.prepare(events), analysis.selection.collection)
             for requirement in cut.requirements:
                 requirement.mask(candidates.values)
 
         return evaluate
 
-    cuts = [*analysis.selection.for_dataset(metadata), *analysis.cuts_on_best_for(metadata)]
+    declared = (*analysis.selection, *analysis.cuts_on_best)
+    cuts = [cut for cut in declared if cut.exists_for(metadata)]
     branches = _branches_read(analysis, metadata, [evaluation(cut) for cut in cuts])
     return {cut.name: read for cut, read in zip(cuts, branches, strict=True)}
 
 
 def _branches_read(
-    analysis: Analysis, metadata: Mapping[str, Any], functions: Sequence[Callable[[Any], Any]]
+    analysis: Analysis,
+    metadata: DatasetMetadata,
+    functions: Sequence[Callable[[ak.Array], object]],
 ) -> list[tuple[str, ...]]:
+    """Return the branches that each function reads of the events of the template."""
     buffer, tree = analysis.schema.template()
     accessed: list[Any] = []
     branches = []
@@ -104,7 +106,7 @@ def _branches_read(
             file,
             treepath=tree,
             schemaclass=analysis.schema,
-            # what depends on branches that a file may lack is not needed of it
+            # cuts and columns on branches that files may lack are left out
             metadata={"dataset": "template", HELD: (), **metadata},
             mode="virtual",
             access_log=accessed,

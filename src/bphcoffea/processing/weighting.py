@@ -1,21 +1,21 @@
-"""The weights of a chunk: of its events, and of candidates with all their variations."""
+"""Weights of the events of a chunk, and of candidates with all their variations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from operator import mul
-from typing import Any
+from operator import itemgetter, mul
 
+import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
-from bphcoffea.analysis.branch_needs import HELD
+from bphcoffea.analysis.metadata import HELD, DatasetMetadata
+from bphcoffea.analysis.resolved import ResolvedAnalysis
 from bphcoffea.analysis.variables import Values, Variable
 from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight, WeightContext
-from bphcoffea.arrays import Floats, Integers
-from bphcoffea.corrections import EraCorrections, Factor
+from bphcoffea.arrays import Floats, Integers, Numbers
+from bphcoffea.corrections import Factor
 from bphcoffea.errors import InputError
 from bphcoffea.processing.candidates import Candidates, values_of_events
 
@@ -23,20 +23,17 @@ from bphcoffea.processing.candidates import Candidates, values_of_events
 class Weighting:
     """The weights of a chunk.
 
+    A weight whose field this file lacks is 1, with all its variations, if other files of the
+    dataset have the field (metadata ``held``); else it is left out.
+
     Parameters
     ----------
-    weights
-        Those that apply to its dataset. One whose field this file lacks is 1, with all its
-        variations, if other files of the dataset have the field (metadata ``held``); else it is
-        left out.
-    corrections
-        Of its era.
+    resolved
+        Declarations for the dataset.
     events
-        The chunk, with its dataset's metadata.
+        Events of the chunk.
     generator
-        Weight of each event that the generator gave, shape (events,).
-    from_cut
-        For each weight of a candidate, the cut of this dataset's selection from which it counts.
+        Generator weight of each event, shape (events,).
 
     Attributes
     ----------
@@ -51,17 +48,14 @@ class Weighting:
 
     def __init__(
         self,
-        weights: Sequence[Weight],
-        corrections: EraCorrections | None,
-        events: Any,
+        resolved: ResolvedAnalysis,
+        events: ak.Array,
         generator: Floats,
-        from_cut: Mapping[str, str | None],
     ) -> None:
-        held = (*events.fields, *events.metadata.get(HELD, ()))
-        self._weights = [w for w in weights if w.field is None or w.field in held]
-        self._from_cut = from_cut
-        self._corrections = corrections
-        self._metadata = events.metadata
+        self._resolved = resolved
+        self._metadata = resolved.metadata
+        held = (*events.fields, *self._metadata[HELD])
+        self._weights = [w for w in resolved.weights if w.field is None or w.field in held]
         self._absent = {
             weight.name
             for weight in self._weights
@@ -72,64 +66,75 @@ class Weighting:
         self._generator = generator
         self.events = generator
 
-        def of_events(variable: Variable) -> npt.NDArray[Any]:
+        def of_events(variable: Variable) -> Numbers:
             return values_of_events(variable, events)
 
-        everything = np.arange(len(generator))
+        all_events = np.arange(len(generator))
         for weight in self._weights:
             if weight.after is None:
-                factor = self._evaluate(weight, of_events, everything, shifted=False)
+                factor = self._evaluate(weight, of_events, all_events, shifted=False)
                 self.events = self.events * factor.nominal
 
-    def weights_from_cut(self, cut: str, which: Integers, candidates: Candidates) -> Floats | None:
-        """Product of the weights that first apply at this cut; None if there are none.
+    def weights_from_cut(
+        self, cut: str, positions: Integers, candidates: Candidates
+    ) -> Floats | None:
+        """Return the product of the weights that first apply at a cut; None if there are none.
 
         Parameters
         ----------
         cut
             Name of the cut.
-        which, candidates
-            Positions of those to weigh, shape (n,), among the candidates.
+        positions
+            Positions of the candidates to weight among all candidates, shape (n,).
+        candidates
+            All candidates.
         """
-        events = candidates.chunk_event[which]
+        events = candidates.chunk_event[positions]
         factors = [
-            self._evaluate(weight, candidates.at(which), events, shifted=False).nominal
+            self._evaluate(weight, candidates.at(positions), events, shifted=False).nominal
             for weight in self._weights
-            if self._from_cut.get(weight.name) == cut
+            if self._resolved.first_cuts.get(weight.name) == cut
         ]
         return reduce(mul, factors) if factors else None
 
-    def of(self, candidates: Candidates, which: Integers, *, shifted: bool) -> CandidateWeights:
-        """All weights of some candidates.
+    def sum_of(self, candidates: Candidates, positions: Integers) -> float:
+        """Return the sum of the nominal weights of candidates at some positions."""
+        return float(np.sum(self.of(candidates, positions, shifted=False).nominal))
+
+    def of(self, candidates: Candidates, positions: Integers, *, shifted: bool) -> CandidateWeights:
+        """Return all weights of candidates at some positions, shape (n,).
 
         Parameters
         ----------
-        candidates, which
-            The candidates, and positions of those to weigh, shape (n,).
+        candidates
+            All candidates.
+        positions
+            Positions of the candidates to weight, shape (n,).
         shifted
-            Whether to evaluate the variations, too.
+            Whether to evaluate the variations.
         """
-        events = candidates.chunk_event[which]
+        events = candidates.chunk_event[positions]
         factors: dict[str, Factor] = {}
         if self._metadata["is_mc"]:
             factors[GENERATOR] = Factor(self._generator[events])
         for weight in self._weights:
-            values = candidates.at(which)
+            values = candidates.at(positions)
             factors[weight.name] = self._evaluate(weight, values, events, shifted=shifted)
-        return CandidateWeights(len(which), factors)
+        return CandidateWeights(len(positions), factors)
 
     def _evaluate(
         self, weight: Weight, values: Values, events: Integers, *, shifted: bool
     ) -> Factor:
-        """Evaluate a weight of some events of the chunk, and check that it is finite."""
+        """Evaluate a weight for some events of the chunk, and check that it is finite."""
         if weight.name in self._absent:
             return weight.absent(len(events), shifted=shifted)
-        factor = weight.evaluate(values, WeightContext(self._corrections, self._metadata, shifted))
+        context = WeightContext(self._resolved.corrections, self._metadata, shifted)
+        factor = weight.evaluate(values, context)
         check_finite(f"weight '{weight.name}'", factor.nominal, events, self._metadata)
         for name, sides in factor.shifts.items():
-            what = f"weight '{weight.name}', shifted by its {name or 'uncertainty'},"
+            label = f"weight '{weight.name}', shifted by its {name or 'uncertainty'},"
             for side in sides:
-                check_finite(what, side, events, self._metadata)
+                check_finite(label, side, events, self._metadata)
         for name, relative in factor.points.items():
             check_finite(f"variation '{name}'", relative, events, self._metadata)
         return factor
@@ -144,7 +149,7 @@ class CandidateWeights:
     count
         Number of candidates, n.
     factors
-        The factors by name, in the order in which they are multiplied.
+        Factors by the name of the weight, in the order in which they are multiplied.
     """
 
     count: int
@@ -157,12 +162,12 @@ class CandidateWeights:
 
     @property
     def clamped(self) -> dict[str, int]:
-        """For each weight that met values outside its bins, how many."""
+        """Number of values outside the bins of a correction, by the name of the weight."""
         return {name: factor.clamped for name, factor in self.factors.items() if factor.clamped}
 
     @property
     def notes(self) -> dict[str, int]:
-        """Remarks on the factors, with the number of candidates that each applies to."""
+        """Remarks on the factors, with the number of candidates that each remark applies to."""
         return {
             f"weight '{name}': {note}": count
             for name, factor in self.factors.items()
@@ -170,7 +175,7 @@ class CandidateWeights:
         }
 
     def varied(self) -> Iterator[tuple[str, Floats]]:
-        """Yield the name of each variation and the weights under it, shape (n,).
+        """Yield the name of each variation and its weights, shape (n,).
 
         A shifted factor replaces the nominal one. It is not applied as a ratio to the nominal
         weight, which may be 0 where the shifted weight is not.
@@ -180,18 +185,14 @@ class CandidateWeights:
             for part, (up, down) in factor.shifts.items():
                 beginning = f"{name}_{part}" if part else name
                 shifted += [(beginning + UP, name, up), (beginning + DOWN, name, down)]
-        others: dict[str, Floats] = {}
-        for variation, name, values in sorted(shifted, key=lambda each: each[0]):
-            if name not in others:
-                others[name] = self._product(without=name)
-            yield variation, others[name] * values
+        without: dict[str, Floats] = {}
+        for variation, name, values in sorted(shifted, key=itemgetter(0)):
+            if name not in without:
+                without[name] = self._product(without=name)
+            yield variation, without[name] * values
         for factor in self.factors.values():
             for variation, relative in factor.points.items():
                 yield variation, self.nominal * relative
-
-    def components(self) -> dict[str, Floats]:
-        """Each nominal factor by its name, shape (n,)."""
-        return {name: factor.nominal for name, factor in self.factors.items()}
 
     def _product(self, without: str | None = None) -> Floats:
         product = np.ones(self.count)
@@ -202,22 +203,20 @@ class CandidateWeights:
 
 
 def check_finite(
-    what: str, values: Floats, events: Integers | None, metadata: Mapping[str, Any]
+    label: str, values: Floats, events: Integers | None, metadata: DatasetMetadata
 ) -> None:
-    """Raise an InputError if some values, or their squares, are not finite.
-
-    Squares are summed, too; the message tells the entry of the first such value.
+    """Raise an InputError if some weights, or their squares, which are summed, are not finite.
 
     Parameters
     ----------
-    what
-        What the values are, for the message.
+    label
+        Name of the weights, with which the message begins.
     values
-        Shape (n,).
+        The weights, shape (n,).
     events
-        Position of each value's event in the chunk, shape (n,); None if they are 0 … n - 1.
+        Position of each weight's event in the chunk, shape (n,); None if they are 0 … n - 1.
     metadata
-        Of the chunk, which tells at which entry of the file it begins.
+        Metadata of the chunk, with the entry of the file at which it begins.
     """
     with np.errstate(over="ignore"):
         wrong = np.flatnonzero(~np.isfinite(np.square(values)))
@@ -226,6 +225,6 @@ def check_finite(
     first = int(wrong[0] if events is None else events[wrong[0]])
     entry = first + int(metadata.get("entrystart", 0))
     raise InputError(
-        f"{what} is {values[wrong[0]]:g} for {len(wrong)} of {len(values)} "
+        f"{label} is {values[wrong[0]]:g} for {len(wrong)} of {len(values)} "
         f"{'events' if events is None else 'candidates'}, the first of them in entry {entry}"
     )

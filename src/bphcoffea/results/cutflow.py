@@ -1,15 +1,28 @@
-"""How many events and candidates pass each cut and all before it."""
+"""Number of events and candidates that pass each cut and all cuts before it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Final, TypedDict
 
-import numpy as np
-import numpy.typing as npt
+from typing_extensions import override
+
+from bphcoffea.arrays import Floats, Integers
+from bphcoffea.html_table import html_table
+
+_HEADER: Final = ("step", "events", "candidates", "sumw", "of previous", "of all")
 
 
-@dataclass(frozen=True)
+class CutflowRow(TypedDict):
+    """A step in ``cutflow.json``."""
+
+    step: str
+    events: int
+    candidates: int
+    sumw: float
+
+
+@dataclass(frozen=True, repr=False)
 class Cutflow:
     """Counts after each step, in order; the first step is ``all``.
 
@@ -18,18 +31,26 @@ class Cutflow:
     steps
         Names of the steps.
     events
-        Events with at least one candidate that passes this and every earlier cut; every event
-        read at the step ``all``. Shape (steps,).
+        Number of events that pass each step, shape (steps,); at the step ``all``, that of the
+        events read. From the first cut on candidates onwards, an event passes with a candidate.
     candidates
-        The candidates that do. Shape (steps,).
+        Number of candidates that pass this and every earlier cut, shape (steps,).
     sumw
-        Sum of the weights of those events. Shape (steps,).
+        Sum of the weights of those events, shape (steps,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Cutflow(("all", "mass"), np.array([8, 2]), np.array([9, 2]), np.array([8.0, 1.5]))
+    step  events  candidates  sumw  of previous  of all
+    all        8           9     8       100.0%  100.0%
+    mass       2           2   1.5        25.0%   25.0%
     """
 
     steps: tuple[str, ...]
-    events: npt.NDArray[np.int64]
-    candidates: npt.NDArray[np.int64]
-    sumw: npt.NDArray[np.float64]
+    events: Integers
+    candidates: Integers
+    sumw: Floats
 
     def __add__(self, other: Cutflow) -> Cutflow:
         if self.steps != other.steps:
@@ -43,8 +64,37 @@ class Cutflow:
             self.sumw + other.sumw,
         )
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One row a step, as in ``cutflow.json``."""
+    @override
+    def __repr__(self) -> str:
+        table = [_HEADER, *self._cells()]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        return "\n".join(
+            "  ".join((cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])))
+            for cells in table
+        )
+
+    def _repr_html_(self) -> str:
+        return html_table(_HEADER, self._cells())
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Return the cells of a table with efficiencies of events, one row per step."""
+        rows = self.rows()
+        return [
+            (
+                row["step"],
+                f"{row['events']:,}",
+                f"{row['candidates']:,}",
+                f"{row['sumw']:.6g}",
+                *(
+                    f"{row['events'] / total:.1%}" if total else "–"
+                    for total in (before["events"], rows[0]["events"])
+                ),
+            )
+            for before, row in zip((rows[0], *rows), rows, strict=False)
+        ]
+
+    def rows(self) -> list[CutflowRow]:
+        """Return one row per step, as in ``cutflow.json``."""
         return [
             {
                 "step": step,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import html
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from bphcoffea.analysis.description import AnalysisRecord
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import RunError
+from bphcoffea.html_table import html_table
 from bphcoffea.physics.windows import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
@@ -269,15 +269,17 @@ class RunFolder:
 
     def _repr_html_(self) -> str:
         datasets, ledger = self.datasets, self.read("ledger.json")["datasets"]
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{html.escape(record.era)}</td>"
-            f"<td>{'simulation' if record.is_mc else 'data'}</td>"
-            f"<td>{ledger[name]['processed_events']:,}</td></tr>"
+        rows = [
+            (
+                name,
+                record.era,
+                "simulation" if record.is_mc else "data",
+                f"{ledger[name]['processed_events']:,}",
+            )
             for name, record in datasets.items()
             if name in ledger
-        )
-        head = "<tr><th>dataset</th><th>era</th><th>kind</th><th>events processed</th></tr>"
-        return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
+        ]
+        return html_table(("dataset", "era", "kind", "events processed"), rows, repr(self))
 
     def _candidates_file(self, dataset: str) -> Path:
         name = file_name(dataset, self.fileset_metadata)
