@@ -1,4 +1,4 @@
-"""The analysis that a command is given by its name or path."""
+"""Loading the analysis that a command line names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def load_named(name: str) -> Analysis:
-    """Load an analysis, and say which file that is.
+    """Load an analysis by name or path, and print which file it comes from.
 
     Raises
     ------
     InputError
-        When there is no such analysis, or it declares something wrong.
+        If there is no such analysis, or its declaration is wrong.
     """
     from bphcoffea.execution.loading import lines_about, load_analysis
 

@@ -1,15 +1,15 @@
-"""Arguments and options that several commands take."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.errors import InputError
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -19,45 +19,59 @@ AnalysisName = Annotated[
         help="Name of a shipped analysis, or a path: my/analysis.py or my/analysis.py:Class.",
     ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")]
+FilesetPaths = Annotated[
+    list[Path], typer.Argument(metavar="FILESET...", help="JSON files of filesets.")
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the new files.")
+]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace what the same command wrote there; nothing else."),
+    typer.Option(
+        "--overwrite", help="Replace what this command wrote there before; other files stay."
+    ),
 ]
 DerivedOutput = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="DIR", help="Write there instead, as for a run that is read-only."
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder for the new files, if not the run's own, which may be read-only.",
     ),
 ]
 CheckpointPlace = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="Finished chunks are kept there; by default in the cache of your home."
+        metavar="URL",
+        help="Folder for checkpoints of finished chunks; by default in your cache folder.",
     ),
 ]
-RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
 Datasets = Annotated[
     list[str] | None,
-    typer.Option("--dataset", metavar="GLOB", help="Only datasets that match; may be repeated."),
+    typer.Option(
+        "--dataset", metavar="GLOB", help="Use only the datasets that match; may be repeated."
+    ),
 ]
-ExecutorOption = Annotated[Executor, typer.Option(help="What runs the chunks.")]
+ExecutorOption = Annotated[Executor, typer.Option(help="Executor that processes the chunks.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Number of processes; one a core by default.")
+    int | None, typer.Option(min=1, help="Number of worker processes; by default one per core.")
 ]
-
-
 FacilityName = Annotated[
-    str, typer.Argument(metavar="FACILITY", help="A name that `facility list` shows, or a .toml.")
+    str, typer.Argument(metavar="FACILITY", help="Name from `facility list`, or a .toml file.")
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option(metavar="ADDR", help="A Dask scheduler that runs already: tcp://host:port."),
+    typer.Option(metavar="ADDR", help="Address of a running Dask scheduler: tcp://host:port."),
 ]
 ProxyLifetime = Annotated[
     float,
     typer.Option(
-        "--min-proxy-lifetime", min=0, metavar="H", help="Hours that the grid proxy must have left."
+        "--min-proxy-lifetime",
+        min=0,
+        metavar="H",
+        help="Hours for which the grid proxy must still be valid.",
     ),
 ]
 CorrectionFiles = Annotated[
@@ -65,15 +79,16 @@ CorrectionFiles = Annotated[
     typer.Option(
         "--corrections",
         metavar="TOML",
-        help="Scale factors, pile-up, luminosity of an era; once for each era.",
+        help="Scale factors, pile-up and luminosity of one era; may be repeated.",
     ),
 ]
 
 
 @contextlib.contextmanager
-def elsewhere() -> Iterator[None]:
-    """Say how to write elsewhere, if the folder of a run can't be written."""
+def suggesting(hints: Mapping[type[InputError], str]) -> Iterator[None]:
+    """Append a hint, such as an option of the command, to errors of these types."""
     try:
         yield
-    except UnwritableError as error:
-        raise UnwritableError(f"{error} (--output)") from None
+    except tuple(hints) as error:
+        hint = next(hint for kind, hint in hints.items() if isinstance(error, kind))
+        raise type(error)(f"{error}{hint}") from None
