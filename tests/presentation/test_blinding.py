@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bphcoffea.physics.windows import WINDOW
-from bphcoffea.presentation import _figures, plot_run
+from bphcoffea.presentation import plot_run
 from bphcoffea.presentation.blinding import blind_windows, blinded_in
 from bphcoffea.results.folder import RunFolder, write_histograms
 from bphcoffea.statistics.blindness import StillBlindError
@@ -223,7 +223,7 @@ def test_hidden_ranges_blinded_in():
 
 def test_what_a_run_hides_is_hidden_and_can_t_be_drawn(write):
     run = write({"data": DATA, "signal": SIGNAL})
-    content = run.analysis
+    content = run.read("analysis.json")
     content["blind"] |= {"variable": "mass", "unit": "GeV", "hidden": [[0.31, 0.42]], "masses": []}
     run.write("analysis.json", content)
     assert blind_windows(run) == ((0.31, 0.42),)

@@ -195,7 +195,7 @@ def test_labels_come_from_a_newer_fileset_and_only_they(folder, fitted):
     assert any("NEW" in text for text in texts.values())
     assert not any("999" in text for text in texts.values())
     assert notes == ["toy_2018: not in the fileset; the run's labels are drawn"]
-    assert LabelledRun(folder, labels).datasets["toy_2017"]["luminosity"] != 999
+    assert LabelledRun(folder, labels).datasets["toy_2017"].luminosity != 999
     with pytest.raises(InputError, match=r"the fileset has no dataset of the run \(toy_2017, "):
         Labels.of(folder, Fileset({"other": fitted[1]["toy_2017"]}))
 
@@ -226,7 +226,7 @@ def test_labels_come_from_a_newer_analysis(folder, slim):
     assert "N(NEW ds)" in texts["mass"]
     assert "NEW title" in texts["cutflow_data"]
     assert any("NEW peak" in text for text in texts.values())
-    assert LabelledRun(folder, labels).analysis["histograms"]["flight_bs_significance"]["log_y"]
+    assert LabelledRun(folder, labels).analysis.histograms["flight_bs_significance"].log_y
     assert labels.histograms["mass"] == {
         "label": mass.variable.label,
         "unit": "GeV",

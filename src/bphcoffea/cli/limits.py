@@ -73,7 +73,7 @@ def limit(
     search = search_of(run)
     if foreign := [name for name in given if name not in search.options]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
-        raise InputError(f"{directory}: the search '{run.analysis['search']}' takes no {flags}")
+        raise InputError(f"{directory}: the search '{run.analysis.search}' takes no {flags}")
     hints = {
         UnknownLuminosityError: " (--same-data)",
         StillBlindError: " (run --unblind)",

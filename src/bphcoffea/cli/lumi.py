@@ -83,20 +83,20 @@ def print_luminosity(run: RunFolder) -> None:
 
 def print_normalisation(run: RunFolder) -> None:
     """Print how simulation is scaled to the data."""
-    content = run.read("normalisation.json")
-    if all(entry["cross_section"] is None for entry in content.values()):
+    records = run.normalisation
+    if all(record.cross_section is None for record in records.values()):
         return
     table = new_table("simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation")
     table.columns[0].overflow = "fold"
-    for name, entry in content.items():
-        efficiency = entry["filter_efficiency"] * entry["skim_efficiency"]
-        numbers = [entry["cross_section"], efficiency, entry["generator_sumw"]]
-        numbers += [entry["luminosity"], entry["scale"]]
+    for name, record in records.items():
+        efficiency = record.filter_efficiency * record.skim_efficiency
+        numbers = [record.cross_section, efficiency, record.generator_sumw]
+        numbers += [record.luminosity, record.scale]
         table.add_row(name, *("?" if n is None else f"{n:,.5g}" for n in numbers))
     console.print(table)
     names_by_note: dict[str, list[str]] = {}
-    for name, entry in content.items():
-        for note in entry["notes"]:
+    for name, record in records.items():
+        for note in record.notes:
             names_by_note.setdefault(note, []).append(name)
     for note, names in names_by_note.items():
         say(f"note: {', '.join(names)}: {note}")

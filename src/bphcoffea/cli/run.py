@@ -152,7 +152,7 @@ def run(
     if resume and options.checkpoints is None:
         raise InputError("--resume: give the folder of the run's checkpoints with --checkpoints")
     note_old_checkpoints(options.checkpoints)
-    hints = {OccupiedError: " (--overwrite)"}
+    hints: dict[type[InputError], str] = {OccupiedError: " (--overwrite)"}
     if options.checkpoints:
         hints[UnwritableError] = "; then repeat the command with --resume"
     try:

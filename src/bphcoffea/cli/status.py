@@ -72,20 +72,19 @@ def print_blinding(run: RunFolder) -> None:
     """Print whether a run with data is blind, and in which windows."""
     from bphcoffea.physics.windows import in_words
 
-    blind = run.analysis.get("blind")
-    if blind is None or all(metadata["is_mc"] for metadata in run.fileset_metadata.values()):
+    blind = run.analysis.blind
+    if blind is None or all(metadata.is_mc for metadata in run.fileset_metadata.values()):
         return
     if not run.hidden:
-        variable = blind.get("variable", blind["histogram"])
-        say(f"NOT BLIND: the results include data at all values of {variable}")
+        say(f"NOT BLIND: the results include data at all values of {blind.variable}")
         return
-    windows = in_words(run.hidden, blind["unit"])
-    if blind.get("by_category"):
-        by_category = blind["by_category"].items()
+    windows = in_words(run.hidden, blind.unit)
+    if blind.by_category:
+        by_category = blind.by_category.items()
         parts = (f"{in_words(hidden)} ({category})" for category, hidden in by_category)
-        windows = f"{', '.join(parts)} {blind['unit']}"
-    masses = f" (masses {', '.join(f'{m:g}' for m in blind['masses'])})" if blind["masses"] else ""
-    say(f"BLIND: data with {blind['variable']} in {windows} are left out of the results{masses}")
+        windows = f"{', '.join(parts)} {blind.unit}"
+    masses = f" (masses {', '.join(f'{m:g}' for m in blind.masses)})" if blind.masses else ""
+    say(f"BLIND: data with {blind.variable} in {windows} are left out of the results{masses}")
 
 
 def note_missing_events(run: RunFolder) -> None:

@@ -50,8 +50,9 @@ def train(
         run, inputs or (), folds=folds, bins=bins, edges=edges_by_category, seed=seed
     )
     classifier = training.write(output)
-    data = [metadata for metadata in run.datasets.values() if not metadata["is_mc"]]
-    plot_training(training, Heading.of(data), output)
+    datasets = run.datasets
+    data = Heading.of(datasets[name] for name in datasets.data)
+    plot_training(training, data, output)
     _print_training(training.as_json())
     say(f"classifier: {classifier.source}")
     note_missing_events(run)

@@ -9,6 +9,7 @@ from typing import Any
 import hist
 from matplotlib.figure import Figure
 
+from bphcoffea.analysis.description import AnalysisRecord, HistogramRecord
 from bphcoffea.presentation.blinding import (
     Windows,
     blind_histograms,
@@ -36,12 +37,11 @@ from bphcoffea.presentation.style import (
     save,
 )
 from bphcoffea.results.folder import RunFolder, file_name
+from bphcoffea.results.records import Datasets
 from bphcoffea.statistics.blindness import check_unblinding
 from bphcoffea.statistics.mass_fit import MassFit
 from bphcoffea.statistics.run_fit import of_datasets
 from bphcoffea.statistics.search import search_of
-
-Metadata = Mapping[str, Mapping[str, Any]]
 
 
 def plot_run(
@@ -112,11 +112,11 @@ def _figures(
     analysis, datasets = run.analysis, run.datasets
     elsewhere = left_out(run)
     yield from _cutflows(run.cutflow, analysis, datasets, elsewhere)
-    declared = analysis.get("histograms", {})
+    declared = analysis.histograms
     fitted = dict(run.read("fit.json")) if run.place("fit.json").is_file() else {}
     if run.place("limit.json").is_file():
         yield from search_of(run).figures(run, unblind=unblind)
-    to_be_fitted = (analysis.get("fit") or {}).get("histogram")
+    to_be_fitted = analysis.fit.histogram if analysis.fit else None
     stacked = {} if shapes else _stacked(run)
     blind = set() if unblind else blind_histograms(analysis)
     windows = blind_windows(run) if blind else None
@@ -124,11 +124,11 @@ def _figures(
     histograms = run.histograms()
     for number, (name, histogram) in enumerate(histograms.items()):
         progress(number, len(histograms))
-        about = _about(histogram, declared.get(name, {}), _data(datasets))
-        if _data(datasets):
+        about = _about(histogram, declared.get(name, HistogramRecord(variable=name)), datasets.data)
+        if datasets.data:
             about["notes"] = (elsewhere,)
         apart: dict[str | None, Any] = {}
-        if name in blind and _data(datasets):
+        if name in blind and datasets.data:
             apart = _apart(histogram, stacked.get(name), about, of_category)
             about = _hidden(histogram, stacked.get(name), about, windows)
         compared = stacked.get(name) if about["without"] is None else None
@@ -147,7 +147,7 @@ def _figures(
             histogram, compared, about = apart.get(category, together)
             place = name if category is None else f"{name}_{file_name(category)}"
             if compared is not None:
-                overlay = bool(analysis.get("overlay_signal"))
+                overlay = analysis.overlay_signal
                 figure = comparison(compared, category, about, datasets, overlay_signal=overlay)
                 # the fitted mass has a figure of that name
                 yield place + "_stack" * (name == to_be_fitted), figure
@@ -197,50 +197,35 @@ def _stacked(run: RunFolder) -> dict[str, hist.Hist]:
     """The histograms with simulation scaled to data; none where there is nothing to compare."""
     if not (run.path / "normalisation.json").is_file():
         return {}
-    scales = [known["scale"] for known in run.read("normalisation.json").values()]
-    if not scales or None in scales or not _data(run.datasets):
+    scales = [known.scale for known in run.normalisation.values()]
+    if not scales or None in scales or not run.datasets.data:
         return {}
     return run.normalised_histograms()
 
 
-def _about(
-    histogram: hist.Hist, declared: Mapping[str, Any], data: Sequence[str]
-) -> dict[str, Any]:
+def _about(histogram: hist.Hist, declared: HistogramRecord, data: Sequence[str]) -> dict[str, Any]:
     axis = histogram.axes[-1]
     return {
         "data": data,
-        "label": declared.get("label") or declared.get("variable") or axis.label or axis.name,
-        "unit": declared.get("unit", ""),
-        "log_y": bool(declared.get("log_y", False)),
-        "without": declared.get("n_minus_1"),
-        "bounds": declared.get("bounds") or (),
-        "resonances": declared.get("resonances") or (),
+        "label": declared.label or declared.variable or axis.label or axis.name,
+        "unit": declared.unit,
+        "log_y": declared.log_y,
+        "without": declared.n_minus_1,
+        "bounds": declared.bounds,
+        "resonances": declared.resonances,
         "hidden": (),
         "notes": (),
     }
 
 
-def _data(datasets: Metadata) -> list[str]:
-    return [name for name, metadata in datasets.items() if not metadata["is_mc"]]
-
-
-def _processes(datasets: Metadata) -> dict[str, list[str]]:
-    """Group the simulated datasets by process; by their own name where none is given."""
-    processes: dict[str, list[str]] = {}
-    for name, metadata in datasets.items():
-        if metadata["is_mc"]:
-            processes.setdefault(str(metadata.get("process") or name), []).append(name)
-    return processes
-
-
 def _cutflows(
     cutflows: Mapping[str, Sequence[Mapping[str, Any]]],
-    analysis: Mapping[str, Any],
-    datasets: Metadata,
+    analysis: AnalysisRecord,
+    datasets: Datasets,
     blinding: str,
 ) -> Iterator[tuple[str, Figure]]:
-    requirements = {cut["name"]: cut["requirements"] for cut in analysis.get("cuts", ())}
-    groups = {DATA.lower(): _data(datasets), **_processes(datasets)}
+    requirements = {cut.name: cut.requirements for cut in analysis.cuts}
+    groups = {DATA.lower(): datasets.data, **datasets.by_process}
     for group, names in groups.items():
         # a cut may exist for some datasets only; cutflows with different steps have no sum
         alike: dict[tuple[str, ...], list[str]] = {}
@@ -257,10 +242,10 @@ def _cutflows(
                 summed([cutflows[name] for name in same]),
                 Heading.of(
                     (datasets[name] for name in same),
-                    () if datasets[same[0]]["is_mc"] else (blinding,),
+                    () if datasets[same[0]].is_mc else (blinding,),
                 ),
                 requirements=requirements,
-                title=f"{analysis.get('title') or analysis['name']} – {title}",
+                title=f"{analysis.title or analysis.name} – {title}",
             )
             yield place, figure
 
@@ -269,16 +254,16 @@ def _masses(
     name: str,
     histogram: hist.Hist,
     about: Mapping[str, Any],
-    datasets: Metadata,
+    datasets: Datasets,
     fitted: Mapping[str, Any],
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the mass spectrum with its fit, and those of the datasets or eras fitted apart."""
-    everything = {"datasets": _data(datasets) or list(datasets)}
+    everything = {"datasets": datasets.data or list(datasets)}
     parts = {name: fitted or everything}
     parts |= {f"{name}_{file_name(by)}": part for by, part in fitted.get("by", {}).items()}
     for place, part in parts.items():
         chosen = [datasets[dataset] for dataset in part["datasets"]]
-        simulated = all(each["is_mc"] for each in chosen)
+        simulated = all(each.is_mc for each in chosen)
         hidden = () if simulated else about["hidden"]
         # a fit tells what is in the bins that are hidden
         drawn = "parameters" in part and not hidden
@@ -298,9 +283,9 @@ def _spectrum(
     histogram: hist.Hist,
     category: str | None,
     about: Mapping[str, Any],
-    datasets: Metadata,
+    datasets: Datasets,
 ) -> Figure:
-    data = _data(datasets)
+    data = datasets.data
     names = data or list(datasets)
     figure = draw_spectrum(
         of_datasets(histogram, names, category),
@@ -318,13 +303,13 @@ def _distribution(
     histogram: hist.Hist,
     category: str | None,
     about: Mapping[str, Any],
-    datasets: Metadata,
+    datasets: Datasets,
     *,
     together: bool = False,
 ) -> Figure:
     """Draw data and each simulated process, or the sum of what is scaled alike."""
-    data = _data(datasets)
-    processes = _processes(datasets)
+    data = datasets.data
+    processes = datasets.by_process
     if together:
         processes = {"all processes": [name for names in processes.values() for name in names]}
     return draw_distribution(

@@ -188,7 +188,7 @@ class DsYield:
         if YIELD not in fit["parameters"]:
             raise InputError(f"{run.path}: its fit has no yield '{YIELD}'; is it of Ds → φπ?")
         metadata = run.fileset_metadata
-        simulated = [name for name in fit["datasets"] if metadata[name]["is_mc"]]
+        simulated = [name for name in fit["datasets"] if metadata[name].is_mc]
         if simulated:
             raise InputError(
                 f"{run.path}: its fit is of simulation ({', '.join(simulated)}), which tells no "
@@ -204,7 +204,7 @@ class DsYield:
             raise InputError(f"{run.path}: the yield '{YIELD}' is {measured['value']:g}")
         simulation, efficiency, error = _efficiency(run, fit)
         shift, remarks = _fit_model(run, fit, measured["value"] / efficiency)
-        unfiltered = [n for n in simulation if metadata[n].get("filter_efficiency") is None]
+        unfiltered = [n for n in simulation if metadata[n].filter_efficiency is None]
         if unfiltered:
             remarks += (f"{', '.join(unfiltered)}: no filter_efficiency, which is taken to be 1",)
         return cls(
@@ -225,7 +225,7 @@ def _of_year(
     metadata, remarks = run.fileset_metadata, []
     names = [name for name in fit["datasets"] if year_of(metadata[name]) == year]
     if not names:
-        eras = ", ".join(sorted({str(metadata[name]["era"]) for name in fit["datasets"]}))
+        eras = ", ".join(sorted({metadata[name].era for name in fit["datasets"]}))
         remarks.append(f"{run.path} has no data of {year}: the yield is that of {eras}")
     elif len(names) < len(fit["datasets"]):
         fit = fit.get("by", {}).get(year, {})
