@@ -121,7 +121,7 @@ def test_invalid_fit_says_why_and_ends_with_2(command, tmp_path, ds_phipi, data)
 
 
 def test_a_partial_run_says_so_everywhere(command, tmp_path, data):
-    """A quarter of the events was asked for: so is the luminosity, and every output a try."""
+    """A quarter of the events has a quarter of the luminosity; every output is preliminary."""
     fileset = tmp_path / "fileset.json"
     path = data / "tree3mu_phipi_2017.root"
     with uproot.open(path) as file:
@@ -133,7 +133,7 @@ def test_a_partial_run_says_so_everywhere(command, tmp_path, data):
     status, out, _ = command(*words)
     part = f"{entries // 4 / entries:.1%} of the events of its datasets"
     assert status == 0
-    assert f"PARTIAL: the run covers {part}; its results are a try" in out
+    assert f"PARTIAL: the run covers {part}; its results are preliminary" in out
     assert f"times the {entries // 4 / entries:.2%}" in " ".join(out.split())
     status, out, _ = command("status", tmp_path / "run")
     assert status == 0

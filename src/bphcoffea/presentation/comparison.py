@@ -16,7 +16,7 @@ from matplotlib.ticker import LogFormatter
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
-from bphcoffea.presentation.blinding import Windows, overlapping, shade
+from bphcoffea.presentation.hidden_data import Windows, overlapping, shade
 from bphcoffea.presentation.style import (
     DATA,
     PALETTE,

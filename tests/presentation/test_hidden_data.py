@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bphcoffea.physics.windows import WINDOW
-from bphcoffea.presentation import plot_run
-from bphcoffea.presentation.blinding import blind_windows, blinded_in
+from bphcoffea.presentation import plot_run, run_figures
+from bphcoffea.presentation.hidden_data import blind_windows, blinded_in
+from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results.folder import RunFolder, write_histograms
 from bphcoffea.statistics.blindness import StillBlindError
 
@@ -84,7 +85,17 @@ def write(tmp_path):
         if stacked:
             rates = {"luminosity": 0.0, "cross_section": 0.0}
             files["normalisation"] = {
-                name: {"scale": 1.0, "generator_sumw": 1.0, "uncertainties": rates, "notes": []}
+                name: {
+                    "scale": 1.0,
+                    "generator_sumw": 1.0,
+                    "uncertainties": rates,
+                    "notes": [],
+                    "cross_section": 1.0,
+                    "filter_efficiency": 1.0,
+                    "skim_efficiency": 1.0,
+                    "luminosity": 1.0,
+                    "data": ["data"],
+                }
                 for name, known in datasets.items()
                 if known["is_mc"]
             }
@@ -103,7 +114,7 @@ def write(tmp_path):
 def drawn(run, **options):
     """Figures by their names; without those of cutflows and limits."""
     options = {"shapes": False, "unblind": False} | options
-    return dict(_figures(run, **options))
+    return dict(figures_of_run(run, **options))
 
 
 def positions(figure):
@@ -240,9 +251,13 @@ def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
     others.parent.mkdir()
     others.write_text("")
     figures = list(drawn(run).items())[:2]
-    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures))
+    monkeypatch.setattr(
+        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures)
+    )
     first = plot_run(run)
-    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures[:1]))
+    monkeypatch.setattr(
+        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures[:1])
+    )
     second = plot_run(run)
     assert set(second) < set(first)
     there = {path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")}
@@ -253,10 +268,12 @@ def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
         yield figures[1]
         raise ValueError
 
-    monkeypatch.setattr("bphcoffea.presentation._figures", failing)
+    monkeypatch.setattr(run_figures, "figures_of_run", failing)
     with pytest.raises(ValueError, match=r"^$"):
         plot_run(run)
-    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures[:1]))
+    monkeypatch.setattr(
+        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures[:1])
+    )
     assert set(plot_run(run)) | {others} == {
         path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")
     }
