@@ -1,6 +1,7 @@
 """The commands as a user types them, from toys to figures."""
 
 import json
+import logging
 import math
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import uproot
 
 from bphcoffea import cli
 from bphcoffea.results import RunFolder
+from bphcoffea.toys import TOYS
 
 
 @pytest.fixture
@@ -198,6 +200,26 @@ def test_filesets_are_built_checked_and_imported(command, tmp_path, data):
         },
         "metadata": {"is_mc": False, "era": "2017B", "kind": "data", "luminosity": 4.8},
     }
+
+
+def test_the_log_is_shown_once_in_the_chosen_detail_without_secrets(command, monkeypatch, tmp_path):
+    def logging_toys(folder, *_, **__):
+        log = logging.getLogger("bphcoffea.toys")
+        log.debug("3 χ² of %s", "root://me:secret@host//a.root")
+        log.info("made [1] file")
+        log.warning("few events")
+        (folder / "fileset.json").write_text("{}")
+        return folder / "fileset.json"
+
+    monkeypatch.setitem(TOYS, "logging", logging_toys)
+    shown = ["3 χ² of root://***@host//a.root", "made [1] file", "warning: few events"]
+    words = ("toys", "logging", "-o", tmp_path / "toys", "--overwrite")
+    options = {(): 1, ("-v",): 0, ("-q",): 2, ("--verbose",): 0, ("--quiet",): 2}
+    for option, first in options.items():
+        status, out, err = command(*option, *words)
+        assert (status, err.splitlines()) == (0, shown[first:])
+        assert "fileset: " in out
+    assert command("-q", "-v", *words)[0] == 2
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])
