@@ -98,11 +98,11 @@ def figures_of_run(
 
     See :func:`plot_run` for the parameters.
     """
+    analysis, datasets = run.analysis, run.datasets
     yield from cutflow_figures(run)
     fit = run.read("fit.json") if run.place("fit.json").is_file() else {}
-    if run.place("limit.json").is_file():
+    if analysis.search and run.place("limit.json").is_file():
         yield from search_of(run).figures(run, unblind=unblind)
-    analysis, datasets = run.analysis, run.datasets
     notes = (left_out(run),) if datasets.data else ()
     scaled = {} if shapes else _scaled_histograms(run)
     hidden = {} if unblind or not datasets.data else _hidden_windows(run)
