@@ -1,15 +1,19 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and what the commands do with them."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
+
+if TYPE_CHECKING:
+    from bphcoffea.analysis import Analysis
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -33,26 +37,16 @@ Overwrite = Annotated[
 ]
 DerivedOutput = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="DIR",
-        help="Folder for the new files, if not the run's own, which may be read-only.",
-    ),
+    typer.Option("--output", "-o", metavar="DIR", help="Other folder for the new files."),
 ]
 CheckpointPlace = Annotated[
     str | None,
-    typer.Option(
-        metavar="URL",
-        help="Folder for checkpoints of finished chunks; by default in your cache folder.",
-    ),
+    typer.Option(metavar="URL", help="Folder of checkpoints; by default in your cache folder."),
 ]
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
 Datasets = Annotated[
     list[str] | None,
-    typer.Option(
-        "--dataset", metavar="GLOB", help="Use only the datasets that match; may be repeated."
-    ),
+    typer.Option("--dataset", metavar="GLOB", help="Only datasets that match; may be repeated."),
 ]
 ExecutorOption = Annotated[Executor, typer.Option(help="Executor that processes the chunks.")]
 Workers = Annotated[
@@ -68,20 +62,22 @@ Scheduler = Annotated[
 ProxyLifetime = Annotated[
     float,
     typer.Option(
-        "--min-proxy-lifetime",
-        min=0,
-        metavar="H",
-        help="Hours for which the grid proxy must still be valid.",
+        "--min-proxy-lifetime", min=0, metavar="H", help="Hours the grid proxy must be valid for."
     ),
 ]
 CorrectionFiles = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--corrections",
-        metavar="TOML",
-        help="Scale factors, pile-up and luminosity of one era; may be repeated.",
-    ),
+    typer.Option("--corrections", metavar="TOML", help="Corrections of one era; may be repeated."),
 ]
+
+
+def load_named(name: str) -> Analysis:
+    """Load an analysis by name or path, and print which file it comes from."""
+    from bphcoffea.execution.loading import lines_about, load_analysis
+
+    for line in lines_about(name):
+        say(line)
+    return load_analysis(name)
 
 
 @contextlib.contextmanager

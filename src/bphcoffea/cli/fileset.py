@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bphcoffea.cli.analyses import load_named
-from bphcoffea.cli.arguments import Datasets, ExecutorOption, FilesetPaths, Workers
+from bphcoffea.cli.arguments import Datasets, ExecutorOption, FilesetPaths, Workers, load_named
 from bphcoffea.cli.terminal import console, counted, new_table, say
 from bphcoffea.errors import InputError
 
@@ -22,9 +21,7 @@ def import_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
     prefix: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="URL of the folders that hold the files: root://host//path."
-        ),
+        typer.Option(metavar="URL", help="URL of the files' folders: root://host//path."),
     ] = None,
     era: Annotated[
         str | None,

@@ -50,9 +50,7 @@ def limit(
     ],
     same_data: Annotated[
         bool,
-        typer.Option(
-            "--same-data", help="Assert that both runs are of the same data, so nothing is scaled."
-        ),
+        typer.Option("--same-data", help="Assert that both runs are of the same data: no scaling."),
     ] = False,
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Use the data in the signal windows.")
@@ -68,10 +66,10 @@ def limit(
     from bphcoffea.statistics.blindness import NotHiddenError, StillBlindError
     from bphcoffea.statistics.data_sample import NotFittedByYearError, UnknownLuminosityError
 
-    given = {name: value for name, value in options.items() if value not in (None, [])}
+    settings = {name: value for name, value in options.items() if value not in (None, [])}
     run = RunFolder(directory)
     search = search_of(run)
-    if foreign := [name for name in given if name not in search.options]:
+    if foreign := [name for name in settings if name not in search.options]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
         raise InputError(f"{directory}: the search '{run.analysis.search}' takes no {flags}")
     hints = {
@@ -84,7 +82,7 @@ def limit(
         content = search.limit(
             run,
             RunFolder(normalisation),
-            given,
+            settings,
             unblind=unblind,
             same_data=same_data,
             progress=bar.update,

@@ -27,8 +27,7 @@ def lumi(
         typer.Option(metavar="JSON", help="Certified sections of the run, if the file was moved."),
     ] = None,
     uncertainty: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Relative uncertainty of the luminosity."),
+        float | None, typer.Option(min=0, max=1, help="Relative uncertainty of the luminosity.")
     ] = None,
 ) -> None:
     """Show the luminosity of what a run has processed, and how simulation is scaled to it.

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bphcoffea.cli.analyses import load_named
-from bphcoffea.cli.arguments import DerivedOutput, RunDirectory, suggesting
+from bphcoffea.cli.arguments import DerivedOutput, RunDirectory, load_named, suggesting
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import say
 from bphcoffea.progress import progress
@@ -19,18 +18,14 @@ def plot(
     directory: RunDirectory,
     shapes: Annotated[
         bool,
-        typer.Option(
-            "--shapes", help="Scale simulation to the area of the data, to compare shapes."
-        ),
+        typer.Option("--shapes", help="Scale simulation to the area of the data."),
     ] = False,
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Also draw the data that the analysis blinds.")
     ] = False,
     fileset: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILESET", help="Take the labels of the datasets from this newer fileset."
-        ),
+        typer.Option(metavar="FILESET", help="Take labels of datasets from this newer fileset."),
     ] = None,
     analysis: Annotated[
         str | None,

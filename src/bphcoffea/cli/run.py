@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bphcoffea.cli.analyses import load_named
 from bphcoffea.cli.arguments import (
     AnalysisName,
     CheckpointPlace,
@@ -20,6 +19,7 @@ from bphcoffea.cli.arguments import (
     ProxyLifetime,
     Scheduler,
     Workers,
+    load_named,
     suggesting,
 )
 from bphcoffea.cli.clean import note_old_checkpoints
@@ -42,35 +42,27 @@ def run(
     corrections: CorrectionFiles = None,
     classifier: Annotated[
         Path | None,
-        typer.Option(
-            metavar="TOML", help="Split the categories by its score; made by `bphcoffea train`."
-        ),
+        typer.Option(metavar="TOML", help="Classifier of `train`, which splits the categories."),
     ] = None,
     nominal: Annotated[
         bool, typer.Option("--nominal", help="Skip the systematic variations.")
     ] = False,
     executor: Annotated[
         Executor | None,
-        typer.Option(
-            help="Executor that processes the chunks; by default futures, at a facility dask."
-        ),
+        typer.Option(help="Executor of the chunks; futures by default, dask at a facility."),
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     facility: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME|FILE", help="Facility to run at; see `bphcoffea facility list`."
-        ),
+        typer.Option(metavar="NAME|FILE", help="Where to run; see `bphcoffea facility list`."),
     ] = None,
     chunksize: Annotated[
         int, typer.Option(min=1, help="Approximate number of events per chunk.")
     ] = 100_000,
     max_chunks: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Process at most this many chunks per dataset, to try things out."
-        ),
+        typer.Option(min=1, help="Process at most this many chunks per dataset, as a quick test."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run into the same DIR.")
@@ -81,10 +73,7 @@ def run(
         int, typer.Option(min=1, help="Number of tries per file at each of its locations.")
     ] = 3,
     timeout: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="S", help="Seconds that a server or scheduler may take to answer."
-        ),
+        int, typer.Option(min=1, metavar="S", help="Seconds to wait for a server or scheduler.")
     ] = 60,
     min_proxy_lifetime: ProxyLifetime = 1,
     stage_out: Annotated[
@@ -95,19 +84,14 @@ def run(
     ] = None,
     skim: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="Let the workers write the selected data there, as Parquet."
-        ),
+        typer.Option(metavar="URL", help="Write the selected data there, from the workers."),
     ] = None,
     skim_of: Annotated[
         Literal["events", "candidates"], typer.Option(help="What a skim holds.")
     ] = "events",
     mass: Annotated[
         list[float] | None,
-        typer.Option(
-            metavar="GEV",
-            help="Also hide data around this mass, beside the simulated ones; may be repeated.",
-        ),
+        typer.Option(metavar="GEV", help="Also hide data around this mass; may be repeated."),
     ] = None,
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Keep the data that the analysis declares blind.")
