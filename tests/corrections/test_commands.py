@@ -255,7 +255,7 @@ def test_json_of_tag_and_probe(command, tmp_path):
     assert json.loads(target.read_text())["description"] == "made from RunABCD.json"
 
 
-WRITE = "write NAME=file.root:path/of/histogram, or one older .json"
+WRITE = "write NAME=file.root:path/of/it, or one older .json"
 
 
 def test_bad_arguments_of_convert(fault, command, tmp_path, maps):

@@ -95,18 +95,18 @@ def convert(
     if not all(axes):
         raise InputError(f"--inputs '{inputs}': write the name of each axis, such as pt,eta")
     named = [source.partition("=") for source in sources]
-    for name, equals, place in named:
-        if not (name and equals and place):
+    for name, equals, source in named:
+        if not (name and equals and source):
             raise InputError(
-                f"{name}{equals}{place}: write NAME=file.root:path/of/histogram, or one older .json"
+                f"{name}{equals}{source}: write NAME=file.root:path/of/it, or one older .json"
             )
     built = [
-        making.pileup_from_histograms(place, name, up, down)
+        making.pileup_from_histograms(source, name, up, down)
         if pileup
-        else making.from_histogram(place, name, axes, flow=flow)
-        for name, _, place in named
+        else making.from_histogram(source, name, axes, flow=flow)
+        for name, _, source in named
     ]
-    paths = [place.rpartition(":") for _, _, place in named]
+    paths = [source.rpartition(":") for _, _, source in named]
     read_from = ", ".join(f"{Path(file).name}:{histogram}" for file, _, histogram in paths)
     _write(built, output, f"made from {read_from}")
 

@@ -137,7 +137,7 @@ def check(
 
 
 def _report_written(path: Path) -> None:
-    """Print what a fileset holds that was just written."""
+    """Print the contents of a newly written fileset."""
     from bphcoffea.datasets.fileset import read_json
     from bphcoffea.redaction import has_secrets
 

@@ -27,11 +27,10 @@ from bphcoffea.presentation.style import (
 )
 from bphcoffea.results.folder import RunFolder, file_name
 
-#: Characters per line of a requirement; heights of a line and of the smallest row, inches.
-LINE, LINE_HEIGHT, ROW_HEIGHT = 48, 0.27, 0.82
+#: Characters per line of a requirement; heights of a line, a bar and the smallest row, inches.
+LINE, LINE_HEIGHT, BAR, ROW_HEIGHT = 48, 0.27, 0.3, 0.82
 #: Fraction of the axis that the longest bar may fill; the numbers stand behind the bars.
 FILLED = 0.7
-BAR = 0.3
 
 
 def cutflow_figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
@@ -47,14 +46,15 @@ def cutflow_figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
                 steps = tuple(row["step"] for row in cutflows[name])
                 by_steps.setdefault(steps, []).append(name)
         for number, alike in enumerate(by_steps.values(), start=1):
-            title = brief(literal(alike[0])) if len(alike) == 1 else ""
-            title = title or f"{brief(group)}: {len(alike)} datasets"
+            samples = f"{brief(group)}: {len(alike)} datasets"
+            if len(alike) == 1:
+                samples = brief(literal(alike[0]))
             notes = () if datasets[alike[0]].is_mc else (left_out(run),)
             figure = draw_cutflow(
                 summed([cutflows[name] for name in alike]),
                 Heading.of((datasets[name] for name in alike), notes),
                 requirements=requirements,
-                title=f"{analysis.title or analysis.name} – {title}",
+                title=f"{analysis.title or analysis.name} – {samples}",
             )
             yield f"cutflow_{file_name(group)}" + (f"_{number}" if number > 1 else ""), figure
 

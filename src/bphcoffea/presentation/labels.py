@@ -1,4 +1,4 @@
-"""Texts of figures, from a run or newer, in a form that matplotlib can draw."""
+"""Texts of figures, those of the run or newer ones, in a form that matplotlib can draw."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ FIT_ROOM, LEGEND_ROOM = 0.38, 0.15
 
 
 def mass_figures(shown: RunHistogram, fit: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
-    """Yield the mass spectrum with its fit, and those of datasets, eras or years fitted apart.
+    """Yield the mass spectrum with its fit, and one of each separately fitted part.
 
     Parameters
     ----------

@@ -161,7 +161,7 @@ def _histogram_figures(
 
 
 def _hidden_windows(run: RunFolder) -> dict[str, dict[str | None, Windows | None]]:
-    """Return the windows to hide, by histogram and category; those of all categories under None."""
+    """Return the windows to hide by histogram and category; None stands for all categories."""
     names = blind_histograms(run.analysis)
     if not names:
         return {}

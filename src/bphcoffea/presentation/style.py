@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import hist
 import matplotlib as mpl
@@ -74,6 +73,12 @@ class Heading:
         Left and right end of the line.
     notes
         Warnings on partial or blinded data, one per line above the heading.
+
+    Examples
+    --------
+    >>> from bphcoffea.results.records import DatasetRecord
+    >>> Heading.of([DatasetRecord(is_mc=False, era="2018D", luminosity=31.9)])
+    Heading(left='Data', right='31.9 $fb^{-1}$ (13 TeV)', notes=())
     """
 
     left: str
@@ -110,10 +115,11 @@ class Heading:
 
     def above(self, axes: Axes) -> None:
         """Write the heading above the axes."""
-        place: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom"}
         size = SMALL if len(self.left) > LONG_HEADING else mpl.rcParams["font.size"]
-        axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size, **place)
-        axes.text(1, 1.01, self.right, ha="right", fontsize=SMALL + 2, **place)
+        left = axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size)
+        right = axes.text(1, 1.01, self.right, ha="right", fontsize=SMALL + 2)
+        for text in (left, right):
+            text.set(transform=axes.transAxes, va="bottom")
         line = 1.3  # line height in units of the font size
         for number, note in enumerate(self.notes):
             axes.annotate(
