@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import hist
 import numpy as np
@@ -16,7 +15,8 @@ from matplotlib.ticker import LogFormatter
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
-from bphcoffea.presentation.hidden_data import Windows, overlapping, shade
+from bphcoffea.presentation.hidden_data import Windows, shade
+from bphcoffea.presentation.ratio import draw_band, draw_ratio
 from bphcoffea.presentation.style import (
     DATA,
     PALETTE,
@@ -29,7 +29,7 @@ from bphcoffea.presentation.style import (
     axis_label,
     brief,
     cms_style,
-    garwood,
+    counts_of,
     is_logarithmic,
     new_figure,
     per_bin,
@@ -45,10 +45,6 @@ Entry = tuple[Artist | Container, str]
 STATISTICAL, TOTAL = "Stat.", r"Stat. $\oplus$ syst."
 #: Colours and dashes of the lines over the stack, whose processes avoid these colours.
 LINE_COLORS, LINE_STYLES = (RED, VIOLET, "black"), ("-", "--", "-.")
-#: Smallest and largest range of the ratio, and the step between them.
-LEAST, MOST, RATIO_STEP = (0.5, 1.5), (0.0, 3.0), 0.5
-#: Smallest distance of a point from the edge of the ratio's range; nearer points would be cut.
-EDGE = 0.05
 #: Columns and font sizes of the legend, best first.
 LEGENDS = ((1, SMALL), (2, SMALL), (1, TINY), (2, TINY), (1, 11))
 #: Entries beyond which a legend of one column in the largest font is too long.
@@ -57,26 +53,6 @@ MANY_ROWS = 4
 LABELLED_DECADES = (1.5, 0.4)
 #: Fractions of the axes that a legend may take, and that stay free below it.
 LEGEND_WIDTH, LEGEND_HEIGHT, LEGEND_GAP = 0.97, 0.5, 0.02
-
-
-class Ratio(NamedTuple):
-    """Data over simulation in each bin; NaN in bins without simulation.
-
-    Attributes
-    ----------
-    values
-        Data over simulation, shape (bins,).
-    down, up
-        Lengths of the error bars, from the data alone, shape (bins,).
-    band_down, band_up
-        Relative uncertainty of the simulation, shape (bins,).
-    """
-
-    values: Floats
-    down: Floats
-    up: Floats
-    band_down: Floats
-    band_up: Floats
 
 
 def band(
@@ -109,46 +85,6 @@ def band(
             down = np.hypot(down, np.maximum(-np.minimum(*shifts), 0))
             up = np.hypot(up, np.maximum(np.maximum(*shifts), 0))
     return down, up
-
-
-def ratio(data: hist.Hist, total: Floats, band: tuple[Floats, Floats]) -> Ratio:
-    """Return the ratio of data and simulation.
-
-    Parameters
-    ----------
-    data
-        Histogram with one axis.
-    total
-        Sum of the simulation, shape (bins,).
-    band
-        Uncertainty of the sum downwards and upwards, shape (bins,).
-
-    Returns
-    -------
-    Content of the lower panel; NaN in bins where the sum is not positive.
-    """
-    counts, (down, up) = _counts(data), _errors(data)
-    return Ratio(*(_over(part, total) for part in (counts, down, up, *band)))
-
-
-def _over(part: Floats, total: Floats) -> Floats:
-    # weights that cancel leave a tiny total, for which the ratio overflows
-    with np.errstate(over="ignore"):
-        parts = np.divide(part, total, out=np.full_like(total, np.nan), where=total > 0)
-    parts[~np.isfinite(parts)] = np.nan
-    return parts
-
-
-def _counts(histogram: hist.Hist) -> Floats:
-    return np.asarray(histogram.values(), dtype=np.float64)
-
-
-def _variances(histogram: hist.Hist) -> Floats:
-    return np.asarray(histogram.variances(), dtype=np.float64)
-
-
-def _errors(data: hist.Hist) -> tuple[Floats, Floats]:
-    return garwood(_counts(data), None if data.variances() is None else _variances(data))
 
 
 @cms_style()
@@ -214,14 +150,14 @@ def draw_comparison(
         entries.append((axes.containers[-1], DATA))
     if stack:
         entries += _draw_stack(axes, stack, edges, avoided=LINE_COLORS[: len(overlays)])
-        uncertainty = _draw_band(axes, total, spread, edges)
+        uncertainty = draw_band(axes, total, spread, edges)
         entries.append((uncertainty, TOTAL if variations else STATISTICAL))
         largest.append(float(np.max(total + spread[1])))
     for index, (signal, histogram) in enumerate(overlays.items()):
-        entries.append((_draw_line(axes, _counts(histogram), edges, index), signal))
-        largest.append(float(np.max(_counts(histogram))))
+        entries.append((_draw_line(axes, counts_of(histogram), edges, index), signal))
+        largest.append(float(np.max(counts_of(histogram))))
     if data is not None and stack:
-        _draw_ratio(below, data, total, spread, edges, hidden)
+        draw_ratio(below, data, total, spread, edges, hidden)
     if max(largest) == 0:
         text = "blinded" if len(hidden) else "no entries"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
@@ -260,8 +196,8 @@ def _summed(stack: Mapping[str, hist.Hist], bins: int) -> tuple[Floats, Floats]:
     for process, histogram in stack.items():
         if histogram.variances() is None:
             raise ValueError(f"{process} has no sums of squared weights")
-        total += _counts(histogram)
-        variance += _variances(histogram)
+        total += counts_of(histogram)
+        variance += np.asarray(histogram.variances())
     return total, variance
 
 
@@ -279,8 +215,8 @@ def _draw_stack(
 ) -> list[Entry]:
     """Draw the processes on top of each other, and return the entries of the legend, top first."""
     colors = dict(zip(stack, _fills(len(stack), avoided), strict=True))
-    order = sorted(stack, key=lambda process: float(np.sum(_counts(stack[process]))))
-    tops = np.cumsum([_counts(stack[process]) for process in order], axis=0)
+    order = sorted(stack, key=lambda process: float(np.sum(counts_of(stack[process]))))
+    tops = np.cumsum([counts_of(stack[process]) for process in order], axis=0)
     # negative contents are subtracted from the processes below, so that the top is the sum
     tops = np.minimum.accumulate(tops[::-1], axis=0)[::-1]
     floor = np.minimum(tops[0], 0)
@@ -290,19 +226,6 @@ def _draw_stack(
         drawn.append((layer, process))
         floor = top
     return drawn[::-1]
-
-
-def _draw_band(axes: Axes, middle: Floats, spread: tuple[Floats, Floats], edges: Floats) -> Artist:
-    return axes.stairs(
-        middle + spread[1],
-        edges,
-        baseline=middle - spread[0],
-        fill=True,
-        facecolor=("0.3", 0.25),
-        edgecolor="0.25",
-        hatch="////",
-        zorder=1.5,
-    )
 
 
 def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int) -> Artist:
@@ -317,50 +240,6 @@ def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int) -> Artist:
         zorder=1.8,
         # a white margin makes the line visible on every colour
         path_effects=[withStroke(linewidth=5, foreground="white")],
-    )
-
-
-def _draw_ratio(
-    axes: Axes,
-    data: hist.Hist,
-    total: Floats,
-    spread: tuple[Floats, Floats],
-    edges: Floats,
-    hidden: Windows,
-) -> None:
-    shown = ratio(data, total, spread)
-    ones = np.where(np.isnan(shown.band_up), np.nan, 1.0)
-    _draw_band(axes, ones, (shown.band_down, shown.band_up), edges)
-    axes.axhline(1, color="0.2", linewidth=1.5)
-    # an empty bin is of interest if its upper error lies below the expectation
-    drawn = ~np.isnan(shown.values) & ((_counts(data) != 0) | ((shown.up > 0) & (shown.up < 1)))
-    drawn &= ~overlapping(edges, hidden)
-    centers = np.asarray(data.axes[0].centers)[drawn]
-    values = shown.values[drawn]
-    low, high = _ratio_range(values)
-    inside = (values >= low) & (values <= high)
-    bars = (shown.down[drawn], shown.up[drawn])
-    axes.errorbar(centers, values, yerr=bars, fmt="none", ecolor="black", elinewidth=1.3)
-    # the frame would cut a point at zero
-    axes.plot(centers[inside], values[inside], "o", color="black", markersize=5, clip_on=False)
-    at_edges = axes.get_xaxis_transform()
-    for outside, height, arrow in ((values > high, 0.93, "^"), (values < low, 0.07, "v")):
-        heights = np.full(np.count_nonzero(outside), height)
-        axes.plot(centers[outside], heights, arrow, color="black", markersize=9, transform=at_edges)
-    axes.set_ylim(low, high)
-    step = 0.25 if high - low <= 1 else 0.5 if high - low <= 2 else 1.0
-    ticks = step * np.arange(round(MOST[1] / step))
-    # no tick at the edges, where the panel above has its own
-    axes.set_yticks(ticks[(ticks > low) & (ticks < high)])
-    axes.set_ylabel("Data / sim.", loc="center")
-
-
-def _ratio_range(values: Floats) -> tuple[float, float]:
-    low = float(np.min(values, initial=LEAST[0] + EDGE)) - EDGE
-    high = float(np.max(values, initial=LEAST[1] - EDGE)) + EDGE
-    return (
-        max(float(np.floor(low / RATIO_STEP)) * RATIO_STEP, MOST[0]),
-        min(float(np.ceil(high / RATIO_STEP)) * RATIO_STEP, MOST[1]),
     )
 
 

@@ -21,6 +21,7 @@ from bphcoffea.presentation.style import (
     axis_label,
     brief,
     cms_style,
+    counts_of,
     is_logarithmic,
     new_figure,
     per_bin,
@@ -103,7 +104,7 @@ def draw_distribution(
     area = float(np.sum(data.values()[visible])) if data is not None else 0.0
     largest = 0.0
     for index, (process, histogram) in enumerate(simulation.items()):
-        counts = np.asarray(histogram.values(), dtype=np.float64)
+        counts = counts_of(histogram)
         compared, whole = float(np.sum(counts[visible])), float(np.sum(counts))
         compared = whole if compared < whole / 2 else compared
         name = f"{brief(process)} (simulation)"

@@ -26,6 +26,7 @@ from bphcoffea.presentation.style import (
     Heading,
     axis_label,
     cms_style,
+    counts_of,
     new_figure,
     per_bin,
     points,
@@ -157,7 +158,7 @@ def pulls(histogram: hist.Hist, fit: MassFit) -> tuple[Floats, Floats]:
     edges, expected = np.asarray(fit.edges), np.sum(list(fit.expected().values()), axis=0)
     first = int(np.argmin(np.abs(histogram.axes[0].edges - edges[0])))
     bins = slice(first, first + len(expected))
-    counts = np.asarray(histogram.values(), dtype=np.float64)[bins]
+    counts = counts_of(histogram)[bins]
     variances = histogram.variances()
     variances = counts if variances is None else np.asarray(variances)[bins]
     # weighted bins fluctuate more than counts, by their mean weight

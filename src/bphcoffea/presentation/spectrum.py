@@ -23,6 +23,7 @@ from bphcoffea.presentation.style import (
     Heading,
     axis_label,
     cms_style,
+    counts_of,
     grouped,
     is_logarithmic,
     new_figure,
@@ -89,7 +90,7 @@ def draw_spectrum(
         Name the spectrum simulation in the legend, instead of data.
     """
     edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
-    counts = np.asarray(histogram.values(), dtype=np.float64)
+    counts = counts_of(histogram)
     figure = new_figure(12, 9)
     axes = figure.add_subplot()
     axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.35)

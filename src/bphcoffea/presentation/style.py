@@ -103,8 +103,9 @@ class Heading:
         left = ", ".join(labels) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
-        energies = sorted({e for each in chosen if (e := collision_energy(each.era, each.energy))})
-        energy = f"{', '.join(f'{value:g}' for value in energies)} TeV" if energies else ""
+        energies = {collision_energy(record.era, record.energy) for record in chosen}
+        energy = ", ".join(f"{value:g}" for value in sorted(e for e in energies if e))
+        energy = f"{energy} TeV" if energy else ""
         luminosities = [record.luminosity for record in data]
         shown = tuple(note for note in (_partial(chosen), *notes) if note)
         if not data or None in luminosities:
@@ -172,6 +173,17 @@ def garwood(counts: Floats, variances: Floats | None = None) -> tuple[Floats, Fl
     return (entries - low) * scale, (high - entries) * scale
 
 
+def counts_of(histogram: hist.Hist) -> Floats:
+    """Return the contents of the bins, shape (bins,)."""
+    return np.asarray(histogram.values(), dtype=np.float64)
+
+
+def errors_of(histogram: hist.Hist) -> tuple[Floats, Floats]:
+    """Return the errors of the bins downwards and upwards; see :func:`garwood`."""
+    variances = histogram.variances()
+    return garwood(counts_of(histogram), None if variances is None else np.asarray(variances))
+
+
 def points(axes: Axes, histogram: hist.Hist, label: str) -> float:
     """Draw a histogram as points with Poisson errors, without empty bins.
 
@@ -179,9 +191,7 @@ def points(axes: Axes, histogram: hist.Hist, label: str) -> float:
     -------
     Upper end of the highest error bar.
     """
-    counts = np.asarray(histogram.values(), dtype=np.float64)
-    variances = histogram.variances()
-    down, up = garwood(counts, None if variances is None else np.asarray(variances))
+    counts, (down, up) = counts_of(histogram), errors_of(histogram)
     filled = counts != 0
     axes.errorbar(
         histogram.axes[0].centers[filled],
