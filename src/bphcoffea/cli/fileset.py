@@ -138,7 +138,7 @@ def check(
 
 def _report_written(path: Path) -> None:
     """Print the contents of a newly written fileset."""
-    from bphcoffea.datasets.fileset import read_json
+    from bphcoffea.documents import read_json
     from bphcoffea.redaction import has_secrets
 
     content = read_json(path)

@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from scipy.stats import chi2, norm
 
 from bphcoffea.arrays import Floats
-from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.folder import file_name
 from bphcoffea.results.records import DatasetRecord
 
@@ -103,7 +102,7 @@ class Heading:
         left = ", ".join(labels) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
-        energies = {collision_energy(record.era, record.energy) for record in chosen}
+        energies = {record.collision_energy for record in chosen}
         energy = ", ".join(f"{value:g}" for value in sorted(e for e in energies if e))
         energy = f"{energy} TeV" if energy else ""
         luminosities = [record.luminosity for record in data]
