@@ -284,7 +284,7 @@ def test_bad_arguments_of_convert(fault, command, tmp_path, maps):
         ),
         (("--pileup", f"pu={maps}:pu", *both[:2]), f"{maps}:pu_up: up and down go together"),
         (("--pileup", f"pu={maps}:id"), f"{maps}:id: is a TH2; pileup has one axis"),
-        (("--pileup", old), "--pileup, --up and --down apply to histograms, not of an older .json"),
+        (("--pileup", old), "--pileup, --up and --down apply to histograms, not to an older .json"),
         ((tmp_path / "none.json",), f"{tmp_path}/none.json: no such file"),
     ):
         assert fault("convert", *words, *out).startswith(text)
