@@ -8,7 +8,7 @@ import uproot
 
 from bphcoffea.datasets import Fileset
 from bphcoffea.execution import Options, blinded, run
-from bphcoffea.presentation.run_figures import _figures
+from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.toys.files import write_ntuple
 
 TREE = "Tree3Mu/ntuple"
@@ -78,7 +78,7 @@ def assert_skims_agree(runs, data):
 
 def drawn(run):
     """All numbers and texts of each figure."""
-    for name, figure in _figures(run, shapes=False, unblind=False):
+    for name, figure in figures_of_run(run):
         texts = [text.get_text() for axes in figure.axes for text in axes.texts]
         numbers = [
             np.nan_to_num(np.asarray(line.get_xydata(), dtype=float)).tolist()

@@ -1,6 +1,7 @@
 """The commands as a user types them, from toys to figures."""
 
 import json
+import logging
 import math
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import uproot
 
 from bphcoffea import cli
 from bphcoffea.results import RunFolder
+from bphcoffea.toys import TOYS
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def test_invalid_fit_says_why_and_ends_with_2(command, tmp_path, ds_phipi, data)
 
 
 def test_a_partial_run_says_so_everywhere(command, tmp_path, data):
-    """A quarter of the events was asked for: so is the luminosity, and every output a try."""
+    """A quarter of the events has a quarter of the luminosity; every output is preliminary."""
     fileset = tmp_path / "fileset.json"
     path = data / "tree3mu_phipi_2017.root"
     with uproot.open(path) as file:
@@ -133,7 +135,7 @@ def test_a_partial_run_says_so_everywhere(command, tmp_path, data):
     status, out, _ = command(*words)
     part = f"{entries // 4 / entries:.1%} of the events of its datasets"
     assert status == 0
-    assert f"PARTIAL: the run covers {part}; its results are a try" in out
+    assert f"PARTIAL: the run covers {part}; its results are preliminary" in out
     assert f"times the {entries // 4 / entries:.2%}" in " ".join(out.split())
     status, out, _ = command("status", tmp_path / "run")
     assert status == 0
@@ -198,6 +200,26 @@ def test_filesets_are_built_checked_and_imported(command, tmp_path, data):
         },
         "metadata": {"is_mc": False, "era": "2017B", "kind": "data", "luminosity": 4.8},
     }
+
+
+def test_the_log_is_shown_once_in_the_chosen_detail_without_secrets(command, monkeypatch, tmp_path):
+    def logging_toys(folder, *_, **__):
+        log = logging.getLogger("bphcoffea.toys")
+        log.debug("3 χ² of %s", "root://me:secret@host//a.root")
+        log.info("made [1] file")
+        log.warning("few events")
+        (folder / "fileset.json").write_text("{}")
+        return folder / "fileset.json"
+
+    monkeypatch.setitem(TOYS, "logging", logging_toys)
+    shown = ["3 χ² of root://***@host//a.root", "made [1] file", "warning: few events"]
+    words = ("toys", "logging", "-o", tmp_path / "toys", "--overwrite")
+    options = {(): 1, ("-v",): 0, ("-q",): 2, ("--verbose",): 0, ("--quiet",): 2}
+    for option, first in options.items():
+        status, out, err = command(*option, *words)
+        assert (status, err.splitlines()) == (0, shown[first:])
+        assert "fileset: " in out
+    assert command("-q", "-v", *words)[0] == 2
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])

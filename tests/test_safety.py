@@ -128,7 +128,7 @@ def test_run_onto_a_full_disk_goes_on_once_there_is_room(bphcoffea, fileset, sou
     status, _, errors = bphcoffea(*arguments, "--overwrite")
     assert (status, len(errors)) == (2, 1)
     assert errors[0].startswith(f"{PREFIX}{run}")
-    assert errors[0].endswith(f"{FULL}; then give the same command with --resume")
+    assert errors[0].endswith(f"{FULL}; then repeat the command with --resume")
     assert content_of(run) == before
     assert sorted(path.name for path in disk.path.iterdir()) == ["filler", "run"]
     filler.unlink()

@@ -259,7 +259,7 @@ def test_json_of_tag_and_probe(command, tmp_path):
     assert json.loads(target.read_text())["description"] == "made from RunABCD.json"
 
 
-WRITE = "write NAME=file.root:path/of/histogram, or one older .json"
+WRITE = "write NAME=file.root:path/of/it, or one older .json"
 
 
 def test_bad_arguments_of_convert(fault, command, tmp_path, maps):
@@ -281,14 +281,14 @@ def test_bad_arguments_of_convert(fault, command, tmp_path, maps):
             (f"id={maps}:id", f"id={maps}:folder/reco"),
             f"{out[1]}: corrections of the same name (id)",
         ),
-        ((f"pu={maps}:pu", *both), "--up and --down are of pile-up weights; add --pileup"),
+        ((f"pu={maps}:pu", *both), "--up and --down apply to pile-up weights; add --pileup"),
         (
             ("--pileup", f"a={maps}:pu", f"b={maps}:pu", *both),
-            "--up and --down are of one histogram",
+            "--up and --down apply to one histogram",
         ),
         (("--pileup", f"pu={maps}:pu", *both[:2]), f"{maps}:pu_up: up and down go together"),
         (("--pileup", f"pu={maps}:id"), f"{maps}:id: is a TH2; pile-up has one axis"),
-        (("--pileup", old), "--pileup, --up and --down are of histograms, not of an older .json"),
+        (("--pileup", old), "--pileup, --up and --down apply to histograms, not to an older .json"),
         ((tmp_path / "none.json",), f"{tmp_path}/none.json: no such file"),
     ):
         assert fault("convert", *words, *out).startswith(text)

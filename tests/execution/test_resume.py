@@ -299,7 +299,7 @@ def test_run_that_is_interrupted_says_how_to_go_on(
         process.send_signal(sent)
     _, said = process.communicate()
     (line,) = said.decode().splitlines()
-    assert line == f"bphcoffea: {word}; go on with the same command and --resume"
+    assert line == f"bphcoffea: {word}; to continue, repeat the command with --resume"
     assert process.returncode == status
     assert list(scratch.rglob("*")) == []
     assert not list((tmp_path / "run").glob(".writing*"))

@@ -10,7 +10,8 @@ from hist.intervals import poisson_interval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.presentation.comparison import band, draw_comparison, ratio
+from bphcoffea.presentation.comparison import band, draw_comparison
+from bphcoffea.presentation.ratio import ratio
 from bphcoffea.presentation.style import Heading, cms_style, save
 
 HEADING = Heading("Toy data", "14.4 $fb^{-1}$ (13 TeV)")

@@ -16,7 +16,7 @@ from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.presentation import Labels, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
-from bphcoffea.presentation.run_figures import _figures
+from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics.run_fit import fit_run
 from bphcoffea.storage.manifest import MANIFEST
@@ -81,7 +81,7 @@ def drawn(folder, labels=None):
     """What is written in each figure, and the notes."""
     labelled = LabelledRun(folder, labels)
     texts = {}
-    for name, figure in _figures(labelled, shapes=False, unblind=False):
+    for name, figure in figures_of_run(labelled):
         figure.draw_without_rendering()
         texts[name] = "\n".join(t.get_text() for t in figure.findobj(mpl.text.Text))
     return texts, labelled.notes
@@ -157,7 +157,7 @@ def test_labels_that_are_no_mathtext_are_drawn_literally_and_noted(folder):
         "dataset 'toy_ds_phipi_mc', process",
     ):
         (note,) = [note for note in notes if note.startswith(f"{place}: '")]
-        assert f"'{bad}' is no mathtext" in note
+        assert f"'{bad}' is not valid mathtext" in note
     assert before == {path: path.read_bytes() for path in before}
 
 
@@ -228,12 +228,8 @@ def test_labels_come_from_a_newer_analysis(folder, slim):
     assert "NEW title" in texts["cutflow_data"]
     assert any("NEW peak" in text for text in texts.values())
     assert LabelledRun(folder, labels).analysis.histograms["flight_bs_significance"].log_y
-    assert labels.histograms["mass"] == {
-        "label": mass.variable.label,
-        "unit": "GeV",
-        "log_y": False,
-        "resonances": [],
-    }
+    assert labels.histograms["mass"].label == mass.variable.label
+    assert labels.histograms["mass"].unit == "GeV"
 
 
 def test_an_analysis_with_other_histograms_is_refused(folder, slim):
@@ -271,8 +267,8 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
     with pytest.raises(SystemExit) as left:
         cli.main()
     assert left.value.code == 0
-    out = capsys.readouterr().out
-    assert f"note: dataset 'toy_2017', label: '{BAD}' is no mathtext" in out
+    err = capsys.readouterr().err
+    assert f"warning: dataset 'toy_2017', label: '{BAD}' is not valid mathtext" in err
     assert before == {path: path.read_bytes() for path in before}
     mine = tmp_path / "mine.py"
     mine.write_text(
@@ -297,7 +293,7 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
 
 def test_figures_of_one_name_do_not_replace_each_other(folder, monkeypatch):
     monkeypatch.setattr(
-        "bphcoffea.presentation.run_figures._figures",
+        "bphcoffea.presentation.run_figures.figures_of_run",
         lambda *_, **__: ((name, mpl.figure.Figure()) for name in ("mass", "Mass", "mass_2")),
     )
     assert [path.name for path in plot_run(folder)][::2] == [

@@ -12,10 +12,11 @@ from hist.intervals import poisson_interval
 from bphcoffea.analysis.description import ResonanceRecord
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.mass_model import MassModel, Peak
+from bphcoffea.presentation import plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.mass import draw_mass, pulls, yields
-from bphcoffea.presentation.run_figures import _figures, plot_run
+from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.style import Heading, garwood, is_logarithmic, per_bin, save
 from bphcoffea.results.folder import RunFolder, write_histograms
@@ -289,7 +290,7 @@ def test_figures_of_a_partial_run_say_so(run):
     ledger = {"data_B": {**count, "dataset_events": 10}, "data_C": {**count, "dataset_events": 5}}
     run.write("ledger.json", {"complete": True, "partial": True, "datasets": ledger})
     assert run.partial
-    written = {name: texts(figure) for name, figure in _figures(run, shapes=False, unblind=False)}
+    written = {name: texts(figure) for name, figure in figures_of_run(run)}
     assert {"cutflow_data", "mass", "pt_A", "nminus1_pt", "spectrum"} <= set(written)
     for name, text in written.items():
         expected = name != "cutflow_dsphipi"

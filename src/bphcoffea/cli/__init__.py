@@ -7,14 +7,30 @@ interrupted by Ctrl-C or SIGTERM.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from bphcoffea import __version__
-from bphcoffea.cli import clean, corrections, demo, facility, fileset, limits, runs
+from bphcoffea.cli import (
+    clean,
+    corrections,
+    demo,
+    facility,
+    fileset,
+    fit,
+    limits,
+    lumi,
+    plot,
+    run,
+    status,
+    toys,
+    train,
+)
 from bphcoffea.cli.bugs import VARIABLE, report_bad_input, report_bug, request_tracebacks
 from bphcoffea.cli.interruption import InterruptibleGroup
+from bphcoffea.cli.log import show_log
 from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
 from bphcoffea.streams import guard_streams
@@ -27,10 +43,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.add_typer(runs.app)
-app.add_typer(limits.app)
-app.add_typer(demo.app)
-app.add_typer(clean.app)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(run.run, status.status, fit.fit, train.train, lumi.lumi, plot.plot, toys.toys),
+    *(limits.limit, limits.export, demo.demo, clean.clean),
+)
+for command in _COMMANDS:
+    app.command()(command)
 app.add_typer(fileset.app, name="fileset")
 app.add_typer(facility.app, name="facility")
 app.add_typer(corrections.app, name="corrections")
@@ -38,22 +56,29 @@ app.add_typer(corrections.app, name="corrections")
 
 @app.callback()
 def callback(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version, and nothing else.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar=VARIABLE, help="Show whole tracebacks of bugs.")
+        bool, typer.Option("--debug", envvar=VARIABLE, help="Show full tracebacks of bugs.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Log warnings only; results are still printed.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log details as well, for debugging.")
     ] = False,
 ) -> None:
     """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield."""
     request_tracebacks(debug)
+    if quiet and verbose:
+        raise typer.BadParameter("choose either --quiet or --verbose")
+    show_log(quiet=quiet, verbose=verbose)
     if version:
         say(__version__)
         raise typer.Exit
 
 
 def main() -> None:
-    """Run the command line; bad input ends in one clear line a problem and status 2."""
+    """Run the command line; bad input ends with one line per problem and status 2."""
     guard_streams()
     try:
         app()

@@ -1,15 +1,19 @@
-"""Arguments and options that several commands take."""
+"""Arguments and options that several commands share, and what the commands do with them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.cli.terminal import say
+from bphcoffea.errors import InputError
+
+if TYPE_CHECKING:
+    from bphcoffea.analysis import Analysis
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -19,61 +23,68 @@ AnalysisName = Annotated[
         help="Name of a shipped analysis, or a path: my/analysis.py or my/analysis.py:Class.",
     ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")]
+FilesetPaths = Annotated[
+    list[Path], typer.Argument(metavar="FILESET...", help="JSON files of filesets.")
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the new files.")
+]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace what the same command wrote there; nothing else."),
+    typer.Option(
+        "--overwrite", help="Replace what this command wrote there before; other files stay."
+    ),
 ]
 DerivedOutput = Annotated[
     Path | None,
-    typer.Option(
-        "--output", "-o", metavar="DIR", help="Write there instead, as for a run that is read-only."
-    ),
+    typer.Option("--output", "-o", metavar="DIR", help="Other folder for the new files."),
 ]
 CheckpointPlace = Annotated[
     str | None,
-    typer.Option(
-        metavar="URL", help="Finished chunks are kept there; by default in the cache of your home."
-    ),
+    typer.Option(metavar="URL", help="Folder of checkpoints; by default in your cache folder."),
 ]
-RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
 Datasets = Annotated[
     list[str] | None,
     typer.Option("--dataset", metavar="GLOB", help="Only datasets that match; may be repeated."),
 ]
-ExecutorOption = Annotated[Executor, typer.Option(help="What runs the chunks.")]
+ExecutorOption = Annotated[Executor, typer.Option(help="Executor that processes the chunks.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Number of processes; one a core by default.")
+    int | None, typer.Option(min=1, help="Number of worker processes; by default one per core.")
 ]
-
-
 FacilityName = Annotated[
-    str, typer.Argument(metavar="FACILITY", help="A name that `facility list` shows, or a .toml.")
+    str, typer.Argument(metavar="FACILITY", help="Name from `facility list`, or a .toml file.")
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option(metavar="ADDR", help="A Dask scheduler that runs already: tcp://host:port."),
+    typer.Option(metavar="ADDR", help="Address of a running Dask scheduler: tcp://host:port."),
 ]
 ProxyLifetime = Annotated[
     float,
     typer.Option(
-        "--min-proxy-lifetime", min=0, metavar="H", help="Hours that the grid proxy must have left."
+        "--min-proxy-lifetime", min=0, metavar="H", help="Hours the grid proxy must be valid for."
     ),
 ]
 CorrectionFiles = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--corrections",
-        metavar="TOML",
-        help="Scale factors, pile-up, luminosity of an era; once for each era.",
-    ),
+    typer.Option("--corrections", metavar="TOML", help="Corrections of one era; may be repeated."),
 ]
 
 
+def load_named(name: str) -> Analysis:
+    """Load an analysis by name or path, and print which file it comes from."""
+    from bphcoffea.execution.loading import lines_about, load_analysis
+
+    for line in lines_about(name):
+        say(line)
+    return load_analysis(name)
+
+
 @contextlib.contextmanager
-def elsewhere() -> Iterator[None]:
-    """Say how to write elsewhere, if the folder of a run can't be written."""
+def suggesting(hints: Mapping[type[InputError], str]) -> Iterator[None]:
+    """Append a hint, such as an option of the command, to errors of these types."""
     try:
         yield
-    except UnwritableError as error:
-        raise UnwritableError(f"{error} (--output)") from None
+    except tuple(hints) as error:
+        hint = next(hint for kind, hint in hints.items() if isinstance(error, kind))
+        raise type(error)(f"{error}{hint}") from None

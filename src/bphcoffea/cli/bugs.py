@@ -1,4 +1,4 @@
-"""Reports of bugs and bad input at the terminal, the line in the analysis first."""
+"""Reports of bugs and bad input at the terminal; for bugs in an analysis, its line comes first."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import sys
 
 from bphcoffea.errors import DeclarationError, InputError
 
-#: Variable of the environment that asks for tracebacks.
+#: Environment variable that requests tracebacks.
 VARIABLE = "BPHCOFFEA_DEBUG"
 _requested = False
 
 
 def request_tracebacks(requested: bool) -> None:
-    """Set whether the bugs of this command are reported with their whole traceback."""
+    """Set whether bugs of this command are reported with their full traceback."""
     global _requested
     _requested = requested
 
 
 def report_bug(error: Exception) -> None:
-    """Print to stderr where a bug is and what it says, with the traceback if it is no user's.
+    """Print the place and the message of a bug to stderr.
 
-    The traceback of a bug in an analysis is printed on request.
+    A bug in bphcoffea itself is always printed with its traceback, one in a user's analysis only
+    if :func:`request_tracebacks` asked for it.
 
     Parameters
     ----------
     error
-        An exception that is no InputError.
+        An exception that is not an InputError.
     """
     from bphcoffea.execution.bugs import Bug
 
@@ -33,7 +34,7 @@ def report_bug(error: Exception) -> None:
     first, *others = bug.lines()
     lines = [f"bphcoffea: error: {first}", *others]
     if not bug.is_users:
-        # whoever mends it needs all, and a long run is not made again for that
+        # a bug report needs the traceback, and nobody repeats a long run to get it
         lines = [bug.traceback.rstrip(), *lines, "bphcoffea: this may be a bug in bphcoffea"]
     elif _requested:
         lines = [bug.traceback.rstrip(), *lines, "bphcoffea: this is a bug in the analysis"]
@@ -44,7 +45,7 @@ def report_bug(error: Exception) -> None:
 
 
 def report_bad_input(error: InputError) -> None:
-    """Print what is wrong to stderr, a line each; with the line of the analysis that says it."""
+    """Print the problems to stderr, one per line, with the place in the analysis if it has one."""
     where = ""
     if isinstance(error, DeclarationError):
         from bphcoffea.execution.bugs import declared_at

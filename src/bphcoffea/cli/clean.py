@@ -1,39 +1,41 @@
-"""The command that lists and removes checkpoints."""
+"""``bphcoffea clean``: list and remove checkpoints."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bphcoffea.cli.arguments import CheckpointPlace
-from bphcoffea.cli.terminal import print_checkpoints, say
+from bphcoffea.cli.terminal import console, counted, new_table, say
 from bphcoffea.errors import InputError
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from bphcoffea.execution.checkpoint_folders import Kept
 
 
-@app.command()
 def clean(
     checkpoints: CheckpointPlace = None,
     older_than: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="Only of runs that began so long ago.")
+        float,
+        typer.Option(min=0, metavar="DAYS", help="Only runs that began at least this long ago."),
     ] = 0,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove them; else they are only listed.")
+        bool, typer.Option("--remove", help="Remove the checkpoints, instead of listing them.")
     ] = False,
 ) -> None:
-    """List the checkpoints that runs have left, or remove them; those of running ones stay."""
+    """List or remove the checkpoints that runs have left; those of active runs stay."""
     from bphcoffea.execution.checkpoint_folders import default_place, kept_at
 
     place = checkpoints or default_place()
     if place is None:
-        raise InputError("the cache of your home cannot be read; say with --checkpoints where")
+        raise InputError("your cache folder cannot be read; give the folder with --checkpoints")
     found = kept_at(place, older_than)
     if not found:
         say(f"{place}: no checkpoints")
         return
-    print_checkpoints(found)
+    _print_checkpoints(found)
     if not remove:
         say("remove them with: bphcoffea clean --remove")
         return
@@ -49,3 +51,30 @@ def clean(
             say(f"removed: {kept.place}")
     if problems:
         raise InputError("\n".join(problems))
+
+
+def note_old_checkpoints(place: str | None) -> None:
+    """Print a note if the checkpoints of old runs are kept at a place."""
+    from bphcoffea.execution.checkpoint_folders import OLD_DAYS, kept_at
+
+    if place is None:
+        return
+    try:
+        old = [kept for kept in kept_at(place, OLD_DAYS) if kept.state != "running"]
+    except InputError:  # the run itself reports what is wrong with the place
+        return
+    if old:
+        size = sum(kept.size for kept in old) / 1e6
+        say(
+            f"note: {place}: checkpoints of {counted(len(old), 'run')} that began more than "
+            f"{OLD_DAYS} days ago, {size:,.1f} MB; see: bphcoffea clean --checkpoints {place}"
+        )
+
+
+def _print_checkpoints(found: Iterable[Kept]) -> None:
+    table = new_table("analysis", "run", "age", "size", numbers=slice(0))
+    for kept in found:
+        age, size = f"{kept.age_days:.1f} days", f"{kept.size / 1e6:,.1f} MB"
+        table.add_row(kept.analysis, kept.state, age, size)
+        say(f"{kept.place}: checkpoints of {kept.results}")
+    console.print(table)

@@ -1,4 +1,4 @@
-"""Commands that show and make files of corrections."""
+"""``bphcoffea corrections``: show, convert and make correction files."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from bphcoffea.errors import InputError
 if TYPE_CHECKING:
     from bphcoffea.corrections.making import Converted
 
-app = typer.Typer(no_args_is_help=True, help="Show, convert and make files of corrections.")
+app = typer.Typer(no_args_is_help=True, help="Show, convert and make correction files.")
 
 NewFile = Annotated[
-    Path, typer.Option("--output", "-o", metavar="FILE", help="A .json or .json.gz.")
+    Path, typer.Option("--output", "-o", metavar="FILE", help="File to write: .json or .json.gz.")
 ]
 Histogram = Annotated[
-    str | None, typer.Option(metavar="FILE:HIST", help="A histogram: file.root:path/of/it.")
+    str | None, typer.Option(metavar="FILE:HIST", help="Histogram in a file: file.root:path/of/it.")
 ]
 
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A correctionlib file, or a TOML.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A correctionlib file, or a TOML file.")
+    ],
 ) -> None:
-    """Tell which corrections a file holds, with their inputs and keys; or load a TOML."""
+    """Show the corrections of a file with their inputs and keys, or the settings of a TOML file."""
     from bphcoffea.corrections import load_corrections
     from bphcoffea.corrections.correction_set import read_correction_set
     from bphcoffea.corrections.payload import Payload
@@ -44,9 +46,9 @@ def show(
             say(f"{name}: {str(error).removeprefix(f'{file}: ')}")
             continue
         say(f"{name} (version {payload.version})")
-        for each, kind in payload.inputs.items():
-            known = (*payload.keys(each), *payload.ranges(each))
-            say(f"    {each} ({kind}): {', '.join(known)}")
+        for variable, kind in payload.inputs.items():
+            values = (*payload.keys(variable), *payload.ranges(variable))
+            say(f"    {variable} ({kind}): {', '.join(values)}")
     for name in content.compound:
         say(f"{name}: a compound correction, which is not supported")
 
@@ -57,85 +59,88 @@ def convert(
         list[str],
         typer.Argument(
             metavar="[NAME=]SOURCE…",
-            help="Histograms, NAME=file.root:path/of/it; or one older .json.",
+            help="Histograms, NAME=file.root:path/of/it, or one older JSON file.",
         ),
     ],
     output: NewFile,
     inputs: Annotated[
-        str, typer.Option(metavar="X[,Y]", help="Names of the axes of histograms.")
+        str, typer.Option(metavar="X[,Y]", help="Names of the axes of the histograms.")
     ] = "pt,eta",
     flow: Annotated[
-        Literal["error", "clamp"], typer.Option(help="What the file says of values outside.")
+        Literal["error", "clamp"], typer.Option(help="What the correction does outside the bins.")
     ] = "error",
     pileup: Annotated[
-        bool, typer.Option("--pileup", help="The histogram is one of pile-up weights.")
+        bool, typer.Option("--pileup", help="The histogram holds pile-up weights.")
     ] = False,
     up: Histogram = None,
     down: Histogram = None,
 ) -> None:
-    """Make a correctionlib file of ROOT histograms, or of an older JSON file.
+    """Convert ROOT histograms, or an older JSON file, to a correctionlib file.
 
-    Histograms (TH1, TH2, TEfficiency) become corrections with the keys nominal and stat. An older
-    JSON is one of correctionlib's schema 1, or of the Muon POG's tag and probe.
+    Histograms (TH1, TH2, TEfficiency) become corrections with the keys nominal and stat. Older JSON
+    files are those of correctionlib's schema 1, and of the Muon POG's tag and probe.
     """
     from bphcoffea.corrections import making
 
     if len(sources) == 1 and sources[0].endswith((".json", ".json.gz")):
         if pileup or up or down:
-            raise InputError("--pileup, --up and --down are of histograms, not of an older .json")
-        made = [making.Converted(each) for each in making.from_json(sources[0])]
-        _write(made, output, f"made from {Path(sources[0]).name}")
+            raise InputError("--pileup, --up and --down apply to histograms, not to an older .json")
+        converted = [making.Converted(made) for made in making.from_json(sources[0])]
+        _write(converted, output, f"made from {Path(sources[0]).name}")
         return
     if (up or down) and not pileup:
-        raise InputError("--up and --down are of pile-up weights; add --pileup")
+        raise InputError("--up and --down apply to pile-up weights; add --pileup")
     if (up or down) and len(sources) > 1:
-        raise InputError("--up and --down are of one histogram; convert the others by themselves")
+        raise InputError("--up and --down apply to one histogram; convert the others separately")
     axes = [axis.strip() for axis in inputs.split(",")]
     if not all(axes):
-        raise InputError(f"--inputs '{inputs}': write the name of each axis, as pt,eta")
+        raise InputError(f"--inputs '{inputs}': write the name of each axis, such as pt,eta")
     named = [source.partition("=") for source in sources]
-    for name, equals, place in named:
-        if not (name and equals and place):
+    for name, equals, source in named:
+        if not (name and equals and source):
             raise InputError(
-                f"{name}{equals}{place}: write NAME=file.root:path/of/histogram, or one older .json"
+                f"{name}{equals}{source}: write NAME=file.root:path/of/it, or one older .json"
             )
     built = [
-        making.pileup_from_histograms(place, name, up, down)
+        making.pileup_from_histograms(source, name, up, down)
         if pileup
-        else making.from_histogram(place, name, axes, flow=flow)
-        for name, _, place in named
+        else making.from_histogram(source, name, axes, flow=flow)
+        for name, _, source in named
     ]
-    paths = [place.rpartition(":") for _, _, place in named]
+    paths = [source.rpartition(":") for _, _, source in named]
     read_from = ", ".join(f"{Path(file).name}:{histogram}" for file, _, histogram in paths)
     _write(built, output, f"made from {read_from}")
 
 
 @app.command("pileup")
 def make_pileup(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Profile of data: file.root:hist.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Pile-up profile of data: file.root:hist.")
+    ],
     simulation: Annotated[
         str,
         typer.Argument(
-            metavar="SIMULATION", help="That of simulation: file.root:hist, or a list of numbers."
+            metavar="SIMULATION",
+            help="Pile-up profile of simulation: file.root:hist, or a list of numbers.",
         ),
     ],
     output: NewFile,
-    name: Annotated[str, typer.Option(help="Of the correction.")] = "pileup",
+    name: Annotated[str, typer.Option(help="Name of the correction.")] = "pileup",
     data_up: Histogram = None,
     data_down: Histogram = None,
 ) -> None:
-    """Make pile-up weights from the profiles of data and of simulation."""
+    """Make pile-up weights from the pile-up profiles of data and simulation."""
     from bphcoffea.corrections import making
 
     made = making.pileup_from_profiles(data, simulation, name, data_up, data_down)
     _write([made], output, "made from profiles of data and simulation")
 
 
-def _write(made: list[Converted], output: Path, description: str) -> None:
+def _write(converted: list[Converted], output: Path, description: str) -> None:
     from bphcoffea.corrections.making import write
 
-    write([each.correction for each in made], output, description)
-    for each in made:
-        for note in each.notes:
-            say(f"note: {each.correction.name}: {note}")
-    say(f"{output}: {', '.join(each.correction.name for each in made)}")
+    write([result.correction for result in converted], output, description)
+    for result in converted:
+        for note in result.notes:
+            say(f"note: {result.correction.name}: {note}")
+    say(f"{output}: {', '.join(result.correction.name for result in converted)}")

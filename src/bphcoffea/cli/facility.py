@@ -1,38 +1,37 @@
-"""Commands for the places where analyses run."""
+"""``bphcoffea facility``: the places where analyses run."""
 
 from __future__ import annotations
 
 import typer
-from rich.table import Table
 
 from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler
-from bphcoffea.cli.terminal import console, say
+from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="Places where analyses run.")
+app = typer.Typer(no_args_is_help=True, help="List, show and check the places where analyses run.")
 
 
 @app.command("list")
 def list_facilities() -> None:
-    """The facilities there are, and where their files lie."""
+    """List all facilities and the paths of their files."""
     from bphcoffea.facilities import facilities_there_are, load_facility
 
-    there = facilities_there_are()
-    table = Table("facility", "kind", "what it is")
-    for name, path in there.items():
+    paths = facilities_there_are()
+    table = new_table("facility", "kind", "description", numbers=slice(0))
+    for name, path in paths.items():
         try:
-            known = load_facility(str(path))
+            facility = load_facility(str(path))
         except InputError as error:
             table.add_row(name, "?", str(error).splitlines()[0])
         else:
-            table.add_row(name, known.kind, known.description)
+            table.add_row(name, facility.kind, facility.description)
     console.print(table)
-    say("\n".join(f"{name}: {path}" for name, path in there.items()))
+    say("\n".join(f"{name}: {path}" for name, path in paths.items()))
 
 
 @app.command("show")
 def show_facility(facility: FacilityName) -> None:
-    """All that is known of a facility, with what it leaves to the defaults."""
+    """Print all settings of a facility, defaults included."""
     from bphcoffea.facilities import load_facility
 
     console.print_json(load_facility(facility).model_dump_json())
@@ -44,14 +43,14 @@ def check_facility(
     scheduler: Scheduler = None,
     min_proxy_lifetime: ProxyLifetime = 1,
 ) -> None:
-    """Look at proxy, certificates, redirectors, stage-out, workers and versions."""
+    """Check the proxy, certificates, redirectors, stage-out, workers and versions."""
     from bphcoffea.facilities import load_facility
     from bphcoffea.facilities.facility_check import check
     from bphcoffea.storage.stageout import check_target
 
     faults = 0
-    known = load_facility(facility)
-    for finding in check(known, min_proxy_lifetime, scheduler, check_target):
+    loaded = load_facility(facility)
+    for finding in check(loaded, min_proxy_lifetime, scheduler, check_target):
         say(f"{'✗' if finding.fault else '✓'} {finding.what}: {finding.fault or finding.detail}")
         faults += bool(finding.fault)
     if faults:

@@ -1,17 +1,15 @@
-"""Commands that make and check filesets."""
+"""``bphcoffea fileset``: make and check filesets."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from bphcoffea.cli.analyses import load_named
-from bphcoffea.cli.arguments import Datasets, ExecutorOption, Workers
-from bphcoffea.cli.terminal import console, report_written, say
+from bphcoffea.cli.arguments import Datasets, ExecutorOption, FilesetPaths, Workers, load_named
+from bphcoffea.cli.terminal import console, counted, new_table, say
 from bphcoffea.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
@@ -23,19 +21,17 @@ def import_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
     prefix: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="Where the files are: root://host//path, before their folders."
-        ),
+        typer.Option(metavar="URL", help="URL of the files' folders: root://host//path."),
     ] = None,
     era: Annotated[
         str | None,
-        typer.Option(help="Of the datasets that don't tell it, such as 2017B, 2018D, 2022."),
+        typer.Option(help="Era of datasets that lack it, such as 2017B, 2018D, 2022."),
     ] = None,
 ) -> None:
-    """Make a fileset from the collaboration's ad-hoc JSON."""
+    """Convert the collaboration's ad-hoc JSON to a fileset."""
     from bphcoffea.datasets.importing import import_fileset
 
-    report_written(import_fileset(source, prefix, era).save(output))
+    _report_written(import_fileset(source, prefix, era).save(output))
 
 
 @app.command("build")
@@ -45,40 +41,40 @@ def build(
         typer.Argument(metavar="PLACE…", help="Folders, files or patterns, local or root://."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
-    name: Annotated[str, typer.Option("--name", help="The dataset's name.")],
-    era: Annotated[str, typer.Option(help="Such as 2017B, 2018D, 2022.")],
-    tree: Annotated[str, typer.Option(help="Path of the tree in the files.")] = "Tree3Mu/ntuple",
+    name: Annotated[str, typer.Option("--name", help="Name of the dataset.")],
+    era: Annotated[str, typer.Option(help="Era, such as 2017B, 2018D, 2022.")],
+    tree: Annotated[
+        str, typer.Option(help="Path of the tree inside the files.")
+    ] = "Tree3Mu/ntuple",
     mc: Annotated[bool, typer.Option("--mc/--data", help="Simulation or data.")] = False,
     meta: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="More metadata, such as luminosity=4.8."),
+        typer.Option(metavar="KEY=VALUE", help="Further metadata, such as luminosity=4.8."),
     ] = None,
 ) -> None:
-    """Make a dataset of the ROOT files in a folder, or of those that match a pattern.
+    """Make a dataset of the ROOT files in folders, or of files that match patterns.
 
-    It is added to the fileset if there is one already.
+    The dataset is added to FILESET if that file exists.
     """
     from bphcoffea.datasets.build import add_to_fileset, build_fileset
 
-    metadata: dict[str, Any] = {"is_mc": mc, "era": era}
+    metadata: dict[str, object] = {"is_mc": mc, "era": era}
     for item in meta or ():
         key, equals, value = item.partition("=")
         if not equals:
             raise InputError(f"--meta {item}: write KEY=VALUE")
         metadata[key] = _parsed(value)
-    report_written(
+    _report_written(
         add_to_fileset(output, lambda: build_fileset(name, places, tree, metadata), name)
     )
 
 
 @app.command("check")
 def check(
-    fileset: Annotated[
-        list[Path], typer.Argument(metavar="FILESET...", help="JSON files of filesets.")
-    ],
+    fileset: FilesetPaths,
     analysis: Annotated[
         str | None,
-        typer.Option(help="Check for the branches that this analysis needs, too."),
+        typer.Option(help="Also check for the branches that this analysis needs."),
     ] = None,
     dataset: Datasets = None,
     executor: ExecutorOption = "iterative",
@@ -86,7 +82,8 @@ def check(
     checksum: Annotated[
         bool,
         typer.Option(
-            "--checksum", help="Compare the checksum of each file and replica with the fileset's."
+            "--checksum",
+            help="Compare the checksum of each file and replica with that of the fileset.",
         ),
     ] = False,
     output: Annotated[
@@ -95,11 +92,11 @@ def check(
             "--output",
             "-o",
             metavar="FILESET",
-            help="Write it with the entries of each file, and the checksum if compared.",
+            help="Write a fileset with the entries, and any compared checksum, of each file.",
         ),
     ] = None,
 ) -> None:
-    """Open every file: its tree, required branches, entries. Reports all problems."""
+    """Open every file and report all problems with trees, branches and entries."""
     from bphcoffea import datasets, execution
     from bphcoffea.datasets.checksums import files_to_compare, with_checksums
     from bphcoffea.datasets.file_check import files_of, with_entries
@@ -112,26 +109,24 @@ def check(
     if analysis:
         loaded = load_named(analysis)
         needs = {
-            name: branch_needs(loaded, known.metadata.model_dump())
-            for name, known in files.root.items()
+            name: branch_needs(loaded, content.metadata.model_dump())
+            for name, content in files.root.items()
         }
     with execution.engine(executor, workers) as running:
         reports = open_files(files_of(files, needs), running)
         sums = compare_checksums(files_to_compare(files), running) if checksum else []
-    table = Table("dataset", "files", "entries", "problems")
+    table = new_table("dataset", "files", "entries", "problems", numbers=slice(0))
     for name in files.names:
-        own = [report for report in reports if report.file.dataset == name]
-        entries = sum(report.entries or 0 for report in own)
-        faulty_files = {report.file.path for report in own if report.wrong}
-        faulty_files |= {
+        of_dataset = [report for report in reports if report.file.dataset == name]
+        entries = sum(report.entries or 0 for report in of_dataset)
+        faulty = {report.file.path for report in of_dataset if report.wrong}
+        faulty |= {
             report.file.path for report in sums if report.file.dataset == name and report.problems
         }
-        faulty = len(faulty_files)
-        table.add_row(name, str(len(own)), f"{entries:,}", str(faulty or "none"))
+        table.add_row(name, str(len(of_dataset)), f"{entries:,}", str(len(faulty) or "none"))
     console.print(table)
     if output:
-        known = with_checksums(with_entries(files, reports), sums)
-        report_written(known.save(output))
+        _report_written(with_checksums(with_entries(files, reports), sums).save(output))
     compared = compare_files(files, reports, needs)
     for note in (*compared.notes, *(() if checksum else unprotected(reports))):
         say(f"note: {note}")
@@ -141,7 +136,19 @@ def check(
         raise InputError("\n".join(problems))
 
 
-def _parsed(value: str) -> Any:
+def _report_written(path: Path) -> None:
+    """Print the contents of a newly written fileset."""
+    from bphcoffea.documents import read_json
+    from bphcoffea.redaction import has_secrets
+
+    content = read_json(path)
+    files = sum(len(dataset["files"]) for dataset in content.values())
+    say(f"{path}: {counted(len(content), 'dataset')}, {counted(files, 'file')}")
+    if has_secrets(content):
+        say(f"note: {path} holds passwords or tokens in URLs, so only you may read it (mode 0600)")
+
+
+def _parsed(value: str) -> object:
     try:
         return json.loads(value)
     except ValueError:

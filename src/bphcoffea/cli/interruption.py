@@ -1,4 +1,4 @@
-"""Ending on Ctrl-C, and on SIGTERM, which batch systems send before they kill."""
+"""A clean end on Ctrl-C, and on SIGTERM, which batch systems send before they kill a process."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typer.core import TyperGroup
 
 
 class TerminatedError(KeyboardInterrupt):
-    """The process was asked to end; handled wherever Ctrl-C is."""
+    """The process was asked to end; handled like Ctrl-C."""
 
 
 class InterruptibleGroup(TyperGroup):
-    """Commands that end in one line, with the notes of the exception, if they are interrupted.
+    """Commands that print one line, with the notes of the exception, when they are interrupted.
 
     The exit status is that of a process which the signal ended: 130 or 143.
     """
 
     def invoke(self, ctx: Any) -> Any:
-        """Invoke the command; click calls it."""
+        """Invoke the command; called by click."""
         before = signal.signal(signal.SIGTERM, _terminate)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             terminated = isinstance(interrupt, TerminatedError)
-            what = "terminated" if terminated else "interrupted"
-            line = "; ".join((what, *getattr(interrupt, "__notes__", ())))
+            notes = getattr(interrupt, "__notes__", ())
+            line = "; ".join(("terminated" if terminated else "interrupted", *notes))
             print(f"bphcoffea: {line}", file=sys.stderr)
             number = signal.SIGTERM if terminated else signal.SIGINT
             raise typer.Exit(128 + number) from None
@@ -37,6 +37,6 @@ class InterruptibleGroup(TyperGroup):
 
 
 def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
-    # once: a second one must not end the clean-up
+    # a second signal must not interrupt the clean-up
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise TerminatedError

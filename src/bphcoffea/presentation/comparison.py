@@ -1,9 +1,8 @@
-"""Data and the normalised simulation of everything expected in them, and the ratio of the two."""
+"""Figures of data over a stack of simulated processes, with the ratio of the two."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import hist
 import numpy as np
@@ -16,7 +15,8 @@ from matplotlib.ticker import LogFormatter
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
-from bphcoffea.presentation.blinding import Windows, overlapping, shade
+from bphcoffea.presentation.hidden_data import Windows, shade
+from bphcoffea.presentation.ratio import draw_band, draw_ratio
 from bphcoffea.presentation.style import (
     DATA,
     PALETTE,
@@ -29,7 +29,7 @@ from bphcoffea.presentation.style import (
     axis_label,
     brief,
     cms_style,
-    garwood,
+    counts_of,
     is_logarithmic,
     new_figure,
     per_bin,
@@ -37,62 +37,39 @@ from bphcoffea.presentation.style import (
     scale_counts,
 )
 
-#: Totals of the stack under a variation downwards and upwards; None for a side that is not known.
+#: Total of the stack under a variation downwards and upwards; None for an unknown side.
 Sides = tuple[Floats | None, Floats | None]
-#: What is drawn, with its name in the legend.
+#: An artist with its name in the legend.
 Entry = tuple[Artist | Container, str]
 
 STATISTICAL, TOTAL = "Stat.", r"Stat. $\oplus$ syst."
-#: Lines over the stack: those colours and dashes are given to no process of the stack.
+#: Colours and dashes of the lines over the stack, whose processes avoid these colours.
 LINE_COLORS, LINE_STYLES = (RED, VIOLET, "black"), ("-", "--", "-.")
-#: The ratio is shown at least and at most in these ranges, and grows by steps.
-LEAST, MOST, RATIO_STEP = (0.5, 1.5), (0.0, 3.0), 0.5
-#: A point nearer to the edge of the ratio's range than this would be cut.
-EDGE = 0.05
-#: Columns and font sizes of the legend, best first; that of many rows is wide.
+#: Columns and font sizes of the legend, best first.
 LEGENDS = ((1, SMALL), (2, SMALL), (1, TINY), (2, TINY), (1, 11))
+#: Entries beyond which a legend of one column in the largest font is too long.
 MANY_ROWS = 4
-#: Decades up to which some, and all, of the minor ticks of a logarithmic axis have labels.
+#: Lengths of a logarithmic axis, in decades, up to which some, or all, minor ticks are labelled.
 LABELLED_DECADES = (1.5, 0.4)
-#: Parts of the axes that a legend may take, and that stay free below it.
+#: Fractions of the axes that a legend may take, and that stay free below it.
 LEGEND_WIDTH, LEGEND_HEIGHT, LEGEND_GAP = 0.97, 0.5, 0.02
-
-
-class Ratio(NamedTuple):
-    """Data over simulation in each bin; NaN where there is no simulation to divide by.
-
-    Attributes
-    ----------
-    values
-        Data over simulation, shape (bins,).
-    down, up
-        Lengths of the error bars, of the data alone, shapes (bins,).
-    band_down, band_up
-        Uncertainty of the simulation relative to it, shapes (bins,).
-    """
-
-    values: Floats
-    down: Floats
-    up: Floats
-    band_down: Floats
-    band_up: Floats
 
 
 def band(
     nominal: Floats, statistical_variance: Floats, variations: Mapping[str, Sides]
 ) -> tuple[Floats, Floats]:
-    """Uncertainty of the simulation in each bin: of its statistics and of all variations.
+    """Return the uncertainty of the simulation in each bin, from its statistics and all variations.
 
-    They are taken for independent. A variation whose two sides shift a bin the same way counts
-    there once, with the larger shift; one with a single side is taken for symmetric.
+    Variations are taken as independent. If both sides of a variation shift a bin in the same
+    direction, only the larger shift counts. A variation with a single side is taken as symmetric.
 
     Parameters
     ----------
     nominal, statistical_variance
         Contents and sums of squared weights, shape (bins,).
     variations
-        By name, the contents under the variation downwards and upwards, shapes (bins,); None for
-        a side that is not known.
+        Contents under each variation downwards and upwards, by name, shape (bins,); None for an
+        unknown side.
 
     Returns
     -------
@@ -110,46 +87,6 @@ def band(
     return down, up
 
 
-def ratio(data: hist.Hist, total: Floats, band: tuple[Floats, Floats]) -> Ratio:
-    """Divide data by simulation.
-
-    Parameters
-    ----------
-    data
-        One axis.
-    total
-        Sum of the simulation, shape (bins,).
-    band
-        Its uncertainty downwards and upwards, shapes (bins,).
-
-    Returns
-    -------
-    What the lower panel shows; bins without simulation, or with a negative sum, are NaN.
-    """
-    counts, (down, up) = _counts(data), _errors(data)
-    return Ratio(*(_over(part, total) for part in (counts, down, up, *band)))
-
-
-def _over(part: Floats, total: Floats) -> Floats:
-    # a total next to nothing, left over where weights cancel, overflows: no ratio there either
-    with np.errstate(over="ignore"):
-        parts = np.divide(part, total, out=np.full_like(total, np.nan), where=total > 0)
-    parts[~np.isfinite(parts)] = np.nan
-    return parts
-
-
-def _counts(histogram: hist.Hist) -> Floats:
-    return np.asarray(histogram.values(), dtype=np.float64)
-
-
-def _variances(histogram: hist.Hist) -> Floats:
-    return np.asarray(histogram.variances(), dtype=np.float64)
-
-
-def _errors(data: hist.Hist) -> tuple[Floats, Floats]:
-    return garwood(_counts(data), None if data.variances() is None else _variances(data))
-
-
 @cms_style()
 def draw_comparison(
     data: hist.Hist | None,
@@ -164,31 +101,31 @@ def draw_comparison(
     hidden: Windows = (),
     note: str = "",
 ) -> Figure:
-    """Draw data as points over the stack of simulated processes, and their ratio below.
+    """Draw data as points over a stack of simulated processes, and the ratio below.
 
     Parameters
     ----------
     data
-        One axis; None for the stack alone, without a ratio.
+        Histogram of the variable; None to draw the stack alone, without a ratio.
     stack
-        Normalised simulation by the label of its process, with the bins of the data and sums of
-        squared weights. The smallest lies at the bottom; colours follow the order of the mapping,
-        so that a process looks the same in all figures of a run.
+        Normalised simulation by label of the process, with the bins of the data and sums of
+        squared weights. The smallest process lies at the bottom; colours follow the order of the
+        mapping, so that a process looks the same in all figures of a run.
     heading
-        What stands above the axes.
+        Heading above the axes.
     label, unit
-        Of the variable.
+        Label and unit of the variable.
     log_y
-        Logarithmic vertical axis.
+        Use a logarithmic vertical axis.
     overlays
-        Signals by label: lines over the stack that are no part of it.
+        Signals by label, drawn as lines over the stack and not added to it.
     variations
-        By name, the sum of the stack under a systematic variation downwards and upwards, shapes
-        (bins,); None for a side that is not known.
+        Sum of the stack under each systematic variation downwards and upwards, by name, shape
+        (bins,); None for an unknown side.
     hidden
-        Ranges of the variable in which data are blinded: they have no ratio, and are shaded.
+        Ranges of the variable in which data are hidden; they have no ratio, and are shaded.
     note
-        A short line above the legend's entries.
+        Title of the legend.
 
     Raises
     ------
@@ -213,14 +150,14 @@ def draw_comparison(
         entries.append((axes.containers[-1], DATA))
     if stack:
         entries += _draw_stack(axes, stack, edges, avoided=LINE_COLORS[: len(overlays)])
-        uncertainty = _draw_band(axes, total, spread, edges)
+        uncertainty = draw_band(axes, total, spread, edges)
         entries.append((uncertainty, TOTAL if variations else STATISTICAL))
         largest.append(float(np.max(total + spread[1])))
     for index, (signal, histogram) in enumerate(overlays.items()):
-        entries.append((_draw_line(axes, _counts(histogram), edges, index), signal))
-        largest.append(float(np.max(_counts(histogram))))
+        entries.append((_draw_line(axes, counts_of(histogram), edges, index), signal))
+        largest.append(float(np.max(counts_of(histogram))))
     if data is not None and stack:
-        _draw_ratio(below, data, total, spread, edges, hidden)
+        draw_ratio(below, data, total, spread, edges, hidden)
     if max(largest) == 0:
         text = "blinded" if len(hidden) else "no entries"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
@@ -229,10 +166,10 @@ def draw_comparison(
     axes.set_ylabel(per_bin("Candidates", edges, unit))
     heading.above(axes)
     figure.align_ylabels()
-    # matplotlib's own limits would warn of an empty stack on a logarithmic axis
+    # matplotlib's own limits would warn about an empty stack on a logarithmic axis
     axes.set_autoscaley_on(False)
     scale_counts(axes, max(largest), log=log_y, headroom=LEGEND_HEIGHT)
-    # the axes have their place only then
+    # the axes get their final position only now
     figure.draw_without_rendering()
     headroom = _write_legend(axes, entries, note)
     scale_counts(axes, max(largest), log=log_y, headroom=headroom)
@@ -243,11 +180,13 @@ def draw_comparison(
 def _edges(
     data: hist.Hist | None, stack: Mapping[str, hist.Hist], overlays: Mapping[str, hist.Hist]
 ) -> Floats:
-    named = [*([] if data is None else [(DATA, data)]), *stack.items(), *overlays.items()]
-    found = [(name, np.asarray(each.axes[0].edges, dtype=np.float64)) for name, each in named]
-    first, edges = found[0] if found else ("", np.array([0.0, 1.0]))
-    for name, others in found:
-        if not np.array_equal(others, edges):
+    histograms = [*([] if data is None else [(DATA, data)]), *stack.items(), *overlays.items()]
+    if not histograms:
+        return np.array([0.0, 1.0])
+    first, reference = histograms[0]
+    edges = np.asarray(reference.axes[0].edges, dtype=np.float64)
+    for name, histogram in histograms:
+        if not np.array_equal(histogram.axes[0].edges, edges):
             raise ValueError(f"{name} has other bins than {first}")
     return edges
 
@@ -257,13 +196,13 @@ def _summed(stack: Mapping[str, hist.Hist], bins: int) -> tuple[Floats, Floats]:
     for process, histogram in stack.items():
         if histogram.variances() is None:
             raise ValueError(f"{process} has no sums of squared weights")
-        total += _counts(histogram)
-        variance += _variances(histogram)
+        total += counts_of(histogram)
+        variance += np.asarray(histogram.variances())
     return total, variance
 
 
 def _fills(number: int, avoided: Sequence[str]) -> list[str]:
-    """Colours of the processes; a wider palette, and at last the same again, where many."""
+    """Return a colour for each process; with too many for the palettes, colours repeat."""
     for palette in (PALETTE, WIDE_PALETTE):
         free = [color for color in palette if color not in avoided]
         if number <= len(free):
@@ -274,16 +213,11 @@ def _fills(number: int, avoided: Sequence[str]) -> list[str]:
 def _draw_stack(
     axes: Axes, stack: Mapping[str, hist.Hist], edges: Floats, avoided: Sequence[str]
 ) -> list[Entry]:
-    """Draw the processes on each other.
-
-    Returns
-    -------
-    What was drawn, with the labels, from top to bottom.
-    """
+    """Draw the processes on top of each other, and return the entries of the legend, top first."""
     colors = dict(zip(stack, _fills(len(stack), avoided), strict=True))
-    order = sorted(stack, key=lambda process: float(np.sum(_counts(stack[process]))))
-    tops = np.cumsum([_counts(stack[process]) for process in order], axis=0)
-    # what is negative is taken from the processes below, so that the top is the sum
+    order = sorted(stack, key=lambda process: float(np.sum(counts_of(stack[process]))))
+    tops = np.cumsum([counts_of(stack[process]) for process in order], axis=0)
+    # negative contents are subtracted from the processes below, so that the top is the sum
     tops = np.minimum.accumulate(tops[::-1], axis=0)[::-1]
     floor = np.minimum(tops[0], 0)
     drawn: list[Entry] = []
@@ -294,80 +228,23 @@ def _draw_stack(
     return drawn[::-1]
 
 
-def _draw_band(axes: Axes, middle: Floats, spread: tuple[Floats, Floats], edges: Floats) -> Artist:
-    return axes.stairs(
-        middle + spread[1],
-        edges,
-        baseline=middle - spread[0],
-        fill=True,
-        facecolor=("0.3", 0.25),
-        edgecolor="0.25",
-        hatch="////",
-        zorder=1.5,
-    )
-
-
 def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int) -> Artist:
     around = np.convolve(counts != 0, np.ones(3), mode="full")[1:-1]
     return axes.stairs(
-        # along the axis, the line's margin would hide a low stack
+        # a line along the axis would hide a low stack with its margin
         np.where(around > 0, counts, np.nan),
         edges,
         color=LINE_COLORS[index % len(LINE_COLORS)],
         linestyle=LINE_STYLES[(index + index // len(LINE_COLORS)) % len(LINE_STYLES)],
         linewidth=2.5,
         zorder=1.8,
-        # seen on every filling
+        # a white margin makes the line visible on every colour
         path_effects=[withStroke(linewidth=5, foreground="white")],
     )
 
 
-def _draw_ratio(
-    axes: Axes,
-    data: hist.Hist,
-    total: Floats,
-    spread: tuple[Floats, Floats],
-    edges: Floats,
-    hidden: Windows,
-) -> None:
-    shown = ratio(data, total, spread)
-    ones = np.where(np.isnan(shown.band_up), np.nan, 1.0)
-    _draw_band(axes, ones, (shown.band_down, shown.band_up), edges)
-    axes.axhline(1, color="0.2", linewidth=1.5)
-    # an empty bin tells something where more is expected than it allows
-    told = ~np.isnan(shown.values) & ((_counts(data) != 0) | ((shown.up > 0) & (shown.up < 1)))
-    told &= ~overlapping(edges, hidden)
-    centers = np.asarray(data.axes[0].centers)[told]
-    values = shown.values[told]
-    low, high = _ratio_range(values)
-    inside = (values >= low) & (values <= high)
-    bars = (shown.down[told], shown.up[told])
-    axes.errorbar(centers, values, yerr=bars, fmt="none", ecolor="black", elinewidth=1.3)
-    # a point at zero stands on the frame
-    axes.plot(centers[inside], values[inside], "o", color="black", markersize=5, clip_on=False)
-    at_edges = axes.get_xaxis_transform()
-    for outside, height, arrow in ((values > high, 0.93, "^"), (values < low, 0.07, "v")):
-        heights = np.full(np.count_nonzero(outside), height)
-        axes.plot(centers[outside], heights, arrow, color="black", markersize=9, transform=at_edges)
-    axes.set_ylim(low, high)
-    step = 0.25 if high - low <= 1 else 0.5 if high - low <= 2 else 1.0
-    ticks = step * np.arange(round(MOST[1] / step))
-    # none at the edges, where the panel above has its own
-    axes.set_yticks(ticks[(ticks > low) & (ticks < high)])
-    axes.set_ylabel("Data / sim.", loc="center")
-
-
-def _ratio_range(values: Floats) -> tuple[float, float]:
-    low = float(np.min(values, initial=LEAST[0] + EDGE)) - EDGE
-    high = float(np.max(values, initial=LEAST[1] - EDGE)) + EDGE
-    return (
-        max(float(np.floor(low / RATIO_STEP)) * RATIO_STEP, MOST[0]),
-        min(float(np.ceil(high / RATIO_STEP)) * RATIO_STEP, MOST[1]),
-    )
-
-
 class _Minor(LogFormatter):
-    """Labels between the powers of ten, where a short axis has few of those."""
+    """Labels between the powers of ten, for short axes."""
 
     @override
     def __call__(self, x: float, pos: int | None = None) -> str:
@@ -383,12 +260,7 @@ def _scale_variable(axes: Axes, edges: Floats) -> None:
 
 
 def _write_legend(axes: Axes, entries: Sequence[Entry], note: str) -> float:
-    """Write the legend as large as it has room.
-
-    Returns
-    -------
-    The part of the axes that it takes at their top.
-    """
+    """Write the largest legend that fits, and return the fraction of the axes that it takes."""
     frame = axes.get_window_extent()
     for columns, size in LEGENDS:
         if columns == 1 and size == SMALL and len(entries) > MANY_ROWS:
@@ -403,7 +275,7 @@ def _write_legend(axes: Axes, entries: Sequence[Entry], note: str) -> float:
             title_fontsize=size,
             alignment="left",
         )
-        # it lies inside the axes, which must not shrink for it
+        # the legend lies inside the axes, which must not shrink for it
         legend.set_in_layout(False)
         box = legend.get_window_extent()
         height = float(frame.y1 - box.y0) / float(frame.height)

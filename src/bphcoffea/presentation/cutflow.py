@@ -1,39 +1,70 @@
-"""How many events and candidates each cut keeps."""
+"""Figures of cutflows: the events and candidates that each cut keeps."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bphcoffea.arrays import Floats
+from bphcoffea.presentation.hidden_data import left_out
+from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.style import (
     BLUE,
+    DATA,
     ORANGE,
     SMALL,
     TINY,
     Heading,
+    brief,
     cms_style,
     grouped,
     new_figure,
 )
+from bphcoffea.results.folder import RunFolder, file_name
 
-#: Characters of a requirement in one line; heights of a line and of the smallest row, inches.
-LINE, LINE_HEIGHT, ROW_HEIGHT = 48, 0.27, 0.82
-#: Part of the bars' axis that the longest bar may fill: the numbers stand behind it.
+#: Characters per line of a requirement; heights of a line, a bar and the smallest row, inches.
+LINE, LINE_HEIGHT, BAR, ROW_HEIGHT = 48, 0.27, 0.3, 0.82
+#: Fraction of the axis that the longest bar may fill; the numbers stand behind the bars.
 FILLED = 0.7
-BAR = 0.3
+
+
+def cutflow_figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
+    """Yield the cutflow of the data and of each simulated process, with the figures' names."""
+    analysis, datasets, cutflows = run.analysis, run.datasets, run.cutflow
+    requirements = {cut.name: cut.requirements for cut in analysis.cuts}
+    groups = {DATA.lower(): datasets.data, **datasets.by_process}
+    for group, names in groups.items():
+        # some cuts exist for some datasets only; cutflows with different steps have no sum
+        by_steps: dict[tuple[str, ...], list[str]] = {}
+        for name in names:
+            if name in cutflows:
+                steps = tuple(row["step"] for row in cutflows[name])
+                by_steps.setdefault(steps, []).append(name)
+        for number, alike in enumerate(by_steps.values(), start=1):
+            samples = f"{brief(group)}: {len(alike)} datasets"
+            if len(alike) == 1:
+                samples = brief(literal(alike[0]))
+            notes = () if datasets[alike[0]].is_mc else (left_out(run),)
+            figure = draw_cutflow(
+                summed([cutflows[name] for name in alike]),
+                Heading.of((datasets[name] for name in alike), notes),
+                requirements=requirements,
+                title=f"{analysis.title or analysis.name} – {samples}",
+            )
+            yield f"cutflow_{file_name(group)}" + (f"_{number}" if number > 1 else ""), figure
 
 
 def summed(cutflows: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Sum cutflows that have the same steps."""
+    """Return the sum of cutflows that have the same steps."""
     rows = []
-    for same in zip(*cutflows, strict=True):
-        counts = {key: sum(row[key] for row in same) for key in ("events", "candidates", "sumw")}
-        rows.append({"step": same[0]["step"], **counts})
+    for same_step in zip(*cutflows, strict=True):
+        counts = {key: sum(row[key] for row in same_step) for key in ("events", "candidates")}
+        rows.append({"step": same_step[0]["step"], **counts})
     return rows
 
 
@@ -50,13 +81,13 @@ def draw_cutflow(
     Parameters
     ----------
     rows
-        Steps in order: ``step``, ``events``, ``candidates``.
+        Steps in order, each with ``step``, ``events`` and ``candidates``.
     heading
-        What stands above the axes.
+        Heading above the axes.
     requirements
-        What each step requires, in words.
+        Requirements of each step, in words.
     title
-        Which datasets these are.
+        Title above the names of the steps.
     """
     written = {row["step"]: _wrapped(requirements.get(row["step"], ())) for row in rows}
     heights = np.array(
@@ -90,7 +121,7 @@ def draw_cutflow(
     axes.set_yticks([])
     axes.set_xlabel("Events, candidates")
     handles, kinds = axes.get_legend_handles_labels()
-    # beside the axis: between the bars there is no place that is always free
+    # beside the axis, since no place between the bars is always free
     names.legend(handles, kinds, loc="upper left", bbox_to_anchor=(0, 0), ncols=2, fontsize=SMALL)
     heading.above(axes)
     if title:
@@ -98,12 +129,11 @@ def draw_cutflow(
     return figure
 
 
-def _draw_bars(axes: Axes, rows: Sequence[Mapping[str, Any]], middles: Any) -> None:
+def _draw_bars(axes: Axes, rows: Sequence[Mapping[str, Any]], middles: Floats) -> None:
     largest = max([max(row["events"], row["candidates"]) for row in rows], default=1)
     axes.set_xscale("log")
     axes.set_xlim(0.5, 0.5 * (2 * max(largest, 5)) ** (1 / FILLED))
-    series = (("events", BLUE, -BAR / 2), ("candidates", ORANGE, BAR / 2))
-    for kind, color, offset in series:
+    for kind, color, offset in (("events", BLUE, -BAR / 2), ("candidates", ORANGE, BAR / 2)):
         counts = [row[kind] for row in rows]
         axes.barh(middles + offset, counts, height=BAR, color=color, label=kind.capitalize())
         for index, count in enumerate(counts):

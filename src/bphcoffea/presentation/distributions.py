@@ -1,4 +1,4 @@
-"""Distributions of the selected candidates, and those of all cuts but one."""
+"""Figures of distributions, with all cuts or with all cuts but one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bphcoffea.presentation.blinding import Windows, overlapping, shade
+from bphcoffea.presentation.hidden_data import Windows, overlapping, shade
+from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.style import (
     DATA,
     PALETTE,
@@ -20,15 +21,44 @@ from bphcoffea.presentation.style import (
     axis_label,
     brief,
     cms_style,
+    counts_of,
     is_logarithmic,
     new_figure,
     per_bin,
     points,
     scale_counts,
 )
+from bphcoffea.statistics.run_fit import of_datasets
 
-#: Part of the axis above the largest count, for the legend: a first line, and each further one.
+#: Fraction of the axis above the largest count for the first line of the legend, and for others.
 LEGEND_ROOM, LINE_ROOM = 0.16, 0.05
+
+
+def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
+    """Draw data and each simulated process; the sum of all processes if simulation is scaled.
+
+    Parameters
+    ----------
+    shown
+        The histogram.
+    category
+        Category to draw; None for the sum of all.
+    """
+    datasets, record, histogram = shown.datasets, shown.record, shown.histogram
+    processes = datasets.by_process
+    if shown.scaled is not None:
+        histogram, processes = shown.scaled, {"all processes": datasets.simulated}
+    return draw_distribution(
+        of_datasets(histogram, datasets.data, category) if datasets.data else None,
+        {process: of_datasets(histogram, names, category) for process, names in processes.items()},
+        Heading.of(datasets.values(), shown.notes),
+        label=shown.label,
+        unit=record.unit,
+        log_y=record.log_y,
+        hidden=shown.hidden,
+        without=record.n_minus_1,
+        bounds=record.bounds,
+    )
 
 
 @cms_style()
@@ -49,37 +79,37 @@ def draw_distribution(
     Parameters
     ----------
     data
-        One axis; none when there are no data.
+        Histogram of the variable; None if there are no data.
     simulation
-        By process. Where there are data each has their area, and the legend says so.
+        Histograms by process. If there are data each is scaled to their area, as the legend says.
     heading
-        What stands above the axes.
+        Heading above the axes.
     label, unit
-        Of the variable.
+        Label and unit of the variable.
     log_y
-        Logarithmic vertical axis.
+        Use a logarithmic vertical axis.
     without
-        The cut whose requirement on the variable was left out, for an N-1 figure.
+        Cut whose requirement on the variable was left out, for an N-1 figure.
     bounds
-        Where that requirement lies: vertical lines.
+        Bounds of that requirement, drawn as vertical lines.
     hidden
-        Ranges of the variable in which data are blinded: areas are those of the other bins, except
-        for a process that lies mostly in these ranges, whose whole area is taken.
+        Ranges of the variable in which data are hidden. Areas are compared in the other bins, or
+        in all bins for a process that lies mostly in the hidden ranges.
     """
     reference = data if data is not None else next(iter(simulation.values()))
     edges = np.asarray(reference.axes[0].edges, dtype=np.float64)
     figure = new_figure()
     axes = figure.add_subplot()
-    seen = ~overlapping(edges, hidden)
-    area = float(np.sum(data.values()[seen])) if data is not None else 0.0
+    visible = ~overlapping(edges, hidden)
+    area = float(np.sum(data.values()[visible])) if data is not None else 0.0
     largest = 0.0
     for index, (process, histogram) in enumerate(simulation.items()):
-        counts = np.asarray(histogram.values(), dtype=np.float64)
-        own, whole = float(np.sum(counts[seen])), float(np.sum(counts))
-        own = whole if own < whole / 2 else own
+        counts = counts_of(histogram)
+        compared, whole = float(np.sum(counts[visible])), float(np.sum(counts))
+        compared = whole if compared < whole / 2 else compared
         name = f"{brief(process)} (simulation)"
-        if area > 0 and own > 0:
-            counts = counts * (area / own)
+        if area > 0 and compared > 0:
+            counts = counts * (area / compared)
             name = f"{brief(process)} (simulation, scaled to data)"
         largest = max(largest, float(np.max(counts, initial=0)))
         axes.stairs(counts, edges, color=PALETTE[index % len(PALETTE)], linewidth=2.5, label=name)

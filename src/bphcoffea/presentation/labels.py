@@ -1,4 +1,4 @@
-"""Texts of figures: those of a run, or newer ones, each in a form that matplotlib can draw."""
+"""Texts of figures, those of the run or newer ones, in a form that matplotlib can draw."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ from matplotlib.mathtext import MathTextParser
 from typing_extensions import override
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.analysis.description import AnalysisRecord, HistogramRecord
+from bphcoffea.analysis.description import AnalysisRecord, HistogramRecord, ResonanceRecord
 from bphcoffea.datasets import Metadata
 from bphcoffea.datasets.fileset import Fileset
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FilesetError, RunError
 from bphcoffea.results.folder import RunFolder
 
-#: Stands for a control character, of which no font has a sign.
-NO_SIGN = "\N{REPLACEMENT CHARACTER}"
-#: What figures take of the metadata of a dataset, and nothing else does.
-OF_DATASETS = ("label",)
-#: What figures take of the declaration of a histogram, and nothing else does.
-OF_HISTOGRAMS = {"label", "unit", "log_y", "resonances"}
+#: Replacement for control characters, which no font can draw.
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+#: Fields of a histogram's record that affect its figures alone.
+DRAWN_FIELDS = ("label", "unit", "log_y", "resonances")
 
 
 @dataclass(frozen=True)
@@ -33,20 +31,20 @@ class Labels:
     Attributes
     ----------
     title
-        Title of the analysis; None leaves that of the run.
+        Title of the analysis; None keeps that of the run.
     datasets
-        By dataset, what :data:`OF_DATASETS` names; None for what a dataset does not have any more.
+        Labels by dataset; None removes the label.
     histograms
-        By histogram, what :data:`OF_HISTOGRAMS` names.
+        Records by histogram; figures use their :data:`DRAWN_FIELDS`.
     peaks
-        Labels of the peaks of the mass fit by their name.
+        Labels of the peaks of the mass fit, by name.
     notes
-        Lines about what could not be replaced.
+        Notes on texts that could not be replaced.
     """
 
     title: str | None = None
-    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    histograms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    datasets: Mapping[str, str | None] = field(default_factory=dict)
+    histograms: Mapping[str, HistogramRecord] = field(default_factory=dict)
     peaks: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -54,60 +52,51 @@ class Labels:
     def of(
         cls, run: RunFolder, fileset: Fileset | None = None, analysis: Analysis | None = None
     ) -> Labels:
-        """Take the texts from a fileset and an analysis as they are now.
+        """Return the labels of a run, from a newer fileset and a newer analysis.
 
         Raises
         ------
-        InputError
-            If the fileset has no dataset of the run, or the analysis has other histograms.
+        FilesetError
+            If the fileset has no dataset of the run.
+        RunError
+            If the analysis has other histograms than the run.
         """
-        datasets: dict[str, dict[str, Any]] = {}
+        datasets: dict[str, str | None] = {}
         notes: tuple[str, ...] = ()
         if fileset is not None:
             names = list(run.fileset_metadata)
-            for name in (name for name in names if name in fileset.root):
-                metadata = fileset[name].metadata.model_dump()
-                datasets[name] = {key: metadata.get(key) for key in OF_DATASETS}
-            missing = [name for name in names if name not in datasets]
+            datasets = {n: fileset[n].metadata.label for n in names if n in fileset.root}
             if not datasets:
-                raise InputError(
+                raise FilesetError(
                     f"{run.path}: the fileset has no dataset of the run ({', '.join(names)}); "
-                    "give the one that was run, with other labels"
+                    "give the fileset that was run, with newer labels"
                 )
-            if missing:
+            if missing := [name for name in names if name not in datasets]:
                 notes = (f"{', '.join(missing)}: not in the fileset; the run's labels are drawn",)
         if analysis is None:
             return cls(datasets=datasets, notes=notes)
         _check_histograms(run, analysis)
         record = analysis.describe()
-        return cls(
-            record.title,
-            datasets,
-            {
-                name: histogram.model_dump(mode="json", include=OF_HISTOGRAMS)
-                for name, histogram in record.histograms.items()
-            },
-            {peak.name: peak.label for peak in record.fit.peaks} if record.fit else {},
-            notes,
-        )
+        peaks = {peak.name: peak.label for peak in record.fit.peaks} if record.fit else {}
+        return cls(record.title, datasets, record.histograms, peaks, notes)
 
 
 class LabelledRun(RunFolder):
-    """A run as its figures show it: the same numbers, with texts that can be drawn.
+    """Run with the numbers of another one, and with texts that figures can draw.
 
-    A text with mathtext that matplotlib cannot parse is shown literally, and noted.
+    Mathtext that matplotlib cannot parse is drawn literally, with a note.
 
     Parameters
     ----------
     run
-        The run, which is not changed.
+        Run to draw; it is not changed.
     labels
-        Texts that replace the run's own.
+        Texts that replace those of the run.
 
     Attributes
     ----------
     notes
-        A line for each text that is shown literally, with its place.
+        One line per text that could not be replaced or is drawn literally.
     """
 
     def __init__(self, run: RunFolder, labels: Labels | None = None) -> None:
@@ -134,8 +123,8 @@ class LabelledRun(RunFolder):
     def fileset_metadata(self) -> dict[str, Metadata]:
         datasets = {}
         for name, metadata in super().fileset_metadata.items():
-            texts = {"label": metadata.label, "process": metadata.process}
-            texts |= self._labels.datasets.get(name, {})
+            label = self._labels.datasets.get(name, metadata.label)
+            texts = {"label": label, "process": metadata.process}
             drawn = {
                 key: self._drawn(text, f"dataset '{name}', {key}")
                 for key, text in texts.items()
@@ -152,18 +141,19 @@ class LabelledRun(RunFolder):
         return self._fit(content) if name == "fit.json" else content
 
     def _histogram(self, name: str, record: HistogramRecord) -> HistogramRecord:
-        labels = self._labels.histograms.get(name, {})
-        record = HistogramRecord.model_validate({**record.model_dump(), **labels})
+        newer = self._labels.histograms.get(name, record)
+        record = record.model_copy(update={key: getattr(newer, key) for key in DRAWN_FIELDS})
         texts = {
             key: self._drawn(text, f"histogram '{name}', {key}")
             for key in ("label", "unit", "variable", "n_minus_1")
             if (text := getattr(record, key))
         }
         resonances = tuple(
-            each.model_copy(
-                update={"label": self._drawn(each.label, f"histogram '{name}', resonance")}
+            ResonanceRecord(
+                label=self._drawn(resonance.label, f"histogram '{name}', resonance"),
+                mass=resonance.mass,
             )
-            for each in record.resonances
+            for resonance in record.resonances
         )
         return record.model_copy(update={**texts, "resonances": resonances})
 
@@ -179,8 +169,8 @@ class LabelledRun(RunFolder):
         drawn = literal(text)
         if drawn != _in_one_line(text):
             self._note(
-                f"{place}: '{text}' is no mathtext that can be drawn; it is shown literally "
-                "(mathtext stands between two $, and a dollar sign is \\$)"
+                f"{place}: '{text}' is not valid mathtext and is drawn literally "
+                "(put mathtext between two $, and write a dollar sign as \\$)"
             )
         return drawn
 
@@ -191,14 +181,14 @@ class LabelledRun(RunFolder):
 
 
 def literal(text: str) -> str:
-    r"""Return a text in one line that matplotlib can draw, literally if it is no mathtext.
+    r"""Return a text in one line that matplotlib can draw; invalid mathtext is drawn literally.
 
     >>> literal(r"$D_s \to \phi\pi$") == r"$D_s \to \phi\pi$"
     True
     >>> print(literal(r"$\foo{$"))
     \$\foo{\$
     """
-    line = "".join(c if c.isprintable() else NO_SIGN for c in _in_one_line(text))
+    line = "".join(c if c.isprintable() else REPLACEMENT for c in _in_one_line(text))
     dollars = line.count("$") - line.count(r"\$")
     if dollars and (dollars % 2 or not _can_be_parsed(line)):
         return line.replace(r"\$", "$").replace("$", r"\$")
@@ -217,27 +207,27 @@ def _can_be_parsed(line: str) -> bool:
     return True
 
 
-_parser: Any = MathTextParser("agg")
+_parser = MathTextParser("agg")
 
 
 def _check_histograms(run: RunFolder, analysis: Analysis) -> None:
-    """Raise an InputError if an analysis fills other histograms than a run has."""
+    """Raise a RunError if an analysis fills other histograms than a run has."""
     declared = {h.name: h.empty().axes[-1] for h in (*analysis.histograms, *analysis.n_minus_1())}
-    found = {name: histogram.axes[-1] for name, histogram in run.histograms().items()}
-    differing = {
-        "are not in the run": [name for name in declared if name not in found],
-        "are only in the run": [name for name in found if name not in declared],
+    filled = {name: histogram.axes[-1] for name, histogram in run.histograms().items()}
+    differences = {
+        "are not in the run": [name for name in declared if name not in filled],
+        "are only in the run": [name for name in filled if name not in declared],
         "have other bins in the run": [
             name
-            for name, axis in found.items()
+            for name, axis in filled.items()
             if name in declared and not np.array_equal(axis.edges, declared[name].edges)
         ],
     }
     faults = [
-        f"{run.path}: the histograms {', '.join(names)} of analysis '{analysis.name()}' {what}; "
-        "give the analysis that was run, or run again"
-        for what, names in differing.items()
+        f"{run.path}: the histograms {', '.join(names)} of analysis '{analysis.name()}' "
+        f"{difference}; give the analysis that was run, or run again"
+        for difference, names in differences.items()
         if names
     ]
     if faults:
-        raise InputError("\n".join(faults))
+        raise RunError("\n".join(faults))

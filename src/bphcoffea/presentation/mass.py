@@ -1,6 +1,9 @@
-"""The fitted mass spectrum, with its components, pulls and yields."""
+"""Figures of mass spectra with their fit, its components, pulls and yields."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import hist
 import numpy as np
@@ -8,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation.hidden_data import shade
+from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.style import (
     BLUE,
     DATA,
@@ -15,24 +20,59 @@ from bphcoffea.presentation.style import (
     PALETTE,
     PURPLE,
     RED,
+    SIMULATION,
     SMALL,
     TINY,
     Heading,
     axis_label,
     cms_style,
+    counts_of,
     new_figure,
     per_bin,
     points,
     scale_counts,
 )
+from bphcoffea.results.folder import file_name
 from bphcoffea.statistics.mass_fit import MassFit
 from bphcoffea.statistics.mass_shapes import BACKGROUND
+from bphcoffea.statistics.run_fit import of_datasets
 
 PEAK_COLORS = (ORANGE, PURPLE, *PALETTE[4:])
-#: Pulls are drawn up to here, in standard deviations.
+#: Largest pull that is drawn, in standard deviations.
 MAX_PULL = 5.0
-#: Part of the axis above the points, for the result of a fit or only for the legend.
+#: Fraction of the axis above the points, with the result of a fit and with the legend alone.
 FIT_ROOM, LEGEND_ROOM = 0.38, 0.15
+
+
+def mass_figures(shown: RunHistogram, fit: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    """Yield the mass spectrum with its fit, and one of each separately fitted part.
+
+    Parameters
+    ----------
+    shown
+        Histogram of the mass.
+    fit
+        Content of ``fit.json``; empty if there is no fit.
+    """
+    datasets = shown.datasets
+    fits = {shown.name: fit or {"datasets": datasets.data or list(datasets)}}
+    fits |= {f"{shown.name}_{file_name(by)}": part for by, part in fit.get("by", {}).items()}
+    for name, part in fits.items():
+        records = [datasets[dataset] for dataset in part["datasets"]]
+        simulated = all(record.is_mc for record in records)
+        hidden = () if simulated else shown.hidden
+        # a fit would reveal the content of the hidden bins
+        is_drawn = "parameters" in part and not hidden
+        figure = draw_mass(
+            of_datasets(shown.histogram, part["datasets"]),
+            Heading.of(records, () if simulated else shown.notes),
+            label=shown.label,
+            unit=shown.record.unit or "GeV",
+            fit=MassFit.from_json(part) if is_drawn else None,
+            points_label=SIMULATION if simulated else DATA,
+        )
+        shade(figure, hidden)
+        yield name, figure
 
 
 @cms_style()
@@ -45,20 +85,20 @@ def draw_mass(
     fit: MassFit | None = None,
     points_label: str = DATA,
 ) -> Figure:
-    """Draw a mass spectrum and, when there is one, its fit.
+    """Draw a mass spectrum with its fit.
 
     Parameters
     ----------
     histogram
-        One axis, the mass.
+        Histogram of the mass.
     heading
-        What stands above the axes.
+        Heading above the axes.
     label, unit
-        Of the mass, for the horizontal axis.
+        Label and unit of the mass.
     fit
-        The fit of this histogram; without one that found parameters, the points alone are drawn.
+        Fit of this histogram; None, or a fit without parameters, to draw the points alone.
     points_label
-        What the points are.
+        Name of the points in the legend.
     """
     edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
     figure = new_figure(10, 10)
@@ -87,7 +127,7 @@ def draw_mass(
 
 
 def _where_largest(histogram: hist.Hist) -> float:
-    """Position of the largest bin as a part of the range."""
+    """Return the position of the largest bin, as a fraction of the range."""
     return float(np.argmax(histogram.values()) / len(histogram.values()))
 
 
@@ -109,19 +149,19 @@ def _draw_components(axes: Axes, fit: MassFit) -> None:
 
 
 def pulls(histogram: hist.Hist, fit: MassFit) -> tuple[Floats, Floats]:
-    """Difference of each bin from the fit, in standard deviations expected from the fit.
+    """Return the difference of each bin from the fit, in standard deviations expected from it.
 
     Returns
     -------
-    Bin centres inside the range of the fit, and pulls; shapes (bins,).
+    Centres of the bins in the range of the fit, and pulls; each of shape (bins,).
     """
     edges, expected = np.asarray(fit.edges), np.sum(list(fit.expected().values()), axis=0)
     first = int(np.argmin(np.abs(histogram.axes[0].edges - edges[0])))
     bins = slice(first, first + len(expected))
-    counts = np.asarray(histogram.values(), dtype=np.float64)[bins]
+    counts = counts_of(histogram)[bins]
     variances = histogram.variances()
     variances = counts if variances is None else np.asarray(variances)[bins]
-    # bins of weighted entries fluctuate by their mean weight more than counts do
+    # weighted bins fluctuate more than counts, by their mean weight
     weight = np.sum(variances) / np.sum(counts)
     deviation = np.sqrt(np.maximum(expected, 1e-9) * weight)
     return (edges[1:] + edges[:-1]) / 2, (counts - expected) / deviation
@@ -141,13 +181,13 @@ def _draw_pulls(axes: Axes, histogram: hist.Hist, fit: MassFit) -> None:
 
 
 def yields(fit: MassFit) -> list[str]:
-    """One line a component, with its yield and error, for people."""
+    """Return one line per component, with its yield and error."""
     lines = []
     components = {peak.name: peak.label for peak in fit.model.peaks} | {BACKGROUND: "bkg."}
     for name, label in components.items():
         parameter = fit.parameters[f"n_{name}"]
         value, error = parameter.value, parameter.error
-        # an error below ten is worth a decimal
+        # one decimal for errors below ten
         digits = 1 if error is not None and error < 10 else 0
         spread = "(fixed)" if error is None else f"$\\pm$ {error:.{digits}f}"
         lines.append(f"N({label}) = {value:.{digits}f} {spread}")

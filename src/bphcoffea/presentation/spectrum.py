@@ -1,18 +1,20 @@
-"""A mass spectrum over several decades, with its resonances labelled."""
+"""Figures of mass spectra over several decades, with labelled resonances."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import hist
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from bphcoffea.analysis.description import ResonanceRecord
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation.hidden_data import shade
+from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.style import (
     BLUE,
     DATA,
@@ -21,19 +23,45 @@ from bphcoffea.presentation.style import (
     Heading,
     axis_label,
     cms_style,
+    counts_of,
     grouped,
     is_logarithmic,
     new_figure,
     per_bin,
     scale_counts,
 )
+from bphcoffea.statistics.run_fit import of_datasets
 
-#: A resonance is looked for this near its mass, as a part of it.
+#: Largest relative distance of a peak from the mass of its resonance.
 NEAR = 0.04
-#: Space around a label, and the step by which it is raised until it is free, as parts of the axes.
+#: Space around a label, and the step by which it is raised until it is free, in axes fractions.
 GAP, STEP = 0.012, 0.01
-#: How a label may be aligned with its peak, best first, and how far it is shifted then.
+#: Alignments of a label with its peak, best first, each with the shift of the label.
 SIDES = {"center": 0.0, "left": GAP / 2, "right": -GAP / 2}
+
+
+def spectrum_figure(shown: RunHistogram, category: str | None) -> Figure:
+    """Draw the spectrum of the data, or of the simulation if there are no data.
+
+    Parameters
+    ----------
+    shown
+        The histogram.
+    category
+        Category to draw; None for the sum of all.
+    """
+    datasets = shown.datasets
+    names = datasets.data or list(datasets)
+    figure = draw_spectrum(
+        of_datasets(shown.histogram, names, category),
+        Heading.of((datasets[name] for name in names), shown.notes),
+        label=shown.label,
+        unit=shown.record.unit,
+        resonances=shown.record.resonances,
+        simulated=not datasets.data,
+    )
+    shade(figure, shown.hidden)
+    return figure
 
 
 @cms_style()
@@ -51,18 +79,18 @@ def draw_spectrum(
     Parameters
     ----------
     histogram
-        One axis, the mass.
+        Histogram of the mass.
     heading
-        What stands above the axes.
+        Heading above the axes.
     label, unit
-        Of the mass.
+        Label and unit of the mass.
     resonances
-        Resonances: ``label`` and ``mass`` of each.
+        Resonances to label.
     simulated
-        Whether it is simulation, for the legend.
+        Name the spectrum simulation in the legend, instead of data.
     """
     edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
-    counts = np.asarray(histogram.values(), dtype=np.float64)
+    counts = counts_of(histogram)
     figure = new_figure(12, 9)
     axes = figure.add_subplot()
     axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.35)
@@ -92,8 +120,9 @@ def draw_spectrum(
 def _write_labels(
     axes: Axes, resonances: Sequence[ResonanceRecord], edges: Floats, counts: Floats
 ) -> None:
-    """Write each label above its peak, raised until it is clear of the spectrum and the others."""
-    taken = [_legend_box(axes)]
+    """Write each label above its peak, clear of the spectrum and of the other labels."""
+    legend = axes.get_legend()
+    taken = [_box(axes, legend)] if legend else []
     skyline = _skyline(axes, edges, counts)
     for resonance in resonances:
         mass = resonance.mass
@@ -125,13 +154,9 @@ def _in_axes(axes: Axes, x: float, y: float) -> tuple[float, float]:
     return float(at[0]), float(at[1])
 
 
-def _box(axes: Axes, artist: Any) -> Bbox:
+def _box(axes: Axes, artist: Artist) -> Bbox:
     extent: Bbox = artist.get_window_extent()
     return extent.transformed(axes.transAxes.inverted())
-
-
-def _legend_box(axes: Axes) -> Bbox:
-    return _box(axes, axes.get_legend())
 
 
 def _skyline(axes: Axes, edges: Floats, counts: Floats) -> list[Bbox]:

@@ -1,9 +1,6 @@
-"""What is stacked against data: processes of simulation, and what variations make of their sum."""
+"""Figures of data and the stack of simulated processes, with the band of all variations."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import hist
 import numpy as np
@@ -11,72 +8,64 @@ from matplotlib.figure import Figure
 
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.arrays import Floats
 from bphcoffea.presentation.comparison import Sides, draw_comparison
 from bphcoffea.presentation.labels import literal
+from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.style import Heading
-from bphcoffea.results.records import DatasetRecord, Datasets
+from bphcoffea.results.records import DatasetRecord
 from bphcoffea.statistics.run_fit import of_datasets
 
 
-def comparison(
-    histogram: hist.Hist,
-    category: str | None,
-    about: Mapping[str, Any],
-    datasets: Datasets,
-    *,
-    overlay_signal: bool,
-) -> Figure:
-    """Draw data and the stack of simulated processes.
+def stack_figure(shown: RunHistogram, category: str | None, *, overlay_signal: bool) -> Figure:
+    """Draw data and the stack of scaled simulation.
 
     Parameters
     ----------
-    histogram
-        With axes dataset, category, variation and that of the variable; simulation is scaled.
+    shown
+        The histogram; its simulation must be scaled.
     category
-        One category; the sum of all when not given.
-    about
-        ``label``, ``unit`` and ``log_y`` of the variable; ``hidden`` ranges and ``notes``.
-    datasets
-        Metadata by dataset.
+        Category to draw; None for the sum of all.
     overlay_signal
-        Whether simulated signal is drawn as lines, and not as a part of the stack.
+        Draw each simulated signal as a line over the stack, instead of in it.
     """
-    data = [name for name, known in datasets.items() if not known.is_mc]
+    datasets, record, histogram = shown.datasets, shown.record, shown.scaled
     stack: dict[str, list[str]] = {}
     lines: dict[str, list[str]] = {}
-    for name, known in datasets.items():
-        if known.is_mc:
-            if overlay_signal and known.kind == "signal":
-                # each sample is a hypothesis of its own
-                lines.setdefault(str(known.label or literal(name)), []).append(name)
-            else:
-                stack.setdefault(_label(name, known), []).append(name)
+    for name in datasets.simulated:
+        dataset = datasets[name]
+        if overlay_signal and dataset.kind == "signal":
+            # each sample is a separate hypothesis
+            lines.setdefault(dataset.label or literal(name), []).append(name)
+        else:
+            stack.setdefault(_label(name, dataset), []).append(name)
     return draw_comparison(
-        of_datasets(histogram, data, category),
+        of_datasets(histogram, datasets.data, category),
         {label: of_datasets(histogram, names, category) for label, names in stack.items()},
-        Heading.of(datasets.values(), about.get("notes", ())),
-        label=about["label"],
-        unit=about["unit"],
-        log_y=about["log_y"],
-        overlays={name: of_datasets(histogram, own, category) for name, own in lines.items()},
-        hidden=about.get("hidden", ()),
+        Heading.of(datasets.values(), shown.notes),
+        label=shown.label,
+        unit=record.unit,
+        log_y=record.log_y,
+        overlays={label: of_datasets(histogram, names, category) for label, names in lines.items()},
+        hidden=shown.hidden,
         variations=totals(histogram, [n for names in stack.values() for n in names], category),
     )
 
 
 def totals(histogram: hist.Hist, datasets: list[str], category: str | None) -> dict[str, Sides]:
-    """Sum of datasets under each variation downwards and upwards, by its name without the side.
+    """Return the sum of datasets under each variation, downwards and upwards.
 
-    Variations that are no sides of an uncertainty, such as other lifetimes, are left out.
+    Keys are names of variations without the side. Variations that have no sides, such as other
+    lifetimes, are left out.
     """
     variations = list(histogram.axes["variation"])
     chosen = sum if category is None else category
 
-    def total(variation: str) -> Any:
+    def total(variation: str) -> Floats | None:
         if variation not in variations or not datasets:
             return None
         parts = [histogram[name, chosen, variation, :].values() for name in datasets]
-        return np.sum(parts, axis=0, dtype=np.float64)
+        return np.asarray(np.sum(parts, axis=0, dtype=np.float64))
 
     names = dict.fromkeys(
         variation.removesuffix(side)
@@ -88,4 +77,4 @@ def totals(histogram: hist.Hist, datasets: list[str], category: str | None) -> d
 
 
 def _label(name: str, metadata: DatasetRecord) -> str:
-    return str(metadata.label or metadata.process or literal(name))
+    return metadata.label or metadata.process or literal(name)

@@ -1,4 +1,4 @@
-"""How every figure looks: the CMS style, labels above the axes, points with their errors, files."""
+"""Style of all figures: CMS style, colours, headings, points with errors, axes and files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import hist
 import matplotlib as mpl
@@ -22,55 +21,42 @@ from bphcoffea.arrays import Floats
 from bphcoffea.results.folder import file_name
 from bphcoffea.results.records import DatasetRecord
 
-#: Distinguishable with every common colour vision [M. A. Petroff, arXiv:2107.02270].
-BLUE, ORANGE, RED, PURPLE, GREY, VIOLET = (
-    "#5790fc",
-    "#f89c20",
-    "#e42536",
-    "#964a8b",
-    "#9c9ca1",
-    "#7a21dd",
-)
+#: Six colours that can be told apart with any common colour vision [M. A. Petroff,
+#: arXiv:2107.02270].
+BLUE, ORANGE, RED = "#5790fc", "#f89c20", "#e42536"
+PURPLE, GREY, VIOLET = "#964a8b", "#9c9ca1", "#7a21dd"
 PALETTE = (BLUE, ORANGE, PURPLE, RED, VIOLET, GREY)
-#: The one of ten colours, from the same reference, for more than six.
+#: Ten colours from the same reference, for more than six processes.
 WIDE_PALETTE = (
-    "#3f90da",
-    "#ffa90e",
-    "#bd1f01",
-    "#94a4a2",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#717581",
-    "#92dadd",
+    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
 )
-#: Font sizes, points, beside the style's own.
+#: Font sizes in points, smaller than that of the style.
 SMALL, TINY = 19, 15
-#: Characters from which a heading is written smaller.
+#: Characters beyond which a heading is written smaller.
 LONG_HEADING = 22
-#: And from which it would leave no room for the figure: the number of samples stands there.
+#: Characters beyond which a heading gives only the number of samples.
 LONGEST_HEADING = 60
-#: Where there is neither a label nor anything to count.
+#: Names of samples without a label.
 DATA, SIMULATION = "Data", "Simulation"
-#: Probability content of an error bar: that of one standard deviation of a Gaussian.
+#: Coverage of an error bar: one standard deviation of a Gaussian.
 COVERAGE = float(norm.cdf(1) - norm.cdf(-1))
 FORMATS = ("png", "pdf")
-#: Folder of the figures of a run, and their owner in ``written.json``.
+#: Folder of the figures of a run, and the owner of these files in ``written.json``.
 FIGURES = "figures"
 
 
 @contextlib.contextmanager
 def cms_style() -> Iterator[None]:
-    """Draw and save figures in the CMS style; afterwards matplotlib is as it was."""
-    # the style's font lacks some signs of labels, as the minus of fb⁻¹; matplotlib brings one
+    """Draw and save figures in the CMS style; restore the settings of matplotlib afterwards."""
+    # the font of the style lacks some characters, such as the minus of fb⁻¹; DejaVu has them
     families = ["sans-serif", "DejaVu Sans"]
     with mpl.rc_context(rc={**mplhep.style.CMS, "font.family": families}):
         yield
 
 
 def new_figure(width: float = 10, height: float = 9) -> Figure:
-    """Make a figure that no window and no global state knows of; sizes in inches."""
+    """Return a new figure, sizes in inches, that pyplot does not keep in memory."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -78,14 +64,20 @@ def new_figure(width: float = 10, height: float = 9) -> Figure:
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above the axes: whose data they are, and how many at which energy.
+    """Text above the axes: the samples, their luminosity and energy, and warnings.
 
     Attributes
     ----------
     left, right
-        The two ends of the line.
+        Left and right end of the line.
     notes
-        Warnings, a line each above that: what is partial, what is blinded.
+        Warnings on partial or blinded data, one per line above the heading.
+
+    Examples
+    --------
+    >>> from bphcoffea.results.records import DatasetRecord
+    >>> Heading.of([DatasetRecord(is_mc=False, era="2018D", luminosity=31.9)])
+    Heading(left='Data', right='31.9 $fb^{-1}$ (13 TeV)', notes=())
     """
 
     left: str
@@ -94,40 +86,41 @@ class Heading:
 
     @classmethod
     def of(cls, datasets: Iterable[DatasetRecord], notes: Iterable[str] = ()) -> Heading:
-        """Make the heading from metadata; that of the data alone where there are any.
+        """Return the heading of some datasets; simulation counts only if there are no data.
 
         Parameters
         ----------
         datasets
-            Metadata, as :attr:`~bphcoffea.results.folder.RunFolder.datasets` gives them.
+            Records of the datasets, from :attr:`~bphcoffea.results.RunFolder.datasets`.
         notes
-            Warnings beside that of a partial run; empty ones are left out.
+            Warnings besides that of a partial run; empty ones are left out.
         """
         chosen = list(datasets)
-        data = [metadata for metadata in chosen if not metadata.is_mc]
+        data = [record for record in chosen if not record.is_mc]
         chosen = data or chosen
-        labels = dict.fromkeys(metadata.label or "" for metadata in chosen)
-        named = [label for label in labels if label]
-        left = ", ".join(named) or (DATA if data else SIMULATION)
+        labels = dict.fromkeys(record.label for record in chosen if record.label)
+        left = ", ".join(labels) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
-        energies = sorted({e for each in chosen if (e := each.collision_energy)})
-        energy = f"{', '.join(f'{value:g}' for value in energies)} TeV" if energies else ""
-        luminosities = [metadata.luminosity for metadata in data]
-        written = tuple(note for note in (_partial(chosen), *notes) if note)
+        energies = {record.collision_energy for record in chosen}
+        energy = ", ".join(f"{value:g}" for value in sorted(e for e in energies if e))
+        energy = f"{energy} TeV" if energy else ""
+        luminosities = [record.luminosity for record in data]
+        shown = tuple(note for note in (_partial(chosen), *notes) if note)
         if not data or None in luminosities:
-            return cls(left, energy, written)
+            return cls(left, energy, shown)
         total = sum(luminosity for luminosity in luminosities if luminosity is not None)
         right = f"{total:.3g} $fb^{{-1}}$" + (f" ({energy})" if energy else "")
-        return cls(left, right, written)
+        return cls(left, right, shown)
 
     def above(self, axes: Axes) -> None:
-        """Write it above the axes."""
-        place: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom"}
+        """Write the heading above the axes."""
         size = SMALL if len(self.left) > LONG_HEADING else mpl.rcParams["font.size"]
-        axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size, **place)
-        axes.text(1, 1.01, self.right, ha="right", fontsize=SMALL + 2, **place)
-        line = 1.3  # heights of a font
+        left = axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size)
+        right = axes.text(1, 1.01, self.right, ha="right", fontsize=SMALL + 2)
+        for text in (left, right):
+            text.set(transform=axes.transAxes, va="bottom")
+        line = 1.3  # line height in units of the font size
         for number, note in enumerate(self.notes):
             axes.annotate(
                 note,
@@ -143,7 +136,7 @@ class Heading:
 
 
 def _partial(datasets: Iterable[DatasetRecord]) -> str:
-    """Say which part of the events of datasets a partial run has; nothing of a whole run."""
+    """Return a note on the fraction of the events in a partial run; empty for a whole run."""
     parts = [record.part for record in datasets if record.part is not None]
     if all(part.events == part.of for part in parts):
         return ""
@@ -155,18 +148,18 @@ def _partial(datasets: Iterable[DatasetRecord]) -> str:
 
 
 def garwood(counts: Floats, variances: Floats | None = None) -> tuple[Floats, Floats]:
-    """Central Poisson interval of each bin [F. Garwood, Biometrika 28 (1936) 437].
+    """Return the central Poisson interval of each bin [F. Garwood, Biometrika 28 (1936) 437].
 
     Parameters
     ----------
     counts, variances
-        Contents and, for weighted bins, sums of squared weights: such a bin is taken for a Poisson
-        count that is scaled by its mean weight. Shape (bins,).
+        Contents and, for weighted bins, sums of squared weights, shape (bins,). A weighted bin is
+        taken as a Poisson count scaled by its mean weight.
 
     Returns
     -------
-    Distances from the content down and up to the ends of the interval, each of shape (bins,). A
-    weighted bin without entries, whose weight nobody knows, has none.
+    Distances from the content down and up to the ends of the interval, each of shape (bins,); 0
+    for weighted bins without entries, whose weight is unknown.
     """
     scale = np.ones_like(counts)
     if variances is not None and not np.array_equal(counts, variances):
@@ -179,16 +172,25 @@ def garwood(counts: Floats, variances: Floats | None = None) -> tuple[Floats, Fl
     return (entries - low) * scale, (high - entries) * scale
 
 
+def counts_of(histogram: hist.Hist) -> Floats:
+    """Return the contents of the bins, shape (bins,)."""
+    return np.asarray(histogram.values(), dtype=np.float64)
+
+
+def errors_of(histogram: hist.Hist) -> tuple[Floats, Floats]:
+    """Return the errors of the bins downwards and upwards; see :func:`garwood`."""
+    variances = histogram.variances()
+    return garwood(counts_of(histogram), None if variances is None else np.asarray(variances))
+
+
 def points(axes: Axes, histogram: hist.Hist, label: str) -> float:
-    """Draw a histogram as points with Poisson errors; empty bins have none.
+    """Draw a histogram as points with Poisson errors, without empty bins.
 
     Returns
     -------
-    Where the highest error bar ends.
+    Upper end of the highest error bar.
     """
-    counts = np.asarray(histogram.values(), dtype=np.float64)
-    variances = histogram.variances()
-    down, up = garwood(counts, None if variances is None else np.asarray(variances))
+    counts, (down, up) = counts_of(histogram), errors_of(histogram)
     filled = counts != 0
     axes.errorbar(
         histogram.axes[0].centers[filled],
@@ -204,49 +206,43 @@ def points(axes: Axes, histogram: hist.Hist, label: str) -> float:
 
 
 def axis_label(label: str, unit: str) -> str:
-    """Name of an axis with its unit."""
+    """Return the label of an axis with its unit."""
     return f"{label} [{unit}]" if unit else label
 
 
 def brief(text: str) -> str:
-    """Return a text without its middle if it would leave no room for the figure."""
+    """Return a text, shortened in the middle if it is too long for a figure."""
     if len(text) <= LONGEST_HEADING or "$" in text.replace(r"\$", ""):
         return text
     kept = LONGEST_HEADING // 2 - 1
     return f"{text[:kept]}…{text[-kept:]}"
 
 
-def per_bin(what: str, edges: Floats, unit: str) -> str:
-    """Name of the vertical axis: ``Candidates / 5.8 MeV``."""
+def per_bin(quantity: str, edges: Floats, unit: str) -> str:
+    """Return the label of the vertical axis, such as ``Candidates / 5.8 MeV``."""
     if is_logarithmic(edges):
-        return f"{what} / bin"
+        return f"{quantity} / bin"
     width = float(edges[-1] - edges[0]) / (len(edges) - 1)
     if unit == "GeV" and width < 0.1:
         width, unit = 1000 * width, "MeV"
     rounded = f"{round(width, 1):g}" if width >= 1 else f"{width:.2g}"
-    return f"{what} / {rounded} {unit}".rstrip()
+    return f"{quantity} / {rounded} {unit}".rstrip()
 
 
 def grouped(number: float) -> str:
-    """Write a count with a thin space between thousands."""
+    """Return a count as text, with thin spaces between thousands."""
     return f"{number:,.0f}".replace(",", "\N{THIN SPACE}")
 
 
 def is_logarithmic(edges: Floats) -> bool:
-    """Whether the bins have equal widths in the logarithm."""
+    """Return whether the bins have equal widths in the logarithm."""
     if edges[0] <= 0 or len(edges) < 3:
         return False
     return bool(np.allclose(np.diff(np.log(edges)), np.log(edges[1] / edges[0]), rtol=1e-6))
 
 
 def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> None:
-    """Scale the vertical axis so that a legend has room above the largest count.
-
-    Parameters
-    ----------
-    headroom
-        Part of the axis that stays free at the top.
-    """
+    """Scale the vertical axis; the fraction `headroom` stays free above the largest count."""
     if not log:
         axes.set_ylim(0, (largest or 1.0) / (1 - headroom))
         axes.ticklabel_format(style="plain", axis="y")
@@ -255,12 +251,12 @@ def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> N
     while 0 < largest <= 4 * bottom:
         bottom /= 10
     axes.set_ylim(bottom, bottom * (max(largest, 10 * bottom) / bottom) ** (1 / (1 - headroom)))
-    # after the limits: an axis that shows nothing positive can't become logarithmic
+    # after the limits, since the scale of an axis without positive values cannot be logarithmic
     axes.set_yscale("log")
 
 
 def name_of_its_own(name: str, taken: set[str]) -> str:
-    """Return a name that no earlier figure has, on a disk that ignores case either; note it."""
+    """Return a name that is not in `taken`, even if case is ignored, and add it there."""
     free, number = name, 1
     while free.casefold() in taken:
         number += 1
@@ -270,22 +266,17 @@ def name_of_its_own(name: str, taken: set[str]) -> str:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and PDF, under a name that the file system can hold.
-
-    Returns
-    -------
-    The paths written.
-    """
+    """Write a figure as PNG and PDF, and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         os.fsencode(name)
-    except UnicodeEncodeError:  # in the locale C it takes ASCII alone
+    except UnicodeEncodeError:  # the locale C allows ASCII only
         name = file_name(name)
     paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
     for path in paths:
-        # no date: the same run gives the same files
+        # without the date, the same run gives the same files
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=100, metadata=metadata)
-        # which is kept: to find it takes longer than to draw
+        # keep the layout, which takes longer to compute than to draw
         figure.set_layout_engine("none")
     return paths

@@ -1,4 +1,4 @@
-"""Figures of a trained classifier: ROC curve, and scores of candidates that it has seen or not."""
+"""Figures of a trained classifier: ROC curve, and scores in training and test samples."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from bphcoffea.storage.manifest import replacing
 from bphcoffea.training import Training
 from bphcoffea.training.metrics import roc_curve
 
-#: Bins of the distributions of the score.
+#: Number of bins of the score.
 BINS = 25
 
 
 @cms_style()
 def draw_roc(training: Training, heading: Heading) -> Figure:
-    """Draw the rejection of the sidebands against the efficiency of signal."""
+    """Draw sideband rejection against signal efficiency."""
     figure = new_figure(10, 10)
     axes = figure.add_subplot()
-    for test, what, style in ((False, "seen in training", "--"), (True, "not seen", "-")):
+    for test, sample, style in ((False, "seen in training", "--"), (True, "not seen", "-")):
         scored = training.scored(test=test)
         signal, background = roc_curve(
             scored.signal, scored.signal_weights, scored.background, scored.background_weights
@@ -42,7 +42,7 @@ def draw_roc(training: Training, heading: Heading) -> Figure:
             style,
             color=BLUE if test else RED,
             linewidth=2.5,
-            label=f"Candidates {what}: AUC {scored.area:.4f}",
+            label=f"Candidates {sample}: AUC {scored.area:.4f}",
         )
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.05)
@@ -57,29 +57,29 @@ def draw_roc(training: Training, heading: Heading) -> Figure:
 def draw_overtraining(training: Training, heading: Heading) -> Figure:
     """Draw the scores of signal and sidebands, seen in training and not.
 
-    The p-value is the smallest of all folds, times their number.
+    The p-value of the Kolmogorov-Smirnov test is the smallest of all folds, times their number.
     """
     figure = new_figure(10, 10)
     axes = figure.add_subplot()
     train, test = training.scored(test=False), training.scored(test=True)
     folds = training.as_json()["folds"]
     edges = np.linspace(0, 1, BINS + 1)
-    samples = {
-        "signal": ("Simulated signal", BLUE, train.signal, train.signal_weights),
-        "background": ("Sidebands", RED, train.background, train.background_weights),
-    }
-    tested = {
-        "signal": (test.signal, test.signal_weights),
-        "background": (test.background, test.background_weights),
-    }
+    signal = (train.signal, train.signal_weights), (test.signal, test.signal_weights)
+    sidebands = (
+        (train.background, train.background_weights),
+        (test.background, test.background_weights),
+    )
     largest = 0.0
-    for name, (label, color, scores, weights) in samples.items():
-        seen, _ = _density(scores, weights, edges)
+    for name, label, color, (trained, tested) in (
+        ("signal", "Simulated signal", BLUE, signal),
+        ("background", "Sidebands", RED, sidebands),
+    ):
+        seen, _ = _density(*trained, edges)
         p_value = min(1.0, len(folds) * min(fold[f"ks_{name}"] for fold in folds))
         axes.stairs(
             seen, edges, fill=True, color=color, alpha=0.35, label=f"{label}, seen in training"
         )
-        density, error = _density(*tested[name], edges)
+        density, error = _density(*tested, edges)
         filled = density > 0
         axes.errorbar(
             ((edges[1:] + edges[:-1]) / 2)[filled],
@@ -101,7 +101,7 @@ def draw_overtraining(training: Training, heading: Heading) -> Figure:
 
 
 def _density(scores: Floats, weights: Floats, edges: Floats) -> tuple[Floats, Floats]:
-    """Density of scores in bins, and its statistical error; shapes (bins,)."""
+    """Return the density of scores in bins and its statistical error, each of shape (bins,)."""
     content, _ = np.histogram(scores, edges, weights=weights)
     squares, _ = np.histogram(scores, edges, weights=np.square(weights))
     scale = np.sum(weights) * np.diff(edges)
@@ -110,7 +110,7 @@ def _density(scores: Floats, weights: Floats, edges: Floats) -> tuple[Floats, Fl
 
 @cms_style()
 def plot_training(training: Training, heading: Heading, folder: Path) -> list[Path]:
-    """Draw the figures of a training into the folder ``figures`` of its own; return their paths."""
+    """Draw the figures of a training into ``figures`` below a folder, and return their paths."""
     with replacing(folder, FIGURES) as temporary:
         paths = save(draw_roc(training, heading), temporary / FIGURES, "roc")
         paths += save(draw_overtraining(training, heading), temporary / FIGURES, "overtraining")

@@ -17,7 +17,7 @@ from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, blinded, load_analysis, run
 from bphcoffea.physics.windows import covered, signal_window
 from bphcoffea.presentation import plot_run
-from bphcoffea.presentation.blinding import blind_windows
+from bphcoffea.presentation.hidden_data import blind_windows
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.mixing_limit import channels_of, limit_run, workspace_of

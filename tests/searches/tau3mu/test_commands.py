@@ -115,11 +115,11 @@ def test_options_of_the_other_search_are_refused(runs, call):
     words = ("limit", run.path, "--normalisation", normalisation.path)
     status, output = call(*words, "--points", "5", "--f-prompt", "0.9", "--mass", "1.0")
     assert (status, output.err.count("\n")) == (2, 1)
-    assert "a limit of the search 'tau3mu' takes no --f-prompt, --mass, --points" in output.err
+    assert "the search 'tau3mu' takes no --f-prompt, --mass, --points" in output.err
     run.write("analysis.json", {**run.read("analysis.json"), "search": "hnl"})
     status, output = call(*words, "--f-b", "0.3", "--level", "0.9")
     assert (status, output.err.count("\n")) == (2, 1)
-    assert "a limit of the search 'hnl' takes no --f-b, --level" in output.err
+    assert "the search 'hnl' takes no --f-b, --level" in output.err
     run.write("analysis.json", {**run.read("analysis.json"), "search": None})
     assert "the analysis 'tau3mu' is no search: it has no limit" in call(*words)[1].err
     run.write("analysis.json", {**run.read("analysis.json"), "search": "other"})

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bphcoffea.arrays import Floats
 from bphcoffea.physics.windows import gaps, within
 from bphcoffea.presentation.bands import MEDIAN, ONE_SIGMA, TWO_SIGMA, draw_bands
-from bphcoffea.presentation.blinding import overlapping
+from bphcoffea.presentation.hidden_data import overlapping
 from bphcoffea.presentation.style import (
     BLUE,
     RED,

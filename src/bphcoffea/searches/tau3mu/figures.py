@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.bands import MEDIAN, ONE_SIGMA, TWO_SIGMA
-from bphcoffea.presentation.blinding import blinded_in, overlapping, shade
+from bphcoffea.presentation.hidden_data import blinded_in, overlapping, shade
 from bphcoffea.presentation.style import (
     BLUE,
     DATA,

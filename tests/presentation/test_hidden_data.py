@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bphcoffea.physics.windows import WINDOW
-from bphcoffea.presentation.blinding import blind_windows, blinded_in
-from bphcoffea.presentation.run_figures import _figures, plot_run
+from bphcoffea.presentation import plot_run, run_figures
+from bphcoffea.presentation.hidden_data import blind_windows, blinded_in
+from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results.folder import RunFolder, write_histograms
-from bphcoffea.results.records import Normalisation
 from bphcoffea.statistics.blindness import StillBlindError
 
 DATA = {"is_mc": False, "era": "2018D", "luminosity": 1.0}
@@ -76,11 +76,7 @@ def write(tmp_path):
             "cutflow": {},
             "analysis": {
                 "name": "search",
-                "blind": {
-                    "histogram": "m",
-                    "variable": "mass",
-                    "windows": [list(window) for window in windows],
-                },
+                "blind": {"histogram": "m", "windows": [list(window) for window in windows]},
                 "histograms": declared,
                 "overlay_signal": True,
                 "fit": fit,
@@ -88,19 +84,18 @@ def write(tmp_path):
         }
         if stacked:
             rates = {"luminosity": 0.0, "cross_section": 0.0}
-            unscaled = Normalisation(
-                cross_section=1.0,
-                filter_efficiency=1.0,
-                skim_efficiency=1.0,
-                luminosity=1e-3,
-                generator_sumw=1.0,
-                scale=1.0,
-                data=(),
-                uncertainties=rates,
-                notes=(),
-            )
             files["normalisation"] = {
-                name: unscaled.model_dump(mode="json")
+                name: {
+                    "scale": 1.0,
+                    "generator_sumw": 1.0,
+                    "uncertainties": rates,
+                    "notes": [],
+                    "cross_section": 1.0,
+                    "filter_efficiency": 1.0,
+                    "skim_efficiency": 1.0,
+                    "luminosity": 1.0,
+                    "data": ["data"],
+                }
                 for name, known in datasets.items()
                 if known["is_mc"]
             }
@@ -119,7 +114,7 @@ def write(tmp_path):
 def drawn(run, **options):
     """Figures by their names; without those of cutflows and limits."""
     options = {"shapes": False, "unblind": False} | options
-    return dict(_figures(run, **options))
+    return dict(figures_of_run(run, **options))
 
 
 def positions(figure):
@@ -257,11 +252,11 @@ def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
     others.write_text("")
     figures = list(drawn(run).items())[:2]
     monkeypatch.setattr(
-        "bphcoffea.presentation.run_figures._figures", lambda *_, **__: iter(figures)
+        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures)
     )
     first = plot_run(run)
     monkeypatch.setattr(
-        "bphcoffea.presentation.run_figures._figures", lambda *_, **__: iter(figures[:1])
+        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures[:1])
     )
     second = plot_run(run)
     assert set(second) < set(first)
@@ -273,11 +268,11 @@ def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
         yield figures[1]
         raise ValueError
 
-    monkeypatch.setattr("bphcoffea.presentation.run_figures._figures", failing)
+    monkeypatch.setattr(run_figures, "figures_of_run", failing)
     with pytest.raises(ValueError, match=r"^$"):
         plot_run(run)
     monkeypatch.setattr(
-        "bphcoffea.presentation.run_figures._figures", lambda *_, **__: iter(figures[:1])
+        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures[:1])
     )
     assert set(plot_run(run)) | {others} == {
         path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")

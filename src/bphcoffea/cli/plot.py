@@ -1,0 +1,55 @@
+"""``bphcoffea plot``: the figures of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bphcoffea.cli.arguments import DerivedOutput, RunDirectory, load_named, suggesting
+from bphcoffea.cli.status import note_missing_events
+from bphcoffea.cli.terminal import say
+from bphcoffea.progress import progress
+from bphcoffea.storage.disks import UnwritableError
+
+
+def plot(
+    directory: RunDirectory,
+    shapes: Annotated[
+        bool,
+        typer.Option("--shapes", help="Scale simulation to the area of the data."),
+    ] = False,
+    unblind: Annotated[
+        bool, typer.Option("--unblind", help="Also draw the data that the analysis blinds.")
+    ] = False,
+    fileset: Annotated[
+        Path | None,
+        typer.Option(metavar="FILESET", help="Take labels of datasets from this newer fileset."),
+    ] = None,
+    analysis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Take title, labels, units, log_y and resonances from this newer analysis.",
+        ),
+    ] = None,
+    output: DerivedOutput = None,
+) -> None:
+    """Draw mass with fit, cutflow, spectra and N-1 distributions of a run into DIR/figures."""
+    from bphcoffea import datasets
+    from bphcoffea.presentation import Labels, plot_run
+    from bphcoffea.results import RunFolder
+    from bphcoffea.statistics.blindness import StillBlindError
+
+    run = RunFolder(directory, output)
+    labels = Labels.of(
+        run,
+        datasets.load_fileset(fileset) if fileset else None,
+        load_named(analysis) if analysis else None,
+    )
+    hints = {StillBlindError: " (run --unblind)", UnwritableError: " (--output)"}
+    with suggesting(hints), progress(None, "Drawing", "histogram") as bar:
+        figures = plot_run(run, shapes=shapes, unblind=unblind, labels=labels, progress=bar.update)
+    say(f"{len(figures)} figures in {run.output / 'figures'}")
+    note_missing_events(run)

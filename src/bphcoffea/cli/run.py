@@ -1,0 +1,168 @@
+"""``bphcoffea run``: an analysis over filesets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bphcoffea.cli.arguments import (
+    AnalysisName,
+    CheckpointPlace,
+    CorrectionFiles,
+    Datasets,
+    Executor,
+    FilesetPaths,
+    Output,
+    Overwrite,
+    ProxyLifetime,
+    Scheduler,
+    Workers,
+    load_named,
+    suggesting,
+)
+from bphcoffea.cli.clean import note_old_checkpoints
+from bphcoffea.cli.lumi import print_luminosity, print_normalisation
+from bphcoffea.cli.status import print_blinding, print_ledger
+from bphcoffea.cli.terminal import console, new_table, say
+from bphcoffea.errors import InputError
+from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.storage.manifest import OccupiedError
+
+if TYPE_CHECKING:
+    from bphcoffea.results import RunFolder
+
+
+def run(
+    analysis: AnalysisName,
+    fileset: FilesetPaths,
+    output: Output,
+    dataset: Datasets = None,
+    corrections: CorrectionFiles = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(metavar="TOML", help="Classifier of `train`, which splits the categories."),
+    ] = None,
+    nominal: Annotated[
+        bool, typer.Option("--nominal", help="Skip the systematic variations.")
+    ] = False,
+    executor: Annotated[
+        Executor | None,
+        typer.Option(help="Executor of the chunks; futures by default, dask at a facility."),
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    facility: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Where to run; see `bphcoffea facility list`."),
+    ] = None,
+    chunksize: Annotated[
+        int, typer.Option(min=1, help="Approximate number of events per chunk.")
+    ] = 100_000,
+    max_chunks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Process at most this many chunks per dataset, as a quick test."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run into the same DIR.")
+    ] = False,
+    overwrite: Overwrite = False,
+    checkpoints: CheckpointPlace = None,
+    attempts: Annotated[
+        int, typer.Option(min=1, help="Number of tries per file at each of its locations.")
+    ] = 3,
+    timeout: Annotated[
+        int, typer.Option(min=1, metavar="S", help="Seconds to wait for a server or scheduler.")
+    ] = 60,
+    min_proxy_lifetime: ProxyLifetime = 1,
+    stage_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Also copy the results there: root://, davs://, a folder."
+        ),
+    ] = None,
+    skim: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Write the selected data there, from the workers."),
+    ] = None,
+    skim_of: Annotated[
+        Literal["events", "candidates"], typer.Option(help="What a skim holds.")
+    ] = "events",
+    mass: Annotated[
+        list[float] | None,
+        typer.Option(metavar="GEV", help="Also hide data around this mass; may be repeated."),
+    ] = None,
+    unblind: Annotated[
+        bool, typer.Option("--unblind", help="Keep the data that the analysis declares blind.")
+    ] = False,
+) -> None:
+    """Run an analysis over a fileset; status 3 if some of it could not be read."""
+    from bphcoffea import datasets, execution
+    from bphcoffea.analysis import load_classifier
+    from bphcoffea.corrections import load_corrections
+    from bphcoffea.execution import NothingToHideError, blinded
+    from bphcoffea.facilities import load_facility
+    from bphcoffea.storage.servers import Retries
+
+    site = load_facility(facility) if facility else None
+    storage = site.storage if site else None
+    loaded = load_named(analysis)
+    loaded = loaded.corrected(load_corrections(corrections or ()), nominal_only=nominal)
+    if classifier is not None:
+        loaded = loaded.classified(load_classifier(classifier))
+    all_files = datasets.load_filesets(fileset)
+    files = all_files.select(dataset or ())
+    with suggesting({NothingToHideError: " (--mass), or hide nothing (--unblind)"}):
+        loaded = blinded(loaded, files, mass or (), unblind=unblind, signals=all_files)
+    options = execution.Options(
+        executor or ("dask" if facility or scheduler else "futures"),
+        workers,
+        scheduler,
+        chunksize,
+        max_chunks,
+        Retries(attempts, timeout_s=timeout),
+        checkpoints=checkpoints
+        or (storage.checkpoints if storage else None)
+        or execution.default_place(),
+        resume=resume,
+        overwrite=overwrite,
+        facility=site,
+        proxy_hours=min_proxy_lifetime,
+        stage_out=stage_out or (storage.stage_out if storage else None),
+        skim=skim,
+        skim_of=skim_of,
+    )
+    if resume and options.checkpoints is None:
+        raise InputError("--resume: give the folder of the run's checkpoints with --checkpoints")
+    note_old_checkpoints(options.checkpoints)
+    hints: dict[type[InputError], str] = {OccupiedError: " (--overwrite)"}
+    if options.checkpoints:
+        hints[UnwritableError] = "; then repeat the command with --resume"
+    try:
+        with suggesting(hints):
+            result = execution.run(loaded, files, output, options)
+    except KeyboardInterrupt as interrupt:
+        if options.checkpoints:
+            interrupt.add_note("to continue, repeat the command with --resume")
+        raise
+    _print_cutflow(result)
+    print_luminosity(result)
+    print_normalisation(result)
+    print_ledger(result)
+    print_blinding(result)
+    for content, url in (("results", options.stage_out), ("skim", options.skim)):
+        if url:
+            say(f"{content} staged out to {url}")
+    if not result.complete:
+        raise typer.Exit(3)
+
+
+def _print_cutflow(folder: RunFolder) -> None:
+    for dataset, steps in folder.cutflow.items():
+        table = new_table("step", "events", "candidates", "Σw", title=dataset)
+        for row in steps:
+            table.add_row(
+                row["step"], f"{row['events']:,}", f"{row['candidates']:,}", f"{row['sumw']:,.6g}"
+            )
+        console.print(table)

@@ -1,0 +1,171 @@
+"""Hiding the data of a search in figures: windows, histograms and bins."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import hist
+import numpy as np
+from matplotlib.figure import Figure
+
+from bphcoffea.analysis.description import AnalysisRecord, BlindRecord
+from bphcoffea.arrays import Booleans, Floats
+from bphcoffea.physics.resolution import width_of
+from bphcoffea.physics.windows import Window, in_words, signal_window
+from bphcoffea.results.folder import RunFolder
+
+Windows = Sequence[Window]
+#: Colour of hidden ranges.
+SHADE = "0.92"
+
+
+def blind_histograms(analysis: AnalysisRecord) -> set[str]:
+    """Return the names of all histograms of the blind variable; empty if there is none."""
+    if analysis.blind is None:
+        return set()
+    variable = _blind_variable(analysis, analysis.blind)
+    return {name for name, record in analysis.histograms.items() if record.variable == variable}
+
+
+def blind_windows(run: RunFolder) -> Windows | None:
+    """Return the windows of the blind variable that figures hide.
+
+    Parameters
+    ----------
+    run
+        Folder of a finished run, whose analysis has a blind variable.
+
+    Returns
+    -------
+    The windows in which a blind run left out data. For other runs: the windows that the analysis
+    declares, else those of the simulated masses and of the masses in ``limit.json``. None if
+    everything is to be hidden, because there are no windows or one of them is unknown.
+    """
+    if run.hidden:
+        return run.hidden
+    blind = run.analysis.blind
+    if blind is None or blind.windows:
+        return blind.windows if blind else ()
+    variable = _blind_variable(run.analysis, blind)
+    windows: list[Window] = []
+    for name, metadata in run.fileset_metadata.items():
+        if metadata.is_mc and metadata.kind == "signal":
+            window = _simulated_window(run, name, metadata.mass, variable)
+            if window is None:
+                return None
+            windows.append(window)
+    if run.place("limit.json").is_file():
+        for hypothesis in run.read("limit.json")["hypotheses"]:
+            categories = hypothesis["categories"].values()
+            windows += [(low, high) for low, high in (each["window"] for each in categories)]
+    return windows or None
+
+
+def category_windows(run: RunFolder) -> dict[str, Windows]:
+    """Return the windows that figures of a single category hide, by category.
+
+    Empty if all categories hide the windows of :func:`blind_windows`.
+    """
+    analysis = run.analysis
+    declared: Mapping[str, Windows] = analysis.blind.by_category if analysis.blind else {}
+    parents = analysis.categories or {name: name for name in declared}
+    return {name: declared[parent] for name, parent in parents.items() if parent in declared}
+
+
+def _blind_variable(analysis: AnalysisRecord, blind: BlindRecord) -> str:
+    # older versions did not record the variable itself
+    return analysis.histograms[blind.histogram].variable
+
+
+def _simulated_window(
+    run: RunFolder, dataset: str, mass: float | None, variable: str
+) -> Window | None:
+    """Return the window of a simulated signal; None if its mass or width is unknown."""
+    if mass is None or not run.has_candidates(dataset):
+        return None
+    table = run.candidates(dataset)
+    if variable not in table.column_names or not table.num_rows:
+        return None
+    width = width_of(table[variable].to_numpy().astype(np.float64))
+    return signal_window(mass, width) if width > 0 else None
+
+
+def hide(
+    histogram: hist.Hist,
+    windows: Windows | None,
+    datasets: Collection[str],
+    category: str | None = None,
+) -> tuple[hist.Hist, Windows]:
+    """Empty all bins of some datasets that overlap with a window.
+
+    Parameters
+    ----------
+    histogram
+        Histogram with the axes of a run's histograms.
+    windows
+        Windows to hide; None to hide everything, overflow included.
+    datasets
+        Names of the data.
+    category
+        Category in which bins are emptied; None for all categories.
+
+    Returns
+    -------
+    A copy of the histogram with the emptied bins, and the ranges of the variable that they cover.
+    """
+    histogram = histogram.copy()
+    edges = np.asarray(histogram.axes[-1].edges, dtype=np.float64)
+    hidden = overlapping(edges, [(-np.inf, np.inf)] if windows is None else windows)
+    flow = histogram.view(flow=True)
+    bins = np.concatenate([[windows is None], hidden, [windows is None]])
+    which = slice(None) if category is None else list(histogram.axes["category"]).index(category)
+    for index, name in enumerate(histogram.axes["dataset"]):
+        if name in datasets:
+            for part in ("value", "variance"):
+                flow[part][index, which][..., bins] = 0
+    starts = np.flatnonzero(hidden & ~np.concatenate([[False], hidden[:-1]]))
+    stops = np.flatnonzero(hidden & ~np.concatenate([hidden[1:], [False]])) + 1
+    ranges = [(float(edges[a]), float(edges[b])) for a, b in zip(starts, stops, strict=True)]
+    return histogram, ranges
+
+
+def overlapping(edges: Floats, ranges: Windows) -> Booleans:
+    """Return which bins overlap with a range.
+
+    Parameters
+    ----------
+    edges
+        Edges of the bins, shape (bins + 1,).
+    ranges
+        Lower and upper end of each range.
+
+    Returns
+    -------
+    Array of shape (bins,).
+    """
+    inside = np.zeros(len(edges) - 1, dtype=np.bool_)
+    for low, high in ranges:
+        inside |= (edges[1:] > low) & (edges[:-1] < high)
+    return inside
+
+
+def blinded_in(ranges: Windows, unit: str) -> str:
+    """Return a note on the hidden ranges of a variable, for figures of this variable."""
+    return f"Data blinded in {in_words(ranges, unit)}" if ranges else ""
+
+
+def left_out(run: RunFolder) -> str:
+    """Return a note on the data that a blind run lacks, for figures of other variables."""
+    blind = run.analysis.blind
+    if blind is None or not blind.hidden:
+        return ""
+    return f"Without data of {blind.variable} in {in_words(blind.hidden, blind.unit)}"
+
+
+def shade(figure: Figure, ranges: Windows) -> None:
+    """Shade hidden ranges in all axes of a figure; all of them must show the variable."""
+    for axes in figure.axes:
+        limits = axes.get_xlim()
+        for low, high in ranges:
+            axes.axvspan(low, high, color=SHADE, linewidth=0, zorder=-5)
+        axes.set_xlim(limits)
