@@ -9,19 +9,24 @@ from pathlib import Path
 
 import awkward as ak
 import numpy as np
+import preloaded
 import pytest
 import samples
 import services
+import shared
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 from hypothesis import HealthCheck, settings
 
 from bphcoffea import cli
-from bphcoffea.execution import chunks, load_analysis, outcome
+from bphcoffea.corrections import load_corrections
+from bphcoffea.datasets import load_fileset
+from bphcoffea.execution import Options, chunks, load_analysis, outcome, run
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema
 from bphcoffea.processing import tracing
+from bphcoffea.results import RunFolder
 from bphcoffea.storage.decompression import decompress_within
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +85,40 @@ def traced_once():
         patch.setattr(chunks, "branch_needs", once(tracing.branch_needs))
         patch.setattr(outcome, "branches_of_cuts", once(tracing.branches_of_cuts))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forked_workers():
+    """Start workers quickly, unless a test asks for the fixture ``spawned_workers``."""
+    with preloaded.forked_workers():
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_folders(tmp_path_factory, worker_id):
+    """Folders that are made once for all workers."""
+    top = tmp_path_factory.getbasetemp()
+    folder = (top if worker_id == "master" else top.parent) / "shared"
+    folder.mkdir(exist_ok=True)
+    return shared.SharedFolders(folder)
+
+
+@pytest.fixture(scope="session")
+def ds_phipi_toys(shared_folders):
+    """Folder of toys of Ds → φπ that are large enough for a fit."""
+    return shared_folders.toys("ds_phipi", 40_000, 3)
+
+
+@pytest.fixture(scope="session")
+def ds_phipi_run(shared_folders, ds_phipi, ds_phipi_toys):
+    """A corrected run over these toys, to be read alone."""
+    corrected = ds_phipi.corrected(load_corrections([ds_phipi_toys / "corrections.toml"]))
+    fileset = load_fileset(ds_phipi_toys / "fileset.json")
+
+    def make(folder):
+        run(corrected, fileset, folder, Options("iterative"))
+
+    return RunFolder(shared_folders.get("ds_phipi_run", make))
 
 
 @pytest.fixture

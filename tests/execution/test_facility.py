@@ -16,7 +16,6 @@ from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.facilities import load_facility
 from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE
-from bphcoffea.toys import TOYS
 
 ANALYSIS = """
     import time
@@ -78,8 +77,8 @@ def analysis(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fileset(tmp_path_factory):
-    return load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys") / "toys", 1500, 1))
+def fileset(shared_folders):
+    return load_fileset(shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json")
 
 
 def run_alone(analysis, fileset, folder):

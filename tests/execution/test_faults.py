@@ -16,11 +16,10 @@ import uproot
 from damage import corrupt_basket, forge_entries, made_again
 
 from bphcoffea import cli
-from bphcoffea.datasets import Fileset, load_fileset
+from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, load_analysis, run
 from bphcoffea.storage.servers import ONCE, Retries
-from bphcoffea.toys import TOYS
 
 QUICK = Retries(attempts=3, wait_s=0.05)
 METADATA = {"is_mc": False, "era": "2017D"}
@@ -212,25 +211,27 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
 
 
 @pytest.fixture(scope="module")
-def toy_file(tmp_path_factory):
-    """A file that is large enough to take its time."""
-    toys = load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 4000, 5))
-    return Path(next(iter(toys["toy_2017"].files)))
+def copies(shared_folders, ds_phipi, tmp_path_factory):
+    """Ten files that are large enough to take their time, and the run that reads them here."""
+    toy_file = shared_folders.toys("ds_phipi", 4000, 3) / "toy_2017_0.root"
+    folder = tmp_path_factory.mktemp("copies")
+    paths = [made_again(toy_file, folder / f"{number:02}.root") for number in range(10)]
+    fileset = fileset_of({str(path): "Tree3Mu/ntuple" for path in paths})
+    return paths, run(ds_phipi, fileset, folder / "run", Options("iterative"))
 
 
 @pytest.mark.xrootd
 @pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_server_that_dies_and_comes_back_loses_nothing(
-    executor, served, toy_file, ds_phipi, tmp_path
+    executor, served, copies, ds_phipi, tmp_path
 ):
     folder, run_folder = served
-    for number in range(20):
-        made_again(toy_file, folder / f"{number:02}.root")
-    local = fileset_of({str(folder / f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(20)})
-    expected = run(ds_phipi, local, tmp_path / "local", Options("iterative"))
+    paths, expected = copies
+    for path in paths:
+        shutil.copy(path, folder)
     server = services.RestartableServer(folder, run_folder)
-    remote = fileset_of({server.url(f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(20)})
-    # 20 files are opened with a tenth of their bytes, then read
+    remote = fileset_of({server.url(path.name): "Tree3Mu/ntuple" for path in paths})
+    # the files are opened with a tenth of their bytes, then read
     size = sum(path.stat().st_size for path in folder.iterdir())
     outage = threading.Thread(target=server.outage, args=(0.3 * size, 3.0))
     with server:
@@ -248,16 +249,16 @@ def test_server_that_dies_and_comes_back_loses_nothing(
 
 @pytest.mark.xrootd
 def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
-    served, toy_file, ds_phipi, tmp_path
+    served, copies, ds_phipi, tmp_path
 ):
     folder, run_folder = served
-    names = [f"{number:02}.root" for number in range(10)]
-    for name in names:
-        made_again(toy_file, folder / name)
+    paths, whole = copies
+    for path in paths:
+        shutil.copy(path, folder)
     kept = {"executor": "dask", "workers": 2, "checkpoints": str(tmp_path / "kept")}
     impatient = Retries(attempts=1, timeout_s=2)
     with services.RestartableServer(folder, run_folder) as server:
-        fileset = fileset_of({server.url(name): "Tree3Mu/ntuple" for name in names})
+        fileset = fileset_of({server.url(path.name): "Tree3Mu/ntuple" for path in paths})
 
         def freeze():
             while len(list((tmp_path / "kept").glob("*/*.lz4"))) < 3:
@@ -278,8 +279,6 @@ def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
     assert {row["file"] for row in resumed.chunks.to_pylist()} == {
         failure["file"] for failure in cut_off["failed"]
     }
-    local = fileset_of({str(folder / name): "Tree3Mu/ntuple" for name in names})
-    whole = run(ds_phipi, local, tmp_path / "whole", Options("iterative"))
     assert resumed.cutflow == whole.cutflow
     assert resumed.candidates("D").equals(whole.candidates("D"))
 

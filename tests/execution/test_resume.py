@@ -26,7 +26,6 @@ from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE
-from bphcoffea.toys import TOYS
 
 #: Writes a line for each chunk that it really processes, and takes its time.
 ANALYSIS = """
@@ -61,9 +60,9 @@ CHUNK = 100
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
+def toys(shared_folders):
     """The fileset of a small toy, whose files no test changes."""
-    return TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 1500, 2)
+    return shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json"
 
 
 @pytest.fixture

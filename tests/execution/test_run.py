@@ -21,17 +21,13 @@ from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.execution.chunks import cut
 from bphcoffea.execution.faults import input_fault
 from bphcoffea.results import RunFolder
-from bphcoffea.toys import TOYS
-
-EVENTS = 4000
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
+def toys(shared_folders):
     """The fileset of a small toy, and its truth."""
-    folder = tmp_path_factory.mktemp("toys")
-    fileset = TOYS["ds_phipi"](folder, EVENTS, 3)
-    return load_fileset(fileset), json.loads((folder / "truth.json").read_text())
+    folder = shared_folders.toys("ds_phipi", 4000, 3)
+    return load_fileset(folder / "fileset.json"), json.loads((folder / "truth.json").read_text())
 
 
 @pytest.fixture(scope="module")

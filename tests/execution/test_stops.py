@@ -17,7 +17,6 @@ from bphcoffea.execution import Options, chunks, engine, load_analysis, run
 from bphcoffea.execution.bugs import BugError
 from bphcoffea.execution.executors import dask_cluster as cluster
 from bphcoffea.storage.servers import ONCE
-from bphcoffea.toys import TOYS
 
 ANALYSIS = """
     import os, time
@@ -57,8 +56,8 @@ def watched(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def fileset(tmp_path_factory):
-    return load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 3000, 4))
+def fileset(shared_folders):
+    return load_fileset(shared_folders.toys("ds_phipi", 4000, 3) / "fileset.json")
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])

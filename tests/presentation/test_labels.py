@@ -19,7 +19,6 @@ from bphcoffea.presentation.labels import LabelledRun, literal
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics.run_fit import fit_run
 from bphcoffea.storage.manifest import MANIFEST
-from bphcoffea.toys import TOYS
 
 BAD = "$\\foo{"
 UNPARSED = "$\\foo{$"
@@ -55,10 +54,10 @@ def slim(slim_file):
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory, slim):
+def fitted(tmp_path_factory, shared_folders, slim):
     """A run with a fit, which the tests copy."""
     folder = tmp_path_factory.mktemp("labels")
-    fileset = load_fileset(TOYS["ds_phipi"](folder / "toys", 6000, 3))
+    fileset = load_fileset(shared_folders.toys("ds_phipi", 4000, 3) / "fileset.json")
     made = run(slim, fileset, folder / "run", Options("iterative"))
     made.write("fit.json", fit_run(made))
     return made, fileset

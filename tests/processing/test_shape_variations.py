@@ -29,7 +29,6 @@ from bphcoffea.errors import DeclarationError
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.processing.shape_variations import UnaffectedVariables
 from bphcoffea.processing.tracing import required_branches
-from bphcoffea.toys import TOYS
 
 # so large that best candidates, selections and masses change for many
 SIZES = {
@@ -39,10 +38,8 @@ SIZES = {
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toys")
-    TOYS["ds_phipi"](folder, 6000, 7)
-    return folder
+def toys(shared_folders):
+    return shared_folders.toys("ds_phipi", 4000, 3)
 
 
 @pytest.fixture(scope="module")

@@ -19,16 +19,11 @@ from bphcoffea.results import RunFolder
 from bphcoffea.results.luminosities import Certification, Luminosities
 from bphcoffea.results.normalisation import normalise, scaled
 from bphcoffea.results.renormalisation import renormalise
-from bphcoffea.toys import TOYS
-
-EVENTS = 40_000
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toys")
-    TOYS["ds_phipi"](folder, EVENTS, 3)
-    return folder
+def toys(ds_phipi_toys):
+    return ds_phipi_toys
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +32,9 @@ def corrected(ds_phipi, toys):
 
 
 @pytest.fixture(scope="module")
-def whole(corrected, toys, tmp_path_factory):
+def whole(ds_phipi_run):
     """A run over everything."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    return run(corrected, load_fileset(toys / "fileset.json"), folder, Options("iterative"))
+    return ds_phipi_run
 
 
 def lacking(fileset, name, path):
@@ -585,6 +579,7 @@ def test_certified_sections_of_lumi_are_those_of_the_run(copied, toys, tmp_path)
 
 
 def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path):
+    toys = shutil.copytree(toys, tmp_path / "toys")
     golden = json.loads((toys / "golden.json").read_text())
     runs = sorted(golden)[::2]
     (toys / "half.json").write_text(json.dumps({run: golden[run] for run in runs}))
@@ -594,7 +589,7 @@ def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path
     )
     fileset = load_fileset(toys / "fileset.json").select(["toy_2017", "toy_ds_phipi_mc"])
     analysis = ds_phipi.corrected(load_corrections([toys / "half.toml"]), nominal_only=True)
-    folder = run(analysis, fileset, tmp_path, Options("iterative"))
+    folder = run(analysis, fileset, tmp_path / "run", Options("iterative"))
     assert [row["step"] for row in folder.cutflow["toy_2017"]][:3] == ["all", "golden_json", "hlt"]
     assert [row["step"] for row in folder.cutflow["toy_ds_phipi_mc"]][:2] == ["all", "hlt"]
     selected = folder.candidates("toy_2017").to_pydict()
@@ -613,6 +608,7 @@ def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path
 def test_eras_without_corrections_are_told_before_anything_is_read(
     ds_phipi, toys, tmp_path, monkeypatch, capsys
 ):
+    toys = shutil.copytree(toys, tmp_path / "toys")
     text = (toys / "corrections.toml").read_text()
     (toys / "only.toml").write_text(text.replace('"2017*", "2018*"', '"2018*"'))
     status, _, err = call(

@@ -31,18 +31,16 @@ from bphcoffea.toys import TOYS
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(ds_phipi_run, tmp_path_factory):
     """Finished runs of the search and of the normalisation channel, fitted."""
     folder = tmp_path_factory.mktemp("runs")
-    made = {}
-    for name, events in (("hnl", 40_000), ("ds_phipi", 60_000)):
-        fileset = load_fileset(TOYS[name](folder / f"{name}_toys", events, 4))
-        corrections = load_corrections([folder / f"{name}_toys" / "corrections.toml"])
-        masses = [1.25] if name == "hnl" else []
-        analysis = blinded(load_analysis(name).corrected(corrections), fileset, masses)
-        made[name] = run(analysis, fileset, folder / name, Options("iterative"))
-    made["ds_phipi"].write("fit.json", fit_run(made["ds_phipi"]))
-    return made
+    normalisation = RunFolder(shutil.copytree(ds_phipi_run.path, folder / "ds_phipi"))
+    normalisation.write("fit.json", fit_run(normalisation))
+    fileset = load_fileset(TOYS["hnl"](folder / "toys", 40_000, 4))
+    corrections = load_corrections([folder / "toys" / "corrections.toml"])
+    analysis = blinded(load_analysis("hnl").corrected(corrections), fileset, [1.25])
+    search = run(analysis, fileset, folder / "hnl", Options("iterative"))
+    return {"hnl": search, "ds_phipi": normalisation}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +50,7 @@ def normalisation(runs):
 
 @pytest.fixture(scope="module")
 def limit(runs, normalisation):
-    return limit_run(runs["hnl"], normalisation, [1.0, 1.25, 1.5], points=8)
+    return limit_run(runs["hnl"], normalisation, [1.0, 1.25, 1.5], points=5)
 
 
 @pytest.mark.slow
@@ -216,10 +214,10 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(runs, normalisation,
     for name, values in more.items():
         values += [sum(window) / 2 if name == "hnl_mass" else values[0]] * 50
     pq.write_table(pa.table(more, schema=table.schema), path)
-    again = limit_run(changed, normalisation, [1.0], points=8)
+    again = limit_run(changed, normalisation, [1.0], points=5)
     assert json.dumps(again["hypotheses"][0]) == json.dumps(limit["hypotheses"][0])
     with pytest.raises(StillBlindError, match=r"it has no data in 0\.9655–1\.034 and 1\.2"):
-        limit_run(changed, normalisation, [1.0], points=8, unblind=True)
+        limit_run(changed, normalisation, [1.0], points=2, unblind=True)
     # as the folder of an unblinded run, or one of an older version
     analysis = changed.analysis
     del analysis["blind"]["hidden"]
@@ -227,7 +225,7 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(runs, normalisation,
     as_before = limit_run(changed, normalisation, [1.0], points=2)
     assert (limit["run_blinded"], as_before["run_blinded"]) == (True, False)
     assert as_before["blinded"]
-    seen = limit_run(changed, normalisation, [1.0], points=8, unblind=True)
+    seen = limit_run(changed, normalisation, [1.0], points=2, unblind=True)
     assert sum(known["observed"] for known in seen["hypotheses"][0]["categories"].values()) == 50
     # an excess weakens what is observed
     assert seen["hypotheses"][0]["observed"] != seen["hypotheses"][0]["expected"][2]
@@ -284,7 +282,7 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
     folder = runs["hnl"].path
     status, output = call(
         *("limit", folder, "--normalisation", runs["ds_phipi"].path, "--f-prompt", "0.9"),
-        *("--points", "6", "--toys", "1000", "--seed", "3"),
+        *("--points", "3", "--toys", "1000", "--seed", "3"),
     )
     assert status == 0, output.err
     assert "CLs: 1000 toys of each hypothesis (seed 3)" in output.out
