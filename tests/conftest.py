@@ -103,6 +103,22 @@ def shared_folders(tmp_path_factory, worker_id):
     return shared.SharedFolders(folder)
 
 
+@pytest.fixture(scope="module")
+def nominal_root_files():
+    """Runs write nominal histograms alone into their ROOT files.
+
+    The search for N has 1400 for each dataset, which take more time than the events.
+    """
+    write = outcome.write_histograms
+
+    def write_nominal(folder, histograms, variations):
+        write(folder, histograms, {})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcome, "write_histograms", write_nominal)
+        yield
+
+
 @pytest.fixture(scope="session")
 def ds_phipi_toys(shared_folders):
     """Folder of toys of Ds → φπ that are large enough for a fit."""

@@ -1,13 +1,15 @@
-"""Worker processes that are forked from one that has imported the package already.
+"""Processes that are forked from one that has imported the package already.
 
 A new interpreter takes seconds to import it, and the tests start hundreds of workers. Commands that
-the tests run as programs, and clusters of :mod:`services`, start interpreters as ever.
+the tests run as programs start interpreters as ever.
 """
 
 import contextlib
 import multiprocessing
 import os
-from multiprocessing import spawn
+import signal
+import subprocess
+from multiprocessing import forkserver, spawn
 
 import dask
 import distributed.utils
@@ -17,7 +19,8 @@ from loky.backend import context as loky_context
 from bphcoffea.execution.executors import processes
 
 #: Nothing that starts threads, and not XRootD, which does not survive a fork.
-MODULES = ("bphcoffea.execution", "coffea.processor", "distributed", "pyarrow.parquet")
+MODULES = ("bphcoffea.execution", "coffea.processor", "distributed", "dask.cli", "pyarrow.parquet")
+METHOD = {"distributed.worker.multiprocessing-method": "forkserver"}
 _begin = processes._begin
 _preparation_data = spawn.get_preparation_data
 
@@ -49,5 +52,67 @@ def forked_workers():
         patch.setattr(spawn, "get_preparation_data", _with_environment)
         patch.setattr(processes, "_begin", _begin_forked)
         patch.setattr(loky_context, "_DEFAULT_START_METHOD", "forkserver")
-        with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        with dask.config.set(METHOD):
             yield
+
+
+class ForkedProcess:
+    """A process that works as :class:`subprocess.Popen` does, in a session of its own.
+
+    Parameters
+    ----------
+    function, arguments
+        What it runs.
+    folder
+        Where it runs.
+    log
+        File to which it appends what it prints.
+    environment
+        All variables of its environment.
+    """
+
+    def __init__(self, function, arguments, folder, log, environment):
+        begin = (function, arguments, str(folder), str(log), environment)
+        self._process = multiprocessing.get_context("forkserver").Process(target=_run, args=begin)
+        self._process.start()
+        self.pid = self._process.pid
+
+    def send_signal(self, number):
+        """Send it a signal, unless it has ended."""
+        if self._process.exitcode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self):
+        """End it kindly."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout=None):
+        """Wait until it has ended."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+
+
+def _run(function, arguments, folder, log, environment):
+    os.setsid()
+    os.chdir(folder)
+    multiprocessing.process.ORIGINAL_DIR = folder
+    for name, flags, descriptors in (
+        (os.devnull, os.O_RDONLY, (0,)),
+        (log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, (1, 2)),
+    ):
+        opened = os.open(name, flags)
+        for descriptor in descriptors:
+            os.dup2(opened, descriptor)
+    os.environ.clear()
+    os.environ.update(environment)
+    dask.config.refresh()
+    dask.config.set(METHOD)
+    # the process that forked this one forks its children as well
+    forkserver._forkserver.ensure_running = lambda: None
+    spawn.get_preparation_data = _with_environment
+    function(*arguments)

@@ -73,6 +73,8 @@ def test_every_collection_is_that_of_coffea(nanoaod, open_events, name):
     for collection in ("Muon", "Jet", "Electron"):
         if collection in coffeas.fields:
             assert ours[collection].fields == coffeas[collection].fields
-            for field in coffeas[collection].fields:
+            # fields of an RNTuple take seconds to read, and of the others nothing is special
+            compared = collection == "Muon" or "rntuple" not in name
+            for field in coffeas[collection].fields if compared else ():
                 one, other = (events[collection][field] for events in (ours, coffeas))
                 assert ak.array_equal(one, other, equal_nan=True)

@@ -37,7 +37,8 @@ def runs(ds_phipi, shared_folders, tmp_path_factory):
             *muons,
         )
 
-    corrected = Observing().corrected(load_corrections([toys / "corrections.toml"]))
+    corrections = load_corrections([toys / "corrections.toml"])
+    corrected = Observing().corrected(corrections, nominal_only=True)
     options = Options("iterative")
     return {
         "corrected": run(corrected, fileset, folder / "corrected", options),

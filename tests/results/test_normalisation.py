@@ -28,7 +28,8 @@ def toys(ds_phipi_toys):
 
 @pytest.fixture(scope="module")
 def corrected(ds_phipi, toys):
-    return ds_phipi.corrected(load_corrections([toys / "corrections.toml"]))
+    corrections = load_corrections([toys / "corrections.toml"])
+    return ds_phipi.corrected(corrections, nominal_only=True)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from bphcoffea.toys import TOYS
 
 
 @pytest.fixture(scope="module")
-def runs(ds_phipi_run, tmp_path_factory):
+def runs(ds_phipi_run, nominal_root_files, tmp_path_factory):
     """Finished runs of the search and of the normalisation channel, fitted."""
     folder = tmp_path_factory.mktemp("runs")
     normalisation = RunFolder(shutil.copytree(ds_phipi_run.path, folder / "ds_phipi"))
