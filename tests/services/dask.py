@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import preloaded
+
 from services.processes import end, until
 
 if TYPE_CHECKING:
