@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -137,9 +138,22 @@ def ds_phipi_run(shared_folders, ds_phipi, ds_phipi_toys):
     return RunFolder(shared_folders.get("ds_phipi_run", make))
 
 
+class Ended(NamedTuple):
+    """How a command ended: exit status, standard output, lines of standard error."""
+
+    status: int
+    out: str
+    errors: list[str]
+
+    @property
+    def err(self):
+        """Standard error as one text."""
+        return "".join(f"{line}\n" for line in self.errors)
+
+
 @pytest.fixture
 def bphcoffea(capsys, monkeypatch):
-    """Run the command line in this process; gives status, output and lines of the error stream."""
+    """Run the command line in this process."""
 
     def bphcoffea(*arguments):
         monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
@@ -147,7 +161,7 @@ def bphcoffea(capsys, monkeypatch):
         with pytest.raises(SystemExit) as left:
             cli.main()
         out, err = capsys.readouterr()
-        return left.value.code, out, err.splitlines()
+        return Ended(left.value.code or 0, out, err.splitlines())
 
     return bphcoffea
 

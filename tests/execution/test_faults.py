@@ -3,7 +3,6 @@
 import json
 import shutil
 import socket
-import sys
 import textwrap
 import threading
 import time
@@ -15,7 +14,6 @@ import services
 import uproot
 from damage import corrupt_basket, forge_entries, made_again
 
-from bphcoffea import cli
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, load_analysis, run
@@ -127,14 +125,11 @@ def test_replica_that_is_another_file_is_not_taken_for_the_file(files, plain, ds
     assert f"{plain}: it is another file than was checked before" in failure["error"]
 
 
-def test_status_tells_what_is_missing(files, ds_phipi, tmp_path, capsys, monkeypatch):
+def test_status_tells_what_is_missing(files, ds_phipi, tmp_path, bphcoffea):
     fileset = fileset_of({str(f): "Tree3Mu/ntuple" for f in files})
     run(ds_phipi, fileset, tmp_path / "run", Options("iterative", retries=ONCE))
-    monkeypatch.setattr(sys, "argv", ["bphcoffea", "status", str(tmp_path / "run")])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 3
-    out = capsys.readouterr().out
+    status, out, _ = bphcoffea("status", tmp_path / "run")
+    assert status == 3
     assert f"dataset 'D', {files[1]}, entries 0-300: FAILED after 1 try: " in out
     assert "300 of 600 events" in out
     assert "INCOMPLETE" in out
@@ -366,18 +361,16 @@ def test_five_ways_not_to_be_read_are_told_and_mended(five_bad_files, ds_phipi, 
     assert read == {paths[name] for name in reasons}
 
 
-def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, capsys, monkeypatch):
+def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, bphcoffea):
     sound, _ = files
     path = tmp_path / "fileset.json"
     content = {"files": {str(sound): "Tree3Mu/ntuple", "none.root": "Tree3Mu/ntuple"}}
     path.write_text(json.dumps({"D": content | {"metadata": METADATA}}))
     words = ["run", "ds_phipi", path, "-o", tmp_path / "run", "--executor", "iterative"]
     for command in (words, ["status", tmp_path / "run"]):
-        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, command)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        assert stopped.value.code == 3
-        out, err = capsys.readouterr()
+        ended = bphcoffea(*command)
+        assert ended.status == 3
+        out, err = ended.out, ended.err
         assert f"dataset 'D', {tmp_path}/none.root, all entries: FAILED after 1 try: no such" in out
         assert "1 whole file" in out
         assert "INCOMPLETE" in out

@@ -17,7 +17,6 @@ from damage import corrupt_basket, made_again
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bphcoffea import cli
 from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
@@ -335,17 +334,15 @@ def test_result_of_a_file_that_ended_early_is_not_kept(job):
     assert chunks.load(metadata, None)["resumed"] == 1
 
 
-def test_status_of_a_run_that_took_all_from_checkpoints(job, tmp_path, monkeypatch, capsys):
+def test_status_of_a_run_that_took_all_from_checkpoints(job, tmp_path, monkeypatch, bphcoffea):
     monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
     _, first = job.run()
     folder, processed = job.run()
     assert processed == 0
     assert folder.read("metrics.json")["chunks_resumed"] == first
-    monkeypatch.setattr(sys, "argv", ["bphcoffea", "status", str(tmp_path / "run")])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert not stopped.value.code
-    assert "none" in capsys.readouterr().out
+    status, out, _ = bphcoffea("status", tmp_path / "run")
+    assert status == 0
+    assert "none" in out
 
 
 def test_home_that_cannot_be_written_means_no_checkpoints(job, tmp_path, monkeypatch):

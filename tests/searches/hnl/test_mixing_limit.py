@@ -3,14 +3,12 @@
 import json
 import math
 import shutil
-import sys
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bphcoffea import cli
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
@@ -272,12 +270,10 @@ def test_a_dirac_n_has_no_muons_of_equal_charges(runs, normalisation, limit):
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
+def test_the_commands_of_the_readme(runs, bphcoffea):
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, capsys.readouterr()
+        ended = bphcoffea(*words)
+        return ended.status, ended
 
     folder = runs["hnl"].path
     status, output = call(
