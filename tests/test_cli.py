@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import uproot
+from builders import write_fileset
 
 from bphcoffea import cli
 from bphcoffea.results import RunFolder
@@ -89,10 +90,8 @@ def test_fit_of_one_dataset(demo, bphcoffea):
 
 def test_invalid_fit_says_why_and_ends_with_2(bphcoffea, tmp_path, ds_phipi, data):
     # the fixture's 20 candidates are too few
-    fileset = tmp_path / "fileset.json"
-    files = {str(data / "tree3mu_phipi_2017.root"): "Tree3Mu/ntuple"}
-    known = {"is_mc": False, "era": "2017D"}
-    fileset.write_text(json.dumps({"few": {"files": files, "metadata": known}}))
+    files = {"few": [data / "tree3mu_phipi_2017.root"]}
+    fileset = write_fileset(tmp_path / "fileset.json", files)
     words = ("run", "ds_phipi", fileset, "-o", tmp_path / "run", "--executor", "iterative")
     assert bphcoffea(*words)[0] == 0
     status, _, err = bphcoffea("fit", tmp_path / "run")

@@ -1,6 +1,5 @@
 """Files that fail while they are read: tried again, read elsewhere, or recorded; never lost."""
 
-import json
 import shutil
 import socket
 import textwrap
@@ -12,19 +11,14 @@ import awkward as ak
 import pytest
 import services
 import uproot
+from builders import fileset_of, write_fileset, write_tree3mu
 from damage import corrupt_basket, forge_entries, made_again
 
-from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, load_analysis, run
 from bphcoffea.storage.servers import ONCE, Retries
 
 QUICK = Retries(attempts=3, wait_s=0.05)
-METADATA = {"is_mc": False, "era": "2017D"}
-
-
-def fileset_of(files):
-    return Fileset.model_validate({"D": {"files": files, "metadata": METADATA}})
 
 
 def counts(folder):
@@ -90,8 +84,7 @@ def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tm
     sound, bad = files
     with uproot.open(sound) as file:
         arrays = file["Tree3Mu/ntuple"].arrays(entry_stop=120)
-    with uproot.recreate(tmp_path / "short.root") as root:
-        root.mkdir("Tree3Mu").mkrntuple("ntuple", {name: arrays[name] for name in arrays.fields})
+    write_tree3mu(tmp_path / "short.root", {name: arrays[name] for name in arrays.fields})
     with_uuid_of(bad, tmp_path / "short.root")
     entry = {"object_path": "Tree3Mu/ntuple", "replicas": [str(tmp_path / "short.root")]}
     files = {str(bad): entry, str(sound): "Tree3Mu/ntuple"}
@@ -364,8 +357,7 @@ def test_five_ways_not_to_be_read_are_told_and_mended(five_bad_files, ds_phipi, 
 def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, bphcoffea):
     sound, _ = files
     path = tmp_path / "fileset.json"
-    content = {"files": {str(sound): "Tree3Mu/ntuple", "none.root": "Tree3Mu/ntuple"}}
-    path.write_text(json.dumps({"D": content | {"metadata": METADATA}}))
+    write_fileset(path, {"D": [sound, "none.root"]})
     words = ["run", "ds_phipi", path, "-o", tmp_path / "run", "--executor", "iterative"]
     for command in (words, ["status", tmp_path / "run"]):
         ended = bphcoffea(*command)
@@ -479,10 +471,9 @@ def test_a_file_that_expands_too_far_is_recorded(files, ds_phipi, tmp_path, monk
     sound, _ = files
     with uproot.open(sound) as file:
         arrays = file["Tree3Mu/ntuple"].arrays()
-    with uproot.recreate(tmp_path / "large.root", compression=uproot.ZSTD(5)) as root:
-        columns = {name: ak.to_packed(arrays[name]) for name in arrays.fields}
-        columns = {name: ak.concatenate([column] * 200) for name, column in columns.items()}
-        root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
+    columns = {name: ak.to_packed(arrays[name]) for name in arrays.fields}
+    columns = {name: ak.concatenate([column] * 200) for name, column in columns.items()}
+    write_tree3mu(tmp_path / "large.root", columns, compression=uproot.ZSTD(5))
     monkeypatch.setenv("BPHCOFFEA_MAX_BASKET_MB", "0.06")
     fileset = fileset_of({str(f): "Tree3Mu/ntuple" for f in (sound, tmp_path / "large.root")})
     folder = run(ds_phipi, fileset, tmp_path / "run", Options("iterative", retries=ONCE))
@@ -496,8 +487,8 @@ def test_a_run_tells_once_how_many_files_may_be_damaged_unseen(files, ds_phipi, 
     with uproot.open(sound) as file:
         arrays = file["Tree3Mu/ntuple"].arrays()
     for name in ("a.root", "b.root"):
-        with uproot.recreate(tmp_path / name, compression=uproot.ZSTD(5)) as root:
-            root.mkdir("Tree3Mu").mkrntuple("ntuple", {n: arrays[n] for n in arrays.fields})
+        columns = {n: arrays[n] for n in arrays.fields}
+        write_tree3mu(tmp_path / name, columns, compression=uproot.ZSTD(5))
     fileset = fileset_of({str(tmp_path / f): "Tree3Mu/ntuple" for f in ("a.root", "b.root")})
     folder = run(ds_phipi, fileset, tmp_path / "run", Options("iterative", chunksize=100))
     (note,) = folder.read("ledger.json")["notes"]

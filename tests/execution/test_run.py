@@ -11,6 +11,7 @@ import hist
 import numpy as np
 import pytest
 import uproot
+from builders import fileset_content
 from damage import corrupt_basket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -243,14 +244,7 @@ def test_folder_without_ledger_is_no_run(tmp_path):
 def test_fault_in_the_middle_of_a_file_is_named(toys, ds_phipi, tmp_path, data):
     damaged = tmp_path / "damaged.root"
     corrupt_basket(data / "tree3mu_phipi_2017.root", damaged, "Triplet2_Mass")
-    fileset = Fileset.model_validate(
-        {
-            "bad": {
-                "files": {str(damaged): "Tree3Mu/ntuple"},
-                "metadata": {"is_mc": False, "era": "2017D"},
-            }
-        }
-    )
+    fileset = Fileset.model_validate(fileset_content({"bad": [damaged]}))
     with pytest.raises(InputError, match=r"'bad'.*damaged\.root.*entries 0-300"):
         run(ds_phipi, fileset, tmp_path / "run", Options("iterative"))
     assert not (tmp_path / "run" / "ledger.json").exists()

@@ -1,7 +1,7 @@
 """NanoAOD whose branches don't fit together, as skims leave it."""
 
 import awkward as ak
-import nano_files
+import builders
 import numpy as np
 import pytest
 import uproot
@@ -53,7 +53,7 @@ def test_lists_that_fit_are_read(open_events, tmp_path):
 
 def test_a_number_of_events_named_like_a_field_stands_apart(open_events, tmp_path):
     leading = np.arange(20, dtype=np.float32)
-    path = nano_files.write(tmp_path / "a.root", 20, Muon_ptLeading=leading)
+    path = builders.write_nano(tmp_path / "a.root", 20, Muon_ptLeading=leading)
     events = open_events(path, ReducedNanoAODSchema, "Events")
     assert "ptLeading" not in events.Muon.fields
     assert ak.to_list(events.Muon_ptLeading) == leading.tolist()
