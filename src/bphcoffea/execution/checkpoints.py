@@ -28,6 +28,7 @@ from bphcoffea.analysis import Analysis
 from bphcoffea.errors import InputError
 from bphcoffea.execution.checkpoint_folders import CANNOT, PART, SUFFIX, because, describe, remove
 from bphcoffea.execution.loading import SOURCE_SHA256
+from bphcoffea.processing.processor import Sink
 from bphcoffea.results.ledger import REPLICAS
 from bphcoffea.versions import versions
 
@@ -39,7 +40,7 @@ _CHECKSUM_SIZE = 32
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def fingerprint(analysis: Analysis) -> str:
+def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
     """Hash of everything that the result of a chunk depends on, beside the chunk.
 
     That is the analysis's code with the modules beside it, its configuration, the library,
@@ -49,7 +50,7 @@ def fingerprint(analysis: Analysis) -> str:
     digest.update(_code_of(analysis).encode())
     # what is left at its default is the same as what was set to it
     given = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
-    digest.update(cloudpickle.dumps(sorted(vars(given).items())))
+    digest.update(cloudpickle.dumps((sorted(vars(given).items()), sink)))
     digest.update(json.dumps(versions()).encode())
     package = Path(bphcoffea.__file__).parent
     for path in sorted(package.rglob("*.py")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import tempfile
 import time
@@ -25,6 +24,7 @@ from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities.facility import Facility
+from bphcoffea.processing.processor import Processor, empty_result
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.results.folder import RUN, RunFolder, claim
 from bphcoffea.results.ledger import Ledger
@@ -138,16 +138,16 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
     for target in (options.stage_out, options.skim):
         if target:
             check_target(target)
+    sink = None
     if options.skim:
         mark(folder, RUN)  # the skim may go into it
-        analysis = copy.copy(analysis)
-        names = tuple(fileset.names)
-        analysis.sink = Skim(options.skim, options.skim_of, options.retries, names)
+        sink = Skim(options.skim, options.skim_of, options.retries, tuple(fileset.names))
     _check_metadata(analysis, fileset)
     _check_corrections(analysis, fileset)
     if options.facility:
         fileset = fileset.served_by(options.facility.storage.redirectors)
-    checkpoints = _checkpoints(analysis, folder, options)
+    processor = Processor(analysis, sink)
+    checkpoints = _checkpoints(processor, folder, options)
     started = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
         report = Path(scratch, "dask-report.html")
@@ -172,7 +172,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
                 options.max_chunks,
                 options.retries,
             )
-            outcome = process(analysis, plan, running, options.retries, checkpoints)
+            outcome = process(processor, plan, running, options.retries, checkpoints)
         if plan.chunks and not outcome.results:
             raise InputError("\n".join(failure.line() for failure in outcome.ledger.missing))
         outcome = _with_empty(outcome, analysis, fileset, plan)
@@ -191,7 +191,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
 
 
 def process(
-    analysis: Analysis,
+    processor: Processor,
     plan: Plan,
     running: Engine,
     retries: Retries | None = None,
@@ -200,7 +200,7 @@ def process(
     """Process the chunks of a plan and add up their results."""
     runner = FaultTolerantRunner(
         executor=running.executor,
-        schema=analysis.schema,
+        schema=processor.analysis.schema,
         savemetrics=True,
         processor_compression=None if running.name == "iterative" else 1,
         policy=retries or Retries(),
@@ -209,7 +209,7 @@ def process(
     clock = time.perf_counter()
     try:
         # coffea can't run over nothing: files without entries may need no chunk
-        out = runner.run(plan.chunks, analysis) if plan.chunks else {"out": {}}
+        out = runner.run(plan.chunks, processor) if plan.chunks else {"out": {}}
     except MissingExtraError as error:  # of a worker
         raise InputError(str(error)) from None
     wall = time.perf_counter() - clock
@@ -257,22 +257,22 @@ def _with_empty(outcome: Outcome, analysis: Analysis, fileset: Fileset, plan: Pl
     """Add an empty result for each dataset of which nothing is to be read."""
     asked = {chunk.dataset for chunk in plan.chunks} | {lost.dataset for lost in plan.unopened}
     results = {
-        name: analysis.empty_result(fileset[name].metadata.model_dump())
+        name: empty_result(analysis, fileset[name].metadata.model_dump())
         for name in fileset.names
         if name not in asked
     }
     return replace(outcome, results=dict(sorted((outcome.results | results).items())))
 
 
-def _checkpoints(analysis: Analysis, folder: Path, options: Options) -> Checkpoints | None:
+def _checkpoints(processor: Processor, folder: Path, options: Options) -> Checkpoints | None:
     if options.checkpoints is None:
         if options.resume:
             raise InputError("to resume a run, say where its checkpoints are")
         return None
-    code = fingerprint(analysis)
+    code = fingerprint(processor.analysis, processor.sink)
     place = folder_for(options.checkpoints, folder)
     checkpoints = Checkpoints(place, code, resume=options.resume)
-    checkpoints.prepare(folder, analysis.name())
+    checkpoints.prepare(folder, processor.analysis.name())
     return checkpoints
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bphcoffea.analysis.classifier import Classifier, load_classifier
 from bphcoffea.analysis.models import library_version
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder, write_json
 from bphcoffea.storage.disks import writing_to
@@ -20,7 +21,7 @@ from bphcoffea.storage.manifest import replacing
 from bphcoffea.training.edges import Bins, best_bins, given_bins
 from bphcoffea.training.folds import PARAMETERS, TREES, Folds, train_folds
 from bphcoffea.training.metrics import area_under_curve, kolmogorov_smirnov, rank_correlation
-from bphcoffea.training.sample import Floats, Sample, read_sample
+from bphcoffea.training.sample import Sample, read_sample
 
 #: The classifier, and what is recorded of its training.
 DECLARATION, RECORD = "classifier.toml", "training.json"
@@ -216,7 +217,7 @@ def train_run(
     """
     sample = read_sample(folder, inputs)
     # one without data or signal is in no table, but must have edges all the same
-    names = list(folder.analysis.get("categories") or {}) or sorted(set(sample.category.tolist()))
+    names = list(folder.analysis.categories) or sorted(set(sample.category.tolist()))
     unknown = [name for name in edges or {} if name not in names]
     if unknown:
         raise InputError(

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
-from bphcoffea.searches.tau3mu.signals import Floats, Origin, SimulatedSignal
+from bphcoffea.searches.tau3mu.signals import Origin, SimulatedSignal
 from bphcoffea.statistics.data_sample import DataSample, year_of
 
 #: B(τ → 3μ) at a strength of 1.
@@ -230,10 +231,10 @@ def year_signals(
         When the run lacks data or simulation, or the normalisation is not usable.
     """
     metadata, analysis = run.fileset_metadata, run.analysis
-    data = [name for name, known in metadata.items() if not known["is_mc"]]
+    data = [name for name, known in metadata.items() if not known.is_mc]
     if not data:
         raise InputError(f"{run.path}: no data, from whose sidebands the background is fitted")
-    classifier = any(name != own for name, own in analysis.get("categories", {}).items())
+    classifier = any(name != own for name, own in analysis.categories.items())
     signals = {}
     for year in sorted({year_of(metadata[name]) for name in data}):
         origins: tuple[Origin, ...] = ("d", "b")
