@@ -91,8 +91,15 @@ def traced_once():
 
 @pytest.fixture(autouse=True, scope="session")
 def forked_workers():
-    """Start workers quickly, unless a test asks for the fixture ``spawned_workers``."""
+    """Start workers quickly, unless a test asks for ``spawned_workers``."""
     with preloaded.forked_workers():
+        yield
+
+
+@pytest.fixture
+def spawned_workers():
+    """Start workers as for a user."""
+    with preloaded.spawned_workers():
         yield
 
 

@@ -56,6 +56,16 @@ def forked_workers():
             yield
 
 
+@contextlib.contextmanager
+def spawned_workers():
+    """Start an interpreter for each worker of pools and local clusters, as for a user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "_begin", _begin)
+        patch.setattr(loky_context, "_DEFAULT_START_METHOD", "loky")
+        with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
+            yield
+
+
 class ForkedProcess:
     """A process that works as :class:`subprocess.Popen` does, in a session of its own.
 

@@ -58,7 +58,7 @@ def assert_same(folder, reference):
     [("iterative", 777), ("futures", 1501), ("dask", 1501)],
 )
 def test_result_does_not_depend_on_how_it_was_run(
-    executor, chunksize, toys, reference, ds_phipi, tmp_path
+    executor, chunksize, toys, reference, ds_phipi, tmp_path, spawned_workers
 ):
     options = Options(executor, workers=2, chunksize=chunksize)
     folder = run(ds_phipi, toys[0], tmp_path, options)
