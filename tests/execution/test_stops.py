@@ -68,7 +68,7 @@ def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tm
         run(analysis, fileset, tmp_path / "run", options)
     bug = raised.value.bug
     assert bug.error == "AttributeError: no field named 'chi3'"
-    assert (bug.file, bug.function, bug.is_users) == (str(tmp_path / "watched.py"), "process", True)
+    assert (bug.file, bug.function, bug.is_users) == (str(tmp_path / "watched.py"), "prepare", True)
     assert bug.source == "time.sleep(0.1); events.Triplet.vertex.chi3"
     assert re.fullmatch(r"dataset '\w+', \S+\.root, entries \d+-\d+", bug.chunk)
     assert "Traceback" in bug.traceback
