@@ -100,7 +100,7 @@ def test_workers_that_are_killed_one_after_the_other_lose_nothing(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    options = Options(executor, workers=2, chunksize=50)
+    options = Options(executor, workers=2, chunksize=67)
     folder = run(analysis, fileset, tmp_path / "run", options)
     killer.join()
     assert len(killed) == 5
