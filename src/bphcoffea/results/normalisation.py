@@ -14,7 +14,6 @@ import hist
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.datasets import Metadata
-from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.luminosities import Luminosities
 from bphcoffea.results.records import Normalisation, Rate, Uncertainties
 
@@ -191,8 +190,8 @@ def _notes(
 
 def _wrong_energy(metadata: Metadata, data: list[str], datasets: Mapping[str, Metadata]) -> str:
     """Return a note on data of another collision energy than the simulation; empty if none."""
-    energy = _energy(metadata)
-    others = {name: _energy(datasets[name]) for name in data}
+    energy = metadata.collision_energy
+    others = {name: datasets[name].collision_energy for name in data}
     other = {name: value for name, value in others.items() if None not in (energy, value)}
     other = {name: value for name, value in other.items() if value != energy}
     if not other:
@@ -232,13 +231,9 @@ def _assigned(datasets: Mapping[str, Metadata]) -> dict[str, list[str]]:
     return assigned
 
 
-def _energy(metadata: Metadata) -> float | None:
-    return collision_energy(metadata.era, metadata.energy)
-
-
 def _same_energy(metadata: Metadata, other: Metadata) -> bool:
     """Return whether two collision energies are equal, or one of them is unknown."""
-    energies = _energy(metadata), _energy(other)
+    energies = metadata.collision_energy, other.collision_energy
     return None in energies or energies[0] == energies[1]
 
 
