@@ -6,22 +6,28 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
+import preloaded
 import pytest
 import samples
 import services
+import shared
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 from hypothesis import HealthCheck, settings
 
 from bphcoffea import cli
-from bphcoffea.execution import chunks, load_analysis, outcome
+from bphcoffea.corrections import load_corrections
+from bphcoffea.datasets import load_fileset
+from bphcoffea.execution import Options, chunks, load_analysis, outcome, run
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema
 from bphcoffea.processing import tracing
+from bphcoffea.results import RunFolder
 from bphcoffea.storage.decompression import decompress_within
 
 ROOT = Path(__file__).parents[1]
@@ -39,9 +45,10 @@ settings.load_profile("any machine")
 def pytest_collection_modifyitems(items):
     """Run the longest files first: the last file keeps one worker, while others have none."""
     long = (
-        *("test_facility.py", "test_faults.py", "test_notebooks.py", "test_mixing.py"),
-        *("test_cli.py", "test_ds_phipi_closure.py", "test_normalisation.py", "test_stops.py"),
-        *("test_scheduler.py", "test_resume.py", "test_services.py", "test_stageout.py"),
+        *("test_faults.py", "test_stops.py", "test_notebooks.py", "test_scheduler.py"),
+        *("test_facility.py", "test_mixing_limit.py", "test_resume.py", "test_cli.py"),
+        *("test_run.py", "test_services.py", "test_ds_phipi_closure.py", "test_normalisation.py"),
+        *("test_skim.py", "test_hnl.py", "test_stageout.py", "test_checksums.py"),
     )
     rank = {name: place for place, name in enumerate(long)}
     items.sort(key=lambda item: rank.get(item.path.name, len(long)))
@@ -82,9 +89,79 @@ def traced_once():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def forked_workers():
+    """Start workers quickly, unless a test asks for ``spawned_workers``."""
+    with preloaded.forked_workers():
+        yield
+
+
+@pytest.fixture
+def spawned_workers():
+    """Start workers as for a user."""
+    with preloaded.spawned_workers():
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_folders(tmp_path_factory, worker_id):
+    """Folders that are made once for all workers."""
+    top = tmp_path_factory.getbasetemp()
+    folder = (top if worker_id == "master" else top.parent) / "shared"
+    folder.mkdir(exist_ok=True)
+    return shared.SharedFolders(folder)
+
+
+@pytest.fixture(scope="module")
+def nominal_root_files():
+    """Runs write nominal histograms alone into their ROOT files.
+
+    The search for N has 1400 for each dataset, which take more time than the events.
+    """
+    write = outcome.write_histograms
+
+    def write_nominal(folder, histograms, variations):
+        write(folder, histograms, {})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcome, "write_histograms", write_nominal)
+        yield
+
+
+@pytest.fixture(scope="session")
+def ds_phipi_toys(shared_folders):
+    """Folder of toys of Ds → φπ that are large enough for a fit."""
+    return shared_folders.toys("ds_phipi", 40_000, 3)
+
+
+@pytest.fixture(scope="session")
+def ds_phipi_run(shared_folders, ds_phipi, ds_phipi_toys):
+    """A corrected run over these toys, to be read alone."""
+    corrected = ds_phipi.corrected(load_corrections([ds_phipi_toys / "corrections.toml"]))
+    fileset = load_fileset(ds_phipi_toys / "fileset.json")
+
+    def make(folder):
+        run(corrected, fileset, folder, Options("iterative"))
+
+    return RunFolder(shared_folders.get("ds_phipi_run", make))
+
+
+class Ended(NamedTuple):
+    """How a command ended: exit status, standard output, lines of standard error."""
+
+    status: int
+    out: str
+    errors: list[str]
+
+    @property
+    def err(self):
+        """Standard error as one text."""
+        return "".join(f"{line}\n" for line in self.errors)
+
+
 @pytest.fixture
 def bphcoffea(capsys, monkeypatch):
-    """Run the command line in this process; gives status, output and lines of the error stream."""
+    """Run the command line in this process."""
 
     def bphcoffea(*arguments):
         monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
@@ -92,7 +169,7 @@ def bphcoffea(capsys, monkeypatch):
         with pytest.raises(SystemExit) as left:
             cli.main()
         out, err = capsys.readouterr()
-        return left.value.code, out, err.splitlines()
+        return Ended(left.value.code or 0, out, err.splitlines())
 
     return bphcoffea
 

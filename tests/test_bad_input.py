@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import services
 import uproot
+from builders import TREE, write_fileset
 from damage import made_again
 
 from bphcoffea.datasets import load_fileset
@@ -21,7 +22,6 @@ from bphcoffea.facilities import clusters
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.results import RunFolder
 
-TREE = "Tree3Mu/ntuple"
 PREFIX = "bphcoffea: error: "
 
 
@@ -55,15 +55,7 @@ def fileset(tmp_path):
     """Write the fileset of some files."""
 
     def fileset(*files, tree=TREE, **datasets):
-        datasets = datasets or {"D": files}
-        path = tmp_path / "fileset.json"
-        metadata = {"is_mc": False, "era": "2017D"}
-        content = {
-            name: {"files": {str(file): tree for file in files}, "metadata": metadata}
-            for name, files in datasets.items()
-        }
-        path.write_text(json.dumps(content))
-        return path
+        return write_fileset(tmp_path / "fileset.json", datasets or {"D": files}, tree)
 
     return fileset
 

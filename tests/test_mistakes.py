@@ -1,10 +1,10 @@
 """Mistakes in a user's analysis: its file and line first, in one screen."""
 
-import json
 import shutil
 import textwrap
 
 import pytest
+from builders import write_fileset
 
 from bphcoffea.execution.loading import _shipped
 from bphcoffea.results import RunFolder
@@ -70,11 +70,7 @@ def mine(tmp_path):
 
 @pytest.fixture
 def fileset(tmp_path, data):
-    path = tmp_path / "fileset.json"
-    files = {str(data / "tree3mu_phipi_2017.root"): "Tree3Mu/ntuple"}
-    known = {"is_mc": False, "era": "2017D"}
-    path.write_text(json.dumps({"D": {"files": files, "metadata": known}}))
-    return path
+    return write_fileset(tmp_path / "fileset.json", {"D": [data / "tree3mu_phipi_2017.root"]})
 
 
 @pytest.fixture

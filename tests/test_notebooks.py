@@ -1,5 +1,6 @@
 """The notebooks run from the first cell to the last."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 @pytest.mark.filterwarnings("ignore")
 def test_notebook_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        # toys of fewer events show the same
+        cell.source = re.sub(r"\d\d_000, 1\)", "6_000, 1)", cell.source)
     client = nbclient.NotebookClient(
         notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}
     )

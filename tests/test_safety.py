@@ -1,11 +1,11 @@
 """What lies in a folder is safe: other files, earlier results, also on a disk that is full."""
 
-import json
 import os
 import shutil
 from functools import partial
 
 import pytest
+from builders import write_fileset
 from damage import made_again
 
 from bphcoffea.cli import demo
@@ -34,14 +34,7 @@ def fileset(tmp_path):
     """Write the fileset of some files."""
 
     def fileset(*files, **datasets):
-        known = {"is_mc": False, "era": "2017D"}
-        content = {
-            name: {"files": {str(file): "Tree3Mu/ntuple" for file in own}, "metadata": known}
-            for name, own in (datasets or {"D": files}).items()
-        }
-        path = tmp_path / "fileset.json"
-        path.write_text(json.dumps(content))
-        return path
+        return write_fileset(tmp_path / "fileset.json", datasets or {"D": files})
 
     return fileset
 

@@ -94,7 +94,9 @@ def test_a_proxy_expires_and_is_renewed(gsi, authority, tmp_path):
 def test_a_cluster_talks_over_tls(authority, tmp_path):
     tls = authority.dask_certificates()
     with (
-        services.dask_cluster(tmp_path / "cluster", tls=tls, environment={"SAID": "it"}) as cluster,
+        services.dask_cluster(
+            tmp_path / "cluster", python=sys.executable, tls=tls, environment={"SAID": "it"}
+        ) as cluster,
         Client(cluster.address, security=tls.security()) as client,
     ):
         assert cluster.address.startswith("tls://")
@@ -108,7 +110,7 @@ def test_a_cluster_talks_over_tls(authority, tmp_path):
 
 def test_a_worker_is_added_and_replaced(tmp_path):
     with (
-        services.dask_cluster(tmp_path / "cluster") as cluster,
+        services.dask_cluster(tmp_path / "cluster", python=sys.executable) as cluster,
         Client(cluster.address) as client,
     ):
         client.wait_for_workers(1, timeout=60)

@@ -4,7 +4,6 @@ import gzip
 import itertools
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import correctionlib
@@ -14,21 +13,16 @@ import pytest
 import uproot
 from correction_files import binning, category, correction, evaluator, multibinning, stored
 
-from bphcoffea import cli
-
 SHIPPED = Path(__file__).parents[2] / "datasets" / "corrections"
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(bphcoffea):
     """Run a command of ``bphcoffea corrections``: exit status, standard output, standard error."""
 
     def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bphcoffea", "corrections", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return stopped.value.code or 0, out, err
+        ended = bphcoffea("corrections", *words)
+        return ended.status, ended.out, ended.err
 
     return command
 

@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import sys
 import zlib
 
 import pytest
 import services
 
-from bphcoffea import cli
 from bphcoffea.datasets import Fileset
 from bphcoffea.datasets.checksums import compare, files_to_compare, with_checksums
 from bphcoffea.storage.servers import ONCE
@@ -92,16 +90,13 @@ def test_other_checksums_are_refused(checksum, file):
         fileset_of((file, {"checksum": checksum}))
 
 
-def test_the_command_records_and_compares(file, tmp_path, monkeypatch, capsys):
+def test_the_command_records_and_compares(file, tmp_path, bphcoffea):
     path = tmp_path / "f.json"
     path.write_text(json.dumps({"D": {"files": {str(file): TREE}, "metadata": METADATA}}))
 
     def check(*words):
-        monkeypatch.setattr(sys, "argv", ["bphcoffea", "fileset", "check", str(path), *words])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        said = capsys.readouterr()
-        return stopped.value.code or 0, said.out + said.err
+        ended = bphcoffea("fileset", "check", path, *words)
+        return ended.status, ended.out + ended.err
 
     status, err = check()
     assert status == 0

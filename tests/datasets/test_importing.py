@@ -1,11 +1,9 @@
 """The collaboration's JSON becomes a fileset with nothing lost, or every fault of it is named."""
 
 import json
-import sys
 
 import pytest
 
-from bphcoffea import cli
 from bphcoffea.datasets import load_fileset
 from bphcoffea.datasets.importing import import_fileset
 from bphcoffea.errors import InputError
@@ -485,12 +483,10 @@ def test_a_further_key_does_not_change_the_format(tmp_path):
     assert dataset.metadata.model_extra == {"dataset_category": "data", "das_string": "/a/b/c"}
 
 
-def test_the_command_takes_the_era(tmp_path, monkeypatch, capsys):
+def test_the_command_takes_the_era(tmp_path, bphcoffea):
     def command(*words):
-        monkeypatch.setattr(sys, "argv", ["bphcoffea", "fileset", "import", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return stopped.value.code or 0, capsys.readouterr().err
+        ended = bphcoffea("fileset", "import", *words)
+        return ended.status, ended.err
 
     source, target = write(tmp_path, {SIGNAL: HNL}), tmp_path / "fileset.json"
     status, said = command(source, "-o", target)

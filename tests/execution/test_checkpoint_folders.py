@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import services
+from builders import write_fileset
 
 from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
@@ -168,10 +169,7 @@ def test_clean_of_a_server(place, tmp_path, bphcoffea):
 
 
 def test_next_run_points_out_old_checkpoints(given_up, bphcoffea, tmp_path):
-    fileset = tmp_path / "empty.json"
-    files = {"/nowhere/a.root": "Tree3Mu/ntuple"}
-    known = {"is_mc": False, "era": "2017D"}
-    fileset.write_text(json.dumps({"D": {"files": files, "metadata": known}}))
+    fileset = write_fileset(tmp_path / "empty.json", {"D": ["/nowhere/a.root"]})
     where = ("-o", tmp_path / "new", "--checkpoints", given_up, "--executor", "iterative")
     _, out, _ = bphcoffea("run", "ds_phipi", fileset, *where)
     (note,) = (line for line in out.splitlines() if "days ago" in line)

@@ -3,7 +3,7 @@
 import json
 import shutil
 
-import nano_files
+import builders
 import numpy as np
 import pytest
 import uproot
@@ -44,8 +44,8 @@ def notes(folder):
 
 
 def test_a_file_without_events_may_lack_branches(run_over, tmp_path):
-    full = nano_files.write(tmp_path / "full.root", 50)
-    empty = nano_files.write_without_events(tmp_path / "empty.root")
+    full = builders.write_nano(tmp_path / "full.root", 50)
+    empty = builders.write_empty_nano(tmp_path / "empty.root")
     folder = run_over(mixed=([empty, full], {}), nothing=([empty], {}))
     assert folder.complete
     assert steps(folder, "mixed") == {"all": 50, "opposite_sign": 50, "acceptance": 50}
@@ -56,7 +56,7 @@ def test_a_file_without_events_may_lack_branches(run_over, tmp_path):
 
 
 def test_a_run_over_files_without_events_is_empty(run_over, tmp_path):
-    empty = nano_files.write_without_events(tmp_path / "empty.root")
+    empty = builders.write_empty_nano(tmp_path / "empty.root")
     folder = run_over(data=([empty], {}), simulation=([empty], {"is_mc": True}))
     assert folder.complete
     assert {name: rows[0]["events"] for name, rows in folder.cutflow.items()} == {
@@ -80,11 +80,11 @@ def test_a_dataset_without_events_has_a_table_of_candidates(ds_phipi, data, run_
 def test_a_path_that_a_file_lacks_has_not_fired_there(run_over, tmp_path):
     every_second = np.arange(50) % 2 == 0
     files = [
-        nano_files.write(
+        builders.write_nano(
             tmp_path / "a.root", 50, HLT_A=every_second, HLT_B=np.ones(50, dtype=np.bool_)
         ),
-        nano_files.write(tmp_path / "b.root", 50, seed=2, HLT_A=every_second),
-        nano_files.write(tmp_path / "c.root", 50, seed=3),
+        builders.write_nano(tmp_path / "b.root", 50, seed=2, HLT_A=every_second),
+        builders.write_nano(tmp_path / "c.root", 50, seed=3),
     ]
     folder = run_over(d=(files, {"hlt": ["HLT_A", "B"]}))
     assert steps(folder, "d")["hlt"] == 50 + 25
@@ -93,7 +93,7 @@ def test_a_path_that_a_file_lacks_has_not_fired_there(run_over, tmp_path):
 
 
 def test_a_path_that_no_file_has_is_an_error_before_the_run(run_over, tmp_path):
-    files = [nano_files.write(tmp_path / "a.root", 50, HLT_A=np.ones(50, dtype=np.bool_))]
+    files = [builders.write_nano(tmp_path / "a.root", 50, HLT_A=np.ones(50, dtype=np.bool_))]
     with pytest.raises(InputError, match=r"^dataset 'd': no file has the branch HLT_Typo;"):
         run_over(d=(files, {"hlt": ["A", "Typo"]}))
 
@@ -101,13 +101,13 @@ def test_a_path_that_no_file_has_is_an_error_before_the_run(run_over, tmp_path):
 def test_scale_weights_that_a_file_lacks_are_one_there(run_over, tmp_path):
     weight = np.ones(50, np.float32)
     files = [
-        nano_files.write(
+        builders.write_nano(
             tmp_path / "a.root",
             50,
             genWeight=weight,
             LHEScaleWeight=np.full((50, 9), 1.5, np.float32),
         ),
-        nano_files.write(tmp_path / "b.root", 50, seed=2, genWeight=weight),
+        builders.write_nano(tmp_path / "b.root", 50, seed=2, genWeight=weight),
     ]
     folder = run_over(d=(files, {"is_mc": True}))
     assert total(folder, "d") == 100
@@ -121,7 +121,7 @@ def test_scale_weights_that_a_file_lacks_are_one_there(run_over, tmp_path):
 @pytest.mark.parametrize("number", [44, 45])
 def test_scale_weights_of_unknown_meaning_are_reported(run_over, tmp_path, number):
     weights = np.tile(np.linspace(0.8, 1.2, number).astype(np.float32), (50, 1))
-    file = nano_files.write(
+    file = builders.write_nano(
         tmp_path / "a.root", 50, genWeight=np.ones(50, np.float32), LHEScaleWeight=weights
     )
     folder = run_over(d=([file], {"is_mc": True}))
@@ -133,14 +133,14 @@ def test_scale_weights_of_unknown_meaning_are_reported(run_over, tmp_path, numbe
 
 @pytest.mark.parametrize("branch", ["genWeight", "luminosityBlock"])
 def test_numbers_that_some_files_lack_are_refused(run_over, tmp_path, branch):
-    first = nano_files.write(tmp_path / "a.root", 10, genWeight=np.full(10, 5, np.float32))
+    first = builders.write_nano(tmp_path / "a.root", 10, genWeight=np.full(10, 5, np.float32))
     second = tmp_path / "b.root"
     with uproot.open(first) as file, uproot.recreate(second) as out:
         tree = file["Events"]
         counted = {n for n in tree.keys() if n == "nMuon" or n.startswith("Muon_")}  # noqa: SIM118
         kept = [n for n in tree.keys() if n != branch and n not in counted]  # noqa: SIM118
         columns = {name: tree[name].array(library="np") for name in kept}
-        columns["Muon"] = nano_files.ak.zip(nano_files.pairs_of_muons(10))
+        columns["Muon"] = builders.ak.zip(builders.pairs_of_muons(10))
         kinds = {n: v.type.content if n == "Muon" else v.dtype for n, v in columns.items()}
         out.mktree("Events", kinds).extend(columns)
     with pytest.raises(InputError, match=f"{branch} is absent from 1 of 2 files .*b.root"):
@@ -150,9 +150,9 @@ def test_numbers_that_some_files_lack_are_refused(run_over, tmp_path, branch):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
 def test_a_generator_weight_that_is_not_finite_is_a_fault_of_its_chunk(run_over, tmp_path, bad):
     weights = np.ones(50)
-    good = nano_files.write(tmp_path / "a.root", 50, genWeight=weights)
+    good = builders.write_nano(tmp_path / "a.root", 50, genWeight=weights)
     weights[33] = bad
-    wrong = nano_files.write(tmp_path / "b.root", 50, seed=2, genWeight=weights)
+    wrong = builders.write_nano(tmp_path / "b.root", 50, seed=2, genWeight=weights)
     folder = run_over(d=([good, wrong], {"is_mc": True}), chunksize=25)
     assert not folder.complete
     (failure,) = folder.read("ledger.json")["failed"]
@@ -165,7 +165,7 @@ def test_a_generator_weight_that_is_not_finite_is_a_fault_of_its_chunk(run_over,
 def test_a_scale_weight_that_is_not_finite_is_a_fault_of_its_chunk(run_over, tmp_path):
     weights = np.full((50, 9), 1.1, np.float32)
     weights[7, 3] = np.nan
-    file = nano_files.write(
+    file = builders.write_nano(
         tmp_path / "a.root", 50, genWeight=np.ones(50, np.float32), LHEScaleWeight=weights
     )
     folder = run_over(d=([file], {"is_mc": True}), chunksize=10)
@@ -177,7 +177,7 @@ def test_a_scale_weight_that_is_not_finite_is_a_fault_of_its_chunk(run_over, tmp
 
 
 def test_the_same_file_under_two_names_is_refused_for_data(run_over, tmp_path):
-    original = nano_files.write(tmp_path / "a.root", 20)
+    original = builders.write_nano(tmp_path / "a.root", 20)
     copied = shutil.copy(original, tmp_path / "b.root")
     linked = tmp_path / "c.root"
     linked.symlink_to(original)
@@ -192,7 +192,7 @@ def test_the_same_file_under_two_names_is_refused_for_data(run_over, tmp_path):
 
 
 def test_parts_of_one_file_may_belong_to_two_datasets(run_over, tmp_path):
-    file = nano_files.write(tmp_path / "a.root", 20)
+    file = builders.write_nano(tmp_path / "a.root", 20)
 
     def part(start, stop):
         return {file: {"object_path": "Events", "steps": [[start, stop]]}}, {}
@@ -204,7 +204,7 @@ def test_parts_of_one_file_may_belong_to_two_datasets(run_over, tmp_path):
 
 
 def test_a_uuid_that_is_not_that_of_the_file_is_an_error(run_over, tmp_path):
-    file = nano_files.write(tmp_path / "a.root", 20)
+    file = builders.write_nano(tmp_path / "a.root", 20)
     with uproot.open(file) as root:
         known = str(root.file.uuid)
     entry = {"object_path": "Events", "uuid": known.upper()}
@@ -216,8 +216,8 @@ def test_a_uuid_that_is_not_that_of_the_file_is_an_error(run_over, tmp_path):
 
 
 def test_a_dataset_whose_steps_are_empty_does_not_vanish(run_over, tmp_path):
-    file = nano_files.write(tmp_path / "a.root", 100)
-    other = nano_files.write(tmp_path / "b.root", 50)
+    file = builders.write_nano(tmp_path / "a.root", 100)
+    other = builders.write_nano(tmp_path / "b.root", 50)
     entry = {"object_path": "Events", "steps": [], "num_entries": 100}
     folder = run_over(d=({file: entry}, {}), e=([other], {}))
     assert steps(folder, "d")["all"] == 0
@@ -233,7 +233,7 @@ def test_a_dataset_whose_steps_are_empty_does_not_vanish(run_over, tmp_path):
 @pytest.mark.parametrize("known", [False, True], ids=["opened", "known"])
 def test_a_run_of_some_chunks_is_partial(run_over, tmp_path, known):
     files = {
-        nano_files.write(tmp_path / f"{n}.root", 40, seed=n): {
+        builders.write_nano(tmp_path / f"{n}.root", 40, seed=n): {
             "object_path": "Events",
             **({"num_entries": 40} if known else {}),
         }
@@ -253,7 +253,7 @@ def test_a_run_of_some_chunks_is_partial(run_over, tmp_path, known):
 
 
 def test_files_that_are_not_asked_for_may_be_unfit(run_over, tmp_path):
-    good = nano_files.write(tmp_path / "a.root", 40)
+    good = builders.write_nano(tmp_path / "a.root", 40)
     (tmp_path / "b.root").write_text("text")
     folder = run_over(d=([good, tmp_path / "b.root"], {"luminosity": 6.0}), max_chunks=1)
     assert folder.complete
@@ -263,8 +263,8 @@ def test_files_that_are_not_asked_for_may_be_unfit(run_over, tmp_path):
 
 
 def test_check_sees_what_a_run_needs(bphcoffea, tmp_path):
-    a = nano_files.write(tmp_path / "a.root", 10, HLT_A=np.ones(10, dtype=np.bool_))
-    b = nano_files.write(tmp_path / "b.root", 10, seed=2)
+    a = builders.write_nano(tmp_path / "a.root", 10, HLT_A=np.ones(10, dtype=np.bool_))
+    b = builders.write_nano(tmp_path / "b.root", 10, seed=2)
     copied = shutil.copy(b, tmp_path / "c.root")
     path = tmp_path / "fileset.json"
     metadata = {"is_mc": False, "era": "2018", "hlt": ["A", "Typo"]}
@@ -279,7 +279,7 @@ def test_check_sees_what_a_run_needs(bphcoffea, tmp_path):
 
 
 def test_a_file_of_which_nothing_is_asked_may_be_unreadable(run_over, tmp_path):
-    good = nano_files.write(tmp_path / "a.root", 40)
+    good = builders.write_nano(tmp_path / "a.root", 40)
     nothing = {"object_path": "Events", "steps": []}
     folder = run_over(d=({good: "Events", tmp_path / "none.root": nothing}, {}))
     assert folder.complete
@@ -288,7 +288,7 @@ def test_a_file_of_which_nothing_is_asked_may_be_unreadable(run_over, tmp_path):
 
 def test_chunks_of_nanoaod_are_resumed(dimuon, tmp_path):
     """Coffea's schema changes the metadata of a chunk between looking for it and keeping it."""
-    good = nano_files.write(tmp_path / "a.root", 40)
+    good = builders.write_nano(tmp_path / "a.root", 40)
     entries = {str(good): "Events", str(tmp_path / "none.root"): "Events"}
     content = {"d": {"files": entries, "metadata": {"is_mc": False, "era": "2018"}}}
     fileset = Fileset.model_validate(content)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 import services
+from builders import fileset_of
 
-from bphcoffea.datasets import Fileset, load_fileset
+from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.facilities import load_facility
 from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE
-from bphcoffea.toys import TOYS
 
 ANALYSIS = """
     import time
@@ -78,8 +78,8 @@ def analysis(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fileset(tmp_path_factory):
-    return load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys") / "toys", 1500, 1))
+def fileset(shared_folders):
+    return load_fileset(shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json")
 
 
 def run_alone(analysis, fileset, folder):
@@ -128,12 +128,12 @@ def when(kept, chunks, act):
 
 
 def test_code_and_corrections_reach_workers_that_replace_others(
-    analysis, fileset, expected, installed, tmp_path
+    analysis, fileset, expected, tmp_path
 ):
     everything = expected.cutflow["toy_ds_phipi_mc"][0]
     assert everything["sumw"] == everything["events"] / 2
     kept = tmp_path / "kept"
-    with services.dask_cluster(tmp_path / "cluster", 1, installed) as cluster:
+    with services.dask_cluster(tmp_path / "cluster", 1) as cluster:
         replacing = when(kept, 4, cluster.replace_worker)
         options = Options("dask", scheduler=cluster.address, chunksize=100, checkpoints=str(kept))
         got = run(analysis, fileset, tmp_path / "run", options)
@@ -161,8 +161,7 @@ def remote(served, fileset):
 
     def remote(server):
         entries = {server.url(f"{number}.root"): "Tree3Mu/ntuple" for number in range(len(files))}
-        metadata = {"is_mc": False, "era": "2017D"}
-        return Fileset.model_validate({"D": {"files": entries, "metadata": metadata}})
+        return fileset_of(entries)
 
     return folder, run_folder, remote
 
@@ -197,8 +196,7 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
         }
     assert "the grid proxy goes through a scheduler without TLS" in capsys.readouterr().err
     assert got.read("metrics.json")["workers"] == 2
-    metadata = {"is_mc": False, "era": "2017D"}
-    here = Fileset.model_validate({"D": {"files": local, "metadata": metadata}})
+    here = fileset_of(local)
     assert_same(got, run_alone(analysis, here, tmp_path / "alone"))
     secrets = [line for line in proxy.read_bytes().splitlines() if len(line) > 60]
     assert len(secrets) > 20
@@ -359,9 +357,7 @@ def test_files_below_store_are_read_at_the_redirectors(remote, analysis, facilit
             redirectors = ["{dead}", "{server.url()}"]
             """
         )
-        metadata = {"is_mc": False, "era": "2017D"}
-        files = {"/store/a.root": "Tree3Mu/ntuple"}
-        lists = Fileset.model_validate({"D": {"files": files, "metadata": metadata}})
+        lists = fileset_of(["/store/a.root"])
         got = run(analysis, lists, tmp_path / "run", Options("dask", facility=site))
     assert got.complete
     (detour,) = got.read("ledger.json")["detours"]

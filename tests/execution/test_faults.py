@@ -1,9 +1,7 @@
 """Files that fail while they are read: tried again, read elsewhere, or recorded; never lost."""
 
-import json
 import shutil
 import socket
-import sys
 import textwrap
 import threading
 import time
@@ -13,21 +11,14 @@ import awkward as ak
 import pytest
 import services
 import uproot
+from builders import fileset_of, write_fileset, write_tree3mu
 from damage import corrupt_basket, forge_entries, made_again
 
-from bphcoffea import cli
-from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, load_analysis, run
 from bphcoffea.storage.servers import ONCE, Retries
-from bphcoffea.toys import TOYS
 
 QUICK = Retries(attempts=3, wait_s=0.05)
-METADATA = {"is_mc": False, "era": "2017D"}
-
-
-def fileset_of(files):
-    return Fileset.model_validate({"D": {"files": files, "metadata": METADATA}})
 
 
 def counts(folder):
@@ -93,8 +84,7 @@ def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tm
     sound, bad = files
     with uproot.open(sound) as file:
         arrays = file["Tree3Mu/ntuple"].arrays(entry_stop=120)
-    with uproot.recreate(tmp_path / "short.root") as root:
-        root.mkdir("Tree3Mu").mkrntuple("ntuple", {name: arrays[name] for name in arrays.fields})
+    write_tree3mu(tmp_path / "short.root", {name: arrays[name] for name in arrays.fields})
     with_uuid_of(bad, tmp_path / "short.root")
     entry = {"object_path": "Tree3Mu/ntuple", "replicas": [str(tmp_path / "short.root")]}
     files = {str(bad): entry, str(sound): "Tree3Mu/ntuple"}
@@ -128,14 +118,11 @@ def test_replica_that_is_another_file_is_not_taken_for_the_file(files, plain, ds
     assert f"{plain}: it is another file than was checked before" in failure["error"]
 
 
-def test_status_tells_what_is_missing(files, ds_phipi, tmp_path, capsys, monkeypatch):
+def test_status_tells_what_is_missing(files, ds_phipi, tmp_path, bphcoffea):
     fileset = fileset_of({str(f): "Tree3Mu/ntuple" for f in files})
     run(ds_phipi, fileset, tmp_path / "run", Options("iterative", retries=ONCE))
-    monkeypatch.setattr(sys, "argv", ["bphcoffea", "status", str(tmp_path / "run")])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 3
-    out = capsys.readouterr().out
+    status, out, _ = bphcoffea("status", tmp_path / "run")
+    assert status == 3
     assert f"dataset 'D', {files[1]}, entries 0-300: FAILED after 1 try: " in out
     assert "300 of 600 events" in out
     assert "INCOMPLETE" in out
@@ -212,25 +199,27 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
 
 
 @pytest.fixture(scope="module")
-def toy_file(tmp_path_factory):
-    """A file that is large enough to take its time."""
-    toys = load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 4000, 5))
-    return Path(next(iter(toys["toy_2017"].files)))
+def copies(shared_folders, ds_phipi, tmp_path_factory):
+    """Ten files that are large enough to take their time, and the run that reads them here."""
+    toy_file = shared_folders.toys("ds_phipi", 4000, 3) / "toy_2017_0.root"
+    folder = tmp_path_factory.mktemp("copies")
+    paths = [made_again(toy_file, folder / f"{number:02}.root") for number in range(10)]
+    fileset = fileset_of({str(path): "Tree3Mu/ntuple" for path in paths})
+    return paths, run(ds_phipi, fileset, folder / "run", Options("iterative"))
 
 
 @pytest.mark.xrootd
 @pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_server_that_dies_and_comes_back_loses_nothing(
-    executor, served, toy_file, ds_phipi, tmp_path
+    executor, served, copies, ds_phipi, tmp_path
 ):
     folder, run_folder = served
-    for number in range(20):
-        made_again(toy_file, folder / f"{number:02}.root")
-    local = fileset_of({str(folder / f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(20)})
-    expected = run(ds_phipi, local, tmp_path / "local", Options("iterative"))
+    paths, expected = copies
+    for path in paths:
+        shutil.copy(path, folder)
     server = services.RestartableServer(folder, run_folder)
-    remote = fileset_of({server.url(f"{n:02}.root"): "Tree3Mu/ntuple" for n in range(20)})
-    # 20 files are opened with a tenth of their bytes, then read
+    remote = fileset_of({server.url(path.name): "Tree3Mu/ntuple" for path in paths})
+    # the files are opened with a tenth of their bytes, then read
     size = sum(path.stat().st_size for path in folder.iterdir())
     outage = threading.Thread(target=server.outage, args=(0.3 * size, 3.0))
     with server:
@@ -248,16 +237,16 @@ def test_server_that_dies_and_comes_back_loses_nothing(
 
 @pytest.mark.xrootd
 def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
-    served, toy_file, ds_phipi, tmp_path
+    served, copies, ds_phipi, tmp_path
 ):
     folder, run_folder = served
-    names = [f"{number:02}.root" for number in range(10)]
-    for name in names:
-        made_again(toy_file, folder / name)
+    paths, whole = copies
+    for path in paths:
+        shutil.copy(path, folder)
     kept = {"executor": "dask", "workers": 2, "checkpoints": str(tmp_path / "kept")}
     impatient = Retries(attempts=1, timeout_s=2)
     with services.RestartableServer(folder, run_folder) as server:
-        fileset = fileset_of({server.url(name): "Tree3Mu/ntuple" for name in names})
+        fileset = fileset_of({server.url(path.name): "Tree3Mu/ntuple" for path in paths})
 
         def freeze():
             while len(list((tmp_path / "kept").glob("*/*.lz4"))) < 3:
@@ -278,8 +267,6 @@ def test_server_that_falls_silent_is_told_and_the_run_goes_on_later(
     assert {row["file"] for row in resumed.chunks.to_pylist()} == {
         failure["file"] for failure in cut_off["failed"]
     }
-    local = fileset_of({str(folder / name): "Tree3Mu/ntuple" for name in names})
-    whole = run(ds_phipi, local, tmp_path / "whole", Options("iterative"))
     assert resumed.cutflow == whole.cutflow
     assert resumed.candidates("D").equals(whole.candidates("D"))
 
@@ -367,18 +354,15 @@ def test_five_ways_not_to_be_read_are_told_and_mended(five_bad_files, ds_phipi, 
     assert read == {paths[name] for name in reasons}
 
 
-def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, capsys, monkeypatch):
+def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, bphcoffea):
     sound, _ = files
     path = tmp_path / "fileset.json"
-    content = {"files": {str(sound): "Tree3Mu/ntuple", "none.root": "Tree3Mu/ntuple"}}
-    path.write_text(json.dumps({"D": content | {"metadata": METADATA}}))
+    write_fileset(path, {"D": [sound, "none.root"]})
     words = ["run", "ds_phipi", path, "-o", tmp_path / "run", "--executor", "iterative"]
     for command in (words, ["status", tmp_path / "run"]):
-        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, command)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        assert stopped.value.code == 3
-        out, err = capsys.readouterr()
+        ended = bphcoffea(*command)
+        assert ended.status == 3
+        out, err = ended.out, ended.err
         assert f"dataset 'D', {tmp_path}/none.root, all entries: FAILED after 1 try: no such" in out
         assert "1 whole file" in out
         assert "INCOMPLETE" in out
@@ -487,10 +471,9 @@ def test_a_file_that_expands_too_far_is_recorded(files, ds_phipi, tmp_path, monk
     sound, _ = files
     with uproot.open(sound) as file:
         arrays = file["Tree3Mu/ntuple"].arrays()
-    with uproot.recreate(tmp_path / "large.root", compression=uproot.ZSTD(5)) as root:
-        columns = {name: ak.to_packed(arrays[name]) for name in arrays.fields}
-        columns = {name: ak.concatenate([column] * 200) for name, column in columns.items()}
-        root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
+    columns = {name: ak.to_packed(arrays[name]) for name in arrays.fields}
+    columns = {name: ak.concatenate([column] * 200) for name, column in columns.items()}
+    write_tree3mu(tmp_path / "large.root", columns, compression=uproot.ZSTD(5))
     monkeypatch.setenv("BPHCOFFEA_MAX_BASKET_MB", "0.06")
     fileset = fileset_of({str(f): "Tree3Mu/ntuple" for f in (sound, tmp_path / "large.root")})
     folder = run(ds_phipi, fileset, tmp_path / "run", Options("iterative", retries=ONCE))
@@ -504,8 +487,8 @@ def test_a_run_tells_once_how_many_files_may_be_damaged_unseen(files, ds_phipi, 
     with uproot.open(sound) as file:
         arrays = file["Tree3Mu/ntuple"].arrays()
     for name in ("a.root", "b.root"):
-        with uproot.recreate(tmp_path / name, compression=uproot.ZSTD(5)) as root:
-            root.mkdir("Tree3Mu").mkrntuple("ntuple", {n: arrays[n] for n in arrays.fields})
+        columns = {n: arrays[n] for n in arrays.fields}
+        write_tree3mu(tmp_path / name, columns, compression=uproot.ZSTD(5))
     fileset = fileset_of({str(tmp_path / f): "Tree3Mu/ntuple" for f in ("a.root", "b.root")})
     folder = run(ds_phipi, fileset, tmp_path / "run", Options("iterative", chunksize=100))
     (note,) = folder.read("ledger.json")["notes"]

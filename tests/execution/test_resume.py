@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import services
 import uproot
+from builders import write_fileset
 from damage import corrupt_basket, made_again
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bphcoffea import cli
 from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
@@ -26,7 +26,6 @@ from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE
-from bphcoffea.toys import TOYS
 
 #: Writes a line for each chunk that it really processes, and takes its time.
 ANALYSIS = """
@@ -61,9 +60,9 @@ CHUNK = 100
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
+def toys(shared_folders):
     """The fileset of a small toy, whose files no test changes."""
-    return TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 1500, 2)
+    return shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json"
 
 
 @pytest.fixture
@@ -230,9 +229,7 @@ def test_incomplete_run_reads_only_what_was_missing(job, tmp_path, data):
     sound = data / "tree3mu_phipi_2017.root"
     files = [tmp_path / "a.root", corrupt_basket(sound, tmp_path / "b.root", "TripletVtx2_Chi2")]
     made_again(sound, files[0])
-    entry = {"files": dict.fromkeys(map(str, files), "Tree3Mu/ntuple")}
-    fileset = tmp_path / "two.json"
-    fileset.write_text(json.dumps({"D": entry | {"metadata": {"is_mc": False, "era": "2017D"}}}))
+    fileset = write_fileset(tmp_path / "two.json", {"D": files})
     broken, _ = job.run(fileset=fileset, retries=ONCE)
     missing = broken.read("ledger.json")["failed"]
     assert {failure["file"] for failure in missing} == {str(files[1])}
@@ -336,17 +333,15 @@ def test_result_of_a_file_that_ended_early_is_not_kept(job):
     assert chunks.load(metadata, None)["resumed"] == 1
 
 
-def test_status_of_a_run_that_took_all_from_checkpoints(job, tmp_path, monkeypatch, capsys):
+def test_status_of_a_run_that_took_all_from_checkpoints(job, tmp_path, monkeypatch, bphcoffea):
     monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
     _, first = job.run()
     folder, processed = job.run()
     assert processed == 0
     assert folder.read("metrics.json")["chunks_resumed"] == first
-    monkeypatch.setattr(sys, "argv", ["bphcoffea", "status", str(tmp_path / "run")])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert not stopped.value.code
-    assert "none" in capsys.readouterr().out
+    status, out, _ = bphcoffea("status", tmp_path / "run")
+    assert status == 0
+    assert "none" in out
 
 
 def test_home_that_cannot_be_written_means_no_checkpoints(job, tmp_path, monkeypatch):
@@ -372,14 +367,7 @@ def one_file(tmp_path, data):
     """A fileset of one file, which may be replaced, in chunks of 100 events."""
     place = tmp_path / "a.root"
     shutil.copy(data / "tree3mu_phipi_2017.root", place)
-    return place, write_fileset(tmp_path / "one.json", place)
-
-
-def write_fileset(path, *places, **metadata):
-    known = {"is_mc": False, "era": "2017D"} | metadata
-    files = dict.fromkeys(map(str, places), "Tree3Mu/ntuple")
-    path.write_text(json.dumps({"D": {"files": files, "metadata": known}}))
-    return path
+    return place, write_fileset(tmp_path / "one.json", {"D": [place]})
 
 
 def processed_with_kept(job, monkeypatch, fileset, between, **changes):
@@ -410,7 +398,7 @@ def test_label_of_figures_is_no_part_of_the_key(job, one_file, monkeypatch):
     place, fileset = one_file
 
     def relabel():
-        write_fileset(fileset, place, label="Data 2017D")
+        write_fileset(fileset, {"D": [place]}, label="Data 2017D")
 
     _, second, folder = processed_with_kept(job, monkeypatch, fileset, relabel)
     assert second == 0
@@ -421,7 +409,7 @@ def test_metadata_that_an_analysis_may_use_are_part_of_the_key(job, one_file, mo
     place, fileset = one_file
 
     def change():
-        write_fileset(fileset, place, luminosity=3.0)
+        write_fileset(fileset, {"D": [place]}, luminosity=3.0)
 
     first, second, _ = processed_with_kept(job, monkeypatch, fileset, change)
     assert first == second
@@ -436,7 +424,7 @@ def test_file_replaced_on_a_server_is_not_answered_from_an_old_checkpoint(
     shutil.copy(one_file[0], folder / "a.root")
     with services.xrootd_server(folder, run_folder, http=True) as server:
         url = server.url("a.root") if protocol == "root" else server.http_url("a.root")
-        fileset = write_fileset(tmp_path / "served.json", url)
+        fileset = write_fileset(tmp_path / "served.json", {"D": [url]})
         first, again, _ = processed_with_kept(job, monkeypatch, fileset, lambda: None)
         assert (first > 1, again) == (True, 0)
         os.utime(folder / "a.root", (1e9, 1e9))
@@ -447,7 +435,7 @@ def test_file_replaced_on_a_server_is_not_answered_from_an_old_checkpoint(
 def test_file_replaced_during_the_run_is_a_fault_of_that_file(job, one_file, tmp_path, data):
     place, _ = one_file
     sound = made_again(data / "tree3mu_phipi_2017.root", tmp_path / "b.root")
-    fileset = write_fileset(tmp_path / "two.json", place, sound)
+    fileset = write_fileset(tmp_path / "two.json", {"D": [place, sound]})
     uuid_at = place.read_bytes().find(uuid_of(place))
 
     def replace():

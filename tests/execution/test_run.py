@@ -11,6 +11,7 @@ import hist
 import numpy as np
 import pytest
 import uproot
+from builders import fileset_content
 from damage import corrupt_basket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,17 +22,13 @@ from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.execution.chunks import cut
 from bphcoffea.execution.faults import input_fault
 from bphcoffea.results import RunFolder
-from bphcoffea.toys import TOYS
-
-EVENTS = 4000
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
+def toys(shared_folders):
     """The fileset of a small toy, and its truth."""
-    folder = tmp_path_factory.mktemp("toys")
-    fileset = TOYS["ds_phipi"](folder, EVENTS, 3)
-    return load_fileset(fileset), json.loads((folder / "truth.json").read_text())
+    folder = shared_folders.toys("ds_phipi", 4000, 3)
+    return load_fileset(folder / "fileset.json"), json.loads((folder / "truth.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +58,7 @@ def assert_same(folder, reference):
     [("iterative", 777), ("futures", 1501), ("dask", 1501)],
 )
 def test_result_does_not_depend_on_how_it_was_run(
-    executor, chunksize, toys, reference, ds_phipi, tmp_path
+    executor, chunksize, toys, reference, ds_phipi, tmp_path, spawned_workers
 ):
     options = Options(executor, workers=2, chunksize=chunksize)
     folder = run(ds_phipi, toys[0], tmp_path, options)
@@ -247,14 +244,7 @@ def test_folder_without_ledger_is_no_run(tmp_path):
 def test_fault_in_the_middle_of_a_file_is_named(toys, ds_phipi, tmp_path, data):
     damaged = tmp_path / "damaged.root"
     corrupt_basket(data / "tree3mu_phipi_2017.root", damaged, "Triplet2_Mass")
-    fileset = Fileset.model_validate(
-        {
-            "bad": {
-                "files": {str(damaged): "Tree3Mu/ntuple"},
-                "metadata": {"is_mc": False, "era": "2017D"},
-            }
-        }
-    )
+    fileset = Fileset.model_validate(fileset_content({"bad": [damaged]}))
     with pytest.raises(InputError, match=r"'bad'.*damaged\.root.*entries 0-300"):
         run(ds_phipi, fileset, tmp_path / "run", Options("iterative"))
     assert not (tmp_path / "run" / "ledger.json").exists()

@@ -18,7 +18,6 @@ from bphcoffea.execution import Options, engine, load_analysis, run
 from bphcoffea.execution.executors import dask_health as cluster_health
 from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
 from bphcoffea.storage.servers import Retries
-from bphcoffea.toys import TOYS
 
 ANALYSIS = """
     from bphcoffea.analysis import Analysis, Cut, Selection
@@ -57,8 +56,8 @@ QUANTITIES = """
 
 
 @pytest.fixture(scope="module")
-def fileset(tmp_path_factory):
-    return load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 1000, 1))
+def fileset(shared_folders):
+    return load_fileset(shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json")
 
 
 def when_kept(kept, act):

@@ -8,12 +8,11 @@ import services
 
 from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, run
-from bphcoffea.toys import TOYS
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
-    fileset = load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 6000, 3))
+def toys(shared_folders):
+    fileset = load_fileset(shared_folders.toys("ds_phipi", 4000, 3) / "fileset.json")
     return fileset.select(["toy_2017", "toy_ds*"])
 
 

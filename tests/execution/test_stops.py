@@ -17,7 +17,6 @@ from bphcoffea.execution import Options, chunks, engine, load_analysis, run
 from bphcoffea.execution.bugs import BugError
 from bphcoffea.execution.executors import dask_cluster as cluster
 from bphcoffea.storage.servers import ONCE
-from bphcoffea.toys import TOYS
 
 ANALYSIS = """
     import os, time
@@ -57,8 +56,8 @@ def watched(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def fileset(tmp_path_factory):
-    return load_fileset(TOYS["ds_phipi"](tmp_path_factory.mktemp("toys"), 3000, 4))
+def fileset(shared_folders):
+    return load_fileset(shared_folders.toys("ds_phipi", 4000, 3) / "fileset.json")
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
@@ -69,7 +68,7 @@ def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tm
         run(analysis, fileset, tmp_path / "run", options)
     bug = raised.value.bug
     assert bug.error == "AttributeError: no field named 'chi3'"
-    assert (bug.file, bug.function, bug.is_users) == (str(tmp_path / "watched.py"), "process", True)
+    assert (bug.file, bug.function, bug.is_users) == (str(tmp_path / "watched.py"), "prepare", True)
     assert bug.source == "time.sleep(0.1); events.Triplet.vertex.chi3"
     assert re.fullmatch(r"dataset '\w+', \S+\.root, entries \d+-\d+", bug.chunk)
     assert "Traceback" in bug.traceback
@@ -101,7 +100,7 @@ def test_workers_that_are_killed_one_after_the_other_lose_nothing(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    options = Options(executor, workers=2, chunksize=50)
+    options = Options(executor, workers=2, chunksize=67)
     folder = run(analysis, fileset, tmp_path / "run", options)
     killer.join()
     assert len(killed) == 5

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 
-from bphcoffea import cli
 from bphcoffea.analysis import Axis, Histogram
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
@@ -20,7 +18,6 @@ from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics.run_fit import fit_run
 from bphcoffea.storage.manifest import MANIFEST
-from bphcoffea.toys import TOYS
 
 BAD = "$\\foo{"
 UNPARSED = "$\\foo{$"
@@ -56,10 +53,10 @@ def slim(slim_file):
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory, slim):
+def fitted(tmp_path_factory, shared_folders, slim):
     """A run with a fit, which the tests copy."""
     folder = tmp_path_factory.mktemp("labels")
-    fileset = load_fileset(TOYS["ds_phipi"](folder / "toys", 6000, 3))
+    fileset = load_fileset(shared_folders.toys("ds_phipi", 4000, 3) / "fileset.json")
     made = run(slim, fileset, folder / "run", Options("iterative"))
     made.write("fit.json", fit_run(made))
     return made, fileset
@@ -254,7 +251,7 @@ def test_an_analysis_with_other_histograms_is_refused(folder, slim):
 
 
 def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
-    folder, fitted, slim_file, monkeypatch, capsys, tmp_path
+    folder, fitted, slim_file, bphcoffea, tmp_path
 ):
     content = fitted[1].model_dump(mode="json", exclude_defaults=True)
     for known in content.values():
@@ -263,12 +260,9 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     before.pop(folder.path / MANIFEST)  # also lists the figures afterwards
     arguments = ["plot", folder.path, "--fileset", tmp_path / "new.json", "--analysis", slim_file]
-    monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, arguments)])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    assert left.value.code == 0
-    err = capsys.readouterr().err
-    assert f"warning: dataset 'toy_2017', label: '{BAD}' is not valid mathtext" in err
+    status, _, err = bphcoffea(*arguments)
+    assert status == 0
+    assert f"warning: dataset 'toy_2017', label: '{BAD}' is not valid mathtext" in "\n".join(err)
     assert before == {path: path.read_bytes() for path in before}
     mine = tmp_path / "mine.py"
     mine.write_text(
@@ -281,13 +275,8 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
             selection = Selection("Triplet", Cut("x", x > 0))
         """)
     )
-    monkeypatch.setattr(
-        sys, "argv", ["bphcoffea", "plot", str(folder.path), "--analysis", str(mine)]
-    )
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    assert left.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    status, _, (line,) = bphcoffea("plot", folder.path, "--analysis", mine)
+    assert status == 2
     assert "are only in the run; give the analysis that was run, or run again" in line
 
 

@@ -30,7 +30,6 @@ from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.shape_variations import UnaffectedVariables
 from bphcoffea.processing.tracing import required_branches
-from bphcoffea.toys import TOYS
 
 # so large that best candidates, selections and masses change for many
 SIZES = {
@@ -40,10 +39,8 @@ SIZES = {
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toys")
-    TOYS["ds_phipi"](folder, 6000, 7)
-    return folder
+def toys(shared_folders):
+    return shared_folders.toys("ds_phipi", 4000, 3)
 
 
 @pytest.fixture(scope="module")

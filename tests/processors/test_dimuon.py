@@ -57,10 +57,20 @@ def fileset(path, **metadata):
     return Fileset.model_validate({"nano": {"files": {str(path): "Events"}, "metadata": known}})
 
 
+@pytest.fixture(scope="module")
+def runs(nanoaod, dimuon, tmp_path_factory):
+    """Runs over one file each, by its name."""
+    top = tmp_path_factory.mktemp("runs")
+    return {
+        name: run(dimuon, fileset(nanoaod / name), top / name, Options("iterative"))
+        for name in ("nano_dimuon.root", "nano_dimuon_rntuple.root", "nano_dy.root")
+    }
+
+
 @pytest.mark.samples
 @pytest.mark.parametrize("name", ["nano_dimuon.root", "nano_dy.root"])
-def test_agrees_with_the_loop(name, nanoaod, dimuon, tmp_path):
-    folder = run(dimuon, fileset(nanoaod / name), tmp_path, Options("iterative"))
+def test_agrees_with_the_loop(name, nanoaod, runs):
+    folder = runs[name]
     with uproot.open(nanoaod / name) as file:
         masses = pair_masses(file["Events"])
     assert masses
@@ -72,25 +82,20 @@ def test_agrees_with_the_loop(name, nanoaod, dimuon, tmp_path):
 
 
 @pytest.mark.samples
-def test_tree_and_rntuple_give_the_same(nanoaod, dimuon, tmp_path):
-    rows = [
-        run(dimuon, fileset(nanoaod / name), tmp_path / name, Options("iterative")).cutflow
-        for name in ("nano_dimuon.root", "nano_dimuon_rntuple.root")
-    ]
-    assert rows[0] == rows[1]
+def test_tree_and_rntuple_give_the_same(runs):
+    assert runs["nano_dimuon.root"].cutflow == runs["nano_dimuon_rntuple.root"].cutflow
 
 
 @pytest.mark.samples
-def test_only_muons_and_numbers_are_read(nanoaod, dimuon, tmp_path):
-    folder = run(dimuon, fileset(nanoaod / "nano_dimuon.root"), tmp_path, Options("iterative"))
-    assert folder.read("metrics.json")["columns"] == sorted(
+def test_only_muons_and_numbers_are_read(runs):
+    assert runs["nano_dimuon.root"].read("metrics.json")["columns"] == sorted(
         [*BRANCHES, "nMuon", "run", "luminosityBlock", "event"]
     )
 
 
 @pytest.mark.samples
-def test_luminosity_sections_are_recorded_for_data(nanoaod, dimuon, tmp_path):
-    folder = run(dimuon, fileset(nanoaod / "nano_dimuon.root"), tmp_path, Options("iterative"))
+def test_luminosity_sections_are_recorded_for_data(nanoaod, runs):
+    folder = runs["nano_dimuon.root"]
     with uproot.open(nanoaod / "nano_dimuon.root") as file:
         arrays = file["Events"].arrays(["run", "luminosityBlock"], library="np")
     pairs = set(zip(arrays["run"].tolist(), arrays["luminosityBlock"].tolist(), strict=True))

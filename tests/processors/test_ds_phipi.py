@@ -157,7 +157,7 @@ def events(draw, base):
 
 
 @settings(
-    max_examples=45,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

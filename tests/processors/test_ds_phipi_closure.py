@@ -8,7 +8,6 @@ from bphcoffea.analysis import Axis, Histogram, leg_eta, leg_pt
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, run
-from bphcoffea.toys import TOYS
 
 #: Bins are merged until so many events are expected, for a χ².
 FEWEST = 50
@@ -16,10 +15,11 @@ OBSERVED = ("mass", "flight_bs_significance", "pv_tracks", "mu1_pt", "mu2_pt", "
 
 
 @pytest.fixture(scope="module")
-def runs(ds_phipi, tmp_path_factory):
+def runs(ds_phipi, shared_folders, tmp_path_factory):
     """Runs over a toy, with corrections and without."""
     folder = tmp_path_factory.mktemp("closure")
-    fileset = load_fileset(TOYS["ds_phipi"](folder / "toys", 160_000, 11))
+    toys = shared_folders.toys("ds_phipi", 160_000, 11)
+    fileset = load_fileset(toys / "fileset.json")
     tracks = next(v for v in ds_phipi.selection.variables() if v.name == "pv_tracks")
     muons = [
         Histogram(variable.name, variable, axis)
@@ -37,7 +37,8 @@ def runs(ds_phipi, tmp_path_factory):
             *muons,
         )
 
-    corrected = Observing().corrected(load_corrections([folder / "toys" / "corrections.toml"]))
+    corrections = load_corrections([toys / "corrections.toml"])
+    corrected = Observing().corrected(corrections, nominal_only=True)
     options = Options("iterative")
     return {
         "corrected": run(corrected, fileset, folder / "corrected", options),

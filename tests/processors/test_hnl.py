@@ -284,7 +284,7 @@ def test_another_working_point_is_another_small_table(hnl):
 
 
 @pytest.mark.slow
-def test_toys_are_selected_as_they_were_made(hnl, tmp_path):
+def test_toys_are_selected_as_they_were_made(hnl, nominal_root_files, tmp_path):
     """Every step and every category of each sample, as the toy's own bookkeeping has them."""
     fileset = TOYS["hnl"](tmp_path / "toys", 8_000, 2)
     truth = json.loads((tmp_path / "toys" / "truth.json").read_text())

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import uproot
 
-from bphcoffea import cli
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import Fileset, Metadata, load_fileset
 from bphcoffea.errors import InputError
@@ -21,28 +20,23 @@ from bphcoffea.results.luminosities import Certification, Luminosities
 from bphcoffea.results.normalisation import scaled
 from bphcoffea.results.records import Normalisation, as_json
 from bphcoffea.results.renormalisation import renormalise
-from bphcoffea.toys import TOYS
-
-EVENTS = 40_000
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toys")
-    TOYS["ds_phipi"](folder, EVENTS, 3)
-    return folder
+def toys(ds_phipi_toys):
+    return ds_phipi_toys
 
 
 @pytest.fixture(scope="module")
 def corrected(ds_phipi, toys):
-    return ds_phipi.corrected(load_corrections([toys / "corrections.toml"]))
+    corrections = load_corrections([toys / "corrections.toml"])
+    return ds_phipi.corrected(corrections, nominal_only=True)
 
 
 @pytest.fixture(scope="module")
-def whole(corrected, toys, tmp_path_factory):
+def whole(ds_phipi_run):
     """A run over everything."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    return run(corrected, load_fileset(toys / "fileset.json"), folder, Options("iterative"))
+    return ds_phipi_run
 
 
 def lacking(fileset, name, path):
@@ -514,33 +508,20 @@ def test_scaled_histograms_have_the_variations_of_rates():
     assert histogram["mc", "all", "nominal", :].values().tolist() == [3, 4]
 
 
-def call(monkeypatch, capsys, *words):
-    monkeypatch.setattr("sys.argv", ["bphcoffea", *map(str, words)])
-    status = 0
-    try:
-        cli.main()
-    except SystemExit as ended:
-        status = ended.code or 0
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
 @pytest.fixture
 def copied(whole, tmp_path):
     return RunFolder(shutil.copytree(whole.path, tmp_path / "run"))
 
 
-def test_lumi_tells_what_a_run_has_processed(copied, monkeypatch, capsys):
-    status, out, _ = call(monkeypatch, capsys, "lumi", copied.path)
+def test_lumi_tells_what_a_run_has_processed(copied, bphcoffea):
+    status, out, _ = bphcoffea("lumi", copied.path)
     assert status == 0
     luminosity = copied.read("luminosity.json")["luminosity"]
     assert f"{luminosity:.6g}" in out
     assert "simulation of 2017D stands for data of 2018D" in out
 
 
-def test_lumi_looks_up_another_table_and_simulation_follows(
-    copied, toys, tmp_path, capsys, monkeypatch
-):
+def test_lumi_looks_up_another_table_and_simulation_follows(copied, toys, tmp_path, bphcoffea):
     before = copied.read("normalisation.json")["toy_ds_phipi_mc"]["scale"]
     lines = (toys / "luminosity.csv").read_text().splitlines()
     doubled = [
@@ -550,7 +531,7 @@ def test_lumi_looks_up_another_table_and_simulation_follows(
         for line in lines
     ]
     (tmp_path / "doubled.csv").write_text("\n".join(doubled))
-    status, *_ = call(monkeypatch, capsys, "lumi", copied.path, "--table", tmp_path / "doubled.csv")
+    status, *_ = bphcoffea("lumi", copied.path, "--table", tmp_path / "doubled.csv")
     assert status == 0
     after = copied.read("normalisation.json")["toy_ds_phipi_mc"]
     assert after["scale"] == pytest.approx(2 * before, rel=1e-9)
@@ -559,15 +540,15 @@ def test_lumi_looks_up_another_table_and_simulation_follows(
 
 
 def test_lumi_refuses_sections_that_the_data_were_not_selected_with(
-    copied, toys, tmp_path, capsys, monkeypatch
+    copied, toys, tmp_path, bphcoffea
 ):
     golden = json.loads((toys / "golden.json").read_text())
     given = tmp_path / "golden.json"
     given.write_text(json.dumps({min(golden): [[1, 2]]}))
     before = [copied.read(name) for name in ("luminosity.json", "normalisation.json")]
-    status, _, err = call(monkeypatch, capsys, "lumi", copied.path, "--golden", given)
-    assert status == 2
-    assert err == (
+    ended = bphcoffea("lumi", copied.path, "--golden", given)
+    assert ended.status == 2
+    assert ended.err == (
         f"bphcoffea: error: {given}: the data of 2017D were selected without certified sections; "
         'set golden = "golden.json" in [luminosity] of the corrections of that era, '
         "and run again with them\n"
@@ -602,6 +583,7 @@ def test_certified_sections_of_lumi_are_those_of_the_run(copied, toys, tmp_path)
 
 
 def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path):
+    toys = shutil.copytree(toys, tmp_path / "toys")
     golden = json.loads((toys / "golden.json").read_text())
     runs = sorted(golden)[::2]
     (toys / "half.json").write_text(json.dumps({run: golden[run] for run in runs}))
@@ -611,7 +593,7 @@ def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path
     )
     fileset = load_fileset(toys / "fileset.json").select(["toy_2017", "toy_ds_phipi_mc"])
     analysis = ds_phipi.corrected(load_corrections([toys / "half.toml"]), nominal_only=True)
-    folder = run(analysis, fileset, tmp_path, Options("iterative"))
+    folder = run(analysis, fileset, tmp_path / "run", Options("iterative"))
     assert [row["step"] for row in folder.cutflow["toy_2017"]][:3] == ["all", "golden_json", "hlt"]
     assert [row["step"] for row in folder.cutflow["toy_ds_phipi_mc"]][:2] == ["all", "hlt"]
     selected = folder.candidates("toy_2017").to_pydict()
@@ -628,13 +610,12 @@ def test_a_golden_json_is_a_step_of_the_cutflow_of_data(ds_phipi, toys, tmp_path
 
 
 def test_eras_without_corrections_are_told_before_anything_is_read(
-    ds_phipi, toys, tmp_path, monkeypatch, capsys
+    ds_phipi, toys, tmp_path, bphcoffea
 ):
+    toys = shutil.copytree(toys, tmp_path / "toys")
     text = (toys / "corrections.toml").read_text()
     (toys / "only.toml").write_text(text.replace('"2017*", "2018*"', '"2018*"'))
-    status, _, err = call(
-        monkeypatch,
-        capsys,
+    status, _, (err,) = bphcoffea(
         *("run", "ds_phipi", toys / "fileset.json", "-o", tmp_path / "run"),
         *("--corrections", toys / "only.toml", "--executor", "iterative"),
     )

@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: Any) -> None:
     """End a process, kindly at first."""
     process.terminate()
     try:

@@ -12,13 +12,12 @@ import pytest
 import uproot
 from scipy.stats import chi2
 
-from bphcoffea.toys import TOYS, calibration
+from bphcoffea.toys import calibration
 from bphcoffea.toys.ds_phipi import DsPhiPiToy
 from bphcoffea.toys.ds_phipi.generation import generate
 from bphcoffea.toys.ds_phipi.reconstruction import reconstruct_dimuons
 from bphcoffea.toys.ds_phipi.samples import DATA_FRACTIONS
 
-EVENTS = 160_000
 BRANCHES = ["Mu01_Pt", "Mu01_Eta", "Mu02_Pt", "Mu02_Eta", "RefittedPV2_NTracks"]
 OF_MUONS = ["MuonPt", "Muon_isGlobal", "Muon_isPF"]
 #: A p-value that samples of the same distribution miss once in a thousand. The seed is fixed, and
@@ -119,9 +118,9 @@ class Samples:
 
 
 @pytest.fixture(scope="module")
-def accepted(tmp_path_factory) -> Samples:
-    folder = tmp_path_factory.mktemp("closure")
-    fileset = json.loads(TOYS["ds_phipi"](folder, EVENTS, seed=11).read_text(encoding="utf-8"))
+def accepted(shared_folders) -> Samples:
+    folder = shared_folders.toys("ds_phipi", 160_000, 11)
+    fileset = json.loads((folder / "fileset.json").read_text(encoding="utf-8"))
     luminosity = sum(entry["metadata"].get("luminosity", 0) for entry in fileset.values())
     data, mc = [], []
     for entry in fileset.values():

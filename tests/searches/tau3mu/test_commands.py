@@ -1,13 +1,11 @@
 """`bphcoffea limit`, `export` and `plot` of a run of τ → 3μ, from its folder to the figures."""
 
 import json
-import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from bphcoffea import cli
 from bphcoffea.presentation import run_figures
 from bphcoffea.progress import INTERVAL_S
 from bphcoffea.searches.tau3mu.branching_limit import EDGES
@@ -18,12 +16,10 @@ SIMULATION = (("d18", "tau3mu_d", "2018D", 0.25, (300,)),)
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(bphcoffea):
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bphcoffea", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, capsys.readouterr()
+        ended = bphcoffea(*words)
+        return ended.status, ended
 
     return call
 

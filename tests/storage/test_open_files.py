@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-import nano_files
+import builders
 import pytest
 import services
 import uproot
@@ -41,7 +41,7 @@ def server(served):
 
 def copies(folder, number):
     """Write small files, each with a UUID of its own."""
-    first = nano_files.write(folder / "0.root", 5)
+    first = builders.write_nano(folder / "0.root", 5)
     for n in range(1, number):
         made_again(first, folder / f"{n}.root")
 
