@@ -187,7 +187,7 @@ def test_filesets_are_built_checked_and_imported(bphcoffea, tmp_path, data):
     }
 
 
-def test_the_log_is_shown_once_in_the_chosen_detail_without_secrets(bphcoffea, monkeypatch, tmp_path):
+def test_the_log_is_shown_once_in_the_chosen_detail(bphcoffea, monkeypatch, tmp_path):
     def logging_toys(folder, *_, **__):
         log = logging.getLogger("bphcoffea.toys")
         log.debug("3 χ² of %s", "root://me:secret@host//a.root")
