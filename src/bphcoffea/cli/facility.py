@@ -15,9 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="Places where analyses run.")
 @app.command("list")
 def list_facilities() -> None:
     """The facilities there are, and where their files lie."""
-    from bphcoffea.facilities import facilities_there_are, load_facility
+    from bphcoffea.facilities import available_facilities, load_facility
 
-    there = facilities_there_are()
+    there = available_facilities()
     table = Table("facility", "kind", "what it is")
     for name, path in there.items():
         try:
@@ -52,7 +52,7 @@ def check_facility(
     faults = 0
     known = load_facility(facility)
     for finding in check(known, min_proxy_lifetime, scheduler, check_target):
-        say(f"{'✗' if finding.fault else '✓'} {finding.what}: {finding.fault or finding.detail}")
+        say(f"{'✗' if finding.fault else '✓'} {finding.subject}: {finding.fault or finding.detail}")
         faults += bool(finding.fault)
     if faults:
         raise typer.Exit(2)
