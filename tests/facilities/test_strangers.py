@@ -176,7 +176,7 @@ def test_full_scratch_is_one_line_before_the_run(small_disk):
         pass
     assert str(told.value) == (
         f"here: cannot write to {small_disk} (No space left on device); "
-        "make room there, or let TMPDIR name another folder"
+        "free some space, or set TMPDIR to another folder"
     )
 
 

@@ -18,8 +18,8 @@ def load_named(name: str) -> Analysis:
     InputError
         When there is no such analysis, or it declares something wrong.
     """
-    from bphcoffea.execution.loading import lines_about, load_analysis
+    from bphcoffea.execution.loading import load_analysis, source_notes
 
-    for line in lines_about(name):
+    for line in source_notes(name):
         say(line)
     return load_analysis(name)

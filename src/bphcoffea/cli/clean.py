@@ -24,12 +24,12 @@ def clean(
     ] = False,
 ) -> None:
     """List the checkpoints that runs have left, or remove them; those of running ones stay."""
-    from bphcoffea.execution.checkpoint_folders import default_place, kept_at
+    from bphcoffea.execution.checkpoint_folders import default_place, list_checkpoints
 
     place = checkpoints or default_place()
     if place is None:
         raise InputError("the cache of your home cannot be read; say with --checkpoints where")
-    found = kept_at(place, older_than)
+    found = list_checkpoints(place, older_than)
     if not found:
         say(f"{place}: no checkpoints")
         return

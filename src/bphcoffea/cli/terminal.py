@@ -371,12 +371,12 @@ def print_checkpoints(found: Iterable[Any]) -> None:
 def note_old_checkpoints(place: str | None) -> None:
     """Point out in one line that checkpoints of old runs lie at a place."""
     from bphcoffea.errors import InputError
-    from bphcoffea.execution.checkpoint_folders import OLD_DAYS, kept_at
+    from bphcoffea.execution.checkpoint_folders import OLD_DAYS, list_checkpoints
 
     if place is None:
         return
     try:
-        old = [kept for kept in kept_at(place, OLD_DAYS) if kept.state != "running"]
+        old = [kept for kept in list_checkpoints(place, OLD_DAYS) if kept.state != "running"]
     except InputError:  # the run itself says what is wrong with the place
         return
     if old:

@@ -1,4 +1,4 @@
-"""Running an analysis: chunks, executors, the run's folder."""
+"""Run an analysis: split files into chunks, process them, and write the run folder."""
 
 from bphcoffea.execution.blinding import NothingToHideError, blinded
 from bphcoffea.execution.checkpoint_folders import default_place
