@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 
 from bphcoffea.execution import engine, load_analysis
 from bphcoffea.presentation.style import cms_style
+from bphcoffea.processing.processor import Processor
 from bphcoffea.results.ledger import FILE, REPLICAS
 from bphcoffea.results.work_totals import Timing
 
@@ -41,7 +42,7 @@ def result_of_nothing():
         metadata={"dataset": "D"} | METADATA,
         entry_stop=0,
     ).events()
-    return analysis.process(events)
+    return Processor(analysis).process(events)
 
 
 class Idle:

@@ -97,8 +97,8 @@ def test_what_is_declared_wrongly_is_one_line(case, mine, run):
     assert message in errors[0]
 
 
-def test_a_requirement_as_a_condition_of_process_is_one_line(mine, run):
-    path = mine("CUT", "def process(self, events): return mass > 1 or super().process(events)")
+def test_a_requirement_as_a_condition_of_prepare_is_one_line(mine, run):
+    path = mine("CUT", "def prepare(self, events): return mass > 1 or super().prepare(events)")
     status, _, errors = run(path)
     assert status == 2
     assert len(errors) == 1
@@ -121,14 +121,14 @@ def test_a_bug_shows_its_line(case, mine, run):
 def test_a_bug_in_a_chunk_names_it_and_the_traceback_is_shown_on_request(
     mine, run, data, monkeypatch
 ):
-    body = "def process(self, events): return super().process(events)['D']['x'].y"
+    body = "def prepare(self, events): return super().prepare(events)['D']['x'].y"
     path = mine("CUT", body)
     # without entries of a chunk, as when branches are searched for, all is well
     path.write_text(path.read_text().replace("['D']['x'].y", " if FREE else 1 / 0"))
     path.write_text(path.read_text().replace("FREE", "'entrystart' not in events.metadata"))
     status, _, errors = run(path)
     assert status == 1
-    assert errors[-4].strip().startswith("def process")
+    assert errors[-4].strip().startswith("def prepare")
     assert errors[-3] == "ZeroDivisionError: division by zero"
     file = data / "tree3mu_phipi_2017.root"
     assert errors[-2].startswith(f"met in dataset 'D', {file}, entries 0-")

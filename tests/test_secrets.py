@@ -33,11 +33,11 @@ ANALYSIS = """
         best = chi2
         histograms = (Histogram("chi2", chi2, Axis(5, 0, 20)),)
 
-        def process(self, events):
+        def prepare(self, events):
             print("reads", events.metadata.get("filename"), flush=True)
             if WRONG and "filename" in events.metadata:
                 raise ValueError(f"cannot use {events.metadata['filename']}")
-            return super().process(events)
+            return super().prepare(events)
 """
 
 

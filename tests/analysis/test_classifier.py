@@ -22,6 +22,7 @@ from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.processing.processor import Processor, empty_result
 from bphcoffea.results import RunFolder
 
 NEEDS_ONNX = "evaluates models of ONNX (pip install 'bphcoffea[ml]')"
@@ -88,7 +89,7 @@ def events(open_events, data):
 
 
 def processed(analysis, events):
-    (result,) = analysis.process(events).values()
+    (result,) = Processor(analysis).process(events).values()
     return result
 
 
@@ -223,7 +224,7 @@ def test_chunk_without_events_has_the_same_steps_and_categories(in_categories, e
     total = empty + full
     np.testing.assert_array_equal(total.cutflow.events, full.cutflow.events)
     assert len(total.candidates.arrays()["score"]) == full.cutflow.events[-1]
-    nothing = analysis.empty_result(METADATA)
+    nothing = empty_result(analysis, METADATA)
     assert nothing.cutflow.steps == full.cutflow.steps
     assert list(nothing.histograms["mass"].axes[0]) == list(full.histograms["mass"].axes[0])
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from selecting import select
 
 from bphcoffea.analysis import Axis, Condition, Cut, Selection, Variable
-from bphcoffea.analysis.selection import Selected
 from bphcoffea.physics.windows import within
 from bphcoffea.processing.candidates import Candidates
+from bphcoffea.processing.selected import Selected
 
 a = Variable("a", lambda events: events.Candidate.a, axis=Axis(3, 0, 3))
 b = Variable("b", lambda events: events.Candidate.b, axis=Axis(3, 0, 3))
@@ -49,7 +50,7 @@ def passes(step, fired, candidate):
 @given(events=EVENTS)
 def test_cutflow_and_best_follow_the_loop(events):
     weights = np.array([w for _, _, w in events])
-    selected = SELECTION.apply(make(events), weights)
+    selected = select(SELECTION, make(events), weights)
     alive = [(e, i) for e, (_, c, _) in enumerate(events) for i in range(len(c))]
     expected = [(len(events), len(alive), weights.sum())]
     for step in ("trigger", "loose", "tight"):
@@ -75,7 +76,7 @@ def test_cutflow_and_best_follow_the_loop(events):
 
 @given(events=EVENTS)
 def test_n_minus_1_meets_all_that_does_not_look_at_the_variable(events):
-    selected = SELECTION.apply(make(events))
+    selected = select(SELECTION, make(events))
     flat = [(fired, pair) for fired, c, _ in events for pair in c]
     # b stands in "b < 3" and in "a > 1 or b > 1": neither is asked
     assert selected.without(b).tolist() == [fired and pair[0] > 0 for fired, pair in flat]
@@ -126,7 +127,7 @@ def test_hidden_events_follow_the_loop(events, ranked):
         assert rows[-1][0] == len(visible) == len(selected.events)
     lost = {e for e, i in chosen if lies(e, i)}
     assert selected.events.tolist() == sorted({e for e, _ in chosen} - lost)
-    n_minus_1 = SELECTION.apply(make(events)).without(a)
+    n_minus_1 = select(SELECTION, make(events)).without(a)
     assert selected.without(a).tolist() == [
         bool(n_minus_1[k]) and not lies(e, i) and e not in hidden
         for k, (e, i) in enumerate(everyone)
@@ -164,13 +165,13 @@ def hiding(events, ranked):
 
 
 def test_no_events():
-    selected = SELECTION.apply(make([]))
+    selected = select(SELECTION, make([]))
     assert [row["events"] for row in selected.cutflow.rows()] == [0, 0, 0, 0]
     assert selected.best(a).tolist() == []
 
 
 def test_cuts_on_the_event_count_events_without_candidates():
-    rows = SELECTION.apply(make([(True, [], 1.0), (False, [], 1.0)])).cutflow.rows()
+    rows = select(SELECTION, make([(True, [], 1.0), (False, [], 1.0)])).cutflow.rows()
     assert [row["events"] for row in rows] == [2, 1, 0, 0]
     assert [row["sumw"] for row in rows] == [2, 1, 0, 0]
 
@@ -179,7 +180,7 @@ def test_after_a_cut_on_candidates_an_event_needs_one():
     cuts = {cut.name: cut for cut in SELECTION}
     late = Selection("Candidate", cuts["loose"], cuts["trigger"])
     events = [(True, [(1.0, 1.0)], 1.0), (True, [], 1.0), (False, [(1.0, 1.0)], 1.0)]
-    assert [row["events"] for row in late.apply(make(events)).cutflow.rows()] == [3, 2, 1]
+    assert [row["events"] for row in select(late, make(events)).cutflow.rows()] == [3, 2, 1]
 
 
 def test_bounds_and_cut_of_a_variable():
@@ -214,18 +215,18 @@ def test_two_variables_of_one_name_are_refused():
 LEVELS = st.lists(st.lists(st.sampled_from([1.0, 2.0]), max_size=3), min_size=1, max_size=6)
 
 
-def select(function, lists):
+def select_by(function, lists):
     events = make([(True, [(value, 0.0) for value in values], 1.0) for values in lists])
-    return Selection("Candidate", Cut("c", Variable("x", function) > 1)).apply(events)
+    return select(Selection("Candidate", Cut("c", Variable("x", function) > 1)), events)
 
 
 @given(lists=LEVELS)
 def test_a_number_of_each_event_or_candidate_is_taken_for_what_it_is(lists):
     expected = [value > 1 for values in lists for value in values]
-    assert select(lambda e: e.Candidate.a, lists).passed.tolist() == expected
+    assert select_by(lambda e: e.Candidate.a, lists).passed.tolist() == expected
     of_event = [max(values, default=0) > 1 for values in lists]
     each = [fired for fired, values in zip(of_event, lists, strict=True) for _ in values]
-    got = select(lambda e: ak.fill_none(ak.max(e.Candidate.a, axis=1), 0), lists)
+    got = select_by(lambda e: ak.fill_none(ak.max(e.Candidate.a, axis=1), 0), lists)
     assert got.passed.tolist() == each
 
 
@@ -233,13 +234,13 @@ def test_a_number_of_each_event_or_candidate_is_taken_for_what_it_is(lists):
 def test_a_flat_array_of_candidates_is_never_taken_for_one_of_events(lists):
     """Not even where there are as many candidates as events, by chance."""
     if all(len(values) == 1 for values in lists):
-        assert select(lambda e: ak.flatten(e.Candidate.a), lists).passed.tolist() == [
+        assert select_by(lambda e: ak.flatten(e.Candidate.a), lists).passed.tolist() == [
             values[0] > 1 for values in lists
         ]
         return
     for flat in (ak.flatten, lambda lists: ak.to_numpy(ak.flatten(lists))):
         with pytest.raises(ValueError, match="'x' gives a flat array of"):
-            select(lambda e, flat=flat: flat(e.Candidate.a), lists)
+            select_by(lambda e, flat=flat: flat(e.Candidate.a), lists)
 
 
 @given(lists=LEVELS, data=st.data())
@@ -248,7 +249,7 @@ def test_lists_of_other_lengths_are_refused_even_if_their_sum_is_the_same(lists,
     if other == [len(values) for values in lists]:
         return
     with pytest.raises(ValueError, match="'x' has other numbers of values than there are"):
-        select(lambda e: ak.unflatten(ak.flatten(e.Candidate.a), other), lists)
+        select_by(lambda e: ak.unflatten(ak.flatten(e.Candidate.a), other), lists)
 
 
 @pytest.mark.parametrize(
@@ -264,4 +265,4 @@ def test_lists_of_other_lengths_are_refused_even_if_their_sum_is_the_same(lists,
 )
 def test_what_is_no_number_of_each_candidate_is_refused(function, problem):
     with pytest.raises(ValueError, match=f"variable 'x' {problem}|variable 'x' has {problem}"):
-        select(function, [[1.0, 2.0], [2.0]])
+        select_by(function, [[1.0, 2.0], [2.0]])

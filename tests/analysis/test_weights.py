@@ -29,6 +29,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
 from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.processing.processor import Processor
 from bphcoffea.toys import TOYS
 
 MUONS = ("mu1", "mu2")
@@ -67,7 +68,7 @@ def result(with_momenta, corrections, toys, open_events):
     events = open_events(
         toys / "toy_phi_track_mc_0.root", TwoMuTrackSchema, is_mc=True, era="2017D"
     )
-    (result,) = with_momenta.corrected(corrections).process(events).values()
+    (result,) = Processor(with_momenta.corrected(corrections)).process(events).values()
     return result
 
 
@@ -154,7 +155,7 @@ def test_data_have_weight_one_and_no_variation(with_momenta, corrections, toys, 
         columns = type(with_momenta).columns[:-1]
 
     events = open_events(toys / "toy_2017_0.root", TwoMuTrackSchema, era="2017D")
-    (result,) = OfData().corrected(corrections).process(events).values()
+    (result,) = Processor(OfData().corrected(corrections)).process(events).values()
     table = result.candidates.arrays()
     assert set(table["weight"]) == {1.0}
     assert [name for name in table if name.startswith("weight_")] == []
@@ -166,7 +167,7 @@ def test_without_corrections_simulation_has_the_weight_of_the_generator(
 ):
     file = toys / "toy_ds_phipi_mc_0.root"
     events = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D")
-    (result,) = with_momenta.process(events).values()
+    (result,) = Processor(with_momenta).process(events).values()
     table = result.candidates.arrays()
     assert [name for name in table if name.startswith("weight_")] == ["weight_generator"]
     assert list(result.histograms["mass"].axes["variation"]) == ["nominal"]
@@ -178,7 +179,7 @@ def test_nominal_only_leaves_out_every_variation_and_changes_nothing_else(
     file = toys / "toy_phi_track_mc_0.root"
     events = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D")
     nominal = with_momenta.corrected(corrections, nominal_only=True)
-    (alone,) = nominal.process(events).values()
+    (alone,) = Processor(nominal).process(events).values()
     assert list(alone.histograms["mass"].axes["variation"]) == ["nominal"]
     np.testing.assert_array_equal(
         alone.histograms["mass"]["all", "nominal", :].view(),
@@ -236,7 +237,7 @@ def test_an_event_weighs_what_its_best_surviving_candidate_does(
     candidates = [(-99.0, -99.0), (7.0, 4.2), (3.0, 9.9), (5.0, 21.0)]
     events = events_of(ntuple, open_events, one_candidate, candidates)
     corrections = toml(toys)
-    (result,) = Weighed().corrected(corrections).process(events).values()
+    (result,) = Processor(Weighed().corrected(corrections)).process(events).values()
     muon = correctionlib.CorrectionSet.from_file(str(toys / "muon_JPsi.json.gz"))
     muon = muon["NUM_LooseID_DEN_TrackerMuons"]
     arrays = {name: float(events.Triplet.mu2[name][0][0]) for name in ("eta", "pt")}
@@ -253,7 +254,7 @@ def test_an_event_weighs_what_its_best_surviving_candidate_does(
 def test_what_can_not_be_weighed_is_refused(toys, ntuple, open_events, one_candidate, pt):
     events = events_of(ntuple, open_events, one_candidate, [(3.0, pt)])
     with pytest.raises(InputError, match=r"NUM_LooseID_DEN_TrackerMuons.*pt"):
-        Weighed().corrected(toml(toys)).process(events)
+        Processor(Weighed().corrected(toml(toys))).process(events)
 
 
 @pytest.mark.parametrize("pt", [0.2, 1e6])
@@ -261,7 +262,7 @@ def test_values_outside_the_bins_are_clamped_and_counted(
     toys, ntuple, open_events, one_candidate, pt
 ):
     events = events_of(ntuple, open_events, one_candidate, [(3.0, pt)])
-    (result,) = Weighed().corrected(toml(toys, policy="clamp")).process(events).values()
+    (result,) = Processor(Weighed().corrected(toml(toys, policy="clamp"))).process(events).values()
     assert result.clamped == {"muon_id": 1}
     assert 0.9 < result.candidates.arrays()["weight"][0] < 1
 
@@ -270,7 +271,7 @@ def test_values_outside_the_bins_are_clamped_and_counted(
 def test_padding_is_not_clamped(toys, ntuple, open_events, one_candidate, pt):
     events = events_of(ntuple, open_events, one_candidate, [(3.0, pt)])
     with pytest.raises(InputError, match=r"NUM_LooseID_DEN_TrackerMuons.*pt"):
-        Weighed().corrected(toml(toys, policy="clamp")).process(events)
+        Processor(Weighed().corrected(toml(toys, policy="clamp"))).process(events)
 
 
 def test_what_was_clamped_is_told_in_the_metrics(toys, with_momenta, tmp_path):
@@ -315,7 +316,7 @@ def test_a_weight_of_a_cut_that_a_dataset_lacks_counts_from_the_next(
         weights = (MuonWeight("muon_id", MOMENTA, after="absent"),)
 
     events = events_of(ntuple, open_events, one_candidate, [(3.0, 5.0)])
-    (result,) = Lacking().corrected(toml(toys)).process(events).values()
+    (result,) = Processor(Lacking().corrected(toml(toys))).process(events).values()
     steps = [(row["step"], row["sumw"] < 1) for row in result.cutflow.rows()]
     assert steps == [("all", False), ("vertex", False), ("mass", True)]
 
@@ -331,10 +332,10 @@ def test_lifetimes_are_variations_of_datasets_that_have_one(
 
     event = ntuple([one_candidate()])
     plain = open_events(event, TwoMuTrackSchema, is_mc=True, era="2017B")
-    (result,) = Long().process(plain).values()
+    (result,) = Processor(Long()).process(plain).values()
     assert list(result.histograms["chi2"].axes["variation"]) == ["nominal"]
     signal = open_events(event, TwoMuTrackSchema, is_mc=True, era="2017B", ctau=100.0)
-    (result,) = Long().process(signal).values()
+    (result,) = Processor(Long()).process(signal).values()
     chi2 = result.histograms["chi2"]
     assert list(chi2.axes["variation"]) == ["nominal", "ctau_100", "ctau_200"]
     # w = (c₀/c₁) exp[l (1/c₀ - 1/c₁)] with l = 196.8 mm
@@ -369,7 +370,7 @@ def test_the_trigger_weighs_either_muon(toys, ntuple, open_events, one_candidate
         )
 
     events = events_of(ntuple, open_events, one_candidate, [(3.0, 11.0)])
-    (result,) = Triggered().corrected(load_corrections([path])).process(events).values()
+    (result,) = Processor(Triggered().corrected(load_corrections([path]))).process(events).values()
     maps = correctionlib.CorrectionSet.from_file(str(toys / "trigger.json.gz"))
     ips = float(events.Triplet.flight_bs.significance[0][0])
     pts = [11.0, float(events.Triplet.mu2.pt[0][0])]
@@ -403,7 +404,7 @@ def test_a_trigger_efficiency_of_what_the_analysis_does_not_give_is_told(
 
     events = events_of(ntuple, open_events, one_candidate, [(3.0, 11.0)])
     with pytest.raises(InputError, match="takes ips_xy; this analysis gives pt"):
-        Without().corrected(load_corrections([toys / "trigger.toml"])).process(events)
+        Processor(Without().corrected(load_corrections([toys / "trigger.toml"]))).process(events)
 
 
 def test_a_factor_is_what_its_class_says():
@@ -440,7 +441,7 @@ def test_variations_need_no_nominal_weight(ntuple, open_events, one_candidate):
 
     events = [one_candidate(TripletVtx2_Chi2=[float(chi2)]) for chi2 in range(3)]
     read = open_events(ntuple(events), TwoMuTrackSchema, is_mc=True, era="2017B")
-    (result,) = Zero().process(read).values()
+    (result,) = Processor(Zero()).process(read).values()
     contents = result.histograms["chi2"]
     got = {name: contents["all", name, :3j].values() for name in contents.axes["variation"]}
     expected = {
@@ -465,4 +466,4 @@ def test_a_weight_that_is_not_finite_is_refused(ntuple, open_events, one_candida
     events = [one_candidate(TripletVtx2_Chi2=[float(chi2)]) for chi2 in (0, 1)]
     read = open_events(ntuple(events), TwoMuTrackSchema, is_mc=True, era="2017B")
     with pytest.raises(InputError, match=r"weight 'mine'.* is (nan|inf) .*in entry 1$"):
-        Broken().process(read)
+        Processor(Broken()).process(read)

@@ -174,9 +174,9 @@ SLOW = """
         selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
         best = chi2
 
-        def process(self, events):
+        def prepare(self, events):
             time.sleep(0.2)
-            return super().process(events)
+            return super().prepare(events)
 """
 
 

@@ -43,13 +43,13 @@ ANALYSIS = """
         histograms = (Histogram("chi2", chi2, Axis(20, 0, 20)),)
         columns = (chi2,)
 
-        def process(self, events):
+        def prepare(self, events):
             known = events.metadata
             if "entrystart" in known:  # not while its branches are traced
                 with Path(os.environ["PROCESSED"]).open("a") as log:
                     log.write(f"{known['filename']} {known['entrystart']}\\n")
                 time.sleep(float(os.environ.get("PAUSE", "0")))
-            return super().process(events)
+            return super().prepare(events)
 """
 BESIDE = """
     from bphcoffea.analysis import Variable

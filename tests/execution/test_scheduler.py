@@ -32,7 +32,7 @@ ANALYSIS = """
 """
 #: Each takes the place of the base's method.
 GREEDY = """
-        def process(self, events):
+        def prepare(self, events):
             known = events.metadata
             if "toy_2017_0" in known.get("file", "") and known["entrystart"] == 100:
                 import time
@@ -40,14 +40,14 @@ GREEDY = """
                 for _ in range(60):  # 1.2 GB, should nobody end it
                     held.append(b"1" * 20_000_000)
                     time.sleep(0.05)
-            return super().process(events)
+            return super().prepare(events)
 """
 PAUSE = """
-        def process(self, events):
+        def prepare(self, events):
             import time
             if "entrystart" in events.metadata:
                 time.sleep(0.1)
-            return super().process(events)
+            return super().prepare(events)
 """
 QUANTITIES = """
     from bphcoffea.analysis import Variable

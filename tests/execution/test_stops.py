@@ -32,12 +32,12 @@ ANALYSIS = """
         selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
         best = chi2
 
-        def process(self, events):
+        def prepare(self, events):
             if "entrystart" in events.metadata:
                 folder = Path(os.environ["WATCHED"])
                 (folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
                 BODY
-            return super().process(events)
+            return super().prepare(events)
 """
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.result import Columns
 from bphcoffea.results.entries import Entries, OverlapError
 
@@ -53,7 +54,7 @@ def test_results_of_the_same_entries_don_t_add_up(data, ds_phipi, open_events):
 
     def result(start, stop):
         events = open_events(path, TwoMuTrackSchema, entrystart=start, entrystop=stop, **place)
-        return ds_phipi.process(events[: stop - start])["test"]
+        return Processor(ds_phipi).process(events[: stop - start])["test"]
 
     total = result(0, 100) + result(100, 200)
     assert total.events == 200

@@ -27,6 +27,7 @@ from bphcoffea.corrections import Corrections, EraCorrections, load_corrections
 from bphcoffea.corrections.declaration import MomentumSection
 from bphcoffea.errors import DeclarationError
 from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.shape_variations import UnaffectedVariables
 from bphcoffea.processing.tracing import required_branches
 from bphcoffea.toys import TOYS
@@ -60,7 +61,7 @@ def slowly(analysis, open_events, corrections):
         for name, amounts in shift.variations(events.metadata, known).items():
             everywhere = [np.full(len(events), amount) for amount in amounts]
             moved = replaced(events, shift.shifted(events, everywhere))
-            (result,) = analysis.process(moved).values()
+            (result,) = Processor(analysis).process(moved).values()
             yield name, result
 
 
@@ -76,7 +77,7 @@ def test_variations_are_what_selecting_shifted_events_from_the_beginning_gives(
     def events():
         return open_events(file, TwoMuTrackSchema, is_mc=True, era=era)
 
-    (result,) = ds_phipi.corrected(corrections).process(events()).values()
+    (result,) = Processor(ds_phipi.corrected(corrections)).process(events()).values()
     names = []
     for name, slow in slowly(ds_phipi, events, corrections):
         names.append(name)
@@ -104,7 +105,7 @@ def test_the_nominal_result_is_the_same_with_shifts_as_without(
     for analysis in (ds_phipi, ds_phipi.corrected(corrections)):
         file = toys / "toy_ds_phipi_mc_0.root"
         events = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D")
-        results.append(analysis.process(events)["test"])
+        results.append(Processor(analysis).process(events)["test"])
     without, with_shifts = results
     assert without.cutflow.rows() == with_shifts.cutflow.rows()
     table, other = without.candidates.arrays(), with_shifts.candidates.arrays()
@@ -120,7 +121,7 @@ def test_the_nominal_result_is_the_same_with_shifts_as_without(
 
 def test_data_are_not_shifted(ds_phipi, toys, corrections, open_events):
     events = open_events(toys / "toy_2017_0.root", TwoMuTrackSchema, era="2017D")
-    (result,) = ds_phipi.corrected(corrections).process(events).values()
+    (result,) = Processor(ds_phipi.corrected(corrections)).process(events).values()
     assert list(result.histograms["mass"].axes["variation"]) == ["nominal"]
 
 
@@ -128,7 +129,7 @@ def test_each_column_is_read_once_for_all_variations(ds_phipi, toys, corrections
     read = []
     file = toys / "toy_ds_phipi_mc_0.root"
     events = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D", log=read)
-    (result,) = ds_phipi.corrected(corrections).process(events).values()
+    (result,) = Processor(ds_phipi.corrected(corrections)).process(events).values()
     assert len(result.histograms["mass"].axes["variation"]) == 7
     columns = [str(column) for column in read]
     assert "Mu01_Pt" in {column.branch for column in read}
@@ -225,7 +226,7 @@ def test_first_events_without_candidates_hide_no_shift(
         return whole[order[np.r_[0:60, -60:0]]]
 
     looping = Looping().corrected(corrections)
-    (result,) = looping.process(events()).values()
+    (result,) = Processor(looping).process(events()).values()
     contents = result.histograms["momentum"]
     for name, slow in slowly(Looping(), events, corrections):
         expected = slow.histograms["momentum"]["all", "nominal", :].view(flow=True)
@@ -237,8 +238,8 @@ def test_first_events_without_candidates_hide_no_shift(
 def test_a_chunk_without_candidates_has_all_variations(ds_phipi, toys, corrections, open_events):
     events = open_events(toys / "toy_ds_phipi_mc_0.root", TwoMuTrackSchema, is_mc=True, era="2017D")
     none = events[ak.num(events.Triplet) == 0]
-    (result,) = ds_phipi.corrected(corrections).process(none).values()
-    (whole,) = ds_phipi.corrected(corrections).process(events).values()
+    (result,) = Processor(ds_phipi.corrected(corrections)).process(none).values()
+    (whole,) = Processor(ds_phipi.corrected(corrections)).process(events).values()
     assert (result + whole).histograms["mass"] == whole.histograms["mass"]
 
 
@@ -314,7 +315,7 @@ def nano(seed=1, n=400):
 def test_candidates_that_an_analysis_makes_itself_are_made_again():
     array, metadata = nano()
     events = with_metadata(array, metadata)
-    (result,) = Pairs().process(events).values()
+    (result,) = Processor(Pairs()).process(events).values()
     mass = result.histograms["mass"]
     assert list(mass.axes["category"]) == ["backward", "forward"]
     assert list(mass.axes["variation"]) == ["nominal", "scaleUp", "scaleDown"]
@@ -326,7 +327,7 @@ def test_candidates_that_an_analysis_makes_itself_are_made_again():
         moved = with_metadata(
             ak.with_field(array, array.Muon.pt * factor, ["Muon", "pt"]), metadata
         )
-        (expected,) = Alone().process(moved).values()
+        (expected,) = Processor(Alone()).process(moved).values()
         for category in mass.axes["category"]:
             np.testing.assert_array_equal(
                 mass[category, name, :].view(flow=True),
@@ -341,7 +342,7 @@ def test_a_candidate_in_no_category_is_a_mistake_of_the_analysis():
         categories = Categories(("only",), Pairs.side)
 
     with pytest.raises(ValueError, match="'side' is 1 for a selected candidate"):
-        Wrong().process(with_metadata(*nano()))
+        Processor(Wrong()).process(with_metadata(*nano()))
 
 
 def test_two_variations_of_one_name_are_a_mistake_of_the_analysis():
@@ -355,7 +356,7 @@ def test_two_variations_of_one_name_are_a_mistake_of_the_analysis():
     ):
         required_branches(Twice(), metadata)
     with pytest.raises(ValueError, match="two variations are named"):
-        Twice().process(with_metadata(*nano()))
+        Processor(Twice()).process(with_metadata(*nano()))
 
 
 def with_metadata(array, metadata):
@@ -369,7 +370,11 @@ def test_corrections_without_momenta_shift_nothing(ds_phipi, toys, open_events):
     (toys / "none.toml").write_text('name = "none"\neras = ["*"]\n')
     file = toys / "toy_ds_phipi_mc_0.root"
     events = open_events(file, TwoMuTrackSchema, is_mc=True, era="2017D")
-    (result,) = ds_phipi.corrected(load_corrections([toys / "none.toml"])).process(events).values()
+    (result,) = (
+        Processor(ds_phipi.corrected(load_corrections([toys / "none.toml"])))
+        .process(events)
+        .values()
+    )
     assert list(result.histograms["mass"].axes["variation"]) == ["nominal"]
 
 

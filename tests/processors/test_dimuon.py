@@ -12,12 +12,14 @@ import pytest
 import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from selecting import select
 
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
 from bphcoffea.inputs import ReducedNanoAODSchema
+from bphcoffea.processing.processor import Processor
 from bphcoffea.statistics.run_fit import fit_run
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +172,9 @@ def reduced_file(path, events):
 @given(events=st.lists(MUONS, min_size=1, max_size=10))
 def test_reduced_files_agree_with_the_loop(events, dimuon, open_events, tmp_path_factory):
     path = reduced_file(tmp_path_factory.mktemp("reduced") / "muons.root", events)
-    result = dimuon.process(open_events(path, ReducedNanoAODSchema, "Events", era="2012"))["test"]
+    result = Processor(dimuon).process(
+        open_events(path, ReducedNanoAODSchema, "Events", era="2012")
+    )["test"]
     with uproot.open(path) as file:
         expected = pair_masses(file["Events"])
     assert result.cutflow.candidates[-1] == len(expected)
@@ -266,4 +270,4 @@ def test_events_without_numbers_can_not_be_certified(dimuon, tmp_path):
     muons = ak.zip({name: [[1.0, 2.0]] for name in ("pt", "eta", "phi", "mass", "charge")})
     events = certified.prepare(ak.zip({"Muon": muons}, depth_limit=1))
     with pytest.raises(InputError, match="no run and luminosity section to be certified"):
-        selection.apply(events)
+        select(selection, events)

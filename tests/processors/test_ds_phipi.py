@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.processing.candidates import Candidates
+from bphcoffea.processing.processor import Processor
+from bphcoffea.processing.selected import Selected
 from bphcoffea.processing.tracing import required_branches
 
 
 def select(analysis, events):
     """The analysis's cutflow and its best candidates, as the loop gives them."""
-    result = analysis.process(events)["test"]
+    result = Processor(analysis).process(events)["test"]
     table = result.candidates.table().select(["run", "lumi", "event", "mass"]).to_pydict()
     return result.cutflow.rows(), sorted(zip(*table.values(), strict=True))
 
@@ -42,7 +45,8 @@ def test_agrees_with_the_loop_on_real_vectors(name, era, some_pass, data, ds_phi
 def test_every_trap_ends_where_it_was_made_to(data, ds_phipi, open_events):
     traps = json.loads((data / "expected.json").read_text())["tree3mu_phipi_traps.root"]
     events = open_events(data / "tree3mu_phipi_traps.root", TwoMuTrackSchema, era="2017D")
-    selected = ds_phipi.selection.apply(events)
+    collection = ds_phipi.selection.collection
+    selected = Selected(ds_phipi.selection, Candidates(events, collection))
     best = selected.best(ds_phipi.best).tolist()
     offset = 0
     for trap in traps["events"]:
@@ -216,7 +220,7 @@ def test_reads_only_the_branches_it_needs(data, ds_phipi, open_events):
     log = []
     metadata = {"is_mc": False, "era": "2017D", "hlt": ()}
     events = open_events(data / "tree3mu_phipi_2017.root", TwoMuTrackSchema, log=log, **metadata)
-    ds_phipi.process(events)
+    Processor(ds_phipi).process(events)
     read = {column.branch for column in log}
     assert read == set(required_branches(ds_phipi, metadata))
     assert {"Mu1_dRtriggerMatch_2017", "Track_dxy", "TripletVtx2_Chi2"} <= read
@@ -230,7 +234,7 @@ def test_n_minus_1_leaves_out_its_own_cut_only(ds_phipi, open_events, ntuple, on
         one_candidate(TripletVtx2_Chi2=[-5.0], Tr_Pt=[1.2]),
         one_candidate(Triplet2_Mass=[1.5]),
     ]
-    result = ds_phipi.process(open_events(ntuple(events), TwoMuTrackSchema))["test"]
+    result = Processor(ds_phipi).process(open_events(ntuple(events), TwoMuTrackSchema))["test"]
     chi2 = result.histograms["nminus1_vertex_chi2"]["all", "nominal", :]
     assert chi2.values(flow=True).sum() == 2  # the good one and the one that fails this cut alone
     assert chi2.values(flow=True)[0] == 1
@@ -241,7 +245,7 @@ def test_n_minus_1_leaves_out_its_own_cut_only(ds_phipi, open_events, ntuple, on
 
 def test_sums_are_taken_before_any_cut(data, ds_phipi, open_events):
     events = open_events(data / "tree3mu_phipi_2017.root", TwoMuTrackSchema)
-    result = ds_phipi.process(events)["test"]
+    result = Processor(ds_phipi).process(events)["test"]
     with uproot.open(data / "tree3mu_phipi_2017.root") as file:
         arrays = file["Tree3Mu/ntuple"].arrays(["run", "lumi"], library="np")
     assert result.events == result.generator_sumw == len(arrays["run"])
@@ -251,7 +255,7 @@ def test_sums_are_taken_before_any_cut(data, ds_phipi, open_events):
 
 def test_histogram_holds_the_mass_of_the_best(data, ds_phipi, open_events):
     events = open_events(data / "tree3mu_phipi_2017.root", TwoMuTrackSchema)
-    result = ds_phipi.process(events)["test"]
+    result = Processor(ds_phipi).process(events)["test"]
     masses = result.candidates.arrays()["mass"]
     expected, _ = np.histogram(masses, bins=np.linspace(1.65, 2.01, 63))
     filled = result.histograms["mass"]["all", "nominal", :].values()

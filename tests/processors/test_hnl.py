@@ -21,6 +21,7 @@ from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.inputs import WZTreeSchema
+from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.tracing import required_branches
 from bphcoffea.toys import TOYS
 
@@ -127,7 +128,7 @@ def written(events):
 
 def select(analysis, events):
     """The analysis's cutflow and its best candidates, as the loop gives them."""
-    (result,) = analysis.process(events).values()
+    (result,) = Processor(analysis).process(events).values()
     names = ["run", "lumi", "event", "category", "hnl_mass", "ds_mass"]
     table = result.candidates.table().select(names).to_pydict()
     rows = [{k: v for k, v in row.items() if k != "sumw"} for row in result.cutflow.rows()]

@@ -21,6 +21,7 @@ from bphcoffea.analysis import (
 )
 from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.physics import invariant_mass
+from bphcoffea.processing.processor import Processor
 
 LEGS = ("mu1", "mu2", "mu3")
 mass = Variable("mass", lambda e: invariant_mass(*(e.Triplet[leg] for leg in LEGS)), unit="GeV")
@@ -87,7 +88,9 @@ def test_triplets_built_from_muons(events, open_events, tmp_path_factory):
     assume(ak.fields(filled))  # without a muon there is nothing to write
     with uproot.recreate(path) as file:
         file.mktree("Events", {"Muon": filled.type.content}).extend({"Muon": filled})
-    result = MuonTriplets().process(open_events(path, ReducedNanoAODSchema, "Events"))["test"]
+    result = Processor(MuonTriplets()).process(open_events(path, ReducedNanoAODSchema, "Events"))[
+        "test"
+    ]
     n_passing, best = 0, []
     for event in events:
         passing = [

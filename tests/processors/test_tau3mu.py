@@ -21,12 +21,13 @@ from tau3mu_loop import (
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.execution import blinded
 from bphcoffea.inputs import ThreeMuSchema
+from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.tracing import branch_needs, required_branches
 
 
 def select(analysis, events):
     """The analysis's cutflow and its best candidates, as the loop gives them."""
-    result = analysis.process(events)["test"]
+    result = Processor(analysis).process(events)["test"]
     names = ["run", "lumi", "event", "mass", "category"]
     table = result.candidates.table().select(names).to_pydict()
     return result.cutflow.rows(), sorted(zip(*table.values(), strict=True))
@@ -241,7 +242,7 @@ def test_event_cuts_count_events_without_candidates(tau3mu, open_events, ntuple)
 def test_the_mass_resolution_makes_the_category(error, category, tau3mu, open_events, ntuple):
     made = event_of(muons=[muon(m["MuonPt"], m["MuonCharge"], error) for m in MUONS])
     file = ntuple([made])
-    result = tau3mu.process(open_events(file, ThreeMuSchema, era="2018D"))["test"]
+    result = Processor(tau3mu).process(open_events(file, ThreeMuSchema, era="2018D"))["test"]
     columns = result.candidates.arrays()
     # both add up squares in double precision, in another order
     assert columns["mass_resolution"][0] == pytest.approx(mass_resolution(made, 0), rel=1e-9)
@@ -277,7 +278,7 @@ def test_data_of_each_category_are_hidden_in_its_own_window(tau3mu, open_events,
     assert blind.describe()["blind"]["by_category"]["A"] == (pytest.approx((1.753, 1.801)),)
     seen = {}
     for name, analysis in (("blind", blind), ("open", blinded(tau3mu, fileset, unblind=True))):
-        result = analysis.process(open_events(file, ThreeMuSchema, era="2018D"))["test"]
+        result = Processor(analysis).process(open_events(file, ThreeMuSchema, era="2018D"))["test"]
         columns = result.candidates.arrays()
         filled = result.histograms["mass"][sum, "nominal", sum].value
         assert filled == len(columns["mass"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.execution import Options, blinded, load_analysis, run
 from bphcoffea.inputs import ReducedNanoAODSchema
+from bphcoffea.processing.processor import Processor
 
 MUON_MASS = 0.10566
 PHI = {"A": (0.99, 1.05), "B": (0.98, 1.06), "C": (0.965, 1.075)}
@@ -136,7 +137,7 @@ def test_triplets_agree_with_three_nested_loops(made, reduced, nano, open_events
     with uproot.recreate(path) as file:
         file.mktree("Events", {"Muon": filled.type.content}).extend({"Muon": filled})
     events = open_events(path, ReducedNanoAODSchema, "Events")
-    result = nano.process(events)["test"]
+    result = Processor(nano).process(events)["test"]
     steps = REDUCED if reduced else STEPS
     assert result.cutflow.steps == ("all", *steps)
     assert counts(result) == nested_loops(filled.to_list(), steps)
@@ -156,7 +157,7 @@ def test_a_real_file(nanoaod, nano, open_events):
         arrays = file["Events"].arrays(filter_name="Muon_*")
     fields = ("pt", "eta", "phi", "mass", "charge", "ptErr", "dz", "isGlobal", "isPFcand")
     muons = ak.zip({name: arrays[f"Muon_{name}"] for name in fields}).to_list()
-    result = nano.process(open_events(path, ReducedNanoAODSchema, "Events"))["test"]
+    result = Processor(nano).process(open_events(path, ReducedNanoAODSchema, "Events"))["test"]
     assert counts(result) == nested_loops(muons, STEPS)
     assert result.cutflow.candidates[0] > 0
 

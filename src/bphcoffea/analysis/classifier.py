@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
 from bphcoffea.analysis.histograms import ALL
-from bphcoffea.analysis.models import Floats, MissingExtraError, Model, library_version
+from bphcoffea.analysis.models import MissingExtraError, Model, library_version
 from bphcoffea.analysis.variables import Variable
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 
 #: Step of the cutflow at which candidates below the lowest edge are lost.

@@ -16,9 +16,8 @@ from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Requirement, Variable
-from bphcoffea.analysis.weights import DOWN, UP, Weight
+from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight
 from bphcoffea.errors import DeclarationError
-from bphcoffea.processing.weighting import GENERATOR
 
 #: Step of the cutflow at which luminosity sections must be certified, where an era requires that.
 GOLDEN: Final = "golden_json"

@@ -18,9 +18,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 
-Floats = npt.NDArray[np.float64]
 #: Packages that evaluate models, by the end of a file's name.
 LIBRARIES: Final = {".json": "xgboost", ".onnx": "onnxruntime"}
 

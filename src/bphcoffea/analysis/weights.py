@@ -10,22 +10,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
 from bphcoffea.analysis.variables import Values, Variable
+from bphcoffea.arrays import Floats
 from bphcoffea.corrections import EraCorrections, Factor
 from bphcoffea.corrections.factors import WHOLE, MuonFactor, PileupFactor, TriggerFactor, product
 from bphcoffea.errors import InputError
 from bphcoffea.physics.lifetimes import lifetime_weight
 
-Floats = npt.NDArray[np.float64]
-
 #: Sides of a variation, as coffea and Combine call them.
 UP, DOWN = "Up", "Down"
+#: Name of the generator's weight.
+GENERATOR: Final = "generator"
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from bphcoffea.execution.checkpoint_folders import (
 )
 from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
 from bphcoffea.execution.loading import SOURCE_SHA256
+from bphcoffea.processing.processor import Sink
 from bphcoffea.results.ledger import REPLICAS
 from bphcoffea.versions import versions
 
@@ -50,7 +51,7 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _log = logging.getLogger(__name__)
 
 
-def fingerprint(analysis: Analysis) -> str:
+def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
     """Return a hash of everything that the result of a chunk depends on, except the chunk.
 
     It covers the analysis's code with the modules beside it, its configuration, the library, and
@@ -60,7 +61,7 @@ def fingerprint(analysis: Analysis) -> str:
     digest.update(_code_of(analysis).encode())
     # a default has the same hash as the same value that was set explicitly
     given = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
-    digest.update(cloudpickle.dumps(sorted(vars(given).items())))
+    digest.update(cloudpickle.dumps((sorted(vars(given).items()), sink)))
     digest.update(json.dumps(versions()).encode())
     package = Path(bphcoffea.__file__).parent
     for path in sorted(package.rglob("*.py")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import logging
 import tempfile
@@ -26,6 +25,7 @@ from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities.facility import Facility
+from bphcoffea.processing.processor import Processor, empty_result
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.results.folder import RUN, RunFolder, claim
 from bphcoffea.results.ledger import Ledger
@@ -143,16 +143,16 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
     for target in (options.stage_out, options.skim):
         if target:
             check_target(target)
+    sink = None
     if options.skim:
         mark(folder, RUN)  # the skim may be written into it
-        analysis = copy.copy(analysis)
-        names = tuple(fileset.names)
-        analysis.sink = Skim(options.skim, options.skim_of, options.retries, names)
+        sink = Skim(options.skim, options.skim_of, options.retries, tuple(fileset.names))
     _check_metadata(analysis, fileset)
     _check_corrections(analysis, fileset)
     if options.facility:
         fileset = fileset.served_by(options.facility.storage.redirectors)
-    checkpoints = _checkpoints(analysis, folder, options)
+    processor = Processor(analysis, sink)
+    checkpoints = _checkpoints(processor, folder, options)
     started = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
         report = Path(scratch, "dask-report.html")
@@ -177,7 +177,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
                 options.max_chunks,
                 options.retries,
             )
-            outcome = process(analysis, plan, running, options.retries, checkpoints)
+            outcome = process(processor, plan, running, options.retries, checkpoints)
         if plan.chunks and not outcome.results:
             raise RunError("\n".join(failure.line() for failure in outcome.ledger.missing))
         outcome = _with_empty(outcome, analysis, fileset, plan)
@@ -196,7 +196,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
 
 
 def process(
-    analysis: Analysis,
+    processor: Processor,
     plan: Plan,
     running: Engine,
     retries: Retries | None = None,
@@ -205,7 +205,7 @@ def process(
     """Process the chunks of a plan with a started executor, and add up their results."""
     runner = FaultTolerantRunner(
         executor=running.executor,
-        schema=analysis.schema,
+        schema=processor.analysis.schema,
         savemetrics=True,
         processor_compression=None if running.name == "iterative" else 1,
         policy=retries or Retries(),
@@ -214,7 +214,7 @@ def process(
     clock = time.perf_counter()
     try:
         # coffea cannot run without chunks, but files without entries may need none
-        out: ChunkOutput = runner.run(plan.chunks, analysis) if plan.chunks else {"out": {}}
+        out: ChunkOutput = runner.run(plan.chunks, processor) if plan.chunks else {"out": {}}
     except MissingExtraError as error:  # raised by a worker
         raise RunError(str(error)) from None
     wall = time.perf_counter() - clock
@@ -262,22 +262,22 @@ def _with_empty(outcome: Outcome, analysis: Analysis, fileset: Fileset, plan: Pl
     """Add an empty result for each dataset of which no entries are requested."""
     requested = {chunk.dataset for chunk in plan.chunks} | {lost.dataset for lost in plan.unopened}
     results = {
-        name: analysis.empty_result(fileset[name].metadata.model_dump())
+        name: empty_result(analysis, fileset[name].metadata.model_dump())
         for name in fileset.names
         if name not in requested
     }
     return replace(outcome, results=dict(sorted((outcome.results | results).items())))
 
 
-def _checkpoints(analysis: Analysis, folder: Path, options: Options) -> Checkpoints | None:
+def _checkpoints(processor: Processor, folder: Path, options: Options) -> Checkpoints | None:
     if options.checkpoints is None:
         if options.resume:
             raise RunError("a run can only be resumed with its checkpoints; give their place")
         return None
-    code = fingerprint(analysis)
+    code = fingerprint(processor.analysis, processor.sink)
     place = folder_for(options.checkpoints, folder)
     checkpoints = Checkpoints(place, code, resume=options.resume)
-    checkpoints.prepare(folder, analysis.name())
+    checkpoints.prepare(folder, processor.analysis.name())
     return checkpoints
 
 

@@ -13,9 +13,9 @@ import awkward as ak
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bphcoffea.analysis.selection import Selected
 from bphcoffea.execution.chunk_records import ChunkMetadata
 from bphcoffea.processing.result import DatasetResult
+from bphcoffea.processing.selected import Selected
 from bphcoffea.redaction import redacted
 from bphcoffea.results.folder import file_name
 from bphcoffea.storage.servers import Retries

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from bphcoffea.arrays import Floats
 from bphcoffea.physics.windows import in_words, signal_window
-from bphcoffea.presentation.style import Floats
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.searches.hnl.signals import width_of
 

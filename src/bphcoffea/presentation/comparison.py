@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogFormatter
 from typing_extensions import override
 
+from bphcoffea.arrays import Floats
 from bphcoffea.presentation.blinding import Windows, overlapping, shade
 from bphcoffea.presentation.style import (
     DATA,
@@ -24,7 +25,6 @@ from bphcoffea.presentation.style import (
     TINY,
     VIOLET,
     WIDE_PALETTE,
-    Floats,
     Heading,
     axis_label,
     brief,

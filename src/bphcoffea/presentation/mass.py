@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bphcoffea.arrays import Floats
 from bphcoffea.presentation.style import (
     BLUE,
     DATA,
@@ -16,7 +17,6 @@ from bphcoffea.presentation.style import (
     RED,
     SMALL,
     TINY,
-    Floats,
     Heading,
     axis_label,
     cms_style,

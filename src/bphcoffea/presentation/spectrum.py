@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from bphcoffea.arrays import Floats
 from bphcoffea.presentation.style import (
     BLUE,
     DATA,
     SIMULATION,
     SMALL,
-    Floats,
     Heading,
     axis_label,
     cms_style,

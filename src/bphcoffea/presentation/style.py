@@ -13,16 +13,14 @@ import hist
 import matplotlib as mpl
 import mplhep
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import chi2, norm
 
+from bphcoffea.arrays import Floats
 from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.folder import file_name
-
-Floats = npt.NDArray[np.float64]
 
 #: Distinguishable with every common colour vision [M. A. Petroff, arXiv:2107.02270].
 BLUE, ORANGE, RED, PURPLE, GREY, VIOLET = (

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from bphcoffea.arrays import Floats
 from bphcoffea.presentation.style import (
     BLUE,
     FIGURES,
     RED,
     SMALL,
-    Floats,
     Heading,
     cms_style,
     new_figure,

@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.analysis.variables import Values, Variable
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from bphcoffea.arrays import Integers
 
 
 class VariableError(ValueError):

@@ -16,10 +16,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis.selection import Selected
 from bphcoffea.analysis.shifts import OPAQUE, Amounts, Path, Shift, opaque, replaced
 from bphcoffea.analysis.variables import Variable
-from bphcoffea.processing.candidates import Candidates, Integers
+from bphcoffea.arrays import Integers
+from bphcoffea.processing.candidates import Candidates
+from bphcoffea.processing.selected import Selected
 
 #: Events with candidates on which variables are tried, at most.
 _TRIED: Final = 100

@@ -8,11 +8,13 @@ from typing import Any
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 
-from bphcoffea.analysis.analysis import EVENT_NUMBERS, GENERATOR_WEIGHT, Analysis
+from bphcoffea.analysis.analysis import GENERATOR_WEIGHT, Analysis
 from bphcoffea.analysis.branch_needs import HELD, BranchNeeds
 from bphcoffea.analysis.declaration import check_for_dataset
+from bphcoffea.analysis.event_numbers import EVENT_NUMBERS
 from bphcoffea.analysis.selection import Cut
 from bphcoffea.processing.candidates import Candidates
+from bphcoffea.processing.processor import Processor
 
 
 def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[str, ...]:
@@ -34,7 +36,7 @@ def required_branches(analysis: Analysis, metadata: Mapping[str, Any]) -> tuple[
     if not hasattr(analysis.schema, "template"):
         own = [branch for weight in analysis.weights_of(metadata) for branch in weight.branches]
         return tuple(sorted({*analysis.branches, *own}))
-    (branches,) = _branches_read(analysis, metadata, [analysis.process])
+    (branches,) = _branches_read(analysis, metadata, [Processor(analysis).process])
     return branches
 
 

@@ -6,20 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import mul
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.analysis.branch_needs import HELD
 from bphcoffea.analysis.variables import Values, Variable
-from bphcoffea.analysis.weights import DOWN, UP, Weight, WeightContext
+from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight, WeightContext
+from bphcoffea.arrays import Floats, Integers
 from bphcoffea.corrections import EraCorrections, Factor
 from bphcoffea.errors import InputError
-from bphcoffea.processing.candidates import Candidates, Floats, Integers, values_of_events
-
-#: Name of the weight that the generator gave.
-GENERATOR: Final = "generator"
+from bphcoffea.processing.candidates import Candidates, values_of_events
 
 
 class Weighting:

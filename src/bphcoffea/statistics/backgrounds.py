@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from iminuit import Minuit
 from scipy import special
 
-Floats = npt.NDArray[np.float64]
+from bphcoffea.arrays import Floats
+
 Family = Literal["exponential", "power", "polynomial"]
 
 #: What stands for an expectation of zero, where events would make the likelihood vanish.

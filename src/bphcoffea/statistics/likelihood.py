@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, special
 
-Floats = npt.NDArray[np.float64]
+from bphcoffea.arrays import Floats
+
 _Parts = tuple[Floats, Floats, Floats]
 
 #: Fewest events expected in a bin: a negative signal may leave less than none.

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.windows import Window, gaps, in_words, within
-from bphcoffea.statistics.backgrounds import Bins, Family, Floats, Shape, fit_shape
+from bphcoffea.statistics.backgrounds import Bins, Family, Shape, fit_shape
 from bphcoffea.statistics.sidebands import FEW, MAX_SLOPE, MAX_SLOPE_OF_FEW
 from bphcoffea.statistics.signal_shape import RANGE
 

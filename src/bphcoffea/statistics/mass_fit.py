@@ -22,10 +22,10 @@ from iminuit.util import describe
 from scipy.stats import chi2 as chi2_distribution
 
 from bphcoffea.analysis.mass_model import MassModel, Peak
+from bphcoffea.arrays import Floats
 from bphcoffea.statistics.mass_shapes import (
     BACKGROUND,
     TAIL_PARAMETERS,
-    Floats,
     Spectrum,
     cost_of,
     integrals,

@@ -9,14 +9,12 @@ from typing import Final
 
 import hist
 import numpy as np
-import numpy.typing as npt
 from iminuit.cost import ExtendedBinnedNLL
 from scipy.special import erf
 
 from bphcoffea.analysis.mass_model import MassModel, Peak, Tails
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 #: The component below the peaks.
 BACKGROUND = "background"

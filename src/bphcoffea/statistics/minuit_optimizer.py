@@ -10,8 +10,9 @@ import pyhf
 from iminuit import Minuit
 from typing_extensions import override
 
+from bphcoffea.arrays import Floats
 from bphcoffea.statistics.likelihood import Likelihood
-from bphcoffea.statistics.profiling import CachingOptimizer, Floats
+from bphcoffea.statistics.profiling import CachingOptimizer
 
 #: Estimated distance to the minimum of -2 ln L at which MINUIT stops, in units of 2e-3.
 TOLERANCE = 0.1

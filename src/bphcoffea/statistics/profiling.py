@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyhf
 from iminuit import Minuit
 from scipy import optimize, special
 from typing_extensions import override
 
+from bphcoffea.arrays import Floats
 from bphcoffea.statistics.likelihood import Likelihood
-
-Floats = npt.NDArray[np.float64]
 
 #: What a factor between two uncertainties means: log-normal, also far out, where the polynomial
 #: that pyhf takes by default inside one sigma would not be monotonous.

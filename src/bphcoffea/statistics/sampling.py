@@ -22,9 +22,8 @@ import numpy.typing as npt
 from iminuit import Minuit
 from scipy import special
 
+from bphcoffea.arrays import Floats
 from bphcoffea.statistics.profiling import TINY
-
-Floats = npt.NDArray[np.float64]
 
 #: Iterations of a fit; five are usual. Where they are not enough, MINUIT goes on.
 MAX_ITERATIONS = 60

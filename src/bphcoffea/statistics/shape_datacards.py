@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import uproot
 
-from bphcoffea.statistics.backgrounds import Floats
+from bphcoffea.arrays import Floats
 from bphcoffea.statistics.shape_workspace import MassChannel
 
 SIGNAL, BACKGROUND, DATA = "signal", "background", "data_obs"

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bphcoffea.statistics.backgrounds import Floats
+from bphcoffea.arrays import Floats
 from bphcoffea.statistics.counting import (
     BLINDED,
     OBSERVED,

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2 as chi2_distribution
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.windows import Window, gaps, in_words, signal_window, within
-from bphcoffea.statistics.backgrounds import Bins, Floats, Shape, deviance_of, fit_shape
+from bphcoffea.statistics.backgrounds import Bins, Shape, deviance_of, fit_shape
 
 #: Half width of the range with its sidebands, in resolutions.
 REACH = 10.0

@@ -17,7 +17,8 @@ from iminuit import Minuit
 from iminuit.cost import BinnedNLL
 from scipy.stats import chi2 as chi2_distribution
 
-from bphcoffea.statistics.signal_shape import RANGE, Floats, SignalShape
+from bphcoffea.arrays import Floats
+from bphcoffea.statistics.signal_shape import RANGE, SignalShape
 
 #: Bins of the fit: 1 MeV in the range of τ → 3μ, a tenth of the best resolution.
 FINE = 380

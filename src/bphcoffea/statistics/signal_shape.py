@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf, ndtr
 
-Floats = npt.NDArray[np.float64]
+from bphcoffea.arrays import Floats
 
 #: Where mass spectra of τ → 3μ are fitted, GeV [PLB 853 (2024) 138633].
 RANGE = (1.62, 2.00)

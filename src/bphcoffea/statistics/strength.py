@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from bphcoffea.arrays import Floats
 from bphcoffea.statistics.counting import is_blinded
-from bphcoffea.statistics.likelihood import Floats, Likelihood
+from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.minuit_optimizer import NEARLY, minimised
 from bphcoffea.statistics.profiling import has_spectra, prepare
 

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from bphcoffea.arrays import Floats
+
 #: Fewest candidates of the sidebands in a bin: a background is fitted to them.
 FEWEST: Final = 10
 #: Scores that are tried as edges, at most.

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.analysis.models import Model
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
-from bphcoffea.training.sample import Floats, Sample
+from bphcoffea.training.sample import Sample
 
 #: Parameters of XGBoost. Shallow trees that each see 70% of the candidates, and leaves of at least
 #: about 20 candidates (one of weight 1 counts p(1 - p) ≤ 1/4), don't follow single candidates. One

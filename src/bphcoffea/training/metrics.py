@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.special import kolmogorov
 from scipy.stats import rankdata
 
-Floats = npt.NDArray[np.float64]
+from bphcoffea.arrays import Floats
 
 
 def roc_curve(

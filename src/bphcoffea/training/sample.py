@@ -13,12 +13,12 @@ import pyarrow as pa
 from bphcoffea.analysis.classifier import SCORE
 from bphcoffea.analysis.declaration import COLUMNS, FACTOR
 from bphcoffea.analysis.histograms import ALL
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.windows import Window, within
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.training.metrics import rank_correlation
 
-Floats = npt.NDArray[np.float64]
 #: Largest rank correlation of an input with the mass in the sidebands.
 MOST_CORRELATED: Final = 0.5
 

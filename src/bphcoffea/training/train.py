@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bphcoffea.analysis.classifier import Classifier, load_classifier
 from bphcoffea.analysis.models import library_version
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder, write_json
 from bphcoffea.storage.disks import writing_to
@@ -20,7 +21,7 @@ from bphcoffea.storage.manifest import replacing
 from bphcoffea.training.edges import Bins, best_bins, given_bins
 from bphcoffea.training.folds import PARAMETERS, TREES, Folds, train_folds
 from bphcoffea.training.metrics import area_under_curve, kolmogorov_smirnov, rank_correlation
-from bphcoffea.training.sample import Floats, Sample, read_sample
+from bphcoffea.training.sample import Sample, read_sample
 
 #: The classifier, and what is recorded of its training.
 DECLARATION, RECORD = "classifier.toml", "training.json"

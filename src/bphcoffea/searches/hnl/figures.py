@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bphcoffea.arrays import Floats
 from bphcoffea.physics.windows import gaps, within
 from bphcoffea.presentation.blinding import overlapping
 from bphcoffea.presentation.style import (
@@ -16,7 +17,6 @@ from bphcoffea.presentation.style import (
     RED,
     SMALL,
     TINY,
-    Floats,
     Heading,
     cms_style,
     garwood,

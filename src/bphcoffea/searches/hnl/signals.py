@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.lifetimes import mixture_weight
 from bphcoffea.physics.windows import Window
@@ -17,7 +18,6 @@ from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.normalisation import generated
 from bphcoffea.searches.hnl.rates import Neutrino
 
-Floats = npt.NDArray[np.float64]
 EVERYWHERE: Final = (-math.inf, math.inf)
 
 #: Columns of the candidates' table.

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.windows import Window, within
 from bphcoffea.results.folder import RunFolder
@@ -18,7 +19,7 @@ from bphcoffea.searches import TAU3MU
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.normalisation import BRANCHING, YearSignal, year_signals
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
-from bphcoffea.searches.tau3mu.signals import MASS, RANGE, Floats, candidates_of
+from bphcoffea.searches.tau3mu.signals import MASS, RANGE, candidates_of
 from bphcoffea.statistics.blindness import check_unblinding
 from bphcoffea.statistics.cls_limits import upper_limit
 from bphcoffea.statistics.data_sample import year_of

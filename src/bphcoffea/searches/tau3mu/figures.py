@@ -9,6 +9,7 @@ import hist
 import numpy as np
 from matplotlib.figure import Figure
 
+from bphcoffea.arrays import Floats
 from bphcoffea.presentation.blinding import blinded_in, overlapping, shade
 from bphcoffea.presentation.style import (
     BLUE,
@@ -16,7 +17,6 @@ from bphcoffea.presentation.style import (
     RED,
     SMALL,
     TINY,
-    Floats,
     Heading,
     cms_style,
     new_figure,

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
-from bphcoffea.searches.tau3mu.signals import Floats, Origin, SimulatedSignal
+from bphcoffea.searches.tau3mu.signals import Origin, SimulatedSignal
 from bphcoffea.statistics.data_sample import DataSample, year_of
 
 #: B(τ → 3μ) at a strength of 1.

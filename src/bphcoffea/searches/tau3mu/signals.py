@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.normalisation import generated
 from bphcoffea.statistics.data_sample import of_year, year_of
 
-Floats = npt.NDArray[np.float64]
 #: Where a τ comes from: D mesons, or b hadrons.
 Origin = Literal["d", "b"]
 #: Processes of the simulation.
