@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler
+from bphcoffea.cli.remedies import with_option
 from bphcoffea.cli.terminal import console, say
 from bphcoffea.errors import InputError
 
@@ -52,7 +53,8 @@ def check_facility(
     faults = 0
     known = load_facility(facility)
     for finding in check(known, min_proxy_lifetime, scheduler, check_target):
-        say(f"{'✗' if finding.fault else '✓'} {finding.subject}: {finding.fault or finding.detail}")
+        result = with_option(finding.fault) if finding.fault else finding.detail
+        say(f"{'✗' if finding.fault else '✓'} {finding.subject}: {result}")
         faults += bool(finding.fault)
     if faults:
         raise typer.Exit(2)

@@ -24,6 +24,7 @@ from bphcoffea.cli.arguments import (
     Workers,
     elsewhere,
 )
+from bphcoffea.cli.remedies import with_option
 from bphcoffea.cli.terminal import (
     note_old_checkpoints,
     note_what_is_missing,
@@ -156,11 +157,11 @@ def run(
     note_old_checkpoints(options.checkpoints)
     try:
         folder = execution.run(loaded, files, output, options)
-    except OccupiedError as error:
-        raise InputError(f"{error} (--overwrite)") from None
     except UnwritableError as error:
         hint = "; then give the same command with --resume" if options.checkpoints else ""
         raise InputError(f"{error}{hint}") from None
+    except InputError as error:
+        raise with_option(error) from None
     except KeyboardInterrupt as interrupt:
         if options.checkpoints:
             interrupt.add_note("go on with the same command and --resume")

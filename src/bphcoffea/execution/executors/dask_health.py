@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 #: Time between two checks of the cluster, s.
-_LOOK_EVERY = 5.0
+_CHECK_EVERY = 5.0
 #: Number of restarts of workers without memory before the run ends, if nothing is finished.
 _MAX_RESTARTS = 3
 
@@ -106,7 +106,7 @@ class ClusterHealth:
         ClusterLostError
             If the scheduler does not answer, or all workers are stuck for lack of memory.
         """
-        if time.monotonic() < self._checked + min(_LOOK_EVERY, self._silence_s):
+        if time.monotonic() < self._checked + min(_CHECK_EVERY, self._silence_s):
             return
         workers = self._workers()
         self._checked = time.monotonic()

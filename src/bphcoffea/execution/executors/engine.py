@@ -26,6 +26,10 @@ ExecutorName = Literal["iterative", "futures", "dask"]
 _log = logging.getLogger(__name__)
 
 
+class WrongExecutorError(RunError):
+    """A scheduler or a facility is given to another executor than Dask."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """Executor that has been started.
@@ -78,7 +82,7 @@ def engine(
 
     Raises
     ------
-    RunError
+    WrongExecutorError
         If a scheduler or facility is given to another executor than ``dask``.
     FacilityError
         If the cluster cannot be started, its scheduler does not answer, or the grid proxy is
@@ -86,7 +90,7 @@ def engine(
     """
     if (scheduler or facility) and name != "dask":
         resource = "scheduler" if scheduler else "facility"
-        raise RunError(f"a {resource} needs the executor dask, not {name}")
+        raise WrongExecutorError(f"a {resource} needs the executor dask, not {name}")
     proxy = find_valid(proxy_hours, required=facility is not None and facility.proxy.required)
     if name == "iterative":
         yield Engine(name, IterativeExecutor(), 1)

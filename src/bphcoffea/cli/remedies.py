@@ -1,0 +1,25 @@
+"""Options of the command line that remedy errors of the library."""
+
+from __future__ import annotations
+
+from bphcoffea.errors import InputError
+
+
+def with_option(error: InputError) -> InputError:
+    """Return an error whose message also names the option that remedies it, if there is one."""
+    from bphcoffea.execution.executors.dask_health import ClusterLostError
+    from bphcoffea.execution.executors.engine import WrongExecutorError
+    from bphcoffea.facilities.clusters import NoSchedulerError, NoWorkerCountError
+    from bphcoffea.facilities.proxy import ShortProxyError
+    from bphcoffea.storage.manifest import OccupiedError
+
+    options: dict[type[InputError], str] = {
+        ClusterLostError: "--resume",
+        NoSchedulerError: "--scheduler",
+        NoWorkerCountError: "--workers",
+        OccupiedError: "--overwrite",
+        ShortProxyError: "--min-proxy-lifetime",
+        WrongExecutorError: "--executor dask",
+    }
+    option = next((text for kind, text in options.items() if isinstance(error, kind)), None)
+    return InputError(f"{error} ({option})") if option else error
