@@ -71,21 +71,23 @@ class Bug:
             chunk=redacted(chunk),
         )
         frames = list(traceback.extract_tb(error.__traceback__))
-        users = [frame for frame in frames if not _is_library(frame.filename)]
-        if not users and isinstance(error, VariableError):
-            users = _definition_of(error.variable)
-        if not users and not bug.in_analysis:
-            frames = [frame for frame in frames if _is_ours(frame.filename)] or frames
-        elif not users:
+        analysis_frames = [frame for frame in frames if not _is_library(frame.filename)]
+        if not analysis_frames and isinstance(error, VariableError):
+            analysis_frames = _definition_of(error.variable)
+        if analysis_frames:
+            frames = analysis_frames
+        elif bug.in_analysis:
             frames = []
-        for frame in (users or frames)[-1:]:
+        else:
+            frames = [frame for frame in frames if _is_in_package(frame.filename)] or frames
+        for frame in frames[-1:]:
             return replace(
                 bug,
                 file=frame.filename,
                 line=frame.lineno or 0,
                 function=frame.name,
                 source=frame.line or "",
-                in_analysis=bug.in_analysis or bool(users),
+                in_analysis=bug.in_analysis or bool(analysis_frames),
             )
         return bug
 
@@ -121,16 +123,10 @@ class BugError(Exception):
 
 
 def declared_at(error: BaseException) -> str:
-    """Return ``file, line N: `` of the analysis that raised an exception; empty if another did.
-
-    Parameters
-    ----------
-    error
-        Exception of a declaration that the analysis makes while it processes events.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    users = [frame for frame in frames if not _is_library(frame.filename)]
-    return f"{users[-1].filename}, line {users[-1].lineno}: " if users else ""
+    """Return ``file, line N: `` of the line in an analysis that raised an exception; else empty."""
+    traced = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traced if not _is_library(frame.filename)]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
 
 
 def _definition_of(variable: Variable) -> list[traceback.FrameSummary]:
@@ -149,7 +145,7 @@ def _shortened(text: str) -> str:
 def _is_library(file: str) -> bool:
     """Return whether a file is not an analysis: installed, generated, or of this package."""
     path = Path(file)
-    if _is_ours(file):
+    if _is_in_package(file):
         return "_shipped" not in path.parts
     installed = {"site-packages", "dist-packages"} & set(path.parts)
     standard = Path(sysconfig.get_path("stdlib"))
@@ -157,7 +153,7 @@ def _is_library(file: str) -> bool:
     return bool(installed) or standard in path.parents or (file.startswith("<") and not cell)
 
 
-def _is_ours(file: str) -> bool:
+def _is_in_package(file: str) -> bool:
     return Path(bphcoffea.__file__).parent in Path(file).parents
 
 

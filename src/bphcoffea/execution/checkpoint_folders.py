@@ -101,17 +101,7 @@ def failure_reason(error: BaseException) -> str:
 
 
 def describe(system: FileSystem, path: str, results: Path, analysis: str) -> None:
-    """Write the description of a folder of checkpoints.
-
-    Parameters
-    ----------
-    system, path
-        File system of the folder, and its path there.
-    results
-        Folder of the run.
-    analysis
-        Name of the analysis.
-    """
+    """Write into a folder of checkpoints which run it belongs to."""
     description = {
         "results": str(results.absolute()),
         "host": socket.gethostname(),
@@ -123,13 +113,7 @@ def describe(system: FileSystem, path: str, results: Path, analysis: str) -> Non
 
 
 def remove(system: FileSystem, path: str) -> None:
-    """Remove the checkpoints in a folder, and the folder if nothing else is in it.
-
-    Parameters
-    ----------
-    system, path
-        File system of the folder, and its path there.
-    """
+    """Remove the checkpoints in a folder, and the folder if nothing else is in it."""
     for file in _files(system, path):
         if _CHECKPOINT.fullmatch(_name(file["name"])):
             system.rm_file(file["name"])

@@ -60,8 +60,8 @@ def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
     digest = hashlib.sha256()
     digest.update(_code_of(analysis).encode())
     # a default has the same hash as the same value that was set explicitly
-    given = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
-    digest.update(cloudpickle.dumps((sorted(vars(given).items()), sink)))
+    explicit = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
+    digest.update(cloudpickle.dumps((sorted(vars(explicit).items()), sink)))
     digest.update(json.dumps(versions()).encode())
     package = Path(bphcoffea.__file__).parent
     for path in sorted(package.rglob("*.py")):
@@ -117,14 +117,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         self.resume = resume
 
     def prepare(self, results: Path, analysis: str) -> None:
-        """Create and describe the folder of the checkpoints before the run.
-
-        Parameters
-        ----------
-        results
-            Folder of the run.
-        analysis
-            Name of the analysis.
+        """Create the folder, and describe the run in it by its folder and its analysis.
 
         Raises
         ------
@@ -159,7 +152,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
                 *(self.place, failure_reason(error)),
             )
 
-    def load(self, metadata: ChunkMetadata, processor_instance: object) -> ChunkOutput | None:  # noqa: ARG002
+    def load(self, metadata: ChunkMetadata, _processor: object) -> ChunkOutput | None:
         """Return the output of a chunk, marked as ``resumed``; None if missing or damaged."""
         system, path = _chunk.place = self._find(metadata)
         if not self.resume or not system.exists(path):
@@ -176,12 +169,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         output["resumed"] = 1
         return output
 
-    def save(
-        self,
-        output: ChunkOutput,
-        metadata: ChunkMetadata,
-        processor_instance: object,  # noqa: ARG002
-    ) -> None:
+    def save(self, output: ChunkOutput, metadata: ChunkMetadata, _processor: object) -> None:
         """Write the checkpoint of a chunk, completely or not at all.
 
         A failure to write is counted as ``not_kept``; the chunk itself is not lost. A chunk that is

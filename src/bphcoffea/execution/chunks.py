@@ -100,9 +100,7 @@ def find_chunks(
         unreadable = [line for r in reports if r.unreadable for line in r.lines()]
         raise RunError("\n".join((*unreadable, *unfit, *compared.problems)))
     if not plan.chunks and any(plan.dataset_events.values()):
-        raise RunError(
-            "\n".join((*plan.notes, "there is nothing to read: change 'steps' in the fileset"))
-        )
+        raise RunError("\n".join((*plan.notes, "no entries to read: change the fileset's steps")))
     if plan.unopened:
         missing = {(failure.dataset, failure.file) for failure in plan.unopened}
         _log.warning(
@@ -203,9 +201,7 @@ def _in_parallel(
     if hasattr(executor, "if_killed"):
         executor.if_killed = if_killed
     reports: list[Report] = executor(files, function, [])[0]
-    order: dict[FileToOpen | FileToCompare, int] = {
-        file: position for position, file in enumerate(files)
-    }
+    order: dict[object, int] = {file: position for position, file in enumerate(files)}
     return sorted(reports, key=lambda report: order[report.file])
 
 
@@ -236,14 +232,9 @@ def _chunks(
         return
     file = report.file
     replicas = tuple(path for path in (file.path, *entry.replicas) if path != report.used)
-    usermeta = {
-        **metadata,
-        FILE: redacted(file.path),
-        REPLICAS: replicas,
-        IDENTITY: report.identity,
-    }
+    meta = {**metadata, FILE: redacted(file.path), REPLICAS: replicas, IDENTITY: report.identity}
     for start, stop in cut(report.entries or 0, entry.steps, chunksize):
-        yield WorkItem(file.dataset, report.used, file.tree, start, stop, report.uuid, usermeta)
+        yield WorkItem(file.dataset, report.used, file.tree, start, stop, report.uuid, meta)
 
 
 def cut(

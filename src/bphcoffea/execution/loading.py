@@ -72,11 +72,6 @@ def load_analysis(name: str) -> Analysis:
         return next(iter(analyses.values()))()
 
 
-def shipped_analyses() -> list[str]:
-    """Return the names of the shipped analyses."""
-    return sorted(path.stem for path in _shipped().glob("[!_]*.py"))
-
-
 def source_notes(name: str) -> list[str]:
     """Return a line with the file of an analysis, and a note if another file may be meant.
 
@@ -113,8 +108,9 @@ def _find(name: str) -> Path:
         return path
     candidates = (Path("processors", f"{name}.py"), Path(f"{name}.py"))
     local = next((str(file) for file in candidates if file.is_file()), None)
+    available = ", ".join(sorted(path.stem for path in _shipped().glob("[!_]*.py")))
     raise RunError(
-        f"unknown analysis '{name}'; available: {', '.join(shipped_analyses())}; or give the path "
+        f"unknown analysis '{name}'; available: {available}; or give the path "
         f"of a file{f', {local}' if local else ' such as my/analysis.py'}"
     )
 

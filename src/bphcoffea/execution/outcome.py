@@ -61,21 +61,7 @@ def write(
     provenance: Mapping[str, object],
     pages: Iterable[Path] = (),
 ) -> RunFolder:
-    """Write the results of a run into its folder, completely or not at all.
-
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    analysis, fileset
-        What was run, and its input.
-    outcome
-        Results of the run.
-    provenance
-        Content of ``provenance.json``.
-    pages
-        HTML pages to copy into the folder, with their secrets redacted.
-    """
+    """Write a run folder, completely or not at all; `pages` are HTML files to copy into it."""
     results = outcome.results
     with writing(Path(folder)) as temporary:
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
@@ -116,19 +102,19 @@ def _tables(
 def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcome: Outcome) -> None:
     """Write ``lumis.json``, ``luminosity.json`` and ``normalisation.json``."""
     results = outcome.results
-    known = {name: fileset[name].metadata.model_dump() for name in results}
+    metadata = {name: fileset[name].metadata.model_dump() for name in results}
     sections = {
         name: result.lumis
         for name, result in results.items()
-        if not known[name]["is_mc"] and len(result.lumis)
+        if not metadata[name]["is_mc"] and len(result.lumis)
     }
     counts = outcome.ledger.as_json()["datasets"]
     certification = certification_of(analysis.era_corrections)
-    luminosities = Luminosities.of(known, sections, counts, certification)
+    luminosities = Luminosities.of(metadata, sections, counts, certification)
     generator_sumw = {name: result.generator_sumw for name, result in results.items()}
     write_json(folder / "lumis.json", {name: to_ranges(lumis) for name, lumis in sections.items()})
     write_json(folder / "luminosity.json", luminosities.as_json())
-    normalisation = normalise(known, generator_sumw, counts, luminosities)
+    normalisation = normalise(metadata, generator_sumw, counts, luminosities)
     write_json(folder / "normalisation.json", normalisation)
 
 

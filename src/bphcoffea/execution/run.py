@@ -56,12 +56,9 @@ class Options:
     retries
         Number of attempts to open a file or read a chunk, and pauses between them.
     checkpoints
-        Path or URL below which results of finished chunks are kept until the run is complete; None
-        for no checkpoints.
-    resume
-        Whether to use existing checkpoints, and replace existing results.
-    overwrite
-        Whether to replace existing results.
+        Path or URL below which results of finished chunks are kept until the run is complete.
+    resume, overwrite
+        Whether to resume from checkpoints, and to replace results; `resume` implies the latter.
     facility
         Facility that starts the workers.
     proxy_hours
@@ -98,39 +95,32 @@ def run(
 ) -> RunFolder:
     """Run an analysis over all files of a fileset and write the results.
 
+    Files that cannot be opened, and chunks that cannot be read, are listed in the ledger with the
+    reason; all others are in the results.
+
     Parameters
     ----------
     analysis
-        Analysis from :func:`bphcoffea.execution.load_analysis`. If it declares something blind,
-        data around the masses of simulated signal are hidden, unless
-        :func:`bphcoffea.execution.blinded` was called before.
+        Analysis. If it declares something blind, data around the masses of simulated signal are
+        hidden, unless :func:`bphcoffea.execution.blinded` was called before.
     fileset
         Fileset to run over.
     folder
         New or empty folder for the results. With ``overwrite`` they replace the results of an
         earlier run, and everything derived from them, at the end; other files stay.
     options
-        Options of the run; by default those of :class:`Options`.
+        Options; by default those of :class:`Options`.
 
     Raises
     ------
     OccupiedError
         If the folder contains other files or results, or another run writes to it.
-    RunError
-        If the metadata lack what the analysis needs, files are unfit, nothing could be read, or
-        the cluster is lost.
-    FacilityError
-        If the cluster cannot be started, or the grid proxy is not valid.
+    RunError, FacilityError
+        If metadata, files, cluster or grid proxy are unfit, or nothing could be read.
     UnwritableError
         If the disk is full; checkpoints are kept.
     InputError
-        If the results cannot be staged out; they are in the folder. After all other errors nothing
-        is written to it.
-
-    Notes
-    -----
-    Files that cannot be opened, and chunks that cannot be read, are listed in the ledger with the
-    reason; all others are in the results.
+        If the results cannot be staged out; only after this error are they in the folder.
     """
     options = options or Options()
     with claim(folder, overwrite=options.overwrite or options.resume) as claimed:
@@ -140,9 +130,8 @@ def run(
 def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -> RunFolder:
     if analysis.hidden is None:
         analysis = blinded(analysis, fileset)
-    for target in (options.stage_out, options.skim):
-        if target:
-            check_target(target)
+    for target in filter(None, (options.stage_out, options.skim)):
+        check_target(target)
     sink = None
     if options.skim:
         mark(folder, RUN)  # the skim may be written into it
@@ -153,7 +142,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
         fileset = fileset.served_by(options.facility.storage.redirectors)
     processor = Processor(analysis, sink)
     checkpoints = _checkpoints(processor, folder, options)
-    started = datetime.datetime.now(datetime.UTC)
+    started = _now()
     with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
         report = Path(scratch, "dask-report.html")
         with (
@@ -170,22 +159,14 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
             if running.dashboard:
                 _log.info("Dask dashboard: %s", running.dashboard)
             plan = find_chunks(
-                analysis,
-                fileset,
-                running,
-                options.chunksize,
-                options.max_chunks,
-                options.retries,
+                analysis, fileset, running, options.chunksize, options.max_chunks, options.retries
             )
             outcome = process(processor, plan, running, options.retries, checkpoints)
         if plan.chunks and not outcome.results:
             raise RunError("\n".join(failure.line() for failure in outcome.ledger.missing))
         outcome = _with_empty(outcome, analysis, fileset, plan)
-        made = {
-            "started": started.isoformat(timespec="seconds"),
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            **provenance(analysis, fileset, options.as_json()),
-        }
+        times = {"started": started, "finished": _now()}
+        made = times | provenance(analysis, fileset, options.as_json())
         pages = [report] if report.exists() else []
         written = write(folder, analysis, fileset, outcome, made, pages)
     if checkpoints and outcome.ledger.complete:
@@ -193,6 +174,10 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
     if options.stage_out:
         stage_out_folder(written.path, options.stage_out, options.retries)
     return written
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def process(
@@ -275,8 +260,7 @@ def _checkpoints(processor: Processor, folder: Path, options: Options) -> Checkp
             raise RunError("a run can only be resumed with its checkpoints; give their place")
         return None
     code = fingerprint(processor.analysis, processor.sink)
-    place = folder_for(options.checkpoints, folder)
-    checkpoints = Checkpoints(place, code, resume=options.resume)
+    checkpoints = Checkpoints(folder_for(options.checkpoints, folder), code, resume=options.resume)
     checkpoints.prepare(folder, processor.analysis.name())
     return checkpoints
 
@@ -296,15 +280,15 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
     """Raise an error if corrections lack an era, and log which corrections are applied."""
     problems, notes = [], {}
     for name, dataset in fileset.root.items():
-        metadata = dataset.metadata.model_dump()
+        metadata = dataset.metadata
         try:
-            corrections = analysis.era_corrections.for_era(metadata["era"])
+            corrections = analysis.era_corrections.for_era(metadata.era)
         except InputError as error:
             problems.append(f"dataset '{name}': {error}")
             continue
-        if corrections is None or not metadata["is_mc"]:
+        if corrections is None or not metadata.is_mc:
             continue
-        applied = [weight.name for weight in analysis.weights_of(metadata)]
+        applied = [weight.name for weight in analysis.weights_of(metadata.model_dump())]
         unused = [section for section in corrections.declared() if section not in applied]
         notes[corrections.name] = ", ".join(applied) or "nothing"
         if unused:

@@ -45,14 +45,7 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def batch_cluster(facility: Facility, fixed: int | None) -> Iterator[JobQueueCluster]:
-    """Start a cluster whose workers are batch jobs.
-
-    Parameters
-    ----------
-    facility
-        Facility of the kind ``slurm`` or ``htcondor``.
-    fixed
-        Number of workers; None if it follows the work, within the limits of the facility.
+    """Start a cluster of batch jobs; `fixed` is their number, None if it follows the work.
 
     Raises
     ------

@@ -36,18 +36,7 @@ routes: list[tuple[str, type[RequestHandler], dict[str, object]]] = [(r"(?!)|/",
 
 @contextlib.contextmanager
 def scheduler_http(facility: Facility) -> Iterator[dict[str, object]]:
-    """Configure the HTTP server of a scheduler that is started in this process.
-
-    Parameters
-    ----------
-    facility
-        Facility; there is a dashboard if its ``scheduler.dashboard`` is true.
-
-    Yields
-    ------
-    dict
-        Keyword arguments for ``distributed.Scheduler``.
-    """
+    """Configure the HTTP server of a new scheduler; yields arguments of `distributed.Scheduler`."""
     if not facility.scheduler.dashboard:
         # the server runs until `close_http` stops it
         with dask.config.set({_ROUTES: []}):
@@ -63,15 +52,7 @@ def scheduler_http(facility: Facility) -> Iterator[dict[str, object]]:
 
 
 def close_http(client: Client, facility: Facility) -> None:
-    """Stop the HTTP servers of all present and later workers, and of a scheduler without dashboard.
-
-    Parameters
-    ----------
-    client
-        Client of a scheduler that was started by this process.
-    facility
-        Facility of the cluster.
-    """
+    """Stop the HTTP servers of present and later workers, and of a scheduler without dashboard."""
     from distributed.diagnostics.plugin import WorkerPlugin
 
     class NoHttp(WorkerPlugin):  # type: ignore[misc]

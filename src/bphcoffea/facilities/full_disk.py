@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 def shorten_full_disk(client: Client) -> None:
     """Shorten to one line what Dask logs when a worker cannot spill data to its disk.
 
-    Dask then keeps the data in memory, so nothing is lost.
-
-    Parameters
-    ----------
-    client
-        Client of the cluster; workers that join later are included.
+    Dask then keeps the data in memory, so nothing is lost. Workers that join later are included.
     """
     from distributed.diagnostics.plugin import WorkerPlugin
 

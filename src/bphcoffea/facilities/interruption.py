@@ -35,12 +35,8 @@ def shielded() -> Iterator[None]:
 def ending_at_once(running: LocalCluster) -> Iterator[None]:
     """Kill the workers if the block is interrupted, and silence Dask's messages about it.
 
-    Dask would give the tasks a few more seconds, and log each one that is cancelled.
-
-    Parameters
-    ----------
-    running
-        The cluster, which must outlive the block.
+    Dask would give the tasks a few more seconds, and log each one that is cancelled. The cluster
+    must outlive the block.
     """
     try:
         yield

@@ -20,14 +20,7 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def kubernetes_cluster(facility: Facility, fixed: int | None) -> Iterator[KubeCluster]:
-    """Start a cluster of pods.
-
-    Parameters
-    ----------
-    facility
-        Facility of the kind ``kubernetes``.
-    fixed
-        Number of workers; None if it follows the work, within the limits of the facility.
+    """Start a cluster of pods; `fixed` is the number of workers, None if it follows the work.
 
     Raises
     ------

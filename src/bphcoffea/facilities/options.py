@@ -75,15 +75,6 @@ def kubernetes_spec(
 ) -> JsonTable:
     """Return the ``DaskCluster`` resource that Dask's operator for Kubernetes creates.
 
-    Parameters
-    ----------
-    facility
-        Facility of the kind ``kubernetes``.
-    name
-        Name of the cluster.
-    workers
-        Number of workers; by default the facility's.
-
     Raises
     ------
     FacilityError

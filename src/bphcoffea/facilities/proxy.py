@@ -119,16 +119,9 @@ def _usual_path() -> Path:
 
 
 def find_valid(hours: float, *, required: bool) -> Proxy | None:
-    """Return the user's proxy; None if there is none.
+    """Return the user's proxy, which must be valid for a number of hours; None if there is none.
 
     An expired proxy at the usual place is ignored if none is required.
-
-    Parameters
-    ----------
-    hours
-        Time for which it must be valid, h.
-    required
-        Whether the data can only be read with a proxy.
 
     Raises
     ------
@@ -153,15 +146,7 @@ def find_valid(hours: float, *, required: bool) -> Proxy | None:
 
 
 def install(content: bytes, certificates: str | None = None) -> None:
-    """Store a proxy on this worker, where the clients of servers in this process find it.
-
-    Parameters
-    ----------
-    content
-        Content of the proxy's file.
-    certificates
-        Folder of the certificate authorities; None for the default of the machine.
-    """
+    """Store a proxy on this worker, and set the variables by which clients of servers find it."""
     folder = _private_folder()
     part, path = folder / "x509up.part", folder / "x509up"
     with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from coffea.processor import DaskExecutor, accumulate
 
@@ -35,9 +35,6 @@ _NOT_TRIED = "not tried, since {} other{} killed all workers, and none was finis
 _LOST: Final = object()
 #: Number of items that kill their workers before all others are given up, if none was finished.
 _MAX_KILLERS = 5
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass
@@ -89,19 +86,7 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
 
 
 class _Work:
-    """Items that are being processed on a cluster.
-
-    Parameters
-    ----------
-    executor
-        Executor of the items.
-    items
-        All items.
-    function
-        Function from an item to its result.
-    bar
-        Progress bar that counts finished items.
-    """
+    """State of the items, futures and results while an executor processes items on a cluster."""
 
     def __init__(
         self,
@@ -262,8 +247,8 @@ class _Work:
 
 
 def _prepared(
-    prepare: Callable[[], None], function: Callable[[Item], Result], item: Item
-) -> Result:
+    prepare: Callable[[], None], function: Callable[[object], object], item: object
+) -> object:
     prepare()
     return function(item)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from dask.utils import format_bytes
 
@@ -24,23 +24,12 @@ _CHECK_EVERY = 5.0
 _MAX_RESTARTS = 3
 
 Result = TypeVar("Result")
+#: State of a worker, as the scheduler reports it.
+_WorkerState: TypeAlias = Mapping[str, Any]
 
 
 class ClusterLostError(RunError):
     """The cluster is lost during a run, which can be resumed from its checkpoints."""
-
-
-class _WorkerMetrics(TypedDict):
-    task_counts: dict[str, int]
-
-
-class _WorkerState(TypedDict):
-    """State of a worker, as the scheduler reports it."""
-
-    status: str
-    nanny: str | None
-    memory_limit: int
-    metrics: _WorkerMetrics
 
 
 class ClusterHealth:

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import loky
 from coffea.processor import accumulate
@@ -26,31 +25,22 @@ MOST_KILLED = 3
 #: Number of results that are added up at once.
 _MERGED_AT_ONCE = 20
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 
 class Pool:
-    """Pool of processes; if one dies, loky ends all of them, and new ones are started.
-
-    Parameters
-    ----------
-    workers
-        Number of processes.
-    """
+    """Pool of processes; if one dies, loky ends all of them, and new ones are started."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._pool: loky.ProcessPoolExecutor | None = None
 
-    def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+    def submit(self, function: Callable[[object], object], item: object) -> Future[object]:
         """Let a process work on an item."""
         if self._pool is None:
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(
                 self.workers, initializer=_begin, initargs=(os.getpid(),)
             )
-        future: Future[Result] = self._pool.submit(function, item)
+        future: Future[object] = self._pool.submit(function, item)
         return future
 
     def kill(self) -> None:
@@ -126,14 +116,14 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
 
     def _work(
         self,
-        todo: deque[Item],
-        function: Callable[[Item], Result],
+        todo: deque[object],
+        function: Callable[[object], object],
         at_once: int,
-        keep: Callable[[Result], None],
-    ) -> list[Item]:
+        keep: Callable[[object], None],
+    ) -> list[object]:
         """Work until all items are done or a process dies, and return the items that were lost."""
-        working: dict[Future[Result], Item] = {}
-        died: list[Item] = []
+        working: dict[Future[object], object] = {}
+        died: list[object] = []
         while (todo and not died) or working:
             while todo and not died and len(working) < at_once:
                 item = todo.popleft()

@@ -16,13 +16,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 
 class WorkerInput(WorkerPlugin):  # type: ignore[misc]
-    """Plugin that holds an input on each worker.
-
-    Parameters
-    ----------
-    value
-        The input.
-    """
+    """Plugin that holds an input on each worker."""
 
     def __init__(self, value: object) -> None:
         self.value = value
