@@ -102,12 +102,11 @@ def test_place_where_nothing_can_be_written_is_refused_before_the_run(
 
 
 def test_checkpoints_that_cannot_be_removed_are_a_note(disk, tmp_path, caplog):
-    caplog.set_level("INFO", "bphcoffea")
     checkpoints = keep(disk.path, tmp_path / "results")
     disk.set_read_only()
     checkpoints.clear()
     (line,) = caplog.messages
-    assert line.startswith(f"note: {checkpoints.place}: ")
+    assert line.startswith(f"{checkpoints.place}: ")
     assert "Read-only file system" in line
 
 

@@ -142,12 +142,12 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
                 Path(path).chmod(0o700)
 
     def clear(self) -> None:
-        """Remove all checkpoints; log a note if that fails."""
+        """Remove all checkpoints; log a warning if that fails."""
         try:
             remove(*fsspec.url_to_fs(self.place))
         except STORAGE_ERRORS as error:
-            _log.info(
-                "note: %s: the checkpoints are no longer needed, but cannot be removed (%s); "
+            _log.warning(
+                "%s: the checkpoints are no longer needed, but cannot be removed (%s); "
                 "remove them yourself",
                 *(self.place, failure_reason(error)),
             )

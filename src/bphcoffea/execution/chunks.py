@@ -25,7 +25,7 @@ from bphcoffea.redaction import redacted
 from bphcoffea.results.ledger import FILE, IDENTITY, REPLICAS, Failure, Recovery
 from bphcoffea.storage.servers import ONCE, Retries
 
-#: A file with what to do with it, and the report on it.
+#: A file to open or to compare, and the report on it.
 File = TypeVar("File", FileToOpen, FileToCompare)
 Report = TypeVar("Report", FileReport, ChecksumReport)
 
@@ -84,14 +84,14 @@ def find_chunks(
     plan = Plan([], [], [], {}, [*compared.notes, *unprotected(reports)])
     unfit: list[str] = []
     for name in fileset.names:
-        of_dataset = [report for report in reports if report.file.dataset == name]
+        dataset_reports = [report for report in reports if report.file.dataset == name]
         metadata[name][HELD] = compared.held[name]
         absent = analysis.absences(metadata[name])
-        if absent and of_dataset:
+        if absent and dataset_reports:
             steps = ", ".join(f"{step} ({reason})" for step, reason in absent.items())
             plan.notes.append(f"dataset '{name}': absent steps and columns: {steps}")
-        unfit += _add(plan, fileset[name], of_dataset, metadata[name], chunksize, max_chunks)
-        events = plan.dataset_events[name] = _events_of(fileset[name], of_dataset)
+        unfit += _add(plan, fileset[name], dataset_reports, metadata[name], chunksize, max_chunks)
+        events = plan.dataset_events[name] = _events_of(fileset[name], dataset_reports)
         if events and all(entry.steps == () for entry in fileset[name].files.values()):
             plan.notes.append(
                 f"dataset '{name}': the fileset's steps select none of its {events:,} events"
@@ -164,8 +164,8 @@ def _events_of(dataset: Dataset, reports: Sequence[FileReport]) -> int | None:
     """Return the number of events in all files of a dataset; None if unknown."""
     counts = {path: entry.num_entries for path, entry in dataset.files.items()}
     counts |= {r.file.path: r.entries for r in reports if r.entries is not None}
-    known = [count for count in counts.values() if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+    numbers = [count for count in counts.values() if count is not None]
+    return sum(numbers) if len(numbers) == len(counts) else None
 
 
 def open_files(

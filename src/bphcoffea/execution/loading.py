@@ -170,16 +170,16 @@ def _declarations_of(path: Path) -> Iterator[None]:
     try:
         yield
     except (DeclarationError, ValidationError) as error:
-        place, package = str(path), Path(bphcoffea.__file__).parent
+        location, package = str(path), Path(bphcoffea.__file__).parent
         for frame in traceback.extract_tb(error.__traceback__):
             file = Path(frame.filename)
             beside = path.parent in file.parents and package not in file.parents
             if file == path or beside:
-                place = f"{file}, line {frame.lineno}"
+                location = f"{file}, line {frame.lineno}"
         lines = str(error).splitlines()
         if isinstance(error, ValidationError):  # of a MassModel or a Peak
             lines = [f"{'.'.join((error.title, *keys))}: {text}" for keys, text, _ in faults(error)]
-        raise DeclarationError("\n".join(f"{place}: {line}" for line in lines)) from None
+        raise DeclarationError("\n".join(f"{location}: {line}" for line in lines)) from None
 
 
 @contextlib.contextmanager

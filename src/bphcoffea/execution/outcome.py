@@ -155,12 +155,12 @@ def _with_dataset_axis(
     for name, pattern in first.histograms.items():
         parts = [result.histograms[name] for result in results.values()]
         variations = list(dict.fromkeys(v for part in parts for v in part.axes["variation"]))
-        category, _, *others = pattern.axes
+        category, _, *variables = pattern.axes
         total = hist.Hist(
             hist.axis.StrCategory(list(results), name="dataset"),
             category,
             hist.axis.StrCategory(variations, name="variation"),
-            *others,
+            *variables,
             storage=pattern.storage_type(),
         )
         for index, (dataset, histogram) in enumerate(zip(results, parts, strict=True)):

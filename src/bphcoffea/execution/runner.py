@@ -160,12 +160,12 @@ def work_on_chunk(
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
-    watch = Stopwatch()
+    stopwatch = Stopwatch()
     _working.chunk = chunk
     for _ in policy.tries():
         for place in by_silence(places):
             read = replace(chunk, filename=place)
-            watch.begin_attempt()
+            stopwatch.begin_attempt()
             bug = None
             try:
                 with reading(place, policy.timeout_s):
@@ -178,7 +178,7 @@ def work_on_chunk(
                         raise MissingExtraError(missing) from None
                     bug = Bug.from_exception(error, place_of(chunk))
                 else:
-                    watch.end_failed_attempt()
+                    stopwatch.end_failed_attempt()
                     note_silence(place, fault)
                     shown = redacted(fault)
                     if place != chunk.filename:
@@ -189,9 +189,11 @@ def work_on_chunk(
                     continue
             if bug is not None:  # outside the handler: some exceptions cannot be pickled
                 raise BugError(bug)
-            result.pop("processed", None)  # type: ignore[typeddict-item]  # the result has the entries
+            result.pop("processed", None)  # type: ignore[typeddict-item]  # entries are in `out`
             if "resumed" not in result:
-                result["timings"] = [watch.timing(chunk, place, len(faults) + 1, result["metrics"])]
+                result["timings"] = [
+                    stopwatch.timing(chunk, place, len(faults) + 1, result["metrics"])
+                ]
             skipped = silence_of(chunk.filename) if place != chunk.filename else None
             if faults or skipped:
                 where = (chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop)

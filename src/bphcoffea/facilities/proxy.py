@@ -54,7 +54,7 @@ class Proxy:
 
     @classmethod
     def find(cls) -> Proxy | None:
-        """Return the proxy at ``X509_USER_PROXY``, or ``/tmp/x509up_u<uid>``; None without one."""
+        """Return the proxy at ``X509_USER_PROXY``, or ``/tmp/x509up_u<uid>``; None if missing."""
         named = os.environ.get("X509_USER_PROXY")
         path = Path(named) if named else _usual_path()
         return cls(path) if named or path.exists() else None
