@@ -1,4 +1,4 @@
-"""Choice of the data windows that a run hides, made before its first chunk."""
+"""Choose which windows of the data a run hides."""
 
 from __future__ import annotations
 

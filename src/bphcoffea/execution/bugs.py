@@ -123,7 +123,7 @@ class BugError(Exception):
 
 
 def declared_at(error: BaseException) -> str:
-    """Return ``file, line N: `` of the line in an analysis that raised an exception; else empty."""
+    """Return the place in an analysis that raised an error, ``file, line N: ``; empty if none."""
     traced = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in traced if not _is_library(frame.filename)]
     return f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""

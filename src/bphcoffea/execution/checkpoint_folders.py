@@ -44,7 +44,7 @@ _DAY_S: Final = 86_400
 
 
 def default_place() -> str | None:
-    """Return the checkpoint place in the user's cache; None if it cannot be written."""
+    """Return the default place for checkpoints, in the user's cache; None if not writable."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     checkpoints = cache / "bphcoffea" / "checkpoints"
     try:

@@ -1,4 +1,4 @@
-"""Types of the dictionaries that coffea passes between the client and the workers, per chunk."""
+"""Typed dictionaries for the metadata and the output of a chunk."""
 
 from __future__ import annotations
 

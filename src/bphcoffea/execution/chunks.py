@@ -67,8 +67,8 @@ def find_chunks(
 ) -> Plan:
     """Open all files, check that they contain what the analysis needs, and split them into chunks.
 
-    In a partial run (with ``max_chunks``), other files are only opened to count their events, and
-    not at all if the fileset gives the number.
+    In a partial run (with ``max_chunks``), files beyond the requested chunks are only opened to
+    count their events, and not at all if the fileset gives the number.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def input_fault(error: BaseException) -> str | None:
 
 
 def missing_package(error: BaseException) -> str | None:
-    """Return which package a worker needs for a model, in one line; None for other exceptions."""
+    """Return in one line which package a worker lacks for a model; None for other errors."""
     causes = (cause for cause in _chain(error) if isinstance(cause, MissingExtraError))
     return next((str(cause) for cause in causes), None)
 

@@ -63,7 +63,7 @@ def _source(analysis: Analysis) -> Path | None:
 
 
 def _git_commit(folder: Path) -> str | None:
-    """Return the commit of a folder's checkout, with ``-dirty`` if it was changed; None without."""
+    """Return the commit of a git checkout, with ``-dirty`` if it was changed; None if unknown."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607

@@ -277,7 +277,7 @@ def _check_metadata(analysis: Analysis, fileset: Fileset) -> None:
 
 
 def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
-    """Raise an error if corrections lack an era, and log which corrections are applied."""
+    """Raise an error if an era has no corrections, and log which corrections are applied."""
     problems, notes = [], {}
     for name, dataset in fileset.root.items():
         metadata = dataset.metadata

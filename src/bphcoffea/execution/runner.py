@@ -1,4 +1,4 @@
-"""Coffea's Runner, which on the workers records faults of the input and reports bugs."""
+"""Coffea's Runner with fault tolerance: workers record faults of the input, and report bugs."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def work_on_chunk(
 
 
 class Stopwatch:
-    """Measurement of the time that a chunk takes, and of the part for its input."""
+    """Stopwatch of one chunk, which separates the time for its input from that for processing."""
 
     def __init__(self) -> None:
         self._began = time.time()

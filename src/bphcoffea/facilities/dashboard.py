@@ -56,7 +56,7 @@ def close_http(client: Client, facility: Facility) -> None:
     from distributed.diagnostics.plugin import WorkerPlugin
 
     class NoHttp(WorkerPlugin):  # type: ignore[misc]
-        """Sent by value, so that workers with another version of bphcoffea can load it."""
+        """Stops HTTP servers; sent by value, for workers with another version of bphcoffea."""
 
         def setup(self, worker: Worker) -> None:
             worker.http_server.stop()

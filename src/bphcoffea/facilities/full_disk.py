@@ -17,7 +17,7 @@ def shorten_full_disk(client: Client) -> None:
     from distributed.diagnostics.plugin import WorkerPlugin
 
     class FullDisk(WorkerPlugin):  # type: ignore[misc]
-        """Sent by value, so that workers with another version of bphcoffea can load it."""
+        """Shortens messages; sent by value, for workers with another version of bphcoffea."""
 
         def setup(self, worker: Worker) -> None:
             def shorten(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Interrupting local clusters: workers end at once and without tracebacks."""
+"""Interruption of local clusters, whose workers then end at once and without tracebacks."""
 
 from __future__ import annotations
 

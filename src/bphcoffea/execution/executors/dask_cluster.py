@@ -222,7 +222,7 @@ class _Work:
                 return _LOST
 
     def _again(self, future: Future) -> None:
-        """Process the items of a result again that was lost with its worker."""
+        """Process the items of a lost result again."""
         for index in self._made_of.pop(future.key):
             self._lost[index] += 1
             self._bar.advance(-1)

@@ -33,7 +33,7 @@ class ClusterLostError(RunError):
 
 
 class ClusterHealth:
-    """Health of a cluster.
+    """Monitor of the health of a cluster.
 
     Workers are restarted if Dask has paused them because their memory is full, and they run no
     task that could free it.

@@ -32,7 +32,7 @@ class WrongExecutorError(RunError):
 
 @dataclass(frozen=True)
 class Engine:
-    """Executor that has been started.
+    """A started executor.
 
     Attributes
     ----------

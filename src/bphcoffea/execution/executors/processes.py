@@ -54,7 +54,7 @@ class Pool:
 
 
 def _begin(parent: int) -> None:
-    """Redact the output of this process, and end it when its parent ends for any reason."""
+    """Redact the output of this process, and end it when its parent process ends."""
     guard_streams()
 
     def watch() -> None:
