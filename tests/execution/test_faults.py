@@ -367,7 +367,7 @@ def test_five_ways_not_to_be_read_are_told_and_mended(five_bad_files, ds_phipi, 
     assert read == {paths[name] for name in reasons}
 
 
-def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, capsys, monkeypatch):
+def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, capsys, caplog, monkeypatch):
     sound, _ = files
     path = tmp_path / "fileset.json"
     content = {"files": {str(sound): "Tree3Mu/ntuple", "none.root": "Tree3Mu/ntuple"}}
@@ -382,7 +382,8 @@ def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, capsys, mon
         assert f"dataset 'D', {tmp_path}/none.root, all entries: FAILED after 1 try: no such" in out
         assert "1 whole file" in out
         assert "INCOMPLETE" in out
-        assert ("1 of 2 files cannot be opened" in err) == (command is words)
+        assert ("1 of 2 files cannot be opened" in err + caplog.text) == (command is words)
+        caplog.clear()
 
 
 def test_steps_tell_the_range_of_a_file_that_cannot_be_opened(files, ds_phipi, tmp_path):
