@@ -66,8 +66,8 @@ def test_it_stands_in_the_description_of_the_analysis():
     from bphcoffea.execution import load_analysis
 
     analysis = load_analysis("hnl")
-    known = analysis.describe()["blind"]
-    assert (known["variable"], known["blinded"]) == ("hnl_mass", False)
-    known = analysis.hiding(Hidden(((0.9, 1.1),), (1.0,))).describe()["blind"]
-    assert (known["blinded"], known["hidden"], known["masses"]) == (True, ((0.9, 1.1),), (1.0,))
-    assert load_analysis("dimuon").describe()["blind"] is None
+    record = analysis.describe().blind
+    assert (record.variable, record.blinded) == ("hnl_mass", False)
+    record = analysis.hiding(Hidden(((0.9, 1.1),), (1.0,))).describe().blind
+    assert (record.blinded, record.hidden, record.masses) == (True, ((0.9, 1.1),), (1.0,))
+    assert load_analysis("dimuon").describe().blind is None

@@ -176,20 +176,18 @@ def test_categories_cutflow_and_histograms_agree_with_the_table(in_categories, e
 
 def test_description_says_which_category_a_bin_belongs_to(in_categories):
     analysis, classifier = in_categories
-    assert analysis.describe()["categories"] == {"back": "back", "front": "front"}
-    assert analysis.describe()["classifier"] is None
-    described = analysis.classified(classifier).describe()
-    assert described["categories"] == {"back1": "back", "front1": "front", "front2": "front"}
-    assert described["classifier"]["inputs"] == list(INPUTS)
-    assert described["classifier"]["edges"] == {"back": [0.35], "front": [0.0, 0.45]}
-    assert [m["sha256"] for m in described["classifier"]["models"]] == [
-        model.sha256 for model in classifier.models
-    ]
+    assert analysis.describe().categories == {"back": "back", "front": "front"}
+    assert analysis.describe().classifier is None
+    record = analysis.classified(classifier).describe()
+    assert record.categories == {"back1": "back", "front1": "front", "front2": "front"}
+    assert record.classifier.inputs == INPUTS
+    assert record.classifier.edges == {"back": (0.35,), "front": (0.0, 0.45)}
+    assert [m.sha256 for m in record.classifier.models] == [m.sha256 for m in classifier.models]
 
 
 def test_without_categories_the_bins_are_those_of_all(ds_phipi, classifier):
-    assert ds_phipi.describe()["categories"] == {}
-    assert ds_phipi.classified(classifier).describe()["categories"] == {"1": "all", "2": "all"}
+    assert ds_phipi.describe().categories == {}
+    assert ds_phipi.classified(classifier).describe().categories == {"1": "all", "2": "all"}
 
 
 def test_shape_variations_are_scored_as_shifted_events_are(in_categories, events, tmp_path):
@@ -398,7 +396,11 @@ def test_run_on_the_command_line_in_another_process(bphcoffea, onnx_files, files
     inputs = {name: np.array(table[name]) for name in INPUTS}
     assert classifier.score(inputs, np.array(table["event"], np.uint64)).tolist() == table["score"]
     made = folder.read("provenance.json")["classifier"]
-    assert made == folder.analysis["classifier"] == classifier.describe()
+    assert (
+        made
+        == folder.analysis.classifier.model_dump(mode="json")
+        == classifier.describe().model_dump(mode="json")
+    )
 
 
 def test_analysis_of_a_file_travels_with_its_classifier(classifier, tmp_path):

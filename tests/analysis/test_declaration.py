@@ -231,8 +231,8 @@ def test_an_analysis_without_a_title_and_with_an_infinite_bound_is_described():
         weights = ()
 
     described = Bare().describe()
-    assert described["title"] == "test_declaration"
-    assert described["histograms"]["nminus1_chi2"]["bounds"] == [5]
+    assert described.title == "test_declaration"
+    assert described.histograms["nminus1_chi2"].bounds == (5,)
 
 
 NAMES = {

@@ -191,8 +191,8 @@ def test_bounds_and_cut_of_a_variable():
 
 def test_a_cut_that_a_dataset_does_not_have_is_absent():
     selection = Selection("Candidate", Cut("mc_only", a > 0, when=lambda known: known["is_mc"]))
-    assert [cut.name for cut in selection.of({"is_mc": False})] == []
-    assert [cut.name for cut in selection.of({"is_mc": True})] == ["mc_only"]
+    assert [cut.name for cut in selection.for_dataset({"is_mc": False})] == []
+    assert [cut.name for cut in selection.for_dataset({"is_mc": True})] == ["mc_only"]
 
 
 @pytest.mark.parametrize("names", [("x", "x"), ("all",)])

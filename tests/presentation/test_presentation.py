@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from hist.intervals import poisson_interval
 
+from bphcoffea.analysis.description import ResonanceRecord
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.mass_model import MassModel, Peak
-from bphcoffea.presentation import _figures, plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
 from bphcoffea.presentation.mass import draw_mass, pulls, yields
+from bphcoffea.presentation.run_figures import _figures, plot_run
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.style import Heading, garwood, is_logarithmic, per_bin, save
 from bphcoffea.results.folder import RunFolder, write_histograms
+from bphcoffea.results.records import DatasetRecord
 from bphcoffea.statistics.mass_fit import MassFit, fit_mass
 from bphcoffea.statistics.run_fit import fit_run
 
@@ -196,7 +198,12 @@ def dimuons(rng):
 
 def test_labels_of_the_spectrum_do_not_overlap(rng):
     histogram = dimuons(rng)
-    figure = draw_spectrum(histogram, HEADING, label="$m(\\mu\\mu)$", resonances=RESONANCES)
+    figure = draw_spectrum(
+        histogram,
+        HEADING,
+        label="$m(\\mu\\mu)$",
+        resonances=[ResonanceRecord(**r) for r in RESONANCES],
+    )
     (axes,) = figure.axes
     labels = {resonance["label"] for resonance in RESONANCES[:-1]}
     found = [text for text in axes.texts if text.get_text() in labels]
@@ -237,6 +244,10 @@ def test_cutflow_has_numbers_and_efficiencies():
     assert [bar.get_width() for bar in bars[1]] == [4000, 1600, 0]
 
 
+def records(datasets):
+    return [DatasetRecord.model_validate(metadata) for metadata in datasets]
+
+
 @pytest.mark.parametrize(
     ("datasets", "expected"),
     [
@@ -253,7 +264,7 @@ def test_cutflow_has_numbers_and_efficiencies():
     ],
 )
 def test_heading(datasets, expected):
-    assert Heading.of(datasets) == expected
+    assert Heading.of(records(datasets)) == expected
 
 
 @pytest.mark.parametrize(
@@ -267,7 +278,7 @@ def test_heading(datasets, expected):
 def test_the_heading_says_which_part_of_the_events_a_figure_has(parts, notes):
     datasets = [DATA_B | {"part": {"events": n, "of": of}} for n, of in parts]
     simulated = {**SIMULATED, "part": {"events": 1, "of": 2}}
-    heading = Heading.of([*datasets, simulated], ["", "Data blinded"])
+    heading = Heading.of(records([*datasets, simulated]), ["", "Data blinded"])
     assert heading.notes == (*notes, "Data blinded")
     figure = draw_cutflow(rows(9, 8, 7), heading, requirements={})
     assert set(heading.notes) <= {t.get_text() for axes in figure.axes for t in axes.texts}

@@ -275,7 +275,7 @@ def test_data_of_each_category_are_hidden_in_its_own_window(tau3mu, open_events,
     )
     file = ntuple(made)
     blind = blinded(tau3mu, fileset)
-    assert blind.describe()["blind"]["by_category"]["A"] == (pytest.approx((1.753, 1.801)),)
+    assert blind.describe().blind.by_category["A"] == (pytest.approx((1.753, 1.801)),)
     seen = {}
     for name, analysis in (("blind", blind), ("open", blinded(tau3mu, fileset, unblind=True))):
         result = Processor(analysis).process(open_events(file, ThreeMuSchema, era="2018D"))["test"]

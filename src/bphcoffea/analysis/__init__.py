@@ -2,7 +2,14 @@
 
 from bphcoffea.analysis.analysis import Analysis
 from bphcoffea.analysis.blinding import Blind, Hidden
-from bphcoffea.analysis.classifier import Classifier, load_classifier
+from bphcoffea.analysis.classifier import Classifier, ClassifierRecord, load_classifier
+from bphcoffea.analysis.description import (
+    AnalysisRecord,
+    BlindRecord,
+    CutRecord,
+    HistogramRecord,
+    ResonanceRecord,
+)
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.legs import leg_abs_eta, leg_eta, leg_pt, separation
 from bphcoffea.analysis.mass_model import MassModel, Peak
@@ -21,16 +28,21 @@ from bphcoffea.analysis.weights import (
 
 __all__ = [
     "Analysis",
+    "AnalysisRecord",
     "Axis",
     "Blind",
+    "BlindRecord",
     "Categories",
     "Classifier",
+    "ClassifierRecord",
     "Condition",
     "Cut",
+    "CutRecord",
     "DatasetPathFired",
     "GeneratorVariation",
     "Hidden",
     "Histogram",
+    "HistogramRecord",
     "LifetimeWeight",
     "MassModel",
     "MomentumShift",
@@ -38,6 +50,7 @@ __all__ = [
     "Peak",
     "PileupWeight",
     "Requirement",
+    "ResonanceRecord",
     "Selection",
     "Shift",
     "TriggerWeight",

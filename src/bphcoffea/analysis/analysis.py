@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Self
 
 import awkward as ak
@@ -19,7 +20,7 @@ from bphcoffea.analysis.declaration import (
     check_classifier,
     check_declaration,
 )
-from bphcoffea.analysis.description import describe
+from bphcoffea.analysis.description import AnalysisRecord, describe
 from bphcoffea.analysis.event_numbers import event_numbers
 from bphcoffea.analysis.histograms import ALL, Categories, Histogram
 from bphcoffea.analysis.mass_model import MassModel
@@ -204,9 +205,13 @@ class Analysis:
             if variable.axis is not None
         )
 
-    def describe(self) -> dict[str, Any]:
-        """Return the content of ``analysis.json``."""
-        return describe(self)
+    def describe(
+        self,
+        reads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        variations: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> AnalysisRecord:
+        """Return the content of ``analysis.json``; see :func:`.description.describe`."""
+        return describe(self, reads, variations)
 
     def name(self) -> str:
         """Name of the analysis: that of its file, or of its class where a notebook defines it."""

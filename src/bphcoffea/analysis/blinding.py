@@ -40,9 +40,9 @@ class Blind:
 
     Examples
     --------
-    >>> Blind("hnl_mass", windows=((1.7, 1.9),)).around([])
+    >>> Blind("mass", windows=((1.7, 1.9),)).around([])
     ((1.7, 1.9),)
-    >>> Blind("hnl_mass", resolution=0.01).around([1.0])
+    >>> Blind("mass", resolution=0.01).around([1.0])
     ((0.97, 1.03),)
     >>> Blind("mass", windows={"A": ((1.75, 1.80),), "B": ((1.74, 1.81),)}).around([])
     ((1.74, 1.81),)

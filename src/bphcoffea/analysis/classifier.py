@@ -49,6 +49,39 @@ class _Declaration(BaseModel):
     edges: Annotated[dict[Name, tuple[float, ...]], Field(min_length=1)]
 
 
+class ModelRecord(BaseModel):
+    """File of one model, and the hash of its content."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    sha256: str
+
+
+class ClassifierRecord(BaseModel):
+    """Record of a :class:`Classifier` in ``analysis.json`` and ``provenance.json``.
+
+    Attributes
+    ----------
+    name, inputs, edges, library
+        Those of the classifier.
+    file, sha256
+        Path of the TOML, and the hash of its content.
+    models
+        The models of the folds, in order.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    file: str
+    sha256: str
+    models: tuple[ModelRecord, ...]
+    library: str
+    inputs: tuple[str, ...]
+    edges: dict[str, tuple[float, ...]]
+
+
 @dataclass(frozen=True)
 class Classifier:
     """Models of k folds, their inputs, and the bins of the score.
@@ -172,17 +205,17 @@ class Classifier:
             first += len(edges)
         return bins
 
-    def describe(self) -> dict[str, Any]:
-        """Describe it for ``analysis.json`` and ``provenance.json``."""
-        return {
-            "name": self.name,
-            "file": str(self.source.absolute()),
-            "sha256": self.sha256,
-            "models": [{"file": m.file, "sha256": m.sha256} for m in self.models],
-            "library": self.library,
-            "inputs": list(self.inputs),
-            "edges": {name: list(edges) for name, edges in self.edges.items()},
-        }
+    def describe(self) -> ClassifierRecord:
+        """Return the record of the classifier for ``analysis.json`` and ``provenance.json``."""
+        return ClassifierRecord(
+            name=self.name,
+            file=str(self.source.absolute()),
+            sha256=self.sha256,
+            models=tuple(ModelRecord(file=m.file, sha256=m.sha256) for m in self.models),
+            library=self.library,
+            inputs=self.inputs,
+            edges=dict(self.edges),
+        )
 
 
 def _unpickled(text: bytes, contents: tuple[bytes, ...]) -> Classifier:

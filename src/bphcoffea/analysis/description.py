@@ -1,66 +1,238 @@
-"""Description of an analysis that later steps read without importing it."""
+"""Record of an analysis, written to ``analysis.json`` for steps that do not import the analysis."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
 
 from bphcoffea.analysis.blinding import Hidden
+from bphcoffea.analysis.classifier import ClassifierRecord
 from bphcoffea.analysis.declaration import N_MINUS_1
+from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.physics.windows import Window
 
 if TYPE_CHECKING:
     from bphcoffea.analysis.analysis import Analysis
 
 
-def describe(analysis: Analysis) -> dict[str, Any]:
-    """Return the content of ``analysis.json``, from which figures and fits are made."""
+class _Record(BaseModel):
+    # keys that are unknown, or that older versions did not write, are no fault
+    model_config = ConfigDict(frozen=True)
+
+
+class CutRecord(_Record):
+    """A step of the selection.
+
+    Attributes
+    ----------
+    name
+        Name of the step in the cutflow.
+    requirements
+        Text of each requirement.
+    reads
+        Branches that the cut reads; empty if the schema has no template to find them with.
+    """
+
+    name: str
+    requirements: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+
+
+class ResonanceRecord(_Record):
+    """A mass that figures of a spectrum mark: label in mathtext, mass in GeV."""
+
+    label: str
+    mass: float
+
+
+class HistogramRecord(_Record):
+    """A histogram, as figures show it.
+
+    Attributes
+    ----------
+    variable
+        Name of the variable.
+    label
+        Label of the variable, in mathtext.
+    unit
+        Unit of the variable; empty for a pure number.
+    log_y
+        Whether figures have a logarithmic scale.
+    resonances
+        Masses that figures mark.
+    n_minus_1
+        Name of the cut that an N-1 histogram leaves out; None for other histograms.
+    bounds
+        Finite bounds that this cut sets on the variable.
+    """
+
+    variable: str
+    label: str = ""
+    unit: str = ""
+    log_y: bool = False
+    resonances: tuple[ResonanceRecord, ...] = ()
+    n_minus_1: str | None = None
+    bounds: tuple[float, ...] = ()
+
+
+class BlindRecord(_Record):
+    """The blind variable, and the data that the run hides.
+
+    Attributes
+    ----------
+    histogram
+        Name of a histogram of the blind variable.
+    variable, unit
+        Name and unit of the blind variable.
+    windows
+        Fixed windows that the analysis declares, merged over categories.
+    by_category
+        The fixed windows of each category; empty if all categories have the same.
+    blinded
+        Whether the run hides data.
+    hidden
+        Windows in which the run hides data.
+    masses
+        Masses around which the hidden windows were made, GeV.
+    """
+
+    histogram: str
+    variable: str = ""
+    unit: str = ""
+    windows: tuple[Window, ...] = ()
+    by_category: dict[str, tuple[Window, ...]] = {}
+    blinded: bool = False
+    hidden: tuple[Window, ...] = ()
+    masses: tuple[float, ...] = ()
+
+
+class AnalysisRecord(_Record):
+    """Content of ``analysis.json``, from which figures, fits and limits are made.
+
+    Attributes
+    ----------
+    name, title
+        Name of the analysis, and the first line of its docstring.
+    collection
+        Field of the events that holds the candidates.
+    cuts
+        Steps of the selection, in order, and those on the best candidate.
+    best
+        Name of the variable by which the best candidate is chosen; None if all are kept.
+    categories
+        The declared category of each one that histograms have; empty without categories.
+    classifier
+        The classifier that splits the categories; None if there is none.
+    histograms
+        All histograms, N-1 histograms included, by name.
+    overlay_signal
+        Whether figures draw simulated signal as a line.
+    blind
+        The blind variable; None if there is none.
+    search
+        Name of the search; None if the analysis is none.
+    absent
+        Steps of the selection that the input cannot answer, with the reason.
+    fit
+        The mass model; None if the analysis has no mass fit.
+    variations
+        Names of the variations of each dataset, in order.
+    """
+
+    name: str
+    title: str = ""
+    collection: str = ""
+    cuts: tuple[CutRecord, ...] = ()
+    best: str | None = None
+    categories: dict[str, str] = {}
+    classifier: ClassifierRecord | None = None
+    histograms: dict[str, HistogramRecord] = {}
+    overlay_signal: bool = False
+    blind: BlindRecord | None = None
+    search: str | None = None
+    absent: dict[str, str] = {}
+    fit: MassModel | None = None
+    variations: dict[str, tuple[str, ...]] = {}
+
+
+def describe(
+    analysis: Analysis,
+    reads: Mapping[str, Sequence[str]],
+    variations: Mapping[str, Sequence[str]],
+) -> AnalysisRecord:
+    """Return the record of an analysis.
+
+    Parameters
+    ----------
+    analysis
+        The analysis.
+    reads
+        Branches that each cut reads, by the name of the cut.
+    variations
+        Names of the variations of each dataset.
+    """
     title = (type(analysis).__doc__ or "").strip() or analysis.name()
-    histograms: dict[str, Any] = {}
+    return AnalysisRecord(
+        name=analysis.name(),
+        title=title.splitlines()[0].rstrip("."),
+        collection=analysis.selection.collection,
+        cuts=tuple(
+            CutRecord(
+                name=cut.name,
+                requirements=tuple(str(requirement) for requirement in cut.requirements),
+                reads=tuple(reads.get(cut.name, ())),
+            )
+            for cut in (*analysis.selection, *analysis.cuts_on_best)
+        ),
+        best=analysis.best.name if analysis.best else None,
+        categories=analysis.categories_by_bin(),
+        classifier=analysis.classifier.describe() if analysis.classifier else None,
+        histograms=_histograms(analysis),
+        overlay_signal=analysis.overlay_signal,
+        blind=_blind(analysis),
+        search=analysis.search,
+        absent=dict(analysis.absent),
+        fit=analysis.mass_fit,
+        variations={dataset: tuple(names) for dataset, names in variations.items()},
+    )
+
+
+def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
+    records = {}
     for histogram in (*analysis.histograms, *analysis.n_minus_1()):
         variable = histogram.variable
-        # JSON holds no infinity, and a figure no line there
-        bounds = [bound for bound in analysis.selection.bounds(variable) if math.isfinite(bound)]
         n_minus_1 = histogram.name.startswith(N_MINUS_1)
-        histograms[histogram.name] = {
-            "variable": variable.name,
-            "label": variable.label or variable.name,
-            "unit": variable.unit,
-            "log_y": histogram.log_y,
-            "resonances": [{"label": label, "mass": mass} for label, mass in histogram.resonances],
-            "n_minus_1": analysis.selection.cut_of(variable).name if n_minus_1 else None,
-            "bounds": bounds if n_minus_1 else [],
-        }
-    return {
-        "name": analysis.name(),
-        "title": title.splitlines()[0].rstrip("."),
-        "collection": analysis.selection.collection,
-        "cuts": [
-            {"name": cut.name, "requirements": [str(r) for r in cut.requirements]}
-            for cut in (*analysis.selection, *analysis.cuts_on_best)
-        ],
-        "best": analysis.best.name if analysis.best else None,
-        "categories": analysis.categories_by_bin(),
-        "classifier": analysis.classifier.describe() if analysis.classifier else None,
-        "histograms": histograms,
-        "overlay_signal": analysis.overlay_signal,
-        "blind": _blinding(analysis),
-        "search": analysis.search,
-        "absent": dict(analysis.absent),
-        "fit": analysis.mass_fit.model_dump(mode="json") if analysis.mass_fit else None,
-    }
+        # JSON has no infinity, and a figure has no line there
+        bounds = tuple(b for b in analysis.selection.bounds(variable) if math.isfinite(b))
+        records[histogram.name] = HistogramRecord(
+            variable=variable.name,
+            label=variable.label or variable.name,
+            unit=variable.unit,
+            log_y=histogram.log_y,
+            resonances=tuple(
+                ResonanceRecord(label=label, mass=mass) for label, mass in histogram.resonances
+            ),
+            n_minus_1=analysis.selection.cut_of(variable).name if n_minus_1 else None,
+            bounds=bounds if n_minus_1 else (),
+        )
+    return records
 
 
-def _blinding(analysis: Analysis) -> dict[str, Any] | None:
-    variable, hidden = analysis.blind_variable, analysis.hidden or Hidden()
-    if analysis.blind is None or variable is None:
+def _blind(analysis: Analysis) -> BlindRecord | None:
+    blind, variable = analysis.blind, analysis.blind_variable
+    if blind is None or variable is None:
         return None
-    return {
-        "histogram": analysis.blind.histogram,
-        "variable": variable.name,
-        "unit": variable.unit,
-        "windows": analysis.blind.around(()) if analysis.blind.windows else (),
-        "by_category": analysis.blind.by_category,
-        "blinded": bool(hidden.windows),
-        "hidden": hidden.windows,
-        "masses": hidden.masses,
-    }
+    hidden = analysis.hidden or Hidden()
+    return BlindRecord(
+        histogram=blind.histogram,
+        variable=variable.name,
+        unit=variable.unit,
+        windows=blind.around(()) if blind.windows else (),
+        by_category=blind.by_category,
+        blinded=bool(hidden.windows),
+        hidden=hidden.windows,
+        masses=hidden.masses,
+    )

@@ -10,6 +10,7 @@ import typer
 from bphcoffea.cli.arguments import Executor, ExecutorOption, Output
 from bphcoffea.cli.limits import limit
 from bphcoffea.cli.runs import fit, plot, run, toys
+from bphcoffea.statistics.search import searches
 
 app = typer.Typer()
 
@@ -21,22 +22,19 @@ def demo(
     executor: ExecutorOption = "futures",
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Also τ → 3μ and the search for heavy neutral leptons."),
+        typer.Option("--all", help="Also the searches and their limits."),
     ] = False,
 ) -> None:
-    """Toys, run, fit and figures of Ds → φπ, in about a minute; with --all, the limits as well."""
+    """Run, fit and plot toys of Ds → φπ, in about a minute; with --all, also all searches."""
     phi_pi = _run("ds_phipi", output, events, executor)
     fit(phi_pi, by="year")
     plot(phi_pi)
     if not everything:
         return
-    # what the toys were made with: a quarter of the Ds from b hadrons, no trigger on three muons
-    tau3mu = _run("tau3mu", output / "tau3mu", events, executor)
-    limit(tau3mu, phi_pi, f_b=0.25, trimuon_only=1.0)
-    plot(tau3mu)
-    hnl = _run("hnl", output / "hnl", events, executor)
-    limit(hnl, phi_pi, f_prompt=0.9, f_prompt_error=0.05)
-    plot(hnl)
+    for name, search in searches().items():
+        found = _run(name, output / name, events, executor)
+        limit(found, phi_pi, **search.toy_options)
+        plot(found)
 
 
 def _run(analysis: str, folder: Path, events: int, executor: Executor) -> Path:

@@ -258,7 +258,8 @@ def train(
     given = dict(_edges(text) for text in edges or ())
     training = train_run(folder, inputs or (), folds=folds, bins=bins, edges=given, seed=seed)
     classifier = training.write(output)
-    data = [about for about in folder.datasets.values() if not about["is_mc"]]
+    datasets = folder.datasets
+    data = [datasets[name] for name in datasets.data]
     plot_training(training, Heading.of(data), output)
     print_training(training.as_json())
     say(f"classifier: {classifier.source}")

@@ -74,19 +74,19 @@ def print_blinding(folder: Any) -> None:
     """Print in one line whether a run with data is blind, and in which windows."""
     from bphcoffea.physics.windows import in_words
 
-    blind = folder.analysis.get("blind")
-    if blind is None or all(known["is_mc"] for known in folder.fileset_metadata.values()):
+    blind = folder.analysis.blind
+    if blind is None or all(known.is_mc for known in folder.fileset_metadata.values()):
         return
     if not folder.hidden:
-        variable = blind.get("variable", blind["histogram"])
+        variable = blind.variable
         say(f"NOT BLIND: the results include data at all values of {variable}")
         return
-    where = in_words(folder.hidden, blind["unit"])
-    if blind.get("by_category"):
-        own = (f"{in_words(each)} ({name})" for name, each in blind["by_category"].items())
-        where = f"{', '.join(own)} {blind['unit']}"
-    masses = f" (masses {', '.join(f'{m:g}' for m in blind['masses'])})" if blind["masses"] else ""
-    say(f"BLIND: data with {blind['variable']} in {where} are left out of the results{masses}")
+    where = in_words(folder.hidden, blind.unit)
+    if blind.by_category:
+        own = (f"{in_words(each)} ({name})" for name, each in blind.by_category.items())
+        where = f"{', '.join(own)} {blind.unit}"
+    masses = f" (masses {', '.join(f'{m:g}' for m in blind.masses)})" if blind.masses else ""
+    say(f"BLIND: data with {blind.variable} in {where} are left out of the results{masses}")
 
 
 def print_luminosity(folder: Any) -> None:
@@ -126,8 +126,8 @@ def print_luminosity(folder: Any) -> None:
 
 def print_normalisation(folder: Any) -> None:
     """How simulation is scaled to the data."""
-    content = folder.read("normalisation.json")
-    if all(known["cross_section"] is None for known in content.values()):
+    content = folder.normalisation
+    if all(known.cross_section is None for known in content.values()):
         return
     table = Table(
         "simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation", **_LEFT
@@ -136,14 +136,14 @@ def print_normalisation(folder: Any) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for name, known in content.items():
-        efficiency = known["filter_efficiency"] * known["skim_efficiency"]
-        numbers = [known["cross_section"], efficiency, known["generator_sumw"]]
-        numbers += [known["luminosity"], known["scale"]]
+        efficiency = known.filter_efficiency * known.skim_efficiency
+        numbers = [known.cross_section, efficiency, known.generator_sumw]
+        numbers += [known.luminosity, known.scale]
         table.add_row(name, *("?" if n is None else f"{n:,.5g}" for n in numbers))
     console.print(table)
     notes: dict[str, list[str]] = {}
     for name, known in content.items():
-        for note in known["notes"]:
+        for note in known.notes:
             notes.setdefault(note, []).append(name)
     for note, names in notes.items():
         say(f"note: {', '.join(names)}: {note}")
@@ -246,118 +246,6 @@ def print_training(result: dict[str, Any]) -> None:
         say(f"note: {note}")
 
 
-def print_limit(result: dict[str, Any]) -> None:
-    """What a scan excludes at each mass."""
-    title = f"|V|² excluded at {result['level']:.0%} CL, {result['neutrino'].capitalize()} N"
-    table = Table("m [GeV]", "expected", "±1σ of its lower end", "observed", title=title, **_LEFT)
-    for known in result["hypotheses"]:
-        ends = [known["expected"][index] for index in (1, 3)]
-        lower = [f"{ranges[0]['low']:.3g}" if ranges else "–" for ranges in ends]
-        observed = "blinded" if known["observed"] is None else _ranges(known["observed"])
-        expected = _ranges(known["expected"][2])
-        table.add_row(f"{known['mass']:g}", expected, " to ".join(lower), observed)
-    console.print(table)
-    say(_statistics_of(result))
-    say(_normalisation_of(result["normalisation"]))
-    for note in result["normalisation"]["notes"]:
-        say(f"note: {note}")
-    if result.get("run_blinded") is False:
-        say("note: the run is not blind: its results include data in the signal windows")
-    if result["partial"]:
-        say("note: this limit is a try: it is made of partial runs")
-
-
-def print_branching_limit(result: dict[str, Any]) -> None:
-    """Upper limits on a branching fraction: of each category, each year and all together."""
-    for number, level in enumerate(result["levels"]):
-        title = f"upper limits on B(τ → 3μ) at {100 * level:.4g}% CL, in units of 1e-8"
-        table = Table("", "expected", "±1σ", "±2σ", "observed", title=title, **_LEFT)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for known in result["limits"]:
-            limit = known["limits"][number]
-            lowest, low, median, high, highest = (_in_1e8(value) for value in limit["expected"])
-            observed = "blinded" if result["blinded"] else _in_1e8(limit["observed"])
-            table.add_row(
-                known["name"], median, f"{low} to {high}", f"{lowest} to {highest}", observed
-            )
-        console.print(table)
-    for known in result["limits"]:
-        if fitted := known["fitted"]:
-            say(
-                f"{known['name']}: fitted B(τ → 3μ) = ({1e8 * fitted['branching']:.3g} ± "
-                f"{1e8 * fitted['error']:.2g})e-8, {fitted['significance']:.2g}σ"
-            )
-    for year, known in result["years"].items():
-        events = sum(sum(each.values()) for each in known["events"].values())
-        phi_pi = known["phi_pi"]
-        scaled = (
-            "asserted to be the same data"
-            if phi_pi["same_data"]
-            else f"luminosity of the search over theirs {known['luminosity_ratio']:.4g}"
-        )
-        say(
-            f"{year}: {phi_pi['fitted']:,.0f} Ds → φπ fitted, {scaled}; {events:.3g} τ → 3μ "
-            f"expected at B = {result['branching']:g}"
-        )
-    factors = ", ".join(f"{name} {f['value']:g}" for name, f in result["corrections"].items())
-    say(f"corrections of the expected signal: {factors}")
-    years = result["years"].values()
-    channels = ((f"{c['name']}: ", c["notes"]) for c in result["channels"])
-    notes = [note for year in years for note in year["notes"]] + result["notes"]
-    notes += [f"{name}{note}" for name, own in channels for note in own]
-    for note in dict.fromkeys(notes):
-        say(f"note: {note}")
-    if not result["run_blinded"]:
-        say("note: the run is not blind: its results include data in the signal windows")
-    if result["partial"]:
-        say("note: this limit is a try: it is made of partial runs")
-
-
-def _in_1e8(value: float | str | None) -> str:
-    """A branching fraction in units of 1e-8; it may be infinite, or unknown."""
-    return f"{1e8 * value:.3g}" if isinstance(value, float) else str(value or "–")
-
-
-def _statistics_of(result: dict[str, Any]) -> str:
-    """Say where CLs comes from toys, and where from formulae."""
-    numbers = [point["toys"] for known in result["hypotheses"] for point in known["points"]]
-    sampled = sum(1 for number in numbers if number)
-    if not sampled:
-        return "CLs: asymptotic formulae"
-    rest = len(numbers) - sampled
-    where = f" at {sampled} points, asymptotic formulae at {rest}" if rest else ""
-    return f"CLs: {max(numbers)} toys of each hypothesis (seed {result['seed']}){where}"
-
-
-def _normalisation_of(known: dict[str, Any]) -> str:
-    """Say which data tell the number of Ds, and how it is scaled to the search."""
-    data, search = known["data"], known["search"]
-    fitted = f"{known['fitted']:,.0f} Ds → φπ fitted in {', '.join(data['datasets'])}"
-    searched = ", ".join(search["datasets"])
-    if known["same_data"]:
-        return (
-            f"normalisation: {fitted}, not scaled: asserted to be the same data as those of "
-            f"the search, {searched}"
-        )
-    return (
-        f"normalisation: {fitted} ({data['luminosity']:.4g} fb⁻¹), times "
-        f"{known['luminosity_ratio']:.4g} for the {search['luminosity']:.4g} fb⁻¹ of the search "
-        f"in {searched}"
-    )
-
-
-def _ranges(ranges: list[dict[str, Any]]) -> str:
-    return (
-        "; ".join(
-            f"{'≤ ' if each['open_low'] else ''}{each['low']:.3g} to "
-            f"{each['high']:.3g}{' or more' if each['open_high'] else ''}"
-            for each in ranges
-        )
-        or "none"
-    )
-
-
 def print_checkpoints(found: Iterable[Any]) -> None:
     """Print the checkpoints that runs have left, with what is known of these runs."""
     table = Table("analysis", "run", "age", "size")
@@ -407,3 +295,12 @@ def say(text: str) -> None:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def show(lines: Iterable[str | Table]) -> None:
+    """Print lines and tables."""
+    for line in lines:
+        if isinstance(line, str):
+            say(line)
+        else:
+            console.print(line)

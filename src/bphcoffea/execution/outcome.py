@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import hist
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bphcoffea.analysis import Analysis
+from bphcoffea.analysis import Analysis, AnalysisRecord
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.luminosity import to_ranges
@@ -28,6 +27,7 @@ from bphcoffea.results.folder import (
 from bphcoffea.results.ledger import Ledger
 from bphcoffea.results.luminosities import Luminosities, certification_of
 from bphcoffea.results.normalisation import normalise
+from bphcoffea.results.records import as_json
 from bphcoffea.results.work_totals import Timing, table
 
 
@@ -76,8 +76,8 @@ def write(
             file = f"{file_name(name, fileset.names)}.parquet"
             pq.write_table(candidates, temporary / "candidates" / file)
         _write_luminosity(temporary, analysis, fileset, outcome)
-        description = _description(analysis, fileset) | {"variations": variations}
-        write_json(temporary / "analysis.json", description)
+        record = _record(analysis, fileset, variations)
+        write_json(temporary / "analysis.json", record.model_dump(mode="json"))
         write_json(temporary / "metrics.json", outcome.metrics)
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         write_json(temporary / "provenance.json", provenance)
@@ -102,11 +102,11 @@ def _tables(
 def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcome: Outcome) -> None:
     """Write ``lumis.json``, ``luminosity.json`` and ``normalisation.json``."""
     results = outcome.results
-    metadata = {name: fileset[name].metadata.model_dump() for name in results}
+    metadata = {name: fileset[name].metadata for name in results}
     sections = {
         name: result.lumis
         for name, result in results.items()
-        if not metadata[name]["is_mc"] and len(result.lumis)
+        if not metadata[name].is_mc and len(result.lumis)
     }
     counts = outcome.ledger.as_json()["datasets"]
     certification = certification_of(analysis.era_corrections)
@@ -115,16 +115,14 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     write_json(folder / "lumis.json", {name: to_ranges(lumis) for name, lumis in sections.items()})
     write_json(folder / "luminosity.json", luminosities.as_json())
     normalisation = normalise(metadata, generator_sumw, counts, luminosities)
-    write_json(folder / "normalisation.json", normalisation)
+    write_json(folder / "normalisation.json", as_json(normalisation))
 
 
-def _description(analysis: Analysis, fileset: Fileset) -> dict[str, Any]:
-    description = analysis.describe()
+def _record(
+    analysis: Analysis, fileset: Fileset, variations: Mapping[str, Sequence[str]]
+) -> AnalysisRecord:
     metadata = next(iter(fileset.root.values())).metadata.model_dump()
-    reads = branches_of_cuts(analysis, metadata)
-    for row in description["cuts"]:
-        row["reads"] = list(reads.get(row["name"], ()))
-    return description
+    return analysis.describe(branches_of_cuts(analysis, metadata), variations)
 
 
 def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:

@@ -46,7 +46,9 @@ def provenance(
             for name, dataset in fileset.root.items()
         },
         "corrections": [corrections.describe() for corrections in analysis.era_corrections],
-        "classifier": analysis.classifier.describe() if analysis.classifier else None,
+        "classifier": analysis.classifier.describe().model_dump(mode="json")
+        if analysis.classifier
+        else None,
         "options": options,
         "python": platform.python_version(),
         "packages": versions(),

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 #: First year of each proton-proton collision energy, TeV; the latest first.
 ENERGIES: Final = ((2022, 13.6), (2015, 13.0), (2012, 8.0), (2010, 7.0))
 
 
-def collision_energy(metadata: Mapping[str, Any]) -> float | None:
-    """Return the collision energy of a dataset, TeV.
+def collision_energy(era: str, energy: float | None = None) -> float | None:
+    """Return the collision energy of a dataset, TeV; None if neither argument gives it.
 
     Parameters
     ----------
-    metadata
-        Of the dataset. Its ``energy`` takes precedence over the year with which its ``era`` begins.
-
-    Returns
-    -------
-    None if neither says it.
+    era
+        Era of the dataset, which begins with its year.
+    energy
+        Energy from its metadata, TeV, which takes precedence.
 
     Examples
     --------
-    >>> collision_energy({"era": "2018D"})
+    >>> collision_energy("2018D")
     13.0
-    >>> collision_energy({"era": "2017G", "energy": 5.02})
+    >>> collision_energy("2017G", 5.02)
     5.02
     """
-    if metadata.get("energy") is not None:
-        return float(metadata["energy"])
-    year = str(metadata.get("era", ""))[:4]
+    if energy is not None:
+        return energy
+    year = era[:4]
     if not (year.isascii() and year.isdigit()):
         return None
     return next((energy for first, energy in ENERGIES if int(year) >= first), None)

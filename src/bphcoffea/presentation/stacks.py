@@ -14,16 +14,15 @@ from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.presentation.comparison import Sides, draw_comparison
 from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.style import Heading
+from bphcoffea.results.records import DatasetRecord, Datasets
 from bphcoffea.statistics.run_fit import of_datasets
-
-Metadata = Mapping[str, Mapping[str, Any]]
 
 
 def comparison(
     histogram: hist.Hist,
     category: str | None,
     about: Mapping[str, Any],
-    datasets: Metadata,
+    datasets: Datasets,
     *,
     overlay_signal: bool,
 ) -> Figure:
@@ -42,14 +41,14 @@ def comparison(
     overlay_signal
         Whether simulated signal is drawn as lines, and not as a part of the stack.
     """
-    data = [name for name, known in datasets.items() if not known["is_mc"]]
+    data = [name for name, known in datasets.items() if not known.is_mc]
     stack: dict[str, list[str]] = {}
     lines: dict[str, list[str]] = {}
     for name, known in datasets.items():
-        if known["is_mc"]:
-            if overlay_signal and known.get("kind") == "signal":
+        if known.is_mc:
+            if overlay_signal and known.kind == "signal":
                 # each sample is a hypothesis of its own
-                lines.setdefault(str(known.get("label") or literal(name)), []).append(name)
+                lines.setdefault(str(known.label or literal(name)), []).append(name)
             else:
                 stack.setdefault(_label(name, known), []).append(name)
     return draw_comparison(
@@ -88,5 +87,5 @@ def totals(histogram: hist.Hist, datasets: list[str], category: str | None) -> d
     return {name: (total(name + DOWN), total(name + UP)) for name in names}
 
 
-def _label(name: str, metadata: Mapping[str, Any]) -> str:
-    return str(metadata.get("label") or metadata.get("process") or literal(name))
+def _label(name: str, metadata: DatasetRecord) -> str:
+    return str(metadata.label or metadata.process or literal(name))

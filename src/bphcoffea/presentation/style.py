@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from scipy.stats import chi2, norm
 from bphcoffea.arrays import Floats
 from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.folder import file_name
+from bphcoffea.results.records import DatasetRecord
 
 #: Distinguishable with every common colour vision [M. A. Petroff, arXiv:2107.02270].
 BLUE, ORANGE, RED, PURPLE, GREY, VIOLET = (
@@ -93,7 +94,7 @@ class Heading:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, datasets: Iterable[Mapping[str, Any]], notes: Iterable[str] = ()) -> Heading:
+    def of(cls, datasets: Iterable[DatasetRecord], notes: Iterable[str] = ()) -> Heading:
         """Make the heading from metadata; that of the data alone where there are any.
 
         Parameters
@@ -104,20 +105,20 @@ class Heading:
             Warnings beside that of a partial run; empty ones are left out.
         """
         chosen = list(datasets)
-        data = [metadata for metadata in chosen if not metadata["is_mc"]]
+        data = [metadata for metadata in chosen if not metadata.is_mc]
         chosen = data or chosen
-        labels = dict.fromkeys(str(metadata.get("label") or "") for metadata in chosen)
+        labels = dict.fromkeys(metadata.label or "" for metadata in chosen)
         named = [label for label in labels if label]
         left = ", ".join(named) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
-        energies = sorted({value for each in chosen if (value := collision_energy(each))})
+        energies = sorted({e for each in chosen if (e := collision_energy(each.era, each.energy))})
         energy = f"{', '.join(f'{value:g}' for value in energies)} TeV" if energies else ""
-        luminosities = [metadata.get("luminosity") for metadata in data]
+        luminosities = [metadata.luminosity for metadata in data]
         written = tuple(note for note in (_partial(chosen), *notes) if note)
         if not data or None in luminosities:
             return cls(left, energy, written)
-        total = sum(float(luminosity) for luminosity in luminosities if luminosity is not None)
+        total = sum(luminosity for luminosity in luminosities if luminosity is not None)
         right = f"{total:.3g} $fb^{{-1}}$" + (f" ({energy})" if energy else "")
         return cls(left, right, written)
 
@@ -142,14 +143,15 @@ class Heading:
             )
 
 
-def _partial(datasets: Iterable[Mapping[str, Any]]) -> str:
+def _partial(datasets: Iterable[DatasetRecord]) -> str:
     """Say which part of the events of datasets a partial run has; nothing of a whole run."""
-    parts = [metadata["part"] for metadata in datasets if "part" in metadata]
-    if all(part["events"] == part["of"] for part in parts):
+    parts = [record.part for record in datasets if record.part is not None]
+    if all(part.events == part.of for part in parts):
         return ""
-    if any(part["of"] is None for part in parts):
+    wholes = [part.of for part in parts if part.of is not None]
+    if len(wholes) < len(parts):
         return "Partial run: an unknown part of the events"
-    share = sum(part["events"] for part in parts) / sum(part["of"] for part in parts)
+    share = sum(part.events for part in parts) / sum(wholes)
     return f"Partial run: {100 * share:.3g}% of the events"
 
 

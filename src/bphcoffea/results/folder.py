@@ -23,13 +23,16 @@ import pyarrow.parquet as pq
 import uhi.io.json
 import uproot
 
+from bphcoffea.analysis.description import AnalysisRecord
 from bphcoffea.analysis.histograms import ALL, NOMINAL
+from bphcoffea.datasets import Metadata
 from bphcoffea.errors import InputError
 from bphcoffea.physics.windows import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
 from bphcoffea.results.luminosities import FILESET
 from bphcoffea.results.normalisation import scaled
+from bphcoffea.results.records import DatasetRecord, Datasets, Normalisation
 from bphcoffea.storage.manifest import claimed, replacing
 
 #: Owner of the files of a run in ``written.json``.
@@ -128,43 +131,46 @@ class RunFolder:
         return self._derived.replacing(owner, also)
 
     @property
-    def analysis(self) -> dict[str, Any]:
-        """What was run: name, cuts, histograms, mass fit (``analysis.json``)."""
-        return dict(self.read("analysis.json"))
+    def analysis(self) -> AnalysisRecord:
+        """The analysis that was run: name, cuts, histograms, mass fit (``analysis.json``)."""
+        return AnalysisRecord.model_validate(self.read("analysis.json"))
 
     @property
     def hidden(self) -> tuple[Window, ...]:
-        """Windows of the blind variable in which data were left out; none if it is not blind."""
-        blind = self.analysis.get("blind") or {}
-        return tuple((low, high) for low, high in blind.get("hidden", ()))
+        """Windows of the blind variable in which the run hides data; empty if it hides none."""
+        blind = self.analysis.blind
+        return blind.hidden if blind else ()
 
     @property
-    def fileset_metadata(self) -> dict[str, dict[str, Any]]:
-        """Metadata of each dataset, by its name, as the fileset has them."""
-        return dict(self.read("provenance.json")["datasets"])
+    def fileset_metadata(self) -> dict[str, Metadata]:
+        """Metadata of each dataset in the fileset, by name."""
+        found = self.read("provenance.json")["datasets"]
+        return {name: Metadata.model_validate(metadata) for name, metadata in found.items()}
 
     @property
-    def datasets(self) -> dict[str, dict[str, Any]]:
-        """Metadata of each dataset, with the luminosity of what was processed.
-
-        Data whose luminosity is not known, or of which several datasets hold the same luminosity
-        sections, have none. In a partial run ``part`` holds the ``events`` of the dataset that were
-        processed, and how many it has in all (``of``; None if unknown).
-        """
-        known = self.fileset_metadata
-        counts = self.read("ledger.json").get("datasets", {}) if self.partial else {}
-        for name, count in counts.items():
-            if name in known:
+    def datasets(self) -> Datasets:
+        """Metadata of each dataset, with the luminosity of the processed data."""
+        found = {
+            name: metadata.model_dump(exclude_unset=True)
+            for name, metadata in self.fileset_metadata.items()
+        }
+        if self.partial:
+            for name, count in self.read("ledger.json")["datasets"].items():
                 part = {"events": count["processed_events"], "of": count["dataset_events"]}
-                known[name] = {**known[name], "part": part}
-        if not (self.path / "luminosity.json").is_file():
-            return known
-        content = self.read("luminosity.json")
-        for name, about in content["datasets"].items():
-            known[name] = {**known[name], "luminosity": about["luminosity"]}
-            if about["luminosity"] is None or content["sections_shared"]:
-                del known[name]["luminosity"]
-        return known
+                found[name]["part"] = part
+        if (self.path / "luminosity.json").is_file():
+            content = self.read("luminosity.json")
+            for name, of_data in content["datasets"].items():
+                shared = content["sections_shared"]
+                found[name]["luminosity"] = None if shared else of_data["luminosity"]
+        records = {name: DatasetRecord.model_validate(each) for name, each in found.items()}
+        return Datasets(records)
+
+    @property
+    def normalisation(self) -> dict[str, Normalisation]:
+        """Scale of each simulated dataset to the data, by name."""
+        found = self.read("normalisation.json")
+        return {name: Normalisation.model_validate(each) for name, each in found.items()}
 
     def luminosity_of(self, datasets: Iterable[str]) -> float | None:
         """Luminosity of what was processed of some data, fb⁻¹.
@@ -200,10 +206,10 @@ class RunFolder:
         InputError
             When some simulation can't be scaled.
         """
-        normalisation = self.read("normalisation.json")
-        lacking = [name for name, known in normalisation.items() if known["scale"] is None]
+        normalisation = self.normalisation
+        lacking = [name for name, known in normalisation.items() if known.scale is None]
         if lacking:
-            notes = dict.fromkeys(n for name in lacking for n in normalisation[name]["notes"])
+            notes = dict.fromkeys(n for name in lacking for n in normalisation[name].notes)
             raise InputError(
                 f"{self.path}: no scale for {', '.join(lacking)}; give a cross_section in the "
                 "fileset, and the data's luminosity, there or with: bphcoffea lumi"

@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.corrections import Corrections
+from bphcoffea.datasets import Metadata
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
 
 Sections = npt.NDArray[np.int64]
-#: Metadata by dataset.
-Metadata = Mapping[str, Mapping[str, Any]]
 
 #: Sources of a luminosity, in ``luminosity.json``, beside the path of a table.
 FILESET: Final = "fileset"
@@ -81,7 +80,7 @@ class Luminosities:
     @classmethod
     def of(
         cls,
-        datasets: Metadata,
+        datasets: Mapping[str, Metadata],
         sections: Mapping[str, Sections],
         counts: Mapping[str, Mapping[str, int | None]],
         certification: Callable[[str], Certification],
@@ -103,9 +102,9 @@ class Luminosities:
         certified: dict[str, Sections] = {}
         tables: dict[str, LuminosityTable] = {}
         for name, metadata in datasets.items():
-            if metadata["is_mc"]:
+            if metadata.is_mc:
                 continue
-            known = certification(str(metadata["era"]))
+            known = certification(metadata.era)
             read = sections.get(name, np.empty((0, 2), dtype=np.int64))
             good = read if known.golden is None else read[known.golden.certifies(*read.T)]
             about: dict[str, Any] = {
@@ -113,7 +112,7 @@ class Luminosities:
                 "certified": None if known.golden is None else len(good),
                 "uncertainty": known.uncertainty,
                 "processed": _fraction(counts.get(name, {})),
-                "prescale": float(metadata.get("prescale") or 1.0),
+                "prescale": float(metadata.prescale or 1.0),
             }
             if known.table is not None and len(read):
                 recorded = known.table.recorded(good)
@@ -209,12 +208,10 @@ def _fraction(counts: Mapping[str, int | None]) -> float | None:
     return processed / whole
 
 
-def _of_fileset(
-    metadata: Mapping[str, Any], processed: float | None, prescale: float
-) -> dict[str, Any]:
-    whole = metadata.get("luminosity")
+def _of_fileset(metadata: Metadata, processed: float | None, prescale: float) -> dict[str, Any]:
+    whole = metadata.luminosity
     if whole is None:
         return {"luminosity": None, "source": None}
     if processed is None:
         return {"luminosity": None, "source": UNCOUNTED}
-    return {"luminosity": float(whole) * processed / prescale, "source": FILESET}
+    return {"luminosity": whole * processed / prescale, "source": FILESET}

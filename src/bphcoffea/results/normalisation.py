@@ -13,18 +13,20 @@ import hist
 
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.datasets import Metadata
 from bphcoffea.physics.energies import collision_energy
-from bphcoffea.results.luminosities import Luminosities, Metadata
+from bphcoffea.results.luminosities import Luminosities
+from bphcoffea.results.records import Normalisation, Rate, Uncertainties
 
 #: Picobarns times inverse femtobarns.
 EVENTS_PER_PB_FB: Final = 1000.0
 #: Metadata that two datasets of one process have in common if they are parts of one sample.
 SAMPLE: Final = ("process", "kind", "mass", "ctau", "cross_section", "filter_efficiency", "energy")
 #: Uncertainties of rates, which are the same for every event of a dataset.
-RATES: Final = ("luminosity", "cross_section")
+RATES: Final[tuple[Rate, ...]] = ("luminosity", "cross_section")
 
 
-def generated(metadata: Mapping[str, Any], sumw: float) -> float:
+def generated(metadata: Metadata, sumw: float) -> float:
     """Return how many decays, in units of their weights, a sum of weights stands for.
 
     Parameters
@@ -41,16 +43,16 @@ def generated(metadata: Mapping[str, Any], sumw: float) -> float:
     Σw/(ε_filter·ε_skim): decays before the filter and before the skim, of which efficiencies are
     parts, and to which cross sections refer.
     """
-    filtered = float(metadata.get("filter_efficiency") or 1.0)
-    return sumw / (filtered * float(metadata.get("skim_efficiency") or 1.0))
+    filtered = float(metadata.filter_efficiency or 1.0)
+    return sumw / (filtered * float(metadata.skim_efficiency or 1.0))
 
 
 def normalise(
-    datasets: Metadata,
+    datasets: Mapping[str, Metadata],
     generator_sumw: Mapping[str, float],
     counts: Mapping[str, Mapping[str, int | None]],
     luminosities: Luminosities,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Normalisation]:
     """How each simulated dataset is scaled: the content of ``normalisation.json``.
 
     The scale is σ·ε_filter·ε_skim·L/Σw, where Σw is the sum of the generator's weights of what was
@@ -79,16 +81,10 @@ def normalise(
     sharing = _sharing(assigned, datasets)
     normalisation = {}
     for name, metadata in datasets.items():
-        if not metadata["is_mc"]:
+        if not metadata.is_mc:
             continue
         data = assigned.get(name, [])
         luminosity = _luminosity(name, sharing[name], datasets, generator_sumw, luminosities)
-        parts: dict[str, Any] = {
-            "cross_section": metadata.get("cross_section"),
-            "filter_efficiency": metadata.get("filter_efficiency") or 1.0,
-            "skim_efficiency": metadata.get("skim_efficiency") or 1.0,
-            "luminosity": luminosity,
-        }
         notes = _notes(metadata, data, datasets, counts.get(name, {}))
         others = sorted({other for _, alike in sharing[name] for other in alike} - {name})
         if others:
@@ -103,25 +99,28 @@ def normalise(
             notes.append(f"the sum of generator weights is {sumw:g}: it can't be normalised")
         elif wrong_energy:
             notes.append(wrong_energy)
-        elif parts["cross_section"] is not None and luminosity is not None:
-            expected = parts["cross_section"] * luminosity * EVENTS_PER_PB_FB
+        elif metadata.cross_section is not None and luminosity is not None:
+            expected = metadata.cross_section * luminosity * EVENTS_PER_PB_FB
             scale = expected / generated(metadata, sumw)
-        normalisation[name] = {
-            **parts,
-            "generator_sumw": sumw,
-            "scale": scale,
-            "data": data,
-            "uncertainties": {
-                "luminosity": luminosities.uncertainty(data),
-                "cross_section": metadata.get("cross_section_uncertainty") or 0.0,
-            },
-            "notes": notes,
-        }
+        normalisation[name] = Normalisation(
+            cross_section=metadata.cross_section,
+            filter_efficiency=metadata.filter_efficiency or 1.0,
+            skim_efficiency=metadata.skim_efficiency or 1.0,
+            luminosity=luminosity,
+            generator_sumw=sumw,
+            scale=scale,
+            data=tuple(data),
+            uncertainties=Uncertainties(
+                luminosity=luminosities.uncertainty(data),
+                cross_section=metadata.cross_section_uncertainty or 0.0,
+            ),
+            notes=tuple(notes),
+        )
     return normalisation
 
 
 def _sharing(
-    assigned: Mapping[str, list[str]], datasets: Metadata
+    assigned: Mapping[str, list[str]], datasets: Mapping[str, Metadata]
 ) -> dict[str, list[tuple[list[str], list[str]]]]:
     """For each simulated dataset, the data it stands for, grouped by who stands for them as well.
 
@@ -132,20 +131,20 @@ def _sharing(
     """
     samples: dict[tuple[str, ...], list[str]] = {}
     for name, metadata in datasets.items():
-        if metadata["is_mc"]:
-            known = [str(metadata.get(key)) for key in SAMPLE]
+        if metadata.is_mc:
+            known = [str(getattr(metadata, key)) for key in SAMPLE]
             # nothing says that datasets without a process are the same
-            own = name if metadata.get("process") is None else ""
+            own = name if metadata.process is None else ""
             samples.setdefault((own, *known), []).append(name)
     sharing: dict[str, list[tuple[list[str], list[str]]]] = {}
     for alike in samples.values():
         for name in alike:
-            era = datasets[name]["era"]
+            era = datasets[name].era
             groups: dict[tuple[str, ...], list[str]] = {}
             for data in assigned.get(name, []):
                 holders = tuple(other for other in alike if data in assigned.get(other, []))
                 groups.setdefault(holders, []).append(data)
-            without = [n for n in alike if n not in assigned and datasets[n]["era"] == era]
+            without = [n for n in alike if n not in assigned and datasets[n].era == era]
             sharing[name] = [(data, list(h)) for h, data in groups.items()] or [([], without)]
     return sharing
 
@@ -153,14 +152,14 @@ def _sharing(
 def _luminosity(
     name: str,
     sharing: list[tuple[list[str], list[str]]],
-    datasets: Metadata,
+    datasets: Mapping[str, Metadata],
     generator_sumw: Mapping[str, float],
     luminosities: Luminosities,
 ) -> float | None:
     """Luminosity that a simulated dataset stands for, fb⁻¹; None if it is not known."""
     total = 0.0
     for data, alike in sharing:
-        luminosity = luminosities.together(data) if data else datasets[name].get("luminosity")
+        luminosity = luminosities.together(data) if data else datasets[name].luminosity
         if luminosity is None:
             return None
         decays = {
@@ -171,20 +170,20 @@ def _luminosity(
 
 
 def _notes(
-    metadata: Mapping[str, Any],
+    metadata: Metadata,
     data: list[str],
-    datasets: Metadata,
+    datasets: Mapping[str, Metadata],
     counts: Mapping[str, int | None],
 ) -> list[str]:
     notes = []
-    era = str(metadata["era"])
+    era = metadata.era
     alike = [datasets[name] for name in data if _same_energy(metadata, datasets[name])]
-    strange = sorted({e for known in alike if _nearness(e := str(known["era"]), era) == 0})
+    strange = sorted({e for known in alike if _nearness(e := known.era, era) == 0})
     if strange:
         notes.append(f"simulation of {era} stands for data of {', '.join(strange)}")
     # of all files of the dataset, whatever part of them was asked for
-    generated, held = metadata.get("processed_events"), counts.get("dataset_events")
-    if generated and held and generated != held and not metadata.get("skim_efficiency"):
+    generated, held = metadata.processed_events, counts.get("dataset_events")
+    if generated and held and generated != held and not metadata.skim_efficiency:
         notes.append(
             f"the fileset says {generated:,} processed events, its files hold {held:,}; "
             f"if they were skimmed, say so with skim_efficiency = {held / generated:.4g}"
@@ -192,10 +191,10 @@ def _notes(
     return notes
 
 
-def _wrong_energy(metadata: Mapping[str, Any], data: list[str], datasets: Metadata) -> str:
+def _wrong_energy(metadata: Metadata, data: list[str], datasets: Mapping[str, Metadata]) -> str:
     """Say which data were taken at another collision energy than that of simulation; or nothing."""
-    energy = collision_energy(metadata)
-    others = {name: collision_energy(datasets[name]) for name in data}
+    energy = _energy(metadata)
+    others = {name: _energy(datasets[name]) for name in data}
     other = {name: value for name, value in others.items() if None not in (energy, value)}
     other = {name: value for name, value in other.items() if value != energy}
     if not other:
@@ -208,24 +207,24 @@ def _wrong_energy(metadata: Mapping[str, Any], data: list[str], datasets: Metada
     )
 
 
-def _assigned(datasets: Metadata) -> dict[str, list[str]]:
+def _assigned(datasets: Mapping[str, Metadata]) -> dict[str, list[str]]:
     """Which data each simulated dataset stands for: of each process, those of the nearest era.
 
     Simulation of the collision energy of the data goes before all other.
     """
     processes: dict[str, list[str]] = {}
     for name, metadata in datasets.items():
-        if metadata["is_mc"]:
-            processes.setdefault(str(metadata.get("process") or name), []).append(name)
+        if metadata.is_mc:
+            processes.setdefault(metadata.process or name, []).append(name)
     assigned: dict[str, list[str]] = {}
     for name, metadata in datasets.items():
-        if metadata["is_mc"]:
+        if metadata.is_mc:
             continue
         for simulations in processes.values():
             near = {
                 s: (
                     _same_energy(metadata, datasets[s]),
-                    _nearness(str(metadata["era"]), str(datasets[s]["era"])),
+                    _nearness(metadata.era, datasets[s].era),
                 )
                 for s in simulations
             }
@@ -235,9 +234,13 @@ def _assigned(datasets: Metadata) -> dict[str, list[str]]:
     return assigned
 
 
-def _same_energy(metadata: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _energy(metadata: Metadata) -> float | None:
+    return collision_energy(metadata.era, metadata.energy)
+
+
+def _same_energy(metadata: Metadata, other: Metadata) -> bool:
     """Whether nothing says that two datasets have different collision energies."""
-    energies = collision_energy(metadata), collision_energy(other)
+    energies = _energy(metadata), _energy(other)
     return None in energies or energies[0] == energies[1]
 
 
@@ -252,8 +255,8 @@ def _nearness(era: str, other: str) -> int:
 
 def scaled(
     histograms: Mapping[str, hist.Hist],
-    normalisation: Mapping[str, Mapping[str, Any]],
-    datasets: Metadata,
+    normalisation: Mapping[str, Normalisation],
+    datasets: Mapping[str, Metadata],
 ) -> dict[str, hist.Hist]:
     """Histograms of a run with simulation scaled to the luminosity of the data.
 
@@ -272,9 +275,7 @@ def scaled(
     has such an uncertainty.
     """
     rates = [
-        rate
-        for rate in RATES
-        if any(known["uncertainties"][rate] for known in normalisation.values())
+        rate for rate in RATES if any(known.uncertainty(rate) for known in normalisation.values())
     ]
     return {
         name: _scaled(histogram, normalisation, datasets, rates)
@@ -284,9 +285,9 @@ def scaled(
 
 def _scaled(
     histogram: hist.Hist,
-    normalisation: Mapping[str, Mapping[str, Any]],
-    datasets: Metadata,
-    rates: list[str],
+    normalisation: Mapping[str, Normalisation],
+    datasets: Mapping[str, Metadata],
+    rates: list[Rate],
 ) -> hist.Hist:
     dataset, category, variation, *others = histogram.axes
     known = list(variation)
@@ -302,11 +303,13 @@ def _scaled(
     filled[:, :, : len(known)] = content[:, :, : len(known)]
     nominal = known.index(NOMINAL)
     for index, name in enumerate(dataset):
-        if not datasets[name]["is_mc"]:
+        if not datasets[name].is_mc:
             continue
-        scale = float(normalisation[name]["scale"])
+        scale = normalisation[name].scale
+        if scale is None:
+            raise ValueError(f"dataset '{name}' has no scale")
         for number, rate in enumerate(rates):
-            relative = float(normalisation[name]["uncertainties"][rate])
+            relative = normalisation[name].uncertainty(rate)
             for side, sign in enumerate((1, -1)):
                 place = len(known) + 2 * number + side
                 filled[index, :, place] = content[index, :, nominal]

@@ -13,6 +13,7 @@ from bphcoffea.luminosity import GoldenJson, LuminosityTable, from_ranges
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.luminosities import Certification, Luminosities
 from bphcoffea.results.normalisation import normalise
+from bphcoffea.results.records import as_json
 
 
 def renormalise(
@@ -54,14 +55,13 @@ def renormalise(
             known.get("uncertainty", 0.0) if uncertainty is None else uncertainty,
         )
 
-    before = run.read("normalisation.json")
     sections = {name: from_ranges(ranges) for name, ranges in run.read("lumis.json").items()}
     counts = run.read("ledger.json")["datasets"]
     luminosities = Luminosities.of(run.fileset_metadata, sections, counts, certification)
-    generator_sumw = {name: float(known["generator_sumw"]) for name, known in before.items()}
+    generator_sumw = {name: known.generator_sumw for name, known in run.normalisation.items()}
     normalisation = normalise(run.fileset_metadata, generator_sumw, counts, luminosities)
     run.write("luminosity.json", luminosities.as_json())
-    run.write("normalisation.json", normalisation)
+    run.write("normalisation.json", as_json(normalisation))
 
 
 def _golden(

@@ -13,7 +13,12 @@ from typing import Any, Final
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.normalisation import generated
-from bphcoffea.statistics.data_sample import DataSample, year_of
+from bphcoffea.statistics.data_sample import (
+    DataSample,
+    NotFittedByYearError,
+    UnknownLuminosityError,
+    year_of,
+)
 
 #: Branching fractions of φ → μμ and Ds → φπ, and their uncertainties [PDG].
 PHI_TO_MUONS: Final = 2.86e-4
@@ -23,14 +28,6 @@ DS_TO_PHI_PI_ERROR: Final = 0.004
 #: What a fit calls the peak of the normalisation channel, and its yield.
 PEAK: Final = "ds"
 YIELD: Final = f"n_{PEAK}"
-
-
-class NotFittedByYearError(InputError):
-    """The yield of one year is needed, but data of several years were fitted together."""
-
-
-class UnknownLuminosityError(InputError):
-    """The luminosity of the search, or of the data that were fitted, is not known."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +188,7 @@ class DsYield:
         if YIELD not in fit["parameters"]:
             raise InputError(f"{run.path}: its fit has no yield '{YIELD}'; is it of Ds → φπ?")
         metadata = run.fileset_metadata
-        simulated = [name for name in fit["datasets"] if metadata[name]["is_mc"]]
+        simulated = [name for name in fit["datasets"] if metadata[name].is_mc]
         if simulated:
             raise InputError(
                 f"{run.path}: its fit is of simulation ({', '.join(simulated)}), which tells no "
@@ -207,7 +204,7 @@ class DsYield:
             raise InputError(f"{run.path}: the yield '{YIELD}' is {measured['value']:g}")
         simulation, efficiency, error = _efficiency(run, fit)
         shift, remarks = _fit_model(run, fit, measured["value"] / efficiency)
-        unfiltered = [n for n in simulation if metadata[n].get("filter_efficiency") is None]
+        unfiltered = [n for n in simulation if metadata[n].filter_efficiency is None]
         if unfiltered:
             remarks += (f"{', '.join(unfiltered)}: no filter_efficiency, which is taken to be 1",)
         return cls(
@@ -228,7 +225,7 @@ def _of_year(
     metadata, remarks = run.fileset_metadata, []
     names = [name for name in fit["datasets"] if year_of(metadata[name]) == year]
     if not names:
-        eras = ", ".join(sorted({str(metadata[name]["era"]) for name in fit["datasets"]}))
+        eras = ", ".join(sorted({metadata[name].era for name in fit["datasets"]}))
         remarks.append(f"{run.path} has no data of {year}: the yield is that of {eras}")
     elif len(names) < len(fit["datasets"]):
         fit = fit.get("by", {}).get(year, {})

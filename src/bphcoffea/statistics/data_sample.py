@@ -7,8 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bphcoffea.datasets import Metadata
+from bphcoffea.errors import FitError
 from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.folder import RunFolder
+
+
+class NotFittedByYearError(FitError):
+    """The yield of one year is needed, but data of several years were fitted together."""
+
+
+class UnknownLuminosityError(FitError):
+    """The luminosity of the search, or of the data that were fitted, is not known."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class DataSample:
         return cls(
             run=str(run.path),
             datasets=names,
-            eras=_distinct(str(metadata[name]["era"]) for name in names),
+            eras=_distinct(metadata[name].era for name in names),
             energies=energies_of(metadata, (*names, *simulation)),
             luminosity=run.luminosity_of(names),
             complete=run.complete,
@@ -74,11 +84,9 @@ class DataSample:
         return ", ".join(self.datasets)
 
 
-def energies_of(
-    metadata: Mapping[str, Mapping[str, Any]], datasets: Iterable[str]
-) -> tuple[float, ...]:
+def energies_of(metadata: Mapping[str, Metadata], datasets: Iterable[str]) -> tuple[float, ...]:
     """Return the different collision energies of datasets, TeV, in order; unknown ones left out."""
-    found = (collision_energy(metadata[name]) for name in datasets)
+    found = (collision_energy(metadata[name].era, metadata[name].energy) for name in datasets)
     return tuple(sorted({energy for energy in found if energy is not None}))
 
 
@@ -86,17 +94,16 @@ def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def year_of(metadata: Mapping[str, Any]) -> str:
+def year_of(metadata: Metadata) -> str:
     """Return the year of a dataset: the first four characters of its era."""
-    return str(metadata["era"])[:4]
+    return metadata.era[:4]
 
 
-def of_year(
-    metadata: Mapping[str, Mapping[str, Any]], datasets: Iterable[str], year: str
-) -> list[str]:
+def of_year(metadata: Mapping[str, Metadata], datasets: Iterable[str], year: str) -> list[str]:
     """Return the datasets of a year; if there are none, those of the nearest one.
 
-    >>> metadata = {"a": {"era": "2016G"}, "b": {"era": "2018D"}, "c": {"era": "2018"}}
+    >>> eras = {"a": "2016G", "b": "2018D", "c": "2018"}
+    >>> metadata = {name: Metadata(is_mc=False, era=era) for name, era in eras.items()}
     >>> of_year(metadata, metadata, "2018"), of_year(metadata, metadata, "2012")
     (['b', 'c'], ['a'])
     """

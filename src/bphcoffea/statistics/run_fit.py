@@ -10,7 +10,8 @@ import hist
 
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.mass_model import MassModel
-from bphcoffea.errors import InputError
+from bphcoffea.datasets import Metadata
+from bphcoffea.errors import FitError, InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.statistics.blindness import check_fit
 from bphcoffea.statistics.data_sample import of_year, year_of
@@ -48,16 +49,16 @@ def fit_run(
     """
     check_fit(run)
     analysis = run.analysis
-    if analysis.get("fit") is None:
-        raise InputError(f"{run.path}: the analysis '{analysis['name']}' declares no mass fit")
-    model = MassModel.model_validate(analysis["fit"])
+    model = analysis.fit
+    if model is None:
+        raise FitError(f"{run.path}: the analysis '{analysis.name}' declares no mass fit")
     histograms = run.histograms()
     if model.histogram not in histograms:
         raise InputError(f"{run.path}: histograms.json holds no '{model.histogram}' to fit")
     histogram = histograms[model.histogram]
     known = run.datasets
     chosen = _matching(datasets, known)
-    data = [name for name in chosen if not known[name]["is_mc"]]
+    data = [name for name in chosen if not known[name].is_mc]
     selected = data or chosen
     simulated = _simulated(model, known) if data else {}
 
@@ -69,9 +70,9 @@ def fit_run(
         return {peak: {"datasets": simulated[peak], **fit.as_json()} for peak, fit in fits.items()}
 
     def fitted(names: list[str], tail: Tail | None) -> dict[str, Any]:
-        in_data = all(not known[name]["is_mc"] for name in names)
+        in_data = all(not known[name].is_mc for name in names)
         return {
-            "analysis": analysis["name"],
+            "analysis": analysis.name,
             "histogram": model.histogram,
             "datasets": names,
             "complete": run.complete,
@@ -112,7 +113,7 @@ def fit_run(
     if by is not None:
         groups: dict[str, list[str]] = {}
         for name in selected:
-            label = year_of(known[name]) if by == "year" else str(known[name]["era"])
+            label = year_of(known[name]) if by == "year" else known[name].era
             groups.setdefault(name if by == "dataset" else label, []).append(name)
         content["by"] = {
             group: with_simulation(
@@ -170,13 +171,13 @@ def _better(fits: Mapping[str, MassFit], others: Mapping[str, MassFit]) -> list[
     return [peak for peak, gain in gains.items() if gain > SEEN]
 
 
-def _simulated(model: MassModel, known: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+def _simulated(model: MassModel, known: Mapping[str, Metadata]) -> dict[str, list[str]]:
     """Names of the simulated datasets of each peak that has some."""
     names = {
         peak.name: [
             name
             for name, metadata in known.items()
-            if metadata["is_mc"] and peak.process and metadata.get("process") == peak.process
+            if metadata.is_mc and peak.process and metadata.process == peak.process
         ]
         for peak in model.peaks
     }

@@ -179,7 +179,7 @@ def test_what_can_not_be_used_is_refused(tau3mu, phi_pi):
     few = tau3mu("few", years=("2018",), simulation=(("d", "tau3mu_d", "2018D", 1, (9, 9)),))
     with pytest.raises(InputError, match=r"simulated signal of category A of 2018 can't be fitted"):
         limit_run(few, normalisation)
-    analysis = run.analysis
+    analysis = run.read("analysis.json")
     analysis["blind"] |= {"windows": [], "hidden": [], "by_category": {"A": [[1.7, 1.8]]}}
     unknown = RunFolder(shutil.copytree(run.path, run.path.with_name("unknown")))
     unknown.write("analysis.json", analysis)

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bphcoffea import cli, presentation
+from bphcoffea import cli
+from bphcoffea.presentation import run_figures
 from bphcoffea.progress import INTERVAL_S
 from bphcoffea.searches.tau3mu.branching_limit import EDGES
 from bphcoffea.searches.tau3mu.figures import figures_of_limit
@@ -39,7 +40,7 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     options = ("--normalisation", normalisation.path, "--level", "0.9", "--f-b", "0.3")
     status, output = call("limit", run.path, *options)
     assert status == 0, output.err
-    assert "Setting limits: 1 of 1 limit (100%)" in output.err
+    assert "Setting limits: 1 of 1 point (100%)" in output.err
     content = run.read("limit.json")
     (known,) = content["limits"]
     (limit,) = known["limits"]
@@ -79,7 +80,7 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
 
     # without drawing them, which takes most of the time
     names = []
-    monkeypatch.setattr(presentation, "save", lambda figure, folder, name: names.append(name) or [])
+    monkeypatch.setattr(run_figures, "save", lambda figure, folder, name: names.append(name) or [])
     status, output = call("plot", run.path)
     assert status == 0, output.err
     assert {"limit_mass_A_2018", "limit_cl90"} <= set(names)
@@ -115,16 +116,16 @@ def test_options_of_the_other_search_are_refused(runs, call):
     status, output = call(*words, "--points", "5", "--f-prompt", "0.9", "--mass", "1.0")
     assert (status, output.err.count("\n")) == (2, 1)
     assert "a limit of the search 'tau3mu' takes no --f-prompt, --mass, --points" in output.err
-    run.write("analysis.json", {**run.analysis, "search": "hnl"})
+    run.write("analysis.json", {**run.read("analysis.json"), "search": "hnl"})
     status, output = call(*words, "--f-b", "0.3", "--level", "0.9")
     assert (status, output.err.count("\n")) == (2, 1)
     assert "a limit of the search 'hnl' takes no --f-b, --level" in output.err
-    run.write("analysis.json", {**run.analysis, "search": None})
+    run.write("analysis.json", {**run.read("analysis.json"), "search": None})
     assert "the analysis 'tau3mu' is no search: it has no limit" in call(*words)[1].err
-    run.write("analysis.json", {**run.analysis, "search": "other"})
+    run.write("analysis.json", {**run.read("analysis.json"), "search": "other"})
     status, output = call(*words)
     assert "the search 'other' is not known; there are: hnl, tau3mu" in output.err
-    run.write("analysis.json", {**run.analysis, "search": "tau3mu"})
+    run.write("analysis.json", {**run.read("analysis.json"), "search": "tau3mu"})
 
 
 def test_bad_numbers_and_missing_parts_are_one_line(runs, call, tau3mu, phi_pi):

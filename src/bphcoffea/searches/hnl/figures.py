@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
 from bphcoffea.physics.windows import gaps, within
+from bphcoffea.presentation.bands import MEDIAN, ONE_SIGMA, TWO_SIGMA, draw_bands
 from bphcoffea.presentation.blinding import overlapping
 from bphcoffea.presentation.style import (
     BLUE,
@@ -25,10 +26,6 @@ from bphcoffea.presentation.style import (
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.searches.hnl.mixing_limit import data_of
 from bphcoffea.statistics.sidebands import FINE, SidebandFit
-
-#: Colours of the bands of one and two standard deviations [CMS figure guidelines].
-ONE_SIGMA, TWO_SIGMA = "#607641", "#F5BB54"
-MEDIAN = 2
 
 
 def figures_of_limit(run: RunFolder, content: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
@@ -59,7 +56,7 @@ def draw_cls(hypothesis: Mapping[str, Any], heading: Heading, *, level: float = 
     axes = figure.add_subplot()
     mixings = np.array([row["mixing"] for row in hypothesis["points"]])
     expected = np.array([row["expected"] for row in hypothesis["points"]]).T
-    _bands(axes, mixings, expected)
+    draw_bands(axes, mixings, expected)
     observed = [row["observed"] for row in hypothesis["points"]]
     if None not in observed:
         axes.plot(mixings, observed, "o-", color="black", label="Observed", markersize=5)
@@ -161,14 +158,6 @@ def _edges(
             drawn.add(label)
             ends = sorted((wide[0][end], narrow[0][end]))
             axes.fill_between([at - half, at + half], *ends, color=color, linewidth=0, label=once)
-
-
-def _bands(axes: Axes, x: Floats, expected: Floats) -> None:
-    """Bands of one and two standard deviations, and the median; shapes (n,) and (5, n)."""
-    shown = np.maximum(expected, 1e-12)
-    axes.fill_between(x, shown[0], shown[4], color=TWO_SIGMA, linewidth=0, label=r"$\pm2\sigma$")
-    axes.fill_between(x, shown[1], shown[3], color=ONE_SIGMA, linewidth=0, label=r"$\pm1\sigma$")
-    axes.plot(x, shown[MEDIAN], "--", color="black", linewidth=2, label="Median expected")
 
 
 @cms_style()

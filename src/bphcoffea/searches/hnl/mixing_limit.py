@@ -292,7 +292,7 @@ def data_names(run: RunFolder) -> list[str]:
     InputError
         When it has none.
     """
-    names = [name for name, known in run.fileset_metadata.items() if not known["is_mc"]]
+    names = [name for name, known in run.fileset_metadata.items() if not known.is_mc]
     if not names:
         raise InputError(f"{run.path}: no data, from whose sidebands the background is predicted")
     return names

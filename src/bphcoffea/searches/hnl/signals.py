@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,9 +13,11 @@ import numpy.typing as npt
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.lifetimes import mixture_weight
+from bphcoffea.physics.resolution import width_of
 from bphcoffea.physics.windows import Window
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.normalisation import generated
+from bphcoffea.results.records import DatasetRecord
 from bphcoffea.searches.hnl.rates import Neutrino
 
 EVERYWHERE: Final = (-math.inf, math.inf)
@@ -24,14 +26,6 @@ EVERYWHERE: Final = (-math.inf, math.inf)
 MASS, LENGTH, CATEGORY, WEIGHT = "hnl_mass", "gen_proper_length", "category", "weight"
 #: How names of categories begin: charges of the two muons.
 SAME_SIGN, OPPOSITE_SIGN = "SS", "OS"
-#: Quantiles of a Gaussian at one standard deviation below and above its mean.
-_SIGMA = (0.158655, 0.841345)
-
-
-def width_of(masses: Floats) -> float:
-    """Return half the width of the central 68% of measured masses, GeV, shape (n,)."""
-    low, high = np.quantile(masses, _SIGMA)
-    return float(high - low) / 2
 
 
 @dataclass(frozen=True)
@@ -123,9 +117,9 @@ class Signals:
         neutrino = neutrino or Neutrino()
         samples = []
         for name, known in run.datasets.items():
-            if known["is_mc"] and known.get("kind") == "signal":
+            if known.is_mc and known.kind == "signal":
                 sample = _sample(run, name, known)
-                samples.append(_of_nature(run, sample, known.get("neutrino"), neutrino))
+                samples.append(_of_nature(run, sample, known.neutrino, neutrino))
         if not samples:
             raise InputError(f"{run.path}: no simulated signal; limits need some")
         return cls(samples, neutrino)
@@ -248,7 +242,7 @@ class Signals:
             raise InputError(f"mass {mass:g} GeV: signal is simulated from {low:g} to {high:g} GeV")
 
 
-def _of_nature(run: RunFolder, sample: Sample, simulated: Any, neutrino: Neutrino) -> Sample:
+def _of_nature(run: RunFolder, sample: Sample, simulated: str | None, neutrino: Neutrino) -> Sample:
     """The decays of a sample that N of a nature has."""
     if (simulated or Neutrino().name) == neutrino.name:
         return sample
@@ -279,8 +273,8 @@ def _of_nature(run: RunFolder, sample: Sample, simulated: Any, neutrino: Neutrin
     )
 
 
-def _sample(run: RunFolder, name: str, known: Mapping[str, Any]) -> Sample:
-    lacking = [key for key in ("mass", "ctau") if known.get(key) is None]
+def _sample(run: RunFolder, name: str, known: DatasetRecord) -> Sample:
+    lacking = [key for key in ("mass", "ctau") if getattr(known, key) is None]
     if lacking:
         raise InputError(
             f"{run.path}: dataset '{name}' has no {' and '.join(lacking)} in its metadata"
@@ -298,8 +292,8 @@ def _sample(run: RunFolder, name: str, known: Mapping[str, Any]) -> Sample:
     everything = run.cutflow[name][0]
     return Sample(
         name=name,
-        mass=float(known["mass"]),
-        ctau=float(known["ctau"]),
+        mass=float(known.mass or 0),
+        ctau=float(known.ctau or 0),
         sumw_before_cuts=generated(known, float(everything["sumw"])),
         masses=columns[MASS].astype(np.float64),
         lengths=columns[LENGTH].astype(np.float64),

@@ -15,7 +15,6 @@ from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 from bphcoffea.physics.windows import Window, within
 from bphcoffea.results.folder import RunFolder
-from bphcoffea.searches import TAU3MU
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.normalisation import BRANCHING, YearSignal, year_signals
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
@@ -121,7 +120,7 @@ def model_of_run(
     signals = year_signals(
         run, normalisation, fraction, corrections=corrections, same_data=same_data
     )
-    parents = run.analysis.get("categories") or {name: name for name in windows}
+    parents = run.analysis.categories or {name: name for name in windows}
     channels, notes = [], []
     for year, signal in signals.items():
         data = masses_of_data(run, year, windows, unblind=unblind)
@@ -135,7 +134,7 @@ def model_of_run(
         raise InputError(f"{run.path}: no simulated signal is selected in any category")
     samples = [s for one in signals.values() for s in (one.phi_pi.data, one.phi_pi.search) if s]
     return {
-        "search": TAU3MU,
+        "search": "tau3mu",
         "blinded": not unblind,
         "run_blinded": bool(run.hidden),
         "complete": all(sample.complete for sample in samples),
@@ -164,11 +163,10 @@ def category_windows(run: RunFolder) -> dict[str, tuple[Window, ...]]:
         When the run does not know them, or has no categories.
     """
     analysis = run.analysis
-    blind = analysis.get("blind") or {}
     names = list(run.histograms()[MASS].axes["category"])
-    parents = analysis.get("categories") or {}
-    by_category = blind.get("by_category") or {}
-    common = run.hidden or blind.get("windows") or ()
+    parents, blind = analysis.categories, analysis.blind
+    by_category = blind.by_category if blind else {}
+    common = run.hidden or (blind.windows if blind else ())
     windows: dict[str, tuple[Window, ...]] = {}
     for name in names:
         found = by_category.get(parents.get(name, name), common)
@@ -188,7 +186,7 @@ def masses_of_data(
     names = [
         name
         for name, known in run.fileset_metadata.items()
-        if not known["is_mc"] and year_of(known) == year
+        if not known.is_mc and year_of(known) == year
     ]
     masses, _, categories = candidates_of(run, names)
     found = {name: masses[categories == name] for name in windows}

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
-from bphcoffea.searches.hnl.export import FOLDER, exporting
 from bphcoffea.searches.tau3mu.branching_limit import channels_of, workspace_of
+from bphcoffea.statistics.export import FOLDER, exporting, limit_of
 from bphcoffea.statistics.shape_datacards import write_shape_datacard
 
 
@@ -27,9 +26,7 @@ def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
     InputError
         When the run has no limit.
     """
-    if not run.place("limit.json").is_file():
-        raise InputError(f"{run.path}: no limit; make one with: bphcoffea limit {run.path}")
-    content = run.read("limit.json")
+    content = limit_of(run)
     written = []
     with exporting(run, to) as folder:
         for group in content["limits"]:

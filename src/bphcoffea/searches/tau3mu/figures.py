@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation.bands import MEDIAN, ONE_SIGMA, TWO_SIGMA
 from bphcoffea.presentation.blinding import blinded_in, overlapping, shade
 from bphcoffea.presentation.style import (
     BLUE,
@@ -25,7 +26,6 @@ from bphcoffea.presentation.style import (
     scale_counts,
 )
 from bphcoffea.results.folder import RunFolder
-from bphcoffea.searches.hnl.figures import MEDIAN, ONE_SIGMA, TWO_SIGMA
 from bphcoffea.searches.tau3mu.branching_limit import category_windows, channels_of, masses_of_data
 from bphcoffea.statistics.data_sample import year_of
 from bphcoffea.statistics.shape_workspace import MassChannel

@@ -231,10 +231,10 @@ def year_signals(
         When the run lacks data or simulation, or the normalisation is not usable.
     """
     metadata, analysis = run.fileset_metadata, run.analysis
-    data = [name for name, known in metadata.items() if not known["is_mc"]]
+    data = [name for name, known in metadata.items() if not known.is_mc]
     if not data:
         raise InputError(f"{run.path}: no data, from whose sidebands the background is fitted")
-    classifier = any(name != own for name, own in analysis.get("categories", {}).items())
+    classifier = any(name != own for name, own in analysis.categories.items())
     signals = {}
     for year in sorted({year_of(metadata[name]) for name in data}):
         origins: tuple[Origin, ...] = ("d", "b")

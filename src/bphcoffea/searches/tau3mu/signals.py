@@ -72,8 +72,8 @@ class SimulatedSignal:
             If nothing of it was read.
         """
         metadata, process = run.fileset_metadata, PROCESSES[origin]
-        known = [n for n, about in metadata.items() if about["is_mc"]]
-        names = of_year(metadata, [n for n in known if metadata[n].get("process") == process], year)
+        known = [n for n, about in metadata.items() if about.is_mc]
+        names = of_year(metadata, [n for n in known if metadata[n].process == process], year)
         if not names:
             return None
         cutflow = run.cutflow
@@ -83,7 +83,7 @@ class SimulatedSignal:
         notes = []
         if others := sorted({year_of(metadata[n]) for n in names} - {year}):
             notes.append(f"{process} in {year} is simulation of {', '.join(others)}")
-        if unfiltered := [n for n in names if metadata[n].get("filter_efficiency") is None]:
+        if unfiltered := [n for n in names if metadata[n].filter_efficiency is None]:
             notes.append(f"{', '.join(unfiltered)}: no filter_efficiency, which is taken to be 1")
         masses, weights, categories = candidates_of(run, names)
         shifts = _shifts(run.histograms()[MASS], names)

@@ -1,0 +1,120 @@
+"""Record of an analysis, as it is written to ``analysis.json``."""
+
+import json
+import math
+from types import MappingProxyType
+
+import pytest
+
+from bphcoffea.analysis import (
+    Analysis,
+    AnalysisRecord,
+    Axis,
+    Blind,
+    Categories,
+    Cut,
+    Hidden,
+    Histogram,
+    MassModel,
+    Peak,
+    Selection,
+    Variable,
+)
+from bphcoffea.execution import load_analysis
+
+MASS = Variable("m", lambda events: events.mass, "$m$", "GeV", Axis(10, 0, 5))
+SIDE = Variable("side", lambda events: events.side)
+
+
+class Described(Analysis):
+    """A search for nothing.
+
+    More text.
+    """
+
+    selection = Selection("Pair", Cut("sound", -math.inf < MASS, MASS < 4.5))
+    best = SIDE
+    cuts_on_best = (Cut("late", SIDE >= 0),)
+    histograms = (Histogram("mass", MASS, Axis(10, 0, 5), log_y=True, resonances=(("J", 3.1),)),)
+    categories = Categories(("A", "B"), SIDE)
+    blind = Blind("mass", windows={"A": ((1.0, 2.0),), "B": ((1.5, 2.5),)})
+    mass_fit = MassModel(
+        histogram="mass", peaks=(Peak(name="j", label="J", mass=3.1, width=0.1),), range=(2.5, 4)
+    )
+    absent = MappingProxyType({"trigger": "not simulated"})
+
+
+def test_keys_and_values_of_analysis_json():
+    hidden = Hidden(((1.0, 2.5),), (1.7,))
+    record = Described().hiding(hidden).describe({"sound": ("pair_m",)}, {"mc": ("upUp", "upDown")})
+    spectrum = {"variable": "m", "label": "$m$", "unit": "GeV"}
+    assert record.model_dump(mode="json") == {
+        "name": "test_description",
+        "title": "A search for nothing",
+        "collection": "Pair",
+        "cuts": [
+            {"name": "sound", "requirements": ["m > -inf GeV", "m < 4.5 GeV"], "reads": ["pair_m"]},
+            {"name": "late", "requirements": ["side ≥ 0"], "reads": []},
+        ],
+        "best": "side",
+        "categories": {"A": "A", "B": "B"},
+        "classifier": None,
+        "histograms": {
+            "mass": {
+                **spectrum,
+                "log_y": True,
+                "resonances": [{"label": "J", "mass": 3.1}],
+                "n_minus_1": None,
+                "bounds": [],
+            },
+            "nminus1_m": {
+                **spectrum,
+                "log_y": False,
+                "resonances": [],
+                "n_minus_1": "sound",
+                "bounds": [4.5],
+            },
+        },
+        "overlay_signal": False,
+        "blind": {
+            "histogram": "mass",
+            "variable": "m",
+            "unit": "GeV",
+            "windows": [[1.0, 2.5]],
+            "by_category": {"A": [[1.0, 2.0]], "B": [[1.5, 2.5]]},
+            "blinded": True,
+            "hidden": [[1.0, 2.5]],
+            "masses": [1.7],
+        },
+        "search": None,
+        "absent": {"trigger": "not simulated"},
+        "fit": {
+            "histogram": "mass",
+            "peaks": [
+                {
+                    "name": "j",
+                    "label": "J",
+                    "mass": 3.1,
+                    "width": 0.1,
+                    "mass_window": 0.02,
+                    "process": "",
+                }
+            ],
+            "range": [2.5, 4.0],
+            "tails": "low",
+        },
+        "variations": {"mc": ["upUp", "upDown"]},
+    }
+
+
+@pytest.mark.parametrize("name", ["ds_phipi", "tau3mu", "hnl", "dimuon"])
+def test_a_record_is_read_back(name):
+    record = load_analysis(name).describe()
+    text = json.dumps(record.model_dump(mode="json"), allow_nan=False)
+    assert AnalysisRecord.model_validate_json(text) == record
+
+
+def test_a_record_of_an_older_version_lacks_keys():
+    content = {"name": "old", "blind": {"histogram": "mass", "windows": []}, "gone": 1}
+    record = AnalysisRecord.model_validate(content)
+    assert (record.blind.hidden, record.variations, record.search) == ((), {}, None)
