@@ -71,7 +71,7 @@ def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tm
     assert bug.error == "AttributeError: no field named 'chi3'"
     assert (bug.file, bug.function, bug.in_analysis) == (
         str(tmp_path / "watched.py"),
-        "process",
+        "prepare",
         True,
     )
     assert bug.source == "time.sleep(0.1); events.Triplet.vertex.chi3"

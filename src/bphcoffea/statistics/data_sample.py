@@ -9,7 +9,6 @@ from typing import Any
 
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import FitError
-from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.folder import RunFolder
 
 
@@ -86,7 +85,7 @@ class DataSample:
 
 def energies_of(metadata: Mapping[str, Metadata], datasets: Iterable[str]) -> tuple[float, ...]:
     """Return the different collision energies of datasets, TeV, in order; unknown ones left out."""
-    found = (collision_energy(metadata[name].era, metadata[name].energy) for name in datasets)
+    found = (metadata[name].collision_energy for name in datasets)
     return tuple(sorted({energy for energy in found if energy is not None}))
 
 
