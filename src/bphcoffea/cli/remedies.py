@@ -7,10 +7,8 @@ from bphcoffea.errors import InputError
 
 def with_option(error: InputError) -> InputError:
     """Return an error whose message also names the option that remedies it, if there is one."""
-    from bphcoffea.execution.executors.dask_health import ClusterLostError
-    from bphcoffea.execution.executors.engine import WrongExecutorError
-    from bphcoffea.facilities.clusters import NoSchedulerError, NoWorkerCountError
-    from bphcoffea.facilities.proxy import ShortProxyError
+    from bphcoffea.execution import ClusterLostError, WrongExecutorError
+    from bphcoffea.facilities import NoSchedulerError, NoWorkerCountError, ShortProxyError
     from bphcoffea.storage.manifest import OccupiedError
 
     options: dict[type[InputError], str] = {

@@ -2,13 +2,16 @@
 
 from bphcoffea.execution.blinding import NothingToHideError, blinded
 from bphcoffea.execution.checkpoint_folders import default_place
-from bphcoffea.execution.executors import engine
+from bphcoffea.execution.executors.dask_health import ClusterLostError
+from bphcoffea.execution.executors.engine import WrongExecutorError, engine
 from bphcoffea.execution.loading import load_analysis
 from bphcoffea.execution.run import Options, run
 
 __all__ = [
+    "ClusterLostError",
     "NothingToHideError",
     "Options",
+    "WrongExecutorError",
     "blinded",
     "default_place",
     "engine",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from bphcoffea.analysis import Analysis, Hidden
-from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets import Fileset
 from bphcoffea.errors import RunError
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bphcoffea
-from bphcoffea.analysis.variables import Variable
+from bphcoffea.analysis import Variable
 from bphcoffea.errors import DeclarationError
 from bphcoffea.processing.candidates import VariableError
 from bphcoffea.redaction import redacted, redacted_data

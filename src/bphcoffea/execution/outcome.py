@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from bphcoffea.analysis import Analysis, AnalysisRecord
 from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets import Fileset
 from bphcoffea.luminosity import to_ranges
 from bphcoffea.processing.result import Columns, DatasetResult
 from bphcoffea.processing.tracing import branches_of_cuts

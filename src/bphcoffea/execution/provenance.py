@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets import Fileset
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.versions import versions
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.models import MissingExtraError
-from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError, RunError
 from bphcoffea.execution.blinding import blinded
 from bphcoffea.execution.checkpoint_folders import folder_for
@@ -24,7 +24,7 @@ from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
-from bphcoffea.facilities.facility import Facility
+from bphcoffea.facilities import Facility
 from bphcoffea.processing.processor import Processor, empty_result
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.results.folder import RUN, RunFolder, claim

@@ -16,8 +16,7 @@ from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
 from bphcoffea.execution.executors.iterative import IterativeExecutor
 from bphcoffea.execution.executors.processes import Pool, ProcessExecutor
-from bphcoffea.facilities.clusters import cluster
-from bphcoffea.facilities.facility import Facility
+from bphcoffea.facilities import Facility, cluster
 from bphcoffea.facilities.proxy import find_valid, shipping, wait
 from bphcoffea.storage.servers import TIMEOUT
 
