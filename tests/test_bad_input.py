@@ -204,7 +204,7 @@ def test_a_chain_of_urls_is_run(bphcoffea, fileset, sound, output):
 
 def test_an_unknown_analysis_is_answered_with_those_there_are(faults_of_run, fileset, sound):
     (line,) = faults_of_run(fileset(sound), analysis="ds_phipy")
-    assert line.startswith("unknown analysis 'ds_phipy'; there are: dimuon, ds_phipi")
+    assert line.startswith("unknown analysis 'ds_phipy'; available: dimuon, ds_phipi")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_an_unknown_analysis_is_answered_with_those_there_are(faults_of_run, fil
             ", line 3: invalid syntax",
         ),
         ("latin.py", b"x = 1\ny = 'caf\xe9'\n", ", line 2: "),
-        ("empty.py", "x = 1\n", "holds no analysis"),
+        ("empty.py", "x = 1\n", "contains no analysis"),
         ("notes.txt", "x = 1\n", "not a Python file"),
     ],
 )
@@ -314,7 +314,7 @@ def test_a_scheduler_that_is_not_there(faults_of_run, fileset, sound, monkeypatc
 @pytest.mark.parametrize("executor", ["iterative", "futures"])
 def test_a_scheduler_without_dask(executor, faults_of_run, fileset, sound):
     assert faults_of_run(fileset(sound), "--scheduler", "tcp://h:8786", executor=executor) == [
-        f"--scheduler needs --executor dask, not {executor}"
+        f"a scheduler needs the executor dask, not {executor} (--executor dask)"
     ]
 
 

@@ -127,7 +127,7 @@ def test_a_bug_in_a_chunk_names_it_and_the_traceback_is_shown_on_request(
     assert errors[-4].strip().startswith("def prepare")
     assert errors[-3] == "ZeroDivisionError: division by zero"
     file = data / "tree3mu_phipi_2017.root"
-    assert errors[-2].startswith(f"met in dataset 'D', {file}, entries 0-")
+    assert errors[-2].startswith(f"while processing dataset 'D', {file}, entries 0-")
     assert "Traceback" not in "".join(errors)
     assert len(errors) < 10
     for words in (("--debug",), ()):
@@ -164,7 +164,7 @@ def test_a_name_means_the_shipped_analysis(bphcoffea, tmp_path, monkeypatch, fil
     status, out, _ = bphcoffea(*words, "ds_phipi")
     assert status == 0
     assert out.splitlines()[1] == (
-        "note: processors/ds_phipi.py differs from it, and is not what is run; "
+        "note: processors/ds_phipi.py differs from it, and is not run; "
         "to run it, write processors/ds_phipi.py"
     )
     status, out, errors = bphcoffea(*words, "processors/ds_phipi.py")
@@ -172,7 +172,7 @@ def test_a_name_means_the_shipped_analysis(bphcoffea, tmp_path, monkeypatch, fil
     assert "RuntimeError" in errors
     status, _, (error,) = bphcoffea(*words, "mine")
     assert status == 2
-    assert error.endswith("or, for your own, mine.py")
+    assert error.endswith("or give the path of a file, mine.py")
 
 
 def test_provenance_tells_file_and_hash(mine, run, tmp_path):

@@ -200,4 +200,4 @@ def test_results_are_safe_from_checkpoints(place, bphcoffea, fileset, sound, out
     arguments = ("run", "ds_phipi", fileset(sound), "-o", output, "--executor", "iterative")
     status, _, errors = bphcoffea(*arguments, "--checkpoints", tmp_path / place)
     assert (status, len(errors)) == (2, 1)
-    assert "no place for the checkpoints of a run" in errors[0]
+    assert "cannot hold the checkpoints of a run" in errors[0]

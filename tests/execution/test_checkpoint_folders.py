@@ -13,7 +13,7 @@ from builders import write_fileset
 from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
-from bphcoffea.execution.checkpoint_folders import DESCRIPTION, folder_for, kept_at
+from bphcoffea.execution.checkpoint_folders import DESCRIPTION, folder_for, list_checkpoints
 from bphcoffea.execution.checkpoints import Checkpoints
 from bphcoffea.results.folder import claim, writing
 from bphcoffea.storage.manifest import lock_of
@@ -75,10 +75,10 @@ def test_other_files_among_the_checkpoints_stay(tmp_path):
 @pytest.mark.parametrize("place", [".", "results", "results/below", "file://{}/results"])
 def test_place_that_is_or_holds_the_results_is_refused(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="no place for the checkpoints of a run"):
+    with pytest.raises(InputError, match="cannot hold the checkpoints of a run"):
         folder_for(place.format(tmp_path), "results")
     (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(InputError, match="no place for the checkpoints of a run"):
+    with pytest.raises(InputError, match="cannot hold the checkpoints of a run"):
         folder_for("link/results", "results")
 
 
@@ -96,18 +96,18 @@ def test_place_where_nothing_can_be_written_is_refused_before_the_run(
     fileset = tmp_path / "fileset.json"
     files = {str(nanoaod / "nano_dimuon.root"): "Events"}
     fileset.write_text(json.dumps({"D": {"files": files, "metadata": {"is_mc": 0, "era": "a"}}}))
-    with pytest.raises(InputError, match=f"{url}.*: cannot keep checkpoints there") as raised:
+    with pytest.raises(InputError, match=f"{url}.*: cannot write checkpoints there") as raised:
         run(dimuon, load_fileset(fileset), tmp_path / "run", Options("iterative", checkpoints=url))
     assert len(str(raised.value).splitlines()) == 1
     assert not list((tmp_path / "run").iterdir())
 
 
-def test_checkpoints_that_cannot_be_removed_are_a_note(disk, tmp_path, capsys):
+def test_checkpoints_that_cannot_be_removed_are_a_note(disk, tmp_path, caplog):
     checkpoints = keep(disk.path, tmp_path / "results")
     disk.set_read_only()
     checkpoints.clear()
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"note: {checkpoints.place}: ")
+    (line,) = caplog.messages
+    assert line.startswith(f"{checkpoints.place}: ")
     assert "Read-only file system" in line
 
 
@@ -135,7 +135,7 @@ def given_up(tmp_path):
 
 
 def test_checkpoints_of_runs_that_were_given_up_are_listed(given_up, bphcoffea):
-    found = kept_at(str(given_up))
+    found = list_checkpoints(str(given_up))
     assert [kept.state for kept in found] == ["running", "no results", "incomplete", "complete"]
     assert [round(kept.age_days) for kept in found] == [16, 15, 14, 13]
     before = sorted(given_up.rglob("*"))
@@ -150,9 +150,9 @@ def test_checkpoints_of_runs_that_were_given_up_are_listed(given_up, bphcoffea):
 def test_clean_removes_only_checkpoints_that_nobody_needs(given_up, bphcoffea):
     words = ("clean", "--checkpoints", given_up, "--remove")
     assert bphcoffea(*words, "--older-than", 14)[0] == 0
-    assert [kept.state for kept in kept_at(str(given_up))] == ["running", "complete"]
+    assert [kept.state for kept in list_checkpoints(str(given_up))] == ["running", "complete"]
     assert bphcoffea(*words)[0] == 0
-    assert [kept.state for kept in kept_at(str(given_up))] == ["running"]
+    assert [kept.state for kept in list_checkpoints(str(given_up))] == ["running"]
     assert len(list(given_up.glob("*"))) == 4, "folders of another form stay"
     assert len(list(given_up.glob("*/*.lz4"))) == 6
 

@@ -221,7 +221,7 @@ def test_a_dataset_whose_steps_are_empty_does_not_vanish(run_over, tmp_path):
     entry = {"object_path": "Events", "steps": [], "num_entries": 100}
     folder = run_over(d=({file: entry}, {}), e=([other], {}))
     assert steps(folder, "d")["all"] == 0
-    assert "dataset 'd': the fileset's steps ask for none of its 100 events" in notes(folder)
+    assert "dataset 'd': the fileset's steps select none of its 100 events" in notes(folder)
     ledger = folder.read("ledger.json")
     assert ledger["partial"]
     assert ledger["datasets"]["d"]["dataset_events"] == 100

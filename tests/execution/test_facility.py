@@ -168,7 +168,7 @@ def remote(served, fileset):
 
 @pytest.mark.xrootd
 def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
-    authority, remote, analysis, facility, tmp_path, monkeypatch, capsys
+    authority, remote, analysis, facility, tmp_path, monkeypatch, caplog
 ):
     folder, run_folder, at = remote
     proxy = authority.proxy(tmp_path / "x509up")
@@ -194,7 +194,7 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
         local = {
             str(folder / url.rpartition("/")[2]): "Tree3Mu/ntuple" for url in at(server)["D"].files
         }
-    assert "the grid proxy goes through a scheduler without TLS" in capsys.readouterr().err
+    assert "the grid proxy is sent through a scheduler without TLS" in caplog.text
     assert got.read("metrics.json")["workers"] == 2
     here = fileset_of(local)
     assert_same(got, run_alone(analysis, here, tmp_path / "alone"))

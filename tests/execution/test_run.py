@@ -157,7 +157,7 @@ def test_steps_limit_a_file_to_ranges_of_entries(toys, ds_phipi, tmp_path):
         row["candidates"] for row in whole.cutflow["x"]
     ]
     content["files"][path]["steps"] = [[0, total + 1]]
-    with pytest.raises(InputError, match=f"steps reach to entry {total + 1}"):
+    with pytest.raises(InputError, match=f"steps end at entry {total + 1}"):
         run(ds_phipi, Fileset.model_validate({"x": content}), tmp_path / "beyond")
 
 
@@ -284,7 +284,7 @@ def test_input_faults_are_told_from_bugs():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no_such_analysis", "there are: dimuon, ds_phipi"),
+        ("no_such_analysis", "available: dimuon, ds_phipi"),
         ("nowhere/x.py", "no such analysis file"),
     ],
 )
@@ -300,7 +300,7 @@ def test_class_is_named_where_a_file_holds_several(tmp_path):
     with pytest.raises(InputError, match="Mine, Other"):
         load_analysis(str(tmp_path / "two.py"))
     assert type(load_analysis(f"{tmp_path}/two.py:Other")).__name__ == "Other"
-    with pytest.raises(InputError, match="holds no analysis Third"):
+    with pytest.raises(InputError, match="contains no analysis Third"):
         load_analysis(f"{tmp_path}/two.py:Third")
 
 

@@ -120,7 +120,7 @@ def test_scheduler_that_dies_is_told_and_the_run_goes_on_later(fileset, tmp_path
 
     with services.dask_cluster(tmp_path / "cluster") as cluster:
         killer = when_kept(kept, cluster.scheduler.kill)
-        with pytest.raises(InputError, match=r"scheduler is gone.*--resume"):
+        with pytest.raises(InputError, match=r"scheduler is gone.*resume the run"):
             run(
                 analysis,
                 fileset,
@@ -158,7 +158,7 @@ def test_scheduler_that_freezes_ends_the_run(fileset, tmp_path):
 
 
 def test_workers_that_take_no_work_as_their_memory_is_full_are_restarted(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster_health, "_LOOK_EVERY", 0.5)
+    monkeypatch.setattr(cluster_health, "_CHECK_EVERY", 0.5)
 
     def worker_process(item):
         sys.kept = b"1" * 350_000_000
@@ -176,7 +176,7 @@ def test_workers_that_take_no_work_as_their_memory_is_full_are_restarted(tmp_pat
 
 
 def test_workers_that_take_no_work_and_cannot_be_restarted_end_the_run(monkeypatch):
-    monkeypatch.setattr(cluster_health, "_LOOK_EVERY", 0.5)
+    monkeypatch.setattr(cluster_health, "_CHECK_EVERY", 0.5)
     local = {"n_workers": 1, "processes": False, "dashboard_address": ":0"}
     with (
         dask.config.set({"distributed.worker.memory.pause": 1e-6}),
@@ -185,10 +185,10 @@ def test_workers_that_take_no_work_and_cannot_be_restarted_end_the_run(monkeypat
     ):
         while client.run(lambda dask_worker: dask_worker.status.name == "running").popitem()[1]:
             time.sleep(0.05)
-        with pytest.raises(InputError, match=r"all 1 Dask workers take no work.* memory is full"):
+        with pytest.raises(InputError, match=r"all 1 Dask workers accept no work.* memory is full"):
             ClusterExecutor(client=client)([1], set, set())
 
 
 def test_scheduler_needs_the_dask_executor(ds_phipi, fileset, tmp_path):
-    with pytest.raises(InputError, match="--scheduler needs --executor dask"):
+    with pytest.raises(InputError, match="a scheduler needs the executor dask"):
         run(ds_phipi, fileset, tmp_path / "run", Options("futures", scheduler="tcp://x:1"))

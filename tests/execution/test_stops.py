@@ -68,7 +68,8 @@ def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tm
         run(analysis, fileset, tmp_path / "run", options)
     bug = raised.value.bug
     assert bug.error == "AttributeError: no field named 'chi3'"
-    assert (bug.file, bug.function, bug.is_users) == (str(tmp_path / "watched.py"), "prepare", True)
+    found = (bug.file, bug.function, bug.in_analysis)
+    assert found == (str(tmp_path / "watched.py"), "prepare", True)
     assert bug.source == "time.sleep(0.1); events.Triplet.vertex.chi3"
     assert re.fullmatch(r"dataset '\w+', \S+\.root, entries \d+-\d+", bug.chunk)
     assert "Traceback" in bug.traceback
@@ -163,7 +164,7 @@ class DeadlyElsewhere:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_items_are_not_tried_for_ever_if_each_kills_its_workers(monkeypatch):
-    monkeypatch.setattr(cluster, "_MOST_KILLED", 1)
+    monkeypatch.setattr(cluster, "_MAX_KILLERS", 1)
     with engine("dask", 2) as running:
         executor = running.executor.copy(if_killed=lambda *what: {what})
         failures, _ = executor([1, 2, 3], kill_this_process, set())
@@ -199,7 +200,7 @@ def test_chunk_for_which_there_is_no_memory_is_recorded(executor, watched, files
     folder = run(analysis, fileset, tmp_path / "run", options)
     (failure,) = folder.read("ledger.json")["failed"]
     assert (failure["file"], failure["start"], failure["stop"]) == (first, 100, 200)
-    assert failure["error"].startswith("out of memory; try a smaller --chunksize (Unable to alloc")
+    assert failure["error"].startswith("out of memory; use smaller chunks (Unable to alloc")
 
 
 def test_file_that_kills_whoever_opens_it_is_recorded(fileset, ds_phipi, tmp_path, monkeypatch):

@@ -308,7 +308,7 @@ def commands(tmp_path, monkeypatch):
     return commands
 
 
-def test_slurm_jobs_work_and_are_cancelled(commands, tmp_path, capsys):
+def test_slurm_jobs_work_and_are_cancelled(commands, tmp_path, caplog):
     jobs, ended = tmp_path / "jobs", tmp_path / "ended"
     commands(
         # as Slurm's: the script is copied, since it is gone when sbatch has answered
@@ -331,7 +331,7 @@ def test_slurm_jobs_work_and_are_cancelled(commands, tmp_path, capsys):
     assert list((tmp_path / "cache" / "bphcoffea").iterdir()) == []
     assert str(tmp_path / "bin") in told
     assert jobs.read_text() == ended.read_text() != ""
-    assert "site: the scheduler listens on 127.0.0.1" in capsys.readouterr().err
+    assert "site: the scheduler listens on 127.0.0.1" in caplog.text
 
 
 def job_certificates(text):
@@ -382,14 +382,16 @@ def test_batch_system_that_takes_no_jobs_is_told(commands, kind, adaptive):
     commands(sbatch=refuse, condor_submit=refuse, scancel="", condor_rm="")
     workers = {"walltime": "01:00:00"} | ({"maximum": 3} if adaptive else {"count": 2})
     line = raised(site(kind, workers=workers))
-    assert f"site: {kind} takes no jobs (submitting error: invalid account)" in line
+    assert f"site: {kind} refuses jobs (submitting error: invalid account)" in line
 
 
 @pytest.mark.parametrize(("kind", "command"), [("slurm", "sbatch"), ("htcondor", "condor_submit")])
 def test_batch_system_that_is_not_here_is_told(monkeypatch, tmp_path, kind, command):
     monkeypatch.setenv("PATH", str(tmp_path))
     workers = {"walltime": "01:00:00", "count": 1}
-    assert f"site: {command} is not here; run on a machine" in raised(site(kind, workers=workers))
+    assert f"site: the command {command} is not found; run on a machine" in raised(
+        site(kind, workers=workers)
+    )
 
 
 @pytest.mark.parametrize(
@@ -444,14 +446,16 @@ def test_what_cannot_be_started_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("bphcoffea.facilities.clusters.PATIENCE", 1)
     there = site("scheduler", scheduler={"address": "tcp://127.0.0.1:1"})
     assert "no Dask scheduler answers at tcp://127.0.0.1:1 (" in raised(there)
-    assert "which Dask scheduler? Give its address with --scheduler" in raised(site("scheduler"))
+    assert "the address of the Dask scheduler is unknown; set scheduler.address" in raised(
+        site("scheduler")
+    )
     elsewhere = site("local", scheduler={"listen": "192.0.2.1"}, workers={"count": 1})
     assert "site: cannot listen on 192.0.2.1, port any (" in raised(elsewhere)
     odd = site("local", workers={"options": {"n_wrokers": 1}, "count": 1})
     assert "n_wrokers" in raised(odd)
-    assert "starts a scheduler of its own" in raised(site("local"), address="tcp://h:1")
+    assert "starts its own scheduler" in raised(site("local"), address="tcp://h:1")
     batch = site("slurm", workers={"walltime": "01:00:00"})
-    assert "site: how many workers? Give --workers" in raised(batch)
+    assert "site: the number of workers is unknown; set workers.count" in raised(batch)
     keys = {key: str(tmp_path / key) for key in ("ca", "cert", "key")}
     secure = site("scheduler", security=keys, scheduler={"address": "tls://127.0.0.1:1"})
     assert f"site: security.ca: cannot read {tmp_path}/ca" in raised(secure)

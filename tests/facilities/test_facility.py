@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bphcoffea.errors import InputError
-from bphcoffea.facilities import Facility, facilities_there_are, load_facility
+from bphcoffea.facilities import Facility, available_facilities, load_facility
 from bphcoffea.facilities import facility as model
 
 SHIPPED = Path(__file__).parents[2] / "facilities"
@@ -75,7 +75,7 @@ def test_what_shipped_facilities_propose_in_comments_loads(path, tmp_path, home)
 
 
 def test_names_are_found_at_home_then_shipped_but_not_in_the_current_folder(home):
-    shipped = facilities_there_are()
+    shipped = available_facilities()
     assert set(shipped) == {path.stem for path in SHIPPED.glob("*.toml")}
     own = home / ".config" / "bphcoffea" / "facilities"
     own.mkdir(parents=True)
@@ -83,7 +83,7 @@ def test_names_are_found_at_home_then_shipped_but_not_in_the_current_folder(home
     Path("facilities").mkdir()
     Path("facilities", "slurm.toml").write_text(SLURM.replace("01", "04"))
     assert load_facility("slurm").workers.walltime == "03:00:00"
-    assert set(facilities_there_are()) == set(shipped)
+    assert set(available_facilities()) == set(shipped)
 
 
 def test_user_folder_follows_xdg(home, tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ BAD = {
     "twice": ('kind = "local"\nkind = "local"', "not a TOML file"),
     "no kind": ('description = "x"', "kind: is missing"),
     "kind": ('kind = "slrum"', "kind: 'slrum' is none of local, scheduler, slurm, htcondor"),
-    "name": ('kind = "local"\nname = "x"', "name: is that of the file"),
+    "name": ('kind = "local"\nname = "x"', "name: is the name of the file"),
     "no table": ('kind = "local"\nworkers = 4', "workers: expected a table"),
     "count": (SLURM + "count = 0", "workers.count: Input should be greater than 0"),
     "count text": (SLURM + 'count = "4"', "workers.count: expected a whole number"),
@@ -162,24 +162,27 @@ BAD = {
         SLURM + "minimum = 3\nmaximum = 2",
         "workers: minimum 3 is more than maximum",
     ),
-    "memory": (SLURM + 'memory = "2"', "workers.memory: '2' is no size; write it as \"2GB\""),
+    "memory": (SLURM + 'memory = "2"', "workers.memory: '2' is not a size; write it as \"2GB\""),
     "memory number": (SLURM + "memory = 2", "workers.memory: expected text in quotes"),
-    "memory none": (SLURM + 'memory = "0GB"', "workers.memory: '0GB' is no size"),
-    "walltime": (SLURM.replace("01:00:00", "2h"), "workers.walltime: '2h' is no time; write it"),
-    "walltime none": (SLURM.replace("01:", "00:"), "workers.walltime: '00:00:00' is no time"),
+    "memory none": (SLURM + 'memory = "0GB"', "workers.memory: '0GB' is not a size"),
+    "walltime": (SLURM.replace("01:00:00", "2h"), "workers.walltime: '2h' is not a time; write it"),
+    "walltime none": (SLURM.replace("01:", "00:"), "workers.walltime: '00:00:00' is not a time"),
     "no walltime": ('kind = "slurm"', "workers.walltime is missing; slurm needs it"),
     "queue twice": (SLURM + 'queue = "a"\npartition = "b"', "workers: queue and partition"),
     "setup": (SLURM + 'setup = "x"', "workers.setup: expected a list"),
-    "setup lines": (SLURM + 'setup = ["a\\nb"]', "workers.setup.0: holds a line break"),
+    "setup lines": (SLURM + 'setup = ["a\\nb"]', "workers.setup.0: contains a line break"),
     "comment": (
         'kind = "htcondor"\n[workers]\nsetup = ["a  # b"]',
-        "workers.setup holds a comment",
+        "workers.setup contains a comment",
     ),
     "no image": ('kind = "kubernetes"', "workers.image is missing"),
     "not of its kind": (SLURM + 'disk = "1GB"', "workers.disk is for htcondor, not slurm"),
     "workers of others": ('kind = "scheduler"\n[workers]\ncount = 1', "workers is for local"),
     "address of ours": (SLURM + '[scheduler]\naddress = "tcp://h:1"', "scheduler.address is for"),
-    "address": ('kind = "scheduler"\n[scheduler]\naddress = "host"', "'host' is no address"),
+    "address": (
+        'kind = "scheduler"\n[scheduler]\naddress = "host"',
+        "'host' is not a scheduler address",
+    ),
     "tls": (
         'kind = "scheduler"\n[scheduler]\naddress = "tls://h:1"',
         "scheduler.address is tls, so [security] must give",
@@ -191,7 +194,7 @@ BAD = {
     ),
     "certificates without TLS": (
         'kind = "local"\n[security]\ntls = false\nca = "x"\ncert = "y"\nkey = "z"',
-        "security: tls is false, so ca, cert and key are of no use",
+        "security: tls is false, so ca, cert and key are unused",
     ),
     "TLS of others": (
         'kind = "scheduler"\n[security]\ntls = false',
@@ -201,12 +204,12 @@ BAD = {
         'kind = "kubernetes"\n[workers]\nimage = "x"\n[security]\nca = "x"\ncert = "y"\nkey = "z"',
         "security is for local, scheduler, slurm, htcondor, not kubernetes",
     ),
-    "variable": ('kind = "local"\n[environment]\n"A B" = "x"', "'A B' is no name of a variable"),
+    "variable": ('kind = "local"\n[environment]\n"A B" = "x"', "'A B' is not a variable name"),
     "secret": (
         'kind = "local"\n[environment]\nBEARER_TOKEN = "x"',
         "environment.BEARER_TOKEN: 'BEARER_TOKEN' looks like a secret",
     ),
-    "unset": (SLURM + 'logs = "$NOT_SET_HERE/x"', "workers.logs: $NOT_SET_HERE is not set here"),
+    "unset": (SLURM + 'logs = "$NOT_SET_HERE/x"', "workers.logs: $NOT_SET_HERE is not set"),
     "no user": (
         SLURM + 'logs = "~nobody-of-that-name/x"',
         "workers.logs: '~nobody-of-that-name/x'",
@@ -214,16 +217,19 @@ BAD = {
     "required": ('kind = "local"\n[proxy]\nrequired = "yes"', "proxy.required: expected true or"),
     "redirector": (
         'kind = "local"\n[storage]\nredirectors = ["xrootd-cms.infn.it"]',
-        "storage.redirectors.0: 'xrootd-cms.infn.it' is no redirector",
+        "storage.redirectors.0: 'xrootd-cms.infn.it' is not a redirector",
     ),
-    "relative": ('kind = "local"\n[storage]\nstage_out = "out"', "storage.stage_out: 'out' is no"),
+    "relative": (
+        'kind = "local"\n[storage]\nstage_out = "out"',
+        "storage.stage_out: 'out' is neither",
+    ),
     "password": (
         'kind = "local"\n[storage]\nstage_out = "https://me:word@host/x"',
-        "storage.stage_out: holds a password",
+        "storage.stage_out: contains a password",
     ),
     "token": (
         'kind = "local"\n[storage]\ncheckpoints = "root://host//x?authz=abc"',
-        "storage.checkpoints: holds a password or token",
+        "storage.checkpoints: contains a password or token",
     ),
 }
 
@@ -273,7 +279,7 @@ def test_unknown_key_is_always_named_with_the_known_ones(tmp_path_factory, table
         load_facility(path)
     (told,) = str(raised.value).splitlines()
     assert f"{table + '.' if table else ''}{key}: unknown key" in told
-    listed = told.partition("known here: ")[2].split(", ")
+    listed = told.partition("known keys: ")[2].split(", ")
     assert set(listed) == known - ({"name"} if not table else set())
 
 

@@ -80,9 +80,7 @@ def test_healthy_and_six_times_broken(site, faults, tmp_path):
     assert faults() == []
 
     (line,) = faults(certificates=tmp_path / "nowhere")
-    assert (
-        f"certificate authorities: {tmp_path}/nowhere: there is no such folder; set proxy" in line
-    )
+    assert f"certificate authorities: {tmp_path}/nowhere: no such folder; set proxy" in line
 
     dead = f"root://127.0.0.1:{services.free_port()}//"
     (line,) = faults(redirector=dead)
@@ -107,7 +105,7 @@ def test_healthy_and_six_times_broken(site, faults, tmp_path):
 
     site.proxy.unlink()
     (line,) = faults()
-    assert "no grid proxy can be read there" in line
+    assert "grid proxy cannot be read" in line
     assert "voms-proxy-init" in line
 
 

@@ -75,13 +75,13 @@ def test_what_is_wrong_with_a_proxy_is_one_line(write_proxy, tmp_path):
 
     path = tmp_path / "x509up"
     assert "the grid proxy expired at" in fault(write_proxy(-2))
-    assert "in 0.5 h, but 1 h are asked for" in fault(write_proxy(0.5))
+    assert "in 0.5 h, but 1 h are requested" in fault(write_proxy(0.5))
     assert fault(write_proxy(5, mode=0o644)) == (
-        f"{path}: others may read this grid proxy; chmod 600 it"
+        f"{path}: others may read this grid proxy; run chmod 600"
     )
     path.chmod(0o600)
     path.write_text("not a certificate")
-    assert "holds no grid proxy" in fault(Proxy(path))
+    assert "contains no grid proxy" in fault(Proxy(path))
     assert "No such file" in fault(Proxy(tmp_path / "none"))
     write_proxy(5).check(4.9)
 

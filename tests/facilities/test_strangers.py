@@ -78,7 +78,7 @@ def listening():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a client as another user")
 @pytest.mark.parametrize("tls", [True, False])
-def test_another_user_runs_code_only_where_tls_is_off(tls, capsys):
+def test_another_user_runs_code_only_where_tls_is_off(tls, caplog):
     before = listening()
     with cluster(local(security={"tls": tls})) as client:
         client.wait_for_workers(1, timeout=60)
@@ -97,7 +97,8 @@ def test_another_user_runs_code_only_where_tls_is_off(tls, capsys):
     assert len(ports) == 3
     assert ran == (set() if tls else set(ports)), tried
     warned = "here: security.tls is false, so every user of this machine can run code as you"
-    assert capsys.readouterr().err.splitlines() == ([] if tls else [warned])
+    logged = [r.getMessage() for r in caplog.records if r.name.startswith("bphcoffea")]
+    assert logged == ([] if tls else [warned])
 
 
 def test_dashboard_is_below_an_address_that_nothing_else_shows():
@@ -175,7 +176,7 @@ def test_full_scratch_is_one_line_before_the_run(small_disk):
         pass
     assert str(told.value) == (
         f"here: cannot write to {small_disk} (No space left on device); "
-        "make room there, or let TMPDIR name another folder"
+        "free some space, or set TMPDIR to another folder"
     )
 
 

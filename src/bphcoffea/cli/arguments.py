@@ -73,9 +73,9 @@ CorrectionFiles = Annotated[
 
 def load_named(name: str) -> Analysis:
     """Load an analysis by name or path, and print which file it comes from."""
-    from bphcoffea.execution.loading import lines_about, load_analysis
+    from bphcoffea.execution.loading import load_analysis, source_notes
 
-    for line in lines_about(name):
+    for line in source_notes(name):
         say(line)
     return load_analysis(name)
 

@@ -30,10 +30,10 @@ def report_bug(error: Exception) -> None:
     """
     from bphcoffea.execution.bugs import Bug
 
-    bug = Bug.of(error)
+    bug = Bug.from_exception(error)
     first, *others = bug.lines()
     lines = [f"bphcoffea: error: {first}", *others]
-    if not bug.is_users:
+    if not bug.in_analysis:
         # a bug report needs the traceback, and nobody repeats a long run to get it
         lines = [bug.traceback.rstrip(), *lines, "bphcoffea: this may be a bug in bphcoffea"]
     elif _requested:

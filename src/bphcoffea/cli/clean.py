@@ -12,7 +12,7 @@ from bphcoffea.cli.terminal import console, counted, new_table, say
 from bphcoffea.errors import InputError
 
 if TYPE_CHECKING:
-    from bphcoffea.execution.checkpoint_folders import Kept
+    from bphcoffea.execution.checkpoint_folders import CheckpointFolder
 
 
 def clean(
@@ -26,12 +26,12 @@ def clean(
     ] = False,
 ) -> None:
     """List or remove the checkpoints that runs have left; those of active runs stay."""
-    from bphcoffea.execution.checkpoint_folders import default_place, kept_at
+    from bphcoffea.execution.checkpoint_folders import default_place, list_checkpoints
 
     place = checkpoints or default_place()
     if place is None:
         raise InputError("your cache folder cannot be read; give the folder with --checkpoints")
-    found = kept_at(place, older_than)
+    found = list_checkpoints(place, older_than)
     if not found:
         say(f"{place}: no checkpoints")
         return
@@ -55,12 +55,12 @@ def clean(
 
 def note_old_checkpoints(place: str | None) -> None:
     """Print a note if the checkpoints of old runs are kept at a place."""
-    from bphcoffea.execution.checkpoint_folders import OLD_DAYS, kept_at
+    from bphcoffea.execution.checkpoint_folders import OLD_DAYS, list_checkpoints
 
     if place is None:
         return
     try:
-        old = [kept for kept in kept_at(place, OLD_DAYS) if kept.state != "running"]
+        old = [kept for kept in list_checkpoints(place, OLD_DAYS) if kept.state != "running"]
     except InputError:  # the run itself reports what is wrong with the place
         return
     if old:
@@ -71,7 +71,7 @@ def note_old_checkpoints(place: str | None) -> None:
         )
 
 
-def _print_checkpoints(found: Iterable[Kept]) -> None:
+def _print_checkpoints(found: Iterable[CheckpointFolder]) -> None:
     table = new_table("analysis", "run", "age", "size", numbers=slice(0))
     for kept in found:
         age, size = f"{kept.age_days:.1f} days", f"{kept.size / 1e6:,.1f} MB"

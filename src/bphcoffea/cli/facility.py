@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler
+from bphcoffea.cli.remedies import with_option
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
 
@@ -14,9 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="List, show and check the places wh
 @app.command("list")
 def list_facilities() -> None:
     """List all facilities and the paths of their files."""
-    from bphcoffea.facilities import facilities_there_are, load_facility
+    from bphcoffea.facilities import available_facilities, load_facility
 
-    paths = facilities_there_are()
+    paths = available_facilities()
     table = new_table("facility", "kind", "description", numbers=slice(0))
     for name, path in paths.items():
         try:
@@ -51,7 +52,8 @@ def check_facility(
     faults = 0
     loaded = load_facility(facility)
     for finding in check(loaded, min_proxy_lifetime, scheduler, check_target):
-        say(f"{'✗' if finding.fault else '✓'} {finding.what}: {finding.fault or finding.detail}")
+        result = with_option(finding.fault) if finding.fault else finding.detail
+        say(f"{'✗' if finding.fault else '✓'} {finding.subject}: {result}")
         faults += bool(finding.fault)
     if faults:
         raise typer.Exit(2)

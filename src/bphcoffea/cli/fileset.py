@@ -128,7 +128,8 @@ def check(
     if output:
         _report_written(with_checksums(with_entries(files, reports), sums).save(output))
     compared = compare_files(files, reports, needs)
-    for note in (*compared.notes, *(() if checksum else unprotected(reports))):
+    unchecked = [] if checksum else [f"{note} (--checksum)" for note in unprotected(reports)]
+    for note in (*compared.notes, *unchecked):
         say(f"note: {note}")
     problems = [line for report in reports for line in report.lines()]
     problems += [line for report in sums for line in report.lines()] + compared.problems

@@ -24,11 +24,11 @@ from bphcoffea.cli.arguments import (
 )
 from bphcoffea.cli.clean import note_old_checkpoints
 from bphcoffea.cli.lumi import print_luminosity, print_normalisation
+from bphcoffea.cli.remedies import options_of_run
 from bphcoffea.cli.status import print_blinding, print_ledger
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
 from bphcoffea.storage.disks import UnwritableError
-from bphcoffea.storage.manifest import OccupiedError
 
 if TYPE_CHECKING:
     from bphcoffea.results import RunFolder
@@ -136,7 +136,7 @@ def run(
     if resume and options.checkpoints is None:
         raise InputError("--resume: give the folder of the run's checkpoints with --checkpoints")
     note_old_checkpoints(options.checkpoints)
-    hints: dict[type[InputError], str] = {OccupiedError: " (--overwrite)"}
+    hints = options_of_run()
     if options.checkpoints:
         hints[UnwritableError] = "; then repeat the command with --resume"
     try:

@@ -1,14 +1,17 @@
-"""Running an analysis: chunks, executors, the run's folder."""
+"""Run an analysis: split files into chunks, process them, and write the run folder."""
 
 from bphcoffea.execution.blinding import NothingToHideError, blinded
 from bphcoffea.execution.checkpoint_folders import default_place
-from bphcoffea.execution.executors import engine
+from bphcoffea.execution.executors.dask_health import ClusterLostError
+from bphcoffea.execution.executors.engine import WrongExecutorError, engine
 from bphcoffea.execution.loading import load_analysis
 from bphcoffea.execution.run import Options, run
 
 __all__ = [
+    "ClusterLostError",
     "NothingToHideError",
     "Options",
+    "WrongExecutorError",
     "blinded",
     "default_place",
     "engine",

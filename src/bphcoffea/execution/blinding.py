@@ -1,4 +1,4 @@
-"""Which windows of the data a run hides, decided before its first chunk."""
+"""Choose which windows of the data a run hides."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable
 
 from bphcoffea.analysis import Analysis, Hidden
-from bphcoffea.datasets.fileset import Fileset
-from bphcoffea.errors import InputError
+from bphcoffea.datasets import Fileset
+from bphcoffea.errors import RunError
 
 
-class NothingToHideError(InputError):
-    """An analysis hides windows around masses, and none is known."""
+class NothingToHideError(RunError):
+    """An analysis hides data around masses, but no mass is known."""
 
 
 def blinded(
@@ -22,38 +22,38 @@ def blinded(
     unblind: bool = False,
     signals: Fileset | None = None,
 ) -> Analysis:
-    """Decide what a run of an analysis hides of its data.
+    """Return a copy of an analysis that hides its blind windows from a run.
 
     Parameters
     ----------
     analysis
-        One that declares nothing to be blind is returned as it is.
+        Analysis to run; it is returned unchanged if it declares nothing blind.
     fileset
-        What is run over.
+        Fileset to run over.
     masses
-        Masses that are searched for, GeV, in addition to those of simulated signal.
+        Mass hypotheses, GeV, in addition to the masses of simulated signal.
     unblind
         Hide nothing.
     signals
-        Where simulated signal is looked for; by default the fileset.
+        Fileset with the simulated signal; by default `fileset`.
 
     Raises
     ------
     NothingToHideError
-        If there are data and the windows are made around masses, none of which is known.
-    InputError
-        If a mass is not positive, is given in vain, or is missing from simulated signal.
+        If there are data, and windows around masses, but no mass is known.
+    RunError
+        If a mass is not positive or has no effect, or a simulated signal has no mass.
     """
-    given = sorted(set(masses))
-    for mass in given:
+    requested = sorted(set(masses))
+    for mass in requested:
         if not (math.isfinite(mass) and mass > 0):
-            raise InputError(f"the mass {mass:g} GeV must be positive")
+            raise RunError(f"the mass {mass:g} GeV must be positive")
     name, blind = analysis.name(), analysis.blind
-    if given and (blind is None or blind.windows):
+    if requested and (blind is None or blind.windows):
         hides = "no data" if blind is None else "fixed windows"
-        raise InputError(f"analysis '{name}' hides {hides}, whatever the mass: give it no masses")
-    if given and unblind:
-        raise InputError("an unblinded run hides no data: give it no masses")
+        raise RunError(f"analysis '{name}' hides {hides}, whatever the mass: give no masses")
+    if requested and unblind:
+        raise RunError("an unblinded run hides no data: give no masses")
     if blind is None:
         return analysis
     has_data = any(not dataset.metadata.is_mc for dataset in fileset.root.values())
@@ -61,23 +61,23 @@ def blinded(
         return analysis.hiding(Hidden())
     if blind.windows:
         return analysis.hiding(Hidden(blind.around(()), by_category=blind.by_category))
-    known = sorted({*given, *_generated(signals or fileset)})
-    if not known:
+    centres = sorted({*requested, *_generated(signals or fileset)})
+    if not centres:
         raise NothingToHideError(
-            f"analysis '{name}' hides data around each mass that is searched for, but no mass is "
-            "known; add simulated signal with its mass to the fileset, or give a mass"
+            f"analysis '{name}' hides data around each mass hypothesis, but no mass is known; "
+            "add simulated signal with its mass to the fileset, or give a mass"
         )
-    return analysis.hiding(Hidden(blind.around(known), tuple(known)))
+    return analysis.hiding(Hidden(blind.around(centres), tuple(centres)))
 
 
 def _generated(fileset: Fileset) -> Iterable[float]:
-    """Masses of simulated signal, GeV."""
+    """Yield the masses of simulated signal, GeV."""
     for name, dataset in fileset.root.items():
         metadata = dataset.metadata
         if metadata.is_mc and metadata.kind == "signal":
             if metadata.mass is None:
-                raise InputError(
-                    f"dataset '{name}': simulated signal without 'mass' in its metadata, so that "
-                    "the window to hide is not known; add it, in GeV"
+                raise RunError(
+                    f"dataset '{name}': simulated signal without 'mass' in its metadata, so the "
+                    "window to hide is unknown; add the mass in GeV"
                 )
             yield metadata.mass

@@ -1,6 +1,6 @@
-"""Where checkpoints lie: a folder of its own for each run, below a place that serves many.
+"""Folders of checkpoints: one for each run, below a place that many runs share.
 
-Nothing else at that place is ever touched.
+Other files at that place are never touched.
 """
 
 from __future__ import annotations
@@ -15,34 +15,36 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import fsspec
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import InputError, RunError
 from bphcoffea.results.folder import RUN, RunFolder
 from bphcoffea.storage.locks import is_locked
 from bphcoffea.storage.manifest import lock_of
 
-#: End of a checkpoint's name; one that is being written has another name and PART appended.
+#: A file system of fsspec.
+FileSystem: TypeAlias = fsspec.AbstractFileSystem
+#: End of a checkpoint's name; while it is being written, a unique name and PART are appended.
 SUFFIX: Final = ".pkl.lz4"
 PART: Final = ".part"
-#: File of each folder that says what it is for.
+#: File in each folder that says which run it belongs to.
 DESCRIPTION: Final = "checkpoints.json"
 _FOLDER: Final = re.compile(r"bphcoffea-[0-9a-f]{16}")
-_OWN_FILE: Final = re.compile(
+_CHECKPOINT: Final = re.compile(
     rf"[0-9a-f]{{64}}{re.escape(SUFFIX)}(\.[0-9a-f]{{32}}{re.escape(PART)})?"
 )
-#: Exceptions of file systems: unknown schemes are a ValueError, those whose package is missing an
-#: ImportError, those that are read-only a NotImplementedError.
-CANNOT: Final = (OSError, ValueError, ImportError, NotImplementedError)
-#: After how many days checkpoints of a run that was given up are pointed out.
+#: Exceptions of file systems. An unknown scheme raises a ValueError, a missing package an
+#: ImportError, and writing to a read-only file system a NotImplementedError.
+STORAGE_ERRORS: Final = (OSError, ValueError, ImportError, NotImplementedError)
+#: Age at which checkpoints of an abandoned run are pointed out, days.
 OLD_DAYS: Final = 14
 _DAY_S: Final = 86_400
 
 
 def default_place() -> str | None:
-    """Return the place in the cache of the user's home; None if it can't be written."""
+    """Return the default place for checkpoints, in the user's cache; None if not writable."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     checkpoints = cache / "bphcoffea" / "checkpoints"
     try:
@@ -58,22 +60,22 @@ def folder_for(place: str, results: str | Path) -> str:
     Parameters
     ----------
     place
-        Folder: a path, or a URL that fsspec knows.
+        Path, or URL that fsspec supports.
     results
-        The folder of the run.
+        Folder of the run.
 
     Raises
     ------
-    InputError
-        When the place is the folder of the run, contains it, or lies inside.
+    RunError
+        If the place is the folder of the run, contains it, or lies inside it.
     """
     path = Path(results).absolute()
     if (local := _local(place)) is not None:
-        there, here = local.resolve(), path.resolve()
-        if there.is_relative_to(here) or here.is_relative_to(there):
-            raise InputError(
-                f"{place}: is no place for the checkpoints of a run with its results in {results}; "
-                "choose one that neither holds the results nor lies inside"
+        resolved, run_folder = local.resolve(), path.resolve()
+        if resolved.is_relative_to(run_folder) or run_folder.is_relative_to(resolved):
+            raise RunError(
+                f"{place}: cannot hold the checkpoints of a run with its results in {results}; "
+                "choose a folder that neither contains the results nor lies inside them"
             )
     name = hashlib.sha256(f"{os.getuid()}:{path}".encode()).hexdigest()[:16]
     return _below(place if local is None else str(local), f"bphcoffea-{name}")
@@ -86,60 +88,44 @@ def _below(place: str, name: str) -> str:
 def _local(place: str) -> Path | None:
     try:
         system, path = fsspec.url_to_fs(place)
-    except CANNOT:
+    except STORAGE_ERRORS:
         return None
     return Path(path) if isinstance(system, fsspec.implementations.local.LocalFileSystem) else None
 
 
-def because(error: BaseException) -> str:
-    """Say in a few words why a file system could not do something."""
+def failure_reason(error: BaseException) -> str:
+    """Return in a few words why an operation of a file system failed."""
     if isinstance(error, NotImplementedError):
-        return "nothing can be written to such a place"
+        return "its file system is read-only"
     return str(getattr(error, "strerror", None) or error).partition("\n")[0]
 
 
-def describe(system: Any, path: str, results: Path, analysis: str) -> None:
-    """Write down what a folder of checkpoints is for.
-
-    Parameters
-    ----------
-    system, path
-        The folder, as fsspec knows it.
-    results
-        The folder of the run.
-    analysis
-        Its name.
-    """
-    about = {
+def describe(system: FileSystem, path: str, results: Path, analysis: str) -> None:
+    """Write into a folder of checkpoints which run it belongs to."""
+    description = {
         "results": str(results.absolute()),
         "host": socket.gethostname(),
         "analysis": analysis,
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     with system.open(f"{path}/{DESCRIPTION}", "wb") as file:
-        file.write((json.dumps(about, indent=1) + "\n").encode())
+        file.write((json.dumps(description, indent=1) + "\n").encode())
 
 
-def remove(system: Any, path: str) -> None:
-    """Remove the checkpoints in a folder, and the folder if nothing else is in it.
-
-    Parameters
-    ----------
-    system, path
-        The folder, as fsspec knows it.
-    """
-    own = [file for file in _files(system, path) if _OWN_FILE.fullmatch(_name(file["name"]))]
-    for file in own:
-        system.rm_file(file["name"])
-    left = [_name(file["name"]) for file in _files(system, path)]
-    if left == [DESCRIPTION]:
+def remove(system: FileSystem, path: str) -> None:
+    """Remove the checkpoints in a folder, and the folder if nothing else is in it."""
+    for file in _files(system, path):
+        if _CHECKPOINT.fullmatch(_name(file["name"])):
+            system.rm_file(file["name"])
+    remaining = [_name(file["name"]) for file in _files(system, path)]
+    if remaining == [DESCRIPTION]:
         system.rm_file(f"{path}/{DESCRIPTION}")
-    if left in ([DESCRIPTION], []) and system.exists(path):
+    if remaining in ([DESCRIPTION], []) and system.exists(path):
         system.rmdir(path)
 
 
-def _files(system: Any, path: str) -> list[dict[str, Any]]:
-    # others write there, too
+def _files(system: FileSystem, path: str) -> list[dict[str, Any]]:
+    # other processes also write there
     system.invalidate_cache()
     return list(system.ls(path, detail=True)) if system.exists(path) else []
 
@@ -149,23 +135,23 @@ def _name(path: str) -> str:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Checkpoints of a run.
+class CheckpointFolder:
+    """Folder with the checkpoints of a run.
 
     Attributes
     ----------
     place
-        Their folder.
+        Path or URL of the folder.
     results
-        The folder of the run.
+        Folder of the run.
     analysis
-        Its name.
+        Name of the analysis.
     age_days
         Time since the run began, days.
     size
-        Of all checkpoints together, bytes.
+        Total size of the checkpoints, bytes.
     state
-        What is known of the run: ``complete``, ``incomplete``, ``no results``, or ``running``.
+        State of the run: ``complete``, ``incomplete``, ``no results``, or ``running``.
     """
 
     place: str
@@ -180,54 +166,54 @@ class Kept:
 
         Raises
         ------
-        InputError
-            When that fails.
+        RunError
+            If that fails.
         """
         try:
             remove(*fsspec.url_to_fs(self.place))
-        except CANNOT as error:
-            raise InputError(f"{self.place}: cannot be removed ({because(error)})") from None
+        except STORAGE_ERRORS as error:
+            raise RunError(f"{self.place}: cannot be removed ({failure_reason(error)})") from None
 
 
-def kept_at(place: str, older_than_days: float = 0) -> list[Kept]:
-    """List the folders of checkpoints at a place, oldest first.
+def list_checkpoints(place: str, older_than_days: float = 0) -> list[CheckpointFolder]:
+    """Return the folders of checkpoints at a place, oldest first.
 
     Parameters
     ----------
     place
-        Folder: a path, or a URL that fsspec knows.
+        Path, or URL that fsspec supports.
     older_than_days
-        Leave out younger ones, days.
+        Minimum age, days.
 
     Raises
     ------
-    InputError
-        When the place can't be listed.
+    RunError
+        If the place cannot be listed.
     """
     try:
         system, path = fsspec.url_to_fs(place)
-        folders = [each["name"] for each in _files(system, path) if each["type"] == "directory"]
-        own = [folder for folder in folders if _FOLDER.fullmatch(_name(folder))]
-        found = [kept for folder in own for kept in _kept(system, place, folder)]
-    except CANNOT as error:
-        raise InputError(f"{place}: cannot be listed ({because(error)})") from None
-    old = [kept for kept in found if kept.age_days >= older_than_days]
-    return sorted(old, key=lambda kept: -kept.age_days)
+        names = [file["name"] for file in _files(system, path) if file["type"] == "directory"]
+        names = [name for name in names if _FOLDER.fullmatch(_name(name))]
+        folders = [folder for name in names for folder in _described(system, place, name)]
+    except STORAGE_ERRORS as error:
+        raise RunError(f"{place}: cannot be listed ({failure_reason(error)})") from None
+    old = [folder for folder in folders if folder.age_days >= older_than_days]
+    return sorted(old, key=lambda folder: -folder.age_days)
 
 
-def _kept(system: Any, place: str, folder: str) -> Iterator[Kept]:
+def _described(system: FileSystem, place: str, folder: str) -> Iterator[CheckpointFolder]:
     files = _files(system, folder)
     if DESCRIPTION not in [_name(file["name"]) for file in files]:
         return
     with system.open(f"{folder}/{DESCRIPTION}", "rb") as file:
         content = file.read()
     try:
-        about = json.loads(content)
-        results, analysis = Path(about["results"]), str(about["analysis"])
-        made = datetime.datetime.fromisoformat(about["made"]).timestamp()
+        description = json.loads(content)
+        results, analysis = Path(description["results"]), str(description["analysis"])
+        made = datetime.datetime.fromisoformat(description["made"]).timestamp()
     except (ValueError, KeyError, TypeError):
         return
-    yield Kept(
+    yield CheckpointFolder(
         _below(place, _name(folder)),
         str(results),
         analysis,

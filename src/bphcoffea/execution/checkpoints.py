@@ -1,7 +1,7 @@
-"""Results of finished chunks, kept so that a run that was cut off can go on.
+"""Checkpoints: results of finished chunks, with which an interrupted run can resume.
 
-They are pickles, as coffea makes them, so they never lie in a run's folder, and on a disk they are
-read only where nobody else could have written them.
+They are pickles, as coffea makes them. Therefore they never lie in a run folder, and on a disk they
+are only read if nobody else could have written them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import logging
 import os
 import stat
 import sys
@@ -16,7 +17,6 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any
 
 import cloudpickle
 import fsspec
@@ -25,32 +25,43 @@ from coffea.processor import CheckpointerABC
 
 import bphcoffea
 from bphcoffea.analysis import Analysis
-from bphcoffea.errors import InputError
-from bphcoffea.execution.checkpoint_folders import CANNOT, PART, SUFFIX, because, describe, remove
+from bphcoffea.errors import RunError
+from bphcoffea.execution.checkpoint_folders import (
+    PART,
+    STORAGE_ERRORS,
+    SUFFIX,
+    FileSystem,
+    describe,
+    failure_reason,
+    remove,
+)
+from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.processing.processor import Sink
 from bphcoffea.results.ledger import REPLICAS
 from bphcoffea.versions import versions
 
-#: What of a chunk does not change its result: where it is read, and what figures call its dataset.
+#: Metadata that do not change the result: where a chunk is read, and its label in figures.
 _IRRELEVANT = {"filename", REPLICAS, "label"}
-#: Bytes of the checksum in front of what is kept.
+#: Length of the checksum at the beginning of a checkpoint, bytes.
 _CHECKSUM_SIZE = 32
-#: Read for the group and for others, at most: nobody else may write.
+#: Permissions that nobody but the owner may have.
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+_log = logging.getLogger(__name__)
 
 
 def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
-    """Hash of everything that the result of a chunk depends on, beside the chunk.
+    """Return a hash of everything that the result of a chunk depends on, except the chunk.
 
-    That is the analysis's code with the modules beside it, its configuration, the library,
-    and the versions of what it builds upon.
+    It covers the analysis's code with the modules beside it, its configuration, the library, and
+    the versions of its dependencies.
     """
     digest = hashlib.sha256()
     digest.update(_code_of(analysis).encode())
-    # what is left at its default is the same as what was set to it
-    given = analysis.corrected(analysis.corrections, nominal_only=analysis.nominal_only)
-    digest.update(cloudpickle.dumps((sorted(vars(given).items()), sink)))
+    # a default has the same hash as the same value that was set explicitly
+    explicit = analysis.corrected(analysis.corrections, nominal_only=analysis.nominal_only)
+    digest.update(cloudpickle.dumps((sorted(vars(explicit).items()), sink)))
     digest.update(json.dumps(versions()).encode())
     package = Path(bphcoffea.__file__).parent
     for path in sorted(package.rglob("*.py")):
@@ -61,44 +72,43 @@ def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
 
 def _code_of(analysis: Analysis) -> str:
     module = sys.modules.get(type(analysis).__module__)
-    known = getattr(module, SOURCE_SHA256, None)
-    if known is not None:
-        return str(known)
+    sha256 = getattr(module, SOURCE_SHA256, None)
+    if sha256 is not None:
+        return str(sha256)
     try:
         return inspect.getsource(type(analysis))
     except (OSError, TypeError):
-        return uuid.uuid4().hex  # unknown code: its checkpoints are nobody's
+        return uuid.uuid4().hex  # unknown code: its checkpoints are never used again
 
 
 def _sealed(content: bytes) -> bytes:
-    """What is kept: the content behind its checksum."""
+    """Return content with its checksum in front."""
     return hashlib.blake2b(content, digest_size=_CHECKSUM_SIZE).digest() + content
 
 
-def _unsealed(kept: bytes) -> bytes | None:
-    """The content of what was kept; None if it was cut off or damaged since."""
-    content = kept[_CHECKSUM_SIZE:]
-    return content if _sealed(content) == kept else None
+def _unsealed(sealed: bytes) -> bytes | None:
+    """Return the content behind a checksum; None if it is truncated or damaged."""
+    content = sealed[_CHECKSUM_SIZE:]
+    return content if _sealed(content) == sealed else None
 
 
-#: Where the result of the chunk belongs that this thread works on. Found by ``load``, which coffea
-#: calls before each chunk: later the metadata may differ, since coffea's NanoAODSchema writes its
-#: version into them.
+#: Path of the checkpoint of this thread's current chunk. It is set by ``load``, which coffea calls
+#: before each chunk: later the metadata may differ, since coffea's NanoAODSchema adds its version.
 _chunk = threading.local()
 
 
 class Checkpoints(CheckpointerABC):  # type: ignore[misc]
-    """The checkpoints of a run; coffea asks it on the workers, chunk by chunk.
+    """Checkpoints of a run, which coffea loads and saves on the workers.
 
     Parameters
     ----------
     place
-        Their own folder, as :func:`~bphcoffea.execution.checkpoint_folders.folder_for` gives it.
-        Workers on other machines must reach it.
+        Folder of this run from :func:`~bphcoffea.execution.checkpoint_folders.folder_for`, which
+        all workers must be able to reach.
     code
         The analysis's :func:`fingerprint`.
     resume
-        Whether to take the results that are there, or only to keep new ones.
+        Whether to use existing checkpoints, or only write new ones.
     """
 
     def __init__(self, place: str, code: str, *, resume: bool) -> None:
@@ -107,49 +117,43 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         self.resume = resume
 
     def prepare(self, results: Path, analysis: str) -> None:
-        """Make the folder ready, before the run, and write down what it is for.
-
-        Parameters
-        ----------
-        results
-            The folder of the run.
-        analysis
-            Its name.
+        """Create the folder, and describe the run in it by its folder and its analysis.
 
         Raises
         ------
-        InputError
-            When nothing can be written there, or others could have written into it.
+        RunError
+            If the folder cannot be written, or others could have written into it.
         """
         try:
             system, path = fsspec.url_to_fs(self.place)
             self._make(system, path)
             self._check_owner(path)
             describe(system, path, results, analysis)
-        except CANNOT as error:
-            raise InputError(
-                f"{self.place}: cannot keep checkpoints there ({because(error)}); "
+        except STORAGE_ERRORS as error:
+            raise RunError(
+                f"{self.place}: cannot write checkpoints there ({failure_reason(error)}); "
                 "choose another place for checkpoints"
             ) from None
 
-    def _make(self, system: Any, path: str) -> None:
+    def _make(self, system: FileSystem, path: str) -> None:
         if not system.exists(path):
             system.makedirs(path, exist_ok=True)
             if self._is_local():
                 Path(path).chmod(0o700)
 
     def clear(self) -> None:
-        """Remove all of them; print a note if that fails."""
+        """Remove all checkpoints; log a warning if that fails."""
         try:
             remove(*fsspec.url_to_fs(self.place))
-        except CANNOT as error:
-            print(
-                f"note: {self.place}: the checkpoints there are no longer needed, but cannot be "
-                f"removed ({because(error)}); remove them yourself"
+        except STORAGE_ERRORS as error:
+            _log.warning(
+                "%s: the checkpoints are no longer needed, but cannot be removed (%s); "
+                "remove them yourself",
+                *(self.place, failure_reason(error)),
             )
 
-    def load(self, metadata: dict[str, Any], processor_instance: Any) -> Any:  # noqa: ARG002
-        """The result of a chunk, marked as ``resumed``; None if there is none, or it is damaged."""
+    def load(self, metadata: ChunkMetadata, _processor: object) -> ChunkOutput | None:
+        """Return the output of a chunk, marked as ``resumed``; None if missing or damaged."""
         system, path = _chunk.place = self._find(metadata)
         if not self.resume or not system.exists(path):
             return None
@@ -161,26 +165,26 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             return None
         if content is None:
             return None
-        output = cloudpickle.loads(lz4.frame.decompress(content))
+        output: ChunkOutput = cloudpickle.loads(lz4.frame.decompress(content))
         output["resumed"] = 1
         return output
 
-    def save(self, output: Any, metadata: dict[str, Any], processor_instance: Any) -> None:  # noqa: ARG002
-        """Keep the result of a chunk; it appears whole or not at all.
+    def save(self, output: ChunkOutput, metadata: ChunkMetadata, _processor: object) -> None:
+        """Write the checkpoint of a chunk, completely or not at all.
 
-        A chunk is not lost because it can't be kept: that is counted, as ``not_kept``. Nor is one
-        kept that is shorter than it should be, since it would be taken for the whole for ever.
+        A failure to write is counted as ``not_kept``; the chunk itself is not lost. A chunk that is
+        shorter than expected is not kept, since it would be taken for complete later.
         """
         if output["metrics"]["entries"] != metadata["entrystop"] - metadata["entrystart"]:
             return
         clock = time.perf_counter()
         system, path = _chunk.place
-        # what coffea says was processed holds the URL of the file, with its secrets
+        # coffea's ``processed`` contains the URL of the file, with its secrets
         kept = {key: value for key, value in output.items() if key != "processed"}
         content = _sealed(lz4.frame.compress(cloudpickle.dumps(kept)))
         part = f"{path}.{uuid.uuid4().hex}{PART}"
         try:
-            self._make(system, path.rpartition("/")[0])  # a worker's machine has its own disk
+            self._make(system, path.rpartition("/")[0])  # the disk of a worker's machine
             with system.open(part, "wb") as file:
                 file.write(content)
             system.mv(part, path)
@@ -188,9 +192,9 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             output["not_kept"] = 1
         output["metrics"]["keeping_s"] = time.perf_counter() - clock
 
-    def _find(self, metadata: dict[str, Any]) -> tuple[Any, str]:
-        known = {key: value for key, value in metadata.items() if key not in _IRRELEVANT}
-        content = json.dumps([self.code, known], sort_keys=True, default=str)
+    def _find(self, metadata: ChunkMetadata) -> tuple[FileSystem, str]:
+        relevant = {key: value for key, value in metadata.items() if key not in _IRRELEVANT}
+        content = json.dumps([self.code, relevant], sort_keys=True, default=str)
         system, folder = fsspec.url_to_fs(self.place)
         return system, f"{folder}/{hashlib.sha256(content.encode()).hexdigest()}{SUFFIX}"
 
@@ -201,9 +205,9 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
     def _check_owner(self, path: str) -> None:
         if not self._is_local():
             return
-        found = Path(path).stat()
-        if found.st_uid != os.geteuid() or found.st_mode & _WRITABLE_BY_OTHERS:
-            raise InputError(
-                f"{path}: not read, since others may have written it; checkpoints are pickles: "
-                "their folder must belong to you, and only you may write there"
+        status = Path(path).stat()
+        if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE_BY_OTHERS:
+            raise RunError(
+                f"{path}: not read, since others may have written it; checkpoints are pickles, so "
+                "their folder must belong to you, and only you may write to it"
             )

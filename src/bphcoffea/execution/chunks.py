@@ -1,14 +1,14 @@
-"""Opening the files of a fileset, and cutting what they hold into chunks."""
+"""Open the files of a fileset and split their entries into chunks."""
 
 from __future__ import annotations
 
+import logging
 import math
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from coffea.processor.executor import WorkItem
 
@@ -18,36 +18,41 @@ from bphcoffea.datasets import Dataset, FileEntry, Fileset
 from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
 from bphcoffea.datasets.file_check import FileReport, FileToOpen, files_of, inspect
 from bphcoffea.datasets.file_differences import compare_files
-from bphcoffea.errors import InputError
+from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.engine import Engine
 from bphcoffea.processing.tracing import branch_needs
 from bphcoffea.redaction import redacted
 from bphcoffea.results.ledger import FILE, IDENTITY, REPLICAS, Failure, Recovery
 from bphcoffea.storage.servers import ONCE, Retries
 
+#: A file to open or to compare, and the report on it.
+File = TypeVar("File", FileToOpen, FileToCompare)
+Report = TypeVar("Report", FileReport, ChecksumReport)
+
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to process.
+    """Chunks that a run will process, and files that it cannot open.
 
     Attributes
     ----------
     chunks
-        In the order of the fileset.
+        Chunks, in the order of the fileset.
     unopened
-        What would have been processed, had its file been opened.
-    detours
-        Files that were opened, but not at the first try.
+        Entry ranges that will be missing, because their file could not be opened.
+    recoveries
+        Files that were opened, but not at the first attempt.
     dataset_events
-        Events of all files of each dataset, whether they were asked for or not; None if it is not
-        known how many there are.
+        Number of events in all files of each dataset, requested or not; None if unknown.
     notes
-        What a user must know of the files, one line each.
+        Notes on the files for the user, one line each.
     """
 
     chunks: list[WorkItem]
     unopened: list[Failure]
-    detours: list[Recovery]
+    recoveries: list[Recovery]
     dataset_events: dict[str, int | None]
     notes: list[str]
 
@@ -60,49 +65,46 @@ def find_chunks(
     max_chunks: int | None = None,
     retries: Retries = ONCE,
 ) -> Plan:
-    """Open all files, check that they hold what the analysis needs, and cut them into chunks.
+    """Open all files, check that they contain what the analysis needs, and split them into chunks.
 
-    Of a partial run (``max_chunks``) files that are not asked for are opened only to count their
-    events, and not even that if the fileset says how many they have.
+    In a partial run (with ``max_chunks``), files beyond the requested chunks are only opened to
+    count their events, and not at all if the fileset gives the number.
 
     Raises
     ------
-    InputError
-        When files are unfit, none can be opened, or nothing is asked for; every problem of every
-        file in a line of its own.
+    RunError
+        If files are unfit, none can be opened, or no entries are requested; one line per problem.
     """
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
-    needs = {name: branch_needs(analysis, known) for name, known in metadata.items()}
+    needs = {name: branch_needs(analysis, content) for name, content in metadata.items()}
     files = files_of(fileset, needs)
-    passed_over = _not_to_open(fileset, files, max_chunks)
-    reports = open_files([file for file in files if file not in passed_over], running, retries)
-    compared = compare_files(fileset, reports, needs, {file.dataset for file in passed_over})
+    skipped = _not_to_open(fileset, files, max_chunks)
+    reports = open_files([file for file in files if file not in skipped], running, retries)
+    compared = compare_files(fileset, reports, needs, {file.dataset for file in skipped})
     plan = Plan([], [], [], {}, [*compared.notes, *unprotected(reports)])
     unfit: list[str] = []
     for name in fileset.names:
-        own = [report for report in reports if report.file.dataset == name]
-        known = metadata[name] | {HELD: compared.held[name]}
-        absent = analysis.for_dataset(known).absent
-        if absent and own:
+        dataset_reports = [report for report in reports if report.file.dataset == name]
+        metadata[name][HELD] = compared.held[name]
+        absent = analysis.for_dataset(metadata[name]).absent
+        if absent and dataset_reports:
             steps = ", ".join(f"{step} ({reason})" for step, reason in absent.items())
             plan.notes.append(f"dataset '{name}': absent steps and columns: {steps}")
-        unfit += _add(plan, fileset[name], own, known, chunksize, max_chunks)
-        events = plan.dataset_events[name] = _events_of(fileset[name], own)
+        unfit += _add(plan, fileset[name], dataset_reports, metadata[name], chunksize, max_chunks)
+        events = plan.dataset_events[name] = _events_of(fileset[name], dataset_reports)
         if events and all(entry.steps == () for entry in fileset[name].files.values()):
             plan.notes.append(
-                f"dataset '{name}': the fileset's steps ask for none of its {events:,} events"
+                f"dataset '{name}': the fileset's steps select none of its {events:,} events"
             )
     if unfit or compared.problems or (plan.unopened and not plan.chunks):
         unreadable = [line for r in reports if r.unreadable for line in r.lines()]
-        raise InputError("\n".join((*unreadable, *unfit, *compared.problems)))
+        raise RunError("\n".join((*unreadable, *unfit, *compared.problems)))
     if not plan.chunks and any(plan.dataset_events.values()):
-        raise InputError("\n".join((*plan.notes, "there is nothing to read: see 'steps' above")))
+        raise RunError("\n".join((*plan.notes, "no entries to read: change the fileset's steps")))
     if plan.unopened:
         missing = {(failure.dataset, failure.file) for failure in plan.unopened}
-        print(
-            f"bphcoffea: warning: {len(missing)} of {len(reports)} files cannot be opened; "
-            "the others are processed",
-            file=sys.stderr,
+        _log.warning(
+            "%d of %d files cannot be opened; the others are processed", len(missing), len(reports)
         )
     return plan
 
@@ -111,15 +113,15 @@ def _add(
     plan: Plan,
     dataset: Dataset,
     reports: Sequence[FileReport],
-    metadata: dict[str, Any],
+    metadata: Mapping[str, object],
     chunksize: int,
     max_chunks: int | None,
 ) -> list[str]:
-    """Add the chunks of a dataset, and its files that can't be opened, to a plan.
+    """Add the chunks of a dataset, and its files that cannot be opened, to a plan.
 
     Returns
     -------
-    Problems of the files that are asked for, one line each.
+    Problems of the requested files, one line each.
     """
     pieces: list[WorkItem | Failure] = []
     unfit: list[str] = []
@@ -127,91 +129,89 @@ def _add(
         if max_chunks is not None and len(pieces) >= max_chunks:
             break
         entry = dataset.files[report.file.path]
-        wrong = [*report.lines(), *_steps_beyond(entry, report)]
+        problems = [*report.lines(), *_steps_beyond(entry, report)]
         if report.unreadable:
             pieces += _failures(report, entry)
-        elif wrong:
-            unfit += wrong
+        elif problems:
+            unfit += problems
         else:
             pieces += _chunks(report, entry, metadata, chunksize)
             if report.faults:
-                plan.detours.append(_detour(report))
+                plan.recoveries.append(_recovery(report))
     for piece in pieces[:max_chunks]:
-        of_its_kind: list[Any] = plan.unopened if isinstance(piece, Failure) else plan.chunks
-        of_its_kind.append(piece)
+        (plan.unopened if isinstance(piece, Failure) else plan.chunks).append(piece)
     return unfit
 
 
 def _not_to_open(
     fileset: Fileset, files: Sequence[FileToOpen], max_chunks: int | None
 ) -> set[FileToOpen]:
-    """Files beyond the requested number of chunks whose number of entries is already known."""
-    passed_over: set[FileToOpen] = set()
-    certain: Counter[str] = Counter()
+    """Return the files beyond the requested chunks whose number of entries is known."""
+    skipped: set[FileToOpen] = set()
+    chunks: Counter[str] = Counter()  # minimum number of chunks, by dataset
     for file in files:
-        if max_chunks is not None and certain[file.dataset] >= max_chunks:
+        if max_chunks is not None and chunks[file.dataset] >= max_chunks:
             if file.entries is not None:
-                passed_over.add(file)
+                skipped.add(file)
             continue
         # a file with entries gives at least one chunk
         if file.entries and fileset[file.dataset].files[file.path].steps != ():
-            certain[file.dataset] += 1
-    return passed_over
+            chunks[file.dataset] += 1
+    return skipped
 
 
 def _events_of(dataset: Dataset, reports: Sequence[FileReport]) -> int | None:
-    """Events of all files of a dataset; None if it is not known how many there are."""
+    """Return the number of events in all files of a dataset; None if unknown."""
     counts = {path: entry.num_entries for path, entry in dataset.files.items()}
     counts |= {r.file.path: r.entries for r in reports if r.entries is not None}
-    known = [count for count in counts.values() if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+    numbers = [count for count in counts.values() if count is not None]
+    return sum(numbers) if len(numbers) == len(counts) else None
 
 
 def open_files(
     files: list[FileToOpen], running: Engine, retries: Retries = ONCE
 ) -> list[FileReport]:
-    """Open files, in parallel; the reports are in the order of the files."""
+    """Open files in parallel, and return the reports in the order of the files."""
 
     def if_killed(file: FileToOpen, reason: str, attempts: int) -> list[FileReport]:
         return [FileReport(file, file.entries, faults=(reason,) * attempts)]
 
-    return _look_at(files, running, partial(inspect, retries), if_killed, "Opening files")
+    return _in_parallel(files, running, partial(inspect, retries), if_killed, "Opening files")
 
 
 def compare_checksums(
     files: list[FileToCompare], running: Engine, retries: Retries = ONCE
 ) -> list[ChecksumReport]:
-    """Compare files with their checksums, in parallel; the reports are in the files' order."""
+    """Compare files with their checksums in parallel, and return the reports in their order."""
 
     def if_killed(file: FileToCompare, reason: str, attempts: int) -> list[ChecksumReport]:
         return [ChecksumReport(file, None, (f"no checksum ({reason}; tried {attempts} times)",))]
 
-    return _look_at(files, running, partial(compare, retries), if_killed, "Comparing checksums")
+    return _in_parallel(files, running, partial(compare, retries), if_killed, "Comparing checksums")
 
 
-def _look_at(
-    files: list[Any],
+def _in_parallel(
+    files: list[File],
     running: Engine,
-    function: Callable[[Any], list[Any]],
-    if_killed: Callable[[Any, str, int], list[Any]],
+    function: Callable[[File], list[Report]],
+    if_killed: Callable[[File, str, int], list[Report]],
     description: str,
-) -> list[Any]:
+) -> list[Report]:
     executor = running.executor.copy(desc=description, unit="file")
     if hasattr(executor, "if_killed"):
         executor.if_killed = if_killed
-    reports: list[Any] = executor(files, function, [])[0]
-    order = {file: position for position, file in enumerate(files)}
+    reports: list[Report] = executor(files, function, [])[0]
+    order: dict[object, int] = {file: position for position, file in enumerate(files)}
     return sorted(reports, key=lambda report: order[report.file])
 
 
 def unprotected(reports: Sequence[FileReport]) -> Iterator[str]:
-    """Yield a note of how many files may be damaged without that being seen, if there are some."""
+    """Yield a note with the number of files whose damage would not be noticed, if there are any."""
     count = sum(report.unprotected for report in reports)
     if count:
         yield (
-            f"{count} of {len(reports)} files are stored without checksums, so that silent "
-            "corruption cannot be seen while reading; look for it with: "
-            "bphcoffea fileset check --checksum"
+            f"{count} of {len(reports)} files are stored without checksums, so silent corruption "
+            "cannot be seen while reading; compare them with the checksums of their storage"
         )
 
 
@@ -220,27 +220,27 @@ def _steps_beyond(entry: FileEntry, report: FileReport) -> list[str]:
     if not steps or report.entries is None or steps[-1][1] <= report.entries:
         return []
     return [
-        f"dataset '{report.file.dataset}', {report.file.path}: the fileset's steps reach "
-        f"to entry {steps[-1][1]}, but the tree has {report.entries}"
+        f"dataset '{report.file.dataset}', {report.file.path}: the fileset's steps end at entry "
+        f"{steps[-1][1]}, but the tree has {report.entries} entries"
     ]
 
 
 def _chunks(
-    report: FileReport, entry: FileEntry, metadata: dict[str, Any], chunksize: int
+    report: FileReport, entry: FileEntry, metadata: Mapping[str, object], chunksize: int
 ) -> Iterator[WorkItem]:
-    if report.lacking:  # it has no entries, so nothing of it is read
+    if report.lacking:  # it has no entries, so nothing is read
         return
     file = report.file
-    others = tuple(place for place in (file.path, *entry.replicas) if place != report.used)
-    known = metadata | {FILE: redacted(file.path), REPLICAS: others, IDENTITY: report.identity}
+    replicas = tuple(path for path in (file.path, *entry.replicas) if path != report.used)
+    meta = {**metadata, FILE: redacted(file.path), REPLICAS: replicas, IDENTITY: report.identity}
     for start, stop in cut(report.entries or 0, entry.steps, chunksize):
-        yield WorkItem(file.dataset, report.used, file.tree, start, stop, report.uuid, known)
+        yield WorkItem(file.dataset, report.used, file.tree, start, stop, report.uuid, meta)
 
 
 def cut(
     entries: int, steps: Sequence[tuple[int, int]] | None, chunksize: int
 ) -> Iterator[tuple[int, int]]:
-    """Ranges of about the chunk size that make up the steps; one empty range for an empty file."""
+    """Yield ranges of about the chunk size that cover the steps; an empty file gives one range."""
     for first, last in [(0, entries)] if steps is None else steps:
         pieces = max(round((last - first) / chunksize), 1)
         size = max(math.ceil((last - first) / pieces), 1)
@@ -261,7 +261,7 @@ def _failures(report: FileReport, entry: FileEntry) -> Iterator[Failure]:
         )
 
 
-def _detour(report: FileReport) -> Recovery:
+def _recovery(report: FileReport) -> Recovery:
     return Recovery(
         report.file.dataset,
         redacted(report.file.path),

@@ -1,4 +1,4 @@
-"""Telling a fault of the input, or of the machine, from a bug."""
+"""Distinction between faults of the input or of a machine, and bugs."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from bphcoffea.storage.servers import reason, shortened
 
 
 class ShortFileError(Exception):
-    """A file holds fewer entries than it did when the run began."""
+    """A file has fewer entries than at the beginning of the run."""
 
 
 class ReplacedFileError(Exception):
-    """A file has another UUID than it had when the run began."""
+    """A file has another UUID than at the beginning of the run."""
 
 
-#: Exceptions whose message is the fault.
-_TOLD = (InputError, ShortFileError, ReplacedFileError, LimitExceededError)
+#: Exceptions whose message describes the fault.
+_DESCRIBED = (InputError, ShortFileError, ReplacedFileError, LimitExceededError)
 
 
 def input_fault(error: BaseException) -> str | None:
-    """The fault of the input behind an exception, in one line; None when there is none: a bug.
+    """Return in one line the fault of the input that caused an exception; None if it is a bug.
 
-    Memory that ran out is one, too: the chunk was too large for its worker.
+    Lack of memory is also a fault of the input: the chunk was too large for its worker.
     """
     for cause in _chain(error):
         if isinstance(cause, DeclarationError):
             return None  # the analysis is wrong, whatever it reads
         if isinstance(cause, MemoryError):
-            return shortened(f"out of memory; try a smaller --chunksize ({cause})")
-        if isinstance(cause, _TOLD):
+            return shortened(f"out of memory; use smaller chunks ({cause})")
+        if isinstance(cause, _DESCRIBED):
             return str(cause)
         if "__len__() should return >= 0" in str(cause):
-            return "the file ends before the entries begin; was it replaced?"  # so says coffea
+            return "the file ends before the entries begin; was it replaced?"
         if _raised_in_reading(cause):
             return reason(cause) or f"{type(cause).__name__}: {shortened(str(cause))}"
     return None
 
 
 def missing_package(error: BaseException) -> str | None:
-    """What a worker lacks to evaluate a model, in one line; None if that is not the cause."""
+    """Return in one line which package a worker lacks for a model; None for other errors."""
     causes = (cause for cause in _chain(error) if isinstance(cause, MissingExtraError))
     return next((str(cause) for cause in causes), None)
 
 
 def is_lasting(error: BaseException) -> bool:
-    """Whether trying again is of no use: the input was read, and is not what it should be."""
+    """Return whether another attempt would fail as well, because the input itself is wrong."""
     return any(isinstance(cause, InputError) for cause in _chain(error))
 
 
@@ -64,7 +64,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 def _raised_in_reading(error: BaseException) -> bool:
     if isinstance(error, uproot.DeserializationError | uproot.KeyInFileError):
         return True
-    # an OSError, or garbage in a basket, is the input's fault only if uproot or fsspec met it
+    # an OSError, or garbage in a basket, is a fault of the input only if uproot or fsspec raised it
     trace = error.__traceback__
     modules = []
     while trace is not None:

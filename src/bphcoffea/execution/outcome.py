@@ -1,11 +1,10 @@
-"""What came of a run, and how it is written into the run's folder."""
+"""Outcome of a run, and writing it into the run folder."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import hist
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from bphcoffea.analysis import Analysis, AnalysisRecord
 from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets import Fileset
 from bphcoffea.luminosity import to_ranges
 from bphcoffea.processing.result import Columns, DatasetResult
 from bphcoffea.processing.tracing import branches_of_cuts
@@ -34,23 +33,23 @@ from bphcoffea.results.work_totals import Timing, table
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the chunks of a run.
+    """Results of a run, with its ledger and metrics.
 
     Attributes
     ----------
     results
-        For each dataset, the sum over its processed chunks.
+        Sum of the results of the processed chunks, by dataset.
     ledger
-        What was expected, what was processed, and what could not be read.
+        Expected, processed and unreadable entries.
     metrics
-        As in ``metrics.json``.
+        Content of ``metrics.json``.
     timings
-        What each processed chunk cost.
+        Time and resources that each processed chunk took.
     """
 
     results: dict[str, DatasetResult]
     ledger: Ledger
-    metrics: dict[str, Any]
+    metrics: Mapping[str, object]
     timings: tuple[Timing, ...] = ()
 
 
@@ -59,10 +58,10 @@ def write(
     analysis: Analysis,
     fileset: Fileset,
     outcome: Outcome,
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, object],
     pages: Iterable[Path] = (),
 ) -> RunFolder:
-    """Write the results of a run into its folder, all of them or none; with pages for people."""
+    """Write a run folder, completely or not at all; `pages` are HTML files to copy into it."""
     results = outcome.results
     with writing(Path(folder)) as temporary:
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
@@ -73,9 +72,9 @@ def write(
         tables = {name: r.candidates for name, r in results.items() if r.candidates is not None}
         if tables:
             (temporary / "candidates").mkdir()
-        for name, table_of in _tables(results, tables).items():
-            own = f"{file_name(name, fileset.names)}.parquet"
-            pq.write_table(table_of, temporary / "candidates" / own)
+        for name, candidates in _tables(results, tables).items():
+            file = f"{file_name(name, fileset.names)}.parquet"
+            pq.write_table(candidates, temporary / "candidates" / file)
         _write_luminosity(temporary, analysis, fileset, outcome)
         record = _record(analysis, fileset, variations)
         write_json(temporary / "analysis.json", record.model_dump(mode="json"))
@@ -92,11 +91,11 @@ def write(
 def _tables(
     results: Mapping[str, DatasetResult], columns: Mapping[str, Columns]
 ) -> dict[str, pa.Table]:
-    """The candidates of each dataset; of one of which nothing was read, a table without rows."""
-    tables = {name: own.table() for name, own in columns.items()}
+    """Return the candidates of each dataset; an empty table if nothing of a dataset was read."""
+    tables = {name: candidates.table() for name, candidates in columns.items()}
     if tables:
-        pattern = next(iter(tables.values())).slice(0, 0)
-        tables |= {name: pattern for name in results if name not in tables}
+        empty = next(iter(tables.values())).slice(0, 0)
+        tables |= {name: empty for name in results if name not in tables}
     return tables
 
 
@@ -113,7 +112,7 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     certification = certification_of(analysis.corrections)
     luminosities = Luminosities.of(metadata, sections, counts, certification)
     generator_sumw = {name: result.generator_sumw for name, result in results.items()}
-    write_json(folder / "lumis.json", {name: to_ranges(each) for name, each in sections.items()})
+    write_json(folder / "lumis.json", {name: to_ranges(lumis) for name, lumis in sections.items()})
     write_json(folder / "luminosity.json", luminosities.as_json())
     normalisation = normalise(metadata, generator_sumw, counts, luminosities)
     write_json(folder / "normalisation.json", as_json(normalisation))
@@ -127,7 +126,7 @@ def _record(
 
 
 def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:
-    """Names of the variations of each dataset, in order."""
+    """Return the names of the variations of each dataset, in order."""
     return {
         name: list(
             dict.fromkeys(
@@ -144,30 +143,30 @@ def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:
 def _with_dataset_axis(
     results: Mapping[str, DatasetResult], simulated: Collection[str]
 ) -> dict[str, hist.Hist]:
-    """The histograms of all datasets in one each, with the dataset as first axis.
+    """Return each histogram with all datasets, which are its first axis.
 
-    A variation that a simulated dataset does not have leaves it as it is; data have the nominal
-    alone.
+    For a variation that a simulated dataset lacks, its nominal content is filled; data only have
+    the nominal content.
     """
     first = next(iter(results.values()))
     stacked = {}
     for name, pattern in first.histograms.items():
-        own = [result.histograms[name] for result in results.values()]
-        variations = list(dict.fromkeys(v for each in own for v in each.axes["variation"]))
-        category, _, *others = pattern.axes
+        parts = [result.histograms[name] for result in results.values()]
+        variations = list(dict.fromkeys(v for part in parts for v in part.axes["variation"]))
+        category, _, *variables = pattern.axes
         total = hist.Hist(
             hist.axis.StrCategory(list(results), name="dataset"),
             category,
             hist.axis.StrCategory(variations, name="variation"),
-            *others,
+            *variables,
             storage=pattern.storage_type(),
         )
-        for index, (dataset, histogram) in enumerate(zip(results, own, strict=True)):
-            there = list(histogram.axes["variation"])
+        for index, (dataset, histogram) in enumerate(zip(results, parts, strict=True)):
+            available = list(histogram.axes["variation"])
             content = histogram.view(flow=True)
-            for place, variation in enumerate(variations):
-                if variation in there or dataset in simulated:
-                    source = there.index(variation if variation in there else NOMINAL)
-                    total.view(flow=True)[index, :, place] = content[:, source]
+            for position, variation in enumerate(variations):
+                if variation in available or dataset in simulated:
+                    source = available.index(variation if variation in available else NOMINAL)
+                    total.view(flow=True)[index, :, position] = content[:, source]
         stacked[name] = total
     return stacked

@@ -1,4 +1,4 @@
-"""How a result was made: code, versions, input, options."""
+"""Provenance of a run: code, versions, input and options."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import inspect
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets import Fileset
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.versions import versions
 
 
-def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) -> dict[str, Any]:
-    """What ``provenance.json`` says, but for the times.
+def provenance(
+    analysis: Analysis, fileset: Fileset, options: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the content of ``provenance.json``, except the times of the run.
 
     Parameters
     ----------
     analysis, fileset
-        What was run, and over what.
+        Analysis that was run, and its input.
     options
-        How, by name.
+        Options of the run, by name.
     """
     source = _source(analysis)
     return {
@@ -54,7 +56,7 @@ def provenance(analysis: Analysis, fileset: Fileset, options: dict[str, Any]) ->
 
 
 def _source(analysis: Analysis) -> Path | None:
-    """The file of an analysis; None for one that a notebook defines, or whose file is gone."""
+    """Return the file of an analysis; None if a notebook defines it, or its file is gone."""
     try:
         path = Path(inspect.getfile(type(analysis)))
     except (OSError, TypeError):
@@ -63,7 +65,7 @@ def _source(analysis: Analysis) -> Path | None:
 
 
 def _git_commit(folder: Path) -> str | None:
-    """Commit of the checkout that holds a folder, ``-dirty`` if it was changed since; or None."""
+    """Return the commit of a git checkout, with ``-dirty`` if it was changed; None if unknown."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607

@@ -1,29 +1,30 @@
-"""Running an analysis over a fileset, into a run's folder."""
+"""Run an analysis over a fileset and write the run folder."""
 
 from __future__ import annotations
 
 import datetime
+import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.models import MissingExtraError
-from bphcoffea.datasets.fileset import Fileset
-from bphcoffea.errors import InputError
+from bphcoffea.datasets import Fileset
+from bphcoffea.errors import InputError, RunError
 from bphcoffea.execution.blinding import blinded
 from bphcoffea.execution.checkpoint_folders import folder_for
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
+from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.chunks import Plan, find_chunks
 from bphcoffea.execution.executors.engine import Engine, ExecutorName, engine, reporting
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
-from bphcoffea.facilities.facility import Facility
+from bphcoffea.facilities import Facility
 from bphcoffea.processing.processor import Processor, empty_result
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.results.folder import RUN, RunFolder, claim
@@ -33,41 +34,39 @@ from bphcoffea.storage.manifest import mark
 from bphcoffea.storage.servers import Retries
 from bphcoffea.storage.stageout import check_target, stage_out_folder
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Options:
-    """How to run.
+    """Options of a run.
 
     Attributes
     ----------
     executor
         ``iterative``, ``futures`` or ``dask``.
     workers
-        Number of processes; None for one a core.
+        Number of workers; None for one per core.
     scheduler
-        Address of a Dask scheduler that runs already.
+        Address of a running Dask scheduler.
     chunksize
-        Events of a chunk, about.
+        Approximate number of events per chunk.
     max_chunks
-        At most so many chunks of each dataset; None for all.
+        Maximum number of chunks per dataset; None for all.
     retries
-        How often a file that can't be opened, or a chunk that can't be read, is tried, and how
-        patiently.
+        Number of attempts to open a file or read a chunk, and pauses between them.
     checkpoints
-        Folder, or URL, below which the results of finished chunks are kept until the run is
-        complete, in a folder of their own; None: nowhere.
-    resume
-        Whether to go on from the checkpoints that are there, and replace results that are there.
-    overwrite
-        Whether to replace results that are there.
+        Path or URL below which results of finished chunks are kept until the run is complete.
+    resume, overwrite
+        Whether to resume from checkpoints, and to replace results; `resume` implies the latter.
     facility
-        Where the workers are, and what they need.
+        Facility that starts the workers.
     proxy_hours
-        How long the grid proxy must be valid when the run begins, h.
+        Time for which the grid proxy must be valid when the run begins, h.
     stage_out
-        URL where a copy of the run's folder goes; None: nowhere.
+        URL that the run folder is copied to.
     skim, skim_of
-        URL where the workers write what was selected; None: nowhere.
+        URL that the workers write a skim to, and what the skim contains.
     """
 
     executor: ExecutorName = "futures"
@@ -85,12 +84,10 @@ class Options:
     skim: str | None = None
     skim_of: SkimOf = "events"
 
-    def as_json(self) -> dict[str, Any]:
-        """As they stand in ``provenance.json``."""
-        known = asdict(replace(self, facility=None))
-        return known | {
-            "facility": self.facility.model_dump(mode="json") if self.facility else None
-        }
+    def as_json(self) -> dict[str, object]:
+        """Return the options as in ``provenance.json``."""
+        facility = self.facility.model_dump(mode="json") if self.facility else None
+        return asdict(replace(self, facility=None)) | {"facility": facility}
 
 
 def run(
@@ -98,34 +95,32 @@ def run(
 ) -> RunFolder:
     """Run an analysis over all files of a fileset and write the results.
 
+    Files that cannot be opened, and chunks that cannot be read, are listed in the ledger with the
+    reason; all others are in the results.
+
     Parameters
     ----------
     analysis
-        What to run, as :func:`bphcoffea.execution.load_analysis` gives it. Data in the windows of
-        simulated signal are hidden if it declares what is blind, unless
-        :func:`bphcoffea.execution.blinded` decided otherwise.
+        Analysis. If it declares something blind, data around the masses of simulated signal are
+        hidden, unless :func:`bphcoffea.execution.blinded` was called before.
     fileset
-        What to run over.
+        Fileset to run over.
     folder
-        Where the results go: a new or empty folder. With ``overwrite`` they replace those of an
-        earlier run there and what was derived from them, all at once, at the end; other files stay.
+        New or empty folder for the results. With ``overwrite`` they replace the results of an
+        earlier run, and everything derived from them, at the end; other files stay.
     options
-        How to run.
+        Options; by default those of :class:`Options`.
 
     Raises
     ------
+    OccupiedError
+        If the folder contains other files or results, or another run writes to it.
+    RunError, FacilityError
+        If metadata, files, cluster or grid proxy are unfit, or nothing could be read.
+    UnwritableError
+        If the disk is full; checkpoints are kept.
     InputError
-        When the folder can't be written, holds other files, or results that are not to be replaced
-        (OccupiedError), or another run writes there. When the metadata lack what the analysis
-        needs, files lack branches or are otherwise unfit (all of them are named), nothing could be
-        read, or the grid proxy or the cluster are not as they must be. Nothing is written then.
-        When the disk is full (UnwritableError); checkpoints are kept then. When the results
-        can't be staged out; they are written then.
-
-    Notes
-    -----
-    Files that can't be opened, and chunks that can't be read, are recorded in the ledger, with the
-    reason; the rest is complete.
+        If the results cannot be staged out; only after this error are they in the folder.
     """
     options = options or Options()
     with claim(folder, overwrite=options.overwrite or options.resume) as claimed:
@@ -135,12 +130,11 @@ def run(
 def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -> RunFolder:
     if analysis.hidden is None:
         analysis = blinded(analysis, fileset)
-    for target in (options.stage_out, options.skim):
-        if target:
-            check_target(target)
+    for target in filter(None, (options.stage_out, options.skim)):
+        check_target(target)
     sink = None
     if options.skim:
-        mark(folder, RUN)  # the skim may go into it
+        mark(folder, RUN)  # the skim may be written into it
         sink = Skim(options.skim, options.skim_of, options.retries, tuple(fileset.names))
     _check_metadata(analysis, fileset)
     _check_corrections(analysis, fileset)
@@ -148,7 +142,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
         fileset = fileset.served_by(options.facility.storage.redirectors)
     processor = Processor(analysis, sink)
     checkpoints = _checkpoints(processor, folder, options)
-    started = datetime.datetime.now(datetime.UTC)
+    started = _now()
     with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
         report = Path(scratch, "dask-report.html")
         with (
@@ -163,24 +157,16 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
             reporting(running, report),
         ):
             if running.dashboard:
-                print(f"Dask dashboard: {running.dashboard}")
+                _log.info("Dask dashboard: %s", running.dashboard)
             plan = find_chunks(
-                analysis,
-                fileset,
-                running,
-                options.chunksize,
-                options.max_chunks,
-                options.retries,
+                analysis, fileset, running, options.chunksize, options.max_chunks, options.retries
             )
             outcome = process(processor, plan, running, options.retries, checkpoints)
         if plan.chunks and not outcome.results:
-            raise InputError("\n".join(failure.line() for failure in outcome.ledger.missing))
+            raise RunError("\n".join(failure.line() for failure in outcome.ledger.missing))
         outcome = _with_empty(outcome, analysis, fileset, plan)
-        made = {
-            "started": started.isoformat(timespec="seconds"),
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            **provenance(analysis, fileset, options.as_json()),
-        }
+        times = {"started": started, "finished": _now()}
+        made = times | provenance(analysis, fileset, options.as_json())
         pages = [report] if report.exists() else []
         written = write(folder, analysis, fileset, outcome, made, pages)
     if checkpoints and outcome.ledger.complete:
@@ -190,6 +176,10 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
     return written
 
 
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def process(
     processor: Processor,
     plan: Plan,
@@ -197,7 +187,7 @@ def process(
     retries: Retries | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Outcome:
-    """Process the chunks of a plan and add up their results."""
+    """Process the chunks of a plan with a started executor, and add up their results."""
     runner = FaultTolerantRunner(
         executor=running.executor,
         schema=processor.analysis.schema,
@@ -208,14 +198,14 @@ def process(
     )
     clock = time.perf_counter()
     try:
-        # coffea can't run over nothing: files without entries may need no chunk
-        out = runner.run(plan.chunks, processor) if plan.chunks else {"out": {}}
-    except MissingExtraError as error:  # of a worker
-        raise InputError(str(error)) from None
+        # coffea cannot run without chunks, but files without entries may need none
+        out: ChunkOutput = runner.run(plan.chunks, processor) if plan.chunks else {"out": {}}
+    except MissingExtraError as error:  # raised by a worker
+        raise RunError(str(error)) from None
     wall = time.perf_counter() - clock
     timings = out.get("timings", [])
     work = total(timings)
-    # more than there were at first, where a cluster grew or replaced some
+    # a cluster may have grown or replaced workers since the start
     workers = max(running.workers, len({timing.worker for timing in timings}), 1)
     columns = out.get("metrics", {}).get("columns", ())
     return Outcome(
@@ -225,7 +215,7 @@ def process(
             processed={name: result.entries for name, result in out["out"].items()},
             failed=tuple(out.get("failed", ())),
             unopened=tuple(plan.unopened),
-            detours=(*plan.detours, *out.get("detours", ())),
+            detours=(*plan.recoveries, *out.get("recoveries", ())),
             dataset_events=plan.dataset_events,
             notes=(*plan.notes, *_notes(out["out"])),
         ),
@@ -254,12 +244,12 @@ def _notes(results: Mapping[str, DatasetResult]) -> Iterator[str]:
 
 
 def _with_empty(outcome: Outcome, analysis: Analysis, fileset: Fileset, plan: Plan) -> Outcome:
-    """Add an empty result for each dataset of which nothing is to be read."""
-    asked = {chunk.dataset for chunk in plan.chunks} | {lost.dataset for lost in plan.unopened}
+    """Add an empty result for each dataset of which no entries are requested."""
+    requested = {chunk.dataset for chunk in plan.chunks} | {lost.dataset for lost in plan.unopened}
     results = {
         name: empty_result(analysis, fileset[name].metadata.model_dump())
         for name in fileset.names
-        if name not in asked
+        if name not in requested
     }
     return replace(outcome, results=dict(sorted((outcome.results | results).items())))
 
@@ -267,11 +257,10 @@ def _with_empty(outcome: Outcome, analysis: Analysis, fileset: Fileset, plan: Pl
 def _checkpoints(processor: Processor, folder: Path, options: Options) -> Checkpoints | None:
     if options.checkpoints is None:
         if options.resume:
-            raise InputError("to resume a run, say where its checkpoints are")
+            raise RunError("a run can only be resumed with its checkpoints; give their place")
         return None
     code = fingerprint(processor.analysis, processor.sink)
-    place = folder_for(options.checkpoints, folder)
-    checkpoints = Checkpoints(place, code, resume=options.resume)
+    checkpoints = Checkpoints(folder_for(options.checkpoints, folder), code, resume=options.resume)
     checkpoints.prepare(folder, processor.analysis.name())
     return checkpoints
 
@@ -284,28 +273,28 @@ def _check_metadata(analysis: Analysis, fileset: Fileset) -> None:
         if getattr(dataset.metadata, key, None) is None
     ]
     if problems:
-        raise InputError("\n".join(problems))
+        raise RunError("\n".join(problems))
 
 
 def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
-    """Fail for datasets of eras that have no corrections; tell what is not applied."""
+    """Raise an error if an era has no corrections, and log which corrections are applied."""
     problems, notes = [], {}
     for name, dataset in fileset.root.items():
-        metadata = dataset.metadata.model_dump()
+        metadata = dataset.metadata
         try:
-            resolved = analysis.for_dataset(metadata)
+            resolved = analysis.for_dataset(metadata.model_dump())
         except InputError as error:
             problems.append(f"dataset '{name}': {error}")
             continue
         corrections = resolved.corrections
-        if corrections is None or not metadata["is_mc"]:
+        if corrections is None or not metadata.is_mc:
             continue
         applied = [weight.name for weight in resolved.weights]
         unused = [section for section in corrections.declared() if section not in applied]
         notes[corrections.name] = ", ".join(applied) or "nothing"
         if unused:
-            notes[corrections.name] += f"; declared, but not used here: {', '.join(unused)}"
+            notes[corrections.name] += f"; declared, but not used: {', '.join(unused)}"
     if problems:
-        raise InputError("\n".join(problems))
-    for corrections_name, applied_there in notes.items():
-        print(f"corrections '{corrections_name}': {applied_there}")
+        raise RunError("\n".join(problems))
+    for corrections_name, note in notes.items():
+        _log.info("corrections '%s': %s", corrections_name, note)

@@ -1,4 +1,4 @@
-"""Coffea's Runner, with faults of the input told apart from bugs, on the worker that meets them."""
+"""Coffea's Runner with fault tolerance: workers record faults of the input, and report bugs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis.models import MissingExtraError
 from bphcoffea.execution.bugs import Bug, BugError, guard_worker
+from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.faults import (
     ReplacedFileError,
     ShortFileError,
@@ -36,148 +37,148 @@ from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence
 
 @dataclass
 class FaultTolerantRunner(Runner):  # type: ignore[misc]
-    """A Runner in which a fault of the input is a part of the result.
+    """Runner that records faults of the input in the result.
 
-    Under every executor, Dask included, a chunk that can't be read is tried again, at each place
-    of its file; in the end it gives a :class:`Failure`, and the rest of the run goes on. Any other
-    exception is a bug and ends the run.
+    With every executor, including Dask, a chunk that cannot be read is tried again, with each
+    replica of its file. If all attempts fail, its result is a :class:`Failure`, and the run goes
+    on. Any other exception is a bug and ends the run.
 
     Attributes
     ----------
     policy
-        How often a chunk is tried.
+        Number of attempts per chunk, and pauses between them.
     basket_limit
-        Bytes that a basket may have once it is decompressed.
+        Maximum size of a decompressed basket, bytes.
     """
 
     policy: Retries = field(default_factory=Retries)
     basket_limit: int = field(default_factory=basket_limit)
 
     def __post_init__(self) -> None:
-        """Let coffea keep the buffers of a chunk in one that knows how long reading took."""
+        """Let coffea keep the buffers of a chunk in :class:`Buffers`, which measure reading."""
         self.cachestrategy = new_buffers
         self.xrootdtimeout = self.policy.timeout_s
         super().__post_init__()
 
     @property
-    def automatic_retries(self) -> Callable[..., Any]:
-        """The function in which coffea wraps every chunk, on the worker, with every executor."""
+    def automatic_retries(self) -> Callable[..., ChunkOutput]:
+        """Function that coffea calls on the worker for every chunk, with every executor."""
         return partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
 
 
-class Buffers(dict[str, Any]):
-    """The buffers of a chunk, and how long it took to read them.
+class Buffers(dict[str, object]):
+    """Buffers of a chunk, which measure how long it takes to read them.
 
-    Coffea asks for a buffer before it reads it, and sets it once it is read. Its key begins with
-    the UUID of the file that was opened, which is compared with that of the file that was checked
-    before the run.
+    Coffea looks up a buffer before it reads it, and sets it afterwards. The key begins with the
+    UUID of the opened file, which is compared with that of the file that was checked before the
+    run.
 
     Parameters
     ----------
     file_uuid
-        UUID of the file that was checked; None if it is not known.
+        UUID of the file that was checked; None if unknown.
 
     Attributes
     ----------
     reading_s
-        Time from the one to the other, summed, s.
+        Total time between looking up and setting buffers, s.
     """
 
     def __init__(self, file_uuid: bytes | None = None) -> None:
         super().__init__()
         self.reading_s = 0.0
-        self._asked = 0.0
+        self._looked_up = 0.0
         self._file_uuid = str(uuid.UUID(bytes=file_uuid)) if file_uuid else ""
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """A buffer, or the default where it is not read yet.
+    def get(self, key: str, default: object = None) -> object:
+        """Return a buffer, or the default if it has not been read.
 
         Raises
         ------
         ReplacedFileError
-            If the file that was opened is not the one that was checked.
+            If the opened file is not the one that was checked.
         """
         if not str(key).startswith(self._file_uuid):
             raise ReplacedFileError(
-                "it is another file than was checked before (its UUID differs); "
+                "the file differs from the one that was checked before (another UUID); "
                 "was it replaced during the run?"
             )
-        self._asked = time.perf_counter()
+        self._looked_up = time.perf_counter()
         return super().get(key, default)
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.reading_s += time.perf_counter() - self._asked
+    def __setitem__(self, key: str, value: object) -> None:
+        self.reading_s += time.perf_counter() - self._looked_up
         super().__setitem__(key, value)
 
 
-#: The chunk that this thread works on, and its buffers.
+#: The current chunk of this thread, and its buffers.
 _working = threading.local()
 
 
 def new_buffers() -> Buffers:
-    """Buffers for the chunk that is begun in this thread; coffea asks for them."""
+    """Return new buffers for the current chunk of this thread; coffea calls it."""
     buffers = _working.buffers = Buffers(_working.chunk.fileuuid)
     return buffers
 
 
 def work_on_chunk(
     policy: Retries,
-    retries: int,  # noqa: ARG001 - coffea's own, which are the same for bugs
+    retries: int,  # noqa: ARG001 - coffea's, which also retries bugs
     skipbadfiles: object,  # noqa: ARG001
-    function: Callable[..., Any],
-    task: Any,
+    function: Callable[..., ChunkOutput],
+    task: WorkItem | tuple[WorkItem, object],
     *,
     basket_limit: int,
     use_result_type: bool = False,  # noqa: ARG001
-    **options: Any,
-) -> dict[str, Any]:
-    """Process a chunk, on the worker.
+    **options: object,
+) -> ChunkOutput:
+    """Process a chunk on the worker.
 
     Parameters
     ----------
     policy
-        How often to try.
+        Number of attempts, and pauses between them.
     function
-        Coffea's: from a task to the result of its chunk.
+        Coffea's function from a task to the output of its chunk.
     task
-        A chunk; under Dask, a chunk and the processor.
+        A chunk; with Dask, a chunk and the processor.
     basket_limit
-        Bytes that a basket may have once it is decompressed.
+        Maximum size of a decompressed basket, bytes.
 
     Returns
     -------
-    Coffea's result of the chunk, with ``timings`` and, where it was not read at the first try,
-    ``detours``; or one whose only content is ``failed``.
+    Coffea's output with ``timings``, and ``recoveries`` if the first attempt failed; only
+    ``failed`` if all attempts failed.
 
     Raises
     ------
     BugError
-        If the processor raised something that is no fault of the input.
+        If the exception of the processor is not a fault of the input.
     """
     decompress_within(basket_limit)
     guard_worker()
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
-    watch = Stopwatch()
+    stopwatch = Stopwatch()
     _working.chunk = chunk
     for _ in policy.tries():
         for place in by_silence(places):
             read = replace(chunk, filename=place)
-            watch.begin_attempt()
+            stopwatch.begin_attempt()
             bug = None
             try:
                 with reading(place, policy.timeout_s):
                     result = function((read, *rest) if rest else read, **options)
                     _check_length(result, chunk)
-            except Exception as error:  # noqa: BLE001 - what is no fault is raised as a BugError
+            except Exception as error:  # noqa: BLE001 - raised as a BugError if it is not a fault
                 fault = input_fault(error)
                 if fault is None:
-                    if lacking := missing_package(error):
-                        raise MissingExtraError(lacking) from None
-                    bug = Bug.of(error, place_of(chunk))
+                    if missing := missing_package(error):
+                        raise MissingExtraError(missing) from None
+                    bug = Bug.from_exception(error, place_of(chunk))
                 else:
-                    watch.end_failed_attempt()
+                    stopwatch.end_failed_attempt()
                     note_silence(place, fault)
                     shown = redacted(fault)
                     if place != chunk.filename:
@@ -186,22 +187,24 @@ def work_on_chunk(
                     if is_lasting(error):
                         return _given_up(chunk, faults)
                     continue
-            if bug is not None:  # not in the handler: not every exception that it met can travel
+            if bug is not None:  # outside the handler: some exceptions cannot be pickled
                 raise BugError(bug)
-            result.pop("processed", None)  # its entries are in the result itself
+            result.pop("processed", None)  # type: ignore[typeddict-item]  # entries are in `out`
             if "resumed" not in result:
-                result["timings"] = [watch.timing(chunk, place, len(faults) + 1, result["metrics"])]
+                result["timings"] = [
+                    stopwatch.timing(chunk, place, len(faults) + 1, result["metrics"])
+                ]
             skipped = silence_of(chunk.filename) if place != chunk.filename else None
             if faults or skipped:
                 where = (chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop)
                 why = faults[0] if faults else str(skipped)
-                result["detours"] = [Recovery(*where, redacted(place), len(faults) + 1, why)]
-            return dict(result)
+                result["recoveries"] = [Recovery(*where, redacted(place), len(faults) + 1, why)]
+            return result
     return _given_up(chunk, faults)
 
 
 class Stopwatch:
-    """How long a chunk takes, and how much of that is input."""
+    """Stopwatch of one chunk, which separates the time for its input from that for processing."""
 
     def __init__(self) -> None:
         self._began = time.time()
@@ -210,15 +213,15 @@ class Stopwatch:
         self._lost_s = 0.0
 
     def begin_attempt(self) -> None:
-        """Begin to open its file."""
+        """Begin an attempt to open and process the file."""
         self._attempt = time.perf_counter()
 
     def end_failed_attempt(self) -> None:
-        """Count all of an attempt that failed as input, for that was what failed."""
+        """Count the time of a failed attempt as input, because reading failed."""
         self._lost_s += time.perf_counter() - self._attempt
 
     def timing(self, chunk: WorkItem, used: str, attempts: int, metrics: dict[str, Any]) -> Timing:
-        """What the chunk cost, now that its result is there; coffea's metrics say more."""
+        """Return time and resources of the chunk, once coffea has its result and metrics."""
         done = time.perf_counter()
         reading = _working.buffers.reading_s
         processing = metrics["processtime"]
@@ -241,20 +244,20 @@ class Stopwatch:
         )
 
 
-def _given_up(chunk: WorkItem, faults: list[str]) -> dict[str, Any]:
+def _given_up(chunk: WorkItem, faults: list[str]) -> ChunkOutput:
     return failed(chunk, "; ".join(dict.fromkeys(faults)), len(faults))
 
 
-def failed(chunk: WorkItem, reason: str, attempts: int) -> dict[str, Any]:
-    """The result of a chunk that could not be processed."""
+def failed(chunk: WorkItem, reason: str, attempts: int) -> ChunkOutput:
+    """Return the output of a chunk that could not be processed."""
     failure = Failure.of_chunk(chunk, reason, attempts)
     return {"out": {}, "failed": [failure]}
 
 
-def _check_length(result: dict[str, Any], chunk: WorkItem) -> None:
-    """Coffea reads on to the end of a file, wherever that is: a short replica is no fault to it."""
+def _check_length(result: ChunkOutput, chunk: WorkItem) -> None:
+    """Raise an error if entries are missing; coffea silently accepts a file that ends early."""
     entries = result["metrics"]["entries"]
     if entries != len(chunk):
         raise ShortFileError(
-            f"the file ends early: {entries} of {len(chunk)} entries are there; was it replaced?"
+            f"the file ends early, after {entries} of {len(chunk)} entries; was it replaced?"
         )

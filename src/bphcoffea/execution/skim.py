@@ -1,4 +1,4 @@
-"""Selected events, or candidates, as Parquet: from the workers straight to a storage."""
+"""Skims: selected events or candidates, which workers write as Parquet files to a storage."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import awkward as ak
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bphcoffea.execution.chunk_records import ChunkMetadata
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.processing.selected import Selected
 from bphcoffea.redaction import redacted
@@ -25,21 +26,21 @@ SkimOf = Literal["events", "candidates"]
 
 @dataclass(frozen=True)
 class Skim:
-    """Writes what was selected of a chunk, into a file of its own; nothing where that is nothing.
+    """Writer of one Parquet file per chunk with what was selected, if anything was.
 
-    The file's name is that of the chunk: written again, after a fault, it is the same one.
+    The file is named after the chunk, so that a chunk that is processed again overwrites it.
 
     Attributes
     ----------
     url
-        Where: ``url/dataset/file-start-stop.parquet``.
+        Folder or URL; the files are ``url/dataset/file-start-stop.parquet``.
     of
-        ``events``: those with a candidate that passes every cut, with all collections of the
-        schema; none that the run hides. ``candidates``: the rows of the analysis's table.
+        ``events``: events with a candidate that passes every cut, with all collections of the
+        schema, but without hidden ones. ``candidates``: rows of the analysis's table.
     retries
-        How often a transfer is tried.
+        Number of attempts to transfer a file, and pauses between them.
     datasets
-        Names of all datasets of the run, whose folders lie beside each other.
+        Names of all datasets of the run, which make the names of their folders unique.
     """
 
     url: str
@@ -47,33 +48,33 @@ class Skim:
     retries: Retries = field(default_factory=Retries)
     datasets: tuple[str, ...] = ()
 
-    def __call__(self, events: Any, selected: Selected, result: DatasetResult) -> None:
-        """Write a chunk; an analysis calls it on the worker.
+    def __call__(self, events: ak.Array, selected: Selected, result: DatasetResult) -> None:
+        """Write the selection of a chunk; the processor calls this on the worker.
 
         Raises
         ------
         InputError
-            When it can't be written there.
+            If the file cannot be written.
         """
         table = _table_of(events, selected, result, self.of)
         if table is None or not table.num_rows:
             return
-        known = events.metadata
+        metadata: ChunkMetadata = events.metadata
         with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
             local = Path(scratch, "part.parquet")
             pq.write_table(table, local, compression="zstd")
-            own = file_name(known["dataset"], self.datasets)
-            place = f"{self.url.rstrip('/')}/{own}/{_name(known)}"
-            stage_out(local, place, self.retries)
+            folder = file_name(metadata["dataset"], self.datasets)
+            target = f"{self.url.rstrip('/')}/{folder}/{_name(metadata)}"
+            stage_out(local, target, self.retries)
 
 
 def _table_of(
-    events: Any, selected: Selected, result: DatasetResult, of: SkimOf
+    events: ak.Array, selected: Selected, result: DatasetResult, of: SkimOf
 ) -> pa.Table | None:
     if of == "candidates":
         return result.candidates.table() if result.candidates else None
     chosen = selected.events
-    # names and behaviours of coffea's records mean nothing to who reads the file
+    # names and behaviours of coffea's records mean nothing to readers of the file
     columns = {
         name: ak.without_parameters(ak.materialize(events[name][chosen])) for name in events.fields
     }
@@ -85,9 +86,9 @@ def _table_of(
     )
 
 
-def _name(known: dict[str, Any]) -> str:
-    """Name of a chunk's file: files of one name in several folders are told apart."""
-    file = redacted(known.get("file", known["filename"]))
+def _name(metadata: ChunkMetadata) -> str:
+    """Return the name of a chunk's file, with a hash that distinguishes files of the same name."""
+    file = redacted(metadata.get("file", metadata["filename"]))
     stem = file_name(Path(urlsplit(file).path).stem)
-    mark = hashlib.sha256(f"{file}:{known['treename']}".encode()).hexdigest()[:8]
-    return f"{stem}-{mark}-{known['entrystart']}-{known['entrystop']}.parquet"
+    digest = hashlib.sha256(f"{file}:{metadata['treename']}".encode()).hexdigest()[:8]
+    return f"{stem}-{digest}-{metadata['entrystart']}-{metadata['entrystop']}.parquet"

@@ -1,7 +1,16 @@
-"""Places where analyses run: how each starts its Dask workers, in one TOML file."""
+"""Facilities: the places where analyses run, each described by one TOML file."""
 
-from bphcoffea.facilities.clusters import cluster
+from bphcoffea.facilities.clusters import NoSchedulerError, NoWorkerCountError, cluster
 from bphcoffea.facilities.facility import Facility
-from bphcoffea.facilities.reading import facilities_there_are, load_facility
+from bphcoffea.facilities.proxy import ShortProxyError
+from bphcoffea.facilities.reading import available_facilities, load_facility
 
-__all__ = ["Facility", "cluster", "facilities_there_are", "load_facility"]
+__all__ = [
+    "Facility",
+    "NoSchedulerError",
+    "NoWorkerCountError",
+    "ShortProxyError",
+    "available_facilities",
+    "cluster",
+    "load_facility",
+]

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.dashboard import scheduler_http
 from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.lost_workers import replacing_lost_workers
 from bphcoffea.facilities.options import (
+    JsonTable,
     check_listening,
     htcondor_cluster_options,
-    lacks,
     listen,
+    missing_package,
     one_line,
     slurm_cluster_options,
 )
@@ -30,68 +31,80 @@ from bphcoffea.facilities.security import (
     shared_folder,
 )
 
-#: How long a batch system may take to accept the first job, s.
+if TYPE_CHECKING:
+    from dask_jobqueue.core import Job, JobQueueCluster
+    from distributed import Security
+
+#: Time that a batch system may take to accept the first job, s.
 PATIENCE = 30
 #: Command that submits jobs to each batch system.
 _SUBMITTERS = {"slurm": "sbatch", "htcondor": "condor_submit"}
 
+_log = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
-def batch_cluster(facility: Facility, fixed: int | None) -> Iterator[Any]:
-    """Start a cluster of jobs; `clusters.cluster` calls it.
+def batch_cluster(facility: Facility, fixed: int | None) -> Iterator[JobQueueCluster]:
+    """Start a cluster of batch jobs; `fixed` is their number, None if it follows the work.
 
     Raises
     ------
-    InputError
-        When the batch system is not here, or takes no jobs.
+    FacilityError
+        If this machine cannot submit jobs, or the batch system refuses them.
     """
     try:
         from dask_jobqueue import HTCondorCluster, SLURMCluster
     except ImportError as error:
-        raise lacks(facility, "dask-jobqueue", error) from None
+        raise missing_package(facility, "dask-jobqueue", error) from None
     submitter = _SUBMITTERS[facility.kind]
     if shutil.which(submitter) is None:
-        raise InputError(
-            f"{facility.name}: {submitter} is not here; run on a machine that submits to "
-            f"{facility.kind}, or load the module that has it"
+        raise FacilityError(
+            f"{facility.name}: the command {submitter} is not found; run on a machine that submits "
+            f"to {facility.kind}, or load the module that provides it"
         )
-    _tell_who_reaches(facility)
+    host, _ = listen(facility)
+    if is_loopback(host):
+        _log.warning(
+            "%s: the scheduler listens on %s, which workers on other machines cannot reach; "
+            "set scheduler.listen",
+            *(facility.name, host),
+        )
     check_listening(facility)
     first: Future[str] = Future()
-    wanted = facility.workers
+    settings = facility.workers
     with contextlib.ExitStack() as stack:
         stack.enter_context(scratch_folder(facility))
         folder = stack.enter_context(shared_folder(facility))
         security = stack.enter_context(certificates(facility, folder))
         if facility.kind == "slurm":
-            starts, options = SLURMCluster, slurm_cluster_options(facility)
+            cluster_class, options = SLURMCluster, slurm_cluster_options(facility)
             at_workers = security and for_workers(security)
         else:
-            starts, options = HTCondorCluster, htcondor_cluster_options(facility)
-            at_workers = security and _carried(security, folder, options)
+            cluster_class, options = HTCondorCluster, htcondor_cluster_options(facility)
+            at_workers = security and _transferred(security, folder, options)
         options["scheduler_options"] |= stack.enter_context(scheduler_http(facility))
-        job = options.pop("job_cls", starts.job_cls)
-        job = _telling_job(job, facility.name, first, at_workers)
-        running = stack.enter_context(starts(**options, security=security, job_cls=job))
-        # one at least: only a job that is submitted shows whether the batch system takes them
-        running.scale(fixed or max(wanted.minimum, 1))
+        job = options.pop("job_cls", cluster_class.job_cls)
+        job = _reporting_job(job, facility.name, first, at_workers)
+        running = stack.enter_context(cluster_class(**options, security=security, job_cls=job))
+        # at least one: only a submitted job shows whether the batch system accepts them
+        running.scale(fixed or max(settings.minimum, 1))
         try:
             refusal = first.result(PATIENCE)
         except TimeoutError:
             refusal = f"{submitter} has not answered for {PATIENCE} s"
         if refusal:
-            raise InputError(
-                f"{facility.name}: {facility.kind} takes no jobs ({refusal}); "
-                "check [workers] of its file"
+            raise FacilityError(
+                f"{facility.name}: {facility.kind} refuses jobs ({refusal}); "
+                "check [workers] in its file"
             )
         if not fixed:
-            running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)
+            running.adapt(minimum=settings.minimum, maximum=settings.maximum)
         with replacing_lost_workers(running):
             yield running
 
 
-def _carried(security: Any, folder: Path, options: dict[str, Any]) -> Any:
-    """Have HTCondor carry certificates that were made to its jobs, in `options`.
+def _transferred(security: Security, folder: Path, options: JsonTable) -> Security:
+    """Let HTCondor transfer temporary certificates with each job, by changing `options`.
 
     Its machines often share no folder with this one.
     """
@@ -102,24 +115,26 @@ def _carried(security: Any, folder: Path, options: dict[str, Any]) -> Any:
     for key in ("transfer_input_files", "encrypt_input_files"):
         directives[key] = ", ".join(filter(None, [directives.get(key), file]))
     directives.setdefault("should_transfer_files", "YES")
-    # nothing comes back: else all that is in the job's folder would
+    # otherwise HTCondor transfers all files of the job's folder back
     directives.setdefault("transfer_output_files", '""')
     return for_workers(security, "$_CONDOR_SCRATCH_DIR")
 
 
-def _telling_job(job_class: Any, name: str, first: Future[str], security: Any) -> Any:
-    """A job that tells when it is refused; dask-jobqueue logs that, and waits for ever.
+def _reporting_job(
+    job_class: type[Job], facility: str, first: Future[str], security: Security
+) -> type[Job]:
+    """Return a job class that reports refused jobs; dask-jobqueue logs them and waits for ever.
 
-    `first` becomes the reason why the first job was refused, empty if it was not. Later ones are
-    told at the terminal, each reason once. `security` has the paths of certificates where jobs
-    run; None without TLS.
+    `first` receives the reason why the first job was refused, or an empty string if it was
+    accepted. Reasons of later refusals are logged once each. `security` holds the paths of the
+    certificates on the machines where jobs run; it is None without TLS.
     """
     from distributed.deploy.spec import ProcessInterface
 
-    told = set()
+    reported = set()
 
-    class Job(job_class):  # type: ignore[misc]
-        def __init__(self, *args: Any, **options: Any) -> None:
+    class ReportingJob(job_class):  # type: ignore[misc]
+        def __init__(self, *args: object, **options: object) -> None:
             super().__init__(*args, **options | {"security": security})
 
         async def start(self) -> None:
@@ -127,23 +142,13 @@ def _telling_job(job_class: Any, name: str, first: Future[str], security: Any) -
             try:
                 await super().start()
             except (OSError, RuntimeError, ValueError) as error:
-                # of a failed command, what it said; the rest is the path of a temporary script
+                # what the command wrote; the rest is the path of a temporary script
                 reason = one_line(str(error).rpartition("stderr:")[2])
                 await ProcessInterface.start(self)
             if not first.done():
                 first.set_result(reason)
-            elif reason and reason not in told:
-                print(f"{name}: a job was refused ({reason})", file=sys.stderr)
-            told.add(reason)
+            elif reason and reason not in reported:
+                _log.warning("%s: a job was refused (%s)", facility, reason)
+            reported.add(reason)
 
-    return Job
-
-
-def _tell_who_reaches(facility: Facility) -> None:
-    host, _ = listen(facility)
-    if is_loopback(host):
-        print(
-            f"{facility.name}: the scheduler listens on {host}, which workers on other machines "
-            "don't reach; scheduler.listen says where",
-            file=sys.stderr,
-        )
+    return ReportingJob

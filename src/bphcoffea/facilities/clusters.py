@@ -1,15 +1,15 @@
-"""Starting the Dask cluster of a facility, or finding the one that runs there."""
+"""Start the Dask cluster of a facility, or connect to one that is running."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dask
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.batch import batch_cluster
 from bphcoffea.facilities.dashboard import close_http, scheduler_http
 from bphcoffea.facilities.facility import Facility
@@ -26,42 +26,52 @@ from bphcoffea.facilities.options import (
 )
 from bphcoffea.facilities.security import certificates, given_certificates, scratch_folder
 
-#: How long a scheduler that runs already may take to answer, s.
+if TYPE_CHECKING:
+    from distributed import Client, LocalCluster, Worker
+
+#: Time that a running scheduler may take to answer, s.
 PATIENCE = 30
-#: How long a client waits at the end for a scheduler, which may have fallen silent, s.
+#: Time that a client waits at the end for a scheduler, which may have fallen silent, s.
 CLOSING = 5
+
+
+class NoWorkerCountError(FacilityError):
+    """Neither the facility nor the caller says how many workers to start."""
+
+
+class NoSchedulerError(FacilityError):
+    """Neither the facility nor the caller gives the address of the running scheduler."""
 
 
 @contextlib.contextmanager
 def cluster(
     facility: Facility, workers: int | None = None, address: str | None = None
-) -> Iterator[Any]:
-    """Connect to the Dask cluster of a facility, and end what was started for it.
+) -> Iterator[Client]:
+    """Start the Dask cluster of a facility, and stop it at the end.
 
     Parameters
     ----------
     facility
-        Where it runs.
+        The facility.
     workers
-        How many workers, instead of what the facility says. A scheduler that runs already has its
-        own.
+        Number of workers; by default the facility's. Ignored if the scheduler is running already.
     address
-        Of a Dask scheduler that runs already, instead of what the facility says.
+        Address of a running scheduler; by default the facility's.
 
     Yields
     ------
     distributed.Client
-        Connected to the scheduler; workers may still be waiting in a queue.
+        Client of the scheduler; workers may still be waiting in a queue.
 
     Raises
     ------
-    InputError
-        When the cluster can't be started, or its scheduler does not answer.
+    FacilityError
+        If the cluster cannot be started, or its scheduler does not answer.
     """
     if address and facility.kind != "scheduler":
-        raise InputError(
-            f"{facility.name}: starts a scheduler of its own ({facility.kind}), so it can't use "
-            f"{address}; leave out the address, or take a facility of the kind scheduler"
+        raise FacilityError(
+            f"{facility.name}: a facility of kind {facility.kind} starts its own scheduler and "
+            f"cannot use {address}; omit the address, or use a facility of kind scheduler"
         )
     with contextlib.ExitStack() as started:
         if facility.kind == "scheduler":
@@ -69,9 +79,9 @@ def cluster(
         else:
             fixed = workers or facility.workers.count
             if not fixed and not facility.workers.maximum and facility.kind != "local":
-                raise InputError(
-                    f"{facility.name}: how many workers? Give --workers, or workers.count, or "
-                    "workers.minimum and workers.maximum in its file"
+                raise NoWorkerCountError(
+                    f"{facility.name}: the number of workers is unknown; set workers.count, or "
+                    "workers.minimum and workers.maximum, in its file, or give a number"
                 )
             kinds = {"local": _local, "kubernetes": kubernetes_cluster}
             start = kinds.get(facility.kind, batch_cluster)
@@ -84,13 +94,13 @@ def cluster(
                     close_http(client, facility)
                 shorten_full_disk(client)
             except (OSError, RuntimeError, ValueError, TypeError) as error:
-                # Dask wraps what went wrong in errors that don't say it
+                # Dask wraps the cause in errors that don't mention it
                 cause: BaseException = error
                 while cause.__cause__:
                     cause = cause.__cause__
-                raise InputError(
+                raise FacilityError(
                     f"{facility.name}: {facility.kind} cluster cannot be started "
-                    f"({one_line(cause)}); check [workers] and [scheduler] of its file"
+                    f"({one_line(cause)}); check [workers] and [scheduler] in its file"
                 ) from error
         started.callback(client.close, timeout=CLOSING)
         if facility.kind == "local":
@@ -98,14 +108,14 @@ def cluster(
         yield client
 
 
-def _running_scheduler(facility: Facility, address: str | None) -> Any:
+def _running_scheduler(facility: Facility, address: str | None) -> Client:
     from distributed import Client
 
     address = address or facility.scheduler.address
     if not address:
-        raise InputError(
-            f"{facility.name}: which Dask scheduler? Give its address with --scheduler, or as "
-            "scheduler.address in its file"
+        raise NoSchedulerError(
+            f"{facility.name}: the address of the Dask scheduler is unknown; set "
+            "scheduler.address in its file, or give an address"
         )
     security = given_certificates(facility)
     if security and "://" not in address:
@@ -113,7 +123,7 @@ def _running_scheduler(facility: Facility, address: str | None) -> Any:
     try:
         client = Client(address, timeout=PATIENCE, security=security)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(
+        raise FacilityError(
             f"no Dask scheduler answers at {address} ({one_line(error)}); is it running there?"
         ) from None
     environment = worker_environment(facility)
@@ -121,9 +131,9 @@ def _running_scheduler(facility: Facility, address: str | None) -> Any:
         from distributed.diagnostics.plugin import WorkerPlugin
 
         class Environment(WorkerPlugin):  # type: ignore[misc]
-            """Sets variables where workers run that somebody else started, also later ones."""
+            """Sets environment variables on workers that run already or join later."""
 
-            def setup(self, worker: Any) -> None:  # noqa: ARG002
+            def setup(self, worker: Worker) -> None:  # noqa: ARG002
                 os.environ.update(environment)
 
         client.register_plugin(Environment(), name="bphcoffea-environment")
@@ -131,37 +141,37 @@ def _running_scheduler(facility: Facility, address: str | None) -> Any:
 
 
 @contextlib.contextmanager
-def _local(facility: Facility, fixed: int | None) -> Iterator[Any]:
+def _local(facility: Facility, fixed: int | None) -> Iterator[LocalCluster]:
     from distributed import LocalCluster
 
-    wanted = facility.workers
-    if not fixed and not wanted.maximum:
-        # those that this process may use, where the system says
+    settings = facility.workers
+    if not fixed and not settings.maximum:
+        # the cores that this process may use, if the system reports them
         allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
         fixed = len(allowed(0))
     host, dashboard = listen(facility)
     options = {
-        "n_workers": fixed or wanted.minimum,
-        "threads_per_worker": wanted.cores,
+        "n_workers": fixed or settings.minimum,
+        "threads_per_worker": settings.cores,
         "host": host,
         "scheduler_port": facility.scheduler.port,
         "dashboard_address": dashboard,
         "env": worker_environment(facility),
     }
     check_listening(facility)
-    if "memory" in wanted.model_fields_set:
-        options["memory_limit"] = wanted.memory
+    if "memory" in settings.model_fields_set:
+        options["memory_limit"] = settings.memory
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(facility))
         options["security"] = stack.enter_context(certificates(facility, scratch))
         options["scheduler_kwargs"] = stack.enter_context(scheduler_http(facility))
-        # a paused worker takes no work, also if nothing will ever free its memory
+        # a paused worker accepts no work, even if nothing will ever free its memory
         never_pause = {"distributed": {"worker": {"memory": {"pause": False}}}}
         options["config"] = dask.config.merge(dask.config.config, never_pause)
-        # in place of a local_directory among the options, in which it lies
-        options = merged(options, wanted.options) | {"local_directory": str(scratch)}
+        # the scratch folder lies inside a local_directory among the options, and replaces it
+        options = merged(options, settings.options) | {"local_directory": str(scratch)}
         running = stack.enter_context(LocalCluster(**options))
         if not fixed:
-            running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)
+            running.adapt(minimum=settings.minimum, maximum=settings.maximum)
         with replacing_lost_workers(running):
             yield running

@@ -1,7 +1,7 @@
-"""HTTP servers of a Dask cluster: closed, or a dashboard behind an address that nobody guesses.
+"""HTTP servers of a Dask cluster: closed, or a dashboard at an address that cannot be guessed.
 
-They know no passwords and show paths of files, names of hosts, code and logs. Dask has an option
-to leave out the dashboard, but none to leave out the servers, which also show metrics and health.
+The servers ask for no password and show file paths, host names, code and logs. Dask has an option
+to switch off the dashboard, but none for the servers, which also show metrics and health.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import dask
 from tornado.web import HTTPError, RequestHandler
 
 from bphcoffea.facilities.facility import Facility
+
+if TYPE_CHECKING:
+    from distributed import Client, Scheduler, Worker
 
 _ROUTES = "distributed.scheduler.http.routes"
 _LINK = "distributed.dashboard.link"
@@ -26,27 +29,16 @@ class _Hidden(RequestHandler):
         raise HTTPError(404)
 
 
-#: Hides ``/``, which Dask redirects to the prefix. Dask puts the prefix before each pattern, where
-#: the first alternative matches nothing.
-routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [(r"(?!)|/", _Hidden, {})]
+#: Route that hides ``/``, which Dask redirects to the prefix. Dask puts the prefix before each
+#: pattern, where the first alternative matches nothing.
+routes: list[tuple[str, type[RequestHandler], dict[str, object]]] = [(r"(?!)|/", _Hidden, {})]
 
 
 @contextlib.contextmanager
-def scheduler_http(facility: Facility) -> Iterator[dict[str, Any]]:
-    """Configure the HTTP server of a scheduler that is started in this process.
-
-    Parameters
-    ----------
-    facility
-        Its ``scheduler.dashboard`` asks for a dashboard.
-
-    Yields
-    ------
-    dict
-        Keyword arguments of ``distributed.Scheduler``.
-    """
+def scheduler_http(facility: Facility) -> Iterator[dict[str, object]]:
+    """Configure the HTTP server of a new scheduler; yields arguments of `distributed.Scheduler`."""
     if not facility.scheduler.dashboard:
-        # what the server shows until `close_http` stops it
+        # the server runs until `close_http` stops it
         with dask.config.set({_ROUTES: []}):
             yield {"dashboard": False}
         return
@@ -59,25 +51,17 @@ def scheduler_http(facility: Facility) -> Iterator[dict[str, Any]]:
         yield {"dashboard": True, "http_prefix": prefix}
 
 
-def close_http(client: Any, facility: Facility) -> None:
-    """Stop the HTTP servers of workers, also later ones, and of a scheduler without a dashboard.
-
-    Parameters
-    ----------
-    client
-        Connected to a scheduler that was started for it.
-    facility
-        Where it runs.
-    """
+def close_http(client: Client, facility: Facility) -> None:
+    """Stop the HTTP servers of present and later workers, and of a scheduler without dashboard."""
     from distributed.diagnostics.plugin import WorkerPlugin
 
     class NoHttp(WorkerPlugin):  # type: ignore[misc]
-        """Sent by value: a worker with another bphcoffea can say that it is another."""
+        """Stops HTTP servers; sent by value, for workers with another version of bphcoffea."""
 
-        def setup(self, worker: Any) -> None:
+        def setup(self, worker: Worker) -> None:
             worker.http_server.stop()
 
-    def stop(dask_scheduler: Any) -> None:
+    def stop(dask_scheduler: Scheduler) -> None:
         dask_scheduler.http_server.stop()
 
     client.register_plugin(NoHttp(), name="bphcoffea-no-http")

@@ -1,10 +1,10 @@
-"""The facility: how a place where analyses run starts its Dask workers. One TOML file each."""
+"""Model of a facility file: how a place where analyses run starts its Dask workers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -26,7 +26,7 @@ from bphcoffea.facilities.values import (
 
 Kind = Literal["local", "scheduler", "slurm", "htcondor", "kubernetes"]
 
-#: Keys that only some kinds know what to do with; to ignore them silently would mislead.
+#: Kinds that each of these keys applies to; to ignore a key silently would mislead.
 _KINDS_OF = {
     "workers": ("local", "slurm", "htcondor", "kubernetes"),
     "workers.walltime": ("slurm", "htcondor"),
@@ -54,37 +54,37 @@ class _Table(BaseModel):
 
 
 class Workers(_Table):
-    """What the workers are, and how many. One worker is one process, job or pod.
+    """Number and size of the workers. One worker is one process, job or pod.
 
     Attributes
     ----------
     count
-        How many, where their number is fixed.
+        Fixed number of workers.
     minimum, maximum
-        Between which their number follows the work.
+        Limits between which the number of workers follows the work.
     cores
-        Threads of each worker; more than one seldom helps, since reading and filling hold Python's
+        Threads per worker; more than one seldom helps, since reading and filling hold Python's
         lock.
     memory, disk
-        Of each worker.
+        Memory and disk space per worker.
     walltime
-        After which the batch system ends a worker.
+        Time after which the batch system ends a worker.
     python
-        Interpreter of the workers; by default the one that runs here, or that of the image.
+        Python interpreter of the workers; by default the current one, or the image's.
     image
-        Container that they run in.
+        Container image that the workers run in.
     queue, partition
-        Of Slurm: two words for one thing.
+        Slurm partition; the two keys are synonyms.
     account
-        That is charged; HTCondor's accounting group.
+        Account that is charged; the accounting group for HTCondor.
     namespace
-        Of Kubernetes; by default that of the user's configuration.
+        Kubernetes namespace; by default the one of the user's configuration.
     setup
-        Lines of shell before a worker starts, each a whole command.
+        Shell commands that run before a worker starts.
     logs
-        Folder for the jobs' logs.
+        Folder for the logs of the jobs.
     options
-        Further keyword arguments of the class of the cluster, handed on as they are.
+        Further keyword arguments, passed unchanged to the cluster class.
     """
 
     count: Positive | None = None
@@ -102,36 +102,36 @@ class Workers(_Table):
     namespace: Text | None = None
     setup: tuple[ShellLine, ...] = ()
     logs: Text | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Workers:
-        given = self.model_fields_set
-        if "count" in given and given & {"minimum", "maximum"}:
+        keys = self.model_fields_set
+        if "count" in keys and keys & {"minimum", "maximum"}:
             raise ValueError("give count, or minimum and maximum, not both")
-        if "minimum" in given and self.maximum is None:
-            raise ValueError("minimum needs maximum beside it")
+        if "minimum" in keys and self.maximum is None:
+            raise ValueError("minimum needs maximum; add it")
         if self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum} is more than maximum {self.maximum}")
         if self.queue and self.partition:
-            raise ValueError("queue and partition are two words for one thing; give one of them")
+            raise ValueError("queue and partition are synonyms; give one of them")
         return self
 
 
 class Scheduler(_Table):
-    """Dask's scheduler.
+    """Dask scheduler: the address of a running one, or settings of one that is started here.
 
     Attributes
     ----------
     address
-        Of one that runs already.
+        Address of a running scheduler.
     listen
-        Host or network interface that one which is started here listens on.
+        Host or network interface that a new scheduler listens on.
     port
-        Of one that is started here; 0 for any that is free.
+        Port of a new scheduler; 0 for any free port.
     dashboard
-        Whether one that is started here has a dashboard. It asks for no certificate, but for an
-        address that only the terminal shows.
+        Whether a new scheduler has a dashboard. The dashboard asks for no certificate; its address
+        is random, and only shown to the user.
     """
 
     address: Address | None = None
@@ -141,19 +141,18 @@ class Scheduler(_Table):
 
 
 class Security(_Table):
-    """Certificates by which scheduler, workers and client know each other.
+    """Certificates with which scheduler, workers and client identify each other.
 
     Attributes
     ----------
     tls
-        Whether a cluster that is started here asks for them. Without, whoever reaches one of its
-        ports can run code as the user.
+        Whether a new cluster requires certificates. If not, whoever reaches one of its ports can
+        run code as the user.
     ca, cert, key
-        Paths of files; relative ones are relative to the facility's file. By default, certificates
-        are made for each cluster that is started here.
+        Certificate files; relative paths are relative to the facility file. By default, new
+        certificates are made for each new cluster.
     folder
-        Where those are kept for the jobs of a batch system, which must see it; by default
-        ``~/.cache/bphcoffea``.
+        Folder for new certificates that batch jobs can read; by default ``~/.cache/bphcoffea``.
     """
 
     tls: Boolean = True
@@ -164,22 +163,22 @@ class Security(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Security:
-        given = {name for name in ("ca", "cert", "key") if getattr(self, name)}
-        missing = sorted({"ca", "cert", "key"} - given)
-        if given and missing:
+        files = {name for name in ("ca", "cert", "key") if getattr(self, name)}
+        missing = sorted({"ca", "cert", "key"} - files)
+        if files and missing:
             raise ValueError(f"{' and '.join(missing)} missing; give ca, cert and key, or none")
-        if given and not self.tls:
-            raise ValueError("tls is false, so ca, cert and key are of no use; leave them out")
+        if files and not self.tls:
+            raise ValueError("tls is false, so ca, cert and key are unused; remove them")
         return self
 
 
 class Proxy(_Table):
-    """The grid proxy.
+    """Grid proxy.
 
     Attributes
     ----------
     required
-        Whether nothing can be read here without one.
+        Whether data can only be read with a proxy.
     certificates
         Folder of the certificate authorities on the workers.
     """
@@ -189,17 +188,17 @@ class Proxy(_Table):
 
 
 class Storage(_Table):
-    """Where files come from and go to.
+    """Servers and folders that files are read from and written to.
 
     Attributes
     ----------
     redirectors
         Prefixes that are tried in order for paths such as ``/store/…``. Each ends in one slash
-        after its path, ``root://host//``: the path follows without its own.
+        after its path (``root://host//``), and replaces the leading slash of the path.
     stage_out
-        Where results go.
+        URL or folder that results are copied to.
     checkpoints
-        Where workers keep the results of chunks.
+        URL or folder in which workers keep the results of finished chunks.
     """
 
     redirectors: tuple[Redirector, ...] = ()
@@ -208,20 +207,26 @@ class Storage(_Table):
 
 
 class Facility(_Table):
-    """A place where analyses run.
+    """A place where analyses run, and how to start Dask workers there.
 
     Attributes
     ----------
     name
-        That of its file.
+        Name of its file, without ``.toml``.
     description
-        What it is, in a line.
+        Description in one line.
     kind
-        What starts the workers; ``scheduler`` for a Dask scheduler that runs already.
+        System that starts the workers; ``scheduler`` for a Dask scheduler that is already running.
     workers, scheduler, security, proxy, storage
         Tables of its file.
     environment
-        Variables of the workers.
+        Environment variables of the workers.
+
+    Examples
+    --------
+    >>> facility = Facility(name="here", kind="local", workers=Workers(count=4))
+    >>> facility.workers.memory
+    '2GB'
     """
 
     name: Text
@@ -236,31 +241,31 @@ class Facility(_Table):
 
     @property
     def has_dashboard(self) -> bool:
-        """Whether its scheduler has a dashboard, as far as anyone here knows."""
+        """Whether the scheduler may have a dashboard."""
         return self.kind in {"scheduler", "kubernetes"} or self.scheduler.dashboard
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Facility:
-        for key in sorted(_given(self)):
+        for key in sorted(_keys_set(self)):
             kinds = _KINDS_OF.get(key, (self.kind,))
             if self.kind not in kinds:
-                raise ValueError(f"{key} is for {', '.join(kinds)}, not {self.kind}; leave it out")
+                raise ValueError(f"{key} is for {', '.join(kinds)}, not {self.kind}; remove it")
         if self.kind == "slurm" and self.workers.walltime is None:
             raise ValueError('workers.walltime is missing; slurm needs it, such as "02:00:00"')
         if self.kind == "kubernetes" and self.workers.image is None:
             raise ValueError("workers.image is missing; kubernetes needs one that holds bphcoffea")
         if self.kind == "htcondor" and any(re.search(r"(^|\s)#", s) for s in self.workers.setup):
-            # its jobs get all of them in one line
-            raise ValueError("workers.setup holds a comment, which would hide what follows it")
+            # HTCondor joins the commands of a job in one line
+            raise ValueError("workers.setup contains a comment, which would hide later commands")
         if (self.scheduler.address or "").startswith("tls://") and not self.security.ca:
             raise ValueError("scheduler.address is tls, so [security] must give ca, cert and key")
         return self
 
 
-def _given(table: BaseModel, place: str = "") -> Iterator[str]:
-    """Keys that were given, those of tables as ``table.key``."""
+def _keys_set(table: BaseModel, prefix: str = "") -> Iterator[str]:
+    """Yield the keys that a file sets; keys of its tables as ``table.key``."""
     for key in table.model_fields_set:
-        yield place + key
+        yield prefix + key
         value = getattr(table, key)
         if isinstance(value, BaseModel):
-            yield from _given(value, f"{place}{key}.")
+            yield from _keys_set(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""The doctor: whether a facility is ready for a run, and what to do where it is not."""
+"""Check that a facility is ready for a run, and say how to mend what is not."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError, InputError
 from bphcoffea.facilities import proxy as grid
 from bphcoffea.facilities.clusters import cluster
 from bphcoffea.facilities.facility import Facility
 from bphcoffea.versions import PACKAGES
 
-#: How long a server, and the first worker of a cluster, may take to answer, s.
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Time that a server, and the first worker of a cluster, may take to answer, s.
 SERVER_TIMEOUT = 10
 WORKER_TIMEOUT = 120
 _USUAL_CERTIFICATES = "/etc/grid-security/certificates"
@@ -23,20 +26,20 @@ _USUAL_CERTIFICATES = "/etc/grid-security/certificates"
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found out of one thing.
+    """Result of one check.
 
     Attributes
     ----------
-    what
-        That thing.
+    subject
+        What was checked, such as ``grid proxy``.
     fault
-        What is wrong with it and what to do; None where it is well.
+        Error with its remedy; None if there is none.
     detail
-        What was found.
+        Result of a check without error, such as the time until a proxy expires.
     """
 
-    what: str
-    fault: str | None = None
+    subject: str
+    fault: InputError | None = None
     detail: str = ""
 
 
@@ -46,18 +49,18 @@ def check(
     address: str | None = None,
     stage_out: Callable[[str], None] | None = None,
 ) -> Iterator[Finding]:
-    """Look at everything that a run at a facility needs, one after the other.
+    """Check everything that a run at a facility needs, one thing after the other.
 
     Parameters
     ----------
     facility
-        Which one.
+        Facility to check.
     hours
-        How long the grid proxy must be valid.
+        Time for which the grid proxy must be valid, h.
     address
-        Of the scheduler, where the facility does not say.
+        Address of a running scheduler, if the facility has none.
     stage_out
-        Makes sure that a URL can be written to.
+        Function that raises an error if a URL cannot be written to.
     """
     yield _finding("grid proxy", partial(_proxy, facility, hours))
     if facility.proxy.required:
@@ -70,11 +73,11 @@ def check(
     yield from _workers(facility, address)
 
 
-def _finding(what: str, look: Callable[[], str]) -> Finding:
+def _finding(subject: str, check_subject: Callable[[], str]) -> Finding:
     try:
-        return Finding(what, detail=look())
+        return Finding(subject, detail=check_subject())
     except InputError as error:
-        return Finding(what, fault=str(error))
+        return Finding(subject, fault=error)
 
 
 def _proxy(facility: Facility, hours: float) -> str:
@@ -87,10 +90,10 @@ def _proxy(facility: Facility, hours: float) -> str:
 def _certificates(facility: Facility) -> str:
     folder = Path(facility.proxy.certificates or _USUAL_CERTIFICATES)
     if not any(folder.glob("*.0")):
-        state = "holds no certificates (*.0)" if folder.is_dir() else "there is no such folder"
-        raise InputError(
-            f"{folder}: {state}; set proxy.certificates to where the authorities' certificates "
-            "are, on many machines /cvmfs/grid.cern.ch/etc/grid-security/certificates"
+        state = "contains no certificates (*.0)" if folder.is_dir() else "no such folder"
+        raise FacilityError(
+            f"{folder}: {state}; set proxy.certificates to the folder of the certificate "
+            "authorities, on many machines /cvmfs/grid.cern.ch/etc/grid-security/certificates"
         )
     return str(folder)
 
@@ -100,10 +103,10 @@ def _answers(server: str) -> str:
 
     status, _ = client.FileSystem(server).ping(timeout=SERVER_TIMEOUT)
     if not status.ok:
-        said = " ".join(status.message.split())
-        raise InputError(
-            f"does not answer ({said}); is its address right, and is it up? "
-            "Take it out of storage.redirectors, or put another one before it"
+        message = " ".join(status.message.split())
+        raise FacilityError(
+            f"does not answer ({message}); is its address right, and is it up? "
+            "Remove it from storage.redirectors, or put another one before it"
         )
     return "answers"
 
@@ -114,38 +117,39 @@ def _can_be_written(stage_out: Callable[[str], None], target: str) -> str:
 
 
 def _workers(facility: Facility, address: str | None) -> Iterator[Finding]:
-    what = f"workers ({facility.kind})"
+    subject = f"workers ({facility.kind})"
     with contextlib.ExitStack() as stack:
         try:
             client = stack.enter_context(cluster(facility, 1, address))
             client.wait_for_workers(1, timeout=WORKER_TIMEOUT)
         except InputError as error:
-            yield Finding(what, fault=str(error))
+            yield Finding(subject, fault=error)
             return
         except TimeoutError:
-            yield Finding(
-                what,
-                fault=f"none came within {WORKER_TIMEOUT} s; look at the batch system's queue, "
-                f"and at the jobs' logs in {facility.workers.logs or 'the current folder'}",
+            logs = facility.workers.logs or "the current folder"
+            late = FacilityError(
+                f"none started within {WORKER_TIMEOUT} s; look at the queue of the batch system, "
+                f"and at the logs of the jobs in {logs}"
             )
+            yield Finding(subject, fault=late)
             return
-        yield Finding(what, detail=f"{len(client.nthreads())} at {client.scheduler.address}")
+        yield Finding(subject, detail=f"{len(client.nthreads())} at {client.scheduler.address}")
         yield _finding("versions on the workers", partial(_same_versions, client))
 
 
-def _same_versions(client: Any) -> str:
-    found = client.get_versions(packages=PACKAGES)
-    here = found["client"]["packages"]
+def _same_versions(client: Client) -> str:
+    versions = client.get_versions(packages=PACKAGES)
+    local = versions["client"]["packages"]
     names = ("python", *PACKAGES)
     different = {
-        f"{name} {here[name]} here, {there['packages'].get(name) or 'none'} on the workers"
-        for there in found["workers"].values()
+        f"{name} {local[name]} here, {worker['packages'].get(name) or 'none'} on the workers"
+        for worker in versions["workers"].values()
         for name in names
-        if there["packages"].get(name) != here[name]
+        if worker["packages"].get(name) != local[name]
     }
     if different:
-        raise InputError(
+        raise FacilityError(
             f"{'; '.join(sorted(different))}: make both environments the same, "
             "or choose another image"
         )
-    return ", ".join(f"{name} {here[name]}" for name in ("python", "bphcoffea", "coffea", "dask"))
+    return ", ".join(f"{name} {local[name]}" for name in ("python", "bphcoffea", "coffea", "dask"))

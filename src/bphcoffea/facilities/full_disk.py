@@ -1,27 +1,25 @@
-"""Saying in one line that a worker has no room for what it spills."""
+"""One-line log messages of workers whose disk is full."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Client, Worker
 
 
-def shorten_full_disk(client: Any) -> None:
-    """Replace the traceback that Dask logs when a worker cannot spill to its disk.
+def shorten_full_disk(client: Client) -> None:
+    """Shorten to one line what Dask logs when a worker cannot spill data to its disk.
 
-    Dask keeps the data in memory then, so that nothing is lost.
-
-    Parameters
-    ----------
-    client
-        Connected to the cluster; workers that join later are included.
+    Dask then keeps the data in memory, so nothing is lost. Workers that join later are included.
     """
     from distributed.diagnostics.plugin import WorkerPlugin
 
     class FullDisk(WorkerPlugin):  # type: ignore[misc]
-        """Sent by value: a worker with another bphcoffea can say that it is another."""
+        """Shortens messages; sent by value, for workers with another version of bphcoffea."""
 
-        def setup(self, worker: Any) -> None:
+        def setup(self, worker: Worker) -> None:
             def shorten(record: logging.LogRecord) -> bool:
                 if record.exc_info:
                     record.msg = f"{worker.local_directory}: {record.msg} ({record.exc_info[1]})"

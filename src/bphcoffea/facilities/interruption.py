@@ -1,4 +1,4 @@
-"""Clusters of this machine when their client is interrupted: workers end at once, in silence."""
+"""Interruption of local clusters, whose workers then end at once and without tracebacks."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import os
 import signal
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import LocalCluster
 
 
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Start threads and processes that Ctrl-C does not reach; this thread gets it at the end.
+    """Protect threads and processes started in this block from Ctrl-C.
 
     A terminal sends Ctrl-C to all processes, and workers would end with tracebacks. Threads and
     processes inherit the blocked signals of the thread that starts them, and so do workers that the
-    cluster's thread starts later.
+    cluster's thread starts later. This thread receives a pending Ctrl-C at the end of the block.
     """
-    # its start, else in the middle of the block, would unblock the signals of this thread
+    # starting the tracker inside the block would unblock the signals of this thread
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -29,15 +32,11 @@ def shielded() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ending_at_once(running: Any) -> Iterator[None]:
-    """Kill the workers if the block is interrupted, without what Dask says of that.
+def ending_at_once(running: LocalCluster) -> Iterator[None]:
+    """Kill the workers if the block is interrupted, and silence Dask's messages about it.
 
-    Dask would let them finish their tasks for a few seconds, and log each that is cancelled.
-
-    Parameters
-    ----------
-    running
-        A ``LocalCluster``. The block must end before it does.
+    Dask would give the tasks a few more seconds, and log each one that is cancelled. The cluster
+    must outlive the block.
     """
     try:
         yield
@@ -53,7 +52,7 @@ def ending_at_once(running: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def restored_logging() -> Iterator[None]:
-    """Restore the level of Dask's logger at the end."""
+    """Restore the level of Dask's logger at the end of the block."""
     logger = logging.getLogger("distributed")
     level = logger.level
     try:

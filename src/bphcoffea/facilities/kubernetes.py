@@ -3,48 +3,54 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import logging
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.options import kubernetes_spec, merged, one_line
 
+if TYPE_CHECKING:
+    from dask_kubernetes.operator import KubeCluster
+
+_log = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
-def kubernetes_cluster(facility: Facility, fixed: int | None) -> Iterator[Any]:
-    """Start a cluster of pods; `clusters.cluster` calls it.
+def kubernetes_cluster(facility: Facility, fixed: int | None) -> Iterator[KubeCluster]:
+    """Start a cluster of pods; `fixed` is the number of workers, None if it follows the work.
 
     Raises
     ------
-    InputError
-        When Kubernetes or Dask's operator does not answer.
+    FacilityError
+        If Kubernetes or Dask's operator does not answer.
     RuntimeError
-        When the scheduler does not start.
+        If the scheduler does not start.
     """
-    # names are of the whole namespace, where other people's clusters may be
+    # a unique name, because other users may have clusters in the same namespace
     spec = kubernetes_spec(facility, f"bphcoffea-{uuid.uuid4().hex[:8]}", fixed)
     import httpx
     import kr8s
     from dask_kubernetes.exceptions import CrashLoopBackOffError, SchedulerStartupError
     from dask_kubernetes.operator import KubeCluster
 
-    wanted = facility.workers
+    settings = facility.workers
     try:
-        # asked before: a KubeCluster that fails tries to delete itself when Python ends, and fails
-        list(kr8s.get("daskclusters.kubernetes.dask.org", namespace=wanted.namespace))
+        # checked first: a KubeCluster that fails also fails to delete itself when Python ends
+        list(kr8s.get("daskclusters.kubernetes.dask.org", namespace=settings.namespace))
     except (
         *(OSError, ValueError, kr8s.APITimeoutError, kr8s.NotFoundError, kr8s.ServerError),
         httpx.HTTPError,
     ) as error:
-        raise InputError(
+        raise FacilityError(
             f"{facility.name}: Kubernetes shows no DaskClusters ({one_line(error)}); does "
             "'kubectl get daskclusters' work here, and is Dask's operator installed?"
         ) from None
     options = merged(
-        {"custom_cluster_spec": spec, "namespace": wanted.namespace, "quiet": True}, wanted.options
+        {"custom_cluster_spec": spec, "namespace": settings.namespace, "quiet": True},
+        settings.options,
     )
     try:
         running = KubeCluster(**options)
@@ -53,12 +59,12 @@ def kubernetes_cluster(facility: Facility, fixed: int | None) -> Iterator[Any]:
         httpx.HTTPError,
     ) as error:
         raise RuntimeError(one_line(error)) from error
-    print(
-        f"{facility.name}: the scheduler asks for no certificates: other pods in the Kubernetes "
-        "cluster can run code as you, unless a NetworkPolicy of the namespace forbids it",
-        file=sys.stderr,
+    _log.warning(
+        "%s: the scheduler asks for no certificates: other pods in the Kubernetes cluster can run "
+        "code as you, unless a NetworkPolicy of the namespace forbids it",
+        facility.name,
     )
     with running:
         if not fixed:
-            running.adapt(minimum=wanted.minimum, maximum=wanted.maximum)
+            running.adapt(minimum=settings.minimum, maximum=settings.maximum)
         yield running

@@ -1,21 +1,24 @@
-"""Replacing the workers of a cluster that Dask has given up."""
+"""Replacement of workers that Dask has given up."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
-#: How often lost workers are replaced, s.
+if TYPE_CHECKING:
+    from distributed import SpecCluster
+
+#: Time between two replacements of lost workers, s.
 REPLACED_AFTER = 2.0
 
 
 @contextlib.contextmanager
-def replacing_lost_workers(running: Any) -> Iterator[None]:
-    """Start workers again that Dask has given up for lost.
+def replacing_lost_workers(running: SpecCluster) -> Iterator[None]:
+    """Replace workers that Dask has given up, for the duration of the block.
 
-    A worker that is killed while it reports to its nanny is not restarted by it. Dask's cluster
+    A nanny does not restart a worker that is killed while it reports to the nanny. Dask's cluster
     forgets such a worker after a while (``distributed.deploy.lost-worker-timeout``), but starts
     another one only when it is scaled; without workers a run would wait for ever.
     """
@@ -26,7 +29,7 @@ def replacing_lost_workers(running: Any) -> Iterator[None]:
 
     def watch() -> None:
         while not ended.wait(REPLACED_AFTER):
-            # in the thread of the cluster, where nothing else changes their number meanwhile
+            # in the cluster's own thread, so that nothing else changes the number meanwhile
             running.loop.add_callback(scale)
 
     watcher = threading.Thread(target=watch, daemon=True)

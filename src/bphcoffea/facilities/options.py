@@ -1,4 +1,4 @@
-"""What each kind of cluster is told, from what the file of a facility says. No secrets in it."""
+"""Options of each kind of cluster, made from a facility file. They contain no secrets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import re
 import shlex
 import socket
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from dask.utils import parse_bytes
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.facility import Facility
 
-#: Makes a folder that only the user may enter, where Dask would take one that anyone may have made.
+#: Options of a cluster class, a DaskCluster of Kubernetes, or a part of them.
+JsonTable: TypeAlias = dict[str, Any]
+
+#: Commands that make a private scratch folder; Dask would use one that anyone may have made.
 #: HTCondor gives each job its own.
 _OWN_SCRATCH = (
     "export DASK_TEMPORARY_DIRECTORY=$(mktemp -d); "
@@ -22,13 +26,13 @@ _OWN_SCRATCH = (
 
 
 def worker_environment(facility: Facility) -> dict[str, str]:
-    """Variables that the workers of a facility need."""
+    """Return the environment variables of a facility's workers."""
     certificates = facility.proxy.certificates
     return ({"X509_CERT_DIR": certificates} if certificates else {}) | facility.environment
 
 
-def slurm_cluster_options(facility: Facility) -> dict[str, Any]:
-    """Keyword arguments of ``dask_jobqueue.SLURMCluster``."""
+def slurm_cluster_options(facility: Facility) -> JsonTable:
+    """Return the keyword arguments for ``dask_jobqueue.SLURMCluster``."""
     options = _batch_options(facility)
     options["queue"] = facility.workers.queue or facility.workers.partition
     options["account"] = facility.workers.account
@@ -37,87 +41,87 @@ def slurm_cluster_options(facility: Facility) -> dict[str, Any]:
     return merged(options, facility.workers.options)
 
 
-def htcondor_cluster_options(facility: Facility) -> dict[str, Any]:
-    """Keyword arguments of ``dask_jobqueue.HTCondorCluster``."""
+def htcondor_cluster_options(facility: Facility) -> JsonTable:
+    """Return the keyword arguments for ``dask_jobqueue.HTCondorCluster``."""
     options = _batch_options(facility)
-    wanted = facility.workers
-    directives: dict[str, Any] = {}
-    if wanted.image:
-        options["python"] = wanted.python or "python3"
-        # the shell that starts the worker is that of the image
+    settings = facility.workers
+    directives: JsonTable = {}
+    if settings.image:
+        options["python"] = settings.python or "python3"
+        # the shell that starts the worker is in the image
         directives["transfer_executable"] = False
-        if wanted.image.startswith("/cvmfs/"):
-            # an unpacked image: pools of CMS and OSG take it from there by this attribute
-            directives["MY.SingularityImage"] = f'"{wanted.image}"'
+        if settings.image.startswith("/cvmfs/"):
+            # pools of CMS and OSG find an unpacked image by this attribute
+            directives["MY.SingularityImage"] = f'"{settings.image}"'
         else:
-            directives |= {"universe": "container", "container_image": wanted.image}
-    if wanted.walltime:
-        # HTCondor's own limit, and the one by which CERN's pool chooses where a job may run
-        seconds = _seconds(wanted.walltime)
+            directives |= {"universe": "container", "container_image": settings.image}
+    if settings.walltime:
+        # HTCondor's own limit, and the attribute by which CERN's pool chooses machines
+        seconds = _seconds(settings.walltime)
         directives |= {"allowed_job_duration": seconds, "MY.MaxRuntime": seconds}
-    if wanted.account:
-        directives["accounting_group"] = wanted.account
-    options["disk"] = wanted.disk
+    if settings.account:
+        directives["accounting_group"] = settings.account
+    options["disk"] = settings.disk
     options["job_extra_directives"] = directives
-    # $(…) and $name(…) would be macros of HTCondor
+    # HTCondor would expand $(…) and $name(…) as macros
     options["job_script_prologue"] = [
         re.sub(r"\$(?=\w*\()", "$(DOLLAR)", line) for line in _prologue(facility)
     ]
-    return merged(options, wanted.options)
+    return merged(options, settings.options)
 
 
 def kubernetes_spec(
     facility: Facility, name: str = "bphcoffea", workers: int | None = None
-) -> dict[str, Any]:
-    """The ``DaskCluster`` that dask-kubernetes's operator is asked for.
+) -> JsonTable:
+    """Return the ``DaskCluster`` resource that Dask's operator for Kubernetes creates.
 
     Raises
     ------
-    InputError
-        When the package dask-kubernetes is not there.
+    FacilityError
+        If the package dask-kubernetes is not installed.
     """
     try:
         from dask_kubernetes.operator import make_cluster_spec
     except ImportError as error:
-        raise lacks(facility, "dask-kubernetes", error) from None
-    wanted = facility.workers
-    # in bytes: Kubernetes knows no "GB"
-    size = {"cpu": str(wanted.cores), "memory": str(parse_bytes(wanted.memory))}
-    spec: dict[str, Any] = make_cluster_spec(
+        raise missing_package(facility, "dask-kubernetes", error) from None
+    settings = facility.workers
+    # in bytes, because Kubernetes does not know the unit "GB"
+    size = {"cpu": str(settings.cores), "memory": str(parse_bytes(settings.memory))}
+    spec: JsonTable = make_cluster_spec(
         name=name,
-        image=wanted.image,
-        n_workers=workers or wanted.count or wanted.minimum,
+        image=settings.image,
+        n_workers=workers or settings.count or settings.minimum,
         resources={"requests": dict(size), "limits": dict(size)},
         env=worker_environment(facility),
     )
-    if wanted.namespace:
-        spec["metadata"]["namespace"] = wanted.namespace
-    # make_cluster_spec's commands, dask-worker and dask-scheduler, are not there in newer Dask
-    dask = [wanted.python or "python", "-m", "dask"]
+    if settings.namespace:
+        spec["metadata"]["namespace"] = settings.namespace
+    # make_cluster_spec uses dask-worker and dask-scheduler, which newer versions of Dask lack
+    dask = [settings.python or "python", "-m", "dask"]
     (worker,) = spec["spec"]["worker"]["spec"]["containers"]
-    worker["args"] = [*dask, "worker", *worker["args"][1:], "--nthreads", str(wanted.cores)]
+    worker["args"] = [*dask, "worker", *worker["args"][1:], "--nthreads", str(settings.cores)]
     worker["args"] += ["--memory-limit", size["memory"]]
     (scheduler,) = spec["spec"]["scheduler"]["spec"]["containers"]
     scheduler["args"] = [*dask, "scheduler", *scheduler["args"][1:]]
-    if wanted.setup:
-        # Kubernetes puts the worker's name in place of $(DASK_WORKER_NAME) before the shell runs
+    if settings.setup:
+        # Kubernetes replaces $(DASK_WORKER_NAME) by the worker's name before the shell runs
         worker["args"] = [
-            *("/bin/sh", "-c", "\n".join([*wanted.setup, 'exec "$@"']), "worker"),
+            *("/bin/sh", "-c", "\n".join([*settings.setup, 'exec "$@"']), "worker"),
             *worker["args"],
         ]
     return spec
 
 
-def _batch_options(facility: Facility) -> dict[str, Any]:
-    wanted = facility.workers
+def _batch_options(facility: Facility) -> JsonTable:
+    settings = facility.workers
     host, dashboard = listen(facility)
-    options: dict[str, Any] = {
-        "cores": wanted.cores,
-        "memory": wanted.memory,
-        # else dask-jobqueue splits a job of several cores
+    options: JsonTable = {
+        "cores": settings.cores,
+        "memory": settings.memory,
+        # otherwise dask-jobqueue splits a job of several cores
         "processes": 1,
-        "python": wanted.python or sys.executable,
-        "log_directory": wanted.logs,
+        "python": settings.python or sys.executable,
+        "log_directory": settings.logs,
         "scheduler_options": {
             "host": host,
             "port": facility.scheduler.port,
@@ -125,9 +129,9 @@ def _batch_options(facility: Facility) -> dict[str, Any]:
         },
         "worker_extra_args": ["--no-dashboard"],
     }
-    if wanted.walltime:
-        # a worker that ends itself hands on what it has; one that is ended takes work with it
-        seconds = _seconds(wanted.walltime)
+    if settings.walltime:
+        # a worker that ends itself passes its results on; one that is killed loses them
+        seconds = _seconds(settings.walltime)
         margin = min(300, seconds // 10)
         options["worker_extra_args"] += [
             *("--lifetime", f"{seconds - margin}s"),
@@ -137,7 +141,7 @@ def _batch_options(facility: Facility) -> dict[str, Any]:
 
 
 def listen(facility: Facility) -> tuple[str, str]:
-    """Where a scheduler that is started here listens, and where its dashboard."""
+    """Return the host that a new scheduler listens on, and the address of its dashboard."""
     from distributed.comm.addressing import unparse_host_port
     from distributed.utils import get_ip_interface
 
@@ -148,14 +152,14 @@ def listen(facility: Facility) -> tuple[str, str]:
 
 
 def check_listening(facility: Facility) -> None:
-    """Make sure that a scheduler can listen where the facility says.
+    """Check that a new scheduler can listen on the host and port of the facility.
 
-    Asked before, for a scheduler that can't does not say where, and leaves its socket behind.
+    A scheduler that cannot does not say where it tried, and leaves its socket behind.
 
     Raises
     ------
-    InputError
-        When it can't.
+    FacilityError
+        If it cannot.
     """
     host, _ = listen(facility)
     port = facility.scheduler.port
@@ -163,10 +167,10 @@ def check_listening(facility: Facility) -> None:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise InputError(
+        raise FacilityError(
             f"{facility.name}: cannot listen on {host}, port {port or 'any'} ({error.strerror}); "
-            "scheduler.listen must be a host or interface of this machine, and "
-            "scheduler.port free"
+            "set scheduler.listen to a host or interface of this machine, and scheduler.port to a "
+            "free port"
         ) from None
 
 
@@ -176,18 +180,18 @@ def _prologue(facility: Facility) -> list[str]:
     return [*exports, *facility.workers.setup]
 
 
-def merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """Our options with the user's: tables and lists are added to, others replaced."""
-    both = dict(ours)
-    for key, value in theirs.items():
-        known = both.get(key)
-        if isinstance(known, dict) and isinstance(value, dict):
-            both[key] = known | value
-        elif isinstance(known, list) and isinstance(value, list):
-            both[key] = known + value
+def merged(options: JsonTable, user_options: Mapping[str, object]) -> JsonTable:
+    """Return options updated with the user's: tables and lists are extended, others replaced."""
+    result = dict(options)
+    for key, value in user_options.items():
+        default = result.get(key)
+        if isinstance(default, dict) and isinstance(value, dict):
+            result[key] = default | value
+        elif isinstance(default, list) and isinstance(value, list):
+            result[key] = default + value
         else:
-            both[key] = value
-    return both
+            result[key] = value
+    return result
 
 
 def _seconds(walltime: str) -> int:
@@ -197,13 +201,13 @@ def _seconds(walltime: str) -> int:
 
 
 def one_line(error: object) -> str:
-    """What an error says, in one line."""
+    """Return the message of an error in one line, or its type if there is no message."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def lacks(facility: Facility, package: str, error: ImportError) -> InputError:
-    """What it means that a package can't be imported that the facility needs."""
-    return InputError(
+def missing_package(facility: Facility, package: str, error: ImportError) -> FacilityError:
+    """Return the exception to raise if a package that a facility needs cannot be imported."""
+    return FacilityError(
         f"{facility.name}: {facility.kind} needs the package {package} ({one_line(error)}); "
         f"python -m pip install {package}"
     )

@@ -1,8 +1,8 @@
-"""The grid proxy: where it is, how long it is valid, and how it gets to the workers of a cluster.
+"""The grid proxy: find it, check how long it is valid, and send it to the workers of a cluster.
 
-It goes in messages to each worker, and into a file that only its owner can read, in the memory or
-on the own disk of the worker's machine. It is in no job script, no task, no plugin: the scheduler
-passes it on, but does not keep it.
+Each worker receives it in a message, and keeps it in a file that only its owner can read, in memory
+or on a local disk. It is not part of a job script, a task or a plugin: the scheduler passes it on,
+but does not keep it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,26 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 
-_MAKE_ONE = "make one with: voms-proxy-init --voms cms --valid 192:00"
+if TYPE_CHECKING:
+    from distributed import Client
+
+_REMEDY = "make one with: voms-proxy-init --voms cms --valid 192:00"
+#: Permissions of everyone but the owner.
 _OTHERS = 0o077
-#: How often the client looks for workers that lack the proxy, and for a renewed one, s.
+#: Time between two looks for workers without the proxy, and for a renewed proxy, s.
 _LOOK_EVERY = 0.5
-#: How long a worker waits for the proxy before it reads without it, s.
+#: Time that a worker waits for the proxy before it reads without one, s.
 _PATIENCE = 60.0
+
+
+class ShortProxyError(FacilityError):
+    """The grid proxy is valid, but not for as long as requested."""
 
 
 @dataclass(frozen=True)
@@ -39,101 +47,98 @@ class Proxy:
     Attributes
     ----------
     path
-        The file: the certificate, its key, and the chain that signed it.
+        File with the certificate, its key, and the chain that signed it.
     """
 
     path: Path
 
     @classmethod
     def find(cls) -> Proxy | None:
-        """The user's: that of ``X509_USER_PROXY``, or else ``/tmp/x509up_u<uid>``; None without."""
+        """Return the proxy at ``X509_USER_PROXY``, or ``/tmp/x509up_u<uid>``; None if missing."""
         named = os.environ.get("X509_USER_PROXY")
-        path = Path(named) if named else Path(f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
+        path = Path(named) if named else _usual_path()
         return cls(path) if named or path.exists() else None
 
     def read(self) -> bytes:
-        """What the file holds.
+        """Return the content of the file.
 
         Raises
         ------
-        InputError
-            When it is not there, or others may read it, which the servers' clients refuse.
+        FacilityError
+            If it is missing, or others may read it, which the clients of servers refuse.
         """
         try:
             content, mode = self.path.read_bytes(), self.path.stat().st_mode
         except OSError as error:
-            raise InputError(
-                f"{self.path}: no grid proxy can be read there ({error.strerror}); {_MAKE_ONE}"
+            raise FacilityError(
+                f"{self.path}: grid proxy cannot be read ({error.strerror}); {_REMEDY}"
             ) from None
         if mode & _OTHERS:
-            raise InputError(f"{self.path}: others may read this grid proxy; chmod 600 it")
+            raise FacilityError(f"{self.path}: others may read this grid proxy; run chmod 600")
         return content
 
     def expires(self) -> datetime.datetime:
-        """When the first certificate of its chain ends.
+        """Return the time at which the first certificate of its chain expires.
 
         Raises
         ------
-        InputError
-            When it can't be read, or holds no certificate.
+        FacilityError
+            If the file cannot be read, or contains no certificate.
         """
         try:
             chain = x509.load_pem_x509_certificates(self.read())
         except ValueError:
-            raise InputError(f"{self.path}: holds no grid proxy; {_MAKE_ONE}") from None
+            raise FacilityError(f"{self.path}: contains no grid proxy; {_REMEDY}") from None
         return min(certificate.not_valid_after_utc for certificate in chain)
 
     def remaining_s(self) -> float:
-        """How long it is still valid, s; negative once it expired."""
+        """Return the remaining time until it expires, s; negative if it has expired."""
         return (self.expires() - datetime.datetime.now(datetime.UTC)).total_seconds()
 
     def check(self, hours: float = 0) -> None:
-        """Make sure that it is valid for that many hours.
+        """Check that it is valid for a number of hours.
 
         Raises
         ------
-        InputError
-            When it is not.
+        FacilityError
+            If it is not; :class:`ShortProxyError` if it is valid for a shorter time.
         """
         end, remaining = self.expires(), self.remaining_s()
         when = end.astimezone().strftime("%Y-%m-%d %H:%M")
         if remaining <= 0:
-            raise InputError(f"{self.path}: the grid proxy expired at {when}; {_MAKE_ONE}")
+            raise FacilityError(f"{self.path}: the grid proxy expired at {when}; {_REMEDY}")
         if remaining < 3600 * hours:
-            raise InputError(
+            raise ShortProxyError(
                 f"{self.path}: the grid proxy expires at {when}, in {remaining / 3600:.1f} h, but "
-                f"{hours:g} h are asked for; renew it, or say less with --min-proxy-lifetime"
+                f"{hours:g} h are requested; renew it, or request less"
             )
 
 
+def _usual_path() -> Path:
+    return Path(f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
+
+
 def find_valid(hours: float, *, required: bool) -> Proxy | None:
-    """The user's proxy, if there is one that is valid for long enough.
+    """Return the user's proxy, which must be valid for a number of hours; None if there is none.
 
-    One that lies at its usual place but is not asked for does no harm when it expired.
-
-    Parameters
-    ----------
-    hours
-        How long it must be valid.
-    required
-        Whether the data can't be read without it.
+    An expired proxy at the usual place is ignored if none is required.
 
     Raises
     ------
-    InputError
-        When it is required, or named by ``X509_USER_PROXY``, and not there or not valid.
+    FacilityError
+        If it is required, or named by ``X509_USER_PROXY``, and missing or not valid for that long.
     """
     proxy = Proxy.find()
     if proxy is None:
         if required:
-            raise InputError(
-                f"no grid proxy: X509_USER_PROXY is not set and /tmp/x509up_u{os.getuid()} is not "
-                f"there; {_MAKE_ONE}"
+            raise FacilityError(
+                f"no grid proxy: X509_USER_PROXY is not set and {_usual_path()} does not exist; "
+                f"{_REMEDY}"
             )
         return None
     try:
         proxy.check(hours)
-    except InputError:
+    except FacilityError:
         if required or "X509_USER_PROXY" in os.environ:
             raise
         return None
@@ -141,20 +146,12 @@ def find_valid(hours: float, *, required: bool) -> Proxy | None:
 
 
 def install(content: bytes, certificates: str | None = None) -> None:
-    """Keep a proxy on this worker, and let the clients of servers in this process find it.
-
-    Parameters
-    ----------
-    content
-        Of the proxy's file.
-    certificates
-        Folder of the certificate authorities; None where the machine knows.
-    """
-    folder = _own_folder()
-    fresh, path = folder / "x509up.part", folder / "x509up"
-    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+    """Store a proxy on this worker, and set the variables by which clients of servers find it."""
+    folder = _private_folder()
+    part, path = folder / "x509up.part", folder / "x509up"
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
-    fresh.rename(path)
+    part.rename(path)
     os.environ["X509_USER_PROXY"] = str(path)
     if certificates:
         os.environ["X509_CERT_DIR"] = certificates
@@ -162,73 +159,74 @@ def install(content: bytes, certificates: str | None = None) -> None:
 
 
 def wait() -> None:
-    """Wait for the proxy that the client ships to every worker, also to those that join later.
+    """Wait until the client has sent the proxy to this worker.
 
-    Without it, in the end, what is read fails by itself, and says so; it is waited for once.
+    If it does not come, reading goes on without it, and fails with a message of its own. A process
+    waits only once.
     """
     if not _installed.wait(_PATIENCE):
         _installed.set()
 
 
-#: Set once this process, a worker, has a proxy, or waits for it no more.
+#: Set when this process, a worker, has a proxy or no longer waits for one.
 _installed = threading.Event()
 
 
-def _own_folder() -> Path:
-    """A folder that only this user can enter, and that no other machine sees."""
+def _private_folder() -> Path:
+    """Return a folder that only this user can enter, and that is not shared between machines."""
     memory = Path("/dev/shm")  # noqa: S108
     top = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    mark = f"bphcoffea-{os.getuid()}-"
-    for left in top.glob(f"{mark}*"):  # by processes that were killed
-        if left.lstat().st_uid == os.getuid() and not process_runs(left.name.removeprefix(mark)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = top / f"{mark}{os.getpid()}"
+    prefix = f"bphcoffea-{os.getuid()}-"
+    for old in top.glob(f"{prefix}*"):  # left behind by processes that were killed
+        if old.lstat().st_uid == os.getuid() and not process_runs(old.name.removeprefix(prefix)):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = top / f"{prefix}{os.getpid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & _OTHERS:
-        raise PermissionError(f"{folder}: is not this user's own")
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & _OTHERS:
+        raise PermissionError(f"{folder}: other users can enter this folder; remove it")
     return folder
 
 
 def process_runs(process: str) -> bool:
-    """Whether a process of that number runs on this machine, or nobody can tell."""
+    """Return whether a process id is in use on this machine; True if that is unknown."""
     return not process.isdigit() or Path("/proc", process).exists() or not Path("/proc").exists()
 
 
 @contextlib.contextmanager
-def shipping(client: Any, proxy: Proxy, certificates: str | None = None) -> Iterator[None]:
-    """Ship a proxy to all workers of a cluster, to those that join later, and again once renewed.
+def shipping(client: Client, proxy: Proxy, certificates: str | None = None) -> Iterator[None]:
+    """Send a proxy to all present and later workers of a cluster, and again when it is renewed.
 
     Parameters
     ----------
     client
-        Of Dask.
+        Client of the cluster.
     proxy
-        The user's.
+        The user's proxy.
     certificates
-        Folder of the certificate authorities on the workers; None where their machines know.
+        Folder of the certificate authorities on the workers; None for their machines' default.
     """
     done = threading.Event()
-    has: dict[str, str] = {}
+    sent: dict[str, str] = {}  # hash of the proxy that a worker has, by its address
 
     def ship() -> None:
-        with contextlib.suppress(InputError):  # while it is renewed
+        with contextlib.suppress(FacilityError):  # while it is being renewed
             content = proxy.read()
             digest = hashlib.sha256(content).hexdigest()
             workers = client.scheduler_info(n_workers=-1)["workers"]
-            lacking = [worker for worker in workers if has.get(worker) != digest]
+            lacking = [worker for worker in workers if sent.get(worker) != digest]
             if lacking:
                 answers = client.run(
                     install, content, certificates, workers=lacking, on_error="ignore"
                 )
-                has.update(dict.fromkeys(answers, digest))
+                sent.update(dict.fromkeys(answers, digest))
 
     def keep_shipping() -> None:
         while not done.wait(_LOOK_EVERY):
             try:
                 ship()
-            except (OSError, TimeoutError):  # a cluster that is ending, or gone
+            except (OSError, TimeoutError):  # the cluster is ending, or gone
                 time.sleep(_LOOK_EVERY)
 
     ship()

@@ -1,77 +1,77 @@
-"""Kinds of values in the file of a facility, and how each is checked."""
+"""Types of the values in a facility file, with their checks."""
 
 from __future__ import annotations
 
 import re
 from datetime import time
-from typing import Annotated, Any
+from typing import Annotated
 
 from dask.utils import parse_bytes
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bphcoffea.redaction import has_secrets
 
-#: Variables whose value is a secret rather than the path of one.
+#: Variables whose value is a secret itself, not the path of a file that contains one.
 _SECRET = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|API_KEY)$", re.IGNORECASE)
 
 
 def _size(value: str) -> str:
     if not re.fullmatch(r"\d+(\.\d+)?\s*[kMGT]i?B", value) or not parse_bytes(value):
-        raise ValueError(f'\'{value}\' is no size; write it as "2GB" or "500MiB"')
+        raise ValueError(f'\'{value}\' is not a size; write it as "2GB" or "500MiB"')
     return value
 
 
-def _walltime(value: Any) -> Any:
-    # without quotes it is a time of TOML, and its meaning is as clear
+def _walltime(value: object) -> object:
+    # without quotes it is a TOML time, with the same meaning
     value = value.isoformat() if isinstance(value, time) else value
     if isinstance(value, str) and (
         not re.fullmatch(r"(\d+-)?\d+:[0-5]\d:[0-5]\d", value) or not re.search("[1-9]", value)
     ):
-        raise ValueError(f'\'{value}\' is no time; write it as "HH:MM:SS" or "D-HH:MM:SS"')
+        raise ValueError(f'\'{value}\' is not a time; write it as "HH:MM:SS" or "D-HH:MM:SS"')
     return value
 
 
 def _shell_line(value: str) -> str:
     if "\n" in value:
-        raise ValueError("holds a line break; write one string a line")
+        raise ValueError("contains a line break; write one string per line")
     return value
 
 
-def _variable(value: Any) -> Any:
+def _variable(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _variable_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII):
-        raise ValueError(f"'{value}' is no name of a variable")
+        raise ValueError(f"'{value}' is not a variable name")
     if _SECRET.search(value):
         raise ValueError(
             f"'{value}' looks like a secret, which anyone could read in the job; "
-            "leave it out, or give the path of a file that holds it"
+            "remove it, or give the path of a file that contains it"
         )
     return value
 
 
 def _address(value: str) -> str:
     if not re.fullmatch(r"((tcp|tls|wss?)://)?(\[[^\]\s]+\]|[^\s:/\[\]]+):\d+(/\S*)?", value):
-        raise ValueError(f"'{value}' is no address of a scheduler; write it as \"tcp://host:8786\"")
+        raise ValueError(f"'{value}' is not a scheduler address; write it as \"tcp://host:8786\"")
     return value
 
 
 def _redirector(value: str) -> str:
     match = re.fullmatch(r"(x?roots?://[^/\s]+)/*(/.*?)?/*", value)
     if match is None:
-        raise ValueError(f"'{value}' is no redirector; write it as \"root://host//\"")
+        raise ValueError(f"'{value}' is not a redirector; write it as \"root://host//\"")
     return f"{match[1]}/{match[2] or ''}/"
 
 
 def _place(value: str) -> str:
     if has_secrets(value):
-        raise ValueError("holds a password or token, which anyone could read; leave it out")
+        raise ValueError("contains a password or token, which anyone could read; remove it")
     if "://" not in value and not value.startswith("/"):
         raise ValueError(
-            f"'{value}' is no place that workers know; write a URL such as "
-            '"root://host//store/user/me", or the whole path of a folder that they share'
+            f"'{value}' is neither a URL nor an absolute path; write a URL such as "
+            '"root://host//store/user/me", or the full path of a folder that workers share'
         )
     return value
 

@@ -1,7 +1,7 @@
-"""Watching over a Dask cluster while nothing comes from it.
+"""Health checks of a Dask cluster while no results arrive.
 
-Dask's client waits for ever for a scheduler that does not answer, and for workers that take no
-work because their memory is full.
+Dask's client would wait for ever for a scheduler that does not answer, and for workers that accept
+no work because their memory is full.
 """
 
 from __future__ import annotations
@@ -9,60 +9,71 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from dask.utils import format_bytes
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import RunError
 
-#: Time between two looks at the cluster, s.
-_LOOK_EVERY = 5.0
-#: How often workers without memory are restarted before they are given up, if nothing is done.
-_MOST_RESTARTS = 3
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Time between two checks of the cluster, s.
+_CHECK_EVERY = 5.0
+#: Number of restarts of workers without memory before the run ends, if nothing is finished.
+_MAX_RESTARTS = 3
+
+Result = TypeVar("Result")
+#: State of a worker, as the scheduler reports it.
+_WorkerState: TypeAlias = Mapping[str, Any]
+
+
+class ClusterLostError(RunError):
+    """The cluster is lost during a run, which can be resumed from its checkpoints."""
 
 
 class ClusterHealth:
-    """The health of a cluster, asked for while nothing comes from it.
+    """Monitor of the health of a cluster.
 
-    Workers that Dask has paused because their memory is full, and that have nothing under way that
-    could free it, are restarted.
+    Workers are restarted if Dask has paused them because their memory is full, and they run no
+    task that could free it.
 
     Parameters
     ----------
     client
-        Client of Dask.
+        Client of the cluster.
     silence_s
-        How long the scheduler may take to answer, s.
+        Time that the scheduler may take to answer, s.
     rescue
-        Called before workers are restarted, to fetch the results that they hold.
+        Function that fetches the results from workers before they are restarted.
 
     Attributes
     ----------
     has_progressed
-        Whether anything was ever done.
+        Whether any task was ever finished.
     """
 
-    def __init__(self, client: Any, silence_s: float, rescue: Callable[[], None]) -> None:
+    def __init__(self, client: Client, silence_s: float, rescue: Callable[[], None]) -> None:
         self.has_progressed = False
         self._client = client
         self._silence_s = silence_s
         self._rescue = rescue
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
         self._stuck: frozenset[str] = frozenset()
         self._restarts = 0
 
     def progressed(self) -> None:
-        """Note that something was done."""
+        """Record that a task was finished."""
         self.has_progressed = True
         self._restarts = 0
 
-    def watch(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Wait for a coroutine of the client, as long as the cluster is well.
+    def watch(self, coroutine: Coroutine[object, None, Result]) -> Result:
+        """Return the result of a coroutine of the client, and check the cluster meanwhile.
 
         Raises
         ------
-        InputError
-            As :meth:`check`.
+        ClusterLostError
+            See :meth:`check`.
         """
         future = asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
         try:
@@ -77,42 +88,42 @@ class ClusterHealth:
             future.cancel()
 
     def check(self) -> None:
-        """Look at the cluster, if the last look was a while ago.
+        """Check the cluster, if the last check was some time ago.
 
         Raises
         ------
-        InputError
-            If the scheduler does not answer, or workers can't do anything for lack of memory.
+        ClusterLostError
+            If the scheduler does not answer, or all workers are stuck for lack of memory.
         """
-        if time.monotonic() < self._looked + min(_LOOK_EVERY, self._silence_s):
+        if time.monotonic() < self._checked + min(_CHECK_EVERY, self._silence_s):
             return
         workers = self._workers()
-        self._looked = time.monotonic()
-        stuck = frozenset(address for address, about in workers.items() if _is_stuck(about))
-        for_long = sorted(stuck & self._stuck)
+        self._checked = time.monotonic()
+        stuck = frozenset(address for address, state in workers.items() if _is_stuck(state))
+        still_stuck = sorted(stuck & self._stuck)
         self._stuck = stuck
-        if for_long:
-            self._restart(for_long, workers)
+        if still_stuck:
+            self._restart(still_stuck, workers)
 
-    def _workers(self) -> dict[str, dict[str, Any]]:
-        asking = asyncio.run_coroutine_threadsafe(
+    def _workers(self) -> dict[str, _WorkerState]:
+        answer = asyncio.run_coroutine_threadsafe(
             self._client.scheduler.identity(n_workers=-1), self._client.loop.asyncio_loop
         )
         try:
-            return dict(asking.result(self._silence_s)["workers"])
+            return dict(answer.result(self._silence_s)["workers"])
         except TimeoutError:
-            asking.cancel()
+            answer.cancel()
             address = self._client.scheduler.address
-            raise InputError(
+            raise ClusterLostError(
                 f"{address}: the Dask scheduler has not answered for {self._silence_s:g} s; "
-                "finished chunks are kept: go on with --resume once it answers, or with another one"
+                "finished chunks are kept: resume the run once it answers, or with another one"
             ) from None
-        except OSError:  # what becomes of the client's futures tells whether it is gone
+        except OSError:  # the status of the client's futures will show whether it is gone
             return {}
 
-    def _restart(self, addresses: list[str], workers: Mapping[str, dict[str, Any]]) -> None:
+    def _restart(self, addresses: list[str], workers: Mapping[str, _WorkerState]) -> None:
         restartable = [address for address in addresses if workers[address]["nanny"]]
-        if restartable and self._restarts < _MOST_RESTARTS:
+        if restartable and self._restarts < _MAX_RESTARTS:
             self._restarts += 1
             self._rescue()
             self._client.restart_workers(
@@ -120,12 +131,12 @@ class ClusterHealth:
             )
         elif len(addresses) == len(workers):
             limit = format_bytes(min(workers[address]["memory_limit"] for address in addresses))
-            raise InputError(
-                f"all {len(workers)} Dask workers take no work, since their memory is full before "
-                f"they begin (limit {limit}); finished chunks are kept: go on with --resume on "
-                "workers with more memory"
+            raise ClusterLostError(
+                f"all {len(workers)} Dask workers accept no work, since their memory is full "
+                f"before they begin (limit {limit}); finished chunks are kept: resume the run "
+                "on workers with more memory"
             )
 
 
-def _is_stuck(about: Mapping[str, Any]) -> bool:
-    return about["status"] == "paused" and not about["metrics"]["task_counts"].get("executing")
+def _is_stuck(worker: _WorkerState) -> bool:
+    return worker["status"] == "paused" and not worker["metrics"]["task_counts"].get("executing")

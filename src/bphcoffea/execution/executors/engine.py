@@ -1,45 +1,52 @@
-"""Coffea's executors, made from what a user says: a name, a number of workers, an address."""
+"""Choose and start the executor of a run: this process, local processes, or a Dask cluster."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from bphcoffea.errors import InputError
+from coffea.processor.executor import ExecutorBase
+
+from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
 from bphcoffea.execution.executors.iterative import IterativeExecutor
 from bphcoffea.execution.executors.processes import Pool, ProcessExecutor
-from bphcoffea.facilities.clusters import cluster
-from bphcoffea.facilities.facility import Facility
+from bphcoffea.facilities import Facility, cluster
 from bphcoffea.facilities.proxy import find_valid, shipping, wait
 from bphcoffea.storage.servers import TIMEOUT
 
 ExecutorName = Literal["iterative", "futures", "dask"]
 
+_log = logging.getLogger(__name__)
+
+
+class WrongExecutorError(RunError):
+    """A scheduler or a facility is given to another executor than Dask."""
+
 
 @dataclass(frozen=True)
 class Engine:
-    """An executor of coffea that is ready to run.
+    """A started executor.
 
     Attributes
     ----------
     name
         ``iterative``, ``futures`` or ``dask``.
     executor
-        Coffea's executor.
+        Executor for coffea's Runner.
     workers
-        Processes that work.
+        Number of workers.
     dashboard
-        Address of Dask's dashboard; empty without one.
+        Address of Dask's dashboard; empty if there is none.
     """
 
     name: ExecutorName
-    executor: Any
+    executor: ExecutorBase
     workers: int
     dashboard: str = ""
 
@@ -53,7 +60,7 @@ def engine(
     proxy_hours: float = 0,
     timeout_s: float = TIMEOUT,
 ) -> Iterator[Engine]:
-    """Start an executor, and end what was started for it.
+    """Start an executor, and stop its workers at the end.
 
     Parameters
     ----------
@@ -61,26 +68,28 @@ def engine(
         ``iterative``: this process. ``futures``: processes on this machine. ``dask``: a Dask
         cluster, by default one of processes on this machine that only this user can use.
     workers
-        Number of processes; by default one for each core, or what the facility says. Ignored by a
-        scheduler that runs already.
+        Number of workers; by default the facility's, or one per core. Ignored if the scheduler is
+        running already.
     scheduler
-        Address of a Dask scheduler that runs already, such as ``tcp://host:8786``.
+        Address of a running Dask scheduler, such as ``tcp://host:8786``.
     facility
-        Where the workers are, and what they need; the executor is ``dask`` then.
+        Facility that starts the workers; it requires ``dask``.
     proxy_hours
-        How long the grid proxy must be valid, h.
+        Time for which the grid proxy must be valid, h.
     timeout_s
-        How long the scheduler may take to answer, s.
+        Time that the scheduler may take to answer, s.
 
     Raises
     ------
-    InputError
-        When the cluster can't be started, its scheduler does not answer, one is given to another
-        executor than ``dask``, or the grid proxy is missing or ends too soon.
+    WrongExecutorError
+        If a scheduler or facility is given to another executor than ``dask``.
+    FacilityError
+        If the cluster cannot be started, its scheduler does not answer, or the grid proxy is
+        missing or expires too soon.
     """
     if (scheduler or facility) and name != "dask":
-        option = "--scheduler" if scheduler else "--facility"
-        raise InputError(f"{option} needs --executor dask, not {name}")
+        resource = "scheduler" if scheduler else "facility"
+        raise WrongExecutorError(f"a {resource} needs the executor dask, not {name}")
     proxy = find_valid(proxy_hours, required=facility is not None and facility.proxy.required)
     if name == "iterative":
         yield Engine(name, IterativeExecutor(), 1)
@@ -98,33 +107,33 @@ def engine(
         executor = ClusterExecutor(client=client, silence_s=timeout_s)
         if proxy is not None and facility.kind != "local":
             if not client.scheduler.address.startswith("tls://"):
-                print(
-                    f"{client.scheduler.address}: the grid proxy goes through a scheduler without "
-                    "TLS, so whoever reaches it, or reads along, can take the proxy",
-                    file=sys.stderr,
+                _log.warning(
+                    "%s: the grid proxy is sent through a scheduler without TLS, so whoever "
+                    "reaches it, or listens, can take the proxy",
+                    client.scheduler.address,
                 )
             stack.enter_context(shipping(client, proxy, facility.proxy.certificates))
             executor.prepare = wait
         running = len(client.scheduler_info(n_workers=-1)["workers"])
         if not running:
-            print(f"{client.scheduler.address}: waiting for the first worker", file=sys.stderr)
+            _log.info("%s: waiting for the first worker", client.scheduler.address)
         dashboard = client.dashboard_link if facility.has_dashboard else ""
         yield Engine(name, executor, running, dashboard)
 
 
 @contextlib.contextmanager
 def reporting(running: Engine, path: Path) -> Iterator[None]:
-    """Let Dask write its performance report, an HTML page, when the block ends well."""
+    """Write Dask's performance report, an HTML page, if the block ends without an error."""
     if running.name != "dask":
         yield
         return
     from distributed import performance_report
 
-    # its scripts inside: the page is read where there is no network, too; its code: the caller's
+    # with inline scripts, to be readable without a network, and with the code of the caller
     recording = performance_report(filename=str(path), mode="inline", stacklevel=4)
     recording.__enter__()
     yield
-    # not where the block fails: such a run has no report, and ends without waiting for one
+    # not after an error, which would then wait for the report
     recording.__exit__(None, None, None)
 
 

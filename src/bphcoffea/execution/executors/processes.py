@@ -1,4 +1,4 @@
-"""An executor of processes on this machine; a chunk that kills them is a part of the result."""
+"""Executor of processes on this machine, which records chunks that kill their process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from typing import Any
 
 import loky
 from coffea.processor import accumulate
@@ -21,39 +20,33 @@ from bphcoffea.execution.runner import failed
 from bphcoffea.progress import progress
 from bphcoffea.streams import guard_streams
 
-#: How many processes an item may kill before it is given up.
+#: Number of processes that an item may kill before it is given up.
 MOST_KILLED = 3
-#: Results that are added up at once.
+#: Number of results that are added up at once.
 _MERGED_AT_ONCE = 20
 
 
 class Pool:
-    """Processes that work; they are replaced when one of them dies, for loky then ends all.
-
-    Parameters
-    ----------
-    workers
-        How many.
-    """
+    """Pool of processes; if one dies, loky ends all of them, and new ones are started."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._pool: Any = None
+        self._pool: loky.ProcessPoolExecutor | None = None
 
-    def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
+    def submit(self, function: Callable[[object], object], item: object) -> Future[object]:
         """Let a process work on an item."""
         if self._pool is None:
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(
                 self.workers, initializer=_begin, initargs=(os.getpid(),)
             )
-        future: Future[Any] = self._pool.submit(function, item)
+        future: Future[object] = self._pool.submit(function, item)
         return future
 
     def kill(self) -> None:
-        """End the processes at once; new ones are started when needed.
+        """Kill the processes; new ones are started when needed.
 
-        Left to end by themselves they would wait, for minutes, for a server that fell silent.
+        If they were left to end by themselves, they could wait minutes for a silent server.
         """
         if self._pool is not None:
             self._pool.shutdown(kill_workers=True)
@@ -61,7 +54,7 @@ class Pool:
 
 
 def _begin(parent: int) -> None:
-    """Guard what this process prints, and end it when its parent ends, however that ends."""
+    """Redact the output of this process, and end it when its parent process ends."""
     guard_streams()
 
     def watch() -> None:
@@ -74,47 +67,43 @@ def _begin(parent: int) -> None:
 
 @dataclass
 class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
-    """Map chunks to processes.
+    """Executor that maps chunks to processes.
 
-    If a process dies, the items that were being worked on are tried again at the end, one by one,
-    to find the one that kills. It is given up after the third process.
+    If a process dies, all unfinished items are tried again one by one at the end, to find the one
+    that kills. That item is given up after it has killed three processes.
 
     Attributes
     ----------
     pool
-        The processes.
+        Pool of processes.
     if_killed
-        The result of an item that kills its process, from the item, the reason and the attempts.
+        Function that returns the result of an item that kills its processes, from the item, the
+        reason and the number of attempts.
     """
 
     pool: Pool = field(default_factory=lambda: Pool(1))
-    if_killed: Callable[[Any, str, int], Any] = failed
+    if_killed: Callable[[object, str, int], object] = failed
 
     def __call__(
-        self, items: Iterable[Any], function: Callable[[Any], Any], accumulator: Any
-    ) -> tuple[Any, int]:
-        """Process all items; coffea calls it.
-
-        Returns
-        -------
-        The sum of the results, and 0, which tells coffea that nothing was raised.
-        """
+        self, items: Iterable[object], function: Callable[[object], object], accumulator: object
+    ) -> tuple[object, int]:
+        """Process all items, and return the sum of the results, and 0 for coffea (no error)."""
         todo = deque(items)
-        results: list[Any] = [accumulator]
+        results = [accumulator]
         with progress(len(todo), self.desc, self.unit) as bar:
 
-            def keep(result: Any) -> None:
+            def keep(result: object) -> None:
                 bar.advance()
                 results.append(result)
                 if len(results) > _MERGED_AT_ONCE:
                     results[:] = [accumulate(results)]
 
-            # no more than are about to be worked on: what dies with a process is done again
-            suspects: deque[tuple[Any, int]] = deque()
+            # few items at a time, because those that die with a process are processed again
+            suspects: deque[tuple[object, int]] = deque()
             while todo:
                 died = self._work(todo, function, 2 * self.pool.workers, keep)
                 suspects += ((item, 0) for item in died)
-            # in turns: processes may also be killed for reasons of their own, for a while
+            # in turns, because processes may also be killed by something else for a while
             while suspects:
                 item, killed = suspects.popleft()
                 if not self._work(deque([item]), function, 1, keep):
@@ -127,14 +116,14 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
 
     def _work(
         self,
-        todo: deque[Any],
-        function: Callable[[Any], Any],
+        todo: deque[object],
+        function: Callable[[object], object],
         at_once: int,
-        keep: Callable[[Any], None],
-    ) -> list[Any]:
-        """Work until all is done or a process died; gives the items that were worked on then."""
-        working: dict[Future[Any], Any] = {}
-        died: list[Any] = []
+        keep: Callable[[object], None],
+    ) -> list[object]:
+        """Work until all items are done or a process dies, and return the items that were lost."""
+        working: dict[Future[object], object] = {}
+        died: list[object] = []
         while (todo and not died) or working:
             while todo and not died and len(working) < at_once:
                 item = todo.popleft()

@@ -1,7 +1,7 @@
-"""Input that all tasks of a Dask cluster share, sent to each worker once.
+"""Input that all tasks of a Dask cluster share, and that is sent only once to each worker.
 
-It is no task of its own: Dask would blame and give up such a task if its workers died. Workers
-that join later get it as well.
+It is sent as a plugin, also to workers that join later. If it were a task, Dask could blame that
+task, and give it up, when its workers die.
 """
 
 from __future__ import annotations
@@ -10,50 +10,43 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
-from distributed import get_worker
+from distributed import Client, get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 
 class WorkerInput(WorkerPlugin):  # type: ignore[misc]
-    """Input that a worker keeps for its tasks.
+    """Plugin that holds an input on each worker."""
 
-    Parameters
-    ----------
-    value
-        The input.
-    """
-
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
 
 @contextlib.contextmanager
 def shared(
-    client: Any, value: Any, function: Callable[[Any], Any]
-) -> Iterator[Callable[[Any], Any]]:
-    """Send an input to all workers; they forget it at the end.
+    client: Client, value: object, function: Callable[[object], object]
+) -> Iterator[Callable[[object], object]]:
+    """Send an input to all workers, and remove it at the end.
 
     Parameters
     ----------
     client
-        Client of Dask.
+        Client of the cluster.
     value
         The input.
     function
-        Function of a pair of an item and the input.
+        Function of a pair of item and input.
 
     Yields
     ------
-    The function of an item alone, for tasks of this cluster.
+    Function of an item, for tasks of this cluster.
     """
     name = f"bphcoffea-input-{uuid.uuid4().hex}"
     client.register_plugin(WorkerInput(value), name=name)
     yield partial(_with_input, name, function)
-    # not if the block fails: the cluster may be gone, or busy
+    # not after an error: the cluster may be gone, or busy
     client.unregister_worker_plugin(name)
 
 
-def _with_input(name: str, function: Callable[[Any], Any], item: Any) -> Any:
+def _with_input(name: str, function: Callable[[object], object], item: object) -> object:
     return function((item, get_worker().plugins[name].value))

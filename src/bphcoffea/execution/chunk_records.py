@@ -1,0 +1,36 @@
+"""Typed dictionaries for the metadata and the output of a chunk."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+from bphcoffea.processing.result import DatasetResult
+from bphcoffea.results.ledger import Failure, Recovery
+from bphcoffea.results.work_totals import Timing
+
+
+class ChunkMetadata(TypedDict):
+    """Metadata of a chunk: these keys, and those of its dataset."""
+
+    dataset: str
+    filename: str
+    treename: str
+    entrystart: int
+    entrystop: int
+    file: NotRequired[str]
+
+
+class ChunkOutput(TypedDict, total=False):
+    """Output of one chunk, or of several that were merged.
+
+    Coffea sets ``out`` (results by dataset) and ``metrics``, checkpoints set ``resumed`` and
+    ``not_kept`` (numbers of chunks), and the runner sets the others.
+    """
+
+    out: dict[str, DatasetResult]
+    metrics: dict[str, Any]
+    failed: list[Failure]
+    recoveries: list[Recovery]
+    timings: list[Timing]
+    resumed: int
+    not_kept: int
