@@ -124,7 +124,7 @@ def test_options_of_the_other_search_are_refused(runs, call):
     assert "the analysis 'tau3mu' is no search: it has no limit" in call(*words)[1].err
     run.write("analysis.json", {**run.analysis, "search": "other"})
     status, output = call(*words)
-    assert "the search 'other' is not known; there are: hnl, tau3mu" in output.err
+    assert "the search 'other' is not installed; there are: hnl, tau3mu" in output.err
     run.write("analysis.json", {**run.analysis, "search": "tau3mu"})
 
 
