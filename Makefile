@@ -1,10 +1,10 @@
-# `make demo` and `make test` set up everything they need in .venv, from the locked versions.
+# `make demo` and `make test` install everything they need, in locked versions, into .venv.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= auto
-# wheels alone: a source distribution would download what builds it without hashes
+# Wheels only: a source distribution would download its build requirements without hashes.
 INSTALL = $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --generate-hashes --no-emit-index-url --upgrade pyproject.toml
 
@@ -21,7 +21,7 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# what runs needs, and on top of it what development needs
+# The packages that runs need; and, added to them, those that development needs.
 $(VENV)/ready-demo: requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'bphcoffea needs Python 3.11 or newer: make PYTHON=python3.x')"
 	$(PYTHON) -m venv $(VENV)
@@ -33,7 +33,7 @@ $(VENV)/ready-dev: $(VENV)/ready-demo requirements-dev.lock
 	$(INSTALL) --requirement requirements-dev.lock
 	touch $@
 
-# newest versions within the bounds of pyproject.toml, for every platform and Python
+# Lock the newest versions within the bounds of pyproject.toml, for every platform and Python.
 lock:
 	$(LOCK) --group build -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock

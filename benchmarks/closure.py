@@ -1,13 +1,13 @@
 """Closure of the Ds → φπ chain: toys → run → fit, over many seeds.
 
-Does the fit find the yields that the toys were made with, and are its errors right? For each seed
-the pull is (fitted yield − expected yield) / fitted error, where the expected yield is the mean
-number of true, selected candidates in the range of the fit over all seeds: an extended fit's error
-holds the Poisson fluctuation of the yield.
+Measured for each seed:
 
-And is the number of Ds right that a search is normalised to? That is the ratio of what is found of
-Ds → φπ, with the efficiency of the simulation, to what was generated before the generator's filter;
-its error is the statistical one, and that of the model of the fit.
+- The pull of a yield, (fitted − expected) / fitted error. The expected yield is the mean number of
+  true, selected candidates in the range of the fit over all seeds, because the error of an extended
+  fit includes the Poisson fluctuation of the yield.
+- The number of Ds to which a search is normalised: the ratio of the Ds → φπ decays found, with the
+  efficiency of the simulation, to those generated before the generator's filter. Its error includes
+  that of the fit model.
 
     python benchmarks/closure.py --seeds 100 -o closure
 """
@@ -28,18 +28,18 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics.run_fit import fit_mass
 from bphcoffea.toys import TOYS
 from bphcoffea.toys.ds_phipi import FILTER_EFFICIENCY
 
 PEAKS = {"ds": "ds_phipi", "dplus": "dplus_phipi"}
-#: Uncertainties of the number of Ds that differ from toy to toy.
+#: Uncertainties of the number of Ds that are independent in each toy.
 OWN = ("ds_yield", "ds_efficiency", "ds_fit_model")
 LABELS = {"ds": r"$D_s$", "dplus": r"$D^+$"}
 
 
 def chain(seed, events):
-    """Make, run and fit the toy of one seed: fitted yields and errors, and the truth."""
+    """Make, run and fit the toy of one seed; return fitted yields, errors and the truth."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         fileset = TOYS["ds_phipi"](folder / "toys", events, seed)
@@ -47,22 +47,22 @@ def chain(seed, events):
         corrections = load_corrections([folder / "toys" / "corrections.toml"])
         analysis = load_analysis("ds_phipi").corrected(corrections)
         results = run(analysis, load_fileset(fileset), folder / "run", Options("iterative"))
-        fit = fit_run(results)
-        results.write("fit.json", fit)
-        number = DsYield.of_run(results) if fit["valid"] else None
+        fit = fit_mass(results)
+        results.write("fit.json", fit.as_json())
+        number = DsYield.of_run(results) if fit.fit.valid else None
     samples = [known for name, known in truth.items() if "mc" not in name]
     data = [known["selected_in_fit_range"] for known in samples]
     generated = sum(known["generated"]["ds_phipi"] for known in samples) / FILTER_EFFICIENCY
     return {
         "seed": seed,
-        "valid": fit["valid"],
-        "problems": fit["problems"],
-        "p_value": fit["goodness"]["p_value"],
+        "valid": fit.fit.valid,
+        "problems": fit.fit.problems,
+        "p_value": fit.fit.p_value,
         "number_of_ds": number and of_generated(number, generated),
         **{
             peak: {
-                "fitted": fit["parameters"][f"n_{peak}"]["value"],
-                "error": fit["parameters"][f"n_{peak}"]["error"],
+                "fitted": fit.parameters[f"n_{peak}"].value,
+                "error": fit.parameters[f"n_{peak}"].error,
                 "true": sum(known[process] for known in data),
             }
             for peak, process in PEAKS.items()
@@ -71,7 +71,7 @@ def chain(seed, events):
 
 
 def of_generated(number, generated):
-    """Ratio of the Ds → φπ that are found to those that were generated, and its error."""
+    """Return the ratio of the Ds → φπ decays found to those generated, and its error."""
     ratio = number.fitted / number.efficiency / generated
     known = number.uncertainties()
     return {"ratio": ratio, "error": ratio * math.hypot(*(known.get(name, 0) for name in OWN))}

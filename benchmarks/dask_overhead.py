@@ -1,9 +1,9 @@
-"""What a chunk costs on a Dask cluster beside its own work: scheduling, shipping, merging.
+"""Overhead of a chunk on a Dask cluster: scheduling, shipping and merging.
 
-Chunks that read nothing give the result that Ds → φπ gives for a chunk without events, with all its
-histograms, its timing and its entry in the books. Client, scheduler and workers are processes of
-their own; their memory is measured before and after, and at its peak. Each number of chunks has a
-cluster and a client of its own.
+Chunks that read nothing return the result of Ds → φπ for a chunk without events, with all
+histograms, the timing and the entry in the ledger. Client, scheduler and workers are separate
+processes, whose memory is measured before, after and at its peak. Each number of chunks has its own
+cluster and client.
 
     python benchmarks/dask_overhead.py -o overhead
 """
@@ -33,7 +33,7 @@ METADATA = {"is_mc": False, "era": "2017B", "luminosity": 4.79, "hlt": ()}
 
 
 def result_of_nothing():
-    """The result of a chunk without events."""
+    """Return the result of a chunk without events."""
     analysis = load_analysis("ds_phipi")
     file, tree = analysis.schema.template()
     events = NanoEventsFactory.from_root(
@@ -46,7 +46,7 @@ def result_of_nothing():
 
 
 class Idle:
-    """Gives the same result for each chunk."""
+    """Function that returns the same result for each chunk."""
 
     def __init__(self, result):
         self.result = result
@@ -59,7 +59,7 @@ class Idle:
 
 
 def work_items(chunks, chunks_per_file=10):
-    """Chunks of files with names as long as those of a grid site."""
+    """Return chunks of files whose names are as long as those of a grid site."""
     for number in range(chunks):
         file = f"root://xrootd.site.example//store/user/someone/Tau3Mu/2017B/{number // 10:06}.root"
         start = number % chunks_per_file * 100_000
@@ -69,7 +69,7 @@ def work_items(chunks, chunks_per_file=10):
 
 
 def measure(chunks, workers):
-    """Time and memory of one number of chunks, in a process of its own; run as a child."""
+    """Measure time and memory of one number of chunks; runs in a child process."""
     function = Idle(result_of_nothing())
     with tempfile.TemporaryDirectory() as folder:
         known = Path(folder, "scheduler.json")
@@ -85,7 +85,7 @@ def measure(chunks, workers):
         try:
             with engine("dask", scheduler=address) as running:
                 running.executor.client.wait_for_workers(workers)
-                running.executor(list(work_items(50)), function, None)  # imports
+                running.executor(list(work_items(50)), function, None)  # the workers' imports
                 items = list(work_items(chunks))
                 own, other = psutil.Process(), psutil.Process(scheduler.pid)
                 before = own.memory_info().rss, other.memory_info().rss
@@ -111,7 +111,7 @@ def measure(chunks, workers):
 
 
 def slope(rows, key):
-    """kB a chunk, by a straight line through all numbers of chunks."""
+    """Return the slope of a straight line through all numbers of chunks, kB per chunk."""
     chunks = [row["chunks"] for row in rows]
     return 1e3 * np.polyfit(chunks, [row[key] for row in rows], 1)[0]
 
@@ -149,7 +149,7 @@ def main():
     arguments.output.mkdir(parents=True, exist_ok=True)
     rows = []
     for chunks in arguments.chunks:
-        # a client that has measured before would have memory left
+        # a client that has measured before would still hold memory
         words = [
             sys.executable,
             __file__,

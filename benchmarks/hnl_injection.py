@@ -1,23 +1,24 @@
-"""Injection of a heavy neutral lepton into the search: is its strength found, do limits cover?
+"""Injection of a heavy neutral lepton: pulls of its strength, and coverage of the limits.
 
-For each seed two sets of selected candidates are drawn: with a signal of the given mass and |V|²,
+For each seed, two sets of selected candidates are drawn: with a signal of the given mass and |V|²,
 and without. Both go through the sidebands, the counting model and the statistics of a limit.
 
-With signal, the pull is (fitted strength − 1) / error, with the error of the likelihood on the side
-of the truth: where −2 ln L, at the best nuisance parameters, has risen by 1. Without, it is counted
-how often the observed limit on the strength lies in the band of ±2σ that is expected.
+With signal, the pull is (fitted strength − 1) / error. The error is that of the likelihood on the
+side of the truth, where the profiled −2 ln L has risen by 1. Without signal, the benchmark counts
+how often the observed limit on the strength lies in the expected ±2σ band.
 
-Background has in each category the number of candidates of a run, which must be unblinded, and the
-exponential that fits their masses. Signal is drawn from the run's simulation; what the model holds
-as uncertain is drawn anew for each toy, since a pull is of unit width only if the truth varies as
-it says.
+The background of each category has the number of candidates of a run, which must be unblinded, and
+an exponential fitted to their masses. The signal is drawn from the run's simulation. Nuisance
+parameters are drawn anew for each toy, because a pull has unit width only if the truth varies as
+the model says.
 
-Uncertain factors are κ^α with a Gaussian α, as in the model. Their median is 1 and their mean above
-it: so is the mean of the fitted strength, while its median is the truth. The pull has a mean of 0
-all the same: the likelihood's errors grow with the strength (by κ - 1 above and 1 - 1/κ below), so
-that a factor κ^α alone gives the pull α, whose mean would not be 0 if factors had a mean of 1.
+Uncertain factors are κ^α with a Gaussian α, as in the model. Their median is 1 and their mean is
+larger, so the mean of the fitted strength is larger than the truth while its median is the truth.
+The pull nevertheless has a mean of 0: the errors of the likelihood grow with the strength (by κ - 1
+above and 1 - 1/κ below), so that a factor κ^α alone gives the pull α. With factors of mean 1 the
+mean of the pull would not be 0.
 
-Toys differ from run to run, unless ``--seed`` repeats those of an earlier one. Limits are
+Toys differ between runs of the benchmark unless ``--seed`` repeats earlier ones. Limits are
 asymptotic.
 
     python benchmarks/hnl_injection.py --seeds 200 -o hnl_injection
@@ -39,34 +40,37 @@ from scipy.optimize import brentq
 
 from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, blinded, load_analysis, run
+from bphcoffea.presentation.bands import ONE_SIGMA, TWO_SIGMA
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.searches.hnl.figures import ONE_SIGMA, TWO_SIGMA
-from bphcoffea.searches.hnl.mixing_limit import Hypothesis
+from bphcoffea.searches.hnl.hypothesis import Hypothesis
 from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, MINIMUM_MASS
-from bphcoffea.searches.hnl.signals import CATEGORY, MASS, Signals
+from bphcoffea.searches.hnl.signals import MASS, Signals
+from bphcoffea.statistics.candidates import CATEGORY
 from bphcoffea.statistics.cls_limits import upper_limit
 from bphcoffea.statistics.data_sample import DataSample
-from bphcoffea.statistics.profiling import Optimizer, backend, prepare
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics.least_squares import LeastSquaresOptimizer
+from bphcoffea.statistics.pyhf_backend import backend
+from bphcoffea.statistics.run_fit import fit_mass
+from bphcoffea.statistics.scaled_model import prepare
 from bphcoffea.toys import TOYS
 
 RANGE = MAXIMUM_MASS - MINIMUM_MASS
-#: Of a strength's error, how far it is looked for, in units of the upper limit's rough estimate.
+#: How far the error of a strength is searched for, in units of the rough estimate of its limit.
 FARTHEST = 20.0
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What candidates are drawn from.
+    """Distributions from which candidates are drawn.
 
     Attributes
     ----------
     mass, mixing
-        Of the signal, GeV and |V|².
+        Mass of the signal, GeV, and its |V|².
     background
-        For each category the mean number of candidates, and the slope of their masses, 1/GeV.
+        Mean number of candidates in each category, and the slope of their masses, 1/GeV.
     signals, ds_yield
         Simulation and normalisation.
     """
@@ -94,7 +98,7 @@ class Truth:
         return self.ds_yield.uncertainties()
 
     def draw_background(self, rng):
-        """Masses of candidates in each category, by inversion of the cumulative exponential."""
+        """Draw masses in each category by inverting the cumulative exponential."""
         drawn = {}
         for name, (number, slope) in self.background.items():
             u = rng.uniform(size=rng.poisson(number))
@@ -102,7 +106,7 @@ class Truth:
         return drawn
 
     def draw_signal(self, rng):
-        """Each simulated candidate as often as its weight says, on the average."""
+        """Draw each simulated candidate a Poisson number of times with its weight as mean."""
         neutrino = self.signals.neutrino
         ctau = neutrino.ctau_from_mixing(self.mass, self.mixing)
         factor = self.ds_yield.decays * neutrino.branching_product(self.mass, self.mixing)
@@ -131,20 +135,20 @@ def log_normal(rng, relative):
 
 
 def slope_of(masses):
-    """Slope of an exponential between the ends of the range, whose mean is that of the masses."""
+    """Return the slope of the exponential in the range that has the mean of the masses."""
     mean = (np.mean(masses) - MINIMUM_MASS) / RANGE
 
     def excess(s):
         return 1 / -math.expm1(-s) - 1 / s - mean
 
-    # at 0 it is flat, where the formula is 0/0
+    # a slope of 0 is flat; the formula would be 0/0
     return brentq(excess, -50.0, -1e-3) / RANGE if mean < 0.4998 else -1e-3 / RANGE
 
 
 def fitted_strength(spec):
-    """Maximum-likelihood strength, and its errors below and above."""
+    """Return the maximum-likelihood strength, and its errors below and above."""
     model = prepare(spec)
-    with backend(Optimizer(model)):
+    with backend(LeastSquaresOptimizer(model)):
         options = {"return_fitted_val": True}
         best, lowest = pyhf.infer.mle.fit(model.data, model.pdf, **options)
         strength = float(best[model.pdf.config.poi_index])
@@ -154,13 +158,13 @@ def fitted_strength(spec):
             return float(deviance - lowest) - 1
 
         up = brentq(rise, strength, strength + FARTHEST, rtol=1e-4) - strength
-        # a strength is not negative: near 0 there is no lower error
+        # a strength cannot be negative: near 0 there is no lower error
         down = strength - brentq(rise, 0.0, strength, rtol=1e-4) if rise(0.0) > 0 else up
     return model.unit * strength, model.unit * down, model.unit * up
 
 
 def one(truth, seed):
-    """Numbers of one toy, from a child of the seed of all."""
+    """Return the numbers of one toy, drawn with a child of the common seed."""
     rng = np.random.default_rng(seed)
     background, signal = truth.draw_background(rng), truth.draw_signal(rng)
     both = {name: np.concatenate([background[name], signal[name]]) for name in background}
@@ -240,7 +244,7 @@ def draw(results, path):
 
 
 def made(name, events, folder):
-    """The run of toys."""
+    """Make toys and run over them."""
     fileset = TOYS[name](folder / f"{name}_toys", events, 1)
     files = load_fileset(fileset)
     analysis = blinded(load_analysis(name), files, unblind=True)
@@ -249,13 +253,13 @@ def made(name, events, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=50, help="how many toys")
-    parser.add_argument("--seed", type=int, help="of all toys; a new one if not given")
-    parser.add_argument("--mass", type=float, default=1.5, help="of the signal, GeV; simulated")
+    parser.add_argument("--seeds", type=int, default=50, help="number of toys")
+    parser.add_argument("--seed", type=int, help="common seed of all toys (default: random)")
+    parser.add_argument("--mass", type=float, default=1.5, help="simulated mass of the signal, GeV")
     parser.add_argument("--mixing", type=float, default=1.15e-4, help="|V|² of the signal")
-    parser.add_argument("--run", type=Path, help="a run of hnl; else one is made of toys")
-    parser.add_argument("--normalisation", type=Path, help="a fitted run of ds_phipi, same data")
-    parser.add_argument("--events", type=int, default=200_000, help="of the toys")
+    parser.add_argument("--run", type=Path, help="run of hnl (default: made from toys)")
+    parser.add_argument("--normalisation", type=Path, help="fitted run of ds_phipi, same data")
+    parser.add_argument("--events", type=int, default=200_000, help="number of events of the toys")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("-o", "--output", type=Path, default=Path("hnl_injection"))
     arguments = parser.parse_args()
@@ -267,7 +271,7 @@ def main():
     else:
         search = made("hnl", arguments.events, arguments.output)
         normalisation = made("ds_phipi", arguments.events, arguments.output)
-        normalisation.write("fit.json", fit_run(normalisation))
+        normalisation.write("fit.json", fit_mass(normalisation).as_json())
     truth = Truth.of_runs(search, normalisation, arguments.mass, arguments.mixing)
     if truth.mass not in truth.signals.masses:
         parser.error(f"--mass: simulated are {truth.signals.masses}")

@@ -1,10 +1,11 @@
-"""Injection of τ → 3μ into the whole chain: toys with a known branching fraction → B(τ → 3μ).
+"""Injection of τ → 3μ into the whole chain, from toys to the fitted branching fraction.
 
-For each seed data with the given B(τ → 3μ) are generated and selected together with simulation that
-is the same for all seeds; B is fitted to the mass spectra of all categories and years, normalised
-to one run over toys of Ds → φπ. The number of injected decays is a Poisson number, as in data.
+For each seed, data with the given B(τ → 3μ) are generated and selected, together with simulation
+that is the same for all seeds. B is fitted to the mass spectra of all categories and years,
+normalised to one run over toys of Ds → φπ. The number of injected decays is drawn from a Poisson
+distribution, as in data.
 
-The pull is (fitted B - B) / error. What it is made of stays in the output folder.
+The pull is (fitted B - B) / error. All its ingredients stay in the output folder.
 
     python benchmarks/tau3mu_injection.py --seeds 50 -o tau3mu_injection
 """
@@ -24,17 +25,17 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, blinded, load_analysis, run
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.results import RunFolder
-from bphcoffea.searches.tau3mu.branching_limit import model_of_run, workspace_of
+from bphcoffea.searches.tau3mu.branching_limit import model_of_run
 from bphcoffea.searches.tau3mu.rates import STANDARD, Factor
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics.run_fit import fit_mass
 from bphcoffea.statistics.strength import fit_strength
 from bphcoffea.toys import write_ds_phipi
 from bphcoffea.toys.tau3mu import SAMPLES, write_tau3mu
 from bphcoffea.toys.tau3mu.samples import FROM_B, REFERENCE_BRANCHING
 
-#: Seed of the simulation, which no data have.
+#: Seed of the simulation; no data use it.
 SIMULATION = 0
-#: The toys hold no events that only the trigger on three muons would take.
+#: The toys contain no events that only the trigger on three muons would take.
 CORRECTIONS = replace(STANDARD, trimuon=Factor(1.0, 0.0, "none in toys"))
 
 
@@ -44,7 +45,7 @@ def write_normalisation(folder, events):
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     analysis = load_analysis("ds_phipi").corrected(corrections, nominal_only=True)
     found = run(analysis, files, folder / "run", Options("iterative", overwrite=True))
-    found.write("fit.json", fit_run(found, by="year"))
+    found.write("fit.json", fit_mass(found, by="year").as_json())
     return found.path
 
 
@@ -63,7 +64,7 @@ def write_data(folder, events, seed, branching, simulation):
 
 
 def absolute(path):
-    """Datasets of a fileset whose paths are relative to it."""
+    """Return the content of a fileset with absolute paths."""
     return {
         name: {
             **entry,
@@ -74,7 +75,7 @@ def absolute(path):
 
 
 def chain(seed, arguments, simulation, normalisation):
-    """Generate and analyse the data of one seed: what was injected and what is found."""
+    """Generate and analyse the data of one seed; return the injected and the fitted B."""
     folder = arguments.output / f"seed_{seed}"
     fileset = write_data(folder / "toys", arguments.events, seed, arguments.branching, simulation)
     truth = json.loads((folder / "toys" / "truth.json").read_text())
@@ -85,12 +86,12 @@ def chain(seed, arguments, simulation, normalisation):
     )
     found = run(analysis, files, folder / "run", Options("iterative", overwrite=True))
     for path in (folder / "toys").glob("*.root"):
-        path.unlink()  # 50 seeds would fill a disk
-    content = model_of_run(
+        path.unlink()  # the files of 50 seeds would fill a disk
+    model = model_of_run(
         found, RunFolder(normalisation), FROM_B, unblind=True, corrections=CORRECTIONS
     )
-    strength = fit_strength(workspace_of(content))
-    unit = content["branching"]
+    strength = fit_strength(model.workspace())
+    unit = model.branching
     signal = ("tau3mu_d", "tau3mu_b")
     return {
         "seed": seed,
@@ -98,9 +99,7 @@ def chain(seed, arguments, simulation, normalisation):
         "branching": strength.value * unit,
         "error": strength.error * unit,
         "pull": (strength.value * unit - arguments.branching) / (strength.error * unit),
-        "expected": sum(channel["signal"] for channel in content["channels"])
-        * arguments.branching
-        / unit,
+        "expected": sum(channel.signal for channel in model.channels) * arguments.branching / unit,
         "generated": sum(known["generated"][p] for known in truth.values() for p in signal),
         "selected": sum(known["selected"][p] for known in truth.values() for p in signal),
         "background": sum(known["selected"]["all"] for known in truth.values()),
@@ -143,9 +142,9 @@ def draw(results, numbers, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=50, help="how many toys")
+    parser.add_argument("--seeds", type=int, default=50, help="number of toys")
     parser.add_argument("--branching", type=float, default=REFERENCE_BRANCHING)
-    parser.add_argument("--events", type=int, default=200_000, help="data-like events of each")
+    parser.add_argument("--events", type=int, default=200_000, help="data-like events per toy")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("-o", "--output", type=Path, default=Path("tau3mu_injection"))
     arguments = parser.parse_args()

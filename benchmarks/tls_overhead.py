@@ -1,7 +1,7 @@
-"""What TLS costs on a local Dask cluster: time to start it, and time per chunk.
+"""Cost of TLS on a local Dask cluster: time to start it, and time per chunk.
 
-Chunks that read nothing give a result of a given size, which workers exchange to merge. Clusters
-with TLS and without take turns, each with a client of its own; medians are compared.
+Chunks that read nothing return a result of a given size, which workers exchange to merge. Clusters
+with and without TLS take turns, each with its own client, and their medians are compared.
 
     python benchmarks/tls_overhead.py -o tls
 """
@@ -21,12 +21,12 @@ from bphcoffea.facilities import Facility
 
 
 def result_of_chunk(size, chunk):
-    """Numbers that cannot be compressed, as many kB as asked for."""
+    """Return incompressible numbers of the given size, kB."""
     return {"out": np.random.default_rng(chunk).random(125 * size)}
 
 
 def measure(tls, chunks, size, workers):
-    """Seconds to start a cluster, and ms per chunk on it."""
+    """Return the time to start a cluster, s, and the time per chunk on it, ms."""
     tables = {"workers": {"count": workers}, "security": {"tls": tls}}
     facility = Facility.model_validate({"name": "benchmark", "kind": "local"} | tables)
     function = partial(result_of_chunk, size)
@@ -34,7 +34,7 @@ def measure(tls, chunks, size, workers):
     with engine("dask", facility=facility) as running:
         running.executor.client.wait_for_workers(workers)
         started = time.perf_counter() - clock
-        running.executor(list(range(50)), function, None)  # imports
+        running.executor(list(range(50)), function, None)  # the workers' imports
         clock = time.perf_counter()
         running.executor(list(range(chunks)), function, None)
         wall = time.perf_counter() - clock
@@ -50,7 +50,7 @@ def median(rows, key, **wanted):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--chunks", type=int, default=1000)
-    parser.add_argument("--kb", type=int, nargs="+", default=[100, 1000], help="of each result")
+    parser.add_argument("--kb", type=int, nargs="+", default=[100, 1000], help="kB per result")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=Path("tls"))

@@ -1,10 +1,10 @@
-"""What systematic variations cost: time of a run of Ds → φπ against their number.
+"""Cost of systematic variations: time of a run of Ds → φπ against their number.
 
-The simulated toy samples are processed in one process, with no variation, with more and more
-weight variations (muon scale factors from correctionlib, statistical and systematic parts up and
-down), and with more and more shape variations (momenta of muons and of tracks, for which events are
-selected again). Each is compared with the nominal run of its round, so that the machine may change
-its pace.
+The simulated toy samples are processed in one process without variations, with an increasing number
+of weight variations (muon scale factors from correctionlib, statistical and systematic parts up and
+down), and with an increasing number of shape variations (momenta of muons and of tracks, for which
+events are selected again). Each is compared with the nominal run of its round, so that changes in
+the speed of the machine cancel.
 
     python benchmarks/variations.py -o variations
 """
@@ -30,13 +30,13 @@ from bphcoffea.toys import TOYS
 PER_WEIGHT, PER_SHIFT = 4, 2
 WEIGHTS = (0, 4, 12, 20, 40, 60)
 SHAPES = (0, 2, 4, 6, 10)
-#: What is asked of a run with all of them, relative to the nominal one.
+#: Largest permitted time with all variations, relative to the nominal run.
 ALLOWED = {"weight variations": 1.5, "shape variations": 4.0}
 
 
 @dataclass(frozen=True)
 class NumberedWeight(MuonWeight):
-    """The scale factor of the muons' identification, once more."""
+    """Copy of the scale factor for muon identification under another name."""
 
     section: str = "muon_id"
 
@@ -49,7 +49,7 @@ class NumberedWeight(MuonWeight):
 
 @dataclass(frozen=True)
 class ManyScales(MomentumShift):
-    """The momentum scale with several sources, each up and down."""
+    """Momentum scale with several sources, each up and down."""
 
     sources: int = 1
 
@@ -62,13 +62,13 @@ class ManyScales(MomentumShift):
 
 
 def varied(analysis, weights, shapes):
-    """The analysis with so many weight and shape variations."""
+    """Return the analysis with the given numbers of weight and shape variations."""
     muons = next(w.muons for w in analysis.weights if w.name == "muon_id")
     more = [
         NumberedWeight(f"muon_id_{number}", muons, "muon_id")
         for number in range(weights // PER_WEIGHT)
     ]
-    # sources of muons and of tracks in turn
+    # alternate between sources of muons and of tracks
     sources = shapes // PER_SHIFT
     counts = (sources - sources // 2, sources // 2)
     shifts = [
@@ -86,7 +86,7 @@ def varied(analysis, weights, shapes):
 
 
 def measure(analysis, fileset, corrections, folder):
-    """Wall time of a run, s, and how many variations its histograms have."""
+    """Return the wall time of a run, s, and the number of variations of its histograms."""
     made = run(
         analysis.corrected(corrections), fileset, folder, Options("iterative", overwrite=True)
     )
@@ -95,7 +95,7 @@ def measure(analysis, fileset, corrections, folder):
 
 
 def rounds(kind, numbers, analysis, fileset, corrections, times):
-    """Times of each number of variations, over the rounds."""
+    """Return the times for each number of variations, one per round."""
     measured = {number: [] for number in numbers}
     with tempfile.TemporaryDirectory() as scratch:
         for _ in range(times):
@@ -148,7 +148,7 @@ def draw(rows, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=400_000, help="of the toy's data")
+    parser.add_argument("--events", type=int, default=400_000, help="data events of the toy")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path, default=Path("variations"))
     arguments = parser.parse_args()

@@ -8,7 +8,7 @@ import uproot
 
 from bphcoffea.datasets import Fileset
 from bphcoffea.execution import Options, blinded, run
-from bphcoffea.presentation import _figures
+from bphcoffea.presentation.run_figures import _figures
 from bphcoffea.toys.files import write_ntuple
 
 TREE = "Tree3Mu/ntuple"

@@ -396,7 +396,11 @@ def test_run_on_the_command_line_in_another_process(bphcoffea, onnx_files, files
     inputs = {name: np.array(table[name]) for name in INPUTS}
     assert classifier.score(inputs, np.array(table["event"], np.uint64)).tolist() == table["score"]
     made = folder.read("provenance.json")["classifier"]
-    assert made == folder.analysis["classifier"] == classifier.describe().model_dump(mode="json")
+    assert (
+        made
+        == folder.analysis.classifier.model_dump(mode="json")
+        == classifier.describe().model_dump(mode="json")
+    )
 
 
 def test_analysis_of_a_file_travels_with_its_classifier(classifier, tmp_path):

@@ -145,9 +145,9 @@ def test_counts_of_a_blind_run_don_t_give_the_hidden_ones(runs, fileset):
 
 
 def test_the_folder_says_whether_it_is_blind(runs):
-    blind, opened = (runs[name].analysis["blind"] for name in ("blind", "opened"))
-    assert (blind["variable"], blind["blinded"], blind["masses"]) == ("m", True, [MASS])
-    assert (opened["blinded"], opened["hidden"], runs["opened"].hidden) == (False, [], ())
+    blind, opened = (runs[name].analysis.blind for name in ("blind", "opened"))
+    assert (blind.variable, blind.blinded, blind.masses) == ("m", True, (MASS,))
+    assert (opened.blinded, opened.hidden, runs["opened"].hidden) == (False, (), ())
     # as older versions wrote it
     content = json.loads((runs["blind"].path / "analysis.json").read_text())
     content["blind"] = {"histogram": "mass", "windows": []}
@@ -215,7 +215,11 @@ def test_without_a_mass_a_run_is_refused_in_one_line(search, fileset, bphcoffea,
 
 def test_a_mass_whose_data_are_hidden_is_not_fitted(tmp_path):
     analysis = {
-        "fit": {"histogram": "mass"},
+        "name": "mine",
+        "fit": {
+            "histogram": "mass",
+            "peaks": [{"name": "n", "label": "N", "mass": 1.5, "width": 0.1}],
+        },
         "histograms": {"mass": {"variable": "m"}},
         "blind": {"histogram": "mass", "variable": "m", "hidden": [[1, 2]]},
     }

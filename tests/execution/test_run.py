@@ -322,7 +322,7 @@ def test_analysis_may_be_defined_in_a_notebook(toys, tmp_path):
     )
     exec(code, namespace)
     folder = run(namespace["Mine"](), toys[0], tmp_path / "run", Options("iterative", max_chunks=1))
-    assert folder.analysis["name"] == "Mine"
+    assert folder.analysis.name == "Mine"
 
 
 def test_what_lies_beside_an_analysis_is_read_anew(tmp_path):

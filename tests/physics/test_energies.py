@@ -17,10 +17,10 @@ from bphcoffea.physics.energies import collision_energy
         ({"era": "2009"}, None),
         ({"era": "Run2"}, None),
         ({"era": "²⁰¹⁸"}, None),
-        ({}, None),
+        ({"era": ""}, None),
         ({"era": "2017G", "energy": 5.02}, 5.02),
         ({"era": "Run2", "energy": None}, None),
     ],
 )
 def test_energy_of_an_era(metadata, energy):
-    assert collision_energy(metadata) == energy
+    assert collision_energy(**metadata) == energy

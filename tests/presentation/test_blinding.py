@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bphcoffea.physics.windows import WINDOW
-from bphcoffea.presentation import _figures, plot_run
 from bphcoffea.presentation.blinding import blind_windows, blinded_in
+from bphcoffea.presentation.run_figures import _figures, plot_run
 from bphcoffea.results.folder import RunFolder, write_histograms
+from bphcoffea.results.records import Normalisation
 from bphcoffea.statistics.blindness import StillBlindError
 
 DATA = {"is_mc": False, "era": "2018D", "luminosity": 1.0}
@@ -75,7 +76,11 @@ def write(tmp_path):
             "cutflow": {},
             "analysis": {
                 "name": "search",
-                "blind": {"histogram": "m", "windows": [list(window) for window in windows]},
+                "blind": {
+                    "histogram": "m",
+                    "variable": "mass",
+                    "windows": [list(window) for window in windows],
+                },
                 "histograms": declared,
                 "overlay_signal": True,
                 "fit": fit,
@@ -83,8 +88,19 @@ def write(tmp_path):
         }
         if stacked:
             rates = {"luminosity": 0.0, "cross_section": 0.0}
+            unscaled = Normalisation(
+                cross_section=1.0,
+                filter_efficiency=1.0,
+                skim_efficiency=1.0,
+                luminosity=1e-3,
+                generator_sumw=1.0,
+                scale=1.0,
+                data=(),
+                uncertainties=rates,
+                notes=(),
+            )
             files["normalisation"] = {
-                name: {"scale": 1.0, "generator_sumw": 1.0, "uncertainties": rates, "notes": []}
+                name: unscaled.model_dump(mode="json")
                 for name, known in datasets.items()
                 if known["is_mc"]
             }
@@ -190,12 +206,12 @@ def test_all_data_are_hidden_if_a_signal_has_no_known_window(write, known):
 def test_a_fit_of_blind_data_is_not_drawn(write):
     """Its curve and its pulls tell what is hidden."""
     from bphcoffea.analysis import MassModel, Peak
-    from bphcoffea.statistics.run_fit import fit_run
+    from bphcoffea.statistics import fit_mass
 
     peak = Peak(name="n", label="N", mass=1.0, width=0.02)
     model = MassModel(histogram="m", peaks=(peak,)).model_dump(mode="json")
     run = write({"data": DATA}, [(0.9, 1.1)], fit=model)
-    run.write("fit.json", fit_run(run))
+    run.write("fit.json", fit_mass(run).as_json())
     hidden, opened = drawn(run)["m"], drawn(run, unblind=True)["m"]
     assert (len(hidden.axes), len(opened.axes)) == (1, 2)
     assert "N(N)" in words(opened)
@@ -223,7 +239,7 @@ def test_hidden_ranges_blinded_in():
 
 def test_what_a_run_hides_is_hidden_and_can_t_be_drawn(write):
     run = write({"data": DATA, "signal": SIGNAL})
-    content = run.analysis
+    content = run.read("analysis.json")
     content["blind"] |= {"variable": "mass", "unit": "GeV", "hidden": [[0.31, 0.42]], "masses": []}
     run.write("analysis.json", content)
     assert blind_windows(run) == ((0.31, 0.42),)
@@ -240,9 +256,13 @@ def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
     others.parent.mkdir()
     others.write_text("")
     figures = list(drawn(run).items())[:2]
-    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures))
+    monkeypatch.setattr(
+        "bphcoffea.presentation.run_figures._figures", lambda *_, **__: iter(figures)
+    )
     first = plot_run(run)
-    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures[:1]))
+    monkeypatch.setattr(
+        "bphcoffea.presentation.run_figures._figures", lambda *_, **__: iter(figures[:1])
+    )
     second = plot_run(run)
     assert set(second) < set(first)
     there = {path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")}
@@ -253,10 +273,12 @@ def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
         yield figures[1]
         raise ValueError
 
-    monkeypatch.setattr("bphcoffea.presentation._figures", failing)
+    monkeypatch.setattr("bphcoffea.presentation.run_figures._figures", failing)
     with pytest.raises(ValueError, match=r"^$"):
         plot_run(run)
-    monkeypatch.setattr("bphcoffea.presentation._figures", lambda *_, **__: iter(figures[:1]))
+    monkeypatch.setattr(
+        "bphcoffea.presentation.run_figures._figures", lambda *_, **__: iter(figures[:1])
+    )
     assert set(plot_run(run)) | {others} == {
         path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")
     }

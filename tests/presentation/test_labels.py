@@ -14,10 +14,11 @@ from bphcoffea.analysis import Axis, Histogram
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
-from bphcoffea.presentation import Labels, _figures, plot_run
+from bphcoffea.presentation import Labels, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
+from bphcoffea.presentation.run_figures import _figures
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics import fit_mass
 from bphcoffea.storage.manifest import MANIFEST
 from bphcoffea.toys import TOYS
 
@@ -60,7 +61,7 @@ def fitted(tmp_path_factory, slim):
     folder = tmp_path_factory.mktemp("labels")
     fileset = load_fileset(TOYS["ds_phipi"](folder / "toys", 6000, 3))
     made = run(slim, fileset, folder / "run", Options("iterative"))
-    made.write("fit.json", fit_run(made))
+    made.write("fit.json", fit_mass(made).as_json())
     return made, fileset
 
 
@@ -195,7 +196,7 @@ def test_labels_come_from_a_newer_fileset_and_only_they(folder, fitted):
     assert any("NEW" in text for text in texts.values())
     assert not any("999" in text for text in texts.values())
     assert notes == ["toy_2018: not in the fileset; the run's labels are drawn"]
-    assert LabelledRun(folder, labels).datasets["toy_2017"]["luminosity"] != 999
+    assert LabelledRun(folder, labels).datasets["toy_2017"].luminosity != 999
     with pytest.raises(InputError, match=r"the fileset has no dataset of the run \(toy_2017, "):
         Labels.of(folder, Fileset({"other": fitted[1]["toy_2017"]}))
 
@@ -226,7 +227,7 @@ def test_labels_come_from_a_newer_analysis(folder, slim):
     assert "N(NEW ds)" in texts["mass"]
     assert "NEW title" in texts["cutflow_data"]
     assert any("NEW peak" in text for text in texts.values())
-    assert LabelledRun(folder, labels).analysis["histograms"]["flight_bs_significance"]["log_y"]
+    assert LabelledRun(folder, labels).analysis.histograms["flight_bs_significance"].log_y
     assert labels.histograms["mass"] == {
         "label": mass.variable.label,
         "unit": "GeV",
@@ -296,7 +297,7 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
 
 def test_figures_of_one_name_do_not_replace_each_other(folder, monkeypatch):
     monkeypatch.setattr(
-        "bphcoffea.presentation._figures",
+        "bphcoffea.presentation.run_figures._figures",
         lambda *_, **__: ((name, mpl.figure.Figure()) for name in ("mass", "Mass", "mass_2")),
     )
     assert [path.name for path in plot_run(folder)][::2] == [

@@ -50,7 +50,7 @@ def p_values(folder, name):
     histogram = folder.normalised_histograms()[name]
     groups = {True: [], False: []}
     for dataset, known in folder.datasets.items():
-        groups[known["is_mc"]].append(histogram[dataset, "all", "nominal", :])
+        groups[known.is_mc].append(histogram[dataset, "all", "nominal", :])
     data, simulation = sum(groups[False]), sum(groups[True])
     merged = []
     rows = zip(data.values(), simulation.values(), simulation.variances(), strict=True)

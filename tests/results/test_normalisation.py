@@ -11,13 +11,15 @@ import uproot
 
 from bphcoffea import cli
 from bphcoffea.corrections import load_corrections
-from bphcoffea.datasets import Fileset, load_fileset
+from bphcoffea.datasets import Fileset, Metadata, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
 from bphcoffea.results import RunFolder
+from bphcoffea.results import normalisation as module
 from bphcoffea.results.luminosities import Certification, Luminosities
-from bphcoffea.results.normalisation import normalise, scaled
+from bphcoffea.results.normalisation import scaled
+from bphcoffea.results.records import as_json
 from bphcoffea.results.renormalisation import renormalise
 from bphcoffea.toys import TOYS
 
@@ -106,7 +108,7 @@ def test_without_one_file_of_data_exactly_its_sections_are_missing(
     assert scales[0]["luminosity"] - scales[1]["luminosity"] == pytest.approx(difference, rel=1e-9)
     ratio = scales[1]["scale"] / scales[0]["scale"]
     assert ratio == pytest.approx(scales[1]["luminosity"] / scales[0]["luminosity"], rel=1e-12)
-    assert part.datasets["toy_2018"]["luminosity"] == after["toy_2018"]["luminosity"]
+    assert part.datasets["toy_2018"].luminosity == after["toy_2018"]["luminosity"]
 
 
 @pytest.mark.slow
@@ -154,8 +156,13 @@ def test_without_one_file_of_simulation_the_yield_stays(whole, corrected, toys, 
     assert "4,000 processed events, its files hold 2,000" in note
 
 
+def normalise(*arguments):
+    """Content of normalisation.json."""
+    return as_json(module.normalise(*arguments))
+
+
 def metadata(is_mc, era, **known):
-    return {"is_mc": is_mc, "era": era, "process": "x" if is_mc else "data", **known}
+    return Metadata(is_mc=is_mc, era=era, process="x" if is_mc else "data", **known)
 
 
 def counts(datasets, processed=100, held=100, expected=100):
@@ -637,7 +644,7 @@ def test_provenance_knows_the_corrections(whole, toys):
 
 
 def test_files_of_a_run_hold_every_variation(whole):
-    variations = whole.analysis["variations"]
+    variations = whole.analysis.variations
     assert variations["toy_2017"] == []
     assert "pileupUp" in variations["toy_ds_phipi_mc"]
     mass = whole.histograms()["mass"]

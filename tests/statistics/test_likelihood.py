@@ -9,7 +9,8 @@ from scipy import optimize
 
 from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.mass_background import Background, fit_background
-from bphcoffea.statistics.profiling import INTERPOLATION, backend, schemas
+from bphcoffea.statistics.pyhf_backend import backend, schemas
+from bphcoffea.statistics.scaled_model import INTERPOLATION
 from bphcoffea.statistics.shape_workspace import MassChannel, shape_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
 

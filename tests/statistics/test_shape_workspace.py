@@ -11,11 +11,11 @@ from tau3mu_cards import CARDS, channels
 
 from bphcoffea.errors import InputError
 from bphcoffea.statistics.cls_limits import cls_at, upper_limit
-from bphcoffea.statistics.counting import is_blinded
 from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.mass_background import Background, fit_background
 from bphcoffea.statistics.shape_workspace import MassChannel, shape_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
+from bphcoffea.statistics.workspace import is_blinded
 
 EDGES = tuple(np.linspace(1.62, 2.0, 39))
 SHAPE = SignalShape(0.3, 1.777, 0.014, 1.2, 3.0, 0.010)
@@ -104,7 +104,7 @@ def test_blinded_workspaces_hold_no_data():
         ({"signal": math.nan}, "signal of channel 'a' must be finite"),
         ({"width_error": -0.1}, "width_error of channel 'a' must be finite and not negative"),
         ({"signal_shifts": {"x": -1.5}}, "shift 'x' of channel 'a'"),
-        ({"edges": (1.7, 1.7)}, "the edges of channel 'a' do not rise"),
+        ({"edges": (1.7, 1.7)}, "the edges of channel 'a' do not ascend"),
     ],
 )
 def test_unusable_channels(changes, text):

@@ -74,11 +74,11 @@ def limit(
     if foreign := [name for name in given if name not in search.options]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
         raise InputError(
-            f"{directory}: a limit of the search '{run.analysis['search']}' takes no {flags}"
+            f"{directory}: a limit of the search '{run.analysis.search}' takes no {flags}"
         )
     try:
         with progress(None, "Setting limits", "point") as bar:
-            content = search.limit(
+            found = search.limit(
                 run,
                 RunFolder(normalisation),
                 given,
@@ -94,8 +94,8 @@ def limit(
         raise InputError(f"{error} (run --mass)") from None
     except NotFittedByYearError as error:
         raise InputError(f"{error} (fit --by year)") from None
-    show(search.report(content))
-    run.write("limit.json", content)
+    show(search.report(found))
+    run.write("limit.json", found.as_json())
     for path in dict.fromkeys((directory, normalisation)):
         note_what_is_missing(RunFolder(path))
 

@@ -204,21 +204,21 @@ def fit(
     from bphcoffea.results import RunFolder
     from bphcoffea.results.folder import file_name
     from bphcoffea.statistics.blindness import StillBlindError
-    from bphcoffea.statistics.run_fit import fit_run
+    from bphcoffea.statistics.run_fit import fit_mass
 
     folder = RunFolder(directory, output)
     try:
-        result = fit_run(folder, dataset, by)
+        record = fit_mass(folder, dataset, by)
     except StillBlindError as error:
         raise InputError(f"{error} (run --unblind)") from None
-    print_fit(result)
+    print_fit(record)
     name = f"fit-{file_name(','.join(dataset))}.json" if dataset else "fit.json"
     with elsewhere():
-        say(f"fit: {folder.write(name, result)}")
+        say(f"fit: {folder.write(name, record.as_json())}")
     note_what_is_missing(folder)
-    if not result["valid"]:
+    if not record.fit.valid:
         raise InputError(
-            "\n".join(f"{directory}: the fit is not valid: {text}" for text in result["problems"])
+            "\n".join(f"{directory}: the fit is not valid: {text}" for text in record.fit.problems)
         )
 
 

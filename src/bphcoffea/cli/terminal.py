@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from bphcoffea.streams import PlainConsole
+
+if TYPE_CHECKING:
+    from bphcoffea.statistics.fit_record import FitRecord
 
 console = PlainConsole()
 _LEFT: dict[str, Any] = {"title_justify": "left"}
@@ -74,19 +77,19 @@ def print_blinding(folder: Any) -> None:
     """Print in one line whether a run with data is blind, and in which windows."""
     from bphcoffea.physics.windows import in_words
 
-    blind = folder.analysis.get("blind")
+    blind = folder.analysis.blind
     if blind is None or all(known.is_mc for known in folder.fileset_metadata.values()):
         return
     if not folder.hidden:
-        variable = blind.get("variable", blind["histogram"])
+        variable = blind.variable
         say(f"NOT BLIND: the results include data at all values of {variable}")
         return
-    where = in_words(folder.hidden, blind["unit"])
-    if blind.get("by_category"):
-        own = (f"{in_words(each)} ({name})" for name, each in blind["by_category"].items())
-        where = f"{', '.join(own)} {blind['unit']}"
-    masses = f" (masses {', '.join(f'{m:g}' for m in blind['masses'])})" if blind["masses"] else ""
-    say(f"BLIND: data with {blind['variable']} in {where} are left out of the results{masses}")
+    where = in_words(folder.hidden, blind.unit)
+    if blind.by_category:
+        own = (f"{in_words(each)} ({name})" for name, each in blind.by_category.items())
+        where = f"{', '.join(own)} {blind.unit}"
+    masses = f" (masses {', '.join(f'{m:g}' for m in blind.masses)})" if blind.masses else ""
+    say(f"BLIND: data with {blind.variable} in {where} are left out of the results{masses}")
 
 
 def print_luminosity(folder: Any) -> None:
@@ -203,24 +206,24 @@ def _entries(entry: dict[str, Any]) -> str:
     return f"{where}, entries {entry['start']}-{entry['stop']}"
 
 
-def print_fit(result: dict[str, Any]) -> None:
-    """Parameters and goodness of a fit."""
+def print_fit(record: FitRecord) -> None:
+    """Print the parameters and the goodness of a fit."""
     table = Table("parameter", "value", "error", "unit", title="mass fit", **_LEFT)
-    for name, parameter in result["parameters"].items():
-        error = "fixed" if parameter["fixed"] else f"{parameter['error']:.4g}"
-        table.add_row(name, f"{parameter['value']:.6g}", error, parameter.get("unit") or "")
+    for name, parameter in record.parameters.items():
+        error = "–" if parameter.error is None else f"{parameter.error:.4g}"
+        error = "fixed" if parameter.fixed else error
+        table.add_row(name, f"{parameter.value:.6g}", error, parameter.unit)
     console.print(table)
-    goodness = result["goodness"]
-    if goodness["p_value"] is not None:
-        chi2 = f"{goodness['chi2']:.1f}/{goodness['ndof']}"
-        say(f"χ²/ndof = {chi2}, p-value {goodness['p_value']:.2g}")
-    for note in result["notes"]:
+    fit = record.fit
+    if fit.p_value is not None:
+        say(f"χ²/ndof = {fit.chi2:.1f}/{fit.ndof}, p-value {fit.p_value:.2g}")
+    for note in fit.notes:
         say(f"note: {note}")
-    for peak, fit in result.get("simulation", {}).items():
-        names = ", ".join(fit["datasets"])
-        for text in fit["problems"]:
+    for peak, of_peak in record.simulation.items():
+        names = ", ".join(of_peak.datasets)
+        for text in of_peak.fit.problems:
             say(f"note: simulation of {peak} ({names}) is not fitted: {text}")
-    for text in result.get("alternative", {}).get("problems", ()):
+    for text in record.alternative.fit.problems if record.alternative else ():
         say(f"note: the alternative model is not valid: {text}")
 
 

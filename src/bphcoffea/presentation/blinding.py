@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import hist
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from bphcoffea.analysis.description import AnalysisRecord
 from bphcoffea.arrays import Floats
 from bphcoffea.physics.resolution import width_of
 from bphcoffea.physics.windows import in_words, signal_window
@@ -20,19 +20,18 @@ Windows = Sequence[tuple[float, float]]
 SHADE = "0.92"
 
 
-def blind_histograms(analysis: Mapping[str, Any]) -> set[str]:
+def blind_histograms(analysis: AnalysisRecord) -> set[str]:
     """Return the names of all histograms of the variable that is blind; none without one.
 
     Parameters
     ----------
     analysis
-        Content of ``analysis.json``.
+        Record of the analysis.
     """
-    blind = analysis.get("blind")
-    if blind is None:
+    if analysis.blind is None:
         return set()
-    variable = analysis["histograms"][blind["histogram"]]["variable"]
-    return {name for name, known in analysis["histograms"].items() if known["variable"] == variable}
+    variable = analysis.blind.variable
+    return {name for name, record in analysis.histograms.items() if record.variable == variable}
 
 
 def blind_windows(run: RunFolder) -> Windows | None:
@@ -52,15 +51,13 @@ def blind_windows(run: RunFolder) -> Windows | None:
     """
     if run.hidden:
         return run.hidden
-    analysis = run.analysis
-    blind = analysis["blind"]
-    if blind["windows"]:
-        return [(low, high) for low, high in blind["windows"]]
-    variable = analysis["histograms"][blind["histogram"]]["variable"]
+    blind = run.analysis.blind
+    if blind is None or blind.windows:
+        return blind.windows if blind else ()
     found: list[tuple[float, float]] = []
     for name, known in run.fileset_metadata.items():
         if known.is_mc and known.kind == "signal":
-            window = _simulated(run, name, known.mass, variable)
+            window = _simulated(run, name, known.mass, blind.variable)
             if window is None:
                 return None
             found.append(window)
@@ -77,8 +74,8 @@ def category_windows(run: RunFolder) -> dict[str, Windows]:
     Empty if all categories hide what :func:`blind_windows` finds.
     """
     analysis = run.analysis
-    own = analysis["blind"].get("by_category") or {}
-    parents = analysis.get("categories") or {name: name for name in own}
+    own: Mapping[str, Windows] = analysis.blind.by_category if analysis.blind else {}
+    parents = analysis.categories or {name: name for name in own}
     return {name: own[parent] for name, parent in parents.items() if parent in own}
 
 
@@ -155,10 +152,10 @@ def blinded_in(ranges: Windows, unit: str) -> str:
 
 def left_out(run: RunFolder) -> str:
     """Say which data a blind run lacks, for the heading of a figure of something else."""
-    if not run.hidden:
+    blind = run.analysis.blind
+    if blind is None or not blind.hidden:
         return ""
-    blind = run.analysis["blind"]
-    return f"Without data of {blind['variable']} in {in_words(run.hidden, blind['unit'])}"
+    return f"Without data of {blind.variable} in {in_words(blind.hidden, blind.unit)}"
 
 
 def shade(figure: Figure, ranges: Windows) -> None:

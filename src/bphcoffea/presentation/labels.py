@@ -12,6 +12,7 @@ from matplotlib.mathtext import MathTextParser
 from typing_extensions import override
 
 from bphcoffea.analysis import Analysis
+from bphcoffea.analysis.description import AnalysisRecord, HistogramRecord
 from bphcoffea.datasets import Metadata
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.errors import InputError
@@ -22,7 +23,7 @@ NO_SIGN = "\N{REPLACEMENT CHARACTER}"
 #: What figures take of the metadata of a dataset, and nothing else does.
 OF_DATASETS = ("label",)
 #: What figures take of the declaration of a histogram, and nothing else does.
-OF_HISTOGRAMS = ("label", "unit", "log_y", "resonances")
+OF_HISTOGRAMS = {"label", "unit", "log_y", "resonances"}
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,15 @@ class Labels:
         if analysis is None:
             return cls(datasets=datasets, notes=notes)
         _check_histograms(run, analysis)
-        described = analysis.describe().model_dump(mode="json")
-        fit = described["fit"] or {}
+        record = analysis.describe()
         return cls(
-            described["title"],
+            record.title,
             datasets,
             {
-                name: {key: known[key] for key in OF_HISTOGRAMS}
-                for name, known in described["histograms"].items()
+                name: histogram.model_dump(mode="json", include=OF_HISTOGRAMS)
+                for name, histogram in record.histograms.items()
             },
-            {peak["name"]: peak["label"] for peak in fit.get("peaks", ())},
+            {peak.name: peak.label for peak in record.fit.peaks} if record.fit else {},
             notes,
         )
 
@@ -119,16 +119,15 @@ class LabelledRun(RunFolder):
 
     @property
     @override
-    def analysis(self) -> dict[str, Any]:
-        content = super().analysis
-        content["title"] = self._drawn(
-            self._labels.title or content.get("title") or content["name"], "title of the analysis"
-        )
-        content["histograms"] = {
-            name: self._histogram(name, {**known, **self._labels.histograms.get(name, {})})
-            for name, known in content.get("histograms", {}).items()
+    def analysis(self) -> AnalysisRecord:
+        record = super().analysis
+        title = self._labels.title or record.title or record.name
+        histograms = {
+            name: self._histogram(name, histogram) for name, histogram in record.histograms.items()
         }
-        return content
+        return record.model_copy(
+            update={"title": self._drawn(title, "title of the analysis"), "histograms": histograms}
+        )
 
     @property
     @override
@@ -152,16 +151,21 @@ class LabelledRun(RunFolder):
         content = super().read(name)
         return self._fit(content) if name == "fit.json" else content
 
-    def _histogram(self, name: str, known: dict[str, Any]) -> dict[str, Any]:
-        here = f"histogram '{name}', "
-        for key in ("label", "unit", "variable", "n_minus_1"):
-            if known.get(key):
-                known[key] = self._drawn(str(known[key]), here + key)
-        known["resonances"] = [
-            {**each, "label": self._drawn(str(each["label"]), f"{here}resonance")}
-            for each in known.get("resonances") or ()
-        ]
-        return known
+    def _histogram(self, name: str, record: HistogramRecord) -> HistogramRecord:
+        labels = self._labels.histograms.get(name, {})
+        record = HistogramRecord.model_validate({**record.model_dump(), **labels})
+        texts = {
+            key: self._drawn(text, f"histogram '{name}', {key}")
+            for key in ("label", "unit", "variable", "n_minus_1")
+            if (text := getattr(record, key))
+        }
+        resonances = tuple(
+            each.model_copy(
+                update={"label": self._drawn(each.label, f"histogram '{name}', resonance")}
+            )
+            for each in record.resonances
+        )
+        return record.model_copy(update={**texts, "resonances": resonances})
 
     def _fit(self, content: dict[str, Any]) -> dict[str, Any]:
         for part in (content, *content.get("by", {}).values()):

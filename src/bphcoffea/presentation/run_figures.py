@@ -9,6 +9,7 @@ from typing import Any
 import hist
 from matplotlib.figure import Figure
 
+from bphcoffea.analysis.description import AnalysisRecord, HistogramRecord
 from bphcoffea.presentation.blinding import (
     Windows,
     blind_histograms,
@@ -111,11 +112,11 @@ def _figures(
     analysis, datasets = run.analysis, run.datasets
     elsewhere = left_out(run)
     yield from _cutflows(run.cutflow, analysis, datasets, elsewhere)
-    declared = analysis.get("histograms", {})
+    declared = analysis.histograms
     fitted = dict(run.read("fit.json")) if run.place("fit.json").is_file() else {}
-    if run.place("limit.json").is_file():
+    if analysis.search and run.place("limit.json").is_file():
         yield from search_of(run).figures(run, unblind=unblind)
-    to_be_fitted = (analysis.get("fit") or {}).get("histogram")
+    to_be_fitted = analysis.fit.histogram if analysis.fit else None
     stacked = {} if shapes else _stacked(run)
     blind = set() if unblind else blind_histograms(analysis)
     windows = blind_windows(run) if blind else None
@@ -123,7 +124,7 @@ def _figures(
     histograms = run.histograms()
     for number, (name, histogram) in enumerate(histograms.items()):
         progress(number, len(histograms))
-        about = _about(histogram, declared.get(name, {}), datasets.data)
+        about = _about(histogram, declared.get(name, HistogramRecord(variable=name)), datasets.data)
         if datasets.data:
             about["notes"] = (elsewhere,)
         apart: dict[str | None, Any] = {}
@@ -146,7 +147,7 @@ def _figures(
             histogram, compared, about = apart.get(category, together)
             place = name if category is None else f"{name}_{file_name(category)}"
             if compared is not None:
-                overlay = bool(analysis.get("overlay_signal"))
+                overlay = analysis.overlay_signal
                 figure = comparison(compared, category, about, datasets, overlay_signal=overlay)
                 # the fitted mass has a figure of that name
                 yield place + "_stack" * (name == to_be_fitted), figure
@@ -202,18 +203,16 @@ def _stacked(run: RunFolder) -> dict[str, hist.Hist]:
     return run.normalised_histograms()
 
 
-def _about(
-    histogram: hist.Hist, declared: Mapping[str, Any], data: Sequence[str]
-) -> dict[str, Any]:
+def _about(histogram: hist.Hist, declared: HistogramRecord, data: Sequence[str]) -> dict[str, Any]:
     axis = histogram.axes[-1]
     return {
         "data": data,
-        "label": declared.get("label") or declared.get("variable") or axis.label or axis.name,
-        "unit": declared.get("unit", ""),
-        "log_y": bool(declared.get("log_y", False)),
-        "without": declared.get("n_minus_1"),
-        "bounds": declared.get("bounds") or (),
-        "resonances": declared.get("resonances") or (),
+        "label": declared.label or declared.variable or axis.label or axis.name,
+        "unit": declared.unit,
+        "log_y": declared.log_y,
+        "without": declared.n_minus_1,
+        "bounds": declared.bounds,
+        "resonances": declared.resonances,
         "hidden": (),
         "notes": (),
     }
@@ -221,11 +220,11 @@ def _about(
 
 def _cutflows(
     cutflows: Mapping[str, Sequence[Mapping[str, Any]]],
-    analysis: Mapping[str, Any],
+    analysis: AnalysisRecord,
     datasets: Datasets,
     blinding: str,
 ) -> Iterator[tuple[str, Figure]]:
-    requirements = {cut["name"]: cut["requirements"] for cut in analysis.get("cuts", ())}
+    requirements = {cut.name: cut.requirements for cut in analysis.cuts}
     groups = {DATA.lower(): datasets.data, **datasets.by_process}
     for group, names in groups.items():
         # a cut may exist for some datasets only; cutflows with different steps have no sum
@@ -246,7 +245,7 @@ def _cutflows(
                     () if datasets[same[0]].is_mc else (blinding,),
                 ),
                 requirements=requirements,
-                title=f"{analysis.get('title') or analysis['name']} – {title}",
+                title=f"{analysis.title or analysis.name} – {title}",
             )
             yield place, figure
 

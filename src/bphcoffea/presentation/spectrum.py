@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import hist
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from bphcoffea.analysis.description import ResonanceRecord
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.style import (
     BLUE,
@@ -42,7 +43,7 @@ def draw_spectrum(
     *,
     label: str,
     unit: str = "GeV",
-    resonances: Sequence[Mapping[str, Any]] = (),
+    resonances: Sequence[ResonanceRecord] = (),
     simulated: bool = False,
 ) -> Figure:
     """Draw a spectrum on logarithmic axes.
@@ -81,26 +82,26 @@ def draw_spectrum(
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     inside = sorted(
-        (resonance for resonance in resonances if edges[0] < resonance["mass"] < edges[-1]),
-        key=lambda resonance: resonance["mass"],
+        (resonance for resonance in resonances if edges[0] < resonance.mass < edges[-1]),
+        key=lambda resonance: resonance.mass,
     )
     _write_labels(axes, inside, edges, counts)
     return figure
 
 
 def _write_labels(
-    axes: Axes, resonances: Sequence[Mapping[str, Any]], edges: Floats, counts: Floats
+    axes: Axes, resonances: Sequence[ResonanceRecord], edges: Floats, counts: Floats
 ) -> None:
     """Write each label above its peak, raised until it is clear of the spectrum and the others."""
     taken = [_legend_box(axes)]
     skyline = _skyline(axes, edges, counts)
     for resonance in resonances:
-        mass = float(resonance["mass"])
+        mass = resonance.mass
         near = np.abs((edges[1:] + edges[:-1]) / 2 / mass - 1) < NEAR
         peak = float(counts[near].max(initial=0)) or 1.0
         x, top = _in_axes(axes, mass, max(peak, axes.get_ylim()[0]))
         text = axes.text(
-            x, top + 2 * GAP, resonance["label"], transform=axes.transAxes, fontsize=SMALL
+            x, top + 2 * GAP, resonance.label, transform=axes.transAxes, fontsize=SMALL
         )
         heights = {}
         for side, shift in SIDES.items():

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 import uhi.io.json
 import uproot
 
+from bphcoffea.analysis.description import AnalysisRecord
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import InputError
@@ -130,15 +131,15 @@ class RunFolder:
         return self._derived.replacing(owner, also)
 
     @property
-    def analysis(self) -> dict[str, Any]:
-        """What was run: name, cuts, histograms, mass fit (``analysis.json``)."""
-        return dict(self.read("analysis.json"))
+    def analysis(self) -> AnalysisRecord:
+        """The analysis that was run: name, cuts, histograms, mass fit (``analysis.json``)."""
+        return AnalysisRecord.model_validate(self.read("analysis.json"))
 
     @property
     def hidden(self) -> tuple[Window, ...]:
-        """Windows of the blind variable in which data were left out; none if it is not blind."""
-        blind = self.analysis.get("blind") or {}
-        return tuple((low, high) for low, high in blind.get("hidden", ()))
+        """Windows of the blind variable in which the run hides data; empty if it hides none."""
+        blind = self.analysis.blind
+        return blind.hidden if blind else ()
 
     @property
     def fileset_metadata(self) -> dict[str, Metadata]:

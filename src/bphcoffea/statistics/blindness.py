@@ -53,7 +53,7 @@ def check_hidden(run: RunFolder, mass: float, window: Window) -> None:
         f"{run.path}: the run hides data in {in_words(run.hidden, 'GeV')}, which is not all of the "
         f"window of the mass {mass:g} GeV, {in_words([window], 'GeV')}"
     )
-    if mass in run.analysis["blind"]["masses"]:
+    if run.analysis.blind and mass in run.analysis.blind.masses:
         raise RunError(
             f"{problem}; the simulated peak is wider than declared: increase the resolution of "
             "Blind in the analysis, and run again"
@@ -70,9 +70,8 @@ def check_fit(run: RunFolder) -> None:
         If it does.
     """
     analysis = run.analysis
-    fit = analysis.get("fit")
-    if not (run.hidden and fit):
+    if not (run.hidden and analysis.fit and analysis.blind):
         return
-    fitted = analysis["histograms"].get(fit["histogram"], {})
-    if fitted.get("variable") == analysis["blind"]["variable"]:
+    fitted = analysis.histograms.get(analysis.fit.histogram)
+    if fitted and fitted.variable == analysis.blind.variable:
         check_unblinding(run)

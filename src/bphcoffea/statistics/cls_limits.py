@@ -53,7 +53,7 @@ def cls_at(
     Parameters
     ----------
     spec
-        Workspace of :func:`bphcoffea.statistics.counting.workspace` or
+        Workspace of :func:`bphcoffea.statistics.counting.counting_workspace` or
         :func:`bphcoffea.statistics.shape_workspace.shape_workspace`.
     mu
         The strength.
@@ -105,7 +105,7 @@ def upper_limit(
     Parameters
     ----------
     spec
-        Workspace of :func:`bphcoffea.statistics.counting.workspace` or
+        Workspace of :func:`bphcoffea.statistics.counting.counting_workspace` or
         :func:`bphcoffea.statistics.shape_workspace.shape_workspace`.
     level
         Confidence level: strengths with CLs below 1 - ``level`` are excluded.

@@ -75,7 +75,7 @@ class Channel:
     Examples
     --------
     >>> channel = Channel("A", signal=3.0, background=2.0, observed=1, background_stat=0.5)
-    >>> [entry["name"] for entry in workspace([channel], {})["channels"]]
+    >>> [entry["name"] for entry in counting_workspace([channel], {})["channels"]]
     ['A', 'A_sidebands']
     """
 
@@ -102,7 +102,7 @@ class SignalChannel(Protocol):
     def signal_shifts(self) -> Mapping[str, float]: ...  # noqa: D102
 
 
-def workspace(
+def counting_workspace(
     channels: Sequence[Channel], normalisation: Mapping[str, float], *, blinded: bool = True
 ) -> Workspace:
     """Return the workspace of a counting experiment.

@@ -45,6 +45,11 @@ class Range(Record):
     open_low: bool
     open_high: bool
 
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """Both ends; None for an open end."""
+        return None if self.open_low else self.low, None if self.open_high else self.high
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -133,11 +138,8 @@ def _uncertain_crossings(result: Scan) -> list[float]:
         end
         for ranges in (result.observed or (), *result.expected)
         for interval in ranges
-        for end, is_open in (
-            (interval.low, interval.open_low),
-            (interval.high, interval.open_high),
-        )
-        if not is_open
+        for end in interval.limits
+        if end is not None
     ]
     chosen: list[float] = []
     for end in sorted(ends):

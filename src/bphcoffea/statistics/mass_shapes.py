@@ -49,7 +49,7 @@ class Spectrum:
         inside = np.flatnonzero((edges >= low - rounding) & (edges <= high + rounding))
         if len(inside) < 3:
             raise FitError(
-                f"histogram '{model.histogram}' has less than two bins in {low:g}-{high:g} GeV"
+                f"histogram '{model.histogram}' has fewer than two bins in {low:g}-{high:g} GeV"
             )
         for peak in model.peaks:
             if not edges[inside[0]] < peak.mass < edges[inside[-1]]:

@@ -53,9 +53,9 @@ def fit_mass(
     """
     check_fit(run)
     analysis = run.analysis
-    if analysis.get("fit") is None:
-        raise FitError(f"{run.path}: the analysis '{analysis['name']}' declares no mass fit")
-    model = MassModel.model_validate(analysis["fit"])
+    model = analysis.fit
+    if model is None:
+        raise FitError(f"{run.path}: the analysis '{analysis.name}' declares no mass fit")
     histograms = run.histograms()
     if model.histogram not in histograms:
         raise RunError(f"{run.path}: histograms.json has no '{model.histogram}' to fit")
@@ -64,7 +64,7 @@ def fit_mass(
     data = [name for name in matching if not records[name].is_mc]
     selected = data or matching
     simulated = _simulated(model, records) if data else {}
-    spectrum = _Spectrum(run, analysis["name"], records, histograms[model.histogram], model)
+    spectrum = _Spectrum(run, analysis.name, records, histograms[model.histogram], model)
     record, tail = spectrum.fit_with_simulation(selected, simulated)
     if not record.fit.entries:
         low, high = record.fit.range

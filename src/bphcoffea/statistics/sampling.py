@@ -34,7 +34,7 @@ class Experiment(CountingModel):
 
     @classmethod
     def of_workspace(cls, spec: Workspace) -> Experiment:
-        """Read a workspace of :func:`bphcoffea.statistics.counting.workspace`.
+        """Read a workspace of :func:`bphcoffea.statistics.counting.counting_workspace`.
 
         Raises
         ------

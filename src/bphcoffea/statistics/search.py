@@ -111,9 +111,9 @@ def search_of(run: RunFolder) -> Search:
     RunError
         If its analysis declares no search, or one that is not installed.
     """
-    name = run.analysis["search"]
+    name = run.analysis.search
     if name is None:
-        raise RunError(f"the analysis '{run.analysis['name']}' is no search: it has no limit")
+        raise RunError(f"the analysis '{run.analysis.name}' is no search: it has no limit")
     if name not in searches():
         raise RunError(f"the search '{name}' is not installed; there are: {', '.join(searches())}")
     return searches()[name]

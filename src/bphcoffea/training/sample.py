@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from bphcoffea.analysis.classifier import SCORE
 from bphcoffea.analysis.declaration import COLUMNS, FACTOR
+from bphcoffea.analysis.description import BlindRecord
 from bphcoffea.analysis.histograms import ALL
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
@@ -75,14 +76,14 @@ def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
     InputError
         If the run has no signal, data, blind windows or usable inputs.
     """
-    about = folder.analysis
+    analysis = folder.analysis
     here = folder.path
-    if about.get("classifier"):
+    if analysis.classifier:
         raise InputError(
             f"{here}: was made with a classifier, so that its tables lack what that rejects; "
             "train on a run without one"
         )
-    blind = about.get("blind")
+    blind = analysis.blind
     windows = _windows(blind)
     if blind is None or not windows:
         raise InputError(
@@ -96,7 +97,7 @@ def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
         if not names:
             raise InputError(f"{here}: holds no {what} to train on; run over a fileset that does")
     tables = {name: folder.candidates(name) for name in (*signals, *data)}
-    mass = str(blind["variable"])
+    mass = blind.variable
     lacking = sorted(
         name for name in ("event", mass) if any(name not in t.column_names for t in tables.values())
     )
@@ -119,12 +120,12 @@ def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
     return _uncorrelated(sample, given=bool(inputs))
 
 
-def _windows(blind: Mapping[str, Any] | None) -> dict[str, list[Window]]:
+def _windows(blind: BlindRecord | None) -> dict[str, list[Window]]:
     """Blind windows of each category; those of ``all`` hold for all others."""
     if blind is None:
         return {}
-    of_all = [*(blind.get("windows") or ()), *(blind.get("hidden") or ())]
-    windows = {name: list(each) for name, each in (blind.get("by_category") or {}).items()}
+    of_all = [*blind.windows, *blind.hidden]
+    windows = {name: list(each) for name, each in blind.by_category.items()}
     return windows | ({ALL: of_all} if of_all else {})
 
 

@@ -217,7 +217,7 @@ def train_run(
     """
     sample = read_sample(folder, inputs)
     # one without data or signal is in no table, but must have edges all the same
-    names = list(folder.analysis.get("categories") or {}) or sorted(set(sample.category.tolist()))
+    names = list(folder.analysis.categories) or sorted(set(sample.category.tolist()))
     unknown = [name for name in edges or {} if name not in names]
     if unknown:
         raise InputError(

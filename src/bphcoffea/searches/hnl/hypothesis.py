@@ -19,7 +19,7 @@ from bphcoffea.physics.windows import Window
 from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, MINIMUM_MASS, Neutrino
 from bphcoffea.searches.hnl.signals import Efficiency, Signals
 from bphcoffea.statistics.candidates import NEGLIGIBLE
-from bphcoffea.statistics.counting import Channel, workspace
+from bphcoffea.statistics.counting import Channel, counting_workspace
 from bphcoffea.statistics.sidebands import SidebandFit, fit_sidebands
 from bphcoffea.statistics.workspace import Workspace
 
@@ -92,7 +92,7 @@ class Hypothesis:
     def workspace(self, mixing: float, signals: Signals, decays: float) -> Workspace:
         """Return the workspace at a mixing; for the parameters see :meth:`channels`."""
         channels = self.channels(mixing, signals, decays)
-        return workspace(channels, self.uncertainties, blinded=self.blinded)
+        return counting_workspace(channels, self.uncertainties, blinded=self.blinded)
 
     def channels(self, mixing: float, signals: Signals, decays: float) -> list[Channel]:
         """Return the counting experiments at a mixing.

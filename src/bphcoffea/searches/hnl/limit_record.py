@@ -10,7 +10,7 @@ from typing import Any
 from bphcoffea.physics.windows import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.statistics.counting import Channel, workspace
+from bphcoffea.statistics.counting import Channel, counting_workspace
 from bphcoffea.statistics.exclusion import Range
 from bphcoffea.statistics.export import limit_content
 from bphcoffea.statistics.limit_results import MEDIAN, QUANTILES, Confidence
@@ -172,7 +172,9 @@ class MixingLimit(Record):
     def workspace(self, mass: float, mixing: float) -> Workspace:
         """Return the workspace at the tested mass, GeV, and |V|² that are nearest."""
         tested = self.nearest(mass)
-        return workspace(tested.channels(mixing), tested.uncertainties, blinded=self.blinded)
+        return counting_workspace(
+            tested.channels(mixing), tested.uncertainties, blinded=self.blinded
+        )
 
     def __repr__(self) -> str:
         masses = ", ".join(f"{tested.mass:g}" for tested in self.hypotheses)

@@ -31,7 +31,7 @@ from bphcoffea.searches.hnl.rates import Neutrino
 from bphcoffea.searches.hnl.signals import MASS, Signals
 from bphcoffea.statistics.blindness import check_hidden, check_unblinding
 from bphcoffea.statistics.candidates import NEGLIGIBLE, read_candidates, relative_changes
-from bphcoffea.statistics.counting import Channel, workspace
+from bphcoffea.statistics.counting import Channel, counting_workspace
 from bphcoffea.statistics.data_sample import DataSample, data_of
 from bphcoffea.statistics.exclusion import Scan, scan
 from bphcoffea.statistics.workspace import Workspace
@@ -207,7 +207,7 @@ class _Model:
     def workspace(self, mixing: float) -> Workspace:
         """Return the workspace at a mixing."""
         hypothesis = self.hypothesis
-        return workspace(
+        return counting_workspace(
             self.channels(mixing), hypothesis.uncertainties, blinded=hypothesis.blinded
         )
 

@@ -12,7 +12,7 @@ from bphcoffea.statistics.limit_results import MEDIAN
 
 
 def report(limit: MixingLimit) -> Iterator[str | Table]:
-    """Yield a table of the excluded |V|² at each mass, the source of CLs, normalisation and notes."""
+    """Yield a table of the excluded |V|², and lines about statistics and normalisation."""
     title = f"|V|² excluded at {limit.level:.0%} CL, {limit.neutrino.capitalize()} N"
     table = Table(
         "m [GeV]", "expected", "±1σ of its lower end", "observed", title=title, title_justify="left"
