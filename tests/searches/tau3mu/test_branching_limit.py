@@ -89,6 +89,8 @@ def test_workspaces_are_made_of_limit_json_alone(tau3mu, phi_pi):
     limit = limit_branching(tau3mu(years=("2018",), simulation=ONE_YEAR), phi_pi())
     again = BranchingLimit.from_json(json.loads(json.dumps(limit.as_json())))
     assert again == limit
+    assert repr(again) == "BranchingLimit(2018, A_2018, B_2018; blinded)"
+    assert "<td>2018</td><td>90%</td><td>2e-07</td><td>–</td>" in again._repr_html_()
     assert again.workspace() == limit.workspace()
     (channel,) = again.mass_channels(["B_2018"])
     assert channel.signal == limit.channels[1].signal
