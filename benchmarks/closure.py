@@ -28,7 +28,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.statistics.run_fit import fit_mass
+from bphcoffea.statistics import fit_mass
 from bphcoffea.toys import TOYS
 from bphcoffea.toys.ds_phipi import FILTER_EFFICIENCY
 

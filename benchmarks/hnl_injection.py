@@ -47,12 +47,9 @@ from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.hypothesis import Hypothesis
 from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, MINIMUM_MASS
 from bphcoffea.searches.hnl.signals import MASS, Signals
-from bphcoffea.statistics.candidates import CATEGORY
-from bphcoffea.statistics.cls_limits import upper_limit
-from bphcoffea.statistics.data_sample import DataSample
+from bphcoffea.statistics import CATEGORY, DataSample, fit_mass, upper_limit
 from bphcoffea.statistics.least_squares import LeastSquaresOptimizer
 from bphcoffea.statistics.pyhf_backend import backend
-from bphcoffea.statistics.run_fit import fit_mass
 from bphcoffea.statistics.scaled_model import prepare
 from bphcoffea.toys import TOYS
 

@@ -27,8 +27,7 @@ from bphcoffea.presentation.style import cms_style
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.branching_limit import model_of_run
 from bphcoffea.searches.tau3mu.rates import STANDARD, Factor
-from bphcoffea.statistics.run_fit import fit_mass
-from bphcoffea.statistics.strength import fit_strength
+from bphcoffea.statistics import fit_mass, fit_strength
 from bphcoffea.toys import write_ds_phipi
 from bphcoffea.toys.tau3mu import SAMPLES, write_tau3mu
 from bphcoffea.toys.tau3mu.samples import FROM_B, REFERENCE_BRANCHING

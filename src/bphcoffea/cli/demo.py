@@ -10,7 +10,7 @@ import typer
 from bphcoffea.cli.arguments import Executor, ExecutorOption, Output
 from bphcoffea.cli.limits import limit
 from bphcoffea.cli.runs import fit, plot, run, toys
-from bphcoffea.statistics.search import searches
+from bphcoffea.statistics import searches
 
 app = typer.Typer()
 

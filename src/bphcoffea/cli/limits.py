@@ -13,7 +13,7 @@ from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.cli.terminal import note_what_is_missing, say, show
 from bphcoffea.errors import InputError
 from bphcoffea.progress import progress
-from bphcoffea.statistics.search import search_of, searches
+from bphcoffea.statistics import search_of, searches
 
 app = typer.Typer()
 
@@ -65,8 +65,12 @@ def limit(
     luminosity of the search over that of the fitted data.
     """
     from bphcoffea.results import RunFolder
-    from bphcoffea.statistics.blindness import NotHiddenError, StillBlindError
-    from bphcoffea.statistics.data_sample import NotFittedByYearError, UnknownLuminosityError
+    from bphcoffea.statistics import (
+        NotFittedByYearError,
+        NotHiddenError,
+        StillBlindError,
+        UnknownLuminosityError,
+    )
 
     given = {name: value for name, value in options.items() if value not in (None, [])}
     run = RunFolder(directory)

@@ -203,8 +203,7 @@ def fit(
     """Fit the mass histogram of a run; writes fit.json, or fit-GLOB.json of some datasets alone."""
     from bphcoffea.results import RunFolder
     from bphcoffea.results.folder import file_name
-    from bphcoffea.statistics.blindness import StillBlindError
-    from bphcoffea.statistics.run_fit import fit_mass
+    from bphcoffea.statistics import StillBlindError, fit_mass
 
     folder = RunFolder(directory, output)
     try:
@@ -337,7 +336,7 @@ def plot(
     from bphcoffea import datasets
     from bphcoffea.presentation import Labels, plot_run
     from bphcoffea.results import RunFolder
-    from bphcoffea.statistics.blindness import StillBlindError
+    from bphcoffea.statistics import StillBlindError
 
     folder = RunFolder(directory, output)
     labels = Labels.of(

@@ -11,7 +11,7 @@ from rich.table import Table
 from bphcoffea.streams import PlainConsole
 
 if TYPE_CHECKING:
-    from bphcoffea.statistics.fit_record import FitRecord
+    from bphcoffea.statistics import FitRecord
 
 console = PlainConsole()
 _LEFT: dict[str, Any] = {"title_justify": "left"}

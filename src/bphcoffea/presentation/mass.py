@@ -25,8 +25,7 @@ from bphcoffea.presentation.style import (
     points,
     scale_counts,
 )
-from bphcoffea.statistics.mass_fit import MassFit
-from bphcoffea.statistics.mass_shapes import BACKGROUND
+from bphcoffea.statistics import BACKGROUND, MassFit
 
 PEAK_COLORS = (ORANGE, PURPLE, *PALETTE[4:])
 #: Pulls are drawn up to here, in standard deviations.

@@ -38,10 +38,7 @@ from bphcoffea.presentation.style import (
 )
 from bphcoffea.results.folder import RunFolder, file_name
 from bphcoffea.results.records import Datasets
-from bphcoffea.statistics.blindness import check_unblinding
-from bphcoffea.statistics.mass_fit import MassFit
-from bphcoffea.statistics.run_fit import of_datasets
-from bphcoffea.statistics.search import search_of
+from bphcoffea.statistics import MassFit, check_unblinding, of_datasets, search_of
 
 
 def plot_run(

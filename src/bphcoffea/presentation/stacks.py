@@ -15,7 +15,7 @@ from bphcoffea.presentation.comparison import Sides, draw_comparison
 from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.style import Heading
 from bphcoffea.results.records import DatasetRecord, Datasets
-from bphcoffea.statistics.run_fit import of_datasets
+from bphcoffea.statistics import of_datasets
 
 
 def comparison(

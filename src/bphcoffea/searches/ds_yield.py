@@ -13,15 +13,17 @@ from typing_extensions import override
 
 from bphcoffea.errors import FitError
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics.data_sample import (
+from bphcoffea.statistics import (
     DataSample,
+    FitRecord,
+    JsonObject,
+    ModelFit,
     NotFittedByYearError,
+    Record,
     UnknownLuminosityError,
     simulated_decays,
     year_of,
 )
-from bphcoffea.statistics.fit_record import FitRecord, ModelFit
-from bphcoffea.statistics.records import JsonObject, Record
 
 #: Branching fractions of φ → μμ and Ds → φπ, and their uncertainties [PDG].
 PHI_TO_MUONS: Final = 2.86e-4

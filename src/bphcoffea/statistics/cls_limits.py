@@ -54,7 +54,7 @@ def cls_at(
     ----------
     spec
         Workspace of :func:`bphcoffea.statistics.counting.counting_workspace` or
-        :func:`bphcoffea.statistics.shape_workspace.shape_workspace`.
+        :func:`bphcoffea.statistics.shape_workspace.mass_workspace`.
     mu
         The strength.
     toys
@@ -106,7 +106,7 @@ def upper_limit(
     ----------
     spec
         Workspace of :func:`bphcoffea.statistics.counting.counting_workspace` or
-        :func:`bphcoffea.statistics.shape_workspace.shape_workspace`.
+        :func:`bphcoffea.statistics.shape_workspace.mass_workspace`.
     level
         Confidence level: strengths with CLs below 1 - ``level`` are excluded.
     toys, seed

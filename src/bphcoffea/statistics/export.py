@@ -13,7 +13,7 @@ from bphcoffea.results import RunFolder
 from bphcoffea.statistics.records import JsonObject
 
 #: Name of the folder, inside the folder of the run.
-FOLDER: Final = "datacards"
+DATACARDS: Final = "datacards"
 
 
 def limit_content(run: RunFolder) -> JsonObject:
@@ -47,9 +47,9 @@ def exporting(run: RunFolder, to: str) -> Iterator[Path]:
     made_from = hashlib.sha256(run.place("limit.json").read_bytes()).hexdigest()
 
     def is_of_another_limit(owner: str) -> bool:
-        return owner.startswith(FOLDER) and not owner.endswith(made_from)
+        return owner.startswith(DATACARDS) and not owner.endswith(made_from)
 
-    owner = f"{FOLDER} {to} {made_from}"
+    owner = f"{DATACARDS} {to} {made_from}"
     with run.replacing(owner, also=is_of_another_limit) as temporary:
-        (temporary / FOLDER).mkdir()
-        yield temporary / FOLDER
+        (temporary / DATACARDS).mkdir()
+        yield temporary / DATACARDS

@@ -4,7 +4,7 @@ pyhf's dense arrays hold a number for each bin, sample and modifier, nearly all 
 samples stand for bins. This class only stores samples with content in a bin: an evaluation with its
 gradient takes a fraction of a millisecond, compared to tens for pyhf. Modifiers can be `normfactor`
 (one per sample), `normsys` (pyhf's interpolation ``code1``) and `histosys` (``code4p``), and bins
-have no statistical uncertainties, as in workspaces of `shape_workspace`. Results agree with pyhf's
+have no statistical uncertainties, as in workspaces of `mass_workspace`. Results agree with pyhf's
 to rounding.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bphcoffea.statistics.records import Record
@@ -75,6 +75,11 @@ class Limit(Record):
     level: float
     note: str = ""
     toys: int = 0
+
+    def scaled(self, unit: float) -> Limit:
+        """Return the limit on a quantity that is ``unit`` at a strength of 1."""
+        observed = None if self.observed is None else self.observed * unit
+        return replace(self, observed=observed, expected=five(x * unit for x in self.expected))
 
 
 def five(values: Iterable[float]) -> Five:

@@ -1,6 +1,6 @@
 """Mass spectra as datacards of Combine, with templates in a ROOT file.
 
-The card describes the model of `shape_workspace`. Yields of backgrounds are `rateParam`, which
+The card describes the model of `mass_workspace`. Yields of backgrounds are `rateParam`, which
 Combine does not constrain. Slope and choice of the shape are `shapeN`, which interpolates the
 logarithm of a template, so that an exponential remains one; Combine allows one interpolation per
 process. `shapeU` would be uniform between the two templates only, and not exponential. As in the

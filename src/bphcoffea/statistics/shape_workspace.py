@@ -138,7 +138,7 @@ class MassChannel:
         return factors
 
 
-def shape_workspace(
+def mass_workspace(
     channels: Sequence[MassChannel],
     normalisation: Mapping[str, float] | None = None,
     *,

@@ -53,7 +53,7 @@ def fit_strength(spec: Workspace) -> Strength:
     Parameters
     ----------
     spec
-        Unblinded workspace of :func:`bphcoffea.statistics.shape_workspace.shape_workspace`.
+        Unblinded workspace of :func:`bphcoffea.statistics.shape_workspace.mass_workspace`.
 
     Raises
     ------

@@ -8,8 +8,7 @@ from typing import Literal
 
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.hnl.limit_record import MixingLimit
-from bphcoffea.statistics.datacards import datacard
-from bphcoffea.statistics.export import FOLDER, exporting
+from bphcoffea.statistics import DATACARDS, datacard, exporting
 
 
 def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
@@ -41,4 +40,4 @@ def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
                     text = json.dumps(spec, indent=1) + "\n"
                 path.write_text(text, encoding="utf-8")
                 written.append(path)
-    return [run.output / FOLDER / path.name for path in written]
+    return [run.output / DATACARDS / path.name for path in written]

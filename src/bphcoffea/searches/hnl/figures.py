@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,8 +26,10 @@ from bphcoffea.presentation.style import (
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.hnl.limit_record import MassLimit, MixingLimit
 from bphcoffea.searches.hnl.mixing_limit import masses_of_data
-from bphcoffea.statistics.exclusion import Range
-from bphcoffea.statistics.sidebands import FINE, SidebandFit
+from bphcoffea.statistics import Range, SidebandFit
+
+#: Points of the curve of a background.
+POINTS: Final = 200
 
 
 def figures_of_limit(run: RunFolder, limit: MixingLimit) -> Iterator[tuple[str, Figure]]:
@@ -208,7 +211,7 @@ def _panel(axes: Axes, fit: SidebandFit, masses: Floats, *, blinded: bool) -> No
         centers[drawn], counts[drawn], yerr=(down[drawn], up[drawn]), fmt="o", color="black",
         markersize=4, elinewidth=1,
     )  # fmt: skip
-    x = np.linspace(low, high, 20 * FINE)
+    x = np.linspace(low, high, POINTS)
     axes.plot(x, fit.curve(x) * (edges[1] - edges[0]), color=BLUE, linewidth=2.5)
     for window in empty:
         axes.axvspan(*window, color="0.9", linewidth=0)

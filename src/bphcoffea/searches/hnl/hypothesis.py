@@ -18,10 +18,14 @@ from bphcoffea.arrays import Floats
 from bphcoffea.physics.windows import Window
 from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, MINIMUM_MASS, Neutrino
 from bphcoffea.searches.hnl.signals import Efficiency, Signals
-from bphcoffea.statistics.candidates import NEGLIGIBLE
-from bphcoffea.statistics.counting import Channel, counting_workspace
-from bphcoffea.statistics.sidebands import SidebandFit, fit_sidebands
-from bphcoffea.statistics.workspace import Workspace
+from bphcoffea.statistics import (
+    NEGLIGIBLE,
+    Channel,
+    SidebandFit,
+    Workspace,
+    counting_workspace,
+    fit_sidebands,
+)
 
 #: Name of the uncertainty of the width of N.
 WIDTH: Final = "hnl_width"

@@ -10,13 +10,19 @@ from typing import Any
 from bphcoffea.physics.windows import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.statistics.counting import Channel, counting_workspace
-from bphcoffea.statistics.exclusion import Range
-from bphcoffea.statistics.export import limit_content
-from bphcoffea.statistics.limit_results import MEDIAN, QUANTILES, Confidence
-from bphcoffea.statistics.records import Record, html_table
-from bphcoffea.statistics.sidebands import SidebandFit
-from bphcoffea.statistics.workspace import Workspace
+from bphcoffea.statistics import (
+    MEDIAN,
+    QUANTILES,
+    Channel,
+    Confidence,
+    Range,
+    Record,
+    SidebandFit,
+    Workspace,
+    counting_workspace,
+    html_table,
+    limit_content,
+)
 
 
 @dataclass(frozen=True)

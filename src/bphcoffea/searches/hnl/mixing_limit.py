@@ -29,12 +29,20 @@ from bphcoffea.searches.hnl.limit_record import (
 )
 from bphcoffea.searches.hnl.rates import Neutrino
 from bphcoffea.searches.hnl.signals import MASS, Signals
-from bphcoffea.statistics.blindness import check_hidden, check_unblinding
-from bphcoffea.statistics.candidates import NEGLIGIBLE, read_candidates, relative_changes
-from bphcoffea.statistics.counting import Channel, counting_workspace
-from bphcoffea.statistics.data_sample import DataSample, data_of
-from bphcoffea.statistics.exclusion import Scan, scan
-from bphcoffea.statistics.workspace import Workspace
+from bphcoffea.statistics import (
+    NEGLIGIBLE,
+    Channel,
+    DataSample,
+    Scan,
+    Workspace,
+    check_hidden,
+    check_unblinding,
+    counting_workspace,
+    data_of,
+    read_candidates,
+    relative_changes,
+    scan,
+)
 
 #: Longest lifetime of a scan, in units of the longest generated one. The shortest is that of
 #: |V|² = 1.

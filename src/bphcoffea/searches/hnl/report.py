@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.limit_record import MixingLimit, in_words
-from bphcoffea.statistics.limit_results import MEDIAN
+from bphcoffea.statistics import MEDIAN
 
 
 def report(limit: MixingLimit) -> Iterator[str | Table]:

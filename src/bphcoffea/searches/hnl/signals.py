@@ -18,7 +18,7 @@ from bphcoffea.results import RunFolder
 from bphcoffea.results.normalisation import generated
 from bphcoffea.results.records import DatasetRecord
 from bphcoffea.searches.hnl.rates import Neutrino
-from bphcoffea.statistics.candidates import CATEGORY, WEIGHT, Categories
+from bphcoffea.statistics import CATEGORY, WEIGHT, Categories
 
 EVERYWHERE: Final = (-math.inf, math.inf)
 

@@ -17,11 +17,12 @@ from bphcoffea.searches.tau3mu.limit_record import BranchingLimit, FittedBranchi
 from bphcoffea.searches.tau3mu.normalisation import BRANCHING, year_signals
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
 from bphcoffea.searches.tau3mu.spectra import category_windows, fit_channel, masses_of_data
-from bphcoffea.statistics.blindness import check_unblinding
-from bphcoffea.statistics.cls_limits import upper_limit
-from bphcoffea.statistics.limit_results import Limit, five
-from bphcoffea.statistics.strength import fit_strength
-from bphcoffea.statistics.workspace import Workspace
+from bphcoffea.statistics import (
+    Workspace,
+    check_unblinding,
+    fit_strength,
+    upper_limit,
+)
 
 #: Confidence levels.
 LEVELS: Final = (0.90, 0.95)
@@ -89,7 +90,9 @@ def limit_branching(
     limits: list[GroupLimit] = []
     for name, channels in groups.items():
         spec = model.workspace(channels)
-        of_levels = tuple(_limit(spec, level) for level in levels)
+        of_levels = tuple(
+            upper_limit(spec, level=level, toys=0).scaled(BRANCHING) for level in levels
+        )
         fitted = None if model.blinded else _fitted(spec)
         limits.append(GroupLimit(name, channels, of_levels, fitted))
         progress(len(limits), len(groups))
@@ -171,14 +174,6 @@ def _groups(model: BranchingLimit) -> dict[str, tuple[str, ...]]:
         if channels not in distinct.values():
             distinct[group] = channels
     return distinct
-
-
-def _limit(spec: Workspace, level: float) -> Limit:
-    """Return the upper limit on B(τ → 3μ)."""
-    limit = upper_limit(spec, level=level, toys=0)
-    observed = None if limit.observed is None else BRANCHING * limit.observed
-    expected = five(BRANCHING * strength for strength in limit.expected)
-    return replace(limit, observed=observed, expected=expected)
 
 
 def _fitted(spec: Workspace) -> FittedBranching:

@@ -8,8 +8,7 @@ from typing import Literal
 
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
-from bphcoffea.statistics.export import FOLDER, exporting
-from bphcoffea.statistics.shape_datacards import write_shape_datacard
+from bphcoffea.statistics import DATACARDS, exporting, write_shape_datacard
 
 
 def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
@@ -37,4 +36,4 @@ def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
             else:
                 path.write_text(json.dumps(limit.workspace(group.channels), indent=1) + "\n")
             written.append(path)
-    return [run.output / FOLDER / path.name for path in written]
+    return [run.output / DATACARDS / path.name for path in written]

@@ -28,8 +28,7 @@ from bphcoffea.presentation.style import (
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.limit_record import BranchingLimit, GroupLimit
 from bphcoffea.searches.tau3mu.spectra import category_windows, masses_of_data
-from bphcoffea.statistics.data_sample import year_of
-from bphcoffea.statistics.shape_workspace import MassChannel
+from bphcoffea.statistics import MassChannel, year_of
 
 MASS_LABEL: Final = "$m(3\\mu)$ [GeV]"
 #: Points of each curve per bin.

@@ -10,13 +10,18 @@ from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.normalisation import YearRecord
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
 from bphcoffea.searches.tau3mu.signals import Origin
-from bphcoffea.statistics.export import limit_content
-from bphcoffea.statistics.limit_results import MEDIAN, Limit
-from bphcoffea.statistics.mass_background import Background
-from bphcoffea.statistics.records import Record, html_table
-from bphcoffea.statistics.shape_workspace import MassChannel, shape_workspace
-from bphcoffea.statistics.signal_fit import SignalFit
-from bphcoffea.statistics.workspace import Workspace
+from bphcoffea.statistics import (
+    MEDIAN,
+    Background,
+    Limit,
+    MassChannel,
+    Record,
+    SignalFit,
+    Workspace,
+    html_table,
+    limit_content,
+    mass_workspace,
+)
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,7 @@ class BranchingLimit(Record):
 
         A strength of 1 is a B(τ → 3μ) of :attr:`branching`.
         """
-        return shape_workspace(self.mass_channels(names), blinded=self.blinded)
+        return mass_workspace(self.mass_channels(names), blinded=self.blinded)
 
     def __repr__(self) -> str:
         names = ", ".join(group.name for group in self.limits)

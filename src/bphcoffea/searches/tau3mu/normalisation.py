@@ -20,8 +20,7 @@ from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
 from bphcoffea.searches.tau3mu.signals import Origin, SimulatedSignal
-from bphcoffea.statistics.data_sample import DataSample, data_of, year_of
-from bphcoffea.statistics.records import Record
+from bphcoffea.statistics import DataSample, Record, data_of, year_of
 
 #: B(τ → 3μ) at a strength of 1.
 BRANCHING: Final = 1e-7

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from bphcoffea.statistics.records import Record
+from bphcoffea.statistics import Record
 
 
 @dataclass(frozen=True)

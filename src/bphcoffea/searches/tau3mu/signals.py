@@ -15,14 +15,16 @@ from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import RunError
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics.candidates import (
+from bphcoffea.statistics import (
     NEGLIGIBLE,
     WEIGHT,
     Categories,
+    of_year,
     read_candidates,
     relative_changes,
+    simulated_decays,
+    year_of,
 )
-from bphcoffea.statistics.data_sample import of_year, simulated_decays, year_of
 
 #: Origin of a τ: D mesons, or b hadrons.
 Origin = Literal["d", "b"]

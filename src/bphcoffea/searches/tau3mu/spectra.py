@@ -14,9 +14,7 @@ from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.limit_record import ChannelRecord
 from bphcoffea.searches.tau3mu.normalisation import YearSignal
 from bphcoffea.searches.tau3mu.signals import MASS, RANGE, candidates_of
-from bphcoffea.statistics.data_sample import year_of
-from bphcoffea.statistics.mass_background import fit_background
-from bphcoffea.statistics.signal_fit import fit_signal_shape
+from bphcoffea.statistics import fit_background, fit_signal_shape, year_of
 
 #: Edges of the bins of the mass, GeV: 10 MeV each.
 EDGES: Final = tuple(round(1.62 + 0.01 * number, 2) for number in range(39))
