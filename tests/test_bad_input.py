@@ -110,7 +110,7 @@ def test_a_file_that_is_not_there(faults_of_run, fileset, tmp_path):
 
 def test_a_tree_that_is_not_there(faults_of_run, fileset, sound):
     assert faults_of_run(fileset(sound, tree="Tree3Mu/other")) == [
-        f"dataset 'D', {sound}: no tree 'Tree3Mu/other'; trees it holds: {TREE}"
+        f"dataset 'D', {sound}: no tree 'Tree3Mu/other'; trees in the file: {TREE}"
     ]
 
 

@@ -106,9 +106,9 @@ def test_derived_files_of_a_run_on_a_disk_that_is_read_only(
     assert f"figures in {elsewhere / 'figures'}" in out
     assert (elsewhere / "figures" / "mass.png").is_file()
     other = shutil.copytree(run, tmp_path / "other")
-    with pytest.raises(InputError, match=f"holds what was derived from {run}"):
+    with pytest.raises(InputError, match=f"contains files derived from {run}"):
         RunFolder(other, elsewhere)
-    with pytest.raises(InputError, match="holds a run of its own"):
+    with pytest.raises(InputError, match="contains a run; choose"):
         RunFolder(run, other)
 
 
@@ -190,7 +190,7 @@ def test_derived_files_of_a_run_that_was_replaced_meanwhile_are_refused(
     assert bphcoffea(*arguments)[0] == 0
     opened = RunFolder(output)
     assert bphcoffea(*arguments, "--overwrite")[0] == 0
-    with pytest.raises(InputError, match="another run has replaced this one"):
+    with pytest.raises(InputError, match="another run replaced this one"):
         opened.write("fit.json", {})
     assert not (output / "fit.json").exists()
 

@@ -255,7 +255,7 @@ def test_one_file_with_two_tokens_is_one_file(command, tmp_path):
     (tmp_path / "fileset.json").write_text(json.dumps(content))
     status, printed = command("fileset", "check", tmp_path / "fileset.json")
     assert status == 2
-    assert "'root://host//a.root?authz=***' stands there twice" in printed
+    assert "'root://host//a.root?authz=***' is listed twice" in printed
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from bphcoffea.errors import InputError
 from bphcoffea.size_limits import decompressed, read_json_bytes
 
-#: Messages of pydantic that are clearer in other words, by the type of the fault.
+#: Messages that replace pydantic's, by type of the fault.
 _MEANINGS: Final = {
     "missing": "is missing",
     "too_short": "is empty",
@@ -24,7 +25,7 @@ _MEANINGS: Final = {
 
 
 def read_bytes(path: str | Path, what: str = "file", error: type[InputError] = InputError) -> bytes:
-    """Return the content of a file, decompressed if it is gzip, whatever its name.
+    """Return the content of a file, decompressed if it is gzip, whatever the name of the file.
 
     Parameters
     ----------
@@ -33,13 +34,13 @@ def read_bytes(path: str | Path, what: str = "file", error: type[InputError] = I
     what
         Kind of the file, for the message: ``facility file``.
     error
-        Exception to raise.
+        Type of the exception.
 
     Raises
     ------
     InputError
-        If the file is missing, unreadable, damaged or larger than the limit of
-        :mod:`bphcoffea.size_limits`. It is of the type `error`.
+        If the file is missing, unreadable, damaged, or larger than the limit of
+        :mod:`bphcoffea.size_limits`. The exception is of the type `error`.
     """
     try:
         return decompressed(read_json_bytes(path), path)
@@ -56,8 +57,8 @@ def read_bytes(path: str | Path, what: str = "file", error: type[InputError] = I
 def read_json(path: str | Path, what: str = "file", error: type[InputError] = InputError) -> Any:
     """Return the content of a JSON file, which may be compressed with gzip.
 
-    Parameters and errors are those of :func:`read_bytes`; invalid JSON is an error as well, see
-    :func:`parse_json`.
+    Parameters and errors are those of :func:`read_bytes`; JSON that :func:`parse_json` rejects is
+    an error as well.
     """
     content = read_bytes(path, what, error)
     try:
@@ -74,9 +75,9 @@ def parse_json(content: bytes) -> Any:
     Raises
     ------
     ValueError
-        If the content is not such JSON, or is not UTF-8.
+        If the content is invalid JSON, or not UTF-8.
     RecursionError
-        If it is nested too deeply.
+        If the content is nested too deeply.
     """
     parsed = json.loads(content.decode("utf-8-sig"), object_pairs_hook=unique_keys)
     # json.loads also accepts NaN, numbers that overflow, and unpaired surrogates
@@ -84,7 +85,7 @@ def parse_json(content: bytes) -> Any:
     return parsed
 
 
-def unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
     """Return a dictionary of key-value pairs; for the ``object_pairs_hook`` of :mod:`json`.
 
     Raises
@@ -92,7 +93,7 @@ def unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     ValueError
         If a key occurs twice; Python would silently keep the last value.
     """
-    content: dict[str, Any] = {}
+    content: dict[str, object] = {}
     for key, value in pairs:
         if key in content:
             raise ValueError(f"key '{key}' occurs twice")
@@ -117,15 +118,15 @@ def read_toml(
 
 def faults(
     error: ValidationError, meanings: Mapping[str, str] = _MEANINGS
-) -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:
-    """Yield the place, a message in one line, and the details of each fault that pydantic found.
+) -> Iterator[tuple[tuple[str, ...], str, ErrorDetails]]:
+    """Yield the place, the message in one line, and pydantic's details of each fault.
 
     Parameters
     ----------
     error
-        The exception of pydantic.
+        Exception of pydantic.
     meanings
-        Messages that replace those of pydantic, by the type of the fault.
+        Messages that replace pydantic's, by type of the fault.
 
     Examples
     --------
@@ -138,9 +139,9 @@ def faults(
     ...     print([(place, text) for place, text, _ in faults(error)])
     [(('name',), 'is missing')]
     """
-    known = {**_MEANINGS, **meanings}
+    messages = {**_MEANINGS, **meanings}
     for fault in error.errors():
         place = tuple(str(part) for part in fault["loc"] if part != "[key]")
-        text = known.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+        text = messages.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
         # names in a message may contain line breaks
-        yield place, " ".join(text.split()), dict(fault)
+        yield place, " ".join(text.split()), fault

@@ -1,7 +1,7 @@
-"""Progress of long work: a bar at a terminal or in a notebook, and lines in a log.
+"""Progress of long tasks: a bar in terminals and notebooks, lines in logs.
 
 ``BPHCOFFEA_PROGRESS_S``
-    Time between two lines in a log, s (60). The first line is written after that time.
+    Time between two lines in a log, s (default 60). The first line is written after this time.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from rich.text import Text
 from bphcoffea.errors import InputError
 
 INTERVAL_S = "BPHCOFFEA_PROGRESS_S"
-#: Span of the average rate, s: checkpoints that were read at once, or workers that join, would
-#: distort an average over the whole run.
-_MEMORY_S = 600.0
+#: Time over which the rate is averaged, s. Checkpoints that are read at once, and workers that
+#: join, would distort the average over a whole run.
+_AVERAGED_S = 600.0
 
 T = TypeVar("T")
 
 
 class Bar:
-    """Count of what is done.
+    """Count of finished units of work.
 
     Parameters
     ----------
     display
-        Display of the count, if it was started.
+        Display of the count; it shows nothing unless it was started.
     task
         Task of the display.
     """
@@ -53,19 +53,19 @@ class Bar:
         self._task = task
 
     def advance(self, number: int = 1) -> None:
-        """Count more as done."""
+        """Count further units as finished."""
         self._display.advance(self._task.id, number)
 
     def update(self, done: int, total: int) -> None:
-        """Set the count and the total; libraries take this method as their `progress`."""
+        """Set the count and the total; library functions take this method as `progress`."""
         task = self._task
         if task.total != total:
-            # rich would forget the rate
+            # rich's own update of the total would reset the rate
             task.total, task.finished_time, task.finished_speed = total, None, None
         self._display.update(task.id, completed=done)
 
     def track(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield items, and count each one when the next is asked for."""
+        """Yield items, and count each one as finished when the next is requested."""
         for item in items:
             yield item
             self.advance()
@@ -80,9 +80,9 @@ def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
     total
         Number of units; None if :meth:`Bar.update` sets it.
     description
-        Name of the work, such as ``Processing``.
+        Name of the task, such as ``Processing``.
     unit
-        Unit of the count, in the singular, such as ``chunk``.
+        Name of a unit in the singular, such as ``chunk``.
 
     Raises
     ------
@@ -99,14 +99,14 @@ def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
             _Summary(Column(no_wrap=True)),
             console=console,
             refresh_per_second=2,
-            speed_estimate_period=_MEMORY_S,
-            # rich would send what is printed to a file here
+            speed_estimate_period=_AVERAGED_S,
+            # rich would redirect output for a file to the terminal
             redirect_stdout=sys.stdout.isatty(),
         )
         with display:
             yield Bar(display, _task(display, total, description, unit))
         return
-    display = Progress(console=console, disable=True, speed_estimate_period=_MEMORY_S)
+    display = Progress(console=console, disable=True, speed_estimate_period=_AVERAGED_S)
     task = _task(display, total, description, unit)
     with _lines(task, interval):
         yield Bar(display, task)
@@ -129,7 +129,7 @@ def _interval() -> float:
 
 
 def _is_live(console: Console) -> bool:
-    """Tell whether a bar can be redrawn; with FORCE_COLOR, rich believes that of a log as well."""
+    """Return whether a bar can be redrawn; with FORCE_COLOR, rich takes a log for a terminal."""
     if console.is_jupyter:
         return importlib.util.find_spec("ipywidgets") is not None
     return sys.stderr.isatty() and not console.is_dumb_terminal
@@ -137,15 +137,19 @@ def _is_live(console: Console) -> bool:
 
 @contextlib.contextmanager
 def _lines(task: Task, interval: float) -> Iterator[None]:
-    """Write a line at each interval, also while nothing is done, and one at the end."""
+    """Write a line after each interval, also if no unit was finished, and one at the end."""
     finished = threading.Event()
+    console = Console(stderr=True, force_jupyter=False)
 
     def write() -> None:
+        console.out(line(task), highlight=False)
+
+    def write_regularly() -> None:
         while not finished.wait(interval):
-            print(line(task), file=sys.stderr, flush=True)
+            write()
 
     began = time.monotonic()
-    writer = threading.Thread(target=write, name="progress", daemon=True)
+    writer = threading.Thread(target=write_regularly, name="progress", daemon=True)
     writer.start()
     try:
         yield
@@ -153,18 +157,18 @@ def _lines(task: Task, interval: float) -> Iterator[None]:
         finished.set()
         writer.join()
     if time.monotonic() - began > interval:
-        print(line(task), file=sys.stderr, flush=True)
+        write()
 
 
 class _Summary(ProgressColumn):
-    """Counts, rate and time left."""
+    """Count, rate and remaining time."""
 
     def render(self, task: Task) -> Text:
         return Text(", ".join(_parts(task)))
 
 
 def line(task: Task) -> str:
-    """Return the line of a log, such as ``12:01 reading: 1,240 of 9,300 files (13%), 21.3/s``."""
+    """Return a line for a log: ``12:01 Opening files: 1,240 of 9,300 files (13%), 21.3/s``."""
     counts, *rest = _parts(task)
     share = f"{counts} ({task.percentage:.0f}%)" if task.total else counts
     return f"{time.strftime('%H:%M')} {task.description}: {', '.join((share, *rest))}"
@@ -193,7 +197,7 @@ def _rate(per_second: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return a time in its two largest units at most."""
+    """Return a time in at most two units."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,44 +1,43 @@
-"""Hiding passwords and tokens in URLs, in everything that is written or printed.
+"""Hiding passwords and tokens of URLs in all output.
 
-Only the place from which a file is read keeps its secrets. Everywhere else, the file is known by
-its redacted URL, so that a file stays the same when its token is renewed.
+Only the URL that a file is opened by keeps them. Elsewhere a file is identified by its redacted
+URL, which does not change when a token is renewed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
-#: Stands for a secret.
+#: Replacement of a secret.
 HIDDEN = "***"
 
-#: Parameters of URLs that give access: storage tokens (``authz``), presigned URLs of S3, Google and
-#: Azure (``sig``), OAuth, EOS (``cap.sym``), dCache.
+#: Names of URL parameters that grant access: storage tokens (``authz``), presigned URLs of S3,
+#: Google and Azure (``sig``), OAuth, EOS (``cap.sym``), dCache.
 _NAMES = (
     r"[\w.%-]*(?:auth(?!or)|token|passw|secret|signature|credential|macaroon|bearer|session|"
     r"api[-_]?key|access[-_]?key)[\w.%-]*"
     r"|(?:[\w.%-]*[._-])?(?:sig|key|pwd|pass|jwt|ticket|cap\.sym|cap\.msg|dcache[.-]uuid)"
 )
-#: The same URL in a text, percent-encoded or in HTML and its scripts.
+#: Characters before a parameter, also percent-encoded or escaped in HTML and scripts.
 _BEGINS = r"[?&;#]|%3F|%26|%3B|\\u0026"
-#: Value of a parameter, without punctuation that ends a sentence.
+#: Value of a parameter, without punctuation at the end of a sentence.
 _VALUE = r"""[^\s"<>\\&]*[^\s"<>\\&.,:;!?)\]}']"""
 _PARAMETER = re.compile(
     rf"(?P<begin>{_BEGINS})(?P<name>{_NAMES})(?P<equals>=|%3D)"
     rf"(?:Bearer(?:%20|\+|\s+))?(?:{_VALUE})?",
     re.IGNORECASE,
 )
-#: User and password in front of a host; a lone user may be a token.
+#: User and password before a host; a user without password may be a token.
 _USER = re.compile(r'://[^\s/"<>?#\\]*@')
 _ENCODED_USER = re.compile(r'%3A%2F%2F(?:(?!%2F)[^\s/"<>?#\\])*%40', re.IGNORECASE)
-#: JSON Web Tokens, and what stands in headers.
+#: JSON Web Tokens, and credentials in HTTP headers.
 _TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)*")
 _HEADER = re.compile(r"\b(Bearer(?:\s+|%20)|Authorization\W{1,4}Basic\s+)[\w.~+/=-]{8,}")
 
 
 def redacted(text: str) -> str:
-    """Return a text in which ``***`` stands for the passwords and tokens of URLs.
+    """Return a text with passwords and tokens of URLs replaced by ``***``.
 
     >>> redacted("root://me:secret@host//a.root?authz=Bearer%20abc&x=1: no such file")
     'root://***@host//a.root?authz=***&x=1: no such file'
@@ -50,8 +49,8 @@ def redacted(text: str) -> str:
     return _HEADER.sub(rf"\1{HIDDEN}", text)
 
 
-def redacted_data(content: Any) -> Any:
-    """Return JSON-like data in which all texts are redacted, also the keys.
+def redacted_data(content: object) -> object:
+    """Return JSON-like data with all texts redacted, including keys.
 
     >>> redacted_data({"files": ["https://me:secret@host/a.root"], "entries": 3})
     {'files': ['https://***@host/a.root'], 'entries': 3}
@@ -65,8 +64,8 @@ def redacted_data(content: Any) -> Any:
     return content
 
 
-def has_secrets(content: Any) -> bool:
-    """Return whether some text of JSON-like data holds a secret."""
+def has_secrets(content: object) -> bool:
+    """Return whether a text in JSON-like data contains a password or token."""
     if isinstance(content, str):
         return redacted(content) != content
     if isinstance(content, Mapping):

@@ -1,11 +1,13 @@
-"""Limits on what a small file may expand to in memory, and how they are set.
+"""Limits on the memory that a small file may expand to.
 
-Each is an environment variable, in MB (10⁶ bytes), read on the client: workers are sent its value.
+Each limit is an environment variable, in MB (10⁶ bytes). The client reads it and sends it to the
+workers.
 
 ``BPHCOFFEA_MAX_BASKET_MB``
-    A decompressed basket of a ROOT file (200). ROOT's own hold less than 30 MB.
+    Size of a decompressed basket of a ROOT file (default 200). Baskets that ROOT writes have less
+    than 30 MB.
 ``BPHCOFFEA_MAX_JSON_MB``
-    A JSON or csv file, decompressed (256): corrections, luminosity, filesets.
+    Size of a decompressed JSON or csv file (default 256): corrections, luminosity, filesets.
 """
 
 from __future__ import annotations
@@ -30,18 +32,18 @@ class LimitExceededError(Exception):
 
 
 def basket_limit() -> int:
-    """Bytes that a basket may have once it is decompressed.
+    """Return the largest allowed size of a decompressed basket, bytes.
 
     Raises
     ------
     InputError
-        If the environment variable is no number of MB.
+        If the environment variable is not a number of MB.
     """
     return _bytes(MAX_BASKET_MB)
 
 
 def basket_remedy(limit: int) -> str:
-    """What to do about a basket that is larger than a limit, for the end of a message."""
+    """Return the end of a message about a basket that exceeds a limit in bytes."""
     return (
         f"the limit is {limit / _MB:g} MB: make the file again with smaller baskets, or set "
         f"{MAX_BASKET_MB}"
@@ -49,14 +51,14 @@ def basket_remedy(limit: int) -> str:
 
 
 def read_json_bytes(path: str | Path) -> bytes:
-    """Read a JSON or csv file, of which no more than the limit is held in memory.
+    """Return the content of a JSON or csv file, without reading more than the limit.
 
     Raises
     ------
     InputError
-        If it is larger than the limit.
+        If the file is larger than the limit.
     OSError
-        If it can't be read.
+        If the file cannot be read.
     """
     limit = _bytes(MAX_JSON_MB)
     with Path(path).open("rb") as file:
@@ -64,30 +66,24 @@ def read_json_bytes(path: str | Path) -> bytes:
 
 
 def decompressed(content: bytes, path: str | Path) -> bytes:
-    """Return the content of a file, decompressed if it begins as gzip does, whatever its name.
-
-    Parameters and errors are those of :func:`gunzip`.
-    """
-    return gunzip(content, path) if content.startswith(_GZIP) else content
-
-
-def gunzip(content: bytes, path: str | Path) -> bytes:
-    """Decompress the content of a gzip file, of which no more than the limit is held in memory.
+    """Return the content of a file, decompressed if it is gzip, whatever the name of the file.
 
     Parameters
     ----------
     content
-        What the file holds.
+        Content of the file.
     path
         The file, for the message.
 
     Raises
     ------
     InputError
-        If it is larger than the limit once it is decompressed.
+        If the decompressed content is larger than the limit.
     OSError, EOFError, zlib.error
-        If it is damaged, as :func:`gzip.decompress` has it.
+        If the content is damaged, see :func:`gzip.decompress`.
     """
+    if not content.startswith(_GZIP):
+        return content
     limit = _bytes(MAX_JSON_MB)
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         return _within(limit, file.read(limit + 1), path)
@@ -97,7 +93,7 @@ def _within(limit: int, content: bytes, path: str | Path) -> bytes:
     if len(content) > limit:
         raise InputError(
             f"{path}: holds more than {limit / _MB:g} MB; is it the right file? "
-            f"If so, set {MAX_JSON_MB} to more"
+            f"If so, raise {MAX_JSON_MB}"
         )
     return content
 

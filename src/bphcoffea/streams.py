@@ -1,4 +1,4 @@
-"""Standard streams in which secrets are hidden and characters beyond ASCII spelled out."""
+"""Standard streams that hide secrets and replace characters that their encoding lacks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing_extensions import override
 
 from bphcoffea.redaction import redacted
 
-#: Name of the error handler that spells characters out.
+#: Name of the codec error handler that spells characters out.
 SPELLED = "bphcoffea.spelled"
-#: Characters whose names and decompositions are no help.
+#: Spellings of characters that Unicode neither decomposes nor names helpfully.
 _SPELLINGS = dict(
     pair.split(" ", 1)
     for pair in (
@@ -29,7 +29,7 @@ _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 
 
 def spelled(text: str) -> str:
-    """Return a text in ASCII that reads as much like the original as it can.
+    """Return a text in ASCII, with other characters spelled out.
 
     >>> spelled("B(τ → 3μ) = 2 ± 1, χ² of 36 fb⁻¹")
     'B(tau -> 3mu) = 2 +- 1, chi^2 of 36 fb^-1'
@@ -54,7 +54,7 @@ def _spelling(character: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the letters and digits that characters are variants of; empty if there are none."""
+    """Return the ASCII letters and digits that characters are variants of; empty if none."""
     decomposed = unicodedata.normalize("NFKD", text).replace("−", "-")
     return decomposed.encode("ascii", "ignore").decode()
 
@@ -69,48 +69,48 @@ codecs.register_error(SPELLED, _spell)
 
 
 class RedactingStream:
-    """A text stream that hides the passwords and tokens of URLs in what is written to it.
+    """Text stream that hides passwords and tokens of URLs.
 
     Parameters
     ----------
     stream
-        Where it is written. It has all other methods and attributes.
+        The stream to write to; it provides all other methods and attributes.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text without its secrets."""
+        """Write a text with its secrets hidden."""
         self._stream.write(redacted(text))
         return len(text)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 
 def guard_streams() -> None:
-    """Let nothing that this process prints hold secrets, or fail for a character.
+    """Make the standard streams of this process hide secrets and accept all characters.
 
-    The streams stay guarded until the process ends: objects that are closed then also print.
+    The streams stay guarded until the process ends, because objects that are closed then may print.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None or isinstance(stream, RedactingStream):
             continue
-        with contextlib.suppress(AttributeError):  # of a stream that is no file
+        with contextlib.suppress(AttributeError):  # streams that are not files lack reconfigure
             stream.reconfigure(errors=SPELLED)
         setattr(sys, name, RedactingStream(stream))
 
 
 class PlainConsole(Console):
-    """A console without markup that hides secrets, and spells out what its encoding lacks.
+    """Console without markup that hides secrets and spells out characters its encoding lacks.
 
-    Both before a text is measured and wrapped: columns stay aligned, and no URL is cut in two.
+    Both happen before a text is measured and wrapped, so that columns stay aligned and URLs whole.
     """
 
     def __init__(self, **options: Any) -> None:
-        # names and messages may hold brackets, which are no markup
+        # names and messages may contain brackets that are not markup
         super().__init__(markup=False, **options)
 
     @override

@@ -1,10 +1,10 @@
-"""Versions of what results are made with: recorded with each, and compared with the workers'."""
+"""Versions of packages, recorded with results and compared between client and workers."""
 
 from __future__ import annotations
 
 import importlib.metadata
 
-#: Packages that a result depends on.
+#: Packages that results depend on.
 PACKAGES = (
     "awkward",
     "bphcoffea",
@@ -19,5 +19,5 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on."""
+    """Return the installed versions of the packages that results depend on."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}

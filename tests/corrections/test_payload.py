@@ -522,8 +522,7 @@ except InputError as error:
     memory, _, message = done.stdout.partition(" ")
     assert int(memory) < 100
     assert message == (
-        f"{path}: holds more than 20 MB; is it the right file? "
-        "If so, set BPHCOFFEA_MAX_JSON_MB to more\n"
+        f"{path}: holds more than 20 MB; is it the right file? If so, raise BPHCOFFEA_MAX_JSON_MB\n"
     )
 
 

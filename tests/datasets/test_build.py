@@ -144,7 +144,7 @@ def test_dataset_is_added_to_a_fileset_that_is_there(folder, bphcoffea):
         status, _, errors = bphcoffea(*words, name)
         assert status == 2
         (line,) = errors
-        assert line.startswith(f"bphcoffea: error: {path}: has a dataset '{name}' already")
+        assert line.startswith(f"bphcoffea: error: {path}: already has a dataset '{name}'")
     assert json.loads(path.read_text()) == content
     path.write_text("[]")
     assert bphcoffea(*words, "third")[0] == 2
@@ -242,7 +242,7 @@ def test_a_server_that_is_not_there_is_one_clear_line(place):
         timeout=50,
     )
     assert done.stderr.splitlines()[-1] == (
-        f"bphcoffea.errors.InputError: {url}: cannot be listed: the server does not answer; "
+        f"bphcoffea.errors.FilesetError: {url}: cannot be listed: the server does not answer; "
         "is its address right, and is it up? (Connection error)"
     )
     assert time.monotonic() - started < 20

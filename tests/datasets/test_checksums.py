@@ -54,7 +54,7 @@ def test_a_flipped_bit_is_a_problem(file):
     (line,) = compared((file, {"checksum": recorded})).lines()
     assert line == (
         f"dataset 'D', {file}: its checksum is {adler32(file)}, but {recorded} in the fileset; "
-        "it is damaged or another file: copy it again"
+        "the file is damaged or another one: copy it again"
     )
 
 
@@ -134,9 +134,7 @@ def test_a_server_is_asked(checksums, file, served):
             damaged, missing = report.problems
             bad = adler32(folder / "b.root")
             assert damaged.startswith(f"replica {url('b.root')}: its checksum is {bad}, but ")
-            assert missing == f"replica {url('none.root')}: no checksum (it is not there)" or (
-                "not there" in missing
-            )
+            assert missing.startswith(f"replica {url('none.root')}: no checksum (no such file")
         assert server.bytes_read() > before
     report = compared((server.url("a.root"), {}))
     assert "the server does not answer" in report.problems[0]

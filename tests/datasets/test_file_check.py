@@ -18,7 +18,7 @@ from bphcoffea.datasets.file_check import FileToOpen
 from bphcoffea.storage.servers import ONCE
 
 TREE = "Tree3Mu/ntuple"
-HELD = "trees it holds: Tree3Mu/ntuple"
+HELD = "trees in the file: Tree3Mu/ntuple"
 
 
 def inspected(path, tree=TREE, **expected):
@@ -90,14 +90,14 @@ def test_a_tree_that_is_not_there_names_those_that_are(tree, sound):
 def test_a_file_without_trees_says_so(tmp_path):
     with uproot.recreate(tmp_path / "a.root") as root:
         root["counts"] = np.histogram([1.0])
-    assert problem_of(tmp_path / "a.root") == f"no tree '{TREE}'; trees it holds: none"
+    assert problem_of(tmp_path / "a.root") == f"no tree '{TREE}'; trees in the file: none"
 
 
 def test_all_trees_of_a_file_are_named(tmp_path):
     with uproot.recreate(tmp_path / "a.root") as root:
         root.mktree("one/t", {"x": "f8"})
         root.mkdir("two").mkrntuple("n", {"x": np.zeros(2)})
-    assert problem_of(tmp_path / "a.root") == f"no tree '{TREE}'; trees it holds: one/t, two/n"
+    assert problem_of(tmp_path / "a.root") == f"no tree '{TREE}'; trees in the file: one/t, two/n"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_all_trees_of_a_file_are_named(tmp_path):
 )
 def test_another_thing_than_a_tree_is_told(tree, kind, sound):
     problem = problem_of(sound, tree)
-    assert problem.startswith(f"'{tree}' is no tree but a {kind}")
+    assert problem.startswith(f"'{tree}' is a {kind}, not a tree")
     assert problem.endswith(HELD)
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -195,7 +196,7 @@ def test_loading_what_was_saved_gives_the_same(fileset, tmp_path):
         fileset = fileset.resolved(tmp_path)
     except InputError as error:
         # not the subject of this test
-        assert any(text in str(error) for text in ("stands there twice", "NUL"))  # noqa: PT017
+        assert any(text in str(error) for text in ("twice", "NUL", "'::'"))  # noqa: PT017
         return
     path = fileset.save(tmp_path / "new" / "fileset.json")
     read = load_fileset(path)
@@ -237,9 +238,9 @@ def test_saving_where_nothing_can_be_written_is_one_clear_line(tmp_path):
         (with_files([], treename="t"), "dataset 'D', files: is empty"),
         (with_files("a.root"), "dataset 'D', files: expected an object"),
         (with_files(["a.root"]), "dataset 'D': files are a list, so 'treename' must name"),
-        (with_files([1], treename="t"), "dataset 'D': files hold 1, which is no path"),
-        (with_files([["a"]], treename="t"), "dataset 'D': files hold ['a'], which is no path"),
-        (with_files(["a", "a"], treename="t"), "dataset 'D': 'a' stands there twice"),
+        (with_files([1], treename="t"), "dataset 'D': the list of files holds 1, "),
+        (with_files([["a"]], treename="t"), "dataset 'D': the list of files holds ['a'], "),
+        (with_files(["a", "a"], treename="t"), "dataset 'D': 'a' is listed twice"),
         (with_files({"": "t"}), "dataset 'D', files.: is empty"),
         (with_files({"a": ""}), "dataset 'D', files.a.object_path: is empty"),
         (with_files({"a": None}), "dataset 'D', files.a: expected an object"),
@@ -277,8 +278,8 @@ def test_saving_where_nothing_can_be_written_is_one_clear_line(tmp_path):
             "dataset 'D', metadata: coffea reserves the names filename, uuid: choose others",
         ),
         ({"D\nE": None}, "dataset 'D E': expected an object"),
-        ('{"D": 1, "D": 2}', "not a JSON file ('D' stands there twice)"),
-        ('{"D": {"files": {"a": "t", "a": "u"}}}', "not a JSON file ('a' stands there twice)"),
+        ('{"D": 1, "D": 2}', "not a JSON file (key 'D' occurs twice)"),
+        ('{"D": {"files": {"a": "t", "a": "u"}}}', "not a JSON file (key 'a' occurs twice)"),
     ],
 )  # fmt: skip
 def test_what_is_malformed_is_named_in_one_line(content, fault, tmp_path):
@@ -288,7 +289,7 @@ def test_what_is_malformed_is_named_in_one_line(content, fault, tmp_path):
 
 def test_two_names_of_one_file_are_a_double(tmp_path):
     assert faults(tmp_path, with_files({"a.root": "t", "./a.root": "t"})) == [
-        f"dataset 'D': '{tmp_path}/a.root' stands there twice"
+        f"dataset 'D': '{tmp_path}/a.root' is listed twice"
     ]
 
 
@@ -375,7 +376,7 @@ def test_a_path_that_nothing_can_open_is_one_line(tmp_path):
     (line,) = faults(tmp_path, {"D": {"files": replica, "metadata": METADATA}})
     assert f"'{tmp_path}/r::a.root' cannot be opened" in line
     (line,) = faults(tmp_path, {"D": {"files": {"a\0.root": "t"}, "metadata": METADATA}})
-    assert line.endswith("holds a NUL character, which no path can")
+    assert line.endswith("contains a NUL character, which a path cannot")
 
 
 def test_a_chain_of_urls_stays_as_it_is(tmp_path):
@@ -477,3 +478,24 @@ def test_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("BPHCOFFEA_MAX_JSON_MB", "0.00001")
     with pytest.raises(InputError, match=r"holds more than 1e-05 MB; .* BPHCOFFEA_MAX_JSON_MB"):
         load_fileset(path)
+
+
+def test_repr_counts_files_and_shortens_the_list_of_names():
+    fileset = Fileset.model_validate(dict.fromkeys("ABCDE", DATASET))
+    assert repr(fileset) == "Fileset(5 datasets, 5 files: A, B, C, …)"
+    assert repr(fileset.select("A")) == "Fileset(1 dataset, 1 file: A)"
+
+
+def test_notebooks_show_a_table_of_the_datasets():
+    files = {"a.root": {"object_path": "t", "num_entries": 1200}, "b.root": "t"}
+    metadata = {"is_mc": True, "era": "2018", "process": "<b>"}
+    content = {"D": DATASET, "x<y": {"files": files, "metadata": metadata}}
+    fileset = Fileset.model_validate(content)
+    shown = fileset.updated("num_entries", {("D", "a.root"): 1200})._repr_html_()
+    rows = re.findall("<tr>(.*?)</tr>", shown)
+    cells = [re.findall("<t[dh]>(.*?)</t[dh]>", row) for row in rows]
+    assert cells == [
+        ["dataset", "files", "events", "era", "process", "data or simulation"],
+        ["D", "1", "1,200", "2017B", "", "data"],
+        ["x&lt;y", "2", "", "2018", "&lt;b&gt;", "simulation"],
+    ]

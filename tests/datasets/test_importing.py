@@ -143,13 +143,19 @@ def test_the_result_loads_again(tmp_path):
         ({"files": "  "}, "dataset 'D', files: is empty"),
         ({"files": [1]}, "dataset 'D': 'files' is neither a list of names nor names separated"),
         ({"files": {"a.root": 1}}, "dataset 'D': 'files' is neither a list of names nor names"),
-        ({"files": "a.root a.root"}, "dataset 'D': 'files' has files twice: /store/user/me/a.root"),
-        ({"files": "a.root /a.root"}, "dataset 'D': 'files' has files twice: /store/user/me/a.roo"),
+        (
+            {"files": "a.root a.root"},
+            "dataset 'D': 'files' lists files twice: /store/user/me/a.root",
+        ),
+        (
+            {"files": "a.root /a.root"},
+            "dataset 'D': 'files' lists files twice: /store/user/me/a.root",
+        ),
         ({"type": "toys"}, "dataset 'D': type 'toys' is none of data, signal, background, mc"),
-        ({"rootpath": 3}, "dataset 'D': rootpath is 3, which is no path"),
-        ({"treename": None}, "dataset 'D': treename is None, which is no path of a tree"),
+        ({"rootpath": 3}, "dataset 'D': rootpath is 3, which is not a path"),
+        ({"treename": None}, "dataset 'D': treename is None, which is not the path of a tree"),
         ({"lumi": -1}, "dataset 'D', metadata.luminosity: Input should be greater than 0"),
-        ({"luminosity": 5}, "dataset 'D': 'luminosity' says again what luminosity is"),
+        ({"luminosity": 5}, "dataset 'D': 'luminosity' states luminosity again"),
         ({"is_mc": True}, "dataset 'D': is_mc True contradicts type 'data'"),
         ({"kind": "signal"}, "dataset 'D': kind 'signal' contradicts type 'data'"),
         ({"dataset": "x"}, "dataset 'D', metadata: coffea reserves the names dataset"),
@@ -163,8 +169,7 @@ def test_what_is_wrong_with_an_entry_is_named_in_one_line(changes, fault, tmp_pa
 def test_a_prefix_before_a_url_is_a_fault(tmp_path):
     entry = ENTRY | {"rootpath": "root://host//store"}
     assert faults(tmp_path, {"D": entry}, "root://other//eos") == [
-        "dataset 'D': rootpath 'root://host//store' is a URL already, "
-        "so no prefix can stand before it"
+        "dataset 'D': rootpath 'root://host//store' is already a URL; a prefix cannot precede it"
     ]
 
 
@@ -189,7 +194,7 @@ def test_all_faults_are_named_at_once(tmp_path):
         [
             "dataset 'D': lacks 'era'",
             "dataset 'D': type 'toys' is none of data, signal, background, mc",
-            "dataset 'D': 'files' has files twice: /store/user/me/a.root",
+            "dataset 'D': 'files' lists files twice: /store/user/me/a.root",
             "dataset 'D', metadata.luminosity: Input should be greater than 0",
             "dataset 'F': lacks 'type'",
             "dataset 'F': lacks 'files'",
@@ -201,7 +206,7 @@ def test_all_faults_are_named_at_once(tmp_path):
 def test_a_dataset_that_stands_there_twice_is_a_fault(tmp_path):
     path = tmp_path / "lists.json"
     path.write_text('{"D": {}, "D": {}}')
-    with pytest.raises(InputError, match=r"lists\.json: not a JSON file \('D' stands there twice"):
+    with pytest.raises(InputError, match=r"lists\.json: not a JSON file \(key 'D' occurs twice"):
         import_fileset(path)
 
 
@@ -352,7 +357,7 @@ def test_the_era_that_a_sample_tells_wins(told, era, tmp_path):
 def test_without_an_era_the_option_is_asked_for_in_one_line(era, tmp_path):
     content = {SIGNAL: HNL, "A": HNL_DATA | {"year": 2018}, "B\nC": HNL_DATA}
     assert faults(tmp_path, content, era=era) == [
-        f"no era is known of {SIGNAL}, B C: give it with --era, such as --era 2018D"
+        f"no era is known of {SIGNAL}, B C: give 'era', such as 2018D"
     ]
 
 
@@ -388,20 +393,20 @@ def test_a_relative_path_is_relative_to_the_json(tmp_path):
         ({"file_name_list": []}, "lacks 'file_name_list'"),
         ({"file_name_list": [1]}, "'file_name_list' is neither a list of names nor names separ"),
         ({"file_name_list": {"a": 1}}, "'file_name_list' is neither a list of names nor names"),
-        ({"file_name_list": ["a", "a"]}, "'file_name_list' has files twice: a"),
+        ({"file_name_list": ["a", "a"]}, "'file_name_list' lists files twice: a"),
         ({"cross_section": -1}, "metadata.cross_section: Input should be greater than 0"),
         ({"cross_section": "much"}, "metadata.cross_section: Input should be a valid number"),
-        ({"cross_section": True}, "cross_section is true, which is no number"),
-        ({"xsec": 1, "cross_section": 2}, "'xsec' says again what cross_section is"),
+        ({"cross_section": True}, "cross_section is true, which is not a number"),
+        ({"xsec": 1, "cross_section": 2}, "'xsec' states cross_section again"),
         ({"filter_efficiency": 3}, "metadata.filter_efficiency: Input should be less than"),
         ({"processed_events": 0}, "metadata.processed_events: Input should be greater than 0"),
         ({"processed_events": 1.5}, "metadata.processed_events: Input should be a valid integer"),
-        ({"era": "2018A", "year": 2018}, "'year' says again what era is"),
+        ({"era": "2018A", "year": 2018}, "'year' states era again"),
         ({"era": ["2018"]}, "metadata.era: Input should be a valid string"),
         ({"is_mc": False}, "is_mc False contradicts dataset_category 'signal'"),
-        ({"treename": 3}, "treename is 3, which is no path of a tree"),
-        ({"mass": 1.0}, "mass 1.0 contradicts its name, which tells 1.5 GeV"),
-        ({"ctau": 10}, "ctau 10 contradicts its name, which tells 1000 mm"),
+        ({"treename": 3}, "treename is 3, which is not the path of a tree"),
+        ({"mass": 1.0}, "mass 1.0 contradicts its name, which states 1.5 GeV"),
+        ({"ctau": 10}, "ctau 10 contradicts its name, which states 1000 mm"),
         ({"dataset": "x"}, "metadata: coffea reserves the names dataset"),
     ],
 )
@@ -437,7 +442,7 @@ def test_what_the_json_says_of_the_cross_section_of_data_means_nothing(key, valu
 def test_a_signal_whose_name_tells_too_little(name, lacking, tmp_path):
     units = {"mass": "GeV", "ctau": "mm"}
     assert faults(tmp_path, {name: HNL}, era="2018") == [
-        f"dataset '{name}': its name tells no {key}: name signal like "
+        f"dataset '{name}': its name does not state the {key}: name signal like "
         f"DsToNMu_NToMuPi_mN1p5_ctau100p0mm, or give it as '{key}', in {units[key]}"
         for key in lacking
     ]
@@ -446,7 +451,7 @@ def test_a_signal_whose_name_tells_too_little(name, lacking, tmp_path):
 def test_a_signal_whose_name_tells_two_masses(tmp_path):
     name = "mN1p5_mN1p0_ctau10p0mm_ctau10mm"
     assert faults(tmp_path, {name: HNL}, era="2018") == [
-        f"dataset '{name}': its name tells more than one mass: 1 and 1.5 GeV"
+        f"dataset '{name}': its name states more than one mass: 1 and 1.5 GeV"
     ]
 
 
@@ -464,7 +469,7 @@ def test_all_faults_of_hnl_samples_are_named_at_once(tmp_path):
     }
     assert sorted(faults(tmp_path, content)) == sorted(
         [
-            f"no era is known of {SIGNAL}, D: give it with --era, such as --era 2018D",
+            f"no era is known of {SIGNAL}, D: give 'era', such as 2018D",
             f"dataset '{SIGNAL}': lacks 'file_name_list'",
             f"dataset '{SIGNAL}', metadata.cross_section: Input should be greater than 0",
             "dataset 'B': expected an object with 'dataset_category', 'file_name_list' and 'era'",
@@ -490,7 +495,7 @@ def test_the_command_takes_the_era(tmp_path, monkeypatch, capsys):
     source, target = write(tmp_path, {SIGNAL: HNL}), tmp_path / "fileset.json"
     status, said = command(source, "-o", target)
     assert (status, said.count("\n")) == (2, 1)
-    assert "give it with --era" in said
+    assert "give 'era'" in said
     assert command(source, "-o", target, "--era", "2018", "--prefix", "root://host")[0] == 0
     dataset = load_fileset(target)[SIGNAL]
     assert dataset.metadata.era == "2018"

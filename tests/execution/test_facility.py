@@ -338,7 +338,7 @@ def test_results_are_staged_out(protocol, analysis, fileset, facility, served, t
 def test_target_that_cannot_be_written_stops_the_run_before_it_begins(analysis, fileset, tmp_path):
     (tmp_path / "file").touch()
     options = Options("iterative", stage_out=str(tmp_path / "file" / "below"))
-    with pytest.raises(InputError, match="results can't be written there"):
+    with pytest.raises(InputError, match="results cannot be written there"):
         run(analysis, fileset, tmp_path / "run", options)
     assert list((tmp_path / "run").iterdir()) == []
 

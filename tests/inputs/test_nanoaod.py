@@ -38,7 +38,7 @@ def test_lists_of_other_lengths_than_the_counter_are_refused(open_events, tmp_pa
         wrong = "eta"
     path = written_as_vectors(tmp_path / "a.root", muons, counts)
     muon = open_events(path, ReducedNanoAODSchema, "Events").Muon
-    with pytest.raises(InputError, match=f"branch Muon_{wrong} has . entries where nMuon has"):
+    with pytest.raises(InputError, match=f"branch Muon_{wrong} has . entries, but nMuon has"):
         ak.materialize(muon[wrong])
     if change != "counter":
         assert ak.to_list(muon.mass) == muons["mass"]

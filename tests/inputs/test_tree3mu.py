@@ -185,9 +185,7 @@ def test_lists_of_another_length_are_refused(one_candidate, ntuple, open_events)
     events = [one_candidate(TripletVtx2_Chi2=[1.0, 2.0]), one_candidate(TripletVtx2_Chi2=[])]
     opened = open_events(ntuple(events), TwoMuTrackSchema)
     assert opened.Triplet.mass.to_list() == [[1.968], [1.968]]
-    with pytest.raises(
-        InputError, match="TripletVtx2_Chi2 has 2 entries where Triplet2_Mass has 1"
-    ):
+    with pytest.raises(InputError, match="TripletVtx2_Chi2 has 2 entries, but Triplet2_Mass has 1"):
         ak.materialize(opened.Triplet.vertex.chi2)
 
 

@@ -223,7 +223,7 @@ def test_an_event_number_of_64_bits_stays(wide, open_events):
 @pytest.mark.parametrize("lumi", [np.nan, np.inf, -np.inf, 1.5, 2.0**25])
 def test_a_luminosity_section_that_is_no_number_of_one_is_refused(lumi, open_events):
     events = open_events(one_event(lumi=np.array([lumi], np.float32)), WZTreeSchema, TREE)
-    with pytest.raises(InputError, match="branch lumi should hold whole numbers"):
+    with pytest.raises(InputError, match="branch lumi must hold whole numbers"):
         ak.materialize(events.lumi)
 
 
@@ -243,7 +243,7 @@ def test_a_luminosity_section_that_is_no_number_of_one_is_refused(lumi, open_eve
 def test_lists_of_another_length_are_refused(branch, reference, open_events):
     kind = WZTreeSchema._known_lists()[branch]
     events = open_events(one_event(**{branch: ak.Array([np.zeros(2, kind)])}), WZTreeSchema, TREE)
-    with pytest.raises(InputError, match=f"{branch} has 2 entries where {reference} has 1"):
+    with pytest.raises(InputError, match=f"{branch} has 2 entries, but {reference} has 1"):
         ak.materialize(at(events, place(branch)))
 
 

@@ -157,14 +157,14 @@ def test_files_after_one_another_may_differ_in_unit_and_columns(file):
         (("#run:fill,ls,time,delivered(/fb)\n",), 1, "the header has 0 columns 'recorded(unit)'"),
         (("#run:fill,ls,recorded(/fb),recorded(/pb)\n",), 1, "the header has 2 columns"),
         ((HEADER.format("/ub"), LINES[:-20]), 5, "6 columns, but 9 in the header"),
-        ((HEADER.format("/ub"), row(1, 1, "x")), 2, "'x' is no recorded luminosity"),
-        ((HEADER.format("/ub"), row(1, 1, "nan")), 2, "'nan' is no recorded luminosity"),
-        ((HEADER.format("/ub"), row(1, 1, "inf")), 2, "'inf' is no recorded luminosity"),
-        ((HEADER.format("/ub"), row(1, 1, "-1.5")), 2, "'-1.5' is no recorded luminosity"),
-        ((HEADER.format("/ub"), row("B", 1, 1)), 2, "'B:77' is no run:fill"),
-        ((HEADER.format("/ub"), row(-1, 1, 1)), 2, "'-1:77' is no run:fill"),
-        ((HEADER.format("/ub"), row(2**32, 1, 1)), 2, "'4294967296:77' is no run:fill"),
-        ((HEADER.format("/ub"), row(1, 1.5, 1)), 2, "'1.5:1.5' is no ls"),
+        ((HEADER.format("/ub"), row(1, 1, "x")), 2, "'x' is not a recorded luminosity"),
+        ((HEADER.format("/ub"), row(1, 1, "nan")), 2, "'nan' is not a recorded luminosity"),
+        ((HEADER.format("/ub"), row(1, 1, "inf")), 2, "'inf' is not a recorded luminosity"),
+        ((HEADER.format("/ub"), row(1, 1, "-1.5")), 2, "'-1.5' is not a recorded luminosity"),
+        ((HEADER.format("/ub"), row("B", 1, 1)), 2, "'B:77' is not run:fill"),
+        ((HEADER.format("/ub"), row(-1, 1, 1)), 2, "'-1:77' is not run:fill"),
+        ((HEADER.format("/ub"), row(2**32, 1, 1)), 2, "'4294967296:77' is not run:fill"),
+        ((HEADER.format("/ub"), row(1, 1.5, 1)), 2, "'1.5:1.5' is not ls"),
         (
             (HLT_HEADER.format("/pb"), hlt_row(5, 1, 0.5), hlt_row(5, 1, 0.25, "HLT_Mu9_v1")),
             3,
@@ -187,14 +187,14 @@ def test_a_table_of_nothing_is_refused(file, parts):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="no such file; make it"):
         LuminosityTable.load(tmp_path / "none.csv")
     with pytest.raises(InputError, match="cannot be read"):
         LuminosityTable.load(tmp_path)
     for name, content, fault in (
-        ("plain.csv.gz", b"#run", "not a gzip file"),
-        ("cut.csv.gz", gzip.compress(LINES.encode())[:-9], "or cut off"),
-        ("damaged.csv.gz", gzip.compress(b"#")[:10] + b"\xff" * 20, "not a gzip file"),
+        ("plain.csv.gz", b"#run", "holds no luminosity section"),
+        ("cut.csv.gz", gzip.compress(LINES.encode())[:-9], "truncated or corrupt gzip"),
+        ("damaged.csv.gz", gzip.compress(b"#")[:10] + b"\xff" * 20, "truncated or corrupt gzip"),
         ("binary.csv", b"\xff\xfe\xfa", "not a csv"),
     ):
         (tmp_path / name).write_bytes(content)

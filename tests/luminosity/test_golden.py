@@ -121,11 +121,11 @@ def test_is_fast(file):
         ("[]", "expected {run: [[first, last], …]}, not a list"),
         ("{}", "certifies no luminosity section"),
         ('{"1": []}', "certifies no luminosity section"),
-        ('{"1": [[1, 2]], "1": [[3, 4]]}', "run 1 stands there twice"),
-        ('{"2018A": {"files": []}}', "'2018A' is no run number"),
-        ('{"315257": [[1, 88], [92]]}', "run 315257: [92] is no range"),
+        ('{"1": [[1, 2]], "1": [[3, 4]]}', "not a JSON file (key '1' occurs twice)"),
+        ('{"2018A": {"files": []}}', "'2018A' is not a run number"),
+        ('{"315257": [[1, 88], [92]]}', "run 315257: [92] is not a range"),
         ('{"315257": [[88, 1]]}', "run 315257: the range [88, 1] begins after its end"),
-        ('{"315257": [[1, NaN]]}', "run 315257: "),
+        ('{"315257": [[1, NaN]]}', "not a JSON file"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(file, content, fault):

@@ -111,6 +111,6 @@ def test_padding_is_no_length(wrong):
     with pytest.raises(InputError) as raised:
         lifetime_weight(np.array([0.0, 1.0, wrong]), 1.0, 2.0)
     assert str(raised.value) == (
-        f"the generated proper decay length is {wrong:g} mm for 1 of 3 decays: such is padding; "
-        "give those that do not live long 0"
+        f"the generated proper decay length is {wrong:g} mm for 1 of 3 decays; is this padding? "
+        "Give prompt decays the length 0"
     )

@@ -19,7 +19,7 @@ from bphcoffea.results import RunFolder
 from bphcoffea.results import normalisation as module
 from bphcoffea.results.luminosities import Certification, Luminosities
 from bphcoffea.results.normalisation import scaled
-from bphcoffea.results.records import as_json
+from bphcoffea.results.records import Normalisation, as_json
 from bphcoffea.results.renormalisation import renormalise
 from bphcoffea.toys import TOYS
 
@@ -156,13 +156,23 @@ def test_without_one_file_of_simulation_the_yield_stays(whole, corrected, toys, 
     assert "4,000 processed events, its files hold 2,000" in note
 
 
-def normalise(*arguments):
+def records(datasets):
+    return {name: Metadata.model_validate(metadata) for name, metadata in datasets.items()}
+
+
+def scales(normalisation):
+    rest = ("cross_section", "filter_efficiency", "skim_efficiency", "luminosity", "generator_sumw")
+    unused = {**dict.fromkeys(rest, 1.0), "data": (), "notes": ()}
+    return {n: Normalisation.model_validate(unused | each) for n, each in normalisation.items()}
+
+
+def normalise(datasets, *arguments):
     """Content of normalisation.json."""
-    return as_json(module.normalise(*arguments))
+    return as_json(module.normalise(records(datasets), *arguments))
 
 
 def metadata(is_mc, era, **known):
-    return Metadata(is_mc=is_mc, era=era, process="x" if is_mc else "data", **known)
+    return {"is_mc": is_mc, "era": era, "process": "x" if is_mc else "data", **known}
 
 
 def counts(datasets, processed=100, held=100, expected=100):
@@ -173,7 +183,7 @@ def counts(datasets, processed=100, held=100, expected=100):
 
 def luminosities(datasets, sections=None, certification=None, processed=100):
     return Luminosities.of(
-        datasets,
+        records(datasets),
         sections or {},
         counts(datasets, processed),
         certification or (lambda era: Certification()),
@@ -250,7 +260,7 @@ def test_parts_of_one_sample_share_the_luminosity():
         histogram = hist.Hist(names, *axes, hist.axis.Regular(1, 0, 1), storage="weight")
         for name, content in contents.items():
             histogram.fill(name, "all", "nominal", np.full(content, 0.5))
-        normalised = scaled({"x": histogram}, known, parts)["x"]
+        normalised = scaled({"x": histogram}, scales(known), records(parts))["x"]
         filled.append(normalised[sum, sum, "nominal", :].view()[0])
     assert filled[0].value == pytest.approx(filled[1].value)
     assert filled[0].variance == pytest.approx(filled[1].variance)
@@ -358,7 +368,7 @@ def test_without_a_table_the_luminosity_is_the_part_that_was_processed():
     assert known["datasets"]["data"]["source"] == "fileset"
     uncounted = counts(datasets)
     uncounted["data"]["uncounted_files"] = 1
-    unknown = Luminosities.of(datasets, {}, uncounted, lambda era: Certification())
+    unknown = Luminosities.of(records(datasets), {}, uncounted, lambda era: Certification())
     assert unknown.as_json()["luminosity"] is None
 
 
@@ -367,7 +377,7 @@ def test_the_luminosity_of_a_part_is_that_part_of_the_whole_dataset(expected):
     """Not of what was asked for: chunks, steps and files may be a part of it."""
     datasets = {"data": metadata(False, "2018D", luminosity=8.0)}
     part = counts(datasets, processed=25, expected=expected)
-    known = Luminosities.of(datasets, {}, part, lambda era: Certification()).as_json()
+    known = Luminosities.of(records(datasets), {}, part, lambda era: Certification()).as_json()
     assert known["datasets"]["data"]["luminosity"] == 2.0
     assert known["datasets"]["data"]["processed"] == 0.25
 
@@ -375,7 +385,7 @@ def test_the_luminosity_of_a_part_is_that_part_of_the_whole_dataset(expected):
 def test_without_the_length_of_a_dataset_its_part_has_no_luminosity():
     datasets = {"data": metadata(False, "2018D", luminosity=8.0)}
     part = counts(datasets, processed=25, expected=25, held=None)
-    known = Luminosities.of(datasets, {}, part, lambda era: Certification()).as_json()
+    known = Luminosities.of(records(datasets), {}, part, lambda era: Certification()).as_json()
     assert known["luminosity"] is None
     assert "`bphcoffea fileset check FILESET -o FILESET`" in known["datasets"]["data"]["source"]
 
@@ -483,8 +493,8 @@ def test_scaled_histograms_have_the_variations_of_rates():
         "mc": {"scale": 10.0, "uncertainties": {"luminosity": 0.1, "cross_section": 0.0}},
         "other": {"scale": 1.0, "uncertainties": {"luminosity": 0.1, "cross_section": 0.5}},
     }
-    datasets = {name: {"is_mc": name != "data"} for name in ("data", "mc", "other")}
-    total = scaled({"x": histogram}, normalisation, datasets)["x"]
+    datasets = {name: {"is_mc": name != "data", "era": "2018"} for name in ("data", "mc", "other")}
+    total = scaled({"x": histogram}, scales(normalisation), records(datasets))["x"]
     assert list(total.axes["variation"]) == [
         *("nominal", "aUp", "luminosityUp", "luminosityDown"),
         *("cross_sectionUp", "cross_sectionDown"),
@@ -645,7 +655,7 @@ def test_provenance_knows_the_corrections(whole, toys):
 
 def test_files_of_a_run_hold_every_variation(whole):
     variations = whole.analysis.variations
-    assert variations["toy_2017"] == []
+    assert variations["toy_2017"] == ()
     assert "pileupUp" in variations["toy_ds_phipi_mc"]
     mass = whole.histograms()["mass"]
     assert set(variations["toy_ds_phipi_mc"]) <= set(mass.axes["variation"])

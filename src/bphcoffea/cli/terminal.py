@@ -280,7 +280,7 @@ def note_old_checkpoints(place: str | None) -> None:
 
 def report_written(path: Path) -> None:
     """What a fileset that was written holds."""
-    from bphcoffea.datasets.fileset import read_json
+    from bphcoffea.documents import read_json
     from bphcoffea.redaction import has_secrets
 
     content = read_json(path)

@@ -1,12 +1,8 @@
-"""Filesets: which files make up which dataset, and what is known of it."""
+"""Filesets: the files and the metadata of each dataset."""
 
-from bphcoffea.datasets.fileset import (
-    Dataset,
-    FileEntry,
-    Fileset,
-    Metadata,
-    load_fileset,
-    load_filesets,
-)
+from bphcoffea.datasets.dataset import Dataset, FileEntry
+from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets.loading import load_fileset, load_filesets
+from bphcoffea.datasets.metadata import Metadata
 
 __all__ = ["Dataset", "FileEntry", "Fileset", "Metadata", "load_fileset", "load_filesets"]

@@ -1,38 +1,36 @@
-"""Whether what a tree says of itself can be true, and whether damage to it would be noticed.
+"""Checks of the baskets of a tree: consistent, not too large, protected by checksums.
 
-All of it is told from the tree's metadata, which are read anyway when it is opened.
+All checks use the metadata of the tree, which are read anyway when it is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import uproot
 
 from bphcoffea.size_limits import basket_remedy
 
-#: ROOT's clusters of an RNTuple hold up to 1.3 GB, its pages 1 MB: so many times the limit of a
-#: basket may a column of a cluster have.
-_PAGES_OF_A_CLUSTER = 8
-#: ROOT's number of the algorithm whose frames, as ROOT writes them, have no checksum.
+Tree: TypeAlias = uproot.TTree | uproot.behaviors.RNTuple.RNTuple
+
+#: Allowed size of a column of an RNTuple's cluster, in units of the limit for baskets. Clusters
+#: that ROOT writes hold up to 1.3 GB, their pages 1 MB.
+_COLUMN_SIZE = 8
+#: ROOT's number of the Zstandard algorithm, whose frames have no checksum when ROOT writes them.
 _ZSTD = 5
 
 
-def contradiction(tree: Any, names: tuple[str, ...] = ()) -> str | None:
-    """Compare the number of entries of a tree with what its branches and baskets hold.
+def contradiction(tree: Tree, names: tuple[str, ...] = ()) -> str | None:
+    """Return how the number of entries of a tree contradicts its branches; None if it does not.
 
     Parameters
     ----------
     tree
         A TTree or RNTuple of uproot.
     names
-        Its branches that matter; all if there are none.
-
-    Returns
-    -------
-    What contradicts it, in one line; None if nothing does.
+        Branches to compare; all if empty.
     """
     if isinstance(tree, uproot.TTree):
         found = (_contradiction_of_branch(tree, branch) for branch in _branches(tree, names))
@@ -40,29 +38,26 @@ def contradiction(tree: Any, names: tuple[str, ...] = ()) -> str | None:
     return _contradiction_of_clusters(tree)
 
 
-def oversized(tree: Any, limit: int, names: tuple[str, ...] = ()) -> str | None:
-    """Name a branch with a basket that is larger than a limit once it is decompressed.
+def oversized(tree: Tree, limit: int, names: tuple[str, ...] = ()) -> str | None:
+    """Return which branch has a basket that decompresses to more than a limit; None if none has.
 
-    The metadata don't hold the size of each basket; it is at least the mean of its branch, and
-    what its entries need. Those that are larger are found when they are read.
+    The metadata do not hold the size of each basket. The largest is at least the mean size in its
+    branch, and at least the minimum size of its entries; larger ones are found when they are read.
 
     Parameters
     ----------
-    tree, names
-        As for :func:`contradiction`.
+    tree
+        A TTree or RNTuple of uproot.
     limit
-        Bytes.
-
-    Returns
-    -------
-    What is too large, in one line; None if nothing is.
+        Largest allowed size, bytes.
+    names
+        Branches to look at; all if empty.
     """
-    if isinstance(tree, uproot.TTree):
-        sizes = _baskets_of_branches(tree, names)
-        part, factor = "basket", 1
-    else:
+    part, factor = "basket", 1
+    sizes = ((branch.name, _largest_basket(branch)) for branch in _branches(tree, names))
+    if not isinstance(tree, uproot.TTree):
+        part, factor = "column of a cluster", _COLUMN_SIZE
         sizes = _columns_of_clusters(tree)
-        part, factor = "column of a cluster", _PAGES_OF_A_CLUSTER
     for name, size in sizes:
         if size > factor * limit:
             return (
@@ -72,11 +67,11 @@ def oversized(tree: Any, limit: int, names: tuple[str, ...] = ()) -> str | None:
     return None
 
 
-def lacks_checksums(tree: Any, names: tuple[str, ...] = ()) -> bool:
-    """Whether a branch is stored so that damage to it may give other numbers without an error.
+def lacks_checksums(tree: Tree, names: tuple[str, ...] = ()) -> bool:
+    """Return whether damage to some branch may change its values without an error.
 
-    zlib and LZMA hold checksums, and LZ4 does as ROOT writes it; Zstandard does not, nor does what
-    is not compressed. uproot does not compare the checksums of an RNTuple's pages.
+    zlib, LZMA and ROOT's LZ4 have checksums; Zstandard and uncompressed data do not. uproot does
+    not compare the checksums of the pages of an RNTuple.
     """
     if isinstance(tree, uproot.TTree):
         return any(_is_unprotected(branch) for branch in _branches(tree, names))
@@ -88,17 +83,16 @@ def lacks_checksums(tree: Any, names: tuple[str, ...] = ()) -> bool:
     )
 
 
-def _branches(tree: Any, names: tuple[str, ...]) -> Iterator[Any]:
-    held = tree.keys(recursive=True)
-    for name in dict.fromkeys(held):
+def _branches(tree: uproot.TTree, names: tuple[str, ...]) -> Iterator[uproot.TBranch]:
+    for name in dict.fromkeys(tree.keys(recursive=True)):
         if not names or name in names:
             yield tree[name]
 
 
-def _contradiction_of_branch(tree: Any, branch: Any) -> str | None:
+def _contradiction_of_branch(tree: uproot.TTree, branch: uproot.TBranch) -> str | None:
     entries, in_branch = int(tree.num_entries), branch.num_entries
     if not branch.num_baskets and len(branch.branches):
-        return None  # it holds others, and nothing itself
+        return None  # it only groups other branches
     if in_branch != entries:
         return f"the tree has {entries} entries, but its branch '{branch.name}' {in_branch}"
     edges = np.asarray(_edges(branch))
@@ -112,8 +106,11 @@ def _contradiction_of_branch(tree: Any, branch: Any) -> str | None:
     return None
 
 
-def _edges(branch: Any) -> list[int]:
-    """Entries at which baskets begin and end; uproot's own raises where they don't add up."""
+def _edges(branch: uproot.TBranch) -> list[int]:
+    """Return the entries at which baskets begin and end.
+
+    uproot's ``entry_offsets`` raises if they do not add up.
+    """
     edges: list[int] = [0]
     if branch._num_normal_baskets:
         edges = branch.member("fBasketEntry")[: branch._num_normal_baskets + 1].tolist()
@@ -122,13 +119,8 @@ def _edges(branch: Any) -> list[int]:
     return edges
 
 
-def _baskets_of_branches(tree: Any, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    """Name of each branch, and the least that its largest basket can have."""
-    for branch in _branches(tree, names):
-        yield branch.name, _largest_basket(branch)
-
-
-def _largest_basket(branch: Any) -> int:
+def _largest_basket(branch: uproot.TBranch) -> int:
+    """Return a lower bound for the size of the largest basket, decompressed, bytes."""
     if not branch.num_baskets:
         return 0
     mean = int(branch.uncompressed_bytes) // int(branch.num_baskets)
@@ -137,16 +129,16 @@ def _largest_basket(branch: Any) -> int:
     return largest
 
 
-def _bytes_of_entry(branch: Any) -> int:
-    """What an entry needs at least: all of it if each has the same size, else its offset."""
+def _bytes_of_entry(branch: uproot.TBranch) -> int:
+    """Return the minimum size of an entry, bytes."""
     if branch.member("fEntryOffsetLen"):
-        return 4
+        return 4  # entries of variable size have at least an offset
     leaves = branch.member("fLeaves")
     return max(sum(int(leaf.member("fLen")) * int(leaf.member("fLenType")) for leaf in leaves), 1)
 
 
-def _is_unprotected(branch: Any) -> bool:
-    # what does not shrink is stored as it is, whatever the algorithm
+def _is_unprotected(branch: uproot.TBranch) -> bool:
+    # ROOT stores data that do not shrink uncompressed, whatever the algorithm
     is_raw = branch.num_baskets and branch.compressed_bytes >= branch.uncompressed_bytes
     return bool(is_raw) or not _has_checksum(int(branch.member("fCompress")))
 
@@ -156,13 +148,13 @@ def _has_checksum(settings: int) -> bool:
     return level > 0 and algorithm != _ZSTD
 
 
-def _contradiction_of_clusters(tree: Any) -> str | None:
+def _contradiction_of_clusters(tree: Tree) -> str | None:
     expected = 0
     for number, cluster in enumerate(tree.cluster_summaries):
         if cluster.num_first_entry != expected:
             return (
-                f"cluster {number} begins at entry {cluster.num_first_entry}, but {expected} "
-                "entries are in those before it"
+                f"cluster {number} begins at entry {cluster.num_first_entry}, but the clusters "
+                f"before it hold {expected} entries"
             )
         expected += cluster.num_entries
     groups = sum(group.entry_span for group in tree.footer.cluster_group_records)
@@ -170,24 +162,27 @@ def _contradiction_of_clusters(tree: Any) -> str | None:
         return f"the footer has {groups} entries, but the clusters {expected}"
     if len(tree.page_link_list) != len(tree.cluster_summaries):
         return f"{len(tree.cluster_summaries)} clusters, but pages of {len(tree.page_link_list)}"
-    counted = _columns_of_entries(tree)
+    entry_columns = _entry_columns(tree)
     for number, (cluster, columns) in enumerate(
         zip(tree.cluster_summaries, tree.page_link_list, strict=True)
     ):
-        for index, name in counted.items():
+        for index, name in entry_columns.items():
             if index >= len(columns) or columns[index].suppressed:
                 continue
-            held = sum(page.num_elements for page in columns[index].pages)
-            if held != cluster.num_entries:
+            elements = sum(page.num_elements for page in columns[index].pages)
+            if elements != cluster.num_entries:
                 return (
                     f"cluster {number} has {cluster.num_entries} entries, but its pages of "
-                    f"'{name}' {held}"
+                    f"'{name}' hold {elements}"
                 )
     return None
 
 
-def _columns_of_entries(tree: Any) -> dict[int, str]:
-    """Columns with an element for each entry, and their fields: the first of a top-level field."""
+def _entry_columns(tree: Tree) -> dict[int, str]:
+    """Return columns with one element per entry, by index, with the names of their fields.
+
+    They are the first columns of top-level fields.
+    """
     found: dict[int, str] = {}
     fields = tree.field_records
     seen = set()
@@ -202,8 +197,8 @@ def _columns_of_entries(tree: Any) -> dict[int, str]:
     return found
 
 
-def _columns_of_clusters(tree: Any) -> Iterator[tuple[str, int]]:
-    """Name and size of each column of each cluster."""
+def _columns_of_clusters(tree: Tree) -> Generator[tuple[str, int]]:
+    """Yield the field and the size, bytes, of each column of each cluster."""
     records = tree.column_records
     for cluster in tree.page_link_list:
         for record, column in zip(records, cluster, strict=False):

@@ -1,4 +1,4 @@
-"""Comparing files with their checksums: of the fileset, and of each place of a file."""
+"""Comparing the checksums of files: in the fileset, and at each place of a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bphcoffea.datasets.fileset import Fileset
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 from bphcoffea.storage.servers import Retries, reason
 from bphcoffea.storage.stageout import adler32_at
 from bphcoffea.storage.targets import TransferError
@@ -14,7 +14,7 @@ from bphcoffea.storage.targets import TransferError
 
 @dataclass(frozen=True)
 class FileToCompare:
-    """A file and its replicas, with the checksum that the fileset has of it (None: it has none)."""
+    """A file, its replicas, and its checksum in the fileset; None if the fileset has none."""
 
     dataset: str
     path: str
@@ -24,16 +24,16 @@ class FileToCompare:
 
 @dataclass(frozen=True)
 class ChecksumReport:
-    """What was found out about the checksum of a file.
+    """Result of comparing the checksums of one file.
 
     Attributes
     ----------
     file
-        Which file.
+        The file.
     checksum
-        That of all its places, such as ``adler32:0123abcd``; None if they differ or none is known.
+        Checksum at all places, such as ``adler32:0123abcd``; None if they differ or are unknown.
     problems
-        What is wrong, one line each.
+        One line per problem.
     """
 
     file: FileToCompare
@@ -41,14 +41,14 @@ class ChecksumReport:
     problems: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """All that is wrong with it, each line with the dataset and file it is about."""
+        """Return the problems, each with its dataset and file."""
         return [
             f"dataset '{self.file.dataset}', {self.file.path}: {text}" for text in self.problems
         ]
 
 
 def files_to_compare(fileset: Fileset) -> list[FileToCompare]:
-    """The files of a fileset."""
+    """Return the files of a fileset with their replicas and checksums."""
     return [
         FileToCompare(name, path, entry.replicas, entry.checksum)
         for name, dataset in fileset.root.items()
@@ -57,9 +57,9 @@ def files_to_compare(fileset: Fileset) -> list[FileToCompare]:
 
 
 def compare(retries: Retries, file: FileToCompare) -> list[ChecksumReport]:
-    """Ask the storage of each place of a file for its checksum; never raises for a fault of it.
+    """Compare the checksums of a file at all its places; faults are reported, never raised.
 
-    A storage that keeps no checksums, as a disk, is read instead.
+    Storage without checksums, such as a disk, is read.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def compare(retries: Retries, file: FileToCompare) -> list[ChecksumReport]:
         where = "" if place == file.path else f"replica {place}: "
         try:
             found[place] = f"adler32:{adler32_at(place, retries):08x}"
-        except InputError as error:
+        except FacilityError as error:
             problems.append(f"{where}no checksum ({error})")
         except TransferError as error:
             cause = error.__cause__
@@ -80,20 +80,20 @@ def compare(retries: Retries, file: FileToCompare) -> list[ChecksumReport]:
             if file.checksum and found[place] != file.checksum:
                 problems.append(
                     f"{where}its checksum is {found[place]}, but {file.checksum} in the fileset; "
-                    "it is damaged or another file: copy it again"
+                    "the file is damaged or another one: copy it again"
                 )
     values = set(found.values())
     if len(values) > 1 and not file.checksum:
         listed = ", ".join(f"{value} at {place}" for place, value in found.items())
-        problems.append(f"its checksums differ: {listed}; one of them is damaged or another file")
+        problems.append(f"its checksums differ: {listed}; one copy is damaged or another file")
     return [ChecksumReport(file, values.pop() if len(values) == 1 else None, tuple(problems))]
 
 
 def with_checksums(fileset: Fileset, reports: Iterable[ChecksumReport]) -> Fileset:
-    """Return a fileset with the checksums of files that had none; others are not overwritten."""
-    known = {
+    """Return the fileset with checksums for files that had none."""
+    checksums = {
         (report.file.dataset, report.file.path): report.checksum
         for report in reports
         if report.file.checksum is None
     }
-    return fileset.updated("checksum", known)
+    return fileset.updated("checksum", checksums)

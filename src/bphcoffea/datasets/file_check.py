@@ -1,17 +1,16 @@
-"""Opening the files of a fileset: what is in them, and what is wrong with them."""
+"""Opening the files of a fileset and reporting their content and their faults."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 from uuid import UUID
 
 import fsspec
 import uproot
 
 from bphcoffea.analysis.branch_needs import BranchNeeds
-from bphcoffea.datasets.baskets import contradiction, lacks_checksums, oversized
+from bphcoffea.datasets.baskets import Tree, contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.size_limits import basket_limit
 from bphcoffea.storage.decompression import decompress_within
@@ -31,27 +30,28 @@ from bphcoffea.storage.servers import (
 
 @dataclass(frozen=True)
 class FileToOpen:
-    """A file, and what it should hold.
+    """A file and its expected content.
 
     Attributes
     ----------
     dataset
-        The dataset that it belongs to.
+        Name of the dataset.
     path
         Path or URL.
     tree
         Path of the tree in the file.
     branches
-        What the tree must have, unless it has no entries.
-    entries, uuid
-        Entries of the tree, and identity of the file, according to the fileset; None if it does
-        not say.
+        Branches that a tree with entries must have.
+    entries
+        Number of entries of the tree in the fileset; None if the fileset has none.
     replicas
-        Other places of the same file, tried in order when it can't be opened.
+        Other places of the file, tried in order if it cannot be opened.
+    uuid
+        UUID of the file in the fileset; None if the fileset has none.
     looked_for
         Branches that the tree may lack.
     basket_limit
-        Bytes that a basket may have once it is decompressed.
+        Largest allowed size of a decompressed basket, bytes.
     """
 
     dataset: str
@@ -67,28 +67,31 @@ class FileToOpen:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was found in a file.
+    """Content of a file and its faults.
 
     Attributes
     ----------
     file
-        Which one.
-    entries, uuid
-        Entries of its tree and its identity; None where the file or its tree can't be read.
+        The file.
+    entries
+        Number of entries of the tree; None if it cannot be read.
+    uuid
+        UUID of the file; None if the file or its tree cannot be read.
     problems
-        What makes it unfit, one line each. A file without entries is fit.
+        Reasons not to process the file, one line each; a tree may have no entries.
     used
-        Where it was opened: its path, or a replica; empty where it can't be read at any place.
+        Path or replica that was opened; empty if the file cannot be read at any place.
     faults
-        Why it could not be read when that was tried before, one line each.
+        Failed attempts to read the file, one line each.
     held
-        Those of the branches looked for that its tree has.
+        Branches of ``file.looked_for`` that the tree has.
     lacking
-        Required branches that its tree lacks; only a tree without entries is fit without them.
+        Required branches that the tree lacks; a problem only if it has entries.
     identity
-        Size and time stamps of its content, as the storage reports them.
+        Size and time stamps of the content, as the storage reports them.
     unprotected
-        Whether damage may give other numbers: its compression has no checksums.
+        True if damage may change values without an error, see
+        :func:`~bphcoffea.datasets.baskets.lacks_checksums`.
     """
 
     file: FileToOpen
@@ -104,32 +107,32 @@ class FileReport:
 
     @property
     def unreadable(self) -> str | None:
-        """Why it can't be read at any place, in one line; None where it can."""
+        """Why the file cannot be read at any place, in one line; None if it can."""
         return None if self.used else "; ".join(dict.fromkeys(self.faults))
 
     @property
     def wrong(self) -> tuple[str, ...]:
-        """All that is wrong with it, one line each; nothing of a file that is fit and readable."""
+        """All faults of the file, one line each; empty for a readable file without problems."""
         return (*dict.fromkeys(() if self.used else self.faults), *self.problems)
 
     def lines(self) -> list[str]:
-        """All that is wrong with it, each line with the dataset and file it is about."""
+        """Return all faults, each with its dataset and file."""
         return [f"dataset '{self.file.dataset}', {self.file.path}: {text}" for text in self.wrong]
 
 
 def files_of(fileset: Fileset, needs: Mapping[str, BranchNeeds] | None = None) -> list[FileToOpen]:
-    """The files of a fileset, with what is needed of those of each dataset."""
-    nothing = BranchNeeds()
+    """Return the files of a fileset with the branches that an analysis needs, by dataset."""
+    no_needs = BranchNeeds()
     return [
         FileToOpen(
             name,
             path,
             entry.object_path,
-            (needs or {}).get(name, nothing).required,
+            (needs or {}).get(name, no_needs).required,
             entry.num_entries,
             entry.replicas,
             entry.uuid,
-            (needs or {}).get(name, nothing).looked_for,
+            (needs or {}).get(name, no_needs).looked_for,
         )
         for name, dataset in fileset.root.items()
         for path, entry in dataset.files.items()
@@ -137,16 +140,16 @@ def files_of(fileset: Fileset, needs: Mapping[str, BranchNeeds] | None = None) -
 
 
 def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
-    """Open a file and look at its tree; never raises for what is wrong with the file.
+    """Open a file and check its tree; faults of the file are reported, never raised.
 
-    A file that can't be opened, or ends early, is tried at its other places, in order.
+    A file that cannot be opened, or is truncated, is tried at its other places, in order.
 
     Parameters
     ----------
     retries
-        How often to try a file that a server does not give. What a disk says is final.
+        Number of attempts for files on servers; files on a disk are tried once.
     file
-        Which one.
+        The file.
 
     Returns
     -------
@@ -160,22 +163,22 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
     for _ in (retries if remote else replace(retries, attempts=1)).tries():
         for place in by_silence(places):
             try:
-                # a dictionary, for a path may hold a colon, and uproot an object's name after it
+                # a dictionary, because uproot takes the text after a colon for an object's name
                 with (
                     reading(place, retries.timeout_s),
                     uproot.open({place: None}, timeout=retries.timeout_s) as root,
                 ):
                     fault = _truncated(root) or _unclosed(root)
                     report = _inspected(file, root)
-                    # a header that can't be true does not tell how many entries there are
-                    lie = None if fault else _impossible(file, root, report)
+                    # an inconsistent header does not give the number of entries
+                    damage = None if fault else _damage(file, root, report)
                     report = _with_identity(report, root, place)
-                if fault is None and lie is None:
+                if fault is None and damage is None:
                     skipped = () if faults or place == file.path else (silence_of(file.path),)
                     earlier = (*faults, *(meaning for meaning in skipped if meaning))
                     return [replace(report, used=place, faults=earlier)]
-                entries = file.entries if lie else report.entries
-                fault = fault or str(lie)
+                entries = file.entries if damage else report.entries
+                fault = fault or str(damage)
             except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
                 fault = explain(error, place, retries.timeout_s)
             note_silence(place, fault)
@@ -184,25 +187,24 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
 
 
 def with_entries(fileset: Fileset, reports: Iterable[FileReport]) -> Fileset:
-    """Return a fileset that says how many entries each file has that was read.
+    """Return the fileset with the number of entries of each file that was read.
 
-    From these a run knows how much it lacks if a file can't be opened, and whether one was
-    replaced.
+    With it, a run can count the events of files that it cannot open, and notice replaced files.
     """
-    known = {(r.file.dataset, r.file.path): r.entries for r in reports if r.used}
-    return fileset.updated("num_entries", known)
+    entries = {(r.file.dataset, r.file.path): r.entries for r in reports if r.used}
+    return fileset.updated("num_entries", entries)
 
 
-def _inspected(file: FileToOpen, root: Any) -> FileReport:
+def _inspected(file: FileToOpen, root: uproot.ReadOnlyDirectory) -> FileReport:
     try:
         tree = root[file.tree]
     except uproot.KeyInFileError:
         return FileReport(file, problems=(f"no tree '{file.tree}'; {_trees(root)}",))
-    if not isinstance(tree, uproot.TTree | uproot.behaviors.RNTuple.RNTuple):
-        kind = type(tree).__name__.removeprefix("Model_")
+    if not isinstance(tree, Tree):
+        kind = type(tree).__name__.removeprefix("Model_").partition("_v")[0]
         if isinstance(tree, uproot.ReadOnlyDirectory):
             kind = "folder"
-        problem = f"'{file.tree}' is no tree but a {kind}; {_trees(root)}"
+        problem = f"'{file.tree}' is a {kind}, not a tree; {_trees(root)}"
         return FileReport(file, problems=(problem,))
     problems = []
     names = set(tree.keys(recursive=True))
@@ -237,34 +239,34 @@ def _is_uuid(text: str, found: UUID) -> bool:
         return False
 
 
-def _impossible(file: FileToOpen, root: Any, report: FileReport) -> str | None:
-    """Return why the metadata of a tree are wrong, or its baskets too large; None if neither."""
+def _damage(file: FileToOpen, root: uproot.ReadOnlyDirectory, report: FileReport) -> str | None:
+    """Return how a tree is inconsistent, or which basket is too large; None if it is sound."""
     if report.entries is None:
-        return None  # it has no tree
+        return None  # the tree is missing
     tree = root[file.tree]
-    wrong = contradiction(tree, file.branches)
-    if wrong:
-        return f"damaged: {wrong}; copy or make it again"
+    inconsistency = contradiction(tree, file.branches)
+    if inconsistency:
+        return f"damaged: {inconsistency}; copy or make it again"
     return oversized(tree, file.basket_limit, file.branches)
 
 
-def _with_identity(report: FileReport, root: Any, place: str) -> FileReport:
+def _with_identity(report: FileReport, root: uproot.ReadOnlyDirectory, place: str) -> FileReport:
     file = report.file
     unprotected = report.entries is not None and lacks_checksums(root[file.tree], file.branches)
     return replace(report, identity=identity(place), unprotected=unprotected)
 
 
-def _truncated(root: Any) -> str | None:
+def _truncated(root: uproot.ReadOnlyDirectory) -> str | None:
     size, end = root.file.source.num_bytes, root.file.fEND
     if size is None or size >= end:
         return None
     return f"truncated: {size} of {end} bytes; copy or make it again"
 
 
-def _unclosed(root: Any) -> str | None:
-    """Return what is wrong with a file that its writer did not close; None if it was closed.
+def _unclosed(root: uproot.ReadOnlyDirectory) -> str | None:
+    """Return the fault of a file that its writer did not close; None if it was closed.
 
-    The list of free segments is written last, as is that of the names in the file.
+    ROOT writes the list of free segments and the list of names in the file last.
     """
     if root.file.fSeekFree > root.file.fBEGIN and root.fSeekKeys > root.file.fBEGIN:
         return None
@@ -272,10 +274,10 @@ def _unclosed(root: Any) -> str | None:
 
 
 def explain(error: BaseException, path: str, timeout_s: int = TIMEOUT) -> str:
-    """What a fault in opening a file means, in one line."""
-    known = reason(error)
-    if known:
-        return known
+    """Return what an exception in opening a file means, in one line."""
+    meaning = reason(error)
+    if meaning:
+        return meaning
     text = shortened(str(error)) or type(error).__name__
     try:
         with fsspec.open(path, "rb", **({"timeout": timeout_s} if host(path) else {})) as file:
@@ -289,7 +291,7 @@ def explain(error: BaseException, path: str, timeout_s: int = TIMEOUT) -> str:
     return f"truncated or corrupt; copy or make it again ({text})"
 
 
-def _trees(root: Any) -> str:
+def _trees(root: uproot.ReadOnlyDirectory) -> str:
     kinds = root.classnames(recursive=True, cycle=False)
-    held = [name for name, kind in kinds.items() if kind in ("TTree", "TNtuple", "ROOT::RNTuple")]
-    return f"trees it holds: {', '.join(held) or 'none'}"
+    trees = [name for name, kind in kinds.items() if kind in ("TTree", "TNtuple", "ROOT::RNTuple")]
+    return f"trees in the file: {', '.join(trees) or 'none'}"

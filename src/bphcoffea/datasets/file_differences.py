@@ -1,4 +1,4 @@
-"""How the files of a fileset differ: branches that some lack, and files that are listed twice."""
+"""Differences between the files of a fileset: missing branches, and files listed twice."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from itertools import combinations
 from uuid import UUID
 
 from bphcoffea.analysis.branch_needs import BranchNeeds
+from bphcoffea.datasets.dataset import FileEntry
 from bphcoffea.datasets.file_check import FileReport
-from bphcoffea.datasets.fileset import FileEntry, Fileset
+from bphcoffea.datasets.fileset import Fileset
 
 
 @dataclass
@@ -19,11 +20,11 @@ class Comparison:
     Attributes
     ----------
     problems
-        Why the fileset must not be processed, one line each.
+        Reasons not to process the fileset, one line each.
     notes
         Differences between files that the analysis accounts for, one line each.
     held
-        For each dataset, the branches looked for that some file of it has.
+        Branches looked for that some file has, by dataset.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -44,31 +45,30 @@ def compare_files(
     fileset
         The fileset.
     reports
-        Reports on its files, or on some of them. Files that can't be read, and those without
-        entries, are ignored.
+        Reports on all or some of its files. Unreadable files and files without entries are ignored.
     needs
         Branches that the analysis needs, by dataset.
     unseen
         Datasets with files that were not opened.
     """
-    found = Comparison()
+    comparison = Comparison()
     unseen = set(unseen)
     for name in fileset.names:
-        own = [report for report in reports if report.file.dataset == name]
-        filled = [report for report in own if report.used and report.entries]
-        if any(report.unreadable for report in own):
+        of_dataset = [report for report in reports if report.file.dataset == name]
+        filled = [report for report in of_dataset if report.used and report.entries]
+        if any(report.unreadable for report in of_dataset):
             unseen.add(name)
         if name in needs:
-            _compare_branches(name, filled, needs[name], found, is_whole=name not in unseen)
-    _find_doubles(fileset, reports, found)
-    return found
+            _compare_branches(name, filled, needs[name], comparison, is_whole=name not in unseen)
+    _find_doubles(fileset, reports, comparison)
+    return comparison
 
 
 def _compare_branches(
     name: str,
     filled: Sequence[FileReport],
     needs: BranchNeeds,
-    found: Comparison,
+    comparison: Comparison,
     *,
     is_whole: bool,
 ) -> None:
@@ -87,34 +87,34 @@ def _compare_branches(
             f"({events:,} of {total:,} events)"
         )
         if branch in needs.in_some_file and nowhere and is_whole:
-            found.problems.append(
+            comparison.problems.append(
                 f"dataset '{name}': no file has the branch {branch}; is the trigger path right? "
                 "(see 'hlt' in the metadata of the dataset)"
             )
         elif branch in needs.in_some_file:
-            # one that no file shows may be in those that were not looked at
+            # files that were not opened may have it
             held += [branch] * nowhere
-            found.notes.append(f"{absent}: there the path counts as not fired")
+            comparison.notes.append(f"{absent}: there the path counts as not fired")
         elif branch in needs.in_all_or_none and not nowhere:
             files = ", ".join(report.file.path for report in without[:3])
             more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-            found.problems.append(
-                f"{absent}: {files}{more}; their events would not mean the same as the others', "
-                "so put those files into a dataset of their own"
+            comparison.problems.append(
+                f"{absent}: {files}{more}; their events would be treated differently, so put "
+                "those files into another dataset"
             )
         elif not nowhere:
-            found.notes.append(f"{absent}: there its weight is 1")
-    found.held[name] = tuple(held)
+            comparison.notes.append(f"{absent}: there its weight is 1")
+    comparison.held[name] = tuple(held)
 
 
-def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], found: Comparison) -> None:
+def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], comparison: Comparison) -> None:
     """Find files with the same UUID: copies, links, or one file behind two servers."""
-    alike: dict[tuple[bytes, str, int], list[FileReport]] = {}
+    by_identity: dict[tuple[bytes, str, int], list[FileReport]] = {}
     for report in reports:
         if report.uuid and any(report.uuid) and report.entries:
             key = (report.uuid, report.file.tree, report.entries)
-            alike.setdefault(key, []).append(report)
-    for same in alike.values():
+            by_identity.setdefault(key, []).append(report)
+    for same in by_identity.values():
         for first, second in combinations(same, 2):
             names = (first.file.dataset, second.file.dataset)
             one, other = (fileset[r.file.dataset].files[r.file.path] for r in (first, second))
@@ -127,9 +127,11 @@ def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], found: Compar
                 + f" (UUID {UUID(bytes=first.uuid)})"
             )
             if any(not fileset[name].metadata.is_mc for name in names):
-                found.problems.append(f"{line}; its events would count twice: remove one of them")
+                comparison.problems.append(
+                    f"{line}; its events would count twice: remove one of them"
+                )
             else:
-                found.notes.append(f"{line}; its events count twice")
+                comparison.notes.append(f"{line}; its events count twice")
 
 
 def _overlap(first: FileEntry, second: FileEntry, entries: int) -> bool:

@@ -1,207 +1,211 @@
-"""Reading the ad-hoc JSON in which the collaboration keeps its lists of ntuples.
+"""Importing the ad-hoc JSON in which the collaboration keeps its lists of ntuples.
 
-That of Ds → φπ and τ → 3μ:
+The JSON of Tree3Mu ntuples:
 ``{"2017B": {"type": "data", "rootpath": "…", "files": "a.root b.root",
 "treename": "Tree3Mu/ntuple", "era": "2017B", "lumi": 4.8}}``
 
-That of the search for the heavy neutral lepton:
-``{"DsToNMu_NToMuPi_mN1p5_ctau100p0mm": {"dataset_category": "signal", "cross_section": null,
+The JSON of wztree ntuples:
+``{"signal_mN1p5_ctau100p0mm": {"dataset_category": "signal", "cross_section": null,
 "filter_efficiency": 0.03, "processed_events": 100000, "das_string": "/…/USER",
 "file_name_list": ["/…/a.root"]}}``
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from pydantic import ValidationError
 
-from bphcoffea.datasets.fileset import Dataset, Fileset, faults_of, read_json
-from bphcoffea.errors import InputError
+from bphcoffea.datasets.dataset import Dataset
+from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets.loading import dataset_faults, fileset_of
+from bphcoffea.documents import read_json
+from bphcoffea.errors import FilesetError
+from bphcoffea.inputs.wztree import (
+    SIGNAL_PARAMETERS,
+    SIGNAL_PROCESS,
+    SIGNAL_SAMPLE,
+    WZTreeSchema,
+)
 
-_KINDS = ("data", "signal", "background")
-#: Keys that are read, and what they are called in a fileset's metadata.
-_METADATA = {
-    "era": "era",
-    "lumi": "luminosity",
-    "luminosity": "luminosity",
-    "xsec": "cross_section",
-    "cross_section": "cross_section",
-    "filter_efficiency": "filter_efficiency",
-    "process": "process",
-    "processed_events": "processed_events",
-    "label": "label",
-}
+_KINDS: Final = ("data", "signal", "background")
+#: Keys of the JSON that are renamed in the metadata of a fileset.
+_RENAMED: Final = {"lumi": "luminosity", "xsec": "cross_section"}
 
 
 @dataclass(frozen=True)
 class _Format:
-    """What a kind of JSON calls the parts of a dataset.
+    """Keys and defaults of one kind of JSON.
 
     Attributes
     ----------
     kind, files
-        The keys of what the dataset is, and of its files.
+        Keys of the role of a dataset and of its list of files.
     kinds
-        What it can be.
+        Possible roles.
     tree
-        The tree's path, where ``treename`` does not tell another.
-    metadata
-        Keys that are read, and what they are called in a fileset.
+        Path of the tree if ``treename`` is missing.
+    renamed
+        Names in the metadata of a fileset, for keys that have another one there.
     """
 
     kind: str
     files: str
     kinds: tuple[str, ...]
     tree: str
-    metadata: Mapping[str, str]
+    renamed: Mapping[str, str]
 
-    def has_era(self, entry: Mapping[str, Any]) -> bool:
-        return any(entry.get(key) for key, known in self.metadata.items() if known == "era")
+    def has_era(self, entry: Mapping[str, object]) -> bool:
+        return any(entry.get(key) for key in ("era", *self.renamed) if self.name(key) == "era")
+
+    def name(self, key: str) -> str:
+        return self.renamed.get(key, key)
 
 
-_TREE3MU = _Format("type", "files", (*_KINDS, "mc"), "Tree3Mu/ntuple", _METADATA)
-_HNL = _Format("dataset_category", "file_name_list", _KINDS, "wztree", _METADATA | {"year": "era"})
-
-#: How the names of signal samples tell what was generated, with p for the point; and the unit.
-_IN_NAMES = {
-    "mass": (re.compile(r"(?<![A-Za-z0-9])mN(\d+(?:[p.]\d+)?)(?:GeV)?(?![A-Za-z0-9])"), "GeV"),
-    "ctau": (re.compile(r"(?<![A-Za-z0-9])ctau(\d+(?:[p.]\d+)?)mm(?![A-Za-z0-9])"), "mm"),
-}
-_NAME_OF_SIGNAL = "DsToNMu_NToMuPi_mN1p5_ctau100p0mm"
-#: Numbers that data don't have.
+_TREE3MU = _Format("type", "files", (*_KINDS, "mc"), "Tree3Mu/ntuple", _RENAMED)
+_WZTREE = _Format(
+    "dataset_category", "file_name_list", _KINDS, WZTreeSchema.tree, _RENAMED | {"year": "era"}
+)
+#: Numbers that only simulation has.
 _OF_SIMULATION = ("cross_section", "filter_efficiency")
 _NUMBERS = (*_OF_SIMULATION, "processed_events", "luminosity", "mass", "ctau")
 
 
+@dataclass
+class _Imported:
+    """One dataset of the JSON, converted, and the faults that were found."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, object] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
 def import_fileset(path: str | Path, prefix: str | None = None, era: str | None = None) -> Fileset:
-    """A fileset from the collaboration's JSON, of which there are two formats.
+    """Return the fileset of one of the two JSON formats of the collaboration.
 
     Parameters
     ----------
     path
-        The JSON. With ``type`` and ``files``, it is that of the Tree3Mu ntuples: of each dataset,
-        ``files`` is a list, or names separated by blanks; ``rootpath`` is their folder; ``type``
-        is data, signal, background or mc. With ``dataset_category`` and ``file_name_list``, it is
-        that of the search for the heavy neutral lepton: the tree is ``wztree``, the process of
-        signal is hnl, its ``mass`` (GeV) and ``ctau`` (mm) stand in its name, and what is null is
-        not known. Keys that are not known are kept as metadata.
+        The JSON file. With ``type`` and ``files`` it describes Tree3Mu ntuples: ``files`` is a list
+        or a text of names separated by blanks, ``rootpath`` their folder, ``type`` one of data,
+        signal, background, mc. With ``dataset_category`` and ``file_name_list`` it describes wztree
+        ntuples: the names of signal samples state ``mass`` (GeV) and ``ctau`` (mm), and null means
+        unknown. Unknown keys become metadata.
     prefix
-        Where the folders are now, such as ``root://host//store/user/me``; it is put before every
-        ``rootpath``, or before the path of every file. Without it, a path that is relative is so
-        to the JSON's folder.
+        Present place of the folders, such as ``root://host//store/user/me``; it precedes every
+        ``rootpath``, or the path of every file. Without it, relative paths are relative to the
+        folder of the JSON.
     era
-        Of the datasets that don't tell it themselves, as ``era`` or, in the second format, as
-        ``year``.
+        Era of the datasets without ``era`` (or ``year``, in the JSON of wztree ntuples).
 
     Raises
     ------
-    InputError
-        When the JSON does not look like that, or does not tell an era and none is given; every
-        problem in a line of its own.
+    FilesetError
+        If the JSON has another structure, or an era is neither stated nor given: one line per
+        fault.
     """
-    content = read_json(path)
+    content = read_json(path, error=FilesetError)
     if not isinstance(content, dict) or not content:
-        raise InputError(f"{path}: expected a JSON object with one entry for each dataset")
-    form = _HNL if any(map(_is_hnl, content.values())) else _TREE3MU
+        raise FilesetError(f"{path}: expected a JSON object with one entry for each dataset")
+    form = _WZTREE if any(map(_is_wztree, content.values())) else _TREE3MU
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
-    if form is _HNL and not era:
+    if form is _WZTREE and not era:
         lacking = [n for n, e in content.items() if isinstance(e, dict) and not form.has_era(e)]
         if lacking:
-            told = " ".join(f"{path}: no era is known of {', '.join(lacking)}".split())
-            problems.append(f"{told}: give it with --era, such as --era 2018D")
-            era = "unknown"  # so that what else is wrong is told, too
+            missing = " ".join(f"{path}: no era is known of {', '.join(lacking)}".split())
+            problems.append(f"{missing}: give 'era', such as 2018D")
+            era = "unknown"  # so that other faults are reported as well
     for name, entry in content.items():
-        faults, converted = _dataset_of(form, name, entry, prefix, era)
+        imported = _imported(form, name, entry, prefix, era)
         try:
-            datasets[name] = Dataset.model_validate(converted)
+            datasets[name] = Dataset.model_validate(
+                {"files": imported.files, "metadata": imported.metadata}
+            )
         except ValidationError as error:
-            # what the entry lacks, the dataset that it becomes lacks too
+            # missing keys of the entry are reported under the name that they have there
             problems += [
                 f"{path}: {fault}"
-                for fault in faults_of(error, name)
-                if not (faults and fault.endswith(("is missing", "is empty")))
+                for fault in dataset_faults(error, name)
+                if not (imported.faults and fault.endswith(("is missing", "is empty")))
             ]
-        problems += [" ".join(f"{path}: dataset '{name}': {fault}".split()) for fault in faults]
+        problems += [
+            " ".join(f"{path}: dataset '{name}': {fault}".split()) for fault in imported.faults
+        ]
     if problems:
-        raise InputError("\n".join(problems))
-    try:
-        return Fileset.model_validate(datasets).resolved(Path(path).absolute().parent)
-    except ValidationError as error:
-        faults = faults_of(error)
-    except InputError as error:
-        faults = str(error).splitlines()
-    raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
+        raise FilesetError("\n".join(problems))
+    return fileset_of(datasets, path)
 
 
-def _is_hnl(entry: Any) -> bool:
-    """Whether an entry has keys that only the HNL search's JSON has."""
+def _is_wztree(entry: object) -> bool:
+    """Return whether an entry has keys that only the JSON of wztree ntuples has."""
     if not isinstance(entry, dict):
         return False
-    others = _TREE3MU.kind in entry or _TREE3MU.files in entry
-    return _HNL.files in entry or (_HNL.kind in entry and not others)
+    is_tree3mu = _TREE3MU.kind in entry or _TREE3MU.files in entry
+    return _WZTREE.files in entry or (_WZTREE.kind in entry and not is_tree3mu)
 
 
-def _dataset_of(
-    form: _Format, name: str, entry: Any, prefix: str | None, era: str | None
-) -> tuple[list[str], dict[str, Any]]:
-    """What is wrong with an entry, and the dataset that it becomes."""
+def _imported(
+    form: _Format, name: str, entry: object, prefix: str | None, era: str | None
+) -> _Imported:
+    """Convert one entry of the JSON."""
     if not isinstance(entry, dict):
-        return [f"expected an object with '{form.kind}', '{form.files}' and 'era'"], {}
-    if form is not _HNL:
+        return _Imported(
+            faults=[f"expected an object with '{form.kind}', '{form.files}' and 'era'"]
+        )
+    if form is not _WZTREE:
         return _converted(form, entry, prefix, era)
-    known = {key: value for key, value in entry.items() if value is not None}
-    faults, dataset = _converted(form, known, prefix, era)
-    return faults + _complete_hnl(name, dataset["metadata"]), dataset
+    stated = {key: value for key, value in entry.items() if value is not None}
+    imported = _converted(form, stated, prefix, era)
+    imported.faults += _complete_wztree(name, imported.metadata)
+    return imported
 
 
-def _complete_hnl(name: str, metadata: dict[str, Any]) -> list[str]:
-    """Add to an HNL dataset's metadata what its kind and name tell; what is wrong with them."""
+def _complete_wztree(name: str, metadata: dict[str, object]) -> list[str]:
+    """Complete the metadata of a wztree dataset from its kind and name; return the faults."""
     if type(metadata.get("era")) is int:  # a year
         metadata["era"] = str(metadata["era"])
     faults = [
-        f"{key} is {str(metadata.pop(key)).lower()}, which is no number"
+        f"{key} is {str(metadata.pop(key)).lower()}, which is not a number"
         for key in _NUMBERS
         if isinstance(metadata.get(key), bool)
     ]
     kind = metadata.get("kind")
     if kind == "data":
-        # the search's JSON fills in numbers that mean nothing
+        # the JSON has placeholders there
         for key in _OF_SIMULATION:
             metadata.pop(key, None)
     if kind == "signal":
-        metadata.setdefault("process", "hnl")
-        for key in _IN_NAMES:
+        metadata.setdefault("process", SIGNAL_PROCESS)
+        for key in SIGNAL_PARAMETERS:
             faults += _read_from_name(name, key, metadata)
     return faults
 
 
-def _read_from_name(name: str, key: str, metadata: dict[str, Any]) -> list[str]:
-    """Add to the metadata what a signal sample's name tells; what is wrong with that."""
-    pattern, unit = _IN_NAMES[key]
-    told = sorted({float(number.replace("p", ".")) for number in pattern.findall(name)})
-    if len(told) > 1:
-        return [f"its name tells more than one {key}: {told[0]:g} and {told[1]:g} {unit}"]
-    if not told and key not in metadata:
+def _read_from_name(name: str, key: str, metadata: dict[str, object]) -> list[str]:
+    """Add a parameter that the name of a signal sample states to the metadata; return faults."""
+    pattern, unit = SIGNAL_PARAMETERS[key]
+    stated = sorted({float(number.replace("p", ".")) for number in pattern.findall(name)})
+    if len(stated) > 1:
+        return [f"its name states more than one {key}: {stated[0]:g} and {stated[1]:g} {unit}"]
+    if not stated and key not in metadata:
         return [
-            f"its name tells no {key}: name signal like {_NAME_OF_SIGNAL}, "
+            f"its name does not state the {key}: name signal like {SIGNAL_SAMPLE}, "
             f"or give it as '{key}', in {unit}"
         ]
-    if told and metadata.setdefault(key, told[0]) != told[0]:
-        return [f"{key} {metadata[key]!r} contradicts its name, which tells {told[0]:g} {unit}"]
+    if stated and metadata.setdefault(key, stated[0]) != stated[0]:
+        return [f"{key} {metadata[key]!r} contradicts its name, which states {stated[0]:g} {unit}"]
     return []
 
 
 def _converted(
-    form: _Format, entry: Mapping[str, Any], prefix: str | None, era: str | None
-) -> tuple[list[str], dict[str, Any]]:
-    """What is wrong with an entry, and the dataset that it becomes."""
+    form: _Format, entry: Mapping[str, object], prefix: str | None, era: str | None
+) -> _Imported:
+    """Convert an entry by the keys of its format."""
     if era and not form.has_era(entry):
         entry = {**entry, "era": era}
     faults = [f"lacks '{key}'" for key in (form.kind, form.files) if not entry.get(key)]
@@ -212,10 +216,10 @@ def _converted(
         faults.append(f"{form.kind} '{entry[form.kind]}' is none of {', '.join(form.kinds)}")
     folder = entry.get("rootpath") or ""
     if not isinstance(folder, str):
-        faults.append(f"rootpath is {folder!r}, which is no path")
+        faults.append(f"rootpath is {folder!r}, which is not a path")
         folder = ""
     elif prefix and "://" in folder:
-        faults.append(f"rootpath '{folder}' is a URL already, so no prefix can stand before it")
+        faults.append(f"rootpath '{folder}' is already a URL; a prefix cannot precede it")
     elif prefix:
         folder = _join(prefix, folder)
     names = entry.get(form.files) or []
@@ -224,34 +228,33 @@ def _converted(
         faults.append(f"'{form.files}' is neither a list of names nor names separated by blanks")
         names = []
     paths = Counter(_join(folder, name) for name in names)
-    doubled = [path for path, times in paths.items() if times > 1]
-    if doubled:
-        faults.append(f"'{form.files}' has files twice: {', '.join(doubled)}")
-    metadata: dict[str, Any] = {}
+    repeated = [path for path, times in paths.items() if times > 1]
+    if repeated:
+        faults.append(f"'{form.files}' lists files twice: {', '.join(repeated)}")
+    metadata: dict[str, object] = {}
     for key, value in entry.items():
-        known = str(form.metadata.get(key, key))
-        if known in metadata:
-            faults.append(f"'{key}' says again what {known} is")
-        if key not in (form.kind, form.files, "rootpath", "treename") and (value or known != "era"):
-            metadata[known] = value
-    told: dict[str, Any] = {"is_mc": kind != "data"}
+        name = form.name(key)
+        if name in metadata:
+            faults.append(f"'{key}' states {name} again")
+        if key not in (form.kind, form.files, "rootpath", "treename") and (value or name != "era"):
+            metadata[name] = value
+    implied: dict[str, object] = {"is_mc": kind != "data"}
     if kind in _KINDS:
-        told["kind"] = kind
+        implied["kind"] = kind
     faults += [
         f"{key} {metadata[key]!r} contradicts {form.kind} '{kind}'"
-        for key, value in told.items()
+        for key, value in implied.items()
         if metadata.get(key, value) != value
     ]
-    metadata |= told
     tree = entry.get("treename", form.tree)
     if not isinstance(tree, str) or not tree:
-        faults.append(f"treename is {tree!r}, which is no path of a tree")
+        faults.append(f"treename is {tree!r}, which is not the path of a tree")
         tree = form.tree
-    return faults, {"files": dict.fromkeys(paths, tree), "metadata": metadata}
+    return _Imported(dict.fromkeys(paths, tree), metadata | implied, faults)
 
 
 def _join(folder: str, name: str) -> str:
-    """A name in a folder, with one slash between them, but two after the host of root://host."""
+    """Join a folder and a name by one slash, but by two after the host of root://host."""
     if "://" in name or not folder:
         return name
     name = name.lstrip("/")

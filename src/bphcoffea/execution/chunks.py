@@ -14,10 +14,10 @@ from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis import Analysis
 from bphcoffea.analysis.branch_needs import HELD
+from bphcoffea.datasets import Dataset, FileEntry, Fileset
 from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
 from bphcoffea.datasets.file_check import FileReport, FileToOpen, files_of, inspect
 from bphcoffea.datasets.file_differences import compare_files
-from bphcoffea.datasets.fileset import Dataset, FileEntry, Fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution.executors.engine import Engine
 from bphcoffea.processing.tracing import branch_needs

@@ -1,4 +1,4 @@
-"""NanoEvents schemas: how the branches of an ntuple become collections of objects."""
+"""NanoEvents schemas, which turn the branches of a file into collections of objects."""
 
 from bphcoffea.inputs.nanoaod import ReducedNanoAODSchema
 from bphcoffea.inputs.tree3mu import ThreeMuSchema, Tree3MuSchema, TwoMuTrackSchema

@@ -1,8 +1,8 @@
-"""Columns that a schema derives from branches: checked lists, their collections, and constants.
+"""Columns that a schema derives from branches: checked lists, collections and constants.
 
-Coffea computes a virtual column by a chain of named transforms, which it looks up in
-``coffea.nanoevents.transforms``; that module is its only place for them, so ours are put there,
-under names of our own, when this module is imported (on workers too, with the schema).
+Coffea computes a virtual column by a chain of transforms, which it looks up by name in the module
+``coffea.nanoevents.transforms``. Importing this module, which workers do with the schema, therefore
+adds transforms there, with names that begin with ``bphcoffea_``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import numpy.typing as npt
 from coffea.nanoevents import transforms
 from coffea.nanoevents.schemas.base import zip_forms
 from coffea.nanoevents.util import concat, quote
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.momenta import MEASURED_MOMENTUM
 
+#: Form of an awkward array, as a dictionary.
 Form = dict[str, Any]
+#: Stack of a chain of transforms: arrays, and texts of the form key.
+Stack = list[Any]
 
 _MOMENTUM, _CHARGED = "PtEtaPhiMLorentzVector", "PtEtaPhiMCandidate"
 #: The fields that a record needs to be a vector.
@@ -33,22 +37,24 @@ _COORDINATES = {
 
 
 def is_list(form: Form) -> bool:
-    """Whether a branch holds a list an event."""
+    """Return whether a branch holds one list per event."""
     return str(form["class"]).startswith("ListOffset")
 
 
 def aligned(name: str, form: Form, reference: str) -> Form:
-    """The form of a branch whose lists are checked against those of another when it is read.
+    """Return the form of a branch that must have lists as long as those of another branch.
 
-    The fields of a collection share one set of offsets. Without the check a branch with lists of
-    other lengths would be cut into the wrong pieces, unnoticed.
+    The lengths are compared when the branch is read. Without this, lists of other lengths would be
+    cut into wrong pieces unnoticed, because the fields of a collection share one set of offsets.
 
     Parameters
     ----------
-    name, form
-        The branch and its form, lists at the top.
+    name
+        Name of the branch.
+    form
+        Form of the branch, with lists at the top.
     reference
-        The branch that sets the number of objects of each event.
+        Branch that sets the number of objects per event.
     """
     if name == reference:
         return form
@@ -56,14 +62,18 @@ def aligned(name: str, form: Form, reference: str) -> Form:
 
 
 def counted(name: str, form: Form, counter: str) -> Form:
-    """The form of a branch whose lists are checked against a branch of counts when it is read.
+    """Return the form of a branch whose lists must have the lengths in a branch of counts.
+
+    The lengths are compared when the branch is read.
 
     Parameters
     ----------
-    name, form
-        The branch and its form, lists at the top.
+    name
+        Name of the branch.
+    form
+        Form of the branch, with lists at the top.
     counter
-        The branch with the number of objects of each event.
+        Branch with the number of objects per event.
     """
     return _checked(name, form, counter, "!bphcoffea_counted")
 
@@ -75,14 +85,14 @@ def _checked(name: str, form: Form, reference: str, transform: str) -> Form:
 
 
 def constant(value: float, like: Form) -> Form:
-    """A column that has the same value for every object of a branch's lists.
+    """Return the form of a column with the same value for every object.
 
     Parameters
     ----------
     value
         The value, such as a mass in GeV.
     like
-        The form of a branch, lists of numbers, whose shape the column takes.
+        Form of a branch with lists of numbers, which gives the column its shape.
     """
     form = copy.deepcopy(like)
     form["content"] = {
@@ -95,15 +105,17 @@ def constant(value: float, like: Form) -> Form:
 
 
 def whole(name: str, form: Form) -> Form:
-    """A column of whole numbers, int64, from a branch of numbers that is called a count.
+    """Return the form of a column of int64 from a branch of whole numbers of any type.
 
-    Reading it raises an InputError where a value is no whole number: not finite, fractional, or so
-    large that its type may have rounded it.
+    Reading the column raises a FilesetError for values that are not finite, have a fraction, or are
+    so large that their type may have rounded them.
 
     Parameters
     ----------
-    name, form
-        The branch and its form, one number an event.
+    name
+        Name of the branch.
+    form
+        Form of the branch, with one number per event.
     """
     return {
         "class": "NumpyArray",
@@ -114,12 +126,12 @@ def whole(name: str, form: Form) -> Form:
 
 
 def unsigned(form: Form) -> Form:
-    """A column of uint32 from a branch of int32 that holds the bits of one.
+    """Return the form of a column of uint32 from a branch of int32 that holds the same bits.
 
     Parameters
     ----------
     form
-        That of the branch, one number an event. Other types than int32 stay what they are.
+        Form of the branch, with one number per event; returned unchanged for other types.
     """
     if form.get("primitive") != "int32":
         return form
@@ -137,38 +149,34 @@ def collection(
     parts: Mapping[str, Form | None] | None = None,
     key: str | None = None,
 ) -> Form | None:
-    """A list of records from branches, which are taken out of those of the file.
+    """Return the form of a collection, one list of records per event; None without branches.
 
-    The record is a vector if it has the fields of one.
+    The branches are removed from `branches`. A record with the fields of a vector becomes one.
 
     Parameters
     ----------
     branches
-        All branches of the file that are left.
+        Forms of the branches of the file that are not used yet, by name.
     named
-        For each branch the name of its field. Those that the file lacks, or that hold no lists, are
-        left out.
+        Name of the field of each branch. Branches without lists, and branches that the file lacks,
+        are left out.
     reference
-        The branch as long as whose lists all others must be; by default the first of them.
+        Branch that sets the number of objects per event; by default the first of `named`.
     name
-        Of the collection; by default the reference.
+        Name of the collection; by default the reference.
     mass
-        GeV, of a collection that has a pT.
+        Constant mass, GeV, of a collection with ``pt``.
     parts
-        Records, or lists of them, that are fields.
+        Forms of further fields: records, or lists of records.
     key
-        The field by which the ntuple refers to another object: it stands there a second time, as
-        ``matching_`` and its name.
-
-    Returns
-    -------
-    None when none of the branches is there.
+        Field by which the ntuple refers to another object; it is copied to ``matching_<key>``,
+        which no shift changes.
     """
     found = [branch for branch in named if branch in branches and is_list(branches[branch])]
     fields: dict[str, Form] = {}
     if found:
         first = reference or found[0]
-        # the first field gives the lists their lengths: let it be the reference
+        # the first field sets the lengths of the lists, so the reference comes first
         for branch in sorted(found, key=lambda branch: branch != first):
             fields[named[branch]] = aligned(branch, branches.pop(branch), first)
     if mass is not None and "pt" in fields:
@@ -194,51 +202,53 @@ def _rename(form: Form, old: str, new: str) -> Form:
     return form
 
 
-def _aligned(stack: list[Any]) -> None:
+def _aligned(stack: Stack) -> None:
     name, reference_name, array, reference = (stack.pop() for _ in range(4))
     _check_lengths(name, array, reference_name, ak.to_numpy(ak.num(reference, axis=1)))
     stack.append(array)
 
 
-def _counted(stack: list[Any]) -> None:
+def _counted(stack: Stack) -> None:
     name, counter_name, array, counter = (stack.pop() for _ in range(4))
     _check_lengths(name, array, counter_name, np.asarray(counter))
     stack.append(array)
 
 
-def _check_lengths(name: str, array: Any, reference: str, expected: Any) -> None:
+def _check_lengths(
+    name: str, array: ak.Array, reference: str, expected: npt.NDArray[np.integer]
+) -> None:
     counts = ak.to_numpy(ak.num(array, axis=1))
-    wrong = np.flatnonzero(counts != expected)
-    if len(wrong):
-        first = wrong[0]
-        raise InputError(
-            f"branch {name} has {counts[first]} entries where {reference} has "
-            f"{expected[first]}, in {len(wrong)} events, the first at position {first} of the chunk"
+    different = np.flatnonzero(counts != expected)
+    if len(different):
+        first = different[0]
+        raise FilesetError(
+            f"branch {name} has {counts[first]} entries, but {reference} has {expected[first]}, "
+            f"in {len(different)} events, first at position {first} of the chunk"
         )
 
 
-def _constant(stack: list[Any]) -> None:
+def _constant(stack: Stack) -> None:
     value, array = stack.pop(), stack.pop()
     stack.append(np.full(len(array), float(value)))
 
 
-def _whole(stack: list[Any]) -> None:
+def _whole(stack: Stack) -> None:
     name, array = stack.pop(), np.asarray(stack.pop())
     if not np.issubdtype(array.dtype, np.integer):
-        # beyond the digits of its type a number may have been another one before
-        exact = 2 ** (np.finfo(array.dtype).nmant + 1)
+        # larger numbers may have been rounded to the digits of their type
+        largest = 2 ** (np.finfo(array.dtype).nmant + 1)
         with np.errstate(invalid="ignore"):
-            wrong = np.flatnonzero(~((array == np.floor(array)) & (np.abs(array) <= exact)))
+            wrong = np.flatnonzero(~((array == np.floor(array)) & (np.abs(array) <= largest)))
         if len(wrong):
-            raise InputError(
-                f"branch {name} should hold whole numbers up to {exact}, and has "
+            raise FilesetError(
+                f"branch {name} must hold whole numbers up to {largest}, but has "
                 f"{array[wrong[0]]} in the event at position {wrong[0]} of the chunk, one of "
                 f"{len(wrong)}"
             )
     stack.append(array.astype(np.int64))
 
 
-def _unsigned(stack: list[Any]) -> None:
+def _unsigned(stack: Stack) -> None:
     stack.append(np.asarray(stack.pop()).astype(np.uint32))
 
 

@@ -1,4 +1,4 @@
-"""A four-momentum in the form in which an ntuple has it, where none of coffea's vectors fits."""
+"""Four-momentum with both Cartesian components and a measured pT, which coffea does not have."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from coffea.nanoevents.methods import candidate, vector
 
 #: Behaviours of coffea's vectors and candidates, and of :class:`MeasuredMomentum`.
 behavior: Final[dict[Any, Any]] = dict(candidate.behavior)
-#: What a record is called that is one.
+#: Name of the record.
 MEASURED_MOMENTUM: Final = "MeasuredMomentum"
 
 
 @ak.mixin_class(behavior)
 class MeasuredMomentum(vector.LorentzVector):  # type: ignore[misc]
-    """Fields ``px``, ``py``, ``pz``, ``mass`` (GeV), and ``pt``, which stays what the file says.
+    """Four-momentum ``px``, ``py``, ``pz``, ``mass`` (GeV), with ``pt`` (GeV) as in the file.
 
-    Coffea's vectors refuse a second form of the transverse momentum, and would compute it.
+    Coffea's vectors refuse the redundant ``pt`` and would compute it.
     """
 
     @property
-    def pt(self) -> Any:
-        """Transverse momentum of the branch, GeV."""
+    def pt(self) -> ak.Array:
+        """Transverse momentum in the file, GeV."""
         return self["pt"]
 
     def __awkward_validation__(self) -> None:
-        """Nothing is doubled by mistake."""
+        """Accept ``pt`` beside ``px`` and ``py``."""
 
 
-# sums with other vectors, and what it is in fewer dimensions, are those of coffea: they are copied
-# after the decorator, which would not replace them
+# sums with other vectors and projections to fewer dimensions are coffea's; they are copied after
+# the decorator, which would not replace them
 _COFFEAS: Final = "LorentzVector"
 for _key, _value in ak._util.copy_behaviors(_COFFEAS, MEASURED_MOMENTUM, behavior).items():
     behavior.setdefault(_key, _value)

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from coffea.nanoevents import NanoAODSchema
 
@@ -10,26 +10,26 @@ from bphcoffea.inputs.columns import Form, counted, is_list
 
 
 class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
-    """NanoAOD of which some branches were dropped, such as CMS's reduced open-data files.
+    """NanoAOD, also with dropped branches, such as CMS's reduced open-data files.
 
-    As coffea's own schema, with these differences:
+    Collections, fields and units (GeV, cm, radians) are those of NanoAOD. The schema differs from
+    coffea's ``NanoAODSchema`` in these points:
 
-    - A file without event numbers, or with indices to collections that it does not hold, is read
-      without complaint.
+    - Event numbers, and the collections that indices refer to, may be missing.
     - Coffea cuts every branch of a collection into events by the counter (``nMuon``). Here the
-      lengths of the branch's own lists are compared with it when the branch is read: skims that
-      were written by RDataFrame hold vectors with lengths of their own. An
-      :class:`~bphcoffea.errors.InputError` names the branch and the first event.
-    - A branch with one number per event that is named like a field of a collection
-      (``Muon_ptLeading`` beside ``nMuon`` and ``Muon_pt``) becomes a field of the events.
+      lengths of the lists of the branch are compared with the counter when the branch is read,
+      because skims by RDataFrame hold vectors of any length. A
+      :class:`~bphcoffea.errors.FilesetError` names the branch and the first event.
+    - A branch with one number per event and a name like that of a field (``Muon_ptLeading`` beside
+      ``nMuon`` and ``Muon_pt``) becomes a field of the events.
     """
 
     warn_missing_crossrefs: ClassVar[bool] = False
     event_ids: ClassVar[list[str]] = []
 
-    def __init__(self, base_form: Form, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, base_form: Form, *args: object, **kwargs: object) -> None:
         branches = dict(zip(base_form["fields"], base_form["contents"], strict=True))
-        apart: dict[str, Form] = {}
+        per_event: dict[str, Form] = {}
         for name, form in list(branches.items()):
             counter = f"n{name.partition('_')[0]}"
             if counter not in branches or name == counter or is_list(branches[counter]):
@@ -37,14 +37,14 @@ class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
             if is_list(form):
                 branches[name] = counted(name, form, counter)
             elif "_" in name:
-                apart[name] = branches.pop(name)
+                per_event[name] = branches.pop(name)
         form = copy.copy(base_form) | {
             "fields": list(branches),
             "contents": list(branches.values()),
         }
         with warnings.catch_warnings():
-            # photons and missing energy are massless by definition, whatever a file says
+            # photons and missing energy are massless in coffea, also if the file has their mass
             warnings.filterwarnings("ignore", r"Branch \w+ already exists", RuntimeWarning)
             super().__init__(form, *args, **kwargs)
-        self._form["fields"] += list(apart)
-        self._form["contents"] += list(apart.values())
+        self._form["fields"] += list(per_event)
+        self._form["contents"] += list(per_event.values())

@@ -1,30 +1,31 @@
-"""The ``Tree3Mu/ntuple`` of the CMS τ → 3μ search, in both its flavours.
+"""Schema of the ``Tree3Mu/ntuple`` of the CMS τ → 3μ search, in both its flavours.
 
-What becomes of the branches
-----------------------------
+Collections and fields of the events; energies, momenta and masses in GeV, angles in radians
+---------------------------------------------------------------------------------------------
 ``run``, ``lumi``, ``event`` (branch ``evt``)
-    Numbers of the event.
+    Run, luminosity section and event number.
 ``Triplet``
-    The candidates, a four-momentum with charge: ``mass``, ``pt``, ``eta``, ``phi``, ``charge`` and
+    Candidates: four-momenta ``mass``, ``pt``, ``eta``, ``phi`` with ``charge``, and
 
     - ``vertex``: ``x``, ``y``, ``z`` (cm), ``chi2``, ``ndof``;
-    - ``primary_vertex``, refitted without the triplet's tracks: ``x``, ``y``, ``z``, ``n_tracks``;
+    - ``primary_vertex``, refitted without the tracks of the triplet: ``x``, ``y``, ``z`` (cm),
+      ``n_tracks``;
     - ``flight_pv`` and ``flight_bs``, the flight distance from the primary vertex (3D) and from the
       beam spot (transverse): ``distance``, ``error`` (cm), ``significance``;
     - ``mu1``, ``mu2`` and ``track`` (two muons and a track) or ``mu3`` (three muons): four-momenta
       before the vertex fit, with ``trigger_dr`` and ``trigger_dr_2017``, the distance ΔR to the
-      trigger object, and ``matching_pt``, the pT by which the ntuple refers to the muon or track:
-      it stays what it is when a systematic shift moves ``pt``;
-    - ``mu1_refitted`` and so on: four-momenta after the vertex fit.
+      trigger object, and ``matching_pt``, the pT by which the ntuple refers to the muon or track,
+      which systematic shifts of ``pt`` do not change;
+    - ``mu1_refitted``, …: four-momenta after the vertex fit.
 ``Muon``, ``Track``
-    Four-momenta with charge; a branch ``Muon_isPF`` is ``Muon.isPF``.
+    Four-momenta with charge; the branch ``Muon_isPF`` is ``Muon.isPF``.
 ``HLT``, ``L1``
     Trigger paths of the event: ``name``, ``decision``.
 ``Gen``
-    Generated particles of simulation: three-momenta with ``pdgId``, ``motherPdgId``.
+    Generated particles, in simulation: three-momenta with ``pdgId``, ``motherPdgId``.
 
-All other branches keep their names. Failed candidates hold -99 in their branches: a cut has to
-reject them. Columns are read when they are used.
+All other branches keep their names. The branches of failed candidates hold -99: a cut has to reject
+them. Columns are read when they are used.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ import uproot
 from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base, candidate, vector
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.columns import Form, collection
 from bphcoffea.physics.constants import MUON_MASS, PION_MASS
 
 Flavour = Literal["2mu+track", "3mu"]
 
-#: What the ntuple calls a quantity, and what a field is called.
+#: Fields by the name of the quantity in the ntuple.
 _FIELD = {
     "Pt": "pt",
     "Eta": "eta",
@@ -80,20 +81,21 @@ _TRACK_BRANCHES = ("pt", "eta", "phi", "charge", "dxy", "dz", "dxyError", "dzErr
 
 
 class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
-    """Collections of a Tree3Mu ntuple; see the module for their fields.
+    """Collections of a Tree3Mu ntuple; the module lists their fields and units.
 
-    Reads ``std::vector`` branches, counted arrays and RNTuples. The flavour is that of the file;
-    where a file holds both, :class:`TwoMuTrackSchema` or :class:`ThreeMuSchema` chooses one.
+    ``std::vector`` branches, counted arrays and RNTuples are supported. The flavour follows from
+    the branches of the file; for files with both, use :class:`TwoMuTrackSchema` or
+    :class:`ThreeMuSchema`.
 
     Raises
     ------
-    InputError
-        When the file holds candidates of both flavours, or of neither, and none was chosen.
+    FilesetError
+        If the file has candidates of both flavours or of none, and the schema does not choose one.
     """
 
     flavour: ClassVar[Flavour | None] = None
 
-    def __init__(self, base_form: Form, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, base_form: Form, *args: object, **kwargs: object) -> None:
         super().__init__(base_form, *args, **kwargs)
         self._branches = dict(zip(self._form["fields"], self._form["contents"], strict=True))
         flavour = self.flavour or self._flavour_of_file()
@@ -117,17 +119,17 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
 
     @classmethod
     def behavior(cls) -> dict[Any, Any]:
-        """Behaviours of vectors and charged candidates."""
+        """Return the behaviours of vectors and charged candidates."""
         return {**base.behavior, **vector.behavior, **candidate.behavior}
 
     @classmethod
     def template(cls) -> tuple[io.BytesIO, str]:
-        """A ROOT file in memory with every known branch and one event, and its tree's path.
+        """Return a ROOT file in memory with every known branch, and the path of its tree.
 
-        The event has one object of each kind, all zeros. What an analysis reads of it are the
-        branches that it needs of a file.
+        The tree has one event with one object of each kind, all zeros. The branches that an
+        analysis reads from it are the ones that it needs.
         """
-        columns: dict[str, Any] = {name: np.zeros(1, dtype) for name, dtype in _SCALARS.items()}
+        columns: dict[str, object] = {name: np.zeros(1, dtype) for name, dtype in _SCALARS.items()}
         for name, dtype in cls._known_lists().items():
             columns[name] = ak.Array([[""]]) if dtype is str else ak.Array([np.zeros(1, dtype)])
         file = io.BytesIO()
@@ -165,7 +167,7 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
             if f"Triplet{suffix}_Mass" in self._branches
         ]
         if len(found) != 1:
-            raise InputError(
+            raise FilesetError(
                 f"the ntuple holds {'both flavours' if found else 'no flavour'} of candidates "
                 "(branches Triplet2_Mass: two muons and a track, Triplet_Mass: three muons); "
                 "read it with TwoMuTrackSchema or ThreeMuSchema"
@@ -208,11 +210,9 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
         parts: Mapping[str, Form | None] | None = None,
         key: str | None = None,
     ) -> Form | None:
-        """A list of records from branches that are named, and from all that share a prefix.
+        """Return a collection of the named branches and of all branches with a prefix.
 
-        The lists of all its branches must be as long as those of the reference, by default the
-        first of them. It is a vector if it has the fields of one. The field that is its key, by
-        which the ntuple refers to another object, stands there a second time.
+        See :func:`~bphcoffea.inputs.columns.collection` for the other parameters.
         """
         named = dict(branches or {})
         if prefix is not None:
@@ -226,12 +226,12 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
 
 
 class TwoMuTrackSchema(Tree3MuSchema):
-    """Candidates of two muons and a track, whatever else the file holds."""
+    """Candidates of two muons and a track, also from files with candidates of three muons."""
 
     flavour = "2mu+track"
 
 
 class ThreeMuSchema(Tree3MuSchema):
-    """Candidates of three muons, whatever else the file holds."""
+    """Candidates of three muons, also from files with candidates of two muons and a track."""
 
     flavour = "3mu"

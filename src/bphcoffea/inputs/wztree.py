@@ -1,31 +1,32 @@
-"""The ``wztree`` of the CMS search for heavy neutral leptons, Ds → μN, N → μπ.
+"""Schema of the ``wztree`` of the CMS search for heavy neutral leptons, Ds → μN, N → μπ.
 
-What becomes of the branches
-----------------------------
+Collections and fields of the events; momenta and masses in GeV, angles in radians
+----------------------------------------------------------------------------------
 ``run``, ``lumi``, ``event``
-    Numbers of the event, whole: ``lumi`` is a float in the file, and reading it raises an
-    :class:`~bphcoffea.errors.InputError` where it is NaN or has a fraction; ``event`` is an int32
-    there, whose bits are those of an unsigned number.
+    Run, luminosity section and event number, as integers. ``lumi`` is a float in the file; reading
+    it raises a :class:`~bphcoffea.errors.FilesetError` if it is NaN or has a fraction. ``event`` is
+    an int32 in the file with the bits of an unsigned number.
 ``Hnl``
-    The candidates for N, from the branches ``C_*``; a four-momentum with ``mass``, ``pt``, ``px``,
-    ``py``, ``pz`` as they are in the file, and
+    Candidates for N, from the branches ``C_*``: four-momenta with ``mass``, ``pt``, ``px``, ``py``,
+    ``pz`` as in the file, and
 
     - ``gen_l_prop``: the proper length of the generated decay, mm (simulation);
     - ``ds``: the four-momentum of N and the other muon, with the same five fields;
-    - ``mu_hnl`` and ``mu_ds``, the muons of N's decay and of that of the Ds, and ``pi``:
+    - ``mu_hnl`` and ``mu_ds``, the muons of the decays of N and of the Ds, and ``pi``:
       four-momenta ``pt``, ``eta``, ``phi``, ``charge`` and the constant ``mass``, with all other
-      branches of theirs: ``idx``, ``isSoft``, …, the transverse impact parameters ``BS_ip_xy`` and
-      ``PV_ip_xy`` (cm) to the beam spot and to the primary vertex, their significances
-      ``BS_ips_xy`` and ``PV_ips_xy``, and in simulation ``isHnlDaughter`` or ``isHnlBrother``;
-    - ``vertex`` and ``ds_vertex``, where N and where the Ds decays: ``prob``, ``cos2D``, ``cos3D``,
-      and for the distances (cm) in two and three dimensions, to the beam spot and to the primary
-      vertex, ``dist_2d_bs``, ``err_2d_bs``, ``sig_2d_bs`` (branches ``2DDist_BS`` and so on),
+      branches of the particle: ``idx``, ``isSoft``, …, the transverse impact parameters
+      ``BS_ip_xy`` and ``PV_ip_xy`` (cm) to the beam spot and to the primary vertex, their
+      significances ``BS_ips_xy`` and ``PV_ips_xy``, and in simulation ``isHnlDaughter`` or
+      ``isHnlBrother``;
+    - ``vertex`` and ``ds_vertex``, the decay vertices of N and of the Ds: ``prob``, ``cos2D``,
+      ``cos3D``, and for the distances (cm) in two and three dimensions to the beam spot and to the
+      primary vertex, ``dist_2d_bs``, ``err_2d_bs``, ``sig_2d_bs`` (branch ``2DDist_BS``, …),
       ``dist_2d_pv``, …, ``sig_3d_pv``;
-    - ``mu1mu2``: ``mass`` and ``dr`` of both muons.
+    - ``mu1mu2``: ``mass`` and ΔR (``dr``) of both muons.
 ``TriggerMuon``
-    What fired a trigger on one muon: a three-momentum with ``idx``, the number of the muon in the
-    event, as in ``mu_hnl.idx`` and ``mu_ds.idx``. For each path of `PARKING_PATHS` a record of its
-    name: ``matched``, and ``dr``, ``pt``, ``eta`` of its trigger object.
+    Muons that fired a single-muon trigger: three-momenta with ``idx``, the number of the muon in
+    the event, as in ``mu_hnl.idx`` and ``mu_ds.idx``. Each path of `PARKING_PATHS` is a record with
+    ``matched``, and ``dr``, ``pt``, ``eta`` of the trigger object.
 
 All other branches keep their names. Columns are read when they are used.
 """
@@ -46,8 +47,8 @@ from bphcoffea.inputs import momenta
 from bphcoffea.inputs.columns import Form, collection, unsigned, whole
 from bphcoffea.physics.constants import MUON_MASS, PION_MASS
 
-#: Trigger paths of the parked data of 2018, on one displaced muon: threshold of pT (GeV), and of
-#: the significance of the impact parameter.
+#: Trigger paths of the parked data of 2018, on one displaced muon. Their names give the thresholds
+#: of pT (GeV) and of the significance of the impact parameter.
 PARKING_PATHS: Final = (
     "mu7_ip4",
     "mu8_ip3",
@@ -61,10 +62,20 @@ PARKING_PATHS: Final = (
     "mu12_ip6",
 )
 
-#: The branches that set the number of candidates and of trigger objects.
+#: Process of the signal samples of the search.
+SIGNAL_PROCESS: Final = "hnl"
+#: Example of the name of a signal sample, with p for the decimal point.
+SIGNAL_SAMPLE: Final = "DsToNMu_NToMuPi_mN1p5_ctau100p0mm"
+#: Patterns of the generated parameters in the names of signal samples, and their units.
+SIGNAL_PARAMETERS: Final = {
+    "mass": (re.compile(r"(?<![A-Za-z0-9])mN(\d+(?:[p.]\d+)?)(?:GeV)?(?![A-Za-z0-9])"), "GeV"),
+    "ctau": (re.compile(r"(?<![A-Za-z0-9])ctau(\d+(?:[p.]\d+)?)mm(?![A-Za-z0-9])"), "mm"),
+}
+
+#: Branches whose lists set the number of candidates and of trigger objects.
 _CANDIDATE, _TRIGGER = "C_Hnl_mass", "HLT_mu_trig_idx"
-#: How branches of the parts of a candidate begin, and the mass of those that are particles. An
-#: earlier one takes its branches from a later one that begins the same.
+#: Prefix of the branches of each part of a candidate, and the mass of particles, GeV. Of two
+#: prefixes that match a branch, the first one takes it.
 _PARTS: Final[dict[str, tuple[str, float | None]]] = {
     "mu_hnl": ("C_mu_Hnl_", MUON_MASS),
     "mu_ds": ("C_mu_Ds_", MUON_MASS),
@@ -74,7 +85,7 @@ _PARTS: Final[dict[str, tuple[str, float | None]]] = {
     "ds": ("C_Ds_", None),
     "mu1mu2": ("C_mu1mu2_", None),
 }
-_DISTANCE = re.compile(r"(?P<dimensions>[23])D(?P<what>Dist|Err|Sig)_(?P<origin>BS|PV)")
+_DISTANCE = re.compile(r"(?P<dimensions>[23])D(?P<quantity>Dist|Err|Sig)_(?P<origin>BS|PV)")
 _PATH_BRANCH = re.compile(r"HLT_(?P<path>mu[0-9p]+_ip[0-9p]+)_(?P<leaf>\w+)")
 
 _SCALARS: Final = {
@@ -99,17 +110,17 @@ _MUON: Final = {
 
 
 class WZTreeSchema(BaseSchema):  # type: ignore[misc]
-    """Collections of a wztree; see the module for their fields.
+    """Collections of a wztree; the module lists their fields and units.
 
-    Reads ``std::vector`` branches, counted arrays and RNTuples. A collection is there if the file
-    has the branch that sets its lengths, ``C_Hnl_mass`` or ``HLT_mu_trig_idx``; what else the file
-    lacks is absent.
+    ``std::vector`` branches, counted arrays and RNTuples are supported. A collection exists if the
+    file has the branch that sets its lengths, ``C_Hnl_mass`` or ``HLT_mu_trig_idx``; fields exist
+    if the file has their branches.
     """
 
-    #: The tree, at the top of the file.
+    #: Path of the tree in the file.
     tree: ClassVar[str] = "wztree"
 
-    def __init__(self, base_form: Form, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, base_form: Form, *args: object, **kwargs: object) -> None:
         super().__init__(base_form, *args, **kwargs)
         branches = dict(zip(self._form["fields"], self._form["contents"], strict=True))
         collections = {"Hnl": _candidates(branches), "TriggerMuon": _triggers(branches)}
@@ -124,17 +135,17 @@ class WZTreeSchema(BaseSchema):  # type: ignore[misc]
 
     @classmethod
     def behavior(cls) -> dict[Any, Any]:
-        """Behaviours of vectors and charged candidates."""
+        """Return the behaviours of vectors and charged candidates."""
         return {**base.behavior, **momenta.behavior}
 
     @classmethod
     def template(cls) -> tuple[io.BytesIO, str]:
-        """A ROOT file in memory with every known branch and one event, and its tree's path.
+        """Return a ROOT file in memory with every known branch, and the path of its tree.
 
-        The event has one object of each kind, all ones: analyses divide by momenta. What an
-        analysis reads of it are the branches that it needs of a file.
+        The tree has one event with one object of each kind, all ones, because analyses divide by
+        momenta. The branches that an analysis reads from it are the ones that it needs.
         """
-        columns: dict[str, Any] = {name: np.ones(1, dtype) for name, dtype in _SCALARS.items()}
+        columns: dict[str, object] = {name: np.ones(1, dtype) for name, dtype in _SCALARS.items()}
         for name, dtype in cls._known_lists().items():
             columns[name] = ak.Array([np.ones(1, dtype)])
         file = io.BytesIO()
@@ -150,9 +161,9 @@ class WZTreeSchema(BaseSchema):  # type: ignore[misc]
             lists |= {f"C_{meson}_{quantity}": np.float32 for quantity in _MOMENTUM}
             vertex = ["prob", "cos2D", "cos3D"]
             vertex += [
-                f"{dimensions}D{what}_{origin}"
+                f"{dimensions}D{quantity}_{origin}"
                 for dimensions in "23"
-                for what in ("Dist", "Err", "Sig")
+                for quantity in ("Dist", "Err", "Sig")
                 for origin in ("BS", "PV")
             ]
             lists |= {f"C_{meson}_vertex_{quantity}": np.float32 for quantity in vertex}
@@ -176,8 +187,8 @@ def _candidates(branches: dict[str, Form]) -> Form | None:
     for part, (prefix, mass) in _PARTS.items():
         named = _beginning_with(branches, prefix)
         parts[part] = collection(branches, named, _CANDIDATE, name=f"Hnl.{part}", mass=mass)
-    own = _beginning_with(branches, "C_Hnl_")
-    return collection(branches, own, _CANDIDATE, name="Hnl", parts=parts)
+    named = _beginning_with(branches, "C_Hnl_")
+    return collection(branches, named, _CANDIDATE, name="Hnl", parts=parts)
 
 
 def _triggers(branches: dict[str, Form]) -> Form | None:
@@ -191,12 +202,12 @@ def _triggers(branches: dict[str, Form]) -> Form | None:
         path: collection(branches, named, _TRIGGER, name=f"TriggerMuon.{path}")
         for path, named in of_paths.items()
     }
-    own = _beginning_with(branches, "HLT_mu_trig_")
-    return collection(branches, own, _TRIGGER, name="TriggerMuon", parts=parts)
+    named = _beginning_with(branches, "HLT_mu_trig_")
+    return collection(branches, named, _TRIGGER, name="TriggerMuon", parts=parts)
 
 
 def _beginning_with(branches: dict[str, Form], prefix: str) -> dict[str, str]:
-    """Branches with a prefix, and the fields that they become."""
+    """Return the branches with a prefix, and the names of their fields."""
     return {
         branch: _field(branch.removeprefix(prefix))
         for branch in branches
@@ -205,7 +216,7 @@ def _beginning_with(branches: dict[str, Form], prefix: str) -> dict[str, str]:
 
 
 def _field(leaf: str) -> str:
-    """What the ntuple calls 2DDist_BS is no name of a field."""
+    """Return the name of a field: ``2DDist_BS`` becomes ``dist_2d_bs``."""
     if not (found := _DISTANCE.fullmatch(leaf)):
         return leaf
-    return f"{found['what']}_{found['dimensions']}d_{found['origin']}".lower()
+    return f"{found['quantity']}_{found['dimensions']}d_{found['origin']}".lower()

@@ -1,4 +1,4 @@
-"""Luminosity sections: which are certified, and what luminosity was recorded in them."""
+"""Luminosity sections: their certification, and the luminosity recorded in them."""
 
 from bphcoffea.luminosity.brilcalc import LuminosityTable, Recorded
 from bphcoffea.luminosity.golden import GoldenJson

@@ -1,4 +1,4 @@
-"""Pure functions on arrays and numbers: constants, kinematics, matching, triggers."""
+"""Pure functions on arrays and numbers: constants, kinematics, matching, lifetimes, triggers."""
 
 from bphcoffea.physics.generator import scale_envelope, scales_without_envelope
 from bphcoffea.physics.kinematics import delta_r, invariant_mass

@@ -1,4 +1,4 @@
-"""Masses, couplings and lifetimes, each named once. Units: GeV, unless said otherwise."""
+"""Masses, couplings and lifetimes, in GeV unless stated otherwise."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Kinematics of the particles of a candidate, on awkward arrays."""
+"""Kinematics of particles, on awkward arrays."""
 
 from functools import reduce
 from operator import add
@@ -9,20 +9,21 @@ from coffea.nanoevents.methods import vector
 
 
 def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
-    """Distance ΔR = √(Δη² + Δφ²) between two particles, with Δφ in [-π, π).
+    """Return the distance ΔR = √(Δη² + Δφ²) of two particles, with Δφ in [-π, π).
 
     Parameters
     ----------
     first, second
-        Arrays of particles with ``eta`` and ``phi`` (radians), of one shape.
+        Arrays of particles with ``eta`` and ``phi`` (radians), of equal shape.
 
     Returns
     -------
-    Array of that shape.
+    array
+        Distances, of the same shape.
 
     Notes
     -----
-    The directions alone are looked at: a shift of the momentum leaves it what it is.
+    Only ``eta`` and ``phi`` are read, so that shifts of the momentum do not affect the distance.
     """
     eta, phi = (
         [ak.values_astype(particle[name], np.float64) for particle in (first, second)]
@@ -33,18 +34,18 @@ def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
 
 
 def invariant_mass(*particles: ak.Array) -> ak.Array:
-    """Invariant mass of two or more particles, GeV.
+    """Return the invariant mass of two or more particles, GeV.
 
     Parameters
     ----------
     particles
-        Arrays of particles with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of one shape.
+        Arrays of particles with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of equal shape.
     """
     return reduce(add, map(four_momentum, particles)).mass
 
 
 def four_momentum(particle: ak.Array) -> ak.Array:
-    """Four-momentum of a particle in double precision, and nothing else of it.
+    """Return the four-momentum of a particle in double precision, without its other fields.
 
     The mass of a light, boosted pair is a small difference of large numbers, for which the single
     precision of NanoAOD does not suffice.

@@ -1,4 +1,4 @@
-"""Exponential lifetimes: samples of some mean proper decay lengths, weighted to another."""
+"""Reweighting of samples to another lifetime."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from bphcoffea.errors import InputError
 
 
 def lifetime_weight(
-    proper_length: npt.NDArray[np.float64], generated: float, wanted: float
+    proper_length: npt.NDArray[np.float64], generated: float, target: float
 ) -> npt.NDArray[np.float64]:
-    """Weights that give decays of one mean proper length cτ the distribution of another.
+    """Return weights, shape (n,), that change the mean proper decay length of a sample.
 
-    The ratio of the two densities, w = (c₀/c₁)·exp[l·(1/c₀ − 1/c₁)]; its mean over the sample is 1.
+    Weights are the ratio of the exponential densities, w = (c₀/c₁)·exp[l·(1/c₀ − 1/c₁)]; their
+    mean over the sample is 1.
 
     Parameters
     ----------
     proper_length
         Generated proper decay length l of each decay, mm, shape (n,).
-    generated, wanted
-        The mean lengths c₀ and c₁, mm.
+    generated
+        Mean length c₀ of the sample, mm.
+    target
+        Mean length c₁ after weighting, mm.
 
     Raises
     ------
     InputError
-        When a length is negative or no number, as padding is.
+        If a proper length is negative or not a number, as padding is.
     ValueError
-        When a mean length is not positive and finite.
+        If a mean length is not positive and finite.
     """
-    _check(proper_length, generated, wanted)
+    _check(proper_length, generated, target)
     weights: npt.NDArray[np.float64] = (
-        generated / wanted * np.exp(proper_length * (1 / generated - 1 / wanted))
+        generated / target * np.exp(proper_length * (1 / generated - 1 / target))
     )
     return weights
 
@@ -42,25 +45,25 @@ def mixture_weight(
     proper_length: npt.NDArray[np.float64],
     generated: Sequence[float],
     shares: Sequence[float],
-    wanted: float,
+    target: float,
 ) -> npt.NDArray[np.float64]:
-    """Weights that give decays of a mixture of mean proper lengths the distribution of one.
+    """Return weights, shape (n,), that give a mixture of samples one mean proper decay length.
 
-    The ratio of the densities, w = p(l|c) / Σ_k f_k p(l|c_k), whichever sample a decay is from. No
-    weight exceeds that of :func:`lifetime_weight` divided by the sample's share, so that the
-    sample with the most similar lifetime dominates where it has events [the balance heuristic of
-    Veach and Guibas, SIGGRAPH 95].
+    Weights are the ratio of the densities, w = p(l|c) / Σ_k f_k p(l|c_k), whichever sample a decay
+    is from. No weight exceeds the one of :func:`lifetime_weight` divided by the share of the
+    sample, so the sample with the most similar lifetime dominates where it has events [the balance
+    heuristic of Veach and Guibas, SIGGRAPH 95].
 
     Parameters
     ----------
     proper_length
         Generated proper decay length l of each decay, mm, shape (n,).
     generated
-        The mean lengths c_k of the samples, mm, shape (k,).
+        Mean lengths c_k of the samples, mm, shape (k,).
     shares
         Fraction f_k of each sample in the mixture, shape (k,); the sum is 1.
-    wanted
-        The mean length c, mm.
+    target
+        Mean length c after weighting, mm.
 
     Raises
     ------
@@ -69,11 +72,11 @@ def mixture_weight(
     ValueError
         If a mean length is not positive and finite.
     """
-    _check(proper_length, *generated, wanted)
+    _check(proper_length, *generated, target)
     # logarithms of f_k p(l|c_k) / p(l|c): the ratios may be beyond the range of doubles
     ratios = np.array(
         [
-            np.log(share * wanted / mean) + proper_length * (1 / wanted - 1 / mean)
+            np.log(share * target / mean) + proper_length * (1 / target - 1 / mean)
             for mean, share in zip(generated, shares, strict=True)
         ]
     )
@@ -87,10 +90,10 @@ def _check(proper_length: npt.NDArray[np.float64], *means: float) -> None:
             "mean decay lengths must be positive and finite, not "
             + " and ".join(str(mean) for mean in means)
         )
-    wrong = ~((proper_length >= 0) & (proper_length < np.inf))
-    if np.any(wrong):
+    invalid = ~((proper_length >= 0) & (proper_length < np.inf))
+    if np.any(invalid):
         raise InputError(
-            f"the generated proper decay length is {proper_length[wrong][0]:g} mm for "
-            f"{np.count_nonzero(wrong)} of {len(proper_length)} decays: such is padding; "
-            "give those that do not live long 0"
+            f"the generated proper decay length is {proper_length[invalid][0]:g} mm for "
+            f"{np.count_nonzero(invalid)} of {len(proper_length)} decays; is this padding? "
+            "Give prompt decays the length 0"
         )

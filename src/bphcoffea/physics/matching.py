@@ -1,7 +1,6 @@
-"""Matching by value: ntuples refer to a candidate's muons and tracks by their pT."""
+"""Matching by value: ntuples refer to the muons and tracks of a candidate by their pT."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -11,55 +10,58 @@ import numpy.typing as npt
 def equal_pairs(
     candidates: ak.Array, objects: ak.Array
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """All pairs of a candidate and an object of its event that have the same value.
+    """Return all pairs of a candidate and an object of its event that have the same value.
 
     Parameters
     ----------
     candidates
-        The candidates' values, such as the number of a muon, a list an event.
+        Values of the candidates, such as the number of a muon, one list per event.
     objects
-        The objects' values, a list an event.
+        Values of the objects, one list per event.
 
     Returns
     -------
-    Positions of the candidates and of the objects among those of all events, shape (pairs,) each.
+    tuple of two arrays
+        Positions of the candidate and of the object of each pair in the flattened lists, shape
+        (pairs,) each.
     """
-    wanted = ak.to_numpy(ak.flatten(candidates))
-    offered = ak.to_numpy(ak.flatten(objects))
-    candidate, position = beside(candidates, objects)
-    equal = wanted[candidate] == offered[position]
+    candidate_values = ak.to_numpy(ak.flatten(candidates))
+    object_values = ak.to_numpy(ak.flatten(objects))
+    candidate, position = pairs_in_events(candidates, objects)
+    equal = candidate_values[candidate] == object_values[position]
     return candidate[equal], position[equal]
 
 
 @dataclass(frozen=True)
 class Match:
-    """For each candidate, the object of its event that it was matched to.
+    """Object that each candidate was matched to.
 
     Attributes
     ----------
     counts
-        Candidates per event, shape (events,).
+        Number of candidates per event, shape (events,).
     index
-        For each candidate of all events in order, the position of its object among the objects of
-        all events; -1 where nothing matches. Shape (candidates,).
+        Position of the object of each candidate in the flattened lists of objects, shape
+        (candidates,); -1 for candidates without a match.
     """
 
     counts: npt.NDArray[np.int64]
     index: npt.NDArray[np.int64]
 
-    def pick(self, values: ak.Array, missing: Any) -> ak.Array:
-        """Values of the matched objects.
+    def pick(self, values: ak.Array, missing: float) -> ak.Array:
+        """Return a property of the matched object of each candidate.
 
         Parameters
         ----------
         values
-            One number for each object, a list an event.
+            One number per object, one list per event.
         missing
-            What a candidate without a match gets.
+            Number for candidates without a match.
 
         Returns
         -------
-        One number for each candidate, a list an event.
+        array
+            One number per candidate, one list per event.
         """
         flat = ak.to_numpy(ak.flatten(values))
         picked = np.full(len(self.index), missing, dtype=np.result_type(flat, type(missing)))
@@ -69,36 +71,36 @@ class Match:
 
 
 def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
-    """The first object of the event that has the candidate's value.
+    """Match each candidate to the first object of its event that has the same value.
 
-    Values are compared in the coarser of the two precisions: a candidate's double against a muon's
-    float agree after a cast to float, two doubles only when they are the same.
+    Values are compared in the coarser of the two precisions: the double of a candidate equals the
+    float of a muon if they agree after a cast to float.
 
     Parameters
     ----------
     candidates
-        The candidates' values, such as the pT (GeV) of one leg, a list an event.
+        Values of the candidates, such as the pT (GeV) of one leg, one list per event.
     objects
-        The objects' values, a list an event.
+        Values of the objects, one list per event.
     """
-    n_candidates = ak.to_numpy(ak.num(candidates))
-    wanted = ak.to_numpy(ak.flatten(candidates))
-    offered = ak.to_numpy(ak.flatten(objects))
-    precision = min(wanted.dtype, offered.dtype, key=lambda dtype: dtype.itemsize)
-    wanted, offered = wanted.astype(precision), offered.astype(precision)
+    candidate_values = ak.to_numpy(ak.flatten(candidates))
+    object_values = ak.to_numpy(ak.flatten(objects))
+    precision = min(candidate_values.dtype, object_values.dtype, key=lambda dtype: dtype.itemsize)
+    candidate_values = candidate_values.astype(precision)
+    object_values = object_values.astype(precision)
 
-    candidate, position = beside(candidates, objects)
-    equal = np.flatnonzero(wanted[candidate] == offered[position])
+    candidate, position = pairs_in_events(candidates, objects)
+    equal = np.flatnonzero(candidate_values[candidate] == object_values[position])
     matched, first = np.unique(candidate[equal], return_index=True)
-    index = np.full(len(wanted), -1, dtype=np.int64)
+    index = np.full(len(candidate_values), -1, dtype=np.int64)
     index[matched] = position[equal[first]]
-    return Match(counts=n_candidates, index=index)
+    return Match(ak.to_numpy(ak.num(candidates)), index)
 
 
-def beside(
+def pairs_in_events(
     candidates: ak.Array, objects: ak.Array
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return positions of all pairs of a candidate and an object of its event, shapes (pairs,)."""
+    """Return the positions of all pairs in an event in the flattened lists, shapes (pairs,)."""
     n_candidates, n_objects = ak.to_numpy(ak.num(candidates)), ak.to_numpy(ak.num(objects))
     event = np.repeat(np.arange(len(n_candidates)), n_candidates)
     first_object = np.cumsum(n_objects) - n_objects

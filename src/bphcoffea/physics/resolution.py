@@ -1,9 +1,8 @@
-"""Resolution of an invariant mass, from the errors of its particles' momenta."""
+"""Resolution of an invariant mass, from the uncertainties of the momenta of its particles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -17,53 +16,56 @@ _SIGMA = (0.158655, 0.841345)
 def mass_resolution(
     particles: Sequence[ak.Array], errors: Sequence[Sequence[ak.Array]]
 ) -> ak.Array:
-    """Return the relative resolution σm/m of the invariant mass m of some particles.
+    """Return the relative resolution σm/m of the invariant mass m of a set of particles.
 
-    Each parameter x of each particle is moved up and down by its error σ, and the half differences
-    [m(x+σ) - m(x-σ)]/2 are added in quadrature: errors are taken to be uncorrelated.
+    Each parameter x of each particle is moved up and down by its uncertainty σ, and the half
+    differences [m(x+σ) - m(x-σ)]/2 are added in quadrature, as for uncorrelated uncertainties.
 
     Parameters
     ----------
     particles
-        Arrays of records with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of one shape: a
-        list an event.
+        Arrays of records with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of equal shape:
+        one list per event.
     errors
-        For each particle the errors of its ``pt``, ``eta`` and ``phi``, of that shape. What is left
-        out at the end (``phi``, or ``eta`` and ``phi``) is taken to be known exactly.
+        Uncertainties of ``pt``, ``eta`` and ``phi`` of each particle, of the same shape. ``phi``,
+        or ``eta`` and ``phi``, may be left out if they are known exactly.
 
     Returns
     -------
-    Array of that shape; not a number where a parameter or an error is none, or the mass is 0.
+    array
+        Resolutions, of the same shape; NaN if a parameter or an uncertainty is NaN, or the mass is
+        not positive.
     """
     counts = ak.num(particles[0].pt)
     coordinates = [
-        [_flat(particle[name]) for name in ("pt", "eta", "phi", "mass")] for particle in particles
+        [flat(particle[name]) for name in ("pt", "eta", "phi", "mass")] for particle in particles
     ]
-    # momenta and energies: a moved parameter changes one particle alone
-    momenta = [_four_momentum(*each) for each in coordinates]
+    # in Cartesian components, a moved parameter changes the sum by one particle alone
+    momenta = [_four_momentum(*coordinate) for coordinate in coordinates]
     total = np.sum(momenta, axis=0)
     variance = np.zeros(total.shape[1])
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for known, own, of_particle in zip(coordinates, momenta, errors, strict=True):
-            for parameter, error in enumerate(map(_flat, of_particle)):
+        for nominal, momentum, sigmas in zip(coordinates, momenta, errors, strict=True):
+            for parameter, sigma in enumerate(map(flat, sigmas)):
                 masses = []
                 for sign in (1, -1):
-                    moved = list(known)
-                    moved[parameter] = known[parameter] + sign * error
-                    masses.append(_mass(total - own + _four_momentum(*moved)))
+                    moved = list(nominal)
+                    moved[parameter] = nominal[parameter] + sign * sigma
+                    masses.append(_mass(total - momentum + _four_momentum(*moved)))
                 variance += ((masses[0] - masses[1]) / 2) ** 2
         mass = _mass(total)
         relative = np.where(mass > 0, np.sqrt(variance) / mass, np.nan)
     return ak.unflatten(relative, counts)
 
 
-def _flat(values: Any) -> Floats:
-    flat: Floats = ak.to_numpy(ak.flatten(values)).astype(np.float64)
-    return flat
+def flat(values: ak.Array) -> Floats:
+    """Return lists of numbers as one flat array in double precision."""
+    doubles: Floats = ak.to_numpy(ak.flatten(values)).astype(np.float64)
+    return doubles
 
 
 def _four_momentum(pt: Floats, eta: Floats, phi: Floats, mass: Floats) -> Floats:
-    """(E, px, py, pz), shape (4, n)."""
+    """Return (E, px, py, pz), shape (4, n)."""
     with np.errstate(over="ignore", invalid="ignore"):
         pz = pt * np.sinh(eta)
         energy = np.sqrt(pt**2 + pz**2 + mass**2)

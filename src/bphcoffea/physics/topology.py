@@ -1,17 +1,17 @@
-"""Pointing angle, closest track and isolation of candidates, as inputs of a classifier."""
+"""Pointing angle, closest track and isolation of candidates."""
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
-from bphcoffea.physics.matching import beside
+from bphcoffea.physics.matching import pairs_in_events
+from bphcoffea.physics.resolution import flat
 
-#: Tracks that count for the isolation of a muon: pT above, GeV; ΔR below; distance below, cm
-#: [PLB 853 (2024) 138633].
+#: Tracks count for the isolation of a muon if pT (GeV) is above, and ΔR and the distance to the
+#: vertex (cm) are below these values [PLB 853 (2024) 138633].
 ISOLATION_PT: Final = 1.0
 ISOLATION_DELTA_R: Final = 0.3
 ISOLATION_DISTANCE: Final = 0.1
@@ -24,20 +24,21 @@ def pointing_angle(primary: ak.Array, secondary: ak.Array, momentum: ak.Array) -
     Parameters
     ----------
     primary, secondary
-        Vertices with ``x``, ``y``, ``z`` (cm), of one shape.
+        Vertices with ``x``, ``y``, ``z`` (cm), of equal shape.
     momentum
-        Records with ``pt``, ``eta``, ``phi``, of that shape.
+        Records with ``pt`` (GeV), ``eta``, ``phi`` (radians), of the same shape.
 
     Returns
     -------
-    Array of that shape; not a number where the vertices are the same.
+    array
+        Angles, of the same shape; NaN if the vertices coincide.
     """
     flight = [_doubles(secondary[axis]) - _doubles(primary[axis]) for axis in "xyz"]
     pt, eta, phi = (_doubles(momentum[name]) for name in ("pt", "eta", "phi"))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         direction = [pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)]
         along = sum(a * b for a, b in zip(flight, direction, strict=True))
-        lengths = [np.sqrt(sum(a**2 for a in each)) for each in (flight, direction)]
+        lengths = [np.sqrt(sum(a**2 for a in vector)) for vector in (flight, direction)]
         cosine = along / (lengths[0] * lengths[1])
     return np.arccos(ak.where(abs(cosine) > 1, np.sign(cosine), cosine))
 
@@ -48,10 +49,11 @@ class Surroundings(NamedTuple):
     Attributes
     ----------
     closest_track
-        Distance of the closest other track to the vertex of the candidate, cm; not a number without
-        another track.
+        Distance of the closest other track to the vertex of the candidate, cm; NaN if there is no
+        other track. One number per candidate.
     isolation
-        Largest of the legs' isolations: Σ pT of the other tracks near a leg, over its pT.
+        Largest isolation of the legs: Σ pT of the other tracks near a leg, divided by the pT of the
+        leg. One number per candidate.
     """
 
     closest_track: ak.Array
@@ -60,39 +62,35 @@ class Surroundings(NamedTuple):
 
 def surroundings(
     legs: list[ak.Array],
-    own: list[ak.Array],
+    track_pts: list[ak.Array],
     primary: ak.Array,
     secondary: ak.Array,
     tracks: ak.Array,
 ) -> Surroundings:
-    """Find the closest track of each candidate, and the isolation of its legs.
+    """Return the closest track of each candidate, and the isolation of its legs.
+
+    Tracks are taken as straight lines, which they are near a vertex.
 
     Parameters
     ----------
     legs
-        Particles of the candidates with ``pt``, ``eta``, ``phi``, a list an event each.
-    own
-        The pT of the track of each leg, which does not count for the candidate. It is not that of
-        the leg if momenta are shifted.
+        Particles of the candidates with ``pt`` (GeV), ``eta``, ``phi`` (radians), each with one
+        list per event.
+    track_pts
+        pT of the track of each leg, which identifies tracks that do not count. It differs from the
+        pT of the leg if momenta are shifted.
     primary, secondary
         Vertices of the candidates with ``x``, ``y``, ``z`` (cm).
     tracks
-        All tracks with ``pt``, ``eta``, ``phi``, and ``dxy``, ``dz`` (cm) from the primary vertex.
-
-    Returns
-    -------
-    One number for each candidate.
-
-    Notes
-    -----
-    Near a vertex a track is a straight line.
+        All tracks with ``pt``, ``eta``, ``phi``, and their distances ``dxy``, ``dz`` (cm) to the
+        primary vertex.
     """
     counts = ak.num(legs[0].pt)
-    candidate, track = beside(legs[0].pt, tracks.pt)
-    pt, eta, phi, dxy, dz = (_flat(tracks[name])[track] for name in _TRACK)
+    candidate, track = pairs_in_events(legs[0].pt, tracks.pt)
+    pt, eta, phi, dxy, dz = (flat(tracks[name])[track] for name in _TRACK)
     sin, cos = np.sin(phi), np.cos(phi)
-    # from the point of the track next to the beam to the vertex, and along the track
-    flight = [_flat(secondary[axis]) - _flat(primary[axis]) for axis in "xyz"]
+    # vectors from the point of closest approach to the vertex, and along the track
+    flight = [flat(secondary[axis]) - flat(primary[axis]) for axis in "xyz"]
     nearest = (-dxy * sin, dxy * cos, dz)
     with np.errstate(over="ignore", invalid="ignore"):
         away = [a[candidate] - b for a, b in zip(flight, nearest, strict=True)]
@@ -100,9 +98,9 @@ def surroundings(
         along = sum(a * b for a, b in zip(away, direction, strict=True))
         squares = sum((a - along * b) ** 2 for a, b in zip(away, direction, strict=True))
         distance = np.sqrt(squares)
-        momenta = [[_flat(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
-        other = np.logical_and.reduce([_flat(of_leg)[candidate] != pt for of_leg in own])
-        closest = np.full(len(_flat(legs[0].pt)), np.inf)
+        momenta = [[flat(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
+        other = np.logical_and.reduce([flat(leg_pt)[candidate] != pt for leg_pt in track_pts])
+        closest = np.full(len(flat(legs[0].pt)), np.inf)
         np.minimum.at(closest, candidate[other], distance[other])
         counted = other & (pt > ISOLATION_PT) & (distance < ISOLATION_DISTANCE)
         isolation = np.zeros(len(closest))
@@ -115,10 +113,5 @@ def surroundings(
     return Surroundings(ak.unflatten(closest, counts), ak.unflatten(isolation, counts))
 
 
-def _doubles(values: Any) -> Any:
+def _doubles(values: ak.Array) -> ak.Array:
     return ak.values_astype(values, np.float64)
-
-
-def _flat(values: Any) -> npt.NDArray[np.float64]:
-    flat: npt.NDArray[np.float64] = ak.to_numpy(ak.flatten(values)).astype(np.float64)
-    return flat

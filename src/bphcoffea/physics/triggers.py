@@ -1,22 +1,23 @@
-"""Trigger decisions that an ntuple stores as lists of path names and of decisions."""
+"""Trigger decisions of ntuples that store lists of path names and of decisions."""
 
 import awkward as ak
 
 
 def fired(paths: ak.Array, *prefixes: str) -> ak.Array:
-    """Whether some path whose name starts with one of the prefixes has decision 1.
+    """Return whether an event fired a trigger path that starts with one of the prefixes.
 
     Parameters
     ----------
     paths
-        One list an event of records with ``name`` (string) and ``decision`` (integer).
+        Records with ``name`` (string) and ``decision`` (integer, 1 if fired), one list per event.
     prefixes
-        Beginnings of path names. End a path with ``_v`` where longer names share its beginning:
-        ``HLT_DoubleMu3_Trk_Tau3mu_v`` is not ``HLT_DoubleMu3_Trk_Tau3mu_NoL1Mass_v``.
+        Beginnings of path names. End a prefix with ``_v`` to exclude longer names:
+        ``HLT_DoubleMu3_Trk_Tau3mu_v`` does not match ``HLT_DoubleMu3_Trk_Tau3mu_NoL1Mass_v``.
 
     Returns
     -------
-    One boolean an event; False where the list is empty.
+    array of bool
+        One value per event; False for empty lists.
     """
     names = paths.name
     accepted = paths.decision == 1

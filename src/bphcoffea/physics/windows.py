@@ -1,9 +1,9 @@
-"""Windows of a mass: where a signal is searched for, and where data are hidden."""
+"""Mass windows, in which a signal is searched for or data are hidden."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +16,21 @@ WINDOW: Final = 3.0
 
 
 def signal_window(mass: float, resolution: float) -> Window:
-    """Return the ends of the window in which a signal is searched, GeV.
+    """Return the ends of the window in which a signal is searched for, GeV.
 
     Parameters
     ----------
-    mass, resolution
-        Of the signal, GeV.
+    mass
+        Mass of the signal, GeV.
+    resolution
+        Mass resolution of the signal, GeV.
     """
     half = WINDOW * resolution
     return mass - half, mass + half
 
 
 def united(windows: Iterable[Window]) -> tuple[Window, ...]:
-    """Return windows in ascending order, with those that overlap or touch merged.
+    """Return windows in ascending order, with overlapping and touching ones merged.
 
     >>> united([(1.4, 1.6), (0.9, 1.1), (1.5, 1.7)])
     ((0.9, 1.1), (1.4, 1.7))
@@ -42,8 +44,8 @@ def united(windows: Iterable[Window]) -> tuple[Window, ...]:
     return tuple(merged)
 
 
-def within(values: npt.NDArray[Any], windows: Iterable[Window]) -> npt.NDArray[np.bool_]:
-    """Return which values lie in a window, ends included, in double precision; shapes (n,)."""
+def within(values: npt.NDArray[np.floating], windows: Iterable[Window]) -> npt.NDArray[np.bool_]:
+    """Return which values, shape (n,), lie in a window, ends included, in double precision."""
     x = values.astype(np.float64)
     inside = np.zeros(len(x), dtype=np.bool_)
     for low, high in windows:
@@ -52,7 +54,7 @@ def within(values: npt.NDArray[Any], windows: Iterable[Window]) -> npt.NDArray[n
 
 
 def covered(window: Window, windows: Iterable[Window]) -> bool:
-    """Return whether the union of some windows contains the whole of one window."""
+    """Return whether the union of `windows` contains all of `window`."""
     return any(low <= window[0] and window[1] <= high for low, high in united(windows))
 
 
@@ -63,18 +65,18 @@ def gaps(whole: Window, windows: Iterable[Window]) -> tuple[Window, ...]:
     ((0.0, 0.5), (0.6, 1.9))
     """
     start, end = whole
-    left: list[Window] = []
+    uncovered: list[Window] = []
     for low, high in united(windows):
         if start < min(low, end):
-            left.append((start, min(low, end)))
+            uncovered.append((start, min(low, end)))
         start = max(start, high)
     if start < end:
-        left.append((start, end))
-    return tuple(left)
+        uncovered.append((start, end))
+    return tuple(uncovered)
 
 
 def in_words(windows: Iterable[Window], unit: str = "") -> str:
-    """Write windows as text.
+    """Return windows as text.
 
     >>> in_words([(0.95, 1.05), (1.4, 1.6)], "GeV")
     '0.95–1.05 and 1.4–1.6 GeV'

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from scipy.stats import chi2, norm
 
 from bphcoffea.arrays import Floats
-from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.folder import file_name
 from bphcoffea.results.records import DatasetRecord
 
@@ -112,7 +111,7 @@ class Heading:
         left = ", ".join(named) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
-        energies = sorted({e for each in chosen if (e := collision_energy(each.era, each.energy))})
+        energies = sorted({e for each in chosen if (e := each.collision_energy)})
         energy = f"{', '.join(f'{value:g}' for value in energies)} TeV" if energies else ""
         luminosities = [metadata.luminosity for metadata in data]
         written = tuple(note for note in (_partial(chosen), *notes) if note)

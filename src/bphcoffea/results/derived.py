@@ -8,33 +8,33 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import RunError
 from bphcoffea.storage.disks import writing_to
 from bphcoffea.storage.locks import locked
 from bphcoffea.storage.manifest import lock_of, replacing, written
 
-#: The file that makes a run finished.
+#: File that is written last: a folder without it has no finished run.
 LEDGER: Final = "ledger.json"
-#: File of a folder of its own for derived files: which run they were derived from.
+#: File in a separate folder of derived files that names the run they were derived from.
 _SOURCE: Final = "derived_from.json"
 
 
 class Derived:
-    """The folder for what is derived from a run: that of the run, or another one.
+    """Folder of the files derived from a run: the folder of the run or another one.
 
     Parameters
     ----------
     run
-        The folder of a finished run.
+        Folder of a finished run.
     folder
-        The folder for what is derived from it.
+        Folder of the derived files.
 
     Raises
     ------
-    InputError
-        When ``folder`` holds another run, or what was derived from one.
+    RunError
+        If `folder` contains another run, or files derived from another run.
     """
 
     def __init__(self, run: Path, folder: Path) -> None:
@@ -44,7 +44,7 @@ class Derived:
         self._check_source()
 
     def place(self, name: str) -> Path:
-        """Path of a file: that which was derived from the run as it is now, or the run's own."""
+        """Return the path of a file: the derived one if it is up to date, else the run's own."""
         if self._is_elsewhere and self._source() == self._run_now():
             listed = written(self.folder)
             if any(name in names for names in listed.values()):
@@ -53,7 +53,7 @@ class Derived:
 
     @contextlib.contextmanager
     def replacing(self, owner: str, also: Callable[[str], bool]) -> Iterator[Path]:
-        """Write files, see :meth:`~bphcoffea.results.folder.RunFolder.replacing`."""
+        """Replace derived files; see :meth:`~bphcoffea.results.folder.RunFolder.replacing`."""
         with contextlib.ExitStack() as stack:
             with writing_to(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -65,13 +65,13 @@ class Derived:
                 yield temporary
 
     def _note_source(self) -> None:
-        """Write down the run; what was derived from an earlier one in its folder is removed."""
+        """Record the run, and remove files that were derived from an earlier run in its folder."""
         now = self._run_now()
         stale = self._source() != now
         with replacing(self.folder, _SOURCE, also=lambda _: stale) as temporary:
             (temporary / _SOURCE).write_text(json.dumps(now, indent=1) + "\n")
 
-    def _source(self) -> Any:
+    def _source(self) -> object:
         try:
             return json.loads((self.folder / _SOURCE).read_text())
         except (OSError, ValueError):
@@ -86,11 +86,11 @@ class Derived:
         if not self._is_elsewhere:
             return
         if (self.folder / LEDGER).exists():
-            raise InputError(f"{self.folder}: holds a run of its own; choose another folder")
+            raise RunError(f"{self.folder}: contains a run; choose another folder")
         source = self._source()
         if isinstance(source, dict) and source.get("run") != self._run_now()["run"]:
-            raise InputError(
-                f"{self.folder}: holds what was derived from {source.get('run')}; "
+            raise RunError(
+                f"{self.folder}: contains files derived from {source.get('run')}; "
                 "choose another folder"
             )
 
@@ -100,4 +100,6 @@ class Derived:
         except OSError:
             unchanged = False
         if not unchanged:
-            raise InputError(f"{self._run}: another run has replaced this one; do it again")
+            raise RunError(
+                f"{self._run}: another run replaced this one meanwhile; repeat the command"
+            )

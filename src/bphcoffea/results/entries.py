@@ -1,4 +1,4 @@
-"""Which entries of which files a result was made of; results of the same entries don't add up."""
+"""Entries of files that a result was made of, so that no entry is counted twice."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 from bphcoffea.redaction import redacted
 
-#: A tree: its file, as the fileset calls it but without passwords, and its path in the file.
+#: Path of a file in the fileset, without passwords, and path of the tree in the file.
 Tree = tuple[str, str]
 
 
 class OverlapError(ValueError):
-    """Two results hold the same entries of a file: their sum would count them twice."""
+    """Two results contain the same entries, which their sum would count twice."""
 
 
 class Entries:
-    """Ranges of entries of trees.
+    """Set of entry ranges of trees.
 
     Parameters
     ----------
     ranges
-        For each tree, ranges [start, stop) that ascend and don't overlap.
+        Ranges [start, stop) by tree, ascending and without overlap.
     """
 
     def __init__(self, ranges: Mapping[Tree, tuple[tuple[int, int], ...]] | None = None) -> None:
@@ -29,7 +29,7 @@ class Entries:
 
     @classmethod
     def of_chunk(cls, metadata: Mapping[str, Any]) -> Entries:
-        """Those of the chunk that a processor is given; none where its metadata don't say."""
+        """Entry range of one chunk, from its metadata; empty if the metadata has none."""
         if "entrystart" not in metadata:
             return cls()
         tree = (redacted(metadata.get("file", metadata["filename"])), metadata["treename"])
@@ -43,7 +43,7 @@ class Entries:
         return Entries(total)
 
     def holds(self, tree: Tree, start: int, stop: int) -> bool:
-        """Whether all entries of a range are among them."""
+        """Return whether all entries of the range [start, stop) of a tree are included."""
         ranges = self.ranges.get(tree, ())
         return start >= stop or any(first <= start and stop <= last for first, last in ranges)
 

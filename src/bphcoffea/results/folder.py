@@ -1,13 +1,14 @@
-"""The folder of a run: what a run leaves behind, and how it is read again.
+"""Folder of a run: its files, and how they are written and read.
 
-Everything in it is JSON, Parquet or ROOT. ``ledger.json`` is written last: a folder without one
-holds no result. ``written.json`` lists the files that a new run replaces.
+All files are JSON, Parquet or ROOT. ``ledger.json`` is written last: a folder without it has no
+finished run. ``written.json`` lists the files that a new run replaces.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import html
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ import uproot
 from bphcoffea.analysis.description import AnalysisRecord
 from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.datasets import Metadata
-from bphcoffea.errors import InputError
+from bphcoffea.errors import RunError
 from bphcoffea.physics.windows import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
@@ -37,9 +38,9 @@ from bphcoffea.storage.manifest import claimed, replacing
 
 #: Owner of the files of a run in ``written.json``.
 RUN = "run"
-#: The key of a file that older versions did not write, without which it can't be read today.
+#: Key by which a file of the current version is recognised, by the name of the file.
 NEWEST_KEYS = {"luminosity.json": "parts", "normalisation.json": "generator_sumw"}
-#: Longest name that :func:`file_name` gives; what is added to it has to fit into 255 bytes.
+#: Longest name that :func:`file_name` returns; with a suffix, it must fit into 255 bytes.
 LONGEST = 150
 
 
@@ -49,62 +50,69 @@ class RunFolder:
     Parameters
     ----------
     path
-        The folder that was given to ``bphcoffea run -o``.
+        Folder of the run.
     output
-        Folder for what is derived from the run; that of the run by default. What was derived from
-        the run there is read in preference.
+        Folder of the files derived from the run, such as fits and figures; by default `path`. Files
+        in it take precedence over those in `path`.
 
     Raises
     ------
-    InputError
-        When there is no finished run, or ``output`` holds a run of its own, or what was derived
-        from another one.
+    RunError
+        If `path` has no finished run, or if `output` contains a run or files derived from another
+        run.
+
+    Examples
+    --------
+    >>> folder = RunFolder("demo/run")  # doctest: +SKIP
+    >>> folder.datasets.data  # doctest: +SKIP
+    ['toy_2017', 'toy_2018']
+    >>> folder.histograms()["mass"]["toy_2017", "all", "nominal", :]  # doctest: +SKIP
     """
 
     def __init__(self, path: str | Path, output: str | Path | None = None) -> None:
         self.path = Path(path)
         if not (self.path / LEDGER).is_file():
-            raise InputError(
+            raise RunError(
                 f"{self.path}: no finished run here (it has no {LEDGER}); "
-                "make one with: bphcoffea run ANALYSIS FILESET -o DIR"
+                "make one with: bphcoffea run"
             )
         self.output = self.path if output is None else Path(output)
         self._derived = Derived(self.path, self.output)
 
     def place(self, name: str) -> Path:
-        """Path of a file of the run, or of one that was derived from it."""
+        """Return the path of a file of the run, or of one derived from it."""
         return self._derived.place(name)
 
     def read(self, name: str) -> Any:
-        """A JSON file of the folder.
+        """Return the content of a JSON file of the folder.
 
         Raises
         ------
-        InputError
-            When it is missing, is no JSON, or was written by an older version.
+        RunError
+            If the file is missing, not JSON, or was written by an older version.
         """
         path = self.place(name)
         try:
             content = json.loads(path.read_text())
         except FileNotFoundError:
-            raise InputError(f"{path}: missing from the run's folder") from None
+            raise RunError(f"{path}: missing from the run's folder") from None
         except ValueError as error:
-            raise InputError(f"{path}: not JSON ({error}); run again to replace it") from None
+            raise RunError(f"{path}: not JSON ({error}); run again to replace it") from None
         parts = content.values() if name == "normalisation.json" else [content]
         if any(NEWEST_KEYS[name] not in part for part in parts if name in NEWEST_KEYS):
-            raise InputError(
+            raise RunError(
                 f"{path}: was written by an older version of bphcoffea; run again to replace it"
             )
         return content
 
     def write(self, name: str, content: Any) -> Path:
-        """Write a JSON file into the folder for derived files, whole or not at all.
+        """Write a JSON file into the folder of derived files, whole or not at all.
 
         Raises
         ------
         UnwritableError
             If the disk is full or read-only, or permission is denied.
-        InputError
+        RunError
             If the run was replaced since it was opened.
         """
         with self.replacing(name) as temporary:
@@ -114,19 +122,19 @@ class RunFolder:
     def replacing(
         self, owner: str, also: Callable[[str], bool] = lambda _: False
     ) -> AbstractContextManager[Path]:
-        """Write derived files, all or none, in place of earlier ones; yields a temporary folder.
+        """Replace derived files, all or none; yields a temporary folder for the new files.
 
         Parameters
         ----------
         owner
-            What the files are: ``figures``.
+            Name of the set of files, such as ``figures``.
         also
-            Says of other owners whether their files are removed as well.
+            Returns whether the files of another owner are removed as well.
 
         Raises
         ------
-        UnwritableError, InputError
-            As for :meth:`write`, or if another process writes the same files.
+        UnwritableError, RunError
+            If :meth:`write` raises them, or if another process writes the same files.
         """
         return self._derived.replacing(owner, also)
 
@@ -173,15 +181,15 @@ class RunFolder:
         return {name: Normalisation.model_validate(each) for name, each in found.items()}
 
     def luminosity_of(self, datasets: Iterable[str]) -> float | None:
-        """Luminosity of what was processed of some data, fb⁻¹.
+        """Return the luminosity of the processed part of some data, fb⁻¹.
 
-        Luminosity sections that several of the datasets hold count once. It is None if that of one
-        of them is not known, or if they share sections whose luminosity no table gives.
+        Luminosity sections that several datasets contain count once. The luminosity is None if that
+        of a dataset is unknown, or if datasets without a luminosity table share sections.
 
         Parameters
         ----------
         datasets
-            Names of data.
+            Names of datasets of data.
         """
         if not (self.path / "luminosity.json").is_file():
             return None
@@ -197,20 +205,20 @@ class RunFolder:
         return float(sum(luminosities))
 
     def normalised_histograms(self) -> dict[str, hist.Hist]:
-        """The histograms with simulation scaled to the luminosity of the data.
+        """Return the histograms with simulation scaled to the luminosity of the data.
 
-        They have the variations ``luminosityUp`` and so on, of the rates, in addition.
+        They have additional variations of the rates, such as ``luminosityUp``.
 
         Raises
         ------
-        InputError
-            When some simulation can't be scaled.
+        RunError
+            If a simulated dataset cannot be scaled.
         """
         normalisation = self.normalisation
         lacking = [name for name, known in normalisation.items() if known.scale is None]
         if lacking:
             notes = dict.fromkeys(n for name in lacking for n in normalisation[name].notes)
-            raise InputError(
+            raise RunError(
                 f"{self.path}: no scale for {', '.join(lacking)}; give a cross_section in the "
                 "fileset, and the data's luminosity, there or with: bphcoffea lumi"
                 + "".join(f"; {note}" for note in notes)
@@ -219,7 +227,7 @@ class RunFolder:
 
     @property
     def cutflow(self) -> dict[str, list[dict[str, Any]]]:
-        """For each dataset, the steps of its cutflow."""
+        """Steps of the cutflow of each dataset."""
         return dict(self.read("cutflow.json"))
 
     @property
@@ -229,30 +237,47 @@ class RunFolder:
 
     @property
     def partial(self) -> bool:
-        """Whether less was asked for than the whole datasets, as in a try."""
+        """Whether only a part of the datasets was requested."""
         return bool(self.read("ledger.json").get("partial", False))
 
     @property
     def chunks(self) -> pa.Table:
-        """What each processed chunk cost: where it was read, by whom, bytes, times."""
+        """Table of the processed chunks: source, worker, bytes and times of each."""
         return pq.read_table(self.path / "chunks.parquet")
 
     def histograms(self) -> dict[str, hist.Hist]:
-        """Each histogram, with axes ``dataset``, ``category``, ``variation`` and its variable's."""
+        """Return all histograms; axes ``dataset``, ``category``, ``variation`` and the variable."""
         path = self.path / "histograms.json"
         try:
             content = json.loads(path.read_text(), object_hook=uhi.io.json.object_hook)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: no histograms can be read ({error})") from None
+            raise RunError(f"{path}: no histograms can be read ({error})") from None
         return {name: hist.Hist(histogram) for name, histogram in content.items()}
 
     def candidates(self, dataset: str) -> pa.Table:
-        """The table of a dataset's best candidates, a row an event."""
+        """Return the table of the best candidates of a dataset: one row per event."""
         return pq.read_table(self._candidates_file(dataset))
 
     def has_candidates(self, dataset: str) -> bool:
-        """Whether the run has a table of candidates of a dataset."""
+        """Return whether the run has a table of candidates of a dataset."""
         return self._candidates_file(dataset).is_file()
+
+    def __repr__(self) -> str:
+        state = "partial" if self.partial else "complete" if self.complete else "incomplete"
+        content = f"{self.analysis.name}, {len(self.datasets)} datasets, {state}"
+        return f"RunFolder('{self.path}': {content})"
+
+    def _repr_html_(self) -> str:
+        datasets, ledger = self.datasets, self.read("ledger.json")["datasets"]
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(record.era)}</td>"
+            f"<td>{'simulation' if record.is_mc else 'data'}</td>"
+            f"<td>{ledger[name]['processed_events']:,}</td></tr>"
+            for name, record in datasets.items()
+            if name in ledger
+        )
+        head = "<tr><th>dataset</th><th>era</th><th>kind</th><th>events processed</th></tr>"
+        return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
 
     def _candidates_file(self, dataset: str) -> Path:
         name = file_name(dataset, self.fileset_metadata)
@@ -260,7 +285,7 @@ class RunFolder:
 
 
 def _overlap(ranges: Iterable[Mapping[str, list[list[int]]]]) -> bool:
-    """Whether some luminosity section is in more than one of them, each as in ``lumis.json``."""
+    """Return whether two datasets share a luminosity section; ranges as in ``lumis.json``."""
     by_run: dict[str, list[list[int]]] = {}
     for of_dataset in ranges:
         for run, of_run in of_dataset.items():
@@ -273,18 +298,18 @@ def _overlap(ranges: Iterable[Mapping[str, list[list[int]]]]) -> bool:
 
 
 def file_name(name: str, among: Iterable[str] = ()) -> str:
-    """Return the name of a file or folder for a dataset, process, era or category.
+    """Return the file name for a dataset, process, era or category.
 
-    ``/`` and the like are percent-encoded, and so is a dot at the beginning. A name that is too
-    long ends in a hash.
+    Special characters, and a dot at the beginning, are percent-encoded. A long name is shortened
+    and ends in a hash.
 
     Parameters
     ----------
     name
-        Any text that is not empty.
+        Any non-empty text.
     among
-        Names beside which the file lies. If one of them differs only in case, which some disks
-        ignore, a hash is appended as well.
+        Names of the other files in the folder. If one of them differs from `name` only in case,
+        which some file systems ignore, a hash is appended.
     """
     encoded = _encoded(name)
     alike = any(
@@ -304,16 +329,16 @@ def _encoded(name: str) -> str:
 
 
 def claim(path: str | Path, *, overwrite: bool) -> AbstractContextManager[Path]:
-    """Keep a folder for a run, as long as a block lasts; see :func:`~.manifest.claimed`."""
+    """Reserve a folder for a run for the duration of a block; see :func:`~.manifest.claimed`."""
     return claimed(path, RUN, LEDGER, overwrite=overwrite)
 
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[Path]:
-    """Write a run into a folder: all of it, or nothing.
+    """Write a run into a folder, all files or none.
 
-    Yields a temporary folder. When the block ends well its content replaces an earlier run and all
-    that was derived from it, ledger last; when it fails the earlier run stays as it was.
+    Yields a temporary folder. If the block succeeds, its content replaces an earlier run and all
+    files derived from it, the ledger last. If the block fails, the earlier run stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder, RUN, also=lambda _: True, last=LEDGER) as temporary:
@@ -325,18 +350,18 @@ def write_histograms(
 ) -> None:
     """Write ``histograms.json`` (UHI) and ``histograms.root`` (a TH1 for each dataset and name).
 
-    In the ROOT file a histogram stands at ``dataset/name``; one of a category at
-    ``dataset/category/name``; one of a variation has ``_variation`` appended.
+    The path of a histogram in the ROOT file is ``dataset/name``, or ``dataset/category/name`` for
+    one category, with ``_variation`` appended for a variation.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     histograms
-        With the axes dataset, category, variation and that of the variable.
+        Histograms with the axes dataset, category, variation and the variable.
     variations
-        The variations of each dataset. The ROOT file has no others, of which the histograms are
-        copies of the nominal one.
+        Variations of each dataset. The ROOT file leaves out all others, which are copies of the
+        nominal histogram.
     """
     (folder / "histograms.json").write_text(
         json.dumps(dict(histograms), default=uhi.io.json.default) + "\n"
@@ -356,5 +381,5 @@ def write_histograms(
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file of a run, without passwords and tokens of URLs."""
+    """Write a JSON file of a run, without the passwords and tokens in URLs."""
     path.write_text(json.dumps(redacted_data(content), indent=2, allow_nan=False) + "\n")

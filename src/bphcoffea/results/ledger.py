@@ -1,4 +1,4 @@
-"""What a run expected, what it processed, and what it could not read, with the reason."""
+"""Ledger of a run: expected, processed and unreadable entries, with reasons."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from coffea.processor.executor import WorkItem
 from bphcoffea.redaction import redacted
 from bphcoffea.results.entries import Entries
 
-#: Keys of a chunk's metadata: its file as the fileset calls it, but without passwords and tokens,
-#: which makes it the file's identity in all results; the other places of the file; and what
-#: identifies its content beside the UUID.
+#: Keys of a chunk's metadata: path of the file in the fileset without passwords and tokens, which
+#: identifies the file in all results; its replicas; and what identifies its content beside the
+#: UUID.
 FILE, REPLICAS, IDENTITY = "file", "replicas", "file_identity"
 
 
@@ -25,12 +25,12 @@ class Failure:
     Attributes
     ----------
     dataset, file, start, stop
-        Which ones; the file as :func:`file_of` calls it. ``stop`` is None where nobody knows how
-        many entries the file has.
+        Entry range [start, stop) of a file, which is named as by :func:`file_of`. `stop` is None
+        if the number of entries in the file is unknown.
     error
-        Why, in one line.
+        Reason, in one line.
     attempts
-        How often it was tried.
+        Number of attempts.
     """
 
     dataset: str
@@ -42,28 +42,28 @@ class Failure:
 
     @classmethod
     def of_chunk(cls, chunk: WorkItem, error: str, attempts: int) -> Failure:
-        """That of a chunk."""
+        """Return the failure of a chunk."""
         return cls(*_place(chunk), error, attempts)
 
     def line(self) -> str:
-        """The failure in one line, with its place."""
+        """Return the place and the reason in one line."""
         return f"{_in_words(self.dataset, self.file, self.start, self.stop)}: {self.error}"
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """Entries that were read, but not at the first try.
+    """Entries that were read after a first attempt had failed.
 
     Attributes
     ----------
     dataset, file, start, stop
-        Which ones.
+        Entry range [start, stop) of a file.
     used
-        Where it was read in the end: its own file or a replica.
+        Path from which it was finally read: the file or a replica.
     attempts
-        How often it was tried.
+        Number of attempts.
     error
-        What went wrong at first.
+        Error of the first attempt.
     """
 
     dataset: str
@@ -77,25 +77,24 @@ class Recovery:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The books of a run.
+    """Account of all entries of a run: missing chunks are the expected minus the processed ones.
 
     Attributes
     ----------
     expected
-        The chunks that were asked for.
+        Requested chunks.
     processed
-        For each dataset, the entries that its result was made of.
+        Entries in the result of each dataset.
     failed
-        The chunks that could not be read.
+        Chunks that could not be read.
     unopened
-        What was asked for of files that could not be opened, so that no chunk was made of it.
+        Requested entries of files that could not be opened, for which there are no chunks.
     detours
-        What was read, but not at the first try.
+        Entries that were read after a first attempt had failed.
     dataset_events
-        Events of all files of each dataset, whether they were asked for or not; None if it is not
-        known how many there are.
+        Events in all files of each dataset, requested or not; None if unknown.
     notes
-        What a user must know of the input, one line each.
+        Remarks on the input for the user, one line each.
     """
 
     expected: tuple[WorkItem, ...]
@@ -108,12 +107,12 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was asked for is in the results."""
+        """Whether the results contain everything that was requested."""
         return not self.missing
 
     @cached_property
     def missing(self) -> list[Failure]:
-        """What is not in the results, each with its reason, in order."""
+        """Requested entries that the results lack, with reasons, in order."""
         reasons = {(f.dataset, f.file, f.start, f.stop): f for f in self.failed}
         lost = [
             reasons.get(_place(chunk), Failure.of_chunk(chunk, "lost without a reason", 0))
@@ -128,11 +127,10 @@ class Ledger:
         return processed is not None and processed.holds(tree, chunk.entrystart, chunk.entrystop)
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in ``ledger.json``.
+        """Return the content of ``ledger.json``.
 
-        ``expected_events`` can't count the events of files that nobody knows the length of: there
-        are ``uncounted_files`` of them. A run is partial if it was asked for a part of the events
-        of some dataset.
+        ``expected_events`` leaves out files of unknown length, which ``uncounted_files`` counts. A
+        run is partial if only a part of the events of some dataset was requested.
         """
         datasets = {chunk.dataset for chunk in self.expected} | {f.dataset for f in self.unopened}
         datasets |= set(self.dataset_events)
@@ -158,25 +156,25 @@ class Ledger:
 
     def _counts(self, dataset: str) -> dict[str, Any]:
         unopened = [failure for failure in self.unopened if failure.dataset == dataset]
-        known = sum(
+        counted = sum(
             failure.stop - failure.start for failure in unopened if failure.stop is not None
         )
         expected = sum(len(chunk) for chunk in self.expected if chunk.dataset == dataset)
         return {
-            "dataset_events": self.dataset_events.get(dataset, expected + known),
-            "expected_events": expected + known,
+            "dataset_events": self.dataset_events.get(dataset, expected + counted),
+            "expected_events": expected + counted,
             "processed_events": len(self.processed.get(dataset, ())),
             "uncounted_files": sum(failure.stop is None for failure in unopened),
         }
 
 
 def file_of(chunk: WorkItem) -> str:
-    """The file of a chunk as the fileset calls it, without passwords and tokens."""
+    """Return the path of a chunk's file in the fileset, without passwords and tokens."""
     return redacted((chunk.usermeta or {}).get(FILE, chunk.filename))
 
 
 def place_of(chunk: WorkItem) -> str:
-    """Dataset, file and entries of a chunk, in words."""
+    """Return dataset, file and entries of a chunk as text."""
     return _in_words(*_place(chunk))
 
 

@@ -1,7 +1,7 @@
-"""Luminosity of the data of a run, from the luminosity sections that were read.
+"""Luminosity of the processed data of a run, from their luminosity sections.
 
-What is missing from a run is missing from its luminosity. The luminosity of data taken with a
-prescaled trigger is the recorded one over the prescale.
+Sections that a run lacks do not count. The luminosity of data taken with a prescaled trigger is the
+recorded one divided by the prescale.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
 
 Sections = npt.NDArray[np.int64]
 
-#: Sources of a luminosity, in ``luminosity.json``, beside the path of a table.
+#: Sources of a luminosity in ``luminosity.json``, other than the path of a table.
 FILESET: Final = "fileset"
 UNCOUNTED: Final = (
-    "unknown: it is not known how many events the dataset has, of which a part was processed; "
-    "`bphcoffea fileset check FILESET -o FILESET` writes that down, then run again"
+    "unknown, because the number of events in the dataset is unknown, of which a part was "
+    "processed; `bphcoffea fileset check FILESET -o FILESET` adds it, then run again"
 )
 
 
@@ -35,11 +35,11 @@ class Certification:
     Attributes
     ----------
     golden
-        Certified sections; None for all.
+        Certified sections; None if all sections are.
     table
-        Luminosity by section; None where only the fileset tells it.
+        Luminosity by section; None if only the fileset gives a luminosity.
     uncertainty
-        Relative.
+        Relative uncertainty of the luminosity.
     """
 
     golden: GoldenJson | None = None
@@ -48,13 +48,13 @@ class Certification:
 
 
 def certification_of(corrections: Corrections) -> Callable[[str], Certification]:
-    """Return the function that gives the certification of an era, from the corrections of a run."""
+    """Return a function from an era to its certification in the corrections of a run."""
 
     def of(era: str) -> Certification:
-        known = corrections.for_era(era)
-        if known is None:
+        of_era = corrections.for_era(era)
+        if of_era is None:
             return Certification()
-        return Certification(known.golden, known.table, known.luminosity_uncertainty)
+        return Certification(of_era.golden, of_era.table, of_era.luminosity_uncertainty)
 
     return of
 
@@ -66,11 +66,11 @@ class Luminosities:
     Attributes
     ----------
     datasets
-        What is known of each data dataset, as in ``luminosity.json``.
+        Luminosity and its source for each dataset of data, as in ``luminosity.json``.
     sections
-        Certified sections of each, for those whose luminosity is that of sections.
+        Certified sections of each dataset whose luminosity comes from a table.
     tables
-        Where that is looked up.
+        Table of each of these datasets.
     """
 
     datasets: dict[str, dict[str, Any]]
@@ -92,11 +92,11 @@ class Luminosities:
         datasets
             Metadata by dataset.
         sections
-            The luminosity sections that were read, by data dataset: rows of run and section.
+            Processed luminosity sections by dataset: rows of run and section, shape (n, 2).
         counts
-            Events of each dataset, and those expected and processed, as in ``ledger.json``.
+            Events of each dataset, expected and processed ones, as in ``ledger.json``.
         certification
-            From an era to what is known of it.
+            Function from an era to its certification.
         """
         found: dict[str, dict[str, Any]] = {}
         certified: dict[str, Sections] = {}
@@ -128,43 +128,42 @@ class Luminosities:
         return cls(found, certified, tables)
 
     def together(self, names: Iterable[str]) -> float | None:
-        """Luminosity of some datasets, fb⁻¹; sections that several of them hold count once.
+        """Return the luminosity of some datasets, fb⁻¹, in which shared sections count once.
 
-        Datasets with different prescales were taken with different triggers: sections that they
-        share count for each of the triggers. None if the luminosity of one is not known.
+        Datasets with different prescales were taken with different triggers; sections that they
+        share count once per trigger. None if the luminosity of one dataset is unknown.
         """
         total, by_trigger = 0.0, dict[tuple[str, float], list[str]]()
         for name in names:
             if name in self.tables:
                 by_trigger.setdefault(self._trigger(name), []).append(name)
                 continue
-            own = self.datasets[name]["luminosity"]
-            if own is None:
+            luminosity = self.datasets[name]["luminosity"]
+            if luminosity is None:
                 return None
-            total += own
+            total += luminosity
         for (_, prescale), sharing in by_trigger.items():
             union = np.concatenate([self.sections[name] for name in sharing])
             total += self.tables[sharing[0]].recorded(union).luminosity / prescale
         return total
 
     def _trigger(self, name: str) -> tuple[str, float]:
-        """Table and prescale of a dataset: only datasets with the same ones share sections."""
+        """Return table and prescale of a dataset; datasets that agree in both share sections."""
         return self.tables[name].sha256, float(self.datasets[name]["prescale"])
 
     def uncertainty(self, names: Iterable[str]) -> float:
-        """Relative uncertainty of the luminosity of datasets: the largest of theirs."""
+        """Return the largest relative uncertainty of the luminosities of some datasets."""
         return max((float(self.datasets[name]["uncertainty"]) for name in names), default=0.0)
 
     def parts(self) -> list[dict[str, Any]]:
-        """Split the luminosity by the datasets that hold its sections.
+        """Split the luminosity into parts by the datasets that share sections.
 
-        The luminosity of any datasets is the sum of the parts that one of them holds: sections that
-        several of them hold count once.
+        The luminosity of some datasets is the sum of the parts that contain any of them.
 
         Returns
         -------
-        For each set of datasets that share sections, ``datasets`` and ``luminosity`` (fb⁻¹; None if
-        unknown). A dataset without a table is a part of its own.
+        The ``datasets`` that share sections and their ``luminosity`` (fb⁻¹; None if unknown), for
+        each part. A dataset without a table is a separate part.
         """
         found: list[dict[str, Any]] = [
             {"datasets": [name], "luminosity": known["luminosity"]}
@@ -188,7 +187,7 @@ class Luminosities:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in ``luminosity.json``."""
+        """Return the content of ``luminosity.json``."""
         summed = [d["luminosity"] for d in self.datasets.values()]
         total = self.together(self.datasets)
         shared = total is not None and not math.isclose(total, sum(summed), rel_tol=1e-9)
@@ -201,7 +200,7 @@ class Luminosities:
 
 
 def _fraction(counts: Mapping[str, int | None]) -> float | None:
-    """Part of a dataset's events that was processed; None if it is not known how many it has."""
+    """Return the processed fraction of the events of a dataset; None if unknown."""
     processed, whole = counts.get("processed_events"), counts.get("dataset_events")
     if processed is None or not whole or counts.get("uncounted_files"):
         return None

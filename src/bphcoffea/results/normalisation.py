@@ -1,7 +1,7 @@
-"""How simulation is scaled to the luminosity of the data that a run has really processed.
+"""Scale of simulation to the luminosity of the processed data.
 
-Sums of weights are those of the chunks that were processed: what is missing from a run is missing
-from them, as from the luminosity of the data.
+Sums of weights and luminosities are those of the processed chunks, so that both account for what a
+run lacks.
 """
 
 from __future__ import annotations
@@ -14,34 +14,30 @@ import hist
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.datasets import Metadata
-from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results.luminosities import Luminosities
 from bphcoffea.results.records import Normalisation, Rate, Uncertainties
 
-#: Picobarns times inverse femtobarns.
+#: Events of a cross section of 1 pb in 1 fb⁻¹.
 EVENTS_PER_PB_FB: Final = 1000.0
-#: Metadata that two datasets of one process have in common if they are parts of one sample.
+#: Metadata in which datasets of one process agree if they are parts of one sample.
 SAMPLE: Final = ("process", "kind", "mass", "ctau", "cross_section", "filter_efficiency", "energy")
-#: Uncertainties of rates, which are the same for every event of a dataset.
+#: Rates whose uncertainty is the same for every event of a dataset.
 RATES: Final[tuple[Rate, ...]] = ("luminosity", "cross_section")
 
 
 def generated(metadata: Metadata, sumw: float) -> float:
-    """Return how many decays, in units of their weights, a sum of weights stands for.
+    """Return the sum of weights before the generator's filter and the skim: Σw/(ε_filter·ε_skim).
+
+    Efficiencies are fractions of it, and cross sections refer to it.
 
     Parameters
     ----------
     metadata
-        Of a simulated dataset. ``filter_efficiency`` is the part of all decays that passed the
-        filter of the generator, ``skim_efficiency`` the part of those that the files hold; each is
-        1 where it is not given.
+        Metadata of a simulated dataset, with the fraction of decays that passed the generator's
+        filter (``filter_efficiency``) and the fraction of those in the files
+        (``skim_efficiency``); both are 1 if not given.
     sumw
-        Sum of the weights of all events that were read.
-
-    Returns
-    -------
-    Σw/(ε_filter·ε_skim): decays before the filter and before the skim, of which efficiencies are
-    parts, and to which cross sections refer.
+        Sum of the weights of all processed events.
     """
     filtered = float(metadata.filter_efficiency or 1.0)
     return sumw / (filtered * float(metadata.skim_efficiency or 1.0))
@@ -53,29 +49,29 @@ def normalise(
     counts: Mapping[str, Mapping[str, int | None]],
     luminosities: Luminosities,
 ) -> dict[str, Normalisation]:
-    """How each simulated dataset is scaled: the content of ``normalisation.json``.
+    """Return the scale of each simulated dataset, by name.
 
-    The scale is σ·ε_filter·ε_skim·L/Σw, where Σw is the sum of the generator's weights of what was
-    processed, and L the luminosity of the data that the dataset simulates. There is none for
-    simulation of another collision energy than that of its data.
+    The scale is σ·ε_filter·ε_skim·L/Σw, where Σw is the sum of the generator weights of the
+    processed events and L the luminosity of the data that the dataset simulates: the best-matching
+    era, identical, nested, same year, else all data (with a note). Simulation of another collision
+    energy than the data has no scale.
 
     Datasets that are parts of one sample, such as an extension, share the luminosity in proportion
-    to the decays that they stand for (`generated`), so that their sum is normalised as one dataset
-    would be. They are parts of one sample if they stand for the same data and agree in the
-    ``process`` (which must be given) and all other metadata of `SAMPLE`. Slices of a phase space
-    differ in cross section or filter efficiency, signals in mass or lifetime: each has the whole
-    luminosity.
+    to their :func:`generated` decays, so that their sum is normalised like one dataset. They are
+    parts of one sample if they simulate the same data and agree in ``process``, which must be
+    given, and all other metadata of `SAMPLE`. Slices of phase space differ in cross section or
+    filter efficiency, and signals in mass or lifetime: each of them has the whole luminosity.
 
     Parameters
     ----------
     datasets
         Metadata by dataset.
     generator_sumw
-        Sum of the generator's weights of what was processed, by dataset.
+        Sum of the generator weights of the processed events, by dataset.
     counts
-        Events of each dataset, and those expected and processed, as in ``ledger.json``.
+        Events of each dataset, expected and processed ones, as in ``ledger.json``.
     luminosities
-        Of the data.
+        Luminosities of the data.
     """
     assigned = _assigned(datasets)
     sharing = _sharing(assigned, datasets)
@@ -122,20 +118,21 @@ def normalise(
 def _sharing(
     assigned: Mapping[str, list[str]], datasets: Mapping[str, Metadata]
 ) -> dict[str, list[tuple[list[str], list[str]]]]:
-    """For each simulated dataset, the data it stands for, grouped by who stands for them as well.
+    """Group the data of each simulated dataset by the datasets of its sample that share them.
 
     Returns
     -------
-    Pairs of data and of the datasets that are parts of the same sample, with itself. Simulation
-    without data is one pair, without data, and with simulation of the same era.
+    Pairs by dataset: names of data, and names of the parts of the sample that simulate them,
+    including the dataset. A dataset without data has one pair: no data, and the parts of the same
+    era.
     """
     samples: dict[tuple[str, ...], list[str]] = {}
     for name, metadata in datasets.items():
         if metadata.is_mc:
-            known = [str(getattr(metadata, key)) for key in SAMPLE]
-            # nothing says that datasets without a process are the same
-            own = name if metadata.process is None else ""
-            samples.setdefault((own, *known), []).append(name)
+            values = [str(getattr(metadata, key)) for key in SAMPLE]
+            # datasets without a process need not be parts of one sample
+            unique = name if metadata.process is None else ""
+            samples.setdefault((unique, *values), []).append(name)
     sharing: dict[str, list[tuple[list[str], list[str]]]] = {}
     for alike in samples.values():
         for name in alike:
@@ -156,7 +153,7 @@ def _luminosity(
     generator_sumw: Mapping[str, float],
     luminosities: Luminosities,
 ) -> float | None:
-    """Luminosity that a simulated dataset stands for, fb⁻¹; None if it is not known."""
+    """Return the luminosity that a simulated dataset represents, fb⁻¹; None if unknown."""
     total = 0.0
     for data, alike in sharing:
         luminosity = luminosities.together(data) if data else datasets[name].luminosity
@@ -178,7 +175,7 @@ def _notes(
     notes = []
     era = metadata.era
     alike = [datasets[name] for name in data if _same_energy(metadata, datasets[name])]
-    strange = sorted({e for known in alike if _nearness(e := known.era, era) == 0})
+    strange = sorted({each.era for each in alike if _nearness(each.era, era) == 0})
     if strange:
         notes.append(f"simulation of {era} stands for data of {', '.join(strange)}")
     # of all files of the dataset, whatever part of them was asked for
@@ -192,9 +189,9 @@ def _notes(
 
 
 def _wrong_energy(metadata: Metadata, data: list[str], datasets: Mapping[str, Metadata]) -> str:
-    """Say which data were taken at another collision energy than that of simulation; or nothing."""
-    energy = _energy(metadata)
-    others = {name: _energy(datasets[name]) for name in data}
+    """Return a note on data of another collision energy than the simulation; empty if none."""
+    energy = metadata.collision_energy
+    others = {name: datasets[name].collision_energy for name in data}
     other = {name: value for name, value in others.items() if None not in (energy, value)}
     other = {name: value for name, value in other.items() if value != energy}
     if not other:
@@ -208,9 +205,9 @@ def _wrong_energy(metadata: Metadata, data: list[str], datasets: Mapping[str, Me
 
 
 def _assigned(datasets: Mapping[str, Metadata]) -> dict[str, list[str]]:
-    """Which data each simulated dataset stands for: of each process, those of the nearest era.
+    """Assign to each simulated dataset its data: for each process, those of the nearest era.
 
-    Simulation of the collision energy of the data goes before all other.
+    Simulation of the same collision energy as the data takes precedence over the era.
     """
     processes: dict[str, list[str]] = {}
     for name, metadata in datasets.items():
@@ -234,18 +231,14 @@ def _assigned(datasets: Mapping[str, Metadata]) -> dict[str, list[str]]:
     return assigned
 
 
-def _energy(metadata: Metadata) -> float | None:
-    return collision_energy(metadata.era, metadata.energy)
-
-
 def _same_energy(metadata: Metadata, other: Metadata) -> bool:
-    """Whether nothing says that two datasets have different collision energies."""
-    energies = _energy(metadata), _energy(other)
+    """Return whether two collision energies are equal, or one of them is unknown."""
+    energies = metadata.collision_energy, other.collision_energy
     return None in energies or energies[0] == energies[1]
 
 
 def _nearness(era: str, other: str) -> int:
-    """3 for the same era, 2 for one within the other, 1 for the same year, else 0."""
+    """Return 3 for equal eras, 2 if one is nested in the other, 1 for the same year, else 0."""
     if era == other:
         return 3
     if era.startswith(other) or other.startswith(era):
@@ -258,21 +251,21 @@ def scaled(
     normalisation: Mapping[str, Normalisation],
     datasets: Mapping[str, Metadata],
 ) -> dict[str, hist.Hist]:
-    """Histograms of a run with simulation scaled to the luminosity of the data.
+    """Return the histograms of a run with simulation scaled to the luminosity of the data.
 
     Parameters
     ----------
     histograms
-        With axes dataset, category, variation and that of the variable.
+        Histograms with the axes dataset, category, variation and the variable.
     normalisation
-        As in ``normalisation.json``; all simulated datasets must have a scale.
+        Scale of each simulated dataset, none of which may be None.
     datasets
         Metadata by dataset.
 
     Returns
     -------
-    The same with more variations: those of the rates, ``luminosityUp`` and so on, where any dataset
-    has such an uncertainty.
+    Histograms with additional variations of the rates (``luminosityUp`` …) for which any dataset
+    has an uncertainty.
     """
     rates = [
         rate for rate in RATES if any(known.uncertainty(rate) for known in normalisation.values())

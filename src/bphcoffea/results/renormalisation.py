@@ -1,4 +1,4 @@
-"""Looking up the luminosity of a finished run anew."""
+"""Recompute the luminosity of a finished run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import CorrectionsError
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, from_ranges
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.luminosities import Certification, Luminosities
@@ -22,25 +22,25 @@ def renormalise(
     table: Path | None = None,
     uncertainty: float | None = None,
 ) -> None:
-    """Look up the luminosity of a run anew: writes luminosity.json and normalisation.json.
+    """Recompute the luminosity of a run, and rewrite luminosity.json and normalisation.json.
 
     Parameters
     ----------
     run
-        The folder of a finished run.
+        The run.
     golden
-        Certified luminosity sections; those that the data of the run were selected with, which is
-        compared by content. A file that was moved since the run is given here.
+        Certified luminosity sections with which the data were selected; by default at the path that
+        the run recorded. Needed only if the file was moved: its content must be the same.
     table
-        Luminosity by section; the one that the run was made with where none is given.
+        Luminosity by section; by default the table of the run.
     uncertainty
-        Relative; that of the run where none is given.
+        Relative uncertainty of the luminosity; by default that of the run.
 
     Raises
     ------
-    InputError
-        When a file can't be read, or data were selected with other certified sections: then
-        the luminosity would change, but not the data.
+    CorrectionsError
+        If a file cannot be read, or the data were selected with other certified sections, so that
+        the luminosity would change but not the data.
     """
     made_with = run.read("provenance.json").get("corrections", [])
 
@@ -72,34 +72,34 @@ def _golden(
     Parameters
     ----------
     era
-        Whose data.
+        Era of the data.
     selected_with
         ``file`` and ``sha256`` of the certification that the run used; None if it used none.
     given
-        Another place of that file; None for the same place.
+        New path of that file; None if it was not moved.
     """
     if selected_with is None:
         if given is None:
             return None
-        raise InputError(
+        raise CorrectionsError(
             f"{given}: the data of {era} were selected without certified sections; "
-            f"{_select_anew(given)}"
+            f"{_how_to_select(given)}"
         )
     loaded = GoldenJson.load(given or selected_with["file"])
     if loaded.sha256 == selected_with["sha256"]:
         return loaded
     if given is not None:
-        raise InputError(
+        raise CorrectionsError(
             f"{given}: the data of {era} were selected with other certified sections, "
-            f"{selected_with['file']}; {_select_anew(given)}"
+            f"{selected_with['file']}; {_how_to_select(given)}"
         )
-    raise InputError(
+    raise CorrectionsError(
         f"{selected_with['file']}: has changed since the data of {era} were selected with it; "
         "restore it, or run again"
     )
 
 
-def _select_anew(golden: Path) -> str:
+def _how_to_select(golden: Path) -> str:
     return (
         f'set golden = "{golden.name}" in [luminosity] of the corrections of that era, '
         "and run again with them"

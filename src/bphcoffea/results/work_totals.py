@@ -1,4 +1,4 @@
-"""What chunks cost, and how that adds up over a dataset, a file, a site or a worker."""
+"""Time, memory and bytes of chunks, and their totals by dataset, file, site and worker."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from bphcoffea.storage.servers import host
 
 
 class Timing(NamedTuple):
-    """What one chunk cost.
+    """Time, memory and bytes of one chunk.
 
     Attributes
     ----------
     dataset, file, start, stop
-        Which chunk; the file as the fileset calls it.
+        Entry range [start, stop) of a file, which is named as in the fileset.
     used
-        Where it was read: its file, or a replica.
+        Path from which it was read: the file or a replica.
     worker
-        Host and process that worked on it.
+        Host and process of the worker.
     attempts
-        How often it was tried; the times and the bytes below are those of all attempts.
+        Number of attempts; times and bytes are sums over all attempts.
     began
-        When it was begun, s since 1970.
+        Start, seconds since 1970.
     wall_s
-        Time until its result was there, pauses between attempts and checkpoint included, s.
+        Time until the result was ready, with pauses between attempts and the checkpoint, s.
     input_s
-        Time in which the input was opened, read, decompressed and made into arrays, s.
+        Time to open, read and decompress the input and to make arrays of it, s.
     processor_s
-        Time in the processor without that, s.
+        Time in the processor without `input_s`, s.
     cpu_s
-        Processor time, s.
+        CPU time, s.
     bytes_read
-        Bytes that were asked of the file.
+        Bytes requested from the file.
     peak_rss_mb
-        Largest memory of the worker so far, MB.
+        Peak memory of the worker so far, MB.
     """
 
     dataset: str
@@ -57,12 +57,12 @@ class Timing(NamedTuple):
     peak_rss_mb: float
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Names come back as one object each, however often results were merged and shipped."""
+        """Share equal strings after unpickling, however often results were merged and sent."""
         return _timing, tuple(self)
 
     @property
     def site(self) -> str:
-        """Server that it was read from."""
+        """Server from which the chunk was read, or ``local disk``."""
         return host(self.used) or "local disk"
 
 
@@ -72,16 +72,16 @@ def _timing(*values: Any) -> Timing:
 
 @dataclass(frozen=True)
 class WorkTotals:
-    """The work of some chunks: sums of what their :class:`Timing` says.
+    """Sums of the :class:`Timing` of some chunks.
 
     Attributes
     ----------
     chunks, events
-        How many.
+        Number of chunks and of their events.
     bytes_read, wall_s, input_s, processor_s, cpu_s
-        As of a chunk, summed.
+        Sums over the chunks.
     peak_rss_mb
-        Largest memory of a worker, MB.
+        Peak memory of any worker, MB.
     """
 
     chunks: int = 0
@@ -94,7 +94,7 @@ class WorkTotals:
     peak_rss_mb: float = 0.0
 
     def plus(self, timing: Timing) -> WorkTotals:
-        """The same with one chunk more."""
+        """Return the totals with one more chunk."""
         return WorkTotals(
             self.chunks + 1,
             self.events + timing.stop - timing.start,
@@ -107,7 +107,7 @@ class WorkTotals:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in ``metrics.json``."""
+        """Return the totals as in ``metrics.json``."""
         return {
             "chunks": self.chunks,
             "events": self.events,
@@ -123,7 +123,7 @@ class WorkTotals:
         }
 
 
-#: What the metrics are given by.
+#: Groupings of the metrics.
 _KINDS: dict[str, Callable[[Timing], str]] = {
     "dataset": lambda timing: timing.dataset,
     "file": lambda timing: timing.file,
@@ -133,15 +133,15 @@ _KINDS: dict[str, Callable[[Timing], str]] = {
 
 
 def total(timings: Iterable[Timing]) -> WorkTotals:
-    """All of them together."""
-    tally = WorkTotals()
+    """Return the totals of all chunks."""
+    totals = WorkTotals()
     for timing in timings:
-        tally = tally.plus(timing)
-    return tally
+        totals = totals.plus(timing)
+    return totals
 
 
 def tallies(timings: Iterable[Timing]) -> dict[str, dict[str, Any]]:
-    """``by_dataset``, ``by_file``, ``by_site``, ``by_worker``: each the slowest first."""
+    """Return ``by_dataset``, ``by_file``, ``by_site`` and ``by_worker``, each the slowest first."""
     by: dict[str, dict[str, WorkTotals]] = {kind: {} for kind in _KINDS}
     for timing in timings:
         for kind, name_of in _KINDS.items():
@@ -149,15 +149,15 @@ def tallies(timings: Iterable[Timing]) -> dict[str, dict[str, Any]]:
             by[kind][name] = by[kind].get(name, WorkTotals()).plus(timing)
     return {
         f"by_{kind}": {
-            name: tally.as_json()
-            for name, tally in sorted(groups.items(), key=lambda item: -item[1].wall_s)
+            name: totals.as_json()
+            for name, totals in sorted(groups.items(), key=lambda item: -item[1].wall_s)
         }
         for kind, groups in by.items()
     }
 
 
 def table(timings: Iterable[Timing]) -> pa.Table:
-    """A row a chunk, in the order of datasets, files and entries, as in ``chunks.parquet``."""
+    """Return the table of ``chunks.parquet``: a row per chunk, by dataset, file and entry."""
     schema = pa.schema([(name, _ARROW[kind]) for name, kind in get_type_hints(Timing).items()])
     return pa.Table.from_pylist([timing._asdict() for timing in sorted(timings)], schema)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import FitError, RunError
-from bphcoffea.physics.energies import collision_energy
 from bphcoffea.results import RunFolder
 from bphcoffea.results.normalisation import generated
 from bphcoffea.statistics.records import Record
@@ -83,7 +82,7 @@ class DataSample(Record):
 
 def energies_of(metadata: Mapping[str, Metadata], datasets: Iterable[str]) -> tuple[float, ...]:
     """Return the distinct known collision energies of datasets, TeV, in ascending order."""
-    found = (collision_energy(metadata[name].era, metadata[name].energy) for name in datasets)
+    found = (metadata[name].collision_energy for name in datasets)
     return tuple(sorted({energy for energy in found if energy is not None}))
 
 

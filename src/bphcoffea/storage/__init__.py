@@ -1,1 +1,1 @@
-"""Disks and servers: how patient we are, what they answer, what lies there, writing there."""
+"""Disks and servers: listing, opening and writing files, locks, and the meaning of errors."""

@@ -1,34 +1,42 @@
-"""How uproot decompresses here: quickly, and never to more than a limit.
+"""Fast decompression for uproot that never expands a basket beyond a limit.
 
-Sizes are written in front of what is compressed, where they may be wrong. uproot reserves the size
-in the header of a basket, and its decompressors go on to the end of a block, whatever its header
-says: a block of 16 MB may expand to gigabytes.
+The uncompressed sizes in the headers of a file may be wrong. uproot reserves the size in the header
+of a basket, and decompresses a block to its end whatever its header says: a block of 16 MB may
+expand to gigabytes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import cramjam
 import numpy as np
+import numpy.typing as npt
 import uproot
 from isal import isal_zlib
 
 from bphcoffea.size_limits import LimitExceededError, basket_remedy
 
+Bytes = npt.NDArray[np.uint8]
+
 
 def decompress_within(limit: int) -> None:
-    """Let uproot, in this process, decompress no basket that is larger than a limit, in bytes.
+    """Make uproot refuse, in this process, to decompress a basket to more than `limit` bytes.
 
-    ISA-L decompresses zlib, twice as fast as the standard library. The documented ``uproot.ZLIB``
-    is not what uproot decompresses with, these objects are.
+    zlib is decompressed by ISA-L, twice as fast as the standard library. These private objects
+    are replaced because uproot does not decompress with the documented ``uproot.ZLIB``.
     """
     uproot.compression._decompress_ZLIB.decompress = _zlib
-    uproot.compression._decompress_LZMA.decompress = _lzma
-    uproot.compression._decompress_ZSTD.decompress = _zstd
-    uproot.compression._decompress_LZ4.decompress = _lz4
+    for name, decompress_into in (
+        ("LZMA", cramjam.xz.decompress_into),
+        ("ZSTD", cramjam.zstd.decompress_into),
+        ("LZ4", cramjam.lz4.decompress_block_into),
+    ):
+        decompressor = getattr(uproot.compression, f"_decompress_{name}")
+        decompressor.decompress = partial(_into_buffer, decompress_into)
 
-    def check(uncompressed_bytes: int, **_: Any) -> None:
+    def check(uncompressed_bytes: int, **_: object) -> None:
         if uncompressed_bytes > limit:
             raise LimitExceededError(
                 f"a basket expands to {uncompressed_bytes / 1e6:.4g} MB; {basket_remedy(limit)}"
@@ -39,35 +47,30 @@ def decompress_within(limit: int) -> None:
 
 
 def _check_filled(
-    cursor: Any, start: Any, compressed_bytes: int, filled: int, uncompressed_bytes: int, **_: Any
+    cursor: uproot.source.cursor.Cursor,
+    start: uproot.source.cursor.Cursor,
+    compressed_bytes: int,
+    filled: int,
+    uncompressed_bytes: int,
+    **_: object,
 ) -> None:
-    """Fail after the last block of a basket if it is not full: the rest would be any number."""
+    """Raise after the last block of a basket that is not full: the rest would be random bytes."""
     if cursor.displacement(start) >= compressed_bytes and filled != uncompressed_bytes:
         raise ValueError(f"the blocks of a basket hold {filled} of {uncompressed_bytes} bytes")
 
 
-def _zlib(data: Any, uncompressed_bytes: int) -> bytes:
+def _zlib(data: Bytes, uncompressed_bytes: int) -> bytes:
     decompressor = isal_zlib.decompressobj()
-    # a byte more than expected, so that uproot sees where there is more
+    # one byte more than expected, so that uproot notices a block that holds more
     content: bytes = decompressor.decompress(data, uncompressed_bytes + 1)
     if not decompressor.eof and len(content) <= uncompressed_bytes:
-        raise ValueError("a compressed block is cut off")
+        raise ValueError("a compressed block is truncated")
     return content
 
 
-def _lzma(data: Any, uncompressed_bytes: int) -> Any:
-    return _into_buffer(cramjam.xz.decompress_into, data, uncompressed_bytes)
-
-
-def _zstd(data: Any, uncompressed_bytes: int) -> Any:
-    return _into_buffer(cramjam.zstd.decompress_into, data, uncompressed_bytes)
-
-
-def _lz4(data: Any, uncompressed_bytes: int) -> Any:
-    return _into_buffer(cramjam.lz4.decompress_block_into, data, uncompressed_bytes)
-
-
-def _into_buffer(decompress_into: Any, data: Any, size: int) -> Any:
-    """Decompress into a buffer of that size; it raises if there is more."""
-    buffer = np.empty(size, np.uint8)
+def _into_buffer(
+    decompress_into: Callable[..., int], data: Bytes, uncompressed_bytes: int
+) -> Bytes:
+    """Decompress into a buffer; cramjam raises if the data need a larger one."""
+    buffer = np.empty(uncompressed_bytes, np.uint8)
     return buffer[: decompress_into(data, buffer)]

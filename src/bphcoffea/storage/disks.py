@@ -1,4 +1,4 @@
-"""Writing files to a disk: whole or not at all, and one clear line if it can't be done."""
+"""Writing files to a disk, whole or not at all, with one clear line if that fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from bphcoffea.errors import InputError
 
-#: Faults of a disk that keep any program from writing a file, and remedies.
+#: Faults of a disk that prevent writing, by error number, and their remedies.
 _MEANINGS: Final = {
     errno.ENOSPC: "no space is left there; make room, or choose another folder",
     errno.EDQUOT: "the quota is used up; make room, or choose another folder",
@@ -18,24 +18,24 @@ _MEANINGS: Final = {
     errno.EACCES: "permission denied; choose another folder",
     errno.EPERM: "permission denied; choose another folder",
 }
-#: The faults among these that reading a file may have as well.
+#: Error numbers among these that reading a file may cause as well.
 _OF_READING: Final = (errno.EACCES, errno.EPERM)
 
 
 class UnwritableError(InputError):
-    """A file can't be written: the disk is full or read-only, or permission is denied."""
+    """A file cannot be written: the disk is full or read-only, or permission is denied."""
 
 
 @contextlib.contextmanager
 def writing_to(place: str | Path, temporary: Path | None = None) -> Iterator[None]:
-    """Turn faults of the disk into an error that names the file.
+    """Turn faults of the disk, in this block, into an error that names the file.
 
     Parameters
     ----------
     place
-        File or folder that is written.
+        File or folder to write.
     temporary
-        Folder in which the files of ``place`` are written at first.
+        Folder in which the files of ``place`` are written first.
 
     Raises
     ------
@@ -58,21 +58,21 @@ def writing_to(place: str | Path, temporary: Path | None = None) -> Iterator[Non
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o666) -> Path:
-    """Write a file: if that fails, one of that name stays as it was.
+    """Write a file; if that fails, an existing file of that name is unchanged.
 
     Parameters
     ----------
     path
         The file.
     content
-        What it holds.
+        New content.
     mode
-        Permissions of the file, of which the user's mask takes some away.
+        Permissions of the file, before the user's mask is applied.
 
     Raises
     ------
     OSError
-        If it can't be written.
+        If the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:

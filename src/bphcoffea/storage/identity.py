@@ -1,4 +1,4 @@
-"""What tells one content of a file from another without reading it."""
+"""Recognising whether a file was replaced, without reading it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from bphcoffea.storage.servers import TIMEOUT, host
 from bphcoffea.storage.targets import TransferError
 from bphcoffea.storage.webdav import WebDAV
 
-#: What file systems of fsspec report about a remote file that changes when its content does.
+#: Properties reported by fsspec's file systems that change when the content of a file changes.
 _STAMPS = ("size", "mtime", "LastModified", "Last-Modified", "ETag", "Content-MD5", "created")
 
 
 def identity(place: str) -> str:
-    """Return size and time stamps of a file, in one text that changes when the file is replaced.
+    """Return size and time stamps of a file as a text that changes when the file is replaced.
 
-    On a disk that includes the time of the last change of its inode: a copy that keeps the time of
-    modification is recognised. Servers report what they know: XRootD the time of modification,
-    HTTP that or an ETag.
+    On a disk they include the time of the last change of the inode, which a copy that preserves the
+    time of modification does not keep. XRootD reports the time of modification, HTTP that or an
+    ETag.
 
     Parameters
     ----------
@@ -30,14 +30,13 @@ def identity(place: str) -> str:
     Raises
     ------
     OSError
-        If the file can't be looked at.
+        If size and time stamps cannot be read.
     """
     if not host(place) and "::" not in place:
-        path = Path(place.removeprefix("file://"))
-        found = path.stat()
-        return f"size={found.st_size} mtime={found.st_mtime_ns} ctime={found.st_ctime_ns}"
-    system, path_there = fsspec.url_to_fs(place)
-    info = system.info(path_there)
+        stat = Path(place.removeprefix("file://")).stat()
+        return f"size={stat.st_size} mtime={stat.st_mtime_ns} ctime={stat.st_ctime_ns}"
+    system, path = fsspec.url_to_fs(place)
+    info = system.info(path)
     stamps = {key: info[key] for key in _STAMPS if info.get(key) is not None}
     if set(stamps) <= {"size"} and urlsplit(place).scheme in WebDAV.SCHEMES:
         stamps["mtime"] = _modified(place)
@@ -45,7 +44,7 @@ def identity(place: str) -> str:
 
 
 def _modified(url: str) -> str:
-    """Ask over WebDAV: XRootD's HTTP server has no time in its headers."""
+    """Return the time of modification over WebDAV: XRootD's HTTP headers do not have it."""
     server = WebDAV(url, TIMEOUT)
     try:
         return server.modified(server.path)

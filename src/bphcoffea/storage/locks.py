@@ -12,53 +12,53 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 
 #: Error numbers of file systems without locks.
 _UNSUPPORTED: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-class LockedError(InputError):
+class LockedError(FacilityError):
     """Another process holds a lock."""
 
 
 @contextlib.contextmanager
 def locked(path: Path, purpose: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock; the operating system releases it if the process dies.
+    """Hold a lock in this block; the operating system releases it if the process dies.
 
     Parameters
     ----------
     path
-        The lock's file, which exists while the lock is held.
+        File of the lock, which exists while the lock is held.
     purpose
-        What the holder does, for the message to others: ``another run writes into results``.
+        Activity of the holder, for the message to others: ``another run writes into results``.
     wait
-        Wait until it is free, instead of raising.
+        Wait until the lock is free, instead of raising.
 
     Raises
     ------
     LockedError
-        If another process holds it; the message names its host and process id.
+        If another process holds the lock; the message names its host and process id.
     OSError
-        If the file can't be written.
+        If the file of the lock cannot be written.
 
     Notes
     -----
-    It is ``flock``, which NFS supports since Linux 2.6.12. On a file system without locks nothing
-    is locked.
+    The lock is ``flock``, which NFS supports since Linux 2.6.12. On a file system without locks
+    nothing is locked.
     """
     descriptor = _open(path, purpose, wait=wait)
     try:
         yield
     finally:
-        # removed before it is released, and each new holder makes sure that its file is still there
+        # removed before it is released; a new holder checks that its file still exists
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds a lock."""
+    """Return whether a process holds a lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -106,7 +106,7 @@ def _lock(descriptor: int, path: Path, purpose: str, *, wait: bool) -> None:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether a file that is open still has its name: its last holder may have removed it."""
+    """Return whether an open file still has its name: the last holder may have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

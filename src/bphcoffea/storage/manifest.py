@@ -1,7 +1,6 @@
-"""Record of the files that were written into a folder: only these are replaced later.
+"""Record of the files that were written into a folder, so that only these are replaced later.
 
-The folder's ``written.json`` lists the files that each owner wrote; owners are ``run``,
-``figures``, ``fit.json`` and so on.
+``written.json`` in the folder lists the files by owner: ``run``, ``figures``, ``fit.json`` …
 """
 
 from __future__ import annotations
@@ -13,43 +12,45 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from bphcoffea.errors import InputError
+from bphcoffea.documents import read_json
+from bphcoffea.errors import FacilityError
 from bphcoffea.storage.disks import write_whole, writing_to
 from bphcoffea.storage.locks import locked
 
-#: File of a folder that lists what was written into it.
+#: Name of the record.
 MANIFEST: Final = "written.json"
-#: Beginning of the name of the folder where the files of an owner are written at first.
+#: Prefix of the folder where the files of an owner are written first.
 _TEMPORARY: Final = ".writing-"
-#: End of the names of locks.
+#: Suffix of locks.
 _LOCK: Final = ".lock"
 
+#: Paths of files, relative to their folder, by owner.
 Owned = dict[str, list[str]]
 
 
-class OccupiedError(InputError):
-    """A folder holds a finished result, which was not to be replaced."""
+class OccupiedError(FacilityError):
+    """A folder holds a finished result that may not be replaced."""
 
 
 def written(folder: Path) -> Owned:
-    """Read the files that were written into a folder, by owner; empty if there is no record.
+    """Return the files that were written into a folder, by owner; empty if there is no record.
 
     Raises
     ------
-    InputError
-        If ``written.json`` can't be read, or lists paths outside the folder.
+    FacilityError
+        If ``written.json`` cannot be read, or lists paths outside the folder.
     """
     path = folder / MANIFEST
     try:
-        owned = json.loads(path.read_text())
-        faulty = not all(_is_inside(name) for names in owned.values() for name in names)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); choose another folder") from None
-    if faulty:
-        raise InputError(f"{path}: lists files outside its folder; choose another folder")
-    return {owner: list(names) for owner, names in owned.items()}
+        if not path.exists():
+            return {}
+        owned: Owned = read_json(path, error=FacilityError)
+        is_faulty = not all(_is_inside(name) for names in owned.values() for name in names)
+    except (OSError, AttributeError, TypeError) as error:
+        raise FacilityError(f"{path}: cannot be read ({error}); choose another folder") from None
+    if is_faulty:
+        raise FacilityError(f"{path}: lists files outside its folder; choose another folder")
+    return owned
 
 
 def _is_inside(name: str) -> bool:
@@ -58,32 +59,32 @@ def _is_inside(name: str) -> bool:
 
 
 def lock_of(folder: Path, owner: str) -> Path:
-    """File of the lock that an owner holds while it writes into a folder."""
+    """Return the file of the lock that an owner holds while it writes into a folder."""
     return folder / f".{owner}{_LOCK}"
 
 
 @contextlib.contextmanager
 def claimed(path: str | Path, owner: str, last: str, *, overwrite: bool) -> Iterator[Path]:
-    """Make a folder, and keep it from others for as long as results are made for it.
+    """Create a folder, and lock it while results are made for it.
 
     Parameters
     ----------
     path
         The folder.
     owner
-        What it is for: ``run`` or ``toys``.
+        Owner of the result: ``run`` or ``toys``.
     last
-        The file that makes a result finished.
+        File that is written last: a folder with it holds a finished result.
     overwrite
-        Whether a finished result may be replaced.
+        If true, a finished result may be replaced.
 
     Raises
     ------
-    InputError
-        If it can't be written to, another process has it, or it holds anything but an earlier
-        result of that owner.
+    FacilityError
+        If the folder is not writable, is locked, or holds anything but an earlier result of the
+        owner.
     OccupiedError
-        If it holds a finished result that was not to be replaced.
+        If the folder holds a finished result and `overwrite` is false.
     """
     folder = Path(path)
     with contextlib.ExitStack() as stack:
@@ -92,7 +93,7 @@ def claimed(path: str | Path, owner: str, last: str, *, overwrite: bool) -> Iter
             busy = f"{folder}: another process writes there"
             stack.enter_context(locked(lock_of(folder, owner), busy))
         except OSError as error:
-            raise InputError(
+            raise FacilityError(
                 f"{folder}: cannot write there ({error.strerror}); choose another folder"
             ) from None
         _check_free(folder, owner, last, overwrite=overwrite)
@@ -100,10 +101,9 @@ def claimed(path: str | Path, owner: str, last: str, *, overwrite: bool) -> Iter
 
 
 def _check_free(folder: Path, owner: str, last: str, *, overwrite: bool) -> None:
-    names = [path.name for path in folder.iterdir() if not _is_ours_for_now(path.name)]
-    owned = written(folder)
-    if names and owner not in owned:
-        raise InputError(
+    names = [path.name for path in folder.iterdir() if not _is_temporary(path.name)]
+    if names and owner not in written(folder):
+        raise FacilityError(
             f"{folder}: holds other files, and no {owner} ({MANIFEST} lists none); "
             "choose another folder"
         )
@@ -113,7 +113,7 @@ def _check_free(folder: Path, owner: str, last: str, *, overwrite: bool) -> None
         )
 
 
-def _is_ours_for_now(name: str) -> bool:
+def _is_temporary(name: str) -> bool:
     return (
         name.startswith(_TEMPORARY)
         or (name.startswith(".") and name.endswith(_LOCK))
@@ -122,7 +122,7 @@ def _is_ours_for_now(name: str) -> bool:
 
 
 def mark(folder: Path, owner: str) -> None:
-    """Write down that a folder is an owner's, before anything else is written into it."""
+    """Record that a folder belongs to an owner, before anything else is written into it."""
     owned = written(folder)
     if owner not in owned:
         with writing_to(folder):
@@ -138,24 +138,24 @@ def replacing(
     last: str = "",
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[Path]:
-    """Write files into a folder, all or none, in place of those that the owner wrote before.
+    """Write files into a folder, all or none, replacing the earlier files of their owner.
 
-    Yields a temporary folder. If the block ends well its files move to the folder; if it fails, the
-    folder stays as it was. A file of the same name that nobody wrote down is kept, with ``~``
-    appended to its name.
+    Yields a temporary folder. If the block succeeds, its files move to the folder; if it fails, the
+    folder is unchanged. A file of the same name that is not recorded is kept, with ``~`` appended
+    to its name.
 
     Parameters
     ----------
     folder
         The folder; only one process at a time may write for an owner.
     owner
-        Whose files they are.
+        Owner of the files.
     also
-        Says of other owners whether their files are removed as well.
+        Returns whether the files of another owner are removed as well.
     last
-        The file that is removed first and moved last: a folder without it holds no result.
+        File that is removed first and moved last: a folder without it holds no result.
     check
-        Called before the first change; raises if the folder must stay as it is.
+        Called before the first change; raises if the folder must not change.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def replacing(
     """
     temporary = folder / f"{_TEMPORARY}{owner}"
     with writing_to(folder, temporary):
-        # left by a process that died
+        # left behind by a process that died
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
@@ -187,7 +187,7 @@ def _replace(
     after = {other: names for other, names in before.items() if other not in gone}
     if new:
         after[owner] = sorted(new)
-    # whatever happens from here on, no file of ours is unlisted
+    # whatever happens from here on, every file that was written is recorded
     _write(folder, before | {owner: sorted({*before.get(owner, ()), *new})})
     (temporary / MANIFEST).write_bytes(_as_json(after))
     old = {name for other in gone for name in before[other]} - set().union(*after.values(), ())
@@ -203,7 +203,7 @@ def _replace(
 
 
 def _remove(folder: Path, name: str) -> None:
-    """Remove a file, and the folders below ``folder`` that are empty then."""
+    """Remove a file, and the parents below ``folder`` that become empty."""
     path = folder / name
     if path.is_file() or path.is_symlink():
         path.unlink()
@@ -213,7 +213,7 @@ def _remove(folder: Path, name: str) -> None:
 
 
 def _make_room(folder: Path, name: str, listed: set[str]) -> None:
-    """Make the folders of a file, and move aside what is in its place but is none of ours."""
+    """Create the parents of a file, and rename unrecorded files and folders in its place."""
     parts = PurePosixPath(name).parts
     for end in range(1, len(parts)):
         above = folder.joinpath(*parts[:end])

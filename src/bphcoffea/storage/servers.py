@@ -1,32 +1,31 @@
-"""What lies on a disk or a server: listing it, and what it means when that fails."""
+"""Listing files on disks and servers, retrying, and explaining the errors of servers."""
 
 from __future__ import annotations
 
 import fnmatch
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
 
 from bphcoffea.redaction import redacted
 
-#: How long a server may take to answer, s.
+#: Timeout for an answer of a server, s.
 TIMEOUT = 60
 
-# A client of XRootD that met a dead server waits half an hour before it tries that server again,
-# and as long for the answer to a request of its own; a retry has to reach a server that came back.
-# Read when the client is first used, on every worker.
+# By default, XRootD's client waits half an hour before it tries a dead server again, and as long
+# for an answer; a retry has to reach a server that came back. The client reads these variables
+# when it is first used, on every worker.
 os.environ.setdefault("XRD_STREAMERRORWINDOW", "1")
 os.environ.setdefault("XRD_CONNECTIONWINDOW", "10")
 os.environ.setdefault("XRD_CONNECTIONRETRY", "2")
 os.environ.setdefault("XRD_REQUESTTIMEOUT", str(TIMEOUT))
 os.environ.setdefault("XRD_TIMEOUTRESOLUTION", "1")
 
-#: What a server of XRootD answers, and what it means.
+#: Error numbers in answers of XRootD servers, and their meanings.
 _ANSWERS = {
     "[3011]": "no such file",
     "[3005]": "no such file",
@@ -34,7 +33,7 @@ _ANSWERS = {
     "[3010]": "may not be read (permission denied)",
 }
 _NO_ANSWER = "the server does not answer"
-#: What the client of XRootD says of a server, and what it means.
+#: Messages of XRootD's client about a server, and their meanings.
 _SILENCES = {
     "Auth failed": "the server refuses access; is there a valid grid proxy?",
     "Invalid address": "there is no such host; is its name right?",
@@ -43,24 +42,24 @@ _SILENCES = {
         f"{_NO_ANSWER}; is its address right, and is it up?",
     ),
 }
-#: How long a server that did not answer is asked only after the others, s.
+#: Time during which a server that did not answer is tried after all others, s.
 _SILENCE_REMEMBERED = 60.0
-#: Servers that did not answer: when, and what that means.
+#: Time of the failure, s, and its meaning, for each server that did not answer.
 _silent: dict[str, tuple[float, str]] = {}
 
 
 @dataclass(frozen=True)
 class Retries:
-    """How often something is tried before it is given up.
+    """Number of attempts, and their timing.
 
     Attributes
     ----------
     attempts
-        Times that each place of a file is tried.
+        Number of attempts at each place of a file.
     wait_s
-        Pause before the second time, s; each further pause is twice as long.
+        Pause before the second attempt, s; it doubles before each further one.
     timeout_s
-        How long a server may take to answer, s.
+        Timeout for an answer of a server, s.
     """
 
     attempts: int = 3
@@ -68,7 +67,7 @@ class Retries:
     timeout_s: int = TIMEOUT
 
     def tries(self) -> Iterator[int]:
-        """Count the attempts, and pause before all but the first."""
+        """Yield the number of each attempt, with a pause before all but the first."""
         for attempt in range(self.attempts):
             if attempt:
                 time.sleep(self.wait_s * 2 ** (attempt - 1))
@@ -87,20 +86,20 @@ class Place:
 
 
 class Storage:
-    """The file system that a path or URL is on, as it is now: nothing that was listed is kept.
+    """File system of a path or URL, without a cache of listings.
 
-    Its methods raise OSError for what can't be listed. fsspec's ``glob`` and ``find`` leave out
-    folders that may not be read, and take a server that does not answer for an empty one.
+    Methods raise OSError for folders that cannot be listed. fsspec's ``glob`` and ``find`` would
+    leave out folders without permission, and take a server that does not answer for an empty one.
 
     Parameters
     ----------
     place
-        A path, URL or pattern; :attr:`path` is it without protocol and host.
+        A path, URL or pattern; :attr:`path` is its part after protocol and host.
 
     Raises
     ------
     ValueError
-        When a URL holds a ``?``, after which XRootD expects parameters.
+        If a URL contains a ``?``, after which XRootD expects parameters.
     """
 
     def __init__(self, place: str) -> None:
@@ -113,9 +112,9 @@ class Storage:
             raise ValueError("in a URL '?' begins parameters; write the pattern with '*' or '[…]'")
 
     def find(self, path: str) -> Iterator[Place]:
-        """The place of that very name, or else all those that it matches as a pattern."""
-        # brackets stand in names of files, too; stars hardly ever do
-        exact = self._if_there(path) if "*" not in path else None
+        """Yield the place of exactly this name, or else all places that match it as a pattern."""
+        # names of files may contain brackets, but hardly ever stars
+        exact = self._look_up(path) if "*" not in path else None
         if exact:
             yield exact
         elif _is_pattern(path):
@@ -123,7 +122,7 @@ class Storage:
             yield from self._matching(Place(top or "/", is_folder=True), segments)
 
     def files(self, place: Place) -> Iterator[Place]:
-        """The place itself if it is a file, or else all files below it."""
+        """Yield the place itself if it is a file, or else all files below it."""
         if not place.is_folder:
             yield place
             return
@@ -131,19 +130,19 @@ class Storage:
             yield from (inside for inside in listing if not inside.is_folder)
 
     def name(self, place: Place) -> str:
-        """The URL, or the absolute path of what is here."""
+        """Return the URL of a place, or its absolute path on a local disk."""
         if self._remote:
             return str(self._system.unstrip_protocol(place.path))
         return os.path.normpath(place.path)
 
     def _matching(self, folder: Place, segments: list[str]) -> Iterator[Place]:
         while segments and not _is_pattern(segments[0]):
-            # not listed, only looked at: the folders above one's own may not be open to all
+            # not listed: the parents of a user's folder may not be readable
             folder = Place(_join(folder.path, segments.pop(0)), is_folder=True)
-        there = self._if_there(folder.path)
-        if not there or not segments:
-            if there:
-                yield there
+        place = self._look_up(folder.path)
+        if not place or not segments:
+            if place:
+                yield place
             return
         segment, *rest = segments
         if segment == "**":
@@ -158,11 +157,11 @@ class Storage:
                     yield from self._matching(inside, list(rest))
 
     def _walk(self, top: Place) -> Iterator[tuple[Place, list[Place]]]:
-        """Every folder from here on down, with what is in it."""
+        """Yield each folder from the top down, with its content."""
         folders, seen = [top], set()
         while folders:
             folder = folders.pop()
-            # a link may lead back up
+            # a link may lead back to a parent
             real = folder.path if self._remote else os.path.realpath(folder.path)
             if real in seen:
                 continue
@@ -173,12 +172,12 @@ class Storage:
 
     def _listing(self, folder: Place) -> list[Place]:
         return [
-            # the names that XRootD's file system gives to what is in "/" begin with "//"
+            # in "/", XRootD's file system lists names that begin with "//"
             self._place(entry | {"name": _join(folder.path, _last(entry["name"]))})
             for entry in self._system.ls(folder.path, detail=True)
         ]
 
-    def _if_there(self, path: str) -> Place | None:
+    def _look_up(self, path: str) -> Place | None:
         try:
             return self._place(self._system.info(path))
         except OSError as error:
@@ -186,14 +185,14 @@ class Storage:
                 return None
             raise
 
-    def _place(self, entry: dict[str, Any]) -> Place:
-        path = entry["name"]
+    def _place(self, entry: Mapping[str, object]) -> Place:
+        path = str(entry["name"])
         linked = entry.get("islink") and self._system.isdir(path)
         return Place(path, bool(entry["type"] == "directory" or linked))
 
 
 def reason(error: BaseException) -> str | None:
-    """What an error of a disk or server means, in one line; None where it is of another kind."""
+    """Return what an error of a disk or server means, in one line; None for other errors."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "no such file"
     if isinstance(error, IsADirectoryError):
@@ -215,40 +214,44 @@ def reason(error: BaseException) -> str | None:
 
 
 def host(place: str) -> str:
-    """The server of a URL, with its port but without user and password; empty for a path."""
+    """Return the host and port of a URL, without user and password; empty for a path."""
     return urlsplit(place).netloc.rpartition("@")[2] if "://" in place else ""
 
 
 def note_silence(place: str, meaning: str) -> None:
-    """Remember that the server of a place did not answer, where that is what the fault means."""
+    """Remember that the server of a place did not answer, if `meaning` says so."""
     if host(place) and meaning.startswith(_NO_ANSWER):
         _silent[host(place)] = (time.monotonic(), meaning)
 
 
 def by_silence(places: Iterable[str]) -> list[str]:
-    """Places in order, but those last whose server did not answer a moment ago.
+    """Return the places in order, with those on servers that recently did not answer at the end.
 
-    Each file of a dead server would else wait for it anew, where another server has the file, too.
+    Otherwise each file with replicas would wait for a dead server again.
     """
     return sorted(places, key=lambda place: silence_of(place) is not None)
 
 
 def silence_of(place: str) -> str | None:
-    """What it means that the server of a place did not answer a moment ago; None if it did."""
+    """Return the recent failure of the server of a place; None if there was none."""
     since, meaning = _silent.get(host(place), (-_SILENCE_REMEMBERED, None))
     return meaning if time.monotonic() - since < _SILENCE_REMEMBERED else None
 
 
 def shortened(text: str, longest: int = 160) -> str:
-    """A text in one line, cut where it is too long; secrets are hidden before they are cut."""
+    """Return a text as one line of limited length, with secrets hidden before it is cut.
+
+    >>> shortened("no such file:   root://me:secret@host//a.root", 40)
+    'no such file: root://***@host//a.root'
+    """
     line = redacted(" ".join(text.split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _is_missing(error: OSError) -> bool:
-    # part of the path may be a file
-    known = isinstance(error, FileNotFoundError | NotADirectoryError)
-    return known or any(code in str(error) for code in ("[3011]", "[3005]"))
+    # NotADirectoryError: a parent in the path is a file
+    is_local = isinstance(error, FileNotFoundError | NotADirectoryError)
+    return is_local or any(code in str(error) for code in ("[3011]", "[3005]"))
 
 
 def _is_pattern(path: str) -> bool:

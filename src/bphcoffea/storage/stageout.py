@@ -1,7 +1,7 @@
-"""Copying results to where they stay: a disk, an XRootD server, a WebDAV server.
+"""Copying results to permanent storage: a disk, an XRootD server or a WebDAV server.
 
-A file is written under a temporary name beside its place, compared with its source, and only then
-renamed: under its final name it is whole.
+A file is written under a temporary name in its final folder, compared with its source, and only
+then renamed: under its final name it is complete.
 """
 
 from __future__ import annotations
@@ -15,65 +15,57 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FacilityError
 from bphcoffea.storage.servers import ONCE, Retries
-from bphcoffea.storage.targets import (
-    BROKEN,
-    DIFFERS,
-    UNREADABLE,
-    Disk,
-    Target,
-    TransferError,
-    blocks,
-)
+from bphcoffea.storage.targets import Disk, Fault, Target, TransferError, blocks
 from bphcoffea.storage.webdav import WebDAV
 from bphcoffea.storage.xrootd import XRootD
 
-#: A folder of a run without this file holds no result, so it goes last.
+#: File that is copied last: the folder of a run without it holds no result.
 _LEDGER = "ledger.json"
-#: How long after a connection broke its server has noticed that, s.
+#: Time after which a server has noticed a broken connection, s.
 _NOTICED_S = 0.5
 
 
 def stage_out(source: Path, url: str, retries: Retries) -> None:
-    """Copy a file to a place: under its name there it is whole, or not at all.
+    """Copy a file to a place, completely or not at all.
 
     Parameters
     ----------
     source
         The file.
     url
-        Where it goes: a path, or a URL with ``file``, ``root``, ``davs``, ``https``, ``dav`` or
-        ``http``. A file of that name is replaced, folders that are missing are made.
+        Path or URL of the copy, with the scheme ``file``, ``root``, ``davs``, ``https``, ``dav`` or
+        ``http``. An existing file is replaced, missing folders are created.
     retries
-        How often a transfer is begun that breaks.
+        Number of attempts, if a transfer breaks.
 
     Raises
     ------
-    InputError
-        When it can't be read, can't be written there, or arrives as something else.
+    FacilityError
+        If the file cannot be read or written, or differs after the transfer.
     """
     target = _target_of(url, retries)
     try:
         _transfer(source, target, target.path, retries)
     except TransferError as error:
-        raise InputError(f"{target.shown(target.path)}: not written: {error}") from None
+        raise FacilityError(f"{target.shown(target.path)}: not written: {error}") from None
 
 
 def stage_out_folder(folder: Path, url: str, retries: Retries) -> list[str]:
-    """Copy the folder of a run to a place, ``ledger.json`` last; hidden files stay here.
+    """Copy the folder of a run to a place, without hidden files, ``ledger.json`` last.
 
-    An older ledger there is removed first, so that the folder holds no result until it holds all
-    of this one. The folder here is only read.
+    An older ledger at the place is removed first, so that the place holds no result until all files
+    are copied.
 
     Parameters
     ----------
     folder
-        That of the run.
+        Folder of the run.
     url
-        The folder where its files go; see :func:`stage_out`.
+        Path or URL of the copy of the folder, see :func:`stage_out`.
     retries
-        How often a transfer is begun that breaks.
+        Number of attempts, if a transfer breaks.
 
     Returns
     -------
@@ -82,18 +74,18 @@ def stage_out_folder(folder: Path, url: str, retries: Retries) -> list[str]:
 
     Raises
     ------
-    InputError
-        When there is no finished run, or files can't be copied, a line each. Then there is no
-        ledger at that place.
+    FacilityError
+        If the folder holds no finished run, or files cannot be copied: one line per file. The place
+        then has no ledger.
     """
     names = _files(folder)
     if _LEDGER not in names:
-        raise InputError(f"{folder}: no finished run here (it has no {_LEDGER}); nothing is copied")
+        raise FacilityError(f"{folder}: no finished run (no {_LEDGER}); nothing was copied")
     target = _target_of(url, retries)
     try:
-        _tried(lambda: target.remove(f"{target.path}/{_LEDGER}"), retries)
+        _retry(lambda: target.remove(f"{target.path}/{_LEDGER}"), retries)
     except TransferError as error:
-        raise InputError(f"{target.shown(target.path)}: not written: {error}") from None
+        raise FacilityError(f"{target.shown(target.path)}: not written: {error}") from None
     problems: list[str] = []
     for name in names:
         place = f"{target.path}/{name}"
@@ -102,23 +94,23 @@ def stage_out_folder(folder: Path, url: str, retries: Retries) -> list[str]:
                 _transfer(folder / name, target, place, retries)
         except TransferError as error:
             problems.append(f"{target.shown(place)}: not written: {error}")
-            if error.kind.is_everywhere:
+            if error.fault.is_everywhere:
                 problems.append(f"{target.shown(target.path)}: the files after it were not tried")
                 break
     if problems:
-        raise InputError("\n".join([*problems, f"{folder}: the result is here, and whole"]))
+        raise FacilityError("\n".join([*problems, f"{folder}: the result is complete here"]))
     return [target.shown(f"{target.path}/{name}") for name in names]
 
 
 def check_target(url: str, retries: Retries = ONCE) -> None:
-    """Make sure, before a run begins, that files can be written to a folder.
+    """Check that files can be written to a folder, before a run begins.
 
-    The folder is made; a tiny file is written there, renamed and removed.
+    The folder is created; a tiny file is written there, renamed and removed.
 
     Raises
     ------
-    InputError
-        When that fails.
+    FacilityError
+        If one of these steps fails.
     """
     target = _target_of(url, retries)
     place = f"{target.path}/.{secrets.token_hex(4)}.try"
@@ -129,8 +121,8 @@ def check_target(url: str, retries: Retries = ONCE) -> None:
             _transfer(tiny, target, place, retries)
             target.remove(place)
         except TransferError as error:
-            raise InputError(
-                f"{target.shown(target.path)}: results can't be written there: {error}"
+            raise FacilityError(
+                f"{target.shown(target.path)}: results cannot be written there: {error}"
             ) from None
 
 
@@ -138,13 +130,13 @@ def _transfer(source: Path, target: Target, path: str, retries: Retries) -> None
     try:
         size, checksum = source.stat().st_size, _adler32(blocks(source))
     except OSError as error:
-        raise TransferError(UNREADABLE, f"{source}: {error.strerror}") from error
+        raise TransferError(Fault.UNREADABLE, f"{source}: {error.strerror}") from error
     folder, name = str(PurePosixPath(path).parent), PurePosixPath(path).name
 
     broken: list[str] = []
 
     def attempt() -> None:
-        # another name each time: a server may hold on to what a broken transfer left
+        # a new name each time: a server may keep open the file of a broken transfer
         temporary = str(PurePosixPath(folder, f".{name}.{secrets.token_hex(4)}.part"))
         target.make_folder(folder)
         with _removed_after_fault(target, temporary, broken):
@@ -153,13 +145,13 @@ def _transfer(source: Path, target: Target, path: str, retries: Retries) -> None
             target.rename(temporary, path)
 
     try:
-        _tried(attempt, retries)
+        _retry(attempt, retries)
     finally:
         _remove_late(target, broken)
 
 
 def _remove_late(target: Target, paths: list[str]) -> None:
-    """Remove what a server wrote after it was told to remove it: it notices a break late."""
+    """Remove partial files again, since a server notices a broken connection late."""
     if not paths:
         return
     time.sleep(_NOTICED_S)
@@ -168,12 +160,12 @@ def _remove_late(target: Target, paths: list[str]) -> None:
             target.remove(path)
 
 
-def _tried(action: Callable[[], None], retries: Retries) -> None:
+def _retry(action: Callable[[], None], retries: Retries) -> None:
     for attempt in retries.tries():
         try:
             action()
         except TransferError as error:
-            if error.kind.is_lasting or attempt == retries.attempts - 1:
+            if error.fault.is_lasting or attempt == retries.attempts - 1:
                 raise
         else:
             return
@@ -181,57 +173,57 @@ def _tried(action: Callable[[], None], retries: Retries) -> None:
 
 @contextlib.contextmanager
 def _removed_after_fault(target: Target, path: str, broken: list[str]) -> Iterator[None]:
-    """Remove a file if the block fails; tell of those whose connection broke."""
+    """Remove a file if the block fails, and add it to `broken` if the connection broke."""
     try:
         yield
     except BaseException as error:
-        # its server may be gone
+        # the server may be down
         with contextlib.suppress(TransferError):
             target.remove(path)
-            if isinstance(error, TransferError) and error.kind is BROKEN:
+            if isinstance(error, TransferError) and error.fault is Fault.BROKEN:
                 broken.append(path)
         raise
 
 
 def adler32_at(url: str, retries: Retries = ONCE) -> int:
-    """Checksum of a file: the server's where it has one, else by reading all of it.
+    """Return the Adler-32 checksum of a file: the server's, or from reading the whole file.
 
     Parameters
     ----------
     url
-        A path, or a URL as for :func:`stage_out`.
+        Path or URL, see :func:`stage_out`.
     retries
-        How often it is tried.
+        Number of attempts.
 
     Raises
     ------
-    InputError
-        If it is no such URL.
+    FacilityError
+        If the URL is invalid.
     TransferError
-        If there is no such file, or it can't be read.
+        If the file does not exist or cannot be read.
     """
     target = _target_of(url, retries)
     found: list[int] = []
-    _tried(lambda: found.append(_checksum(target, target.path)), retries)
+    _retry(lambda: found.append(_checksum(target, target.path)), retries)
     return found[0]
 
 
 def _checksum(target: Target, path: str) -> int:
-    told = target.checksum(path)
-    return _adler32(target.read(path)) if told is None else told
+    reported = target.checksum(path)
+    return _adler32(target.read(path)) if reported is None else reported
 
 
 def _compare(target: Target, path: str, size: int, checksum: int) -> None:
-    there = target.size(path)
-    if there is not None and there != size:
-        raise TransferError(DIFFERS, f"{there} of {size} bytes")
+    written = target.size(path)
+    if written is not None and written != size:
+        raise TransferError(Fault.DIFFERS, f"{written} of {size} bytes")
     found = _checksum(target, path)
     if found != checksum:
-        raise TransferError(DIFFERS, f"adler32 {found:08x}, not {checksum:08x}")
+        raise TransferError(Fault.DIFFERS, f"adler32 {found:08x}, not {checksum:08x}")
 
 
 def _files(folder: Path) -> list[str]:
-    """Paths of the files to copy, relative to the folder, ledger last."""
+    """Return the paths of the files to copy, relative to the folder, ledger last."""
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     names = [
         path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)
@@ -247,28 +239,28 @@ def _adler32(blocks: Iterable[bytes]) -> int:
 
 
 def _target_of(url: str, retries: Retries) -> Target:
-    """What a path or URL names.
+    """Return the storage of a path or URL.
 
     Raises
     ------
-    InputError
-        When nothing can be written to such a one.
+    FacilityError
+        If the URL is invalid, or its scheme cannot be written to.
     """
     scheme = url.partition("://")[0] if "://" in url else "file"
     if scheme == "file":
         return Disk(url)
     if scheme != "root" and scheme not in WebDAV.SCHEMES:
-        raise InputError(
-            f"{scheme}://…: no place to write to; give a path, root://, davs:// or https://"
+        raise FacilityError(
+            f"{scheme}://…: cannot be written to; give a path, root://, davs:// or https://"
         )
     parts = urlsplit(url, allow_fragments=False)
     named = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     if parts.query:
-        raise InputError(f"{named}: leave out what begins with '?'; the grid proxy gives access")
+        raise FacilityError(f"{named}: remove '?' and what follows; the grid proxy gives access")
     try:
         complete = bool(parts.hostname) and parts.port != 0
     except ValueError:
         complete = False
     if not complete:
-        raise InputError(f"{named}: host or port are not right; write {scheme}://host:port/path")
+        raise FacilityError(f"{named}: invalid host or port; write {scheme}://host:port/path")
     return XRootD(url, retries.timeout_s) if scheme == "root" else WebDAV(url, retries.timeout_s)

@@ -1,4 +1,4 @@
-"""Where files can be written: what every such place can do, what fails there, and a disk."""
+"""Storage that files are written to: its interface, its errors, and local disks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import unquote, urlsplit
@@ -17,131 +17,140 @@ from typing_extensions import override
 
 from bphcoffea.storage.servers import shortened
 
-#: Bytes that are read or written at once.
+#: Size of the blocks that are read or written at once, bytes.
 BLOCK = 1 << 22
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a fault means, and whether trying again, or trying other files, is of no use."""
+class Fault(Enum):
+    """Kind of a fault of storage.
 
-    meaning: str
-    is_lasting: bool = False
-    is_everywhere: bool = False
+    Attributes
+    ----------
+    meaning
+        Meaning and remedy, in one line.
+    is_lasting
+        True if another attempt cannot succeed.
+    is_everywhere
+        True if other files would fail as well.
+    """
+
+    FULL = (
+        "no space is left there (disk full, or quota used up); make room or choose another place",
+        True,
+        True,
+    )
+    READ_ONLY = "it is read-only; choose another place", True, True
+    DENIED = (
+        "may not be written (permission denied); is it your own area, and is there a valid grid "
+        "proxy?",
+        True,
+    )
+    REFUSED = "the server refuses access; is there a valid grid proxy?", True, True
+    UNTRUSTED = (
+        "no secure connection to the server; is there a valid grid proxy (X509_USER_PROXY), and "
+        "are the authorities' certificates in X509_CERT_DIR?",
+        True,
+        True,
+    )
+    NOT_A_FOLDER = "a folder of that path is a file; choose another place", True
+    IS_FOLDER = "there is a folder of that name; choose another name", True
+    NO_WEBDAV = (
+        "the server does not accept files there; is it the address of its WebDAV door?",
+        True,
+        True,
+    )
+    NO_HOST = "there is no such host; is its name right?", False, True
+    SILENT = "the server does not answer; is its address right, and is it up?", False, True
+    # XRootD's HTTP server also closes the connection without an answer when its disk is full
+    BROKEN = ("the connection to the server broke; is it up, and has it space left?",)
+    DIFFERS = ("the file differs after the transfer; is the storage in order?",)
+    MISSING = ("no such file",)
+    UNREADABLE = "the file here cannot be read", True
+    OTHER = ("it failed; try again, or choose another place",)
+
+    def __init__(self, meaning: str, is_lasting: bool = False, is_everywhere: bool = False) -> None:
+        self.meaning = meaning
+        self.is_lasting = is_lasting
+        self.is_everywhere = is_everywhere
 
 
-FULL = Kind(
-    "no space is left there (disk full, or quota used up); make room or choose another place",
-    is_lasting=True,
-    is_everywhere=True,
-)
-READ_ONLY = Kind("it is read-only; choose another place", is_lasting=True, is_everywhere=True)
-DENIED = Kind(
-    "may not be written (permission denied); is it your own area, and is there a valid grid proxy?",
-    is_lasting=True,
-)
-REFUSED = Kind(
-    "the server refuses access; is there a valid grid proxy?", is_lasting=True, is_everywhere=True
-)
-UNTRUSTED = Kind(
-    "no secure connection to the server; is there a valid grid proxy (X509_USER_PROXY), and are "
-    "the authorities' certificates in X509_CERT_DIR?",
-    is_lasting=True,
-    is_everywhere=True,
-)
-NOT_A_FOLDER = Kind("a folder of that path is a file; choose another place", is_lasting=True)
-IS_FOLDER = Kind("there is a folder of that name; choose another name", is_lasting=True)
-NO_WEBDAV = Kind(
-    "the server takes no files there; is it the address of its WebDAV door?",
-    is_lasting=True,
-    is_everywhere=True,
-)
-NO_HOST = Kind("there is no such host; is its name right?", is_everywhere=True)
-SILENT = Kind("the server does not answer; is its address right, and is it up?", is_everywhere=True)
-# so it looks over HTTP, too, when the disk of XRootD's server is full: it hangs up without a word
-BROKEN = Kind("the connection to the server broke; is it up, and has it space left?")
-DIFFERS = Kind("what arrived there differs from what was sent; is the storage in order?")
-MISSING = Kind("it is not there")
-UNREADABLE = Kind("the file here can't be read", is_lasting=True)
-OTHER = Kind("it failed; try again, or choose another place")
-
-#: What servers of either protocol say, whatever the code that goes with it.
+#: Faults by words in the answers of servers, which precede the code of the answer.
 _WORDS = {
-    "no space left": FULL,
-    "quota": FULL,
-    "read/only": READ_ONLY,
-    "read-only": READ_ONLY,
-    "permission denied": DENIED,
-    "is a directory": IS_FOLDER,
-    "not a directory": NOT_A_FOLDER,
-    "broken pipe": BROKEN,
+    "no space left": Fault.FULL,
+    "quota": Fault.FULL,
+    "read/only": Fault.READ_ONLY,
+    "read-only": Fault.READ_ONLY,
+    "permission denied": Fault.DENIED,
+    "is a directory": Fault.IS_FOLDER,
+    "not a directory": Fault.NOT_A_FOLDER,
+    "broken pipe": Fault.BROKEN,
 }
 
 
 class TransferError(Exception):
-    """A fault of the target."""
+    """A file could not be written to storage, or read back."""
 
-    def __init__(self, kind: Kind, detail: str = "") -> None:
-        super().__init__(f"{kind.meaning} ({shortened(detail)})" if detail else kind.meaning)
-        self.kind = kind
+    def __init__(self, fault: Fault, detail: str = "") -> None:
+        super().__init__(f"{fault.meaning} ({shortened(detail)})" if detail else fault.meaning)
+        self.fault = fault
 
 
 class Target(ABC):
-    """Where files go. What fails there is raised as a TransferError.
+    """Storage that files are written to; all methods raise :class:`TransferError`.
 
     Attributes
     ----------
     path
-        The place that the URL names.
+        Path in the URL.
     """
 
     path: str
 
     @abstractmethod
     def shown(self, path: str) -> str:
-        """A path there as it is told: with the server, but without passwords."""
+        """Return a path for messages: with the server, but without passwords."""
 
     @abstractmethod
     def make_folder(self, path: str) -> None:
-        """Make a folder and its parents, where they are missing."""
+        """Create a folder and its missing parents."""
 
     @abstractmethod
     def write(self, source: Path, path: str) -> None:
-        """Copy a file there; what a fault leaves behind may be part of it."""
+        """Copy a local file to a path; a fault may leave part of the file behind."""
 
     @abstractmethod
     def read(self, path: str) -> Iterator[bytes]:
-        """Blocks of a file."""
+        """Yield the blocks of a file."""
 
     @abstractmethod
     def size(self, path: str) -> int | None:
-        """Size of a file; None if the server does not tell."""
+        """Return the size of a file, bytes; None if the server does not report it."""
 
     @abstractmethod
     def checksum(self, path: str) -> int | None:
-        """Adler32 of a file; None if the server does not tell."""
+        """Return the Adler-32 checksum of a file; None if the server does not report it."""
 
     @abstractmethod
     def rename(self, old: str, new: str) -> None:
-        """Give a file another name, and replace what has it."""
+        """Rename a file, replacing an existing one."""
 
     @abstractmethod
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
 
 
 class Disk(Target):
-    """A file system that is mounted here."""
+    """A mounted file system."""
 
-    _KINDS: ClassVar[Mapping[int, Kind]] = {
-        errno.ENOSPC: FULL,
-        errno.EDQUOT: FULL,
-        errno.EROFS: READ_ONLY,
-        errno.EACCES: DENIED,
-        errno.EPERM: DENIED,
-        errno.EEXIST: NOT_A_FOLDER,
-        errno.ENOTDIR: NOT_A_FOLDER,
-        errno.EISDIR: IS_FOLDER,
+    _FAULTS: ClassVar[Mapping[int, Fault]] = {
+        errno.ENOSPC: Fault.FULL,
+        errno.EDQUOT: Fault.FULL,
+        errno.EROFS: Fault.READ_ONLY,
+        errno.EACCES: Fault.DENIED,
+        errno.EPERM: Fault.DENIED,
+        errno.EEXIST: Fault.NOT_A_FOLDER,
+        errno.ENOTDIR: Fault.NOT_A_FOLDER,
+        errno.EISDIR: Fault.IS_FOLDER,
     }
 
     def __init__(self, url: str) -> None:
@@ -161,7 +170,7 @@ class Disk(Target):
     def write(self, source: Path, path: str) -> None:
         with self._faults(), source.open("rb") as old, Path(path).open("xb") as new:
             shutil.copyfileobj(old, new, BLOCK)
-            # some file systems tell only now that they are full
+            # some file systems report only now that they are full
             os.fsync(new.fileno())
 
     @override
@@ -193,19 +202,19 @@ class Disk(Target):
         try:
             yield
         except OSError as error:
-            kind = self._KINDS.get(error.errno or 0, OTHER)
-            raise TransferError(kind, error.strerror or str(error)) from error
+            fault = self._FAULTS.get(error.errno or 0, Fault.OTHER)
+            raise TransferError(fault, error.strerror or str(error)) from error
 
 
 def blocks(path: Path) -> Iterator[bytes]:
-    """The content of a file, in pieces."""
+    """Yield the content of a file in blocks."""
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             yield block
 
 
-def by_words(text: str) -> Kind | None:
-    """The kind of a fault by what a server says of it; None where that tells nothing."""
-    # before it stands the path, which may hold any word
-    said = text.rpartition(";")[2].lower()
-    return next((kind for words, kind in _WORDS.items() if words in said), None)
+def by_words(text: str) -> Fault | None:
+    """Return the fault in the answer of a server; None if its words are unknown."""
+    # the path before the semicolon may contain any word
+    answer = text.rpartition(";")[2].lower()
+    return next((fault for words, fault in _WORDS.items() if words in answer), None)

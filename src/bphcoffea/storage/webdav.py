@@ -1,4 +1,4 @@
-"""Writing to a server of WebDAV."""
+"""Writing to WebDAV servers."""
 
 from __future__ import annotations
 
@@ -7,40 +7,24 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import BinaryIO, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
 import urllib3.exceptions
 from typing_extensions import override
 
-from bphcoffea.errors import InputError
-from bphcoffea.storage.targets import (
-    BLOCK,
-    BROKEN,
-    DENIED,
-    FULL,
-    MISSING,
-    NO_HOST,
-    NO_WEBDAV,
-    OTHER,
-    REFUSED,
-    SILENT,
-    UNTRUSTED,
-    Kind,
-    Target,
-    TransferError,
-    by_words,
-)
+from bphcoffea.errors import FacilityError
+from bphcoffea.storage.targets import BLOCK, Fault, Target, TransferError, by_words
 
-#: In the answer to PROPFIND; the prefix of the namespace is the server's choice.
+#: Time of modification in the answer to PROPFIND, under any prefix of the namespace.
 _LAST_MODIFIED = re.compile(r"<(?:\w+:)?getlastmodified[^>]*>([^<]+)<")
 
 
 class WebDAV(Target):
-    """A server of WebDAV.
+    """A WebDAV server.
 
-    For TLS it shows the grid proxy that X509_USER_PROXY names, and trusts the authorities in the
+    TLS connections use the grid proxy in the file X509_USER_PROXY and trust the certificates in the
     folder X509_CERT_DIR.
     """
 
@@ -50,13 +34,13 @@ class WebDAV(Target):
         "dav": "http",
         "http": "http",
     }
-    _STATUSES: ClassVar[Mapping[int, Kind]] = {
-        401: REFUSED,
-        403: DENIED,
-        404: MISSING,
-        405: NO_WEBDAV,
-        501: NO_WEBDAV,
-        507: FULL,
+    _STATUSES: ClassVar[Mapping[int, Fault]] = {
+        401: Fault.REFUSED,
+        403: Fault.DENIED,
+        404: Fault.MISSING,
+        405: Fault.NO_WEBDAV,
+        501: Fault.NO_WEBDAV,
+        507: Fault.FULL,
     }
 
     def __init__(self, url: str, timeout_s: int) -> None:
@@ -87,7 +71,7 @@ class WebDAV(Target):
     @override
     def write(self, source: Path, path: str) -> None:
         with source.open("rb") as file:
-            # an empty stream would be sent in chunks, which not every server takes
+            # an empty stream would be sent in chunks, which not every server accepts
             content = file if source.stat().st_size else b""
             with self._answer("PUT", path, content):
                 pass
@@ -105,20 +89,20 @@ class WebDAV(Target):
 
     @override
     def checksum(self, path: str) -> int | None:
-        # a server that knows no checksums may take the question for a wrong one
-        unknown = (400, 403, 404, 405, 500, 501)
-        with self._answer("HEAD", path, allowed=unknown, Want_Digest="adler32") as answer:
-            told = answer.headers.get("Digest", "")
-        for digest in told.split(","):
+        # answers of servers that do not support checksums
+        unsupported = (400, 403, 404, 405, 500, 501)
+        with self._answer("HEAD", path, allowed=unsupported, Want_Digest="adler32") as answer:
+            digests = answer.headers.get("Digest", "")
+        for digest in digests.split(","):
             kind, _, value = digest.strip().partition("=")
             if kind.lower() == "adler32":
                 return int(value, 16)
         return None
 
     def modified(self, path: str) -> str:
-        """Time when a file was last modified, as the server writes it; empty if it does not say."""
-        unknown = (400, 401, 403, 404, 405, 500, 501)
-        with self._answer("PROPFIND", path, allowed=unknown, Depth="0") as answer:
+        """Return the server's text for the time of modification of a file; empty if it has none."""
+        unsupported = (400, 401, 403, 404, 405, 500, 501)
+        with self._answer("PROPFIND", path, allowed=unsupported, Depth="0") as answer:
             found = _LAST_MODIFIED.search(answer.text)
         return found[1] if found else ""
 
@@ -127,7 +111,7 @@ class WebDAV(Target):
         self._move(old, quote(new))
         if quote(new) == new or self._status("HEAD", new) != 404:
             return
-        # XRootD 5.5 takes the new name as it stands: what was moved is called as it was quoted
+        # XRootD 5.5 does not unquote the new name, so the file now has the quoted name
         self._move(quote(new), new)
         folder = str(PurePosixPath(new).parent)
         if quote(folder) != folder:
@@ -135,7 +119,7 @@ class WebDAV(Target):
                 self.remove(quote(folder))
 
     def _move(self, old: str, destination: str) -> None:
-        # in bytes, for a header of text knows only Latin letters
+        # as bytes, because headers of type str are restricted to Latin-1
         place = f"{self._destination}{destination}".encode()
         with self._answer("MOVE", old, Destination=place, Overwrite="T"):
             pass
@@ -145,14 +129,14 @@ class WebDAV(Target):
         self._status("DELETE", path)
 
     def _status(self, method: str, path: str, **headers: str) -> int:
-        """How a server answers; what another answer may mean is up to the caller."""
+        """Return the HTTP status of an answer; some errors are left to the caller."""
         allowed = {
             "PROPFIND": (403, 404, 405, 501),
             "MKCOL": (404, 405, 409),
             "DELETE": (404,),
             "HEAD": (404,),
         }
-        with self._answer(method, path, allowed=allowed[method], **headers) as answer:
+        with self._answer(method, path, None, allowed[method], **headers) as answer:
             return answer.status_code
 
     @contextlib.contextmanager
@@ -160,12 +144,12 @@ class WebDAV(Target):
         self,
         method: str,
         path: str,
-        content: Any = None,
+        content: BinaryIO | bytes | None = None,
         allowed: Iterable[int] = (),
         **headers: str | bytes,
     ) -> Iterator[requests.Response]:
         with self._faults():
-            # a connection for each request: a kept one may have been closed in the meantime
+            # a new connection per request: a server may have closed an old one
             answer = requests.request(
                 method,
                 f"{self._server}{quote(path)}",
@@ -180,9 +164,9 @@ class WebDAV(Target):
         with answer:
             if not answer.ok and answer.status_code not in allowed:
                 with self._faults():
-                    said = "" if "html" in answer.headers.get("Content-Type", "") else answer.text
-                kind = by_words(said) or self._STATUSES.get(answer.status_code, OTHER)
-                raise TransferError(kind, f"HTTP {answer.status_code} {said or answer.reason}")
+                    text = "" if "html" in answer.headers.get("Content-Type", "") else answer.text
+                fault = by_words(text) or self._STATUSES.get(answer.status_code, Fault.OTHER)
+                raise TransferError(fault, f"HTTP {answer.status_code} {text or answer.reason}")
             yield answer
 
     @contextlib.contextmanager
@@ -190,26 +174,26 @@ class WebDAV(Target):
         try:
             yield
         except requests.exceptions.SSLError as error:
-            raise TransferError(UNTRUSTED) from error
+            raise TransferError(Fault.UNTRUSTED) from error
         except requests.RequestException as error:
-            raise TransferError(_kind_of_silence(error)) from error
+            raise TransferError(_silence(error)) from error
 
 
 def _file_of(variable: str) -> str | None:
-    """The file or folder that a variable of the environment names."""
-    place = os.environ.get(variable)
-    if place and not Path(place).exists():
-        raise InputError(f"{place}: not there, but {variable} names it; correct or unset it")
-    return place or None
+    """Return the file or folder that an environment variable names; None if it is not set."""
+    path = os.environ.get(variable)
+    if path and not Path(path).exists():
+        raise FacilityError(f"{path}: does not exist; correct or unset {variable}")
+    return path or None
 
 
-def _kind_of_silence(error: BaseException) -> Kind:
-    """What it means that there is no answer over HTTP, from the exceptions behind one."""
+def _silence(error: BaseException) -> Fault:
+    """Return the fault behind a missing answer over HTTP, from the causes of an exception."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
-            return NO_HOST
+            return Fault.NO_HOST
         if isinstance(cause, urllib3.exceptions.NewConnectionError | TimeoutError):
-            return SILENT
+            return Fault.SILENT
         cause = cause.__cause__ or cause.__context__
-    return SILENT if isinstance(error, requests.Timeout) else BROKEN
+    return Fault.SILENT if isinstance(error, requests.Timeout) else Fault.BROKEN

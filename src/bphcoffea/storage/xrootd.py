@@ -1,69 +1,54 @@
-"""Writing to a server of XRootD."""
+"""Writing to XRootD servers."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from bphcoffea.storage.targets import (
-    BLOCK,
-    BROKEN,
-    DENIED,
-    FULL,
-    IS_FOLDER,
-    MISSING,
-    NO_HOST,
-    NOT_A_FOLDER,
-    OTHER,
-    READ_ONLY,
-    REFUSED,
-    SILENT,
-    UNTRUSTED,
-    Kind,
-    Target,
-    TransferError,
-    blocks,
-    by_words,
-)
+from bphcoffea.storage.targets import BLOCK, Fault, Target, TransferError, blocks, by_words
+
+if TYPE_CHECKING:
+    from XRootD.client import File
+    from XRootD.client.responses import XRootDStatus
 
 
 class XRootD(Target):
-    """A server of XRootD."""
+    """An XRootD server."""
 
-    #: What the client says (XrdClStatus.hh).
-    _CODES: ClassVar[Mapping[int, Kind]] = {
-        101: NO_HOST,
-        102: BROKEN,
-        103: SILENT,
-        104: BROKEN,
-        107: BROKEN,
-        108: SILENT,
-        110: UNTRUSTED,
-        203: REFUSED,
-        204: REFUSED,
-        206: SILENT,
+    #: Status codes of the client (XrdClStatus.hh).
+    _CODES: ClassVar[Mapping[int, Fault]] = {
+        101: Fault.NO_HOST,
+        102: Fault.BROKEN,
+        103: Fault.SILENT,
+        104: Fault.BROKEN,
+        107: Fault.BROKEN,
+        108: Fault.SILENT,
+        110: Fault.UNTRUSTED,
+        203: Fault.REFUSED,
+        204: Fault.REFUSED,
+        206: Fault.SILENT,
     }
-    #: That it is the server that says something, and what: a number of XProtocol.hh.
+    #: Status code for an error of the server, and error numbers of servers (XProtocol.hh).
     _ANSWERED = 400
     _EXISTS = 3018
-    _ANSWERS: ClassVar[Mapping[int, Kind]] = {
-        3009: FULL,
-        3010: DENIED,
-        3011: MISSING,
-        3016: IS_FOLDER,
-        _EXISTS: NOT_A_FOLDER,
-        3021: FULL,
-        3025: READ_ONLY,
-        3030: REFUSED,
+    _ANSWERS: ClassVar[Mapping[int, Fault]] = {
+        3009: Fault.FULL,
+        3010: Fault.DENIED,
+        3011: Fault.MISSING,
+        3016: Fault.IS_FOLDER,
+        _EXISTS: Fault.NOT_A_FOLDER,
+        3021: Fault.FULL,
+        3025: Fault.READ_ONLY,
+        3030: Fault.REFUSED,
     }
 
     def __init__(self, url: str, timeout_s: int) -> None:
-        # what its client is told in the environment (see storage) it reads when it is imported
+        # on import, the client reads the environment variables that storage.servers sets
         from XRootD import client
         from XRootD.client import flags
 
@@ -83,9 +68,9 @@ class XRootD(Target):
     def make_folder(self, path: str) -> None:
         status, found = self._system.stat(path, timeout=self._timeout)
         if status.ok and found.flags & self._flags.StatInfoFlags.IS_DIR:
-            # an area of one's own may lie in folders that one may not make
+            # the parents of a user's area may not be writable
             return
-        if not status.ok and self._kind(status) != MISSING:
+        if not status.ok and self._fault(status) != Fault.MISSING:
             self._check(status)
         status, _ = self._system.mkdir(
             path, self._flags.MkDirFlags.MAKEPATH, self._mode("UR UW UX GR GX OR OX"), self._timeout
@@ -96,8 +81,8 @@ class XRootD(Target):
     def write(self, source: Path, path: str) -> None:
         new, mode = self._flags.OpenFlags.NEW, self._mode("UR UW GR OR")
         with self._opened(path, new, mode) as file:
-            # after a break, all is sent again under another name: what the client itself would
-            # mend of the old file, nobody has seen whole
+            # a broken file is sent again under another name, never repaired by the client: the
+            # repaired file could be incomplete
             file.set_property("WriteRecovery", "false")
             offset = 0
             for block in blocks(source):
@@ -146,11 +131,11 @@ class XRootD(Target):
     @override
     def remove(self, path: str) -> None:
         status, _ = self._system.rm(path, timeout=self._timeout)
-        if self._kind(status) != MISSING:
+        if self._fault(status) != Fault.MISSING:
             self._check(status)
 
     @contextlib.contextmanager
-    def _opened(self, path: str, flags: int, mode: int = 0) -> Iterator[Any]:
+    def _opened(self, path: str, flags: int, mode: int = 0) -> Iterator[File]:
         file = self._file()
         status, _ = file.open(f"{self._server}/{path}", flags, mode, timeout=self._timeout)
         self._check(status)
@@ -159,19 +144,19 @@ class XRootD(Target):
         except BaseException:
             file.close(timeout=self._timeout)
             raise
-        # a server may tell only now that its disk is full
+        # a server may report only now that its disk is full
         status, _ = file.close(timeout=self._timeout)
         self._check(status)
 
     def _mode(self, names: str) -> int:
         return sum(getattr(self._flags.AccessMode, name) for name in names.split())
 
-    def _check(self, status: Any) -> None:
+    def _check(self, status: XRootDStatus) -> None:
         if not status.ok:
-            raise TransferError(self._kind(status), status.message)
+            raise TransferError(self._fault(status), status.message)
 
-    def _kind(self, status: Any) -> Kind:
+    def _fault(self, status: XRootDStatus) -> Fault:
         if status.code != self._ANSWERED:
-            return self._CODES.get(status.code) or by_words(status.message) or OTHER
-        # words first: a server answers 3005 to whatever its file system could not do
-        return by_words(status.message) or self._ANSWERS.get(status.errno, OTHER)
+            return self._CODES.get(status.code) or by_words(status.message) or Fault.OTHER
+        # words first: a server answers 3005 for any failure of its file system
+        return by_words(status.message) or self._ANSWERS.get(status.errno, Fault.OTHER)

@@ -1,0 +1,34 @@
+"""Names that notebooks import from the package itself."""
+
+import subprocess
+import sys
+
+import bphcoffea
+
+NAMES = {
+    *("Analysis", "Fileset", "Options", "RunFolder"),
+    *("InputError", "DeclarationError", "FilesetError", "CorrectionsError", "FacilityError"),
+    *("RunError", "FitError"),
+    *("blinded", "fit_mass", "load_analysis", "load_classifier", "load_corrections"),
+    *("load_facility", "load_fileset", "plot_run", "run"),
+}
+
+
+def test_public_names_are_those_of_the_list():
+    assert set(bphcoffea.__all__) == NAMES
+    for name in NAMES:
+        assert getattr(bphcoffea, name).__module__.startswith("bphcoffea."), name
+        assert getattr(bphcoffea, name).__doc__, name
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, bphcoffea; print('coffea' in sys.modules, bphcoffea.__version__)"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.split() == ["False", bphcoffea.__version__]
+
+
+def test_names_are_imported_in_any_order():
+    # a function and the module that defines it must not take each other's place
+    code = "import bphcoffea.execution.checkpoints; from bphcoffea import run; print(callable(run))"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "True"
