@@ -237,11 +237,11 @@ def _of_year(run: RunFolder, record: FitRecord, year: str) -> tuple[FitRecord, t
             )
         record = of_year
     simulated = record.simulation[PEAK].datasets if PEAK in record.simulation else ()
-    others = [name for name in simulated if year_of(metadata[name]) != year]
-    if names and others:
+    other_years = [name for name in simulated if year_of(metadata[name]) != year]
+    if names and other_years:
         remarks.append(
             f"the efficiency of Ds → φπ in {year} is that of simulation of other years: "
-            f"{', '.join(others)}"
+            f"{', '.join(other_years)}"
         )
     return record, tuple(remarks)
 

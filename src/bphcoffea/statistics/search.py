@@ -38,7 +38,7 @@ class LimitRecord(Protocol):
 
 
 class Search(Protocol):
-    """Functions of a search for the command line and figures.
+    """Interface of a search for the command line and figures.
 
     Attributes
     ----------

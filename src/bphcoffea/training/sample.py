@@ -89,12 +89,11 @@ def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
     windows = _windows(blind)
     if blind is None or not windows:
         raise RunError(
-            f"{path}: no windows of a blind mass are known, outside which data are background; "
+            f"{path}: no windows of a blind mass are known, and so no sidebands to train on; "
             "the analysis must declare them, or the run be blind"
         )
-    known = folder.fileset_metadata
-    signals = [n for n, about in known.items() if about.is_mc and about.kind == "signal"]
-    data = [name for name, about in known.items() if not about.is_mc]
+    datasets = folder.datasets
+    signals, data = datasets.signal, datasets.data
     for names, kind in ((signals, 'simulation of kind "signal"'), (data, "data")):
         if not names:
             raise RunError(f"{path}: holds no {kind} to train on; run over a fileset that does")

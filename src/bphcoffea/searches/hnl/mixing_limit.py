@@ -183,7 +183,9 @@ def _systematics(mass: float, signals: Signals, histogram: hist.Hist) -> dict[st
     categories = [name for name in histogram.axes["category"] if signals.has(name)]
 
     def total(variation: str) -> float:
-        parts = (histogram[name, own, variation, sum] for name in samples for own in categories)
+        parts = (
+            histogram[name, category, variation, sum] for name in samples for category in categories
+        )
         return float(sum(part.value for part in parts))
 
     shifts = {

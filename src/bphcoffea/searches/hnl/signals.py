@@ -252,10 +252,10 @@ def _of_nature(run: RunFolder, sample: Sample, simulated: str | None, neutrino: 
             "with muons of equal charges: set a limit on a Dirac N, or simulate a Majorana N"
         )
     opposite = np.array([name.startswith(OPPOSITE_SIGN) for name in sample.categories], dtype=bool)
-    others = [n for n in sample.categories[~opposite] if not n.startswith(SAME_SIGN)]
-    if others:
+    unnamed = [n for n in sample.categories[~opposite] if not n.startswith(SAME_SIGN)]
+    if unnamed:
         raise RunError(
-            f"{run.path}: the category '{others[0]}' does not say whether its muons have equal "
+            f"{run.path}: the category '{unnamed[0]}' does not say whether its muons have equal "
             f"charges, which is needed for a Dirac N: names begin with {SAME_SIGN} or "
             f"{OPPOSITE_SIGN}"
         )

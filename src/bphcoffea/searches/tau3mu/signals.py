@@ -86,8 +86,8 @@ class SimulatedSignal:
         if decays <= 0:
             raise RunError(f"{run.path}: the sum of weights of {', '.join(names)} is {decays:g}")
         notes = []
-        if others := sorted({year_of(metadata[n]) for n in names} - {year}):
-            notes.append(f"{process} in {year} is simulation of {', '.join(others)}")
+        if other_years := sorted({year_of(metadata[n]) for n in names} - {year}):
+            notes.append(f"{process} in {year} is simulation of {', '.join(other_years)}")
         if unfiltered := [n for n in names if metadata[n].filter_efficiency is None]:
             notes.append(f"{', '.join(unfiltered)}: no filter_efficiency, which is taken to be 1")
         masses, weights, categories = candidates_of(run, names)
