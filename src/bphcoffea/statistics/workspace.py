@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, TypeAlias, TypedDict
 
 #: The signal strength, the parameter of interest.
 STRENGTH: Final = "mu"
@@ -10,89 +10,33 @@ STRENGTH: Final = "mu"
 OBSERVED, BLINDED = "observed", "blinded"
 
 
-class Factors(TypedDict):
-    """Factors of a yield one standard deviation up and down."""
+#: Factors of a yield one standard deviation up and down.
+Factors = TypedDict("Factors", {"hi": float, "lo": float})
+#: Contents of all bins one standard deviation up and down.
+Templates = TypedDict("Templates", {"hi_data": list[float], "lo_data": list[float]})
+#: Modifier that multiplies a sample by a free parameter.
+NormFactor = TypedDict("NormFactor", {"name": str, "type": Literal["normfactor"], "data": None})
+#: Modifier that multiplies a sample by a constrained factor.
+NormSys = TypedDict("NormSys", {"name": str, "type": Literal["normsys"], "data": Factors})
+#: Modifier that moves the bins of a sample between two templates.
+HistoSys = TypedDict("HistoSys", {"name": str, "type": Literal["histosys"], "data": Templates})
+Modifier: TypeAlias = NormFactor | NormSys | HistoSys
 
-    hi: float
-    lo: float
-
-
-class Templates(TypedDict):
-    """Contents of all bins one standard deviation up and down."""
-
-    hi_data: list[float]
-    lo_data: list[float]
-
-
-class NormFactor(TypedDict):
-    """Modifier that multiplies a sample by a free parameter."""
-
-    name: str
-    type: Literal["normfactor"]
-    data: None
-
-
-class NormSys(TypedDict):
-    """Modifier that multiplies a sample by a constrained factor."""
-
-    name: str
-    type: Literal["normsys"]
-    data: Factors
-
-
-class HistoSys(TypedDict):
-    """Modifier that moves the bins of a sample between two templates."""
-
-    name: str
-    type: Literal["histosys"]
-    data: Templates
-
-
-Modifier = NormFactor | NormSys | HistoSys
-
-
-class SampleSpec(TypedDict):
-    """Expected events of one process in the bins of a channel."""
-
-    name: str
-    data: list[float]
-    modifiers: list[Modifier]
-
-
-class ChannelSpec(TypedDict):
-    """Processes of one channel."""
-
-    name: str
-    samples: list[SampleSpec]
-
-
-class Observation(TypedDict):
-    """Observed events in the bins of a channel."""
-
-    name: str
-    data: list[float]
-
-
-class ParameterSpec(TypedDict):
-    """Start value and limits of a parameter."""
-
-    name: str
-    inits: list[float]
-    bounds: list[list[float]]
-
-
-class MeasurementConfig(TypedDict):
-    """Parameter of interest, and settings of other parameters."""
-
-    poi: str
-    parameters: list[ParameterSpec]
-
-
-class Measurement(TypedDict):
-    """Name and parameters of a measurement."""
-
-    name: str
-    config: MeasurementConfig
+#: Start value and limits of a parameter.
+ParameterSpec = TypedDict(
+    "ParameterSpec", {"name": str, "inits": list[float], "bounds": list[list[float]]}
+)
+#: Observed events in the bins of a channel.
+Observation = TypedDict("Observation", {"name": str, "data": list[float]})
+#: Expected events of one process in the bins of a channel.
+SampleSpec = TypedDict(
+    "SampleSpec", {"name": str, "data": list[float], "modifiers": list[Modifier]}
+)
+#: Processes of one channel.
+ChannelSpec = TypedDict("ChannelSpec", {"name": str, "samples": list[SampleSpec]})
+#: Parameter of interest, and settings of other parameters.
+Config = TypedDict("Config", {"poi": str, "parameters": list[ParameterSpec]})
+Measurement = TypedDict("Measurement", {"name": str, "config": Config})
 
 
 class Workspace(TypedDict):
