@@ -246,7 +246,12 @@ def test_runs_that_do_not_serve_are_told(tables, tmp_path):
         [
             (
                 tables,
-                {"classifier": {"name": "x", "inputs": [], "edges": {}}},
+                {
+                    "classifier": {
+                        **{"name": "x", "file": "x.toml", "sha256": "", "library": ""},
+                        **{"models": [], "inputs": [], "edges": {}},
+                    }
+                },
                 "was made with a classifier",
             ),
             (tables, {"blind": None}, "no windows of a blind mass are known"),

@@ -1,5 +1,7 @@
 """Types of a HistFactory workspace: pyhf's JSON, of which this package writes and reads a part."""
 
+# a line per type reads better than a class
+# ruff: noqa: UP013
 from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias, TypedDict
