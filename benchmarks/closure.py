@@ -30,7 +30,7 @@ from bphcoffea.presentation.style import cms_style
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.statistics import fit_mass
 from bphcoffea.toys import TOYS
-from bphcoffea.toys.ds_phipi import FILTER_EFFICIENCY
+from bphcoffea.toys.ds_phipi.samples import FILTER_EFFICIENCY
 
 PEAKS = {"ds": "ds_phipi", "dplus": "dplus_phipi"}
 #: Uncertainties of the number of Ds that are independent in each toy.

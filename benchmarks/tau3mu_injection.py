@@ -28,8 +28,8 @@ from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.branching_limit import model_of_run
 from bphcoffea.searches.tau3mu.rates import STANDARD, Factor
 from bphcoffea.statistics import fit_mass, fit_strength
-from bphcoffea.toys import write_ds_phipi
-from bphcoffea.toys.tau3mu import SAMPLES, write_tau3mu
+from bphcoffea.toys import TOYS
+from bphcoffea.toys.tau3mu import SAMPLES, Tau3MuToy
 from bphcoffea.toys.tau3mu.samples import FROM_B, REFERENCE_BRANCHING
 
 #: Seed of the simulation; no data use it.
@@ -40,7 +40,7 @@ CORRECTIONS = replace(STANDARD, trimuon=Factor(1.0, 0.0, "none in toys"))
 
 def write_normalisation(folder, events):
     """Select and fit toys of Ds → φπ of the same luminosity, and return the run's folder."""
-    files = load_fileset(write_ds_phipi(folder / "toys", events, SIMULATION))
+    files = load_fileset(TOYS["ds_phipi"](folder / "toys", events, SIMULATION))
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     analysis = load_analysis("ds_phipi").corrected(corrections, nominal_only=True)
     found = run(analysis, files, folder / "run", Options("iterative", overwrite=True))
@@ -50,14 +50,14 @@ def write_normalisation(folder, events):
 
 def write_simulation(folder, events):
     """Write the simulated samples, and return their fileset with absolute paths."""
-    samples = [sample for sample in SAMPLES if sample.is_mc]
-    return absolute(write_tau3mu(folder, events, SIMULATION, samples=samples))
+    samples = tuple(sample for sample in SAMPLES if sample.is_mc)
+    return absolute(Tau3MuToy(samples=samples)(folder, events, SIMULATION))
 
 
 def write_data(folder, events, seed, branching, simulation):
     """Write data of one seed, and a fileset that also names the simulation."""
-    samples = [sample for sample in SAMPLES if not sample.is_mc]
-    path = write_tau3mu(folder, events, seed, branching, samples)
+    samples = tuple(sample for sample in SAMPLES if not sample.is_mc)
+    path = Tau3MuToy(branching, samples)(folder, events, seed)
     path.write_text(json.dumps({**absolute(path), **simulation}, indent=1) + "\n")
     return path
 

@@ -1,4 +1,4 @@
-"""The commands that show, convert and make files of corrections, as a user types them."""
+"""Commands that show, convert and make files of corrections, as a user types them."""
 
 import gzip
 import itertools
@@ -35,7 +35,7 @@ def command(monkeypatch, capsys):
 
 @pytest.fixture
 def fault(command):
-    """The one line that a command ends with."""
+    """Run a command that fails, and return its only line of error."""
 
     def fault(*words):
         status, out, err = command(*words)
@@ -53,7 +53,7 @@ ABSETA = [0.0, 0.9, 1.2, 2.4]
 
 @pytest.fixture
 def maps(tmp_path):
-    """Two maps of scale factors, weights and profiles of pile-up."""
+    """ROOT file with two maps of scale factors, and weights and profiles of pile-up."""
     random = np.random.default_rng(9)
     path = tmp_path / "in.root"
     with uproot.recreate(path) as file:
@@ -133,16 +133,16 @@ def test_all_that_a_file_holds_is_shown(command, tmp_path):
 def test_a_toml_is_shown(command, tmp_path):
     status, out, err = command("show", SHIPPED / "toys.toml")
     assert (status, err) == (0, "")
-    told = json.loads(out)
-    assert told["name"] == "toys"
-    assert told["muon_id"]["uncertainties"] == ["stat", "syst"]
+    shown = json.loads(out)
+    assert shown["name"] == "toys"
+    assert shown["muon_id"]["uncertainties"] == ["stat", "syst"]
     shutil.copy(SHIPPED / "toys.toml", tmp_path)
     status, out, err = command("show", tmp_path / "toys.toml")
     assert (status, out) == (2, "")
     lines = err.splitlines()
     assert len(lines) == 3
-    place = f"bphcoffea: error: {tmp_path}/toys.toml: [pileup] {tmp_path}/puWeights.json.gz: "
-    assert lines[0] == f"{place}no such correction file"
+    prefix = f"bphcoffea: error: {tmp_path}/toys.toml: [pileup] {tmp_path}/puWeights.json.gz: "
+    assert lines[0] == f"{prefix}no such correction file"
 
 
 def test_what_cannot_be_shown(fault, tmp_path, maps):
@@ -164,18 +164,22 @@ def test_maps_become_one_file(command, tmp_path, maps):
     content = json.loads(gzip.decompress(target.read_bytes()))
     assert content["description"] == "made from in.root:id, in.root:folder/reco"
     with uproot.open(maps) as file:
-        for name, held in {"id": file["id"], "reco": file["folder/reco"]}.items():
+        for name, histogram in {"id": file["id"], "reco": file["folder/reco"]}.items():
             oracle = evaluator(target, name)
-            assert [each.name for each in oracle.inputs] == ["pt", "abseta", "scale_factors"]
+            assert [variable.name for variable in oracle.inputs] == [
+                "pt",
+                "abseta",
+                "scale_factors",
+            ]
             for (i, pt), (j, abseta) in itertools.product(
                 enumerate(PT[:-1]), enumerate(ABSETA[:-1])
             ):
                 # correctionlib's reader of JSON may miss the last binary digit
                 assert oracle.evaluate(pt, abseta, "nominal") == pytest.approx(
-                    held.values()[i, j], rel=2**-52, abs=0
+                    histogram.values()[i, j], rel=2**-52, abs=0
                 )
                 assert oracle.evaluate(pt, abseta, "stat") == pytest.approx(
-                    held.errors()[i, j], rel=2**-52, abs=0
+                    histogram.errors()[i, j], rel=2**-52, abs=0
                 )
             assert oracle.evaluate(99.0, 9.0, "nominal") == oracle.evaluate(9.0, 2.0, "nominal")
     status, out, _ = command("show", target)
@@ -185,7 +189,7 @@ def test_maps_become_one_file(command, tmp_path, maps):
 def test_values_outside_are_an_error_unless_said(command, tmp_path, maps):
     target = tmp_path / "sf.json"
     assert command("convert", f"id={maps}:id", "-o", target)[0] == 0
-    assert [each.name for each in evaluator(target, "id").inputs][:2] == ["pt", "eta"]
+    assert [variable.name for variable in evaluator(target, "id").inputs][:2] == ["pt", "eta"]
     with pytest.raises(RuntimeError):
         evaluator(target, "id").evaluate(99.0, 1.0, "nominal")
 
@@ -233,7 +237,7 @@ def test_older_files_become_new_ones(command, fault, tmp_path, name):
     source, target = tmp_path / name, tmp_path / "new.json.gz"
     text = json.dumps(OLDER).encode()
     source.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
-    # what reading it advises, works
+    # the advice in the message works
     advice = fault("show", source).partition("make one with: bphcoffea corrections ")[2]
     assert advice == f"convert {source} -o NEW.json.gz"
     status, out, err = command(*advice.replace("NEW.json.gz", str(target)).split())
@@ -283,17 +287,17 @@ def test_bad_arguments_of_convert(fault, command, tmp_path, maps):
             "--up and --down are of one histogram",
         ),
         (("--pileup", f"pu={maps}:pu", *both[:2]), f"{maps}:pu_up: up and down go together"),
-        (("--pileup", f"pu={maps}:id"), f"{maps}:id: is a TH2; pileup has one axis"),
+        (("--pileup", f"pu={maps}:id"), f"{maps}:id: is a TH2; pile-up has one axis"),
         (("--pileup", old), "--pileup, --up and --down are of histograms, not of an older .json"),
         ((tmp_path / "none.json",), f"{tmp_path}/none.json: no such file"),
     ):
         assert fault("convert", *words, *out).startswith(text)
     assert not out[1].exists()
     old.write_bytes(gzip.compress(b"{}")[:-9])
-    assert fault("convert", old, *out).startswith(f"{old}: cut off, or damaged (")
+    assert fault("convert", old, *out).startswith(f"{old}: truncated or corrupt gzip (")
     message = fault("convert", f"id={maps}:id", "-o", tmp_path / "new.root")
-    assert message.endswith("a correctionlib file is called something.json or .json.gz")
-    # those that the command line itself tells
+    assert message.endswith("the name must end with .json or .json.gz")
+    # errors that the command line itself reports
     for words in ((f"id={maps}:id",), (f"id={maps}:id", *out, "--flow", "wrap"), out):
         assert command("convert", *words)[0] == 2
 

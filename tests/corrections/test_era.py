@@ -1,4 +1,4 @@
-"""The TOML of an era: what it declares is loaded, and each fault is told with its place."""
+"""Declarations of the TOML of an era are loaded, and each fault is reported with its place."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ WHOLE = TOYS.replace("[luminosity]\n", LUMINOSITY) + TRIGGER
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with all that a TOML can name."""
+    """Folder with all files that a TOML can name."""
     folder = tmp_path / "corrections"
     folder.mkdir()
     for file in SHIPPED.glob("*.json.gz"):
@@ -56,7 +56,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def era(folder):
-    """Load a TOML of that text."""
+    """Load corrections from the text of a TOML."""
 
     def era(text=WHOLE):
         (folder / "era.toml").write_text(text)
@@ -67,15 +67,15 @@ def era(folder):
 
 @pytest.fixture
 def faults(folder, era):
-    """What is told of a TOML, without its path."""
+    """Return the faults of a TOML, without its path."""
 
     def faults(text):
         with pytest.raises(InputError) as raised:
             era(text)
-        place = f"{folder / 'era.toml'}: "
+        prefix = f"{folder / 'era.toml'}: "
         lines = str(raised.value).splitlines()
-        assert all(line.startswith(place) for line in lines)
-        return [line.removeprefix(place) for line in lines]
+        assert all(line.startswith(prefix) for line in lines)
+        return [line.removeprefix(prefix) for line in lines]
 
     return faults
 
@@ -92,15 +92,15 @@ def test_everything_that_is_declared(era, folder):
     assert made.luminosity_uncertainty == 0.025
     assert made.golden.certifies(297047, 10).all()
     assert made.table.luminosity.tolist() == [0.0015]
-    told = json.loads(json.dumps(made.describe()))
-    assert told["sha256"] == digest(folder / "era.toml")
-    assert told["file"] == str(folder / "era.toml")
-    assert told["luminosity"] == {
+    described = json.loads(json.dumps(made.describe()))
+    assert described["sha256"] == digest(folder / "era.toml")
+    assert described["file"] == str(folder / "era.toml")
+    assert described["luminosity"] == {
         "uncertainty": 0.025,
         "golden": {"file": str(folder / "golden.json"), "sha256": digest(folder / "golden.json")},
         "table": {"file": str(folder / "lumi.csv"), "sha256": digest(folder / "lumi.csv")},
     }
-    assert told["momentum"]["track"] == {"scale": 0.0005, "resolution": 0.003}
+    assert described["momentum"]["track"] == {"scale": 0.0005, "resolution": 0.003}
     sections = {
         "pileup": ("puWeights", "Collisions_toys_goldenJSON"),
         "muon_id": ("muon_JPsi", "NUM_LooseID_DEN_TrackerMuons"),
@@ -108,7 +108,7 @@ def test_everything_that_is_declared(era, folder):
     }
     for section, (stem, name) in sections.items():
         file = folder / f"{stem}.json.gz"
-        assert told[section] == {
+        assert described[section] == {
             "file": str(file),
             "sha256": digest(file),
             "name": name,
@@ -118,8 +118,8 @@ def test_everything_that_is_declared(era, folder):
             "uncertainties": ["whole"] if section == "pileup" else ["stat", "syst"],
         }
     for side in ("data", "simulation"):
-        assert told["trigger"][side]["sha256"] == digest(folder / "trigger.json.gz")
-        assert told["trigger"][side]["name"] == f"efficiency_{side}"
+        assert described["trigger"][side]["sha256"] == digest(folder / "trigger.json.gz")
+        assert described["trigger"][side]["name"] == f"efficiency_{side}"
 
 
 def test_all_but_name_and_eras_may_be_left_out(era):
@@ -156,7 +156,7 @@ def test_a_byte_order_mark_does_no_harm(folder):
 
 
 def section(text, name):
-    """A TOML with lines added to a section."""
+    """Return a TOML with lines added to a section."""
     return WHOLE.replace(f"[{name}]\n", f"[{name}]\n{text}\n")
 
 
@@ -264,7 +264,7 @@ def test_a_correction_file_that_is_not_there(faults, folder):
 
 
 def test_corrections_that_are_not_there(faults, folder):
-    # all of them are told at once
+    # all faults are reported at once
     lines = faults(
         WHOLE.replace('"NUM_LooseID_DEN_TrackerMuons"', '"NUM_TightID"')
         .replace('"efficiency_data"', '"data"')
@@ -272,14 +272,14 @@ def test_corrections_that_are_not_there(faults, folder):
         .replace('"golden.json"', '"Cert.json"')
         .replace('"lumi.csv"', '"none.csv"')
     )
-    held = (
+    names = (
         "NUM_LooseID_DEN_TrackerMuons, NUM_SoftID_DEN_TrackerMuons, NUM_TrackerMuons_DEN_genTracks"
     )
-    both = "it holds: efficiency_data, efficiency_simulation"
-    trigger = f"{folder}/trigger.json.gz: holds no correction"
+    both = "the file holds: efficiency_data, efficiency_simulation"
+    trigger = f"{folder}/trigger.json.gz: no correction"
     assert lines[:3] == [
-        f"[muon_id] {folder}/muon_JPsi.json.gz: holds no correction 'NUM_TightID'; "
-        f"it holds: {held}",
+        f"[muon_id] {folder}/muon_JPsi.json.gz: no correction 'NUM_TightID'; "
+        f"the file holds: {names}",
         f"[trigger] data: {trigger} 'data'; {both}",
         f"[trigger] simulation: {trigger} 'mc'; {both}",
     ]
@@ -290,12 +290,12 @@ def test_corrections_that_are_not_there(faults, folder):
 
 def test_keys_of_inputs_that_are_not_there(faults, folder):
     older = WHOLE.replace('"muon_JPsi.json.gz"', '"muon_JPsi_v1.json.gz"')
-    place = f"{folder}/muon_JPsi_v1.json.gz: correction 'NUM_LooseID_DEN_TrackerMuons'"
+    source = f"{folder}/muon_JPsi_v1.json.gz: correction 'NUM_LooseID_DEN_TrackerMuons'"
     assert faults(older.replace("[muon_id]\n", '[muon_id]\ninputs = { year = "2017" }\n')) == [
-        f"[muon_id] {place}: input 'year' has no key '2017' (muon_id.inputs); it has: 2018_UL"
+        f"[muon_id] {source}: input 'year' has no key '2017' (muon_id.inputs); it has: 2018_UL"
     ]
     assert faults(older.replace("[muon_id]\n", '[muon_id]\ninputs = { era = "2018_UL" }\n')) == [
-        f"[muon_id] {place} has no text input 'era' (muon_id.inputs); its inputs are "
+        f"[muon_id] {source} has no text input 'era' (muon_id.inputs); its inputs are "
         "year (string), abseta (real), pt (real), ValType (string)"
     ]
 
@@ -362,9 +362,9 @@ def test_eras_can_be_pickled(era, module):
     after = module.loads(module.dumps(loaded)).for_era("2018A")
     assert before.table is not None
     assert after.table is None
-    told = before.describe()
-    del told["luminosity"]["table"]
-    assert after.describe() == told
+    described = before.describe()
+    del described["luminosity"]["table"]
+    assert after.describe() == described
     assert after.momentum == before.momentum
     assert after.golden.certifies([297047, 297047], [10, 11]).tolist() == [True, False]
     pt, eta = np.array([3.0, 30.0]), np.array([0.1, -2.3])
@@ -381,13 +381,13 @@ def test_eras_can_be_pickled(era, module):
 
 
 def test_every_load_pickles_to_the_same_bytes(era, folder, ds_phipi):
-    # checkpoints are found again by them
+    # checkpoints are keyed by these bytes
     first, second = era(), era()
     for module in (pickle, cloudpickle):
         assert module.dumps(first) == module.dumps(second)
     key = fingerprint(ds_phipi.corrected(first))
     assert fingerprint(ds_phipi.corrected(second)) == key
-    # not by what was evaluated, nor by luminosities, nor whether it travelled
+    # evaluating, luminosities and pickling don't change them
     first.for_era("2018A").muon_id.evaluate(np.array([3.0]), np.array([0.1]))
     assert fingerprint(ds_phipi.corrected(first)) == key
     assert fingerprint(ds_phipi.corrected(pickle.loads(pickle.dumps(first)))) == key

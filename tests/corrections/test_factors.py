@@ -1,4 +1,4 @@
-"""Factors are those of a plain loop over muons that asks correctionlib, to the last bit."""
+"""Factors agree to the last bit with a plain loop over muons that calls correctionlib."""
 
 import itertools
 import math
@@ -54,12 +54,12 @@ def fault(function, *arguments, **named):
 
 
 def loop(path, name, muons, **texts):
-    """Each muon by itself: pT and η."""
+    """Evaluate the correction for each muon (pT, η) by itself."""
     oracle = evaluator(path, name)
     values = []
     for pt, eta in muons:
-        known = {"pt": pt, "eta": eta, "abseta": abs(eta)} | texts
-        values.append(oracle.evaluate(*(known[variable.name] for variable in oracle.inputs)))
+        inputs = {"pt": pt, "eta": eta, "abseta": abs(eta)} | texts
+        values.append(oracle.evaluate(*(inputs[variable.name] for variable in oracle.inputs)))
     return values
 
 
@@ -121,7 +121,7 @@ def decimals(first, least=16, most=19):
     return tails.map(lambda tail: digits(f"{first}.{tail}1"))
 
 
-#: Interface: its inputs, the choice that the TOML has to make, what correctionlib is told.
+#: Interface: its inputs, the choice that the TOML has to make, texts for correctionlib.
 INTERFACES = {
     "one year": ({"year": "string", "abseta": "real", "pt": "real", "ValType": "string"}, ["2018"]),
     "years": (
@@ -193,7 +193,7 @@ def test_any_scale_factors_of_each_muon(folder, interface, data):
 
 @pytest.fixture
 def made(tmp_path):
-    """Write scale factors of two bins in pT, from 2 to 40 GeV; their numbers by key."""
+    """Write scale factors in two bins of pT, from 2 to 40 GeV, with numbers by key."""
 
     def made(values, kind="scale_factors", flow="error", eta="eta"):
         edges = [-2.4, 2.4] if eta == "eta" else [0.0, 2.4]
@@ -253,7 +253,7 @@ def test_parts_where_a_file_has_both_else_the_whole(made, keys, expected):
 def test_names_of_the_nominal_value(made, nominal, kind):
     path = made({"stat": (0.1, 0.2), nominal: (0.5, 0.75)}, kind)
     assert evaluate(muon_factor(path), MUONS).nominal.tolist() == [0.5, 0.75]
-    # a choice of one key is without uncertainty
+    # choosing one key leaves no uncertainty
     chosen = evaluate(muon_factor(path, **{kind: nominal}), MUONS)
     assert (chosen.nominal.tolist(), shifts(chosen)) == ([0.5, 0.75], {})
 
@@ -337,17 +337,17 @@ def test_uncertainties_are_those_of_the_chosen_year(tmp_path):
 
 def test_choices_that_are_not_there(tmp_path):
     path = stored(tmp_path / "sf.json", two_years())
-    place = f"{path}: correction 'sf'"
+    source = f"{path}: correction 'sf'"
     assert fault(muon_factor, path) == (
-        f"{place}: input 'year' may be 2017, 2018, none of which is the nominal value "
+        f"{source}: input 'year' may be 2017, 2018, none of which is the nominal value "
         '(nominal, sf, central); choose one in the TOML: [muon_id] inputs = { year = "…" }'
     )
     assert fault(muon_factor, path, year="2016") == (
-        f"{place}: input 'year' has no key '2016' (muon_id.inputs); it has: 2017, 2018"
+        f"{source}: input 'year' has no key '2016' (muon_id.inputs); it has: 2017, 2018"
     )
     for name in ("era", "pt"):
         assert fault(muon_factor, path, **{name: "2018"}) == (
-            f"{place} has no text input '{name}' (muon_id.inputs); "
+            f"{source} has no text input '{name}' (muon_id.inputs); "
             "its inputs are pt (real), year (string), ValType (string)"
         )
     stored(path, two_years(up=1.0, down=0.9))
@@ -459,10 +459,10 @@ SIDES = ("data", "simulation")
 
 
 def any_fires(efficiencies):
-    """ε₁ + ε₂ - ε₁ε₂, and so on."""
+    """Return ε₁ + ε₂ - ε₁ε₂, and so on for more muons."""
     either = efficiencies[0]
-    for each in efficiencies[1:]:
-        either = either + each - either * each
+    for efficiency in efficiencies[1:]:
+        either = either + efficiency - either * efficiency
     return either
 
 
@@ -479,13 +479,13 @@ def test_any_of_some_muons_fires(muons):
     maps = {side: evaluator(SHIPPED / "trigger.json.gz", f"efficiency_{side}") for side in SIDES}
 
     def efficiencies(side, event, shift):
-        each = []
+        per_muon = []
         for muon in events:
             where = (float(muon["pt"][event]), float(muon["ips_xy"][event]))
             nominal = maps[side].evaluate(*where, "nominal")
             stat = maps[side].evaluate(*where, "stat")
-            each.append(min(max(nominal + shift * stat, 0), 1) if shift else nominal)
-        return any_fires(each)
+            per_muon.append(min(max(nominal + shift * stat, 0), 1) if shift else nominal)
+        return any_fires(per_muon)
 
     def ratios(of_data, of_simulation):
         return [
@@ -507,7 +507,7 @@ def test_any_of_some_muons_fires(muons):
 
 @pytest.fixture
 def efficiencies(tmp_path):
-    """A trigger of two bins in pT, from 2 to 40 GeV; keys to numbers of data and simulation."""
+    """Write efficiencies in two bins of pT, from 2 to 40 GeV, with numbers by key and side."""
 
     def efficiencies(policy="error", **sides):
         inputs = {"pt": "real", "scale_factors": "string"}
@@ -554,7 +554,8 @@ def test_shifted_efficiencies_stay_between_0_and_1(efficiencies):
     # the second muon alone: nothing is left of the simulation
     assert fault(made.evaluate, muons_of(20.0)) == (
         "correction 'simulation': the efficiency in simulation, shifted by its stat, is 0 for "
-        "1 candidates that the trigger took; merge bins of its map, or cut those candidates away"
+        "1 candidates that the trigger accepted; merge bins of its map, or cut these candidates "
+        "away"
     )
     assert made.evaluate(muons_of(20.0), shifted=False).nominal.tolist() == [0.5 / 0.75]
 

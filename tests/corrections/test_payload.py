@@ -1,4 +1,4 @@
-"""Payloads give what correctionlib gives, and tell what lies outside the bins."""
+"""Payloads agree with correctionlib, and report values outside the bins."""
 
 import gzip
 import itertools
@@ -28,7 +28,8 @@ from correction_files import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.corrections.payload import Payload, read
+from bphcoffea.corrections.correction_set import read_correction_set
+from bphcoffea.corrections.payload import Payload
 from bphcoffea.errors import InputError
 
 SHIPPED = Path(__file__).parents[2] / "datasets" / "corrections"
@@ -46,7 +47,7 @@ def fault(function, *arguments):
 
 @pytest.fixture
 def payload(tmp_path):
-    """A payload of a correction with the data given, by default of pt alone."""
+    """Return a payload with given data, by default a function of pt."""
 
     def payload(data, inputs=PT, **more):
         return Payload(stored(tmp_path / "c.json", correction("sf", inputs, data, **more)), "sf")
@@ -60,7 +61,7 @@ def evaluate(payload, policy="clamp", texts=None, **numbers):
 
 
 def loop(payload, texts=None, **numbers):
-    """Number by number, from the file itself; None where correctionlib finds no bin."""
+    """Evaluate the file number by number; None if correctionlib finds no bin."""
     oracle = evaluator(payload.path, payload.name)
     values = []
     for row in zip(*numbers.values(), strict=True):
@@ -75,9 +76,9 @@ def loop(payload, texts=None, **numbers):
 @pytest.mark.parametrize("file", ["muon_JPsi.json.gz", "muon_JPsi_v1.json.gz"])
 def test_shipped_scale_factors_to_the_last_bit(file):
     random = np.random.default_rng(11)
-    for name in read(SHIPPED / file).corrections:
+    for name in read_correction_set(SHIPPED / file).corrections:
         payload = Payload(SHIPPED / file, name)
-        eta = next(each for each in payload.inputs if each.endswith("eta"))
+        eta = next(variable for variable in payload.inputs if variable.endswith("eta"))
         kind = list(payload.inputs)[-1]
         fixed = {"year": "2018_UL"} if "year" in payload.inputs else {}
         numbers = {
@@ -128,7 +129,7 @@ def test_any_bins_to_the_last_bit(folder, data, flow):
     payload = Payload(stored(folder / "c.json", correction("sf", PT, node)), "sf")
     found = evaluate(payload, "clamp", pt=pt)
     assert found.values.tolist() == loop(Payload(clamping, "sf"), pt=pt)
-    assert found.outside.tolist() == [not each for each in inside]
+    assert found.outside.tolist() == [not is_inside for is_inside in inside]
     if all(inside):
         assert evaluate(payload, "error", pt=pt).values.tolist() == found.values.tolist()
     else:
@@ -203,7 +204,8 @@ def test_what_is_no_number_is_refused(payload, policy, value):
     bins = payload(binning("pt", [0.0, math.inf], [0.5], "clamp"))
     message = fault(lambda: evaluate(bins, policy, pt=[3.0, value, 4.0]))
     assert message == (
-        f"correction 'sf': pt is {value} for 1 of 3 values; it is applied to what was not measured"
+        f"correction 'sf': pt is {value} for 1 of 3 values; "
+        "it was applied to values that were not measured"
     )
 
 
@@ -367,7 +369,7 @@ def test_payloads_can_be_pickled(payload, module):
     after = evaluate(again, pt=[1.5, 3.0])
     assert after.values.tolist() == before.values.tolist()
     assert (again.version, again.sha256, again.inputs) == (1, made.sha256, made.inputs)
-    # and what has been evaluated is no part of it
+    # evaluating does not change the pickle
     assert module.dumps(Payload(made.path, "sf")) == module.dumps(made)
 
 
@@ -378,7 +380,7 @@ SOUND = written(correction("sf", PT, BINS))
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "not a correctionlib file (it is empty); an older JSON, or histograms, become one"),
+        (b"", "not a correctionlib file (it is empty); make one of an older JSON, or of"),
         (b" \n", "not a correctionlib file (it is empty)"),
         (b"<!DOCTYPE html><html>404</html>", "not a correctionlib file (expected an object)"),
         (b"[1, 2]", "not a correctionlib file (expected an object)"),
@@ -395,9 +397,12 @@ SOUND = written(correction("sf", PT, BINS))
         (SOUND[:-20].encode(), "not a correctionlib file ("),
         (SOUND[:-1].encode(), "not a correctionlib file (it ends early)"),
         (b"\x93NUMPY\xff\xfe", "not a correctionlib file ('utf-8' codec can't decode"),
-        (gzip.compress(SOUND.encode())[:-12], "cut off, or damaged (Compressed file ended before"),
-        (gzip.compress(SOUND.encode())[:40] + bytes(80), "cut off, or damaged ("),
-        (b"\x1f\x8bno gzip", "cut off, or damaged ("),
+        (
+            gzip.compress(SOUND.encode())[:-12],
+            "truncated or corrupt gzip (Compressed file ended",
+        ),
+        (gzip.compress(SOUND.encode())[:40] + bytes(80), "truncated or corrupt gzip ("),
+        (b"\x1f\x8bno gzip", "truncated or corrupt gzip ("),
         (b'{"schema_version": 3, "corrections": []}', "schema version 3 of correctionlib, which "),
     ],
 )
@@ -411,7 +416,7 @@ def test_older_schema(tmp_path):
     path = tmp_path / "old.json"
     path.write_text('{"schema_version": 1, "corrections": [{"name": "sf"}]}')
     assert fault(Payload, path, "sf") == (
-        f"{path}: schema version 1 of correctionlib, which reads 2 alone; "
+        f"{path}: schema version 1 of correctionlib, which reads version 2 only; "
         f"make one with: bphcoffea corrections convert {path} -o NEW.json.gz"
     )
 
@@ -470,13 +475,13 @@ def test_names_that_are_not_there(tmp_path):
     }
     corrections = [correction(name, PT, BINS) for name in ("L1", "L2")]
     path = stored(tmp_path / "c.json", *corrections, compound_corrections=[compound])
-    assert fault(Payload, path, "L3") == f"{path}: holds no correction 'L3'; it holds: L1, L2"
+    assert fault(Payload, path, "L3") == f"{path}: no correction 'L3'; the file holds: L1, L2"
     assert fault(Payload, path, "L1L2") == (
         f"{path}: 'L1L2' is a compound correction, which is not supported; the others are: L1, L2"
     )
-    assert read(path).compound == ("L1L2",)
+    assert read_correction_set(path).compound == ("L1L2",)
     empty = stored(tmp_path / "empty.json")
-    assert fault(Payload, empty, "L1").endswith("holds no correction 'L1'; it holds: none")
+    assert fault(Payload, empty, "L1").endswith("no correction 'L1'; the file holds: none")
     nothing = stored(tmp_path / "null.json", *corrections, compound_corrections=None)
     assert Payload(nothing, "L1").version == 1
 
@@ -504,11 +509,11 @@ def test_file_that_expands_too_far_is_refused_in_bounded_memory(tmp_path):
             file.write(bytes(1_000_000))
     code = """
 import resource, sys
-from bphcoffea.corrections.payload import read
+from bphcoffea.corrections.correction_set import read_correction_set
 from bphcoffea.errors import InputError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    read(__import__("pathlib").Path(sys.argv[1]))
+    read_correction_set(__import__("pathlib").Path(sys.argv[1]))
 except InputError as error:
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, error)
 """
@@ -531,4 +536,7 @@ def test_file_of_several_gzip_members_is_read_whole(tmp_path):
     content = path.read_bytes()
     packed = gzip.compress(content[:50]) + gzip.compress(content[50:])
     (tmp_path / "c.json.gz").write_bytes(packed)
-    assert read(tmp_path / "c.json.gz").corrections == read(path).corrections
+    assert (
+        read_correction_set(tmp_path / "c.json.gz").corrections
+        == read_correction_set(path).corrections
+    )

@@ -23,11 +23,9 @@ import ROOT  # noqa: E402
 from traps import STEPS, traps  # noqa: E402
 
 from bphcoffea.toys import hnl, tau3mu  # noqa: E402
-from bphcoffea.toys.ds_phipi import SAMPLES, TREE, generate_files  # noqa: E402
-from bphcoffea.toys.hnl import truth as hnl_truth  # noqa: E402
-from bphcoffea.toys.tau3mu import truth as tau3mu_truth  # noqa: E402
+from bphcoffea.toys.ds_phipi import SAMPLES, DsPhiPiToy  # noqa: E402
 from bphcoffea.toys.tau3mu.generation import Species  # noqa: E402
-from bphcoffea.toys.truth import find  # noqa: E402
+from bphcoffea.toys.toy import Sample, Toy  # noqa: E402
 
 SEED = 2024
 ZLIB_9 = 109
@@ -80,8 +78,7 @@ def write(path: Path, branches: dict[str, Any], tree_path: str) -> None:
 
 def toy_2017() -> tuple[dict[str, Any], dict[str, Any]]:
     """Data-like events of 2017, and what they hold."""
-    events = next(generate_files(SAMPLES[0], 1_500, SEED)).events
-    return events.branches, find(events).as_json()
+    return contents(DsPhiPiToy(), SAMPLES[0], 1_500)
 
 
 def toy_2018_mc() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -90,16 +87,23 @@ def toy_2018_mc() -> tuple[dict[str, Any], dict[str, Any]]:
         SAMPLES[2],
         name="toy_2018_mc",
         era="2018D",
-        trigger_match="dRtriggerMatch",
         share=0.1,
         files=1,
     )
-    events = next(generate_files(sample, 2_000, SEED)).events
+    branches, truth = contents(DsPhiPiToy(), sample, 2_000)
     for leg in (1, 2, 3):
-        right = events.branches[f"Mu{leg}_dRtriggerMatch"]
+        right = branches[f"Mu{leg}_dRtriggerMatch"]
         wrong = ak.where((right >= 0) & (right < 0.03), 0.5, 0.001)
-        events.branches[f"Mu{leg}_dRtriggerMatch_2017"] = wrong
-    return events.branches, find(events).as_json()
+        branches[f"Mu{leg}_dRtriggerMatch_2017"] = wrong
+    return branches, truth
+
+
+def contents(
+    toy: Toy[Any, Any], sample: Sample, events: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Events of the first file of a sample, and what they hold."""
+    file = next(toy.files(sample, events, SEED))
+    return file.events.branches, toy.find(file.events, sample).as_json()
 
 
 def trap_events() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -126,21 +130,15 @@ def trap_events() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def hnl_mc() -> tuple[dict[str, Any], dict[str, Any]]:
     """Signal of Ds → μN, N → μπ with 1.5 GeV and 10 mm."""
-    return hnl_events(next(s for s in hnl.SAMPLES if (s.mass, s.ctau) == (1.5, 10)), None)
+    name = "DsToNMu_NToMuPi_mN1p5_ctau10p0mm_incl"
+    sample = next(sample for sample in hnl.SAMPLES if sample.name == name)
+    return contents(hnl.HnlToy(), replace(sample, share=1.0, files=1), 300)
 
 
 def hnl_data() -> tuple[dict[str, Any], dict[str, Any]]:
     """Data with the same signal, since few random combinations are selected."""
-    return hnl_events(hnl.SAMPLES[0], hnl.Injection(1.5, 7.289156e-3, 60))
-
-
-def hnl_events(
-    sample: hnl.Sample, injected: hnl.Injection | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """300 events of a sample with what is injected, and what they hold."""
-    whole = replace(sample, share=1.0, files=1)
-    events = next(hnl.generate_files(whole, 300, SEED, injected)).events
-    return events.branches, hnl_truth.find(events, is_signal=sample.is_mc).as_json()
+    toy = hnl.HnlToy(hnl.Injection(1.5, 7.289156e-3, 60))
+    return contents(toy, replace(hnl.SAMPLES[0], share=1.0, files=1), 300)
 
 
 def three_muons() -> tuple[dict[str, Any], None]:
@@ -148,9 +146,11 @@ def three_muons() -> tuple[dict[str, Any], None]:
     fractions = {Species.TAU_D: 0.2, Species.TAU_B: 0.2, Species.THREE_MUONS: 0.3}
     fractions |= {Species.PHI_MUON: 0.15, Species.OMEGA_MUON: 0.1, Species.NOTHING: 0.05}
     sample = replace(tau3mu.SAMPLES[1], share=1.0, files=1, fractions=fractions)
-    events = next(tau3mu.generate_files(sample, 2_000, SEED)).events
+    toy = tau3mu.Tau3MuToy()
+    events = next(toy.files(sample, 2_000, SEED)).events
+    best = np.isin(events.candidates["Triplet_Mass"], toy.find(events, sample).mass)
     selected = np.zeros(2_000, dtype=bool)
-    selected[events.event[tau3mu_truth.best_candidates(events)]] = True
+    selected[events.rows.event[best]] = True
     # others get as far as the cuts on pairs
     soft = ak.to_numpy(ak.all(events.branches["Mu3_Pt"] < 3.5, axis=1))
     groups = (selected, ~selected & ~soft, ~selected & soft)
@@ -160,12 +160,12 @@ def three_muons() -> tuple[dict[str, Any], None]:
 
 #: Name, tree and content of the files.
 FILES: dict[str, tuple[str, Callable[[], tuple[dict[str, Any], Any]]]] = {
-    "tree3mu_phipi_2017.root": (TREE, toy_2017),
-    "tree3mu_phipi_2018_mc.root": (TREE, toy_2018_mc),
-    "tree3mu_phipi_traps.root": (TREE, trap_events),
-    "tree3mu_3mu.root": (TREE, three_muons),
-    "wztree_hnl_mc.root": (hnl.TREE, hnl_mc),
-    "wztree_hnl_data.root": (hnl.TREE, hnl_data),
+    "tree3mu_phipi_2017.root": (DsPhiPiToy.tree, toy_2017),
+    "tree3mu_phipi_2018_mc.root": (DsPhiPiToy.tree, toy_2018_mc),
+    "tree3mu_phipi_traps.root": (DsPhiPiToy.tree, trap_events),
+    "tree3mu_3mu.root": (DsPhiPiToy.tree, three_muons),
+    "wztree_hnl_mc.root": (hnl.HnlToy.tree, hnl_mc),
+    "wztree_hnl_data.root": (hnl.HnlToy.tree, hnl_data),
 }
 
 

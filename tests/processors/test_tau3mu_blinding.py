@@ -10,7 +10,7 @@ from blind_runs import assert_files_agree, assert_skims_agree, drawn, three_runs
 from bphcoffea.datasets import Fileset
 from bphcoffea.execution import Options, blinded, run
 from bphcoffea.execution.checkpoints import Checkpoints, _unsealed, fingerprint
-from bphcoffea.toys.tau3mu import SAMPLES, write_tau3mu
+from bphcoffea.toys.tau3mu import SAMPLES, Tau3MuToy
 
 DATA = "toy_tau3mu_2017"
 HALF = {"A": 0.024, "B": 0.038, "C": 0.050}
@@ -19,8 +19,8 @@ HALF = {"A": 0.024, "B": 0.038, "C": 0.050}
 @pytest.fixture(scope="module")
 def fileset(tmp_path_factory):
     """A file of data, without simulation."""
-    made = [sample for sample in SAMPLES if sample.name == DATA]
-    place = write_tau3mu(tmp_path_factory.mktemp("toys"), 40_000, 3, samples=made)
+    made = tuple(sample for sample in SAMPLES if sample.name == DATA)
+    place = Tau3MuToy(samples=made)(tmp_path_factory.mktemp("toys"), 40_000, 3)
     known = json.loads(place.read_text())[DATA]
     path, tree = next(iter(known["files"].items()))
     return Fileset.model_validate({DATA: known | {"files": {str(place.with_name(path)): tree}}})

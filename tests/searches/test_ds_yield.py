@@ -17,10 +17,10 @@ from bphcoffea.searches.ds_yield import DsYield, UnknownLuminosityError
 from bphcoffea.statistics.data_sample import DataSample
 from bphcoffea.statistics.histogram_fit import fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import Tail
-from bphcoffea.toys.ds_phipi import DATA_FRACTIONS
-from bphcoffea.toys.generation import Species
-from bphcoffea.toys.ntuple import simulate
-from bphcoffea.toys.truth import find
+from bphcoffea.toys.ds_phipi import SAMPLES, DsPhiPiToy
+from bphcoffea.toys.ds_phipi.generation import Species
+from bphcoffea.toys.ds_phipi.samples import DATA_FRACTIONS
+from bphcoffea.toys.ds_phipi.truth import find
 
 DATA = {"is_mc": False, "era": "2018D"}
 SIMULATION = {"is_mc": True, "era": "2018D", "process": "ds_phipi", "filter_efficiency": 1.0}
@@ -222,7 +222,7 @@ def toy(events, fractions, rng):
     parts = []
     for number in np.diff(np.append(np.arange(0, events, 50_000), events)):
         species = rng.choice(np.array(list(fractions)), number, p=list(fractions.values()))
-        parts.append(find(simulate(species, "dRtriggerMatch", False, rng)))
+        parts.append(find(DsPhiPiToy().simulate(species, SAMPLES[1], rng)))
     found = reduce(add, parts)
     histogram = hist.Hist(hist.axis.Regular(62, 1.65, 2.01), storage=hist.storage.Weight())
     return histogram.fill(found.mass), found.generated["ds_phipi"]

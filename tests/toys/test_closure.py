@@ -1,4 +1,4 @@
-"""MC of the toy, with the weights of its own payloads, is its data; without them it is not."""
+"""Simulation of the toy agrees with its data with the weights of its payloads, and only then."""
 
 import json
 from collections.abc import Callable
@@ -12,10 +12,11 @@ import pytest
 import uproot
 from scipy.stats import chi2
 
-from bphcoffea.toys import calibration, write_ds_phipi
-from bphcoffea.toys.ds_phipi import DATA_FRACTIONS, TREE
-from bphcoffea.toys.generation import generate
-from bphcoffea.toys.reconstruction import reconstruct_dimuons
+from bphcoffea.toys import TOYS, calibration
+from bphcoffea.toys.ds_phipi import DsPhiPiToy
+from bphcoffea.toys.ds_phipi.generation import generate
+from bphcoffea.toys.ds_phipi.reconstruction import reconstruct_dimuons
+from bphcoffea.toys.ds_phipi.samples import DATA_FRACTIONS
 
 EVENTS = 160_000
 BRANCHES = ["Mu01_Pt", "Mu01_Eta", "Mu02_Pt", "Mu02_Eta", "RefittedPV2_NTracks"]
@@ -45,7 +46,7 @@ class Selected:
     interactions: list[int]
 
     def passing(self) -> "Selected":
-        """Those whose muons are both global and PF."""
+        """Return the events whose muons are both global and PF."""
         passing = [row for row, flags in enumerate(self.identified) if all(flags)]
         columns = (self.legs, self.identified, self.pv_tracks, self.interactions)
         return Selected(*([column[row] for row in passing] for column in columns))
@@ -66,7 +67,7 @@ def select(path: Path, is_mc: bool) -> Selected:
     found = Selected([], [], [], [])
     with uproot.open(path) as file:
         names = [*BRANCHES, *OF_MUONS, *["nPileUpInt"] * is_mc]
-        arrays = file[TREE].arrays(names)
+        arrays = file[DsPhiPiToy.tree].arrays(names)
     for event in arrays.tolist():
         muons = zip(*(event[name] for name in OF_MUONS), strict=True)
         identified = {pt for pt, is_global, is_pf in muons if is_global == 1 == is_pf}
@@ -93,12 +94,12 @@ class Samples:
     folder: Path
 
     def passing(self) -> "Samples":
-        """With the events whose muons are both global and PF."""
+        """Return the samples with the events whose muons are both global and PF."""
         mc = [(sample.passing(), normalisation) for sample, normalisation in self.mc]
         return Samples([sample.passing() for sample in self.data], mc, self.folder)
 
     def p_value(self, name: str, *weights: Callable[..., float], shape: bool = False) -> float:
-        """Of the χ² between data and MC that has these weights, in bins of a quantity."""
+        """Return the p-value of χ² between data and weighted simulation, in bins of a quantity."""
         edges = BINS[name]
         data = np.sum([np.histogram(s.column(name), edges)[0] for s in self.data], axis=0)
         content, variance = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
@@ -120,18 +121,20 @@ class Samples:
 @pytest.fixture(scope="module")
 def accepted(tmp_path_factory) -> Samples:
     folder = tmp_path_factory.mktemp("closure")
-    fileset = json.loads(write_ds_phipi(folder, EVENTS, seed=11).read_text(encoding="utf-8"))
+    fileset = json.loads(TOYS["ds_phipi"](folder, EVENTS, seed=11).read_text(encoding="utf-8"))
     luminosity = sum(entry["metadata"].get("luminosity", 0) for entry in fileset.values())
     data, mc = [], []
     for entry in fileset.values():
-        known = entry["metadata"]
+        metadata = entry["metadata"]
         for name in entry["files"]:
-            selected = select(folder / name, known["is_mc"])
-            if not known["is_mc"]:
+            selected = select(folder / name, metadata["is_mc"])
+            if not metadata["is_mc"]:
                 data.append(selected)
                 continue
-            made = known["cross_section"] * known["filter_efficiency"] * luminosity * PB_PER_FB
-            mc.append((selected, made / known["processed_events"]))
+            made = (
+                metadata["cross_section"] * metadata["filter_efficiency"] * luminosity * PB_PER_FB
+            )
+            mc.append((selected, made / metadata["processed_events"]))
     return Samples(data, mc, folder)
 
 
@@ -185,8 +188,8 @@ def test_without_pileup_weights_the_pv_tracks_disagree_in_shape(samples, weights
 
 @pytest.mark.parametrize("missing", ["pileup", "identification"])
 def test_without_one_kind_of_weight_the_yield_disagrees(samples, weights, missing):
-    others = [weight for name, weight in weights.items() if name != missing]
-    assert samples.p_value("yield", *others) < AGREES
+    remaining = [weight for name, weight in weights.items() if name != missing]
+    assert samples.p_value("yield", *remaining) < AGREES
 
 
 def test_mc_identifies_more_muons_than_data_by_the_payload(accepted, weights):
@@ -215,7 +218,7 @@ def test_mc_identifies_more_muons_than_data_by_the_payload(accepted, weights):
 
 
 def test_pileup_takes_muons(samples):
-    """MC has fewer identified muons than the pile-up of data would leave it."""
+    """Simulation has fewer identified muons than with the pile-up of data."""
     lost = []
     for is_mc in (False, True):
         n = calibration.draw_interactions(100_000, is_mc, np.random.default_rng(1))
@@ -260,11 +263,11 @@ def test_data_lose_the_dimuons_that_the_payload_says(samples):
 
 
 def test_efficiencies_of_data_are_about_those_before(samples):
-    """0.96 and 0.97 are what the muons of candidates are global and PF with."""
+    """Muons of candidates are global with 0.96 and PF with 0.97."""
     flags: dict[str, list[float]] = {"Muon_isGlobal": [], "Muon_isPF": []}
     for part in (0, 1):
         with uproot.open(samples.folder / f"toy_2017_{part}.root") as file:
-            arrays = file[TREE].arrays(list(flags))
+            arrays = file[DsPhiPiToy.tree].arrays(list(flags))
         for name, values in flags.items():
             values.extend(value for event in arrays[name].tolist() for value in event)
     assert np.mean(flags["Muon_isGlobal"]) == pytest.approx(0.96, abs=0.01)
@@ -275,7 +278,7 @@ def test_weights_turn_the_pileup_of_mc_into_that_of_data(samples, weights):
     numbers = []
     for part in (0, 1):
         with uproot.open(samples.folder / f"toy_phi_track_mc_{part}.root") as file:
-            numbers += file[TREE].arrays(["nPileUpInt"]).nPileUpInt.tolist()
+            numbers += file[DsPhiPiToy.tree].arrays(["nPileUpInt"]).nPileUpInt.tolist()
     w = np.array([weights["pileup"](None, n) for n in numbers])
     error = np.std(numbers) * np.max(w) / np.sqrt(len(numbers))
     assert np.mean(numbers) == pytest.approx(38.2, abs=5 * error)

@@ -12,10 +12,10 @@ import pytest
 import uproot
 
 from bphcoffea.physics.constants import DPLUS_MASS, DS_MASS, MUON_MASS, PHI_MASS, PION_MASS
-from bphcoffea.toys import TOYS, decay, write_ds_phipi
-from bphcoffea.toys.ds_phipi import SAMPLES, TREE, generate_files
+from bphcoffea.toys import TOYS, decay
+from bphcoffea.toys.ds_phipi import SAMPLES, DsPhiPiToy
+from bphcoffea.toys.ds_phipi.truth import find
 from bphcoffea.toys.reconstruction import PADDING
-from bphcoffea.toys.truth import find
 
 EVENTS = 6_000
 SHARES = {sample.name: sample.share for sample in SAMPLES}
@@ -38,7 +38,7 @@ STEPS = [
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    return write_ds_phipi(tmp_path_factory.mktemp("toy") / "new", EVENTS, seed=4)
+    return TOYS["ds_phipi"](tmp_path_factory.mktemp("toy") / "new", EVENTS, seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def arrays(toy, fileset) -> dict[str, ak.Array]:
 
 def read(path: Path) -> ak.Array:
     with uproot.open(path) as file:
-        return file[TREE].arrays()
+        return file[DsPhiPiToy.tree].arrays()
 
 
 def test_the_toy_is_listed(tmp_path):
@@ -76,7 +76,7 @@ def test_the_fileset_names_what_was_written(toy, fileset, arrays):
     }
     for entry in fileset.values():
         assert len(entry["files"]) == 2
-        assert set(entry["files"].values()) == {TREE}
+        assert set(entry["files"].values()) == {DsPhiPiToy.tree}
         assert not any(Path(name).is_absolute() for name in entry["files"])
     data = [fileset[name] for name in ("toy_2017", "toy_2018")]
     assert [entry["metadata"]["era"] for entry in data] == ["2017D", "2018D"]
@@ -166,8 +166,8 @@ def test_candidates_refer_to_muons_and_tracks_by_value(arrays):
             ("Mu02_Pt", "MuonPt", np.float32),
             ("Tr_Pt", "Track_pt", np.float64),
         ):
-            wanted = ak.values_astype(events[leg], precision)
-            pairs = ak.cartesian([wanted, events[objects]], nested=True)
+            pt = ak.values_astype(events[leg], precision)
+            pairs = ak.cartesian([pt, events[objects]], nested=True)
             found = ak.sum(pairs["0"] == pairs["1"], axis=-1)
             assert ak.all(found == ak.where(events[leg] == PADDING, 0, 1))
 
@@ -266,8 +266,8 @@ def test_the_truth_is_consistent(truth):
         cutflow = numbers["cutflow"]
         assert [step["step"] for step in cutflow] == STEPS
         assert cutflow[0]["events"] == numbers["events"] == sum(numbers["generated"].values())
-        for what in ("events", "candidates"):
-            counts = [step[what] for step in cutflow]
+        for column in ("events", "candidates"):
+            counts = [step[column] for step in cutflow]
             assert counts == sorted(counts, reverse=True)
         # after the steps of the event alone: all, hlt, l1
         assert all(step["candidates"] >= step["events"] for step in cutflow[3:])
@@ -291,7 +291,8 @@ def test_the_selection_keeps_what_it_should(truth):
 
 def test_the_peaks_are_where_the_mesons_are():
     for sample, mass in ((SAMPLES[2], DS_MASS), (SAMPLES[3], DPLUS_MASS)):
-        truth = reduce(add, (find(file.events) for file in generate_files(sample, 100_000, seed=2)))
+        files = DsPhiPiToy().files(sample, 100_000, seed=2)
+        truth = reduce(add, (find(file.events) for file in files))
         true = truth.mass[truth.species >= 0]
         # the median of a thousand candidates of 11 MeV, and some radiation
         assert np.median(true) == pytest.approx(mass, abs=0.002)
@@ -300,13 +301,13 @@ def test_the_peaks_are_where_the_mesons_are():
 
 
 def test_the_same_seed_gives_the_same_events():
-    first, again = (list(generate_files(SAMPLES[0], 2_000, seed=9)) for _ in range(2))
+    first, again = (list(DsPhiPiToy().files(SAMPLES[0], 2_000, seed=9)) for _ in range(2))
     assert [file.name for file in first] == [file.name for file in again]
     for one, other in zip(first, again, strict=True):
         assert list(one.events.branches) == list(other.events.branches)
         for name, values in one.events.branches.items():
-            there = other.events.branches[name]
-            assert ak.array_equal(values, there, dtype_exact=True), name
+            expected = other.events.branches[name]
+            assert ak.array_equal(values, expected, dtype_exact=True), name
 
 
 def test_files_and_seeds_differ():
@@ -314,14 +315,14 @@ def test_files_and_seeds_differ():
         tuple(file.events.candidates["Triplet2_Mass"])
         for sample in SAMPLES[:2]
         for seed in (1, 2)
-        for file in generate_files(sample, 500, seed)
+        for file in DsPhiPiToy().files(sample, 500, seed)
     }
     assert len(masses) == 8
 
 
 @pytest.mark.parametrize("events", [1, 50, 130])
 def test_small_toys_are_whole(tmp_path, events):
-    fileset = json.loads(write_ds_phipi(tmp_path, events, 3).read_text(encoding="utf-8"))
+    fileset = json.loads(TOYS["ds_phipi"](tmp_path, events, 3).read_text(encoding="utf-8"))
     truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
     for dataset, entry in fileset.items():
         found = ak.concatenate([read(tmp_path / name) for name in entry["files"]])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import uproot
 
-from bphcoffea.toys import write_hnl_signal
-from bphcoffea.toys.hnl import SAMPLES, TREE
+from bphcoffea.toys import TOYS
+from bphcoffea.toys.hnl import SAMPLES, HnlToy
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text(encoding="utf-8"))
@@ -31,7 +31,7 @@ CUTS = {
 
 def read(path: Path) -> list[dict[str, Any]]:
     with uproot.open(path) as file:
-        return file[TREE].arrays().tolist()
+        return file[HnlToy.tree].arrays().tolist()
 
 
 def fires(event: dict[str, Any], i: int) -> bool:
@@ -81,7 +81,7 @@ def passes(event: dict[str, Any], i: int, step: str) -> bool:
 
 
 def loop(events: list[dict[str, Any]], is_signal: bool) -> tuple[list[list[Any]], Counter[str]]:
-    """Events and candidates after each step, and events in each category."""
+    """Return events and candidates after each step, and events in each category."""
     steps = ["trigger", "soft_id", "hnl_charge", "category"]
     if is_signal:
         steps.insert(0, "gen_match")
@@ -116,7 +116,7 @@ def agree(events: list[dict[str, Any]], is_signal: bool, expected: dict[str, Any
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    return write_hnl_signal(tmp_path_factory.mktemp("toy"), 4_000, seed=11)
+    return TOYS["hnl_signal"](tmp_path_factory.mktemp("toy"), 4_000, seed=11)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)

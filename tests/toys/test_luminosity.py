@@ -1,4 +1,4 @@
-"""Luminosity sections of the toy: its table, its certified sections, and its events agree."""
+"""Luminosity sections of the toy: table, certified sections and events agree."""
 
 import csv
 import json
@@ -12,10 +12,10 @@ import pytest
 import uproot
 from scipy.stats import chi2
 
-from bphcoffea.toys import write_ds_phipi
+from bphcoffea.toys import TOYS
 from bphcoffea.toys.calibration import DATA_INTERACTIONS
-from bphcoffea.toys.ds_phipi import TREE
-from bphcoffea.toys.samples import EVENTS_PER_LUMINOSITY
+from bphcoffea.toys.ds_phipi import DsPhiPiToy
+from bphcoffea.toys.toy import EVENTS_PER_LUMINOSITY
 
 EVENTS = 30_000
 HEADER = "#run:fill,ls,time,beamstatus,E(GeV),delivered(/fb),recorded(/fb),avgpu,source"
@@ -26,7 +26,7 @@ Section = tuple[int, int]
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    return write_ds_phipi(tmp_path_factory.mktemp("toy"), EVENTS, seed=8).parent
+    return TOYS["ds_phipi"](tmp_path_factory.mktemp("toy"), EVENTS, seed=8).parent
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +37,12 @@ def rows(toy) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def events(toy) -> dict[str, Counter[Section]]:
-    """Number of events of each section, for each file of data."""
+    """Return the number of events of each section, for each file of data."""
     fileset = json.loads((toy / "fileset.json").read_text(encoding="utf-8"))
     found = {}
     for name in (file for dataset in DATA for file in fileset[dataset]["files"]):
         with uproot.open(toy / name) as file:
-            arrays = file[TREE].arrays(["run", "lumi"])
+            arrays = file[DsPhiPiToy.tree].arrays(["run", "lumi"])
         found[name] = Counter(zip(arrays.run.tolist(), arrays.lumi.tolist(), strict=True))
     return found
 
@@ -70,13 +70,15 @@ def test_the_table_looks_like_brilcalcs(toy, rows):
         assert float(row[7]) == pytest.approx(DATA_INTERACTIONS[0], abs=12)
         assert row[8] == "HFOC"
     names, numbers = (line[1:].split(",") for line in lines[summary + 1 :])
-    told = dict(zip(names, map(float, numbers), strict=True))
-    assert told["nls"] == told["ncms"] == len(rows)
-    assert told["nrun"] == len({row[0].split(":")[0] for row in rows})
-    assert told["nfill"] == len({row[0].split(":")[1] for row in rows})
+    summary_line = dict(zip(names, map(float, numbers), strict=True))
+    assert summary_line["nls"] == summary_line["ncms"] == len(rows)
+    assert summary_line["nrun"] == len({row[0].split(":")[0] for row in rows})
+    assert summary_line["nfill"] == len({row[0].split(":")[1] for row in rows})
     for column, name in ((5, "totdelivered(/fb)"), (6, "totrecorded(/fb)")):
         # nine digits each: only the sum's own rounding is left
-        assert told[name] == pytest.approx(sum(float(row[column]) for row in rows), abs=1e-12)
+        assert summary_line[name] == pytest.approx(
+            sum(float(row[column]) for row in rows), abs=1e-12
+        )
 
 
 def test_each_section_has_one_row_and_events(rows, events):
@@ -97,8 +99,8 @@ def test_a_files_sections_have_the_luminosity_of_its_events(rows, events):
 
 def test_datasets_have_the_luminosity_of_the_table(toy, rows, events):
     fileset = json.loads((toy / "fileset.json").read_text(encoding="utf-8"))
-    told = sum(fileset[name]["metadata"]["luminosity"] for name in DATA)
-    assert sum(recorded(rows).values()) == pytest.approx(told, abs=1e-9)
+    total = sum(fileset[name]["metadata"]["luminosity"] for name in DATA)
+    assert sum(recorded(rows).values()) == pytest.approx(total, abs=1e-9)
 
 
 def test_events_come_with_the_luminosity(rows, events):
@@ -139,6 +141,6 @@ def test_the_same_seed_gives_the_same_sections(tmp_path, name):
     texts = []
     for run, seed in enumerate((3, 3, 4)):
         folder = tmp_path / str(run)
-        write_ds_phipi(folder, 2_000, seed)
+        TOYS["ds_phipi"](folder, 2_000, seed)
         texts.append((folder / name).read_bytes())
     assert texts[0] == texts[1] != texts[2]

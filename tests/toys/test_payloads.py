@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from correctionlib import schemav2
 
-from bphcoffea.toys import write_ds_phipi
-from bphcoffea.toys.ds_phipi import fileset
+from bphcoffea.toys import TOYS
+from bphcoffea.toys.ds_phipi import DsPhiPiToy
 
 DATASETS = Path(__file__).parents[2] / "datasets"
 SHIPPED = DATASETS / "corrections"
@@ -31,7 +31,7 @@ PTS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 25.0, 100.0)
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    return write_ds_phipi(tmp_path_factory.mktemp("toy"), 500, seed=5).parent
+    return TOYS["ds_phipi"](tmp_path_factory.mktemp("toy"), 500, seed=5).parent
 
 
 def loaded(name: str) -> correctionlib.CorrectionSet:
@@ -39,7 +39,7 @@ def loaded(name: str) -> correctionlib.CorrectionSet:
 
 
 def unpacked(path: Path) -> tuple[bytes, bytes]:
-    """Gzip's header, and what is in the file: not all builds of zlib compress to the same bytes."""
+    """Return the gzip header and the content, since builds of zlib compress to different bytes."""
     content = path.read_bytes()
     return content[:10], gzip.decompress(content)
 
@@ -51,13 +51,13 @@ def test_shipped_payloads_are_those_of_the_toy(toy, name):
 
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_payloads_depend_on_neither_seed_nor_events(toy, tmp_path, name):
-    other = write_ds_phipi(tmp_path, 50, seed=6).parent
+    other = TOYS["ds_phipi"](tmp_path, 50, seed=6).parent
     assert (toy / name).read_bytes() == (other / name).read_bytes()
 
 
-def test_shipped_payloads_are_made_by_the_command_that_is_told(tmp_path):
-    told = (SHIPPED / "README.md").read_text(encoding="utf-8")
-    assert "python -m bphcoffea.toys datasets/corrections" in told
+def test_shipped_payloads_are_made_by_the_command_of_the_readme(tmp_path):
+    readme = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert "python -m bphcoffea.toys datasets/corrections" in readme
     subprocess.run([sys.executable, "-m", "bphcoffea.toys", tmp_path], check=True)
     assert {path.name for path in tmp_path.iterdir()} == {*PAYLOADS, "toys.toml"}
     assert all(unpacked(tmp_path / name) == unpacked(SHIPPED / name) for name in PAYLOADS)
@@ -82,7 +82,7 @@ def test_the_toml_names_files_that_are_there(toy):
 
 
 def test_the_shipped_fileset_is_that_of_the_demo():
-    expected = fileset(200_000)
+    expected = DsPhiPiToy().fileset(200_000)
     for entry in expected.values():
         entry["files"] = {f"../demo/toys/{name}": tree for name, tree in entry["files"].items()}
     shipped = json.loads((DATASETS / "toys_ds_phipi.json").read_text(encoding="utf-8"))

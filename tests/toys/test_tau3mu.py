@@ -1,4 +1,4 @@
-"""Toy samples of τ → 3μ: files, fileset, truth, and what the detector makes of the mass."""
+"""Toy samples of τ → 3μ: files, fileset, truth and mass resolution."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,14 @@ from loops import fired
 from tau3mu_loop import HLT, HLT_2018, STEPS, run_loop
 
 from bphcoffea.physics.constants import MUON_MASS
-from bphcoffea.toys import TOYS, decay, write_tau3mu
-from bphcoffea.toys.ds_phipi import DATA_FRACTIONS, FILTER_EFFICIENCY
-from bphcoffea.toys.ds_phipi import fileset as ds_phipi_fileset
-from bphcoffea.toys.generation import Species as DsPhiPi
-from bphcoffea.toys.tau3mu import SAMPLES, generate_files
+from bphcoffea.toys import TOYS, decay
+from bphcoffea.toys.ds_phipi import DsPhiPiToy
+from bphcoffea.toys.ds_phipi.generation import Species as DsPhiPi
+from bphcoffea.toys.ds_phipi.samples import DATA_FRACTIONS, FILTER_EFFICIENCY
+from bphcoffea.toys.tau3mu import SAMPLES, Tau3MuToy
 from bphcoffea.toys.tau3mu.generation import Species
-from bphcoffea.toys.tau3mu.ntuple import Events
 from bphcoffea.toys.tau3mu.truth import category, find, mass_resolution
+from bphcoffea.toys.tree3mu import Events
 
 TREE = "Tree3Mu/ntuple"
 EVENTS = 2_500
@@ -32,7 +32,7 @@ SIGNAL = [f"toy_tau3mu_{origin}_{year}_mc" for origin in "db" for year in (2017,
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    return write_tau3mu(tmp_path_factory.mktemp("toy") / "new", EVENTS, 4, BRANCHING)
+    return Tau3MuToy(BRANCHING)(tmp_path_factory.mktemp("toy") / "new", EVENTS, 4)
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,8 @@ def arrays(toy, fileset) -> dict[str, ak.Array]:
 
 @pytest.fixture(scope="module")
 def signal() -> list[Events]:
-    """Simulation of charm and of beauty, 8,000 events each."""
-    return [next(generate_files(SAMPLES[i], 80_000, seed=2)).events for i in (2, 4)]
+    """Simulation of charm and beauty, 8,000 events each."""
+    return [next(Tau3MuToy().files(SAMPLES[i], 80_000, seed=2)).events for i in (2, 4)]
 
 
 def read(path: Path) -> ak.Array:
@@ -74,17 +74,17 @@ def test_the_fileset_names_what_was_written(toy, fileset, arrays):
         name for entry in fileset.values() for name in entry["files"]
     }
     for name, entry in fileset.items():
-        known = entry["metadata"]
-        assert known["era"] == ("2017D" if "2017" in name else "2018D")
-        assert known["kind"] == ("data" if name in DATA else "signal")
+        metadata = entry["metadata"]
+        assert metadata["era"] == ("2017D" if "2017" in name else "2018D")
+        assert metadata["kind"] == ("data" if name in DATA else "signal")
         if name in SIGNAL:
-            assert known["is_mc"]
-            assert known["processed_events"] == len(arrays[name]) == EVENTS // 10
-            assert name.startswith(f"toy_{known['process']}_")
+            assert metadata["is_mc"]
+            assert metadata["processed_events"] == len(arrays[name]) == EVENTS // 10
+            assert name.startswith(f"toy_{metadata['process']}_")
 
 
 def test_the_data_are_those_of_ds_phipi(fileset):
-    other = ds_phipi_fileset(EVENTS)
+    other = DsPhiPiToy().fileset(EVENTS)
     for year in (2017, 2018):
         mine, its = (f[f"toy{infix}_{year}"] for f, infix in ((fileset, "_tau3mu"), (other, "")))
         for name in ("luminosity", "era"):
@@ -92,23 +92,23 @@ def test_the_data_are_those_of_ds_phipi(fileset):
 
 
 def test_signal_is_normalised_to_ds_phipi(fileset):
-    """Numbers of the specification, at a branching fraction of 1e-7."""
+    """Cross sections have the specified numbers at a branching fraction of 1e-7."""
     ds_for_each_pb = DATA_FRACTIONS[DsPhiPi.DS] * 20_000 / FILTER_EFFICIENCY / 1_000
     expected = {
         "tau3mu_d": ds_for_each_pb * 5.32e-2 / 1.3e-5 * 1.04 * 1e-7,
         "tau3mu_b": ds_for_each_pb * 0.25 * 3.34e-2 / (0.083 * 1.3e-5) * 1.12 * 1e-7,
     }
     for name in SIGNAL:
-        known = fileset[name]["metadata"]
-        assert known["cross_section"] == pytest.approx(expected[known["process"]], rel=1e-12)
+        metadata = fileset[name]["metadata"]
+        assert metadata["cross_section"] == pytest.approx(expected[metadata["process"]], rel=1e-12)
 
 
 def test_the_data_hold_the_branching_fraction_that_was_asked_for(fileset, truth):
     for data in DATA:
         assert truth[data]["branching"] == BRANCHING
         for process in ("tau3mu_d", "tau3mu_b"):
-            known = fileset[f"toy_{process}_{data[-4:]}_mc"]["metadata"]
-            visible = known["cross_section"] * known["filter_efficiency"] * 1_000
+            metadata = fileset[f"toy_{process}_{data[-4:]}_mc"]["metadata"]
+            visible = metadata["cross_section"] * metadata["filter_efficiency"] * 1_000
             luminosity = fileset[data]["metadata"]["luminosity"]
             mean = visible * luminosity * BRANCHING / 1e-7
             # five standard deviations of a Poisson number; the seed is fixed
@@ -197,14 +197,14 @@ def test_types_and_lengths_are_those_of_the_ntuple(arrays):
 def test_candidates_are_made_of_muons_that_are_tracks(arrays):
     for events in arrays.values():
         for leg in (1, 2, 3):
-            wanted = events[f"Mu{leg}_Pt"]
+            pt = events[f"Mu{leg}_Pt"]
             for values, objects in (
-                (ak.values_astype(wanted, np.float32), events.MuonPt),
-                (wanted, events.Track_pt),
+                (ak.values_astype(pt, np.float32), events.MuonPt),
+                (pt, events.Track_pt),
             ):
                 pairs = ak.cartesian([values, objects], nested=True)
                 found = ak.sum(pairs["0"] == pairs["1"], axis=-1)
-                assert ak.all(found == (wanted != -99))
+                assert ak.all(found == (pt != -99))
 
 
 def test_the_mass_is_that_of_the_measured_muons(arrays):
@@ -247,12 +247,12 @@ def test_the_mass_resolves_as_each_category_should(signal, origin):
     events = signal[origin]
     resolution = mass_resolution(events)
     mass = events.candidates["Triplet_Mass"]
-    true = (events.species >= 0) & (mass > 0)
+    true = (events.rows.species >= 0) & (mass > 0)
     for number, (low, high) in enumerate([(0.0055, 0.0068), (0.0078, 0.0095), (0.0115, 0.0140)]):
-        here = true & (category(resolution) == number)
-        assert np.mean(here[true]) > 0.15
-        assert low < np.mean(resolution[here]) < high
-        pull = (mass[here] - TAU_MASS) / (mass[here] * resolution[here])
+        in_category = true & (category(resolution) == number)
+        assert np.mean(in_category[true]) > 0.15
+        assert low < np.mean(resolution[in_category]) < high
+        pull = (mass[in_category] - TAU_MASS) / (mass[in_category] * resolution[in_category])
         # half of the range that holds 68 %: a muon in a hundred radiates
         assert 0.9 < np.diff(np.percentile(pull, [15.87, 84.13]))[0] / 2 < 1.1
         assert abs(np.mean(pull)) < 0.15
@@ -261,14 +261,14 @@ def test_the_mass_resolves_as_each_category_should(signal, origin):
 def test_signal_is_displaced_and_more_so_from_beauty(signal):
     distances = []
     for events in signal:
-        bs = events.candidates["FlightDistBS_SV"][events.species >= 0]
+        bs = events.candidates["FlightDistBS_SV"][events.rows.species >= 0]
         distances.append(np.median(bs[bs > 0]))
     assert 0.05 < distances[0] < distances[1]
 
 
 def test_background_looks_worse_than_signal(signal):
-    """Each of what a classifier is made of differs by a good part of its spread."""
-    background = next(generate_files(SAMPLES[1], 6_000, seed=2)).events
+    """Each input of a classifier differs between signal and background."""
+    background = next(Tau3MuToy().files(SAMPLES[1], 6_000, seed=2)).events
     values = [discriminants(events) for events in (signal[0], background)]
     for name, of_signal in values[0].items():
         other = values[1][name]
@@ -280,21 +280,21 @@ def test_background_looks_worse_than_signal(signal):
 
 def discriminants(events: Events) -> dict[str, np.ndarray]:
     c = events.candidates
-    fine = np.all([values != -99 for values in c.values()], axis=0) & (events.species != -1)
+    fine = np.all([values != -99 for values in c.values()], axis=0) & (events.rows.species != -1)
     c = {name: values[fine] for name, values in c.items()}
     flight = np.stack([c[f"TripletVtx_{x}"] - c[f"RefittedPV_{x}"] for x in "xyz"])
     pt, eta, phi = c["Triplet_Pt"], c["Triplet_Eta"], c["Triplet_Phi"]
     momentum = pt * np.array([np.cos(phi), np.sin(phi), np.sinh(eta)])
     norms = np.linalg.norm(flight, axis=0) * np.linalg.norm(momentum, axis=0)
     tracks = events.branches["Track_pt"]
-    soft = events.muons.branches["Muon_isSoft"][events.legs[fine]]
+    soft = events.muons.branches["Muon_isSoft"][events.rows.muon_rows[fine]]
     rng = np.random.default_rng(1)
     spread = rng.random(len(soft))  # equal numbers are ordered by chance
     return {
         "vertex": c["TripletVtx_Chi2"],
         "pointing": np.sum(flight * momentum, axis=0) / norms,
         "flight": c["FlightDistPVSV_Significance"],
-        "tracks": ak.to_numpy(ak.num(tracks))[events.event[fine]] + spread,
+        "tracks": ak.to_numpy(ak.num(tracks))[events.rows.event[fine]] + spread,
         "soft": np.sum(soft, axis=1) + spread,
     }
 
@@ -313,7 +313,7 @@ def test_generated_muons_have_the_mass_of_the_tau(arrays):
 
 
 def test_the_selection_leaves_what_a_limit_needs(signal, truth):
-    """At 10 fb⁻¹ and 1e-7 some ten events of signal, among some hundred in its window."""
+    """At 10 fb⁻¹ and 1e-7, about ten signal events are left."""
     assert 0.005 < sum(truth[d]["selected"]["three_muons"] for d in DATA) / EVENTS < 0.02
     visible = 10 * 1_000 * 0.1
     selected = 0.0
@@ -325,7 +325,7 @@ def test_the_selection_leaves_what_a_limit_needs(signal, truth):
 
 
 def test_the_same_seed_gives_the_same_events():
-    first, again = (list(generate_files(SAMPLES[0], 400, 9, BRANCHING)) for _ in range(2))
+    first, again = (list(Tau3MuToy(BRANCHING).files(SAMPLES[0], 400, 9)) for _ in range(2))
     for one, other in zip(first, again, strict=True):
         assert one.name == other.name
         for name, values in one.events.branches.items():
@@ -334,28 +334,23 @@ def test_the_same_seed_gives_the_same_events():
         tuple(file.events.candidates["Triplet_Mass"])
         for sample in SAMPLES[:2]
         for seed in (1, 2)
-        for file in generate_files(sample, 200, seed)
+        for file in Tau3MuToy().files(sample, 200, seed)
     }
     assert len(masses) == 8
 
 
 def test_small_toys_are_whole():
     for sample in SAMPLES:
-        events = [len(file.events.hlt) for file in generate_files(sample, 2, 3)]
+        events = [len(file.events.hlt) for file in Tau3MuToy().files(sample, 2, 3)]
         assert len(events) == sample.files
         assert sum(events) == 1
 
 
-def test_signal_in_the_data_is_a_toy_of_its_own(monkeypatch):
-    written = []
-    monkeypatch.setattr(
-        "bphcoffea.toys.tau3mu.samples.write_tau3mu", lambda *a, progress: written.append(a)
-    )
-    TOYS["tau3mu_signal"](Path("x"), 10, 3)
-    assert written == [(Path("x"), 10, 3, 4e-7)]
+def test_signal_in_the_data_is_a_toy_of_its_own():
+    assert TOYS["tau3mu_signal"] == Tau3MuToy(branching=4e-7)
 
 
 def test_without_a_branching_fraction_the_data_hold_no_signal():
-    assert TOYS["tau3mu"] is write_tau3mu
-    for file in generate_files(SAMPLES[0], 500, 9):
+    assert TOYS["tau3mu"] == Tau3MuToy()
+    for file in Tau3MuToy().files(SAMPLES[0], 500, 9):
         assert not np.any(np.isin(file.events.generated, (Species.TAU_D, Species.TAU_B)))

@@ -11,8 +11,8 @@ import pytest
 import uproot
 
 from bphcoffea.physics.constants import MUON_MASS
-from bphcoffea.toys import write_ds_phipi
-from bphcoffea.toys.ds_phipi import TREE
+from bphcoffea.toys import TOYS
+from bphcoffea.toys.ds_phipi import DsPhiPiToy
 
 SAMPLES = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((SAMPLES / "expected.json").read_text(encoding="utf-8"))
@@ -21,11 +21,11 @@ N_STEPS = 10
 
 def read(path: Path) -> list[dict[str, Any]]:
     with uproot.open(path) as file:
-        return file[TREE].arrays().tolist()
+        return file[DsPhiPiToy.tree].arrays().tolist()
 
 
 def loop_cutflow(events: list[dict[str, Any]], suffix: str) -> list[list[int]]:
-    """Events and candidates after each step, candidate by candidate."""
+    """Return events and candidates after each step, candidate by candidate."""
     counts = np.zeros((N_STEPS + 1, 2), dtype=int)
     for event in events:
         passed = [steps_passed(event, i, suffix) for i in range(len(event["Tr_Pt"]))]
@@ -43,14 +43,14 @@ def fired(event: dict[str, Any], level: str, *begins: str) -> bool:
 
 
 def triggers_passed(event: dict[str, Any]) -> int:
-    """How many of the two steps of the event it passes, one after the other."""
+    """Return the number of consecutive trigger steps that an event passes."""
     if not fired(event, "hlt", "HLT_DoubleMu3_Trk_Tau3mu_v"):
         return 0
     return 2 if fired(event, "l1", "L1_DoubleMu", "L1_TripleMu") else 1
 
 
 def steps_passed(event: dict[str, Any], i: int, suffix: str) -> int:
-    """How many steps candidate i of an event passes, one after the other."""
+    """Return the number of consecutive steps that candidate i of an event passes."""
 
     def value(name: str) -> float:
         return event[name][i]
@@ -64,10 +64,10 @@ def steps_passed(event: dict[str, Any], i: int, suffix: str) -> int:
         return 1e-4 < math.hypot(value(f"{first}_Eta") - value(f"{second}_Eta"), d_phi) < 0.8
 
     def identified(leg: str) -> bool:
-        wanted = float(np.float32(value(f"{leg}_Pt")))
-        if wanted not in event["MuonPt"]:
+        pt = float(np.float32(value(f"{leg}_Pt")))
+        if pt not in event["MuonPt"]:
             return False
-        muon = event["MuonPt"].index(wanted)
+        muon = event["MuonPt"].index(pt)
         return event["Muon_isGlobal"][muon] == 1 and event["Muon_isPF"][muon] == 1
 
     def track_near() -> bool:
@@ -114,7 +114,7 @@ def in_rows(cutflow: list[dict[str, Any]]) -> list[list[int]]:
 
 def test_the_truth_is_what_a_loop_over_the_files_finds(tmp_path):
     # muons and tracks are looked up by their pT here, which the truth does not need to do
-    fileset = json.loads(write_ds_phipi(tmp_path, 4_000, seed=6).read_text(encoding="utf-8"))
+    fileset = json.loads(TOYS["ds_phipi"](tmp_path, 4_000, seed=6).read_text(encoding="utf-8"))
     truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
     for dataset, entry in fileset.items():
         events = [event for name in entry["files"] for event in read(tmp_path / name)]
@@ -164,7 +164,7 @@ def test_every_step_has_a_trap():
 def test_the_small_samples_have_true_vectors(path):
     assert path.stat().st_size < 300_000
     with uproot.open(path) as file:
-        types = file[TREE].typenames()
+        types = file[DsPhiPiToy.tree].typenames()
     assert types["evt"] == "uint32_t"
     assert types["MuonCollectionSize"] == "int32_t"
     assert types["MuonPt"] == "std::vector<float>"

@@ -11,7 +11,7 @@ from bphcoffea.cli.terminal import console, say
 from bphcoffea.errors import InputError
 
 if TYPE_CHECKING:
-    from bphcoffea.corrections.making.convert import Converted
+    from bphcoffea.corrections.making import Converted
 
 app = typer.Typer(no_args_is_help=True, help="Show, convert and make files of corrections.")
 
@@ -29,13 +29,14 @@ def show(
 ) -> None:
     """Tell which corrections a file holds, with their inputs and keys; or load a TOML."""
     from bphcoffea.corrections import load_corrections
-    from bphcoffea.corrections.payload import Payload, read
+    from bphcoffea.corrections.correction_set import read_correction_set
+    from bphcoffea.corrections.payload import Payload
 
     if file.suffix == ".toml":
         for era in load_corrections([file]):
             console.print_json(data=era.describe())
         return
-    content = read(file)
+    content = read_correction_set(file)
     for name in content.corrections:
         try:
             payload = Payload(file, name, content)
@@ -77,7 +78,7 @@ def convert(
     Histograms (TH1, TH2, TEfficiency) become corrections with the keys nominal and stat. An older
     JSON is one of correctionlib's schema 1, or of the Muon POG's tag and probe.
     """
-    from bphcoffea.corrections.making import convert as making
+    from bphcoffea.corrections import making
 
     if len(sources) == 1 and sources[0].endswith((".json", ".json.gz")):
         if pileup or up or down:
@@ -124,14 +125,14 @@ def make_pileup(
     data_down: Histogram = None,
 ) -> None:
     """Make pile-up weights from the profiles of data and of simulation."""
-    from bphcoffea.corrections.making import convert as making
+    from bphcoffea.corrections import making
 
     made = making.pileup_from_profiles(data, simulation, name, data_up, data_down)
     _write([made], output, "made from profiles of data and simulation")
 
 
 def _write(made: list[Converted], output: Path, description: str) -> None:
-    from bphcoffea.corrections.making.convert import write
+    from bphcoffea.corrections.making import write
 
     write([each.correction for each in made], output, description)
     for each in made:

@@ -1,17 +1,17 @@
-"""What the TOML of an era's corrections may say."""
+"""Declaration of an era's corrections: the content of its TOML file."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
 from bphcoffea.corrections.payload import Policy
-from bphcoffea.errors import InputError
+from bphcoffea.documents import faults, read_toml
+from bphcoffea.errors import CorrectionsError
 
 Name = Annotated[str, Field(min_length=1)]
 #: Kinds of particles whose momenta have uncertainties.
@@ -23,24 +23,24 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @override
-    def __reduce__(self) -> tuple[Any, ...]:
-        # pydantic pickles a set of names, whose order differs between interpreters
+    def __reduce__(self) -> tuple[Callable[[object], Self], tuple[dict[str, object]]]:
+        # pydantic would pickle a set of names, whose order differs between interpreters
         return type(self).model_validate, (self.model_dump(),)
 
 
 class PayloadSection(_Section):
-    """Where a correction is found, and how it is evaluated.
+    """A correction of a correctionlib file, and how to evaluate it.
 
     Attributes
     ----------
     file
         Path of the correctionlib file, relative to the TOML.
     name
-        The correction's name in it.
+        Name of the correction in the file.
     out_of_range
-        What becomes of values outside the bins: ``clamp`` or ``error``.
+        Treatment of values outside the bins: ``clamp`` (take the nearest bin) or ``error``.
     inputs
-        Values of inputs that are the same for everything, such as ``year`` of older files.
+        Keys of inputs that are the same for all values, such as ``year`` of older files.
     """
 
     file: Name
@@ -57,14 +57,14 @@ class TriggerSection(_Section):
 
 
 class MomentumSection(_Section):
-    """Uncertainties of the momenta of a kind of particle.
+    """Momentum uncertainties of a kind of particle.
 
     Attributes
     ----------
     scale
         Relative uncertainty of the transverse momentum.
     resolution
-        Relative resolution that is added in quadrature.
+        Relative resolution to add in quadrature.
     """
 
     scale: Relative = 0
@@ -72,14 +72,14 @@ class MomentumSection(_Section):
 
 
 class LuminositySection(_Section):
-    """Which data are good, and how many inverse femtobarns they are.
+    """Certified data, and their luminosity.
 
     Attributes
     ----------
     golden
         Path of the JSON of certified luminosity sections.
     table
-        Path of the CSV of brilcalc, by luminosity section.
+        Path of the CSV of brilcalc with the luminosity of each section.
     uncertainty
         Relative uncertainty of the integrated luminosity.
     """
@@ -95,11 +95,15 @@ class Declaration(_Section):
     Attributes
     ----------
     name
-        What they are called in provenance and messages.
+        Name in provenance and messages.
     eras
-        Patterns of the eras of datasets, as in a shell: ``2018*``.
-    pileup, muon_id, muon_reconstruction, trigger, momentum, luminosity
-        Each may be left out.
+        Shell patterns of the eras of datasets, such as ``2018*``.
+    pileup, muon_id, muon_reconstruction, trigger
+        Payloads of the weights; None if there is none.
+    momentum
+        Momentum uncertainties by kind of particle.
+    luminosity
+        Certified data, and their luminosity.
     """
 
     name: Name
@@ -112,12 +116,9 @@ class Declaration(_Section):
     luminosity: LuminositySection = LuminositySection()
 
 
-#: What pydantic's faults are called here; the others are clear in its words.
-_MEANING = {
-    "missing": "is missing",
+#: Messages that replace those of pydantic, by the type of the fault.
+_MEANINGS: Final = {
     "extra_forbidden": "is not known here",
-    "string_too_short": "is empty",
-    "too_short": "is empty",
     "tuple_type": "must be a list",
     "string_type": "must be a text in quotes",
     "float_type": "must be a number",
@@ -125,7 +126,7 @@ _MEANING = {
     "model_type": "must be a section",
     "dict_type": "must be a section",
 }
-_HINTS = {"out_of_range": ': say "clamp" (take the nearest bin) or "error"'}
+_HINTS: Final = {"out_of_range": ': say "clamp" (take the nearest bin) or "error"'}
 
 
 def read_declaration(path: str | Path) -> Declaration:
@@ -133,28 +134,16 @@ def read_declaration(path: str | Path) -> Declaration:
 
     Raises
     ------
-    InputError
-        When it can't be read, is no TOML, or says what it may not: every fault in a line.
+    CorrectionsError
+        If it cannot be read, is no TOML, or has missing, unknown or wrong entries; one line for
+        each.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file of corrections") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not a TOML file ({error})") from None
+    content = read_toml(path, "file of corrections", CorrectionsError)
     try:
         return Declaration.model_validate(content)
     except ValidationError as error:
-        raise InputError("\n".join(f"{path}: {fault}" for fault in _faults(error))) from None
-
-
-def _faults(error: ValidationError) -> list[str]:
-    faults = []
-    for fault in error.errors():
-        place = [str(part) for part in fault["loc"] if part != "[key]"]
-        text = _MEANING.get(fault["type"]) or fault["msg"]
-        hint = _HINTS.get(place[-1], "") if place else ""
-        faults.append(f"{'.'.join(place)}: {text}{hint}")
-    return faults
+        lines = (
+            f"{path}: {'.'.join(place)}: {text}{_HINTS.get(place[-1], '') if place else ''}"
+            for place, text, _ in faults(error, _MEANINGS)
+        )
+        raise CorrectionsError("\n".join(lines)) from None

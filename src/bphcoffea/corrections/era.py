@@ -1,54 +1,59 @@
-"""The corrections of an era, loaded: what the analysis of a dataset asks."""
+"""Corrections of eras, loaded with all payloads."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from typing_extensions import override
 
 from bphcoffea.corrections.declaration import (
-    Declaration,
     MomentumSection,
     Particle,
+    PayloadSection,
     read_declaration,
 )
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
-from bphcoffea.errors import InputError
+from bphcoffea.errors import CorrectionsError, InputError
 from bphcoffea.luminosity import GoldenJson, LuminosityTable
 
-#: The sections of the TOML that weigh events, in the order in which they are told.
+#: Sections of the TOML that weight events, in the order of reports.
 SECTIONS = ("pileup", "muon_id", "muon_reconstruction", "trigger")
+
+_Declared = TypeVar("_Declared")
+_Loaded = TypeVar("_Loaded")
 
 
 @dataclass(frozen=True)
 class EraCorrections:
-    """What is known of some eras.
+    """Corrections of some eras.
 
     Attributes
     ----------
     name
-        Of these corrections.
+        Name of these corrections.
     eras
-        Patterns of the eras that they are for.
+        Shell patterns of the eras.
+    source
+        Path of the TOML.
+    sha256
+        Hash of the TOML.
     pileup, muon_id, muon_reconstruction, trigger
-        None where the TOML does not declare them.
+        Factors of the weight; None if the TOML does not declare them.
     momentum
         Momentum uncertainties of muons and tracks.
     golden
-        The certified luminosity sections; None for all.
+        Certified luminosity sections; None for all sections.
+    table
+        Luminosity of each section; None if the TOML does not declare it.
     luminosity_uncertainty
-        Relative.
-    source
-        The TOML.
-    sha256
-        Its hash.
+        Relative uncertainty of the integrated luminosity.
     """
 
     name: str
@@ -65,11 +70,11 @@ class EraCorrections:
     luminosity_uncertainty: float = 0
 
     @override
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Callable[[bytes], EraCorrections], tuple[bytes]]:
         # workers need no luminosities, and results don't depend on them
         state = vars(self) | {"table": None}
-        # checkpoints are keyed by these bytes. A pickler tells equal strings from one that is met
-        # twice, which differs from one loading to the next; a fast one does not
+        # Checkpoints are keyed by these bytes. A normal pickler writes references to strings that
+        # are the same object, which differs from one loading to the next; a fast one does not
         buffer = io.BytesIO()
         pickler = pickle.Pickler(buffer, protocol=5)
         pickler.fast = True
@@ -77,11 +82,11 @@ class EraCorrections:
         return _unpickled, (buffer.getvalue(),)
 
     def declared(self) -> tuple[str, ...]:
-        """The sections that weigh events and are there."""
+        """Return the sections of the TOML that weight events."""
         return tuple(name for name in SECTIONS if getattr(self, name) is not None)
 
-    def describe(self) -> dict[str, Any]:
-        """What they are, for ``provenance.json``."""
+    def describe(self) -> dict[str, object]:
+        """Return the description for ``provenance.json``."""
         files = {"golden": self.golden, "table": self.table}
         return {
             "name": self.name,
@@ -95,25 +100,37 @@ class EraCorrections:
             "luminosity": {
                 "uncertainty": self.luminosity_uncertainty,
                 **{
-                    key: {"file": str(Path(each.path).absolute()), "sha256": each.sha256}
-                    for key, each in files.items()
-                    if each is not None
+                    key: {"file": str(Path(file.path).absolute()), "sha256": file.sha256}
+                    for key, file in files.items()
+                    if file is not None
                 },
             },
         }
 
 
 def _unpickled(content: bytes) -> EraCorrections:
-    return EraCorrections(**pickle.loads(content))  # noqa: S301 - a part of the pickle that is read
+    return EraCorrections(**pickle.loads(content))  # noqa: S301 - part of a trusted pickle
 
 
 class Corrections:
-    """The corrections of a run: those of each era.
+    """The corrections of a run, by era.
 
     Parameters
     ----------
     eras
-        Each for eras of its own.
+        Corrections for different eras.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> corrections = Corrections(
+    ...     [
+    ...         EraCorrections("Run 2, 2017", ("2017*",), Path("2017.toml"), sha256=""),
+    ...         EraCorrections("Run 2, 2018", ("2018*",), Path("2018.toml"), sha256=""),
+    ...     ]
+    ... )
+    >>> corrections.for_era("2018D").name
+    'Run 2, 2018'
     """
 
     def __init__(self, eras: Iterable[EraCorrections] = ()) -> None:
@@ -126,23 +143,28 @@ class Corrections:
         return bool(self.eras)
 
     def for_era(self, era: str) -> EraCorrections | None:
-        """Those of an era; None where there are no corrections at all.
+        """Return the corrections of an era; None if there are no corrections at all.
 
         Raises
         ------
-        InputError
-            When there are some, but none, or more than one, for this era.
+        CorrectionsError
+            If none or several of the corrections are for this era.
         """
         if not self.eras:
             return None
-        found = [each for each in self.eras if any(fnmatchcase(era, p) for p in each.eras)]
+        found = [
+            corrections
+            for corrections in self.eras
+            if any(fnmatchcase(era, pattern) for pattern in corrections.eras)
+        ]
         if not found:
-            known = "; ".join(f"'{each.name}' for {', '.join(each.eras)}" for each in self.eras)
-            raise InputError(f"no corrections for the era {era}; there are: {known}")
+            available = "; ".join(f"'{c.name}' for {', '.join(c.eras)}" for c in self.eras)
+            raise CorrectionsError(f"no corrections for the era {era}; there are: {available}")
         if len(found) > 1:
-            raise InputError(
+            raise CorrectionsError(
                 f"more than one set of corrections for the era {era}: "
-                f"{' and '.join(str(each.source) for each in found)}; give one of them"
+                f"{' and '.join(str(corrections.source) for corrections in found)}; give one of "
+                "them"
             )
         return found[0]
 
@@ -150,56 +172,60 @@ class Corrections:
 def load_corrections(paths: Iterable[str | Path]) -> Corrections:
     """Load the corrections that TOML files declare, with all the files that they name.
 
+    Parameters
+    ----------
+    paths
+        TOML files, for different eras.
+
     Raises
     ------
-    InputError
-        When anything is missing or wrong, every fault in a line.
+    CorrectionsError
+        If a file is missing or wrong; one line for each fault.
     """
     loaded, faults = [], []
     for path in paths:
         try:
             loaded.append(_load(Path(path)))
-        except InputError as error:
+        except CorrectionsError as error:
             faults += str(error).splitlines()
     if faults:
-        raise InputError("\n".join(faults))
+        raise CorrectionsError("\n".join(faults))
     return Corrections(loaded)
 
 
 def _load(path: Path) -> EraCorrections:
-    declared: Declaration = read_declaration(path)
-    folder = path.parent
-    makers: dict[str, Any] = {
-        "pileup": PileupFactor,
-        "muon_id": MuonFactor,
-        "muon_reconstruction": MuonFactor,
-        "trigger": TriggerFactor,
-    }
-    parts: dict[str, Any] = {}
+    declared = read_declaration(path)
+    folder, luminosity = path.parent, declared.luminosity
     faults: list[str] = []
-    for name, make in makers.items():
-        section = getattr(declared, name)
-        if section is not None:
-            try:
-                parts[name] = make(folder, section, name)
-            except InputError as error:
-                faults += [f"{path}: [{name}] {line}" for line in str(error).splitlines()]
-    readers = {"golden": GoldenJson.load, "table": LuminosityTable.load}
-    for name, read in readers.items():
-        file = getattr(declared.luminosity, name)
-        if file is not None:
-            try:
-                parts[name] = read(folder / file)
-            except InputError as error:
-                faults += [f"{path}: [luminosity] {line}" for line in str(error).splitlines()]
-    if faults:
-        raise InputError("\n".join(faults))
-    return EraCorrections(
+
+    def load(
+        name: str, section: _Declared | None, make: Callable[[_Declared], _Loaded]
+    ) -> _Loaded | None:
+        if section is None:
+            return None
+        try:
+            return make(section)
+        except InputError as error:
+            faults.extend(f"{path}: [{name}] {line}" for line in str(error).splitlines())
+            return None
+
+    def muon(name: str, section: PayloadSection | None) -> MuonFactor | None:
+        return load(name, section, lambda payload: MuonFactor(folder, payload, name))
+
+    corrections = EraCorrections(
         name=declared.name,
         eras=declared.eras,
         source=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        pileup=load("pileup", declared.pileup, lambda p: PileupFactor(folder, p, "pileup")),
+        muon_id=muon("muon_id", declared.muon_id),
+        muon_reconstruction=muon("muon_reconstruction", declared.muon_reconstruction),
+        trigger=load("trigger", declared.trigger, lambda t: TriggerFactor(folder, t, "trigger")),
         momentum=declared.momentum,
-        luminosity_uncertainty=declared.luminosity.uncertainty,
-        **parts,
+        golden=load("luminosity", luminosity.golden, lambda f: GoldenJson.load(folder / f)),
+        table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),
+        luminosity_uncertainty=luminosity.uncertainty,
     )
+    if faults:
+        raise CorrectionsError("\n".join(faults))
+    return corrections

@@ -1,8 +1,8 @@
-"""In what the toy's simulation differs from the toy's data, as tables: the truth of corrections.
+"""Differences between the toys' simulation and data, as tables: the truth of the corrections.
 
-Each event has a number of interactions, from one profile in data and from another in MC. Data lose
-muons that MC keeps: in their reconstruction, and in their identification. The ratio of efficiencies
-is a table in the η and pT that were measured. So data are what MC gives with the weight
+Each event has a number of interactions, drawn from different profiles in data and simulation. Data
+lose muons that simulation keeps, in their reconstruction and in their identification; the ratio of
+efficiencies is a table in the measured η and pT. Data are therefore simulation with the weight
 
     pile-up(interactions) · Π over both muons of reconstruction(η, pT) · identification(η, pT).
 """
@@ -15,22 +15,23 @@ import numpy as np
 
 from bphcoffea.toys.decay import Floats, Integers
 
-#: One more than the largest number of interactions.
+#: Number of bins of the profiles; the largest number of interactions is one less.
 MOST_INTERACTIONS: Final = 100
-#: Mean and width of the numbers of interactions, before they are cut at 0 and 99. MC is wider than
-#: data on both sides: weights stay below 2.
+#: Mean and width of the numbers of interactions, before they are cut at 0 and 99. The profile of
+#: simulation is wider than that of data on both sides, so that weights stay below 2.
 DATA_INTERACTIONS: Final = (32.0, 12.0)
 MC_INTERACTIONS: Final = (38.0, 15.0)
-#: Relative uncertainty of the mean of data: that of the inelastic cross section [LUM POG].
+#: Relative uncertainty of the mean in data, from the inelastic cross section [LUM POG].
 INTERACTIONS_UNCERTAINTY: Final = 0.046
 
-#: Part of the muons of MC that are not global and PF, for each pair of interactions: 3.5 % with
-#: the pile-up of data. It grows with the square, so that the wider profile of MC is seen in yields.
+#: Fraction of the muons of simulation that are not global and PF, relative to the square of the
+#: number of interactions: 3.5% with the pile-up of data. A linear dependence would hide the wider
+#: profile of simulation in yields.
 _LOST_FOR_INTERACTIONS_SQUARED: Final = 3e-5
 
 
 def pileup_profile(mean: float, width: float) -> Floats:
-    """Probability of each number of interactions: a Gaussian, cut off. Shape (100,)."""
+    """Return the probability of each number of interactions, a truncated Gaussian, shape (100,)."""
     number = np.arange(MOST_INTERACTIONS)
     bell = np.exp(-(((number - mean) / width) ** 2) / 2)
     profile: Floats = bell / np.sum(bell)
@@ -38,13 +39,7 @@ def pileup_profile(mean: float, width: float) -> Floats:
 
 
 def pileup_weights(shift: float = 0.0) -> Floats:
-    """Ratio of data to MC for each number of interactions, shape (100,).
-
-    Parameters
-    ----------
-    shift
-        Relative shift of the data profile: each event has that many interactions more.
-    """
+    """Return the ratio of (shifted) data to simulation per number of interactions, shape (100,)."""
     mean, width = DATA_INTERACTIONS
     data = pileup_profile(mean * (1 + shift), width * (1 + shift))
     ratio: Floats = data / pileup_profile(*MC_INTERACTIONS)
@@ -52,14 +47,14 @@ def pileup_weights(shift: float = 0.0) -> Floats:
 
 
 def draw_interactions(n: int, is_mc: bool, rng: np.random.Generator) -> Integers:
-    """Numbers of interactions of events, shape (n,)."""
+    """Draw the number of interactions of each event, shape (n,)."""
     profile = pileup_profile(*(MC_INTERACTIONS if is_mc else DATA_INTERACTIONS))
     return rng.choice(MOST_INTERACTIONS, n, p=profile)
 
 
 @dataclass(frozen=True)
 class ScaleFactors:
-    """Ratio of an efficiency of data to that of MC, in bins of a muon's η and pT.
+    """Ratio of an efficiency in data to that in simulation, in bins of a muon's η and pT.
 
     Attributes
     ----------
@@ -68,7 +63,7 @@ class ScaleFactors:
     nominal
         The ratio, shape (η bins, pT bins).
     stat, syst
-        Its absolute uncertainties, as if it had been measured.
+        Invented absolute uncertainties, as a measurement would have.
     """
 
     eta: Floats
@@ -78,7 +73,7 @@ class ScaleFactors:
     syst: Floats
 
     def at(self, eta: Floats, pt: Floats) -> Floats:
-        """Ratio for muons; outside the table that of the nearest bin. Shape (n,)."""
+        """Return the ratio for muons, beyond the table that of the nearest bin, shape (n,)."""
         row = np.searchsorted(self.eta[1:-1], eta, side="right")
         column = np.searchsorted(self.pt[1:-1], pt, side="right")
         ratio: Floats = self.nominal[row, column]
@@ -86,7 +81,7 @@ class ScaleFactors:
 
     @property
     def folded(self) -> "ScaleFactors":
-        """The same in bins of |η|: what a measurement finds that does not look at the sign."""
+        """The ratio in bins of |η|, as a measurement that ignores the sign would find."""
         half = len(self.nominal) // 2
         positive, negative = slice(half, None), slice(half - 1, None, -1)
         return ScaleFactors(
@@ -98,14 +93,14 @@ class ScaleFactors:
         )
 
 
-#: The acceptance of the selection, |η| < 2.4 and pT > 2 GeV, lies inside, with room for shifts of
-#: momenta; what is produced falls with 6 GeV and never comes near the end.
+#: Edges of the bins. The acceptance of the selection, |η| < 2.4 and pT > 2 GeV, lies inside, with
+#: room for shifts of momenta; the spectrum falls with 6 GeV and never comes near the end.
 _ETA: Final = np.array([-2.4, -2.1, -1.2, -0.9, 0.0, 0.9, 1.2, 2.1, 2.4])
 _PT: Final = np.array([1.5, 2.5, 3.5, 4.5, 6.0, 8.0, 12.0, 20.0, 30.0, 200.0])
 
 
 def _table(value: Callable[[Floats, Floats], Floats]) -> ScaleFactors:
-    """Table of a function of the middle η and pT of each bin. Four digits, as such tables have."""
+    """Tabulate a function of the middle η and pT of each bin, with four digits."""
     eta = ((_ETA[1:] + _ETA[:-1]) / 2)[:, np.newaxis]
     pt = np.sqrt(_PT[1:] * _PT[:-1])[np.newaxis]
     nominal = value(eta, pt)
@@ -114,8 +109,8 @@ def _table(value: Callable[[Floats, Floats], Floats]) -> ScaleFactors:
     return ScaleFactors(_ETA, _PT, np.round(nominal, 4), np.round(stat, 4), np.round(syst, 4))
 
 
-# invented: muons are lost at low pT and forward, in the gap between barrel and endcap, and on one
-# side more than on the other
+# invented: muons are lost at low pT and forward, in the gap between barrel and endcap, and more on
+# one side than on the other
 #: Being global and PF.
 IDENTIFICATION: Final = _table(
     lambda eta, pt: (
@@ -132,7 +127,7 @@ RECONSTRUCTION: Final = _table(
         0.995 - 0.012 * (eta / 2.25) ** 2 - 0.009 * np.exp(-(pt - 2) / 5) - 0.002 * np.sign(eta)
     )
 )
-#: Being a soft muon; nothing in the toy was made with it, and who takes it by mistake sees that.
+#: Being a soft muon; the toys do not use it, so that applying it by mistake shows.
 SOFT: Final = _table(
     lambda eta, pt: 0.955 - 0.020 * (eta / 2.25) ** 2 - 0.030 * np.exp(-(pt - 2) / 3)
 )
@@ -141,21 +136,21 @@ SOFT: Final = _table(
 def identification_efficiency(
     eta: Floats, pt: Floats, interactions: Integers, is_mc: bool
 ) -> Floats:
-    """Part of the muons that are global and PF, shape (n,).
+    """Return the probability of muons to be global and PF, shape (n,).
 
     Parameters
     ----------
     eta, pt
-        As measured, pT in GeV, shape (n,).
+        Measured momenta, pT in GeV, shape (n,).
     interactions
-        Their number in the muon's event, shape (n,).
+        Number of interactions in each muon's event, shape (n,).
     is_mc
-        Whether it is the efficiency of MC.
+        Whether to return the efficiency in simulation.
     """
     in_mc: Floats = 1 - _LOST_FOR_INTERACTIONS_SQUARED * interactions.astype(np.float64) ** 2
     return in_mc if is_mc else in_mc * IDENTIFICATION.at(eta, pt)
 
 
 def reconstruction_efficiency(eta: Floats, pt: Floats, is_mc: bool) -> Floats:
-    """Part of the muons that are not lost, on top of what MC loses too. Shape (n,)."""
+    """Return the probability of muons not to be lost in data only, shape (n,)."""
     return np.ones(len(pt)) if is_mc else RECONSTRUCTION.at(eta, pt)

@@ -3,7 +3,8 @@
 Four-momenta are arrays of shape (n, 4) that hold (E, px, py, pz) in GeV.
 """
 
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,30 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
+#: Numbers of any type, as branches have them.
+Numbers: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Arrays of the same length, which are indexed and joined together; subclasses add columns."""
+
+    def __len__(self) -> int:
+        return len(next(iter(vars(self).values())))
+
+    def __getitem__(self, rows: Integers | Booleans) -> Self:
+        return type(self)(**{name: column[rows] for name, column in vars(self).items()})
+
+    def __add__(self, other: Self) -> Self:
+        columns = {
+            name: np.concatenate([column, getattr(other, name)])
+            for name, column in vars(self).items()
+        }
+        return type(self)(**columns)
 
 
 def four_momentum(pt: Floats, eta: Floats, phi: Floats, mass: float | Floats) -> Floats:
-    """Four-momentum from collider coordinates.
+    """Return four-momenta from collider coordinates.
 
     Parameters
     ----------
@@ -33,14 +54,14 @@ def four_momentum(pt: Floats, eta: Floats, phi: Floats, mass: float | Floats) ->
 
 
 def pt_eta_phi(momentum: Floats) -> tuple[Floats, Floats, Floats]:
-    """Transverse momentum (GeV), pseudorapidity and azimuth (radians) of shape (n,) each."""
+    """Return transverse momenta (GeV), pseudorapidities and azimuths (radians), shape (n,) each."""
     pt = np.hypot(momentum[:, 1], momentum[:, 2])
     eta = np.arcsinh(momentum[:, 3] / pt)
     return pt, eta, np.arctan2(momentum[:, 2], momentum[:, 1])
 
 
 def mass(momentum: Floats) -> Floats:
-    """Invariant mass, GeV; 0 where rounding makes its square negative. Shape (n,)."""
+    """Return invariant masses, GeV, shape (n,); 0 if rounding makes the square negative."""
     square = momentum[:, 0] ** 2 - np.sum(momentum[:, 1:] ** 2, axis=1)
     root: Floats = np.sqrt(np.maximum(square, 0.0))
     return root
@@ -49,7 +70,7 @@ def mass(momentum: Floats) -> Floats:
 def breakup_momentum(
     parent: float | Floats, first: float | Floats, second: float | Floats
 ) -> Floats:
-    """Momentum of either daughter in the rest frame of the parent, GeV.
+    """Return the momentum of either daughter in the rest frame of the parent, GeV.
 
     |p| = √[(M² − (m₁ + m₂)²)(M² − (m₁ − m₂)²)] / 2M.
 
@@ -61,7 +82,7 @@ def breakup_momentum(
     Raises
     ------
     ValueError
-        A parent is lighter than its daughters.
+        If a parent is lighter than its daughters.
     """
     m, plus, minus = np.asarray(parent), np.add(first, second), np.subtract(first, second)
     if np.any(m < plus):
@@ -79,15 +100,7 @@ def isotropic(n: int, rng: np.random.Generator) -> Floats:
 
 
 def boost(momentum: Floats, frame: Floats) -> Floats:
-    """Bring four-momenta from the rest frame of others into the frame in which those are given.
-
-    Parameters
-    ----------
-    momentum
-        As seen in the rest frames, shape (n, 4).
-    frame
-        Four-momenta of the moving particles, massive, shape (n, 4).
-    """
+    """Boost four-momenta, shape (n, 4), out of the rest frames of massive particles."""
     m = mass(frame)
     along = np.sum(frame[:, 1:] * momentum[:, 1:], axis=1)
     energy = (frame[:, 0] * momentum[:, 0] + along) / m
@@ -98,12 +111,12 @@ def boost(momentum: Floats, frame: Floats) -> Floats:
 def two_body(
     parent: Floats, first: float | Floats, second: float | Floats, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Let particles decay into two, isotropically in their rest frames.
+    """Draw two-body decays, isotropic in the rest frames of the parents.
 
     Parameters
     ----------
     parent
-        Shape (n, 4).
+        Four-momenta of the parents, shape (n, 4).
     first, second
         Masses of the daughters, GeV, numbers or shape (n,).
     rng
@@ -123,33 +136,33 @@ def two_body(
 
 
 def companion(
-    particle: Floats, own_mass: float, total_mass: Floats, rng: np.random.Generator
+    particle: Floats, companion_mass: float, total_mass: Floats, rng: np.random.Generator
 ) -> Floats:
-    """Another particle, with which the given ones have the wanted invariant mass.
+    """Draw another particle that gives a particle and itself a given invariant mass.
 
-    It is isotropic in the rest frame of the given particle, so that nothing of the given one
-    depends on the mass: random tracks beside a real resonance are like that.
+    It is isotropic in the rest frame of the given particle, which therefore does not depend on the
+    mass, as for random tracks beside a real resonance.
 
     Parameters
     ----------
     particle
-        Shape (n, 4).
-    own_mass
+        Four-momenta of the given particles, shape (n, 4).
+    companion_mass
         Mass of the companion, GeV.
     total_mass
-        Wanted invariant mass, GeV, shape (n,), at least the sum of the masses.
+        Invariant mass of both, GeV, shape (n,), at least the sum of the masses.
     rng
         Source of randomness.
 
     Returns
     -------
-    Shape (n, 4).
+    Four-momenta of the companions, shape (n, 4).
     """
     m = mass(particle)
-    energy = (total_mass**2 - m**2 - own_mass**2) / (2 * m)
-    if np.any(energy < own_mass):
-        raise ValueError("the wanted mass is smaller than the masses of the two together")
-    p = np.sqrt(energy**2 - own_mass**2)
+    energy = (total_mass**2 - m**2 - companion_mass**2) / (2 * m)
+    if np.any(energy < companion_mass):
+        raise ValueError("the invariant mass is smaller than the sum of the two masses")
+    p = np.sqrt(energy**2 - companion_mass**2)
     at_rest = np.column_stack([energy, p[:, np.newaxis] * isotropic(len(particle), rng)])
     return boost(at_rest, particle)
 
@@ -157,7 +170,7 @@ def companion(
 def breit_wigner(
     pole: float, width: float, low: float | Floats, high: float | Floats, rng: np.random.Generator
 ) -> Floats:
-    """Masses of a resonance, from a non-relativistic Breit-Wigner between two bounds.
+    """Draw masses of a resonance, from a non-relativistic Breit-Wigner between two bounds.
 
     Parameters
     ----------
@@ -170,6 +183,6 @@ def breit_wigner(
     """
     start, stop = (np.arctan(2 * (np.asarray(edge) - pole) / width) for edge in (low, high))
     angle = rng.uniform(start, stop)
-    # the bounds themselves, whatever tan(arctan(x)) rounds to
+    # tan(arctan(x)) may round to beyond the bounds
     masses: Floats = np.clip(pole + width / 2 * np.tan(angle), low, high)
     return masses

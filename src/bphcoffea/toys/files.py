@@ -1,41 +1,63 @@
-"""Files of toys: ntuples, and what is said of them in JSON."""
+"""ROOT and JSON files of toys, and the arrangement of flat arrays in events."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeAlias
 
+import awkward as ak
+import numpy as np
 import uproot
 
-#: Events of a cluster, which is decompressed as a whole however little of it is read.
+from bphcoffea.toys.decay import Integers, Numbers
+
+#: Branches by name with one entry per event: arrays of shape (events,), or arrays of lists.
+Branches: TypeAlias = dict[str, Numbers | ak.Array]
+#: Events per cluster of an RNTuple; a cluster is decompressed as a whole.
 CLUSTER: Final = 10_000
 
 
-def write_ntuple(path: Path, tree: str, branches: Mapping[str, Any]) -> None:
+def write_ntuple(path: Path, tree: str, branches: Mapping[str, Numbers | ak.Array]) -> None:
     """Write a ROOT file with an RNTuple.
 
     Parameters
     ----------
     path
-        Of the file.
+        Path of the file.
     tree
         Path of the RNTuple in it, such as ``Tree3Mu/ntuple``.
     branches
-        One entry an event: arrays of the same length.
+        Branches by name, of the same length.
     """
     *folders, name = tree.split("/")
     length = len(next(iter(branches.values())))
     with uproot.recreate(path) as file:
-        place = file.mkdir("/".join(folders)) if folders else file
-        ntuple = place.mkrntuple(name, _entries(branches, 0))
+        directory = file.mkdir("/".join(folders)) if folders else file
+        ntuple = directory.mkrntuple(name, _entries(branches, 0))
         for start in range(CLUSTER, length, CLUSTER):
             ntuple.extend(_entries(branches, start))
 
 
-def as_json(content: Mapping[str, Any]) -> str:
-    """Text of a JSON file."""
+def as_json(content: Mapping[str, object]) -> str:
+    """Return the text of a JSON file."""
     return json.dumps(content, indent=2) + "\n"
 
 
-def _entries(branches: Mapping[str, Any], start: int) -> dict[str, Any]:
+def random_order(event: Integers, rng: np.random.Generator) -> Integers:
+    """Return the indices that sort by event, in a random order within each event."""
+    return np.lexsort((rng.random(len(event)), event))
+
+
+def lists(flat: Mapping[str, Numbers], event: Integers, n: int) -> dict[str, ak.Array]:
+    """Return one list per event from flat arrays that are sorted by event.
+
+    `event` has the event of each object, from 0 to n - 1, shape (objects,).
+    """
+    counts = np.bincount(event, minlength=n)
+    return {name: ak.unflatten(values, counts) for name, values in flat.items()}
+
+
+def _entries(
+    branches: Mapping[str, Numbers | ak.Array], start: int
+) -> dict[str, Numbers | ak.Array]:
     return {name: values[start : start + CLUSTER] for name, values in branches.items()}

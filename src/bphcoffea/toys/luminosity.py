@@ -1,10 +1,10 @@
-"""Luminosity sections of the toy: which there are, what they recorded, and files that say so."""
+"""Luminosity sections of the toys: drawing them, and the files that list them."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,38 +12,39 @@ import numpy.typing as npt
 from bphcoffea.toys.calibration import DATA_INTERACTIONS
 from bphcoffea.toys.decay import Floats, Integers
 
-#: Runs that a file has events of, and luminosity sections of each, at most.
+#: Maximum number of runs per file, and of luminosity sections per run.
 _RUNS_PER_FILE, _SECTIONS_PER_RUN = 8, 900
-#: Mean number of events of a section, at least: none is without, which would not be seen when it is
-#: read. (A file of fewer events has one section.)
+#: Minimum of the mean number of events per section, so that no section is empty: reading would miss
+#: it. (A file of fewer events has one section.)
 EVENTS_PER_SECTION: Final = 40
-#: Sections differ by no more than this from their mean luminosity.
+#: Maximum relative deviation of a section from the mean luminosity.
 _UNEVEN = 0.20
-#: Part of the delivered luminosity that is recorded, about.
+#: Mean fraction of the delivered luminosity that is recorded.
 _RECORDED = 0.95
 _SECTION_LENGTH = timedelta(seconds=23.31)
-#: Run, fill and time at the edges of the eras of data; between them they are interpolated.
+#: Run, fill and time at the edges of the eras of data; fills and times between are interpolated.
 _CALENDAR: Final = (
     (302_031, 6160, datetime(2017, 9, 1, 10)),
     (302_663, 6193, datetime(2017, 9, 20, 10)),
     (320_500, 6961, datetime(2018, 7, 24, 10)),
     (325_175, 7334, datetime(2018, 10, 24, 10)),
 )
-_PER_MICROBARN = 1e9  #: inverse microbarns of an inverse femtobarn
+_PER_MICROBARN = 1e9  #: inverse microbarns per inverse femtobarn
+
+#: ``run``, ``lumi`` and ``evt`` of events, shape (events,).
+EventNumbers: TypeAlias = dict[str, npt.NDArray[np.uint32]]
 
 
 @dataclass(frozen=True)
 class Sections:
-    """Luminosity sections of a file, in the order of time.
+    """Luminosity sections of a file, in time order.
 
     Attributes
     ----------
     run, section
-        Numbers, shape (sections,).
-    recorded
-        Luminosity, whole µb⁻¹, shape (sections,).
-    delivered
-        The same, before what was not recorded, shape (sections,).
+        Run and section numbers, shape (sections,).
+    recorded, delivered
+        Luminosities, whole µb⁻¹, shape (sections,).
     interactions
         Mean number of interactions, shape (sections,).
     """
@@ -66,18 +67,19 @@ def luminosity_sections(
     parts: int,
     rng: np.random.Generator,
 ) -> Sections:
-    """Luminosity sections of one file of a dataset.
+    """Draw the luminosity sections of one file of a dataset.
 
     Parameters
     ----------
     n
-        Number of events that they are to hold.
+        Number of events of the file.
     luminosity
-        What they recorded together, fb⁻¹.
+        Total recorded luminosity, fb⁻¹.
     runs
         First and last run of the dataset.
     part, parts
-        Which of the dataset's files this is: each has its own runs, if there are enough.
+        Number of the file, and number of files of the dataset. Each file has runs of its own, if
+        there are enough.
     rng
         Source of randomness.
     """
@@ -85,11 +87,11 @@ def luminosity_sections(
     available = np.arange(edges[part], max(edges[part + 1], edges[part] + 1))
     number = min(len(available), _RUNS_PER_FILE, -(-n // EVENTS_PER_SECTION))
     chosen = np.sort(rng.choice(available, number, replace=False))
-    # of no events no section: there is no run either then
+    # a file without events has no run and no section
     length = int(np.clip(n // (EVENTS_PER_SECTION * max(number, 1)), 1, _SECTIONS_PER_RUN))
     total = number * length
     shares = rng.uniform(1 - _UNEVEN, 1 + _UNEVEN, total)
-    # rounded where they end: the sum is exact
+    # rounding the cumulative sum keeps the total exact
     ends = np.round(np.cumsum(shares) / np.sum(shares) * round(luminosity * _PER_MICROBARN))
     recorded = np.diff(ends, prepend=0.0).astype(np.int64)
     lost = rng.uniform(0.8, 1.2, total) * (1 / _RECORDED - 1)
@@ -104,24 +106,25 @@ def luminosity_sections(
 
 def event_numbers(
     n: int, sections: Sections, part: int, parts: int, rng: np.random.Generator
-) -> dict[str, npt.NDArray[np.uint32]]:
-    """``run``, ``lumi`` and ``evt`` of the events of one file, in the order of time.
+) -> EventNumbers:
+    """Draw the run, section and event numbers of one file, in time order.
 
     Parameters
     ----------
     n
         Number of events.
     sections
-        The file's luminosity sections, to which the events are dealt by luminosity.
+        Luminosity sections of the file; events are distributed according to luminosity.
     part, parts
-        Which of the dataset's files this is: each has its own event numbers.
+        Number of the file, and number of files of the dataset. Event numbers are unique in the
+        dataset.
     rng
         Source of randomness.
     """
     counts = np.zeros(0, dtype=np.int64)
     if n:
         counts = rng.multinomial(n, sections.recorded / np.sum(sections.recorded))
-    # one number out of each of n slots of this file's share of the 32 bits: none comes twice
+    # one number out of each of n slots of the file's share of the 32 bits, so that none repeats
     share = 2**32 // parts
     slot = share // max(n, 1)
     number = part * share + slot * np.arange(n) + rng.integers(0, slot, n)
@@ -133,12 +136,9 @@ def event_numbers(
 
 
 def brilcalc_csv(files: Sequence[Sections]) -> str:
-    """What ``brilcalc lumi --byls -u /fb --output-style csv`` would say of these sections.
+    """Return the output of ``brilcalc lumi --byls -u /fb --output-style csv`` for the sections.
 
-    Parameters
-    ----------
-    files
-        Sections of files that share no run.
+    The files share no run.
     """
     lines = [
         "#Data tag : toys , Norm tag: toys",
@@ -170,7 +170,7 @@ def brilcalc_csv(files: Sequence[Sections]) -> str:
 
 
 def golden_json(files: Sequence[Sections]) -> str:
-    """CMS JSON that certifies all of these sections, which begin with 1 in each run."""
+    """Return a CMS JSON that certifies all sections, which begin with 1 in each run."""
     last = {
         int(run): int(section)
         for sections in files
@@ -180,7 +180,7 @@ def golden_json(files: Sequence[Sections]) -> str:
 
 
 def _fill(run: int) -> tuple[int, datetime]:
-    """Fill of a run, and when the run began, between the edges of the eras."""
+    """Return the fill and the begin of a run, interpolated between the edges of the eras."""
     runs = [edge for edge, _, _ in _CALENDAR]
     fills = [fill for _, fill, _ in _CALENDAR]
     first = _CALENDAR[0][2]

@@ -1,11 +1,12 @@
-"""Corrections of the toy's simulation, as the files that CMS publishes such corrections in.
+"""Corrections of the toys' simulation, in the formats in which CMS publishes corrections.
 
-They depend on neither seed nor events; ``python -m bphcoffea.toys FOLDER`` writes them alone.
+They depend neither on the seed nor on the number of events; ``python -m bphcoffea.toys FOLDER``
+writes them alone.
 """
 
 import gzip
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -24,12 +25,12 @@ from bphcoffea.toys.decay import Floats
 
 PILEUP_CORRECTION: Final = "Collisions_toys_goldenJSON"
 _SYNTHETIC = "Synthetic: made for toy samples, measured nowhere."
-_DIGITS = 9  #: more would differ between processors
+_DIGITS = 9  #: further digits would differ between processors
 
-# golden.json is left out: the truth counts what passes each cut, and knows of no certification
+# golden.json is left out, because the truth counts all events, whether certified or not
 _LUMINOSITY_FILES: Final = """table = "luminosity.csv"
 """
-#: What `corrections.toml` says.
+#: Content of ``corrections.toml``.
 CORRECTIONS_TOML: Final = f'''name = "toys"
 eras = ["2017*", "2018*"]
 
@@ -59,27 +60,7 @@ resolution = 0.003
 scale = 0.0005
 resolution = 0.003
 '''
-_BEFORE_MUONS, _MUONS = CORRECTIONS_TOML.split("[muon_id]")
-#: The same for the toy of τ → 3μ, where muons of a random triplet may be harder than any measured.
-TAU3MU_CORRECTIONS_TOML: Final = (
-    _BEFORE_MUONS + "[muon_id]" + _MUONS.replace('= "error"', '= "clamp"')
-)
-#: The same for the toy of heavy neutral leptons, with soft muons and a trigger on one of them.
-HNL_CORRECTIONS_TOML: Final = CORRECTIONS_TOML.replace("NUM_LooseID", "NUM_SoftID").replace(
-    "[momentum.muon]",
-    """[trigger.data]
-file = "trigger.json.gz"
-name = "efficiency_data"
-out_of_range = "clamp"
-
-[trigger.simulation]
-file = "trigger.json.gz"
-name = "efficiency_simulation"
-out_of_range = "clamp"
-
-[momentum.muon]""",
-)
-#: The first without the files that describe the events of one toy.
+#: Corrections without the files that describe the events of one toy.
 SHIPPED_TOML: Final = CORRECTIONS_TOML.replace(_LUMINOSITY_FILES, "")
 
 #: Name and description of each table of scale factors.
@@ -88,13 +69,13 @@ _MUON_TABLES: Final = (
     ("NUM_SoftID_DEN_TrackerMuons", "Soft muons; nothing in the toys was made with it.", SOFT),
     ("NUM_TrackerMuons_DEN_genTracks", "Reconstruction of tracker muons.", RECONSTRUCTION),
 )
-#: Edges of the trigger's efficiency maps: pT (GeV) and significance of the impact parameter.
+#: Edges of the bins of the trigger's efficiency: pT (GeV), significance of the impact parameter.
 _TRIGGER_PT: Final = (3.0, 5.0, 6.0, 7.0, 8.0, 8.5, 9.0, 10.0, 10.5, 11.0, 12.0, 20.0, 100.0)
 _TRIGGER_IP: Final = (0.0, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0, 20.0, 500.0)
 
 
 def payloads() -> dict[str, bytes]:
-    """Content of the files by their names, always the same."""
+    """Return the content of the payload files by name, which is always the same."""
     return {
         "muon_JPsi.json.gz": _packed(*(_scale_factors(*table) for table in _MUON_TABLES)),
         "muon_JPsi_v1.json.gz": _packed(*(_older_scale_factors(*t) for t in _MUON_TABLES)),
@@ -110,177 +91,177 @@ def _packed(*corrections: schema.Correction) -> bytes:
         schema_version=2, description=_SYNTHETIC, corrections=list(corrections)
     )
     buffer = io.BytesIO()
-    # neither a name nor the time stands in it
+    # without name and time, so that the bytes are reproducible
     with gzip.GzipFile("", "wb", compresslevel=9, fileobj=buffer, mtime=0) as file:
         file.write(content.model_dump_json(exclude_unset=True).encode())
     return buffer.getvalue()
 
 
 def _scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
-    """Table as the Muon POG publishes it now."""
-    values = _uncertainties("nominal", table)
-    return schema.Correction(
-        name=name,
-        description=f"{description} {_SYNTHETIC}",
-        version=1,
-        inputs=[
-            _input("eta", "real", "Signed pseudorapidity"),
-            _input("pt", "real", "Transverse momentum, GeV"),
-            _input("scale_factors", "string", "nominal, stat, syst, systup, systdown"),
-        ],
-        output=_output("scale factor"),
-        data=_grid(
-            ("eta", _edges(table.eta)),
-            ("pt", _edges(table.pt)),
-            lambda row, column: _category(
-                "scale_factors", {key: _number(v[row, column]) for key, v in values.items()}
-            ),
-        ),
+    """Return a table in the current format of the Muon POG."""
+    return _correction(
+        name,
+        description,
+        {
+            "eta": "Signed pseudorapidity",
+            "pt": "Transverse momentum, GeV",
+            "scale_factors": "nominal, stat, syst, systup, systdown",
+        },
+        "scale factor",
+        _table(("eta", _edges(table.eta)), _edges(table.pt), "scale_factors", "nominal", table),
     )
 
 
 def _older_scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
-    """Table in |η| as the Muon POG published it earlier."""
+    """Return a table in |η| in the older format of the Muon POG."""
     folded = table.folded
-    values = _uncertainties("sf", folded)
-    return schema.Correction(
-        name=name,
-        description=f"{description} {_SYNTHETIC}",
-        version=1,
-        inputs=[
-            _input("year", "string", "2018_UL"),
-            _input("abseta", "real", "Magnitude of the pseudorapidity"),
-            _input("pt", "real", "Transverse momentum, GeV"),
-            _input("ValType", "string", "sf, stat, syst, systup, systdown"),
-        ],
-        output=_output("scale factor"),
-        data=_category(
+    pt: list[float | str] = [*_edges(folded.pt)[:-1], "inf"]
+    return _correction(
+        name,
+        description,
+        {
+            "year": "2018_UL",
+            "abseta": "Magnitude of the pseudorapidity",
+            "pt": "Transverse momentum, GeV",
+            "ValType": "sf, stat, syst, systup, systdown",
+        },
+        "scale factor",
+        _category(
             "year",
-            {
-                "2018_UL": _grid(
-                    ("abseta", _edges(folded.eta)),
-                    ("pt", [*_edges(folded.pt)[:-1], "inf"]),
-                    lambda row, column: _category(
-                        "ValType", {key: _number(v[row, column]) for key, v in values.items()}
-                    ),
-                )
-            },
+            {"2018_UL": _table(("abseta", _edges(folded.eta)), pt, "ValType", "sf", folded)},
         ),
     )
 
 
-def _uncertainties(nominal: str, table: ScaleFactors) -> dict[str, Floats]:
+def _table(
+    eta: tuple[str, Sequence[float | str]],
+    pt: Sequence[float | str],
+    kind: str,
+    nominal: str,
+    table: ScaleFactors,
+) -> schema.Binning:
+    """Return bins of η and pT, each with the ratio and its uncertainties."""
     total = np.hypot(table.stat, table.syst)
-    return {
+    values = {
         nominal: table.nominal,
         "stat": table.stat,
         "syst": table.syst,
         "systup": table.nominal + total,
         "systdown": table.nominal - total,
     }
+    return _grid(eta, ("pt", pt), kind, values)
 
 
 def _pileup() -> schema.Correction:
-    """Weights as the LUM POG publishes them."""
+    """Return the pile-up weights in the format of the LUM POG."""
     up = INTERACTIONS_UNCERTAINTY
-    weights = {"nominal": 0.0, "up": up, "down": -up}
-    return schema.Correction(
-        name=PILEUP_CORRECTION,
-        description=f"Pile-up of data over that of MC. {_SYNTHETIC}",
-        version=1,
-        inputs=[
-            _input("NumTrueInteractions", "real", "Number of interactions"),
-            _input("weights", "string", "nominal, up, down"),
-        ],
-        output=_output("weight"),
-        data=_category(
-            "weights",
-            {
-                key: schema.Binning(
-                    nodetype="binning",
-                    input="NumTrueInteractions",
-                    edges=[float(edge) for edge in range(MOST_INTERACTIONS + 1)],
-                    content=[_number(weight) for weight in pileup_weights(shift)],
-                    flow="clamp",
-                )
-                for key, shift in weights.items()
-            },
-        ),
+    edges = _edges(np.arange(MOST_INTERACTIONS + 1.0))
+    weights = {
+        key: _binning(
+            "NumTrueInteractions",
+            edges,
+            [_number(weight) for weight in pileup_weights(shift)],
+            "clamp",
+        )
+        for key, shift in {"nominal": 0.0, "up": up, "down": -up}.items()
+    }
+    return _correction(
+        PILEUP_CORRECTION,
+        "Pile-up of data over that of MC.",
+        {"NumTrueInteractions": "Number of interactions", "weights": "nominal, up, down"},
+        "weight",
+        _category("weights", weights),
     )
 
 
 def _trigger(name: str, plateau: float) -> schema.Correction:
-    """Efficiency of a trigger on a displaced muon, up to its plateau."""
+    """Return the efficiency of a trigger on a displaced muon, with a given plateau."""
     pt = np.array(_TRIGGER_PT[:-1])[:, np.newaxis]
     ip = np.array(_TRIGGER_IP[:-1])[np.newaxis]
     of_pt = 1 / (1 + np.exp(-(pt - 8.0) / 1.2))
     of_ip = 1 / (1 + np.exp(-(ip - 4.0) / 1.0))
     efficiency = 0.10 + (plateau - 0.10) * of_pt * of_ip
-    stat = 0.004 + 0.02 * (1 - of_pt)
-    return schema.Correction(
-        name=name,
-        description=f"Efficiency of a trigger on a displaced muon. {_SYNTHETIC}",
-        version=1,
-        inputs=[
-            _input("pt", "real", "Transverse momentum, GeV"),
-            _input("ips_xy", "real", "Significance of the transverse impact parameter"),
-            _input("scale_factors", "string", "nominal, stat"),
-        ],
-        output=_output("efficiency"),
-        data=_grid(
-            ("pt", list(_TRIGGER_PT)),
-            ("ips_xy", list(_TRIGGER_IP)),
-            lambda row, column: _category(
-                "scale_factors",
-                {"nominal": _number(efficiency[row, column]), "stat": _number(stat[row, 0])},
-            ),
+    stat = np.broadcast_to(0.004 + 0.02 * (1 - of_pt), efficiency.shape)
+    return _correction(
+        name,
+        "Efficiency of a trigger on a displaced muon.",
+        {
+            "pt": "Transverse momentum, GeV",
+            "ips_xy": "Significance of the transverse impact parameter",
+            "scale_factors": "nominal, stat",
+        },
+        "efficiency",
+        _grid(
+            ("pt", _TRIGGER_PT),
+            ("ips_xy", _TRIGGER_IP),
+            "scale_factors",
+            {"nominal": efficiency, "stat": stat},
         ),
     )
 
 
-def _grid(
-    outer: tuple[str, Sequence[float | str]],
-    inner: tuple[str, Sequence[float | str]],
-    cell: Callable[[int, int], schema.Content],
-) -> schema.Binning:
-    """Bins of one input, and in each the bins of another; nothing outside."""
-    (first, rows), (second, columns) = outer, inner
-    return _binning(
-        first,
-        rows,
-        [
-            _binning(second, columns, [cell(row, column) for column in range(len(columns) - 1)])
-            for row in range(len(rows) - 1)
+def _correction(
+    name: str, description: str, inputs: Mapping[str, str], output: str, data: schema.Content
+) -> schema.Correction:
+    """Return a correction whose last input, and a year, are texts; inputs have descriptions."""
+    *_, kind = inputs
+    return schema.Correction(
+        name=name,
+        description=f"{description} {_SYNTHETIC}",
+        version=1,
+        inputs=[
+            schema.Variable(
+                name=key, type="string" if key in (kind, "year") else "real", description=text
+            )
+            for key, text in inputs.items()
         ],
+        output=schema.Variable(name=output, type="real"),
+        data=data,
     )
 
 
-def _binning(
-    name: str, edges: Sequence[float | str], content: list[schema.Content]
+def _grid(
+    rows: tuple[str, Sequence[float | str]],
+    columns: tuple[str, Sequence[float | str]],
+    kind: str,
+    values: Mapping[str, Floats],
 ) -> schema.Binning:
-    # from plain values: the type of the edges admits only some strings
+    """Return bins of two inputs with a category of values; values outside are an error.
+
+    Rows and columns have a name and edges; `kind` is the input that chooses one of the values.
+    """
+    content = [
+        _binning(
+            columns[0],
+            columns[1],
+            [
+                _category(kind, {key: _number(table[row, column]) for key, table in values.items()})
+                for column in range(len(columns[1]) - 1)
+            ],
+        )
+        for row in range(len(rows[1]) - 1)
+    ]
+    return _binning(*rows, content)
+
+
+def _binning(
+    name: str, edges: Sequence[float | str], content: Sequence[schema.Content], flow: str = "error"
+) -> schema.Binning:
+    # validated, because the type of the edges admits only some strings
     return schema.Binning.model_validate(
         {
             "nodetype": "binning",
             "input": name,
             "edges": list(edges),
-            "content": content,
-            "flow": "error",
+            "content": list(content),
+            "flow": flow,
         }
     )
 
 
-def _category(name: str, content: dict[str, schema.Content]) -> schema.Category:
+def _category(name: str, content: Mapping[str, schema.Content]) -> schema.Category:
     items = [schema.CategoryItem(key=key, value=value) for key, value in content.items()]
     return schema.Category(nodetype="category", input=name, content=items)
-
-
-def _input(name: str, kind: str, description: str) -> schema.Variable:
-    return schema.Variable.model_validate({"name": name, "type": kind, "description": description})
-
-
-def _output(name: str) -> schema.Variable:
-    return schema.Variable.model_validate({"name": name, "type": "real"})
 
 
 def _edges(values: Floats) -> list[float]:

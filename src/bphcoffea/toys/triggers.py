@@ -1,11 +1,12 @@
-"""Trigger lists of the toy: names with versions, names that share a beginning, and decisions."""
+"""Trigger lists of the toys: names with versions, names that share a beginning, and decisions."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
+
+from bphcoffea.toys.decay import Booleans
 
 
 @dataclass(frozen=True)
@@ -15,16 +16,20 @@ class Path:
     Attributes
     ----------
     name
-        As it stands in the ntuple.
+        Name in the ntuple.
     rate
         Probability that it fires.
     accepted
-        Whether the selection of Ds → φπ asks for it.
+        Whether the selection accepts events of this path.
     """
 
     name: str
     rate: float
     accepted: bool = False
+
+
+#: Probability and paths of each menu.
+Menus: TypeAlias = tuple[tuple[float, tuple[Path, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -34,19 +39,19 @@ class TriggerList:
     Attributes
     ----------
     names, decisions
-        Strings and int32, a list an event.
+        Strings and int32, one list per event.
     accepted
-        Whether a path that the selection asks for fired, shape (events,).
+        Whether an accepted path fired, shape (events,).
     """
 
     names: ak.Array
     decisions: ak.Array
-    accepted: npt.NDArray[np.bool_]
+    accepted: Booleans
 
 
 _WITHOUT_MASS = Path("HLT_DoubleMu3_Trk_Tau3mu_NoL1Mass_v3", 0.4)
-#: What the trigger menus of the high-level trigger hold, and how often each is in force.
-HLT_MENUS: Final = (
+#: Menus of the high-level trigger.
+HLT_MENUS: Final[Menus] = (
     (
         0.50,
         (
@@ -67,8 +72,8 @@ HLT_MENUS: Final = (
     (0.06, (_WITHOUT_MASS, Path("HLT_IsoMu27_v14", 0.05))),
     (0.02, ()),
 )
-#: The same for the first level.
-L1_MENUS: Final = (
+#: Menus of the level-1 trigger.
+L1_MENUS: Final[Menus] = (
     (
         0.55,
         (
@@ -91,20 +96,8 @@ L1_MENUS: Final = (
 )
 
 
-def trigger_list(
-    n: int, menus: tuple[tuple[float, tuple[Path, ...]], ...], rng: np.random.Generator
-) -> TriggerList:
-    """Draw a menu for each event, and a decision for each of its paths.
-
-    Parameters
-    ----------
-    n
-        Number of events.
-    menus
-        Probability and paths of each menu.
-    rng
-        Source of randomness.
-    """
+def trigger_list(n: int, menus: Menus, rng: np.random.Generator) -> TriggerList:
+    """Draw a menu for each of n events, and a decision for each of its paths."""
     paths = [path for _, menu in menus for path in menu]
     length = np.array([len(menu) for _, menu in menus])
     first = np.cumsum(length) - length
@@ -115,9 +108,9 @@ def trigger_list(
     in_list = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
     path = first[menu][event] + in_list
     fired = rng.random(len(path)) < np.array([p.rate for p in paths])[path]
-    asked_for = np.array([p.accepted for p in paths])[path]
+    accepted = np.array([p.accepted for p in paths])[path]
     return TriggerList(
         names=ak.unflatten(ak.Array([p.name for p in paths])[path], counts),
         decisions=ak.unflatten(fired.astype(np.int32), counts),
-        accepted=np.bincount(event[fired & asked_for], minlength=n) > 0,
+        accepted=np.bincount(event[fired & accepted], minlength=n) > 0,
     )

@@ -1,131 +1,122 @@
-"""What an analysis of the toy should find, from the toy's own arrays.
+"""Expected results of analyses of the toys, counted on flat arrays of candidates."""
 
-This is the selection of Ds → φ(μμ)π a second time, on purpose: written for flat numpy arrays and
-from what the toy knows (which muon, which track, which trigger), it shares no code with the
-analyses that are tested against it.
-"""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from bphcoffea.physics.constants import MUON_MASS
-from bphcoffea.toys.cutflow import Found, count, in_json, smallest
 from bphcoffea.toys.decay import Booleans, Floats, Integers
-from bphcoffea.toys.generation import Species
-from bphcoffea.toys.ntuple import Events
 
-#: Range of the mass histogram and of the fit, GeV.
-FIT_RANGE: Final = (1.65, 2.01)
-#: How the truth calls the species.
-PROCESSES: Final = {
-    Species.DS: "ds_phipi",
-    Species.DPLUS: "dplus_phipi",
-    Species.PHI_TRACK: "phi_track",
-    Species.DIMUON_TRACK: "dimuon_track",
-}
+#: Label, number of events and number of candidates of each step.
+Cutflow: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
-class Truth(Found):
-    """What an analysis should find in some events.
+class Truth(ABC):
+    """Expected result of an analysis on some events; subclasses add to it.
+
+    The sum of two truths is that of all events: numbers are added, arrays are joined.
 
     Attributes
     ----------
-    generated
-        Events of each process, whether reconstructed or not.
-    species
-        Origin of the best candidate of each selected event, a `Species`, or -1 for a combination
-        with another track.
+    events
+        Number of events.
+    cutflow
+        Label, number of events and number of candidates of each step.
+    mass
+        Mass of the best candidate of each selected event, GeV.
     """
 
-    generated: dict[str, int]
-    species: Integers
+    events: int
+    cutflow: Cutflow
+    mass: Floats
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the numbers for ``truth.json``."""
-        low, high = FIT_RANGE
-        in_range = (self.mass > low) & (self.mass < high)
-        return {
-            "events": self.events,
-            "generated": self.generated,
-            "cutflow": in_json(self.cutflow),
-            "selected": self._composition(np.ones(len(self.mass), dtype=bool)),
-            "selected_in_fit_range": self._composition(in_range),
-        }
+    def __add__(self, other: Self) -> Self:
+        names = [field.name for field in fields(self)]
+        return replace(self, **{n: _added(getattr(self, n), getattr(other, n)) for n in names})
 
-    def _composition(self, which: Booleans) -> dict[str, int]:
-        species = self.species[which]
-        numbers = {name: int(np.sum(species == kind)) for kind, name in PROCESSES.items()}
-        return numbers | {"other_track": int(np.sum(species == -1)), "all": len(species)}
+    @abstractmethod
+    def as_json(self) -> dict[str, object]:
+        """Return the numbers for ``truth.json``."""
 
 
-def find(events: Events) -> Truth:
-    """Select and count."""
-    triggers = (("hlt", events.hlt), ("l1", events.l1))
-    cutflow, alive = count(len(events.hlt), events.event, _steps(events), triggers)
-    best = smallest(events.event, alive, events.candidates["TripletVtx2_Chi2"])
-    numbers = np.bincount(events.generated, minlength=len(PROCESSES))
-    return Truth(
-        events=len(events.hlt),
-        generated={name: int(numbers[kind]) for kind, name in PROCESSES.items()},
-        cutflow=cutflow,
-        mass=events.candidates["Triplet2_Mass"][best],
-        species=events.species[best],
-    )
+def _added(first: Any, second: Any) -> Any:
+    match first:
+        case dict():
+            return {name: number + second[name] for name, number in first.items()}
+        case tuple():
+            steps = zip(first, second, strict=True)
+            return tuple((label, e + f, c + d) for (label, e, c), (_, f, d) in steps)
+        case np.ndarray():
+            return np.concatenate([first, second])
+    return first + second
 
 
-def _steps(events: Events) -> Iterator[tuple[str, Booleans]]:
-    c = events.candidates
-    yield "vertex", c["TripletVtx2_Chi2"] >= 0
-    yield (
-        "candidate",
-        _inside(c["Triplet2_Mass"], 1.62, 2.02)
-        & (c["RefittedPV2_NTracks"] >= 2)
-        & (c["FlightDistBS_SV_Significance"] > 2),
-    )
-    yield (
-        "acceptance",
-        _muon_acceptance(c, "Mu01") & _muon_acceptance(c, "Mu02") & (c["Tr_Pt"] > 1.2),
-    )
-    pairs = (("Mu01", "Mu02"), ("Mu01", "Tr"), ("Mu02", "Tr"))
-    distances = [_distance(c, first, second) for first, second in pairs]
-    yield "delta_r", np.logical_and.reduce([_inside(d, 1e-4, 0.8) for d in distances])
-    yield "muon_id", events.muon_id
-    yield "track_ip", (np.abs(events.track_dz) < 20) & (np.abs(events.track_dxy) < 0.3)
-    yield "phi_window", _inside(_dimuon_mass(c), 1.00, 1.04)
-    matches = [next(v for k, v in c.items() if k.startswith(f"Mu{i}_dR")) for i in (1, 2)]
-    yield "trigger_match", np.logical_and.reduce([(d >= 0) & (d < 0.03) for d in matches])
+def count(
+    n: int,
+    event: Integers,
+    candidate_steps: Iterable[tuple[str, Booleans]],
+    event_steps: Sequence[tuple[str, Booleans]] = (),
+) -> tuple[Cutflow, Booleans]:
+    """Apply steps of a selection one after the other.
+
+    Parameters
+    ----------
+    n
+        Number of events.
+    event
+        Event of each candidate, from 0 to n - 1, shape (candidates,).
+    candidate_steps
+        Label and mask of the candidates, shape (candidates,). Events with a survivor count.
+    event_steps
+        Label and mask of the events, shape (n,). They come first, and also count events without
+        candidates.
+
+    Returns
+    -------
+    The cutflow, and the mask of the candidates that survive all steps, shape (candidates,).
+    """
+    kept, alive = np.ones(n, dtype=bool), np.ones(len(event), dtype=bool)
+    rows = [("all", n, len(event))]
+    for label, mask in event_steps:
+        kept &= mask
+        alive = kept[event]
+        rows.append((label, int(np.sum(kept)), int(np.sum(alive))))
+    for label, mask in candidate_steps:
+        alive &= mask
+        rows.append((label, len(np.unique(event[alive])), int(np.sum(alive))))
+    return tuple(rows), alive
 
 
-def _inside(values: Floats, low: float, high: float) -> Booleans:
-    return (values > low) & (values < high)
+def in_json(cutflow: Cutflow) -> list[dict[str, object]]:
+    """Return the rows of a cutflow for ``truth.json``."""
+    return [
+        {"step": label, "events": events, "candidates": candidates}
+        for label, events, candidates in cutflow
+    ]
 
 
-def _muon_acceptance(c: dict[str, Floats], leg: str) -> Booleans:
-    pt, eta = c[f"{leg}_Pt"], np.abs(c[f"{leg}_Eta"])
-    inside: Booleans = np.where(eta < 1.2, pt > 3.5, (eta < 2.4) & (pt > 2.0))
-    return inside
+def smallest(event: Integers, alive: Booleans, values: Floats) -> Integers:
+    """Return the survivor with the smallest value in each event, the first one of equals.
 
+    Parameters
+    ----------
+    event
+        Event of each candidate, in order, shape (candidates,).
+    alive
+        Mask of the surviving candidates, shape (candidates,).
+    values
+        Values to compare, shape (candidates,).
 
-def _distance(c: dict[str, Floats], first: str, second: str) -> Floats:
-    d_eta = c[f"{first}_Eta"] - c[f"{second}_Eta"]
-    d_phi = np.abs(c[f"{first}_Phi"] - c[f"{second}_Phi"]) % (2 * np.pi)
-    distance: Floats = np.hypot(d_eta, np.minimum(d_phi, 2 * np.pi - d_phi))
-    return distance
-
-
-def _dimuon_mass(c: dict[str, Floats]) -> Floats:
-    """Mass of the first two refitted tracks; NaN where one of them is padding."""
-    pt1, pt2 = c["RefTrack1_Pt"], c["RefTrack2_Pt"]
-    fitted = (pt1 > 0) & (pt2 > 0)
-    energy1, energy2, pz1, pz2 = np.ones((4, len(pt1)))
-    for energy, pz, leg in ((energy1, pz1, "RefTrack1"), (energy2, pz2, "RefTrack2")):
-        pz[fitted] = (c[f"{leg}_Pt"] * np.sinh(np.where(fitted, c[f"{leg}_Eta"], 0)))[fitted]
-        energy[:] = np.sqrt(c[f"{leg}_Pt"] ** 2 + pz**2 + MUON_MASS**2)
-    transverse = pt1 * pt2 * np.cos(c["RefTrack1_Phi"] - c["RefTrack2_Phi"])
-    square = 2 * (MUON_MASS**2 + energy1 * energy2 - transverse - pz1 * pz2)
-    mass: Floats = np.sqrt(np.where(fitted, square, np.nan))
-    return mass
+    Returns
+    -------
+    Positions of the chosen candidates, shape (events with a survivor,).
+    """
+    best: dict[int, int] = {}
+    for candidate in np.flatnonzero(alive).tolist():
+        number = int(event[candidate])
+        if number not in best or values[candidate] < values[best[number]]:
+            best[number] = candidate
+    return np.array(list(best.values()), dtype=np.int64)

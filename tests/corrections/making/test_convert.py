@@ -1,4 +1,4 @@
-"""What a correction gives at the centre of each bin is what the histogram holds there."""
+"""Converted corrections evaluate to the content of the histogram at the centre of each bin."""
 
 import gzip
 import itertools
@@ -14,7 +14,7 @@ import uproot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.corrections.making.convert import (
+from bphcoffea.corrections.making import (
     from_histogram,
     pileup_from_histograms,
     pileup_from_profiles,
@@ -27,7 +27,7 @@ ABSETA = [0.0, 0.9, 1.2, 2.4]
 
 
 def histogram(values, *edges, errors=None):
-    """A histogram of weights with errors, as ROOT's with Sumw2."""
+    """Histogram of weights with errors, as ROOT's with Sumw2."""
     axes = [hist.axis.Variable(of_axis) for of_axis in edges]
     made = hist.Hist(*axes, storage=hist.storage.Weight())
     made.view().value = values
@@ -36,7 +36,7 @@ def histogram(values, *edges, errors=None):
 
 
 def counts(values, low=0, high=None):
-    """A profile: a histogram of equal bins, as pileupCalc makes it."""
+    """Profile in bins of equal width, as pileupCalc makes it."""
     high = len(values) + low if high is None else high
     return np.asarray(values, dtype=float), np.linspace(low, high, len(values) + 1)
 
@@ -58,7 +58,7 @@ def fault(function, *arguments, **named):
 
 @pytest.fixture
 def maps(tmp_path):
-    """Scale factors in one and two variables, as others hand them around."""
+    """ROOT file with scale factors in one and two variables."""
     generator = np.random.default_rng(3)
     two = generator.uniform(0.9, 1.1, (4, 3))
     errors = generator.uniform(0.001, 0.01, (4, 3))
@@ -76,8 +76,7 @@ def centres(edges):
 
 
 def test_one_variable(maps):
-    converted = from_histogram(f"{maps}:one", "id", ["pt"], description="as measured")
-    assert converted.correction.description == "as measured"
+    converted = from_histogram(f"{maps}:one", "id", ["pt"])
     assert converted.notes == ("1 of 4 bins are 0: pt [2.5, 3)",)
     evaluator = converted.correction.to_evaluator()
     assert [variable.name for variable in evaluator.inputs] == ["pt", "scale_factors"]
@@ -129,13 +128,13 @@ def test_values_beyond_the_bins_are_an_error_or_clamped(maps):
         ("pt_abseta", ["pt", "abseta"], ([2.0, 4.0, 10.0], ABSETA)),
     ],
 )
-def test_efficiencies_are_those_that_root_tells(data, name, inputs, edges):
+def test_efficiencies_are_those_of_root(data, name, inputs, edges):
     converted = from_histogram(f"{data / 'efficiencies.root'}:{name}", "trigger", inputs)
     evaluator = converted.correction.to_evaluator()
-    told = json.loads((data / "efficiencies.json").read_text())[name]
+    expected = json.loads((data / "efficiencies.json").read_text())[name]
     bins = list(itertools.product(*map(centres, edges)))
-    assert len(bins) == len(told)
-    for centre, of_root in zip(bins, told, strict=True):
+    assert len(bins) == len(expected)
+    for centre, of_root in zip(bins, expected, strict=True):
         found = {key: evaluator.evaluate(*centre, key) for key in ("nominal", "down", "up")}
         # ROOT's confidence level has twelve digits
         assert found == pytest.approx(of_root, rel=1e-9, abs=1e-12)
@@ -163,11 +162,11 @@ def test_many_bins_of_0_are_told_in_part(tmp_path):
 @pytest.mark.parametrize(
     ("values", "errors", "text"),
     [
-        ([1.0, math.nan], None, "1 of 2 bins are negative or no numbers (nan)"),
-        ([math.inf, 1.0], None, "1 of 2 bins are negative or no numbers (inf)"),
-        ([-0.5, -1.0], None, "2 of 2 bins are negative or no numbers (-0.5)"),
+        ([1.0, math.nan], None, "1 of 2 bins are negative or not finite (nan)"),
+        ([math.inf, 1.0], None, "1 of 2 bins are negative or not finite (inf)"),
+        ([-0.5, -1.0], None, "2 of 2 bins are negative or not finite (-0.5)"),
         ([0.0, 0.0], None, "all of its bins are 0"),
-        ([1.0, 1.0], [math.nan, 0.0], "1 of 2 errors, squared, are negative or no numbers (nan)"),
+        ([1.0, 1.0], [math.nan, 0.0], "1 of 2 errors, squared, are negative or not finite (nan)"),
     ],
 )
 def test_contents_that_are_no_scale_factors(tmp_path, values, errors, text):
@@ -175,13 +174,13 @@ def test_contents_that_are_no_scale_factors(tmp_path, values, errors, text):
     assert text in fault(from_histogram, f"{path}:sf", "id", ["pt"])
 
 
-def test_what_is_not_there_is_told_with_what_is(maps):
-    held = "the file holds one (TH1D), muons/id (TH2D), counts (TH1D), three (TH3D)"
+def test_a_missing_histogram_is_reported_with_those_of_the_file(maps):
+    holds = "the file holds one (TH1D), muons/id (TH2D), counts (TH1D), three (TH3D)"
     message = fault(from_histogram, f"{maps}:none", "id", ["pt"])
-    assert message == f"{maps}: no histogram 'none'; {held}"
+    assert message == f"{maps}: no histogram 'none'; {holds}"
     assert "no histogram 'muons'" in fault(from_histogram, f"{maps}:muons", "id", ["pt"])
     message = fault(from_histogram, f"{maps}:three", "id", ["pt"])
-    assert message == f"{maps}:three: is a TH3D, not a TH1, TH2 or TEfficiency; {held}"
+    assert message == f"{maps}:three: is a TH3D, not a TH1, TH2 or TEfficiency; {holds}"
 
 
 def test_files_that_hold_no_histogram(tmp_path):
@@ -240,7 +239,7 @@ def test_pileup_weights_have_the_structure_of_the_luminosity_group(tmp_path):
         ("weights", "string"),
     ]
     assert evaluator.evaluate(np.array([0.0, 1.0, 2.0]), "up").tolist() == [0.25, 1.5, 1.0]
-    # beyond the bins the nearest one
+    # values outside the bins get the nearest one
     assert evaluator.evaluate(np.array([-1.0, 0.5, 99.0]), "down").tolist() == [0.75, 0.75, 0.0]
     assert converted.correction.data.nodetype == "category"
     assert {item.value.flow for item in converted.correction.data.content} == {"clamp"}
@@ -257,7 +256,7 @@ def test_pileup_weights_may_be_nominal_alone_but_not_half(tmp_path):
 
 def test_pileup_has_one_axis(maps):
     message = fault(pileup_from_histograms, f"{maps}:muons/id", "pu")
-    assert message.endswith("is a TH2; pileup has one axis, so give a TH1")
+    assert message.endswith("is a TH2; pile-up has one axis, so give a TH1")
 
 
 def evaluated(converted, values, key="nominal"):
@@ -307,11 +306,11 @@ def test_what_is_not_simulated_is_noted_for_each_variation(tmp_path):
     )
     sources = [f"{path}:{name}" for name in ("data", "up", "down")]
     converted = pileup_from_profiles(sources[0], f"{path}:mc", "pu", sources[1], sources[2])
-    told = "of the data's profile has no simulated events"
-    assert converted.notes == (f"0.3% {told}", f"up: 0.8% {told}")
+    loss = "of the data's profile has no simulated events"
+    assert converted.notes == (f"0.3% {loss}", f"up: 0.8% {loss}")
     weights = evaluated(converted, [0.5, 1.5, 2.5])
     assert weights[2] == 0
-    # the mean weight of simulated events is what of the data is left
+    # the mean weight of simulated events is the fraction of data that is left
     assert 0.3 * weights[0] + 0.7 * weights[1] == pytest.approx(0.997, rel=1e-14)
 
 
@@ -339,25 +338,25 @@ def test_simulation_as_list_of_probabilities(tmp_path, name, text):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "reason"),
     [
         ("mc.json", "{}", "not a list of numbers"),
         ("mc.json", "[[1, 2]]", "not a list of numbers"),
         ("mc.json", "[true]", "not a list of numbers"),
         ("mc.json", "[null]", "not a list of numbers"),
         ("mc.json", "[1,", "not a JSON file"),
-        ("mc.json", "[NaN, 1]", "1 of 2 numbers are negative or no numbers (nan)"),
+        ("mc.json", "[NaN, 1]", "1 of 2 numbers are negative or not finite (nan)"),
         ("mc.txt", "0.1 x", "not a list of numbers"),
-        ("mc.txt", "0.1 -0.2", "1 of 2 numbers are negative or no numbers (-0.2)"),
-        ("mc.txt", "", "holds no number other than 0"),
-        ("mc.txt", "0 0", "holds no number other than 0"),
+        ("mc.txt", "0.1 -0.2", "1 of 2 numbers are negative or not finite (-0.2)"),
+        ("mc.txt", "", "all numbers are 0"),
+        ("mc.txt", "0 0", "all numbers are 0"),
     ],
 )
-def test_lists_that_are_no_probabilities(tmp_path, name, text, told):
+def test_lists_that_are_no_probabilities(tmp_path, name, text, reason):
     path = stored(tmp_path / "pu.root", data=counts([1, 1]))
     (tmp_path / name).write_text(text)
     message = fault(pileup_from_profiles, f"{path}:data", str(tmp_path / name), "pu")
-    assert message.startswith(f"{tmp_path / name}: {told}")
+    assert message.startswith(f"{tmp_path / name}: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -392,7 +391,7 @@ def test_files_are_read_by_correctionlib_and_always_the_same(tmp_path, maps):
     assert json.loads(contents[0])["description"] == "scale factors"
     assert contents[1] == contents[2]
     assert gzip.decompress(contents[1]) == contents[0]
-    assert contents[1][4:8] == bytes(4)  # when it was compressed
+    assert contents[1][4:8] == bytes(4)  # the time of compression
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
@@ -416,7 +415,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, maps, monkeypatch):
 
 def test_what_cannot_be_written(tmp_path, maps):
     correction = from_histogram(f"{maps}:one", "one", ["pt"]).correction
-    assert "is called something.json" in fault(write, [correction], tmp_path / "sf.root", "")
+    assert "must end with .json" in fault(write, [correction], tmp_path / "sf.root", "")
     assert "no correction" in fault(write, [], tmp_path / "sf.json", "")
     assert "same name (one)" in fault(write, [correction] * 2, tmp_path / "sf.json", "")
     (tmp_path / "folder.json").mkdir()

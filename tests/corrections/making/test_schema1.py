@@ -1,4 +1,4 @@
-"""A file of schema version 1 evaluates after its upgrade as the schema says it does."""
+"""Upgraded files of schema version 1 evaluate as that schema defines."""
 
 import copy
 import itertools
@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from correctionlib.schemav2 import Correction
 
-from bphcoffea.corrections.making.convert import upgrade_schema_1, write
+from bphcoffea.corrections.making import write
+from bphcoffea.corrections.making.schema1 import upgrade_schema_1
 from bphcoffea.errors import InputError
 
 
@@ -69,7 +69,7 @@ CONTENT = {
 
 
 def evaluated(node, left, values):
-    """Value of a node of version 1 as its schema tells: each takes the inputs that are next."""
+    """Evaluate a node of version 1, which takes the next inputs in order."""
     if isinstance(node, int | float):
         return float(node)
     if "expression" in node:
@@ -78,19 +78,19 @@ def evaluated(node, left, values):
     if node["nodetype"] == "category":
         return evaluated(node["content"][node["keys"].index(left[0])], left[1:], values)
     edges = node["edges"] if node["nodetype"] == "multibinning" else [node["edges"]]
-    place = 0
+    position = 0
     for value, of_input in zip(left, edges, strict=False):
         (index,) = (i for i, (a, b) in enumerate(itertools.pairwise(of_input)) if a <= value < b)
-        place = place * (len(of_input) - 1) + index
-    return evaluated(node["content"][place], left[len(edges) :], values)
+        position = position * (len(of_input) - 1) + index
+    return evaluated(node["content"][position], left[len(edges) :], values)
 
 
 def test_evaluates_as_before(tmp_path):
     before = copy.deepcopy(CONTENT)
     upgraded = upgrade_schema_1(CONTENT)
     assert before == CONTENT
-    assert upgraded["schema_version"] == 2
-    correction = Correction.model_validate(upgraded["corrections"][0])
+    assert upgraded.schema_version == 2
+    (correction,) = upgraded.corrections
     assert (correction.name, correction.version) == ("sf", 3)
     assert correction.description == "scale factors"
     evaluator = correction.to_evaluator()
@@ -106,8 +106,7 @@ def test_evaluates_as_before(tmp_path):
 
 
 def test_values_beyond_the_bins_are_an_error():
-    upgraded = upgrade_schema_1(CONTENT)["corrections"][0]
-    evaluator = Correction.model_validate(upgraded).to_evaluator()
+    evaluator = upgrade_schema_1(CONTENT).corrections[0].to_evaluator()
     for syst, eta in (("nominal", 2.4), ("up", -3.0), ("down", 0.0)):
         with pytest.raises((IndexError, RuntimeError)):
             evaluator.evaluate(syst, eta, np.array([5.0]), 4)
@@ -132,7 +131,7 @@ def without(key):
         ({"schema_version": 1}, "the file has no list of 'corrections'"),
         ({"schema_version": 1, "corrections": ["sf"]}, "correction 'sf': not as schema version 1"),
         (without("data"), "correction 'sf': not as schema version 1 has it (KeyError('data'))"),
-        (without("version"), "corrections.0.version: Field required"),
+        (without("version"), "corrections.0.version: is missing"),
         (corrected(data=formula("x", 7)), "correction 'sf': not as schema version 1"),
         (
             corrected(data=formula("x", 1, parser="numexpr")),
@@ -140,15 +139,15 @@ def without(key):
         ),
         (
             corrected(inputs=[variable("syst", "string")]),
-            "correction 'sf': its nodes take more inputs than it has, syst",
+            "correction 'sf': its nodes take more than its inputs syst",
         ),
         (
             corrected(data={"nodetype": "category", "keys": ["a", "b"], "content": [1.0]}),
-            "correction 'sf': 2 keys, but 1 contents",
+            "correction 'sf': 2 keys but 1 contents",
         ),
         (
             corrected(data={"nodetype": "transform", "content": []}),
-            "correction 'sf': a node of type 'transform', which schema version 1 does not know",
+            "correction 'sf': schema version 1 has no node of type 'transform'",
         ),
         (
             corrected(data={"nodetype": "binning", "edges": [1.0, 0.0], "content": [1.0]}),

@@ -1,4 +1,4 @@
-"""The muon group's older JSON gives in each bin the numbers that stand there."""
+"""Corrections from the Muon POG's older JSON give its numbers in each bin."""
 
 import copy
 import json
@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bphcoffea.corrections.making.convert import from_tag_and_probe_json
+from bphcoffea.corrections.making.tag_and_probe import from_tag_and_probe_json
 from bphcoffea.errors import InputError
 
 NAME = "NUM_SoftID_DEN_TrackerMuons"
@@ -43,10 +43,10 @@ def stored(folder, content):
     return path
 
 
-def fault(folder, content, names=None):
+def fault(folder, content):
     path = stored(folder, content)
     with pytest.raises(InputError) as raised:
-        from_tag_and_probe_json(path, names)
+        from_tag_and_probe_json(path)
     message = str(raised.value)
     assert message.startswith(f"{path}: ")
     assert len(message.splitlines()) == 1
@@ -78,7 +78,7 @@ def test_each_bin_gives_what_stands_there(tmp_path):
 
 
 def test_what_the_file_lacks_the_correction_lacks(tmp_path):
-    (loose,) = from_tag_and_probe_json(stored(tmp_path, CONTENT), ["NUM_LooseID_DEN_genTracks"])
+    _, loose = from_tag_and_probe_json(stored(tmp_path, CONTENT))
     evaluator = loose.to_evaluator()
     assert evaluator.evaluate(-1.0, "nominal") == 0.9
     assert evaluator.evaluate(1.0, "stat") == 0.2
@@ -116,13 +116,13 @@ def test_several_binnings_of_one_measurement(tmp_path):
 
 
 def changed(path, new):
-    """The content with something else at a place."""
+    """Return the content with another value at a path."""
     content = copy.deepcopy(CONTENT)
     *above, last = path
-    place = content
+    node = content
     for key in above:
-        place = place[key]
-    place.update(new) if last is None else place.update({last: new})
+        node = node[key]
+    node.update(new) if last is None else node.update({last: new})
     return content
 
 
@@ -134,7 +134,7 @@ HERE = ", ".join((f"{NAME}, abseta_pt", IN[2]))
     ("content", "text"),
     [
         ("{", "not a JSON file"),
-        ('{"A": 1, "A": 2}', "not a JSON file ('A' stands there twice)"),
+        ('{"A": 1, "A": 2}', "not a JSON file (key 'A' occurs twice)"),
         ("[]", "expected {measurement: "),
         ("{}", "expected {measurement: "),
         ({"SF": 1}, "SF: expected {variables: "),
@@ -146,7 +146,7 @@ HERE = ", ".join((f"{NAME}, abseta_pt", IN[2]))
         ({"SF": {"pt": {"pt:[a,1]": value(1)}}}, "SF, pt: 'pt:[a,1]' is no bin"),
         ({"SF": {"pt": {"pt 1-2": value(1)}}}, "SF, pt: 'pt 1-2' is no bin"),
         ({"SF": {"pt": {"pt:[nan,1]": value(1)}}}, "SF, pt: 'pt:[nan,1]' ends before it"),
-        ({"SF": {"pt": {"eta:[0,1]": value(1)}}}, "SF, pt: but the bins are those of eta"),
+        ({"SF": {"pt": {"eta:[0,1]": value(1)}}}, "SF, pt: its bins are of eta instead"),
         (
             changed((*IN, "pt:[41.00,50.00]"), value(1, stat=1, syst=1)),
             f"{HERE}: a gap between 'pt:[10.00,40.00]' and 'pt:[41.00,50.00]'",
@@ -194,8 +194,6 @@ def test_the_place_of_a_fault_is_named(tmp_path, content, text):
     assert fault(tmp_path, content).startswith(text)
 
 
-def test_measurements_that_are_not_there(tmp_path):
-    message = fault(tmp_path, CONTENT, ["NUM_TightID", NAME])
-    assert message == f"no NUM_TightID; the file holds {', '.join(CONTENT)}"
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         from_tag_and_probe_json(tmp_path / "none.json")

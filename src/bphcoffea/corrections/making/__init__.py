@@ -1,1 +1,14 @@
-"""Make correctionlib files: from tables, pile-up profiles, tag and probe, and schema version 1."""
+"""Correctionlib files made from the formats in which corrections are distributed."""
+
+from bphcoffea.corrections.making.files import from_json, write
+from bphcoffea.corrections.making.histograms import Converted, from_histogram
+from bphcoffea.corrections.making.pileup import pileup_from_histograms, pileup_from_profiles
+
+__all__ = [
+    "Converted",
+    "from_histogram",
+    "from_json",
+    "pileup_from_histograms",
+    "pileup_from_profiles",
+    "write",
+]

@@ -1,66 +1,66 @@
-"""What happens in the toy's collisions: Ds → μN with N → μπ, and what looks like it."""
+"""Collisions of the toy: Ds → μN with N → μπ, and background."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.physics.constants import DS_MASS, MUON_MASS, PION_MASS
 from bphcoffea.toys.decay import (
     Booleans,
     Floats,
     Integers,
+    Table,
     four_momentum,
     isotropic,
     pt_eta_phi,
     two_body,
 )
-from bphcoffea.toys.generation import spectrum
+from bphcoffea.toys.detector import slope
+from bphcoffea.toys.generation import DS_CTAU, falling_masses, random_charges, spectrum
 
-#: Mean proper decay length cτ of the Ds, cm [PDG].
-_DS_CTAU: Final = 0.01503
 _MM_PER_CM: Final = 10.0
 #: cτ·|V|²·k of a Majorana neutral lepton of 1 GeV, mm: ħc/Γ(|V|² = 1) of one channel; Γ grows with
 #: the fifth power of the mass. And the open channels k, by the mass, GeV [arXiv:1805.08567].
 _CTAU_OF_1_GEV: Final = 4.317458
 _CHANNELS: Final = ((1.0, 1.25, 1.5, 2.0), (7.6, 7.75, 7.8, 7.8))
 
-#: What the generator's filter asks: that a trigger may see one of the muons; and thresholds of
-#: both muons and of the pion. pT in GeV; it knows nothing of where they come from.
+#: Requirements of the generator's filter: one muon that may fire the trigger; and thresholds of
+#: both muons and of the pion. pT in GeV. The filter ignores where the particles come from.
 _TRIGGER_PT, _TRIGGER_ETA = 7.2, 1.5
 _THRESHOLDS, _ETA_MAX = (3.0, 3.0, 0.6), 2.4
 
-#: Range, GeV, and fall, 1/GeV, of the mass of a muon and a random track. The end lies beyond that
-#: of the histograms and of the Ds.
+#: Range, GeV, and slope, 1/GeV, of the mass of a muon and a random track. The range ends beyond
+#: that of the histograms and beyond the Ds.
 BACKGROUND_RANGE: Final = (0.3, 2.1)
 BACKGROUND_SLOPE: Final = 0.8
-#: Largest mass of the three together, GeV, and how far it is above threshold at least.
+#: Maximum of the mass of all three together, and its minimum above threshold, GeV.
 _MOST_TOGETHER, _RELEASED = 3.2, 0.02
-#: Momentum of a random track, relative to that of the muon. With less of it there is no angle at
-#: which the two are as light as the range begins.
+#: Range of a random track's momentum relative to that of the muon. Below it, no angle gives a mass
+#: at the beginning of the mass range.
 _TRACK_SHARE: Final = (0.4, 1.0)
 #: Transverse distances of the vertices of random tracks: probabilities, and means, cm.
 _FAKE_VERTICES: Final = ((0.45, 0.30, 0.25), (0.4, 3.0, 12.0))
-#: By how much their direction is not that of the momentum, radians.
+#: Spread of their direction around that of the momentum, radians.
 _FAKE_POINTING: Final = 0.05
 
 
 @dataclass(frozen=True)
-class Decays:
-    """A Ds → μN, N → μπ for each event, or what looks like one.
+class Decays(Table):
+    """A Ds → μN, N → μπ for each event, or background in the place of its particles.
 
     Attributes
     ----------
     hnl, mu_ds, mu_hnl, pi
         Four-momenta (E, px, py, pz), GeV, shape (n, 4).
     charge_ds, charge_hnl, charge_pi
-        Of the two muons and the pion, shape (n,).
+        Charges of the two muons and the pion, shape (n,).
     proper_length
-        Of N, mm; NaN where there is none. Shape (n,).
+        Proper decay length of N, mm; NaN without an N. Shape (n,).
     ds_flight, flight
-        From the primary vertex to where the Ds decays, and on to where N does, cm, shape (n, 3).
+        Vectors from the primary vertex to the decay of the Ds, and from there to that of N, cm,
+        shape (n, 3).
     signal
         Whether there is an N, shape (n,).
     """
@@ -77,24 +77,14 @@ class Decays:
     flight: Floats
     signal: Booleans
 
-    def __len__(self) -> int:
-        return len(self.signal)
-
-    def __add__(self, other: "Decays") -> "Decays":
-        names = [field.name for field in fields(self)]
-        return Decays(*(np.concatenate([getattr(self, x), getattr(other, x)]) for x in names))
-
-    def __getitem__(self, which: npt.NDArray[np.int64]) -> "Decays":
-        return Decays(*(getattr(self, field.name)[which] for field in fields(self)))
-
 
 def mean_proper_length(hnl_mass: float, mixing: float, *, majorana: bool = True) -> float:
-    """Mean proper decay length cτ of a heavy neutral lepton, mm.
+    """Return the mean proper decay length cτ of a heavy neutral lepton, mm.
 
     Parameters
     ----------
     hnl_mass
-        GeV, from 1 on.
+        Mass, GeV, at least 1.
     mixing
         |V|², the square of its mixing with the muon's neutrino.
     majorana
@@ -107,21 +97,21 @@ def mean_proper_length(hnl_mass: float, mixing: float, *, majorana: bool = True)
 def signal_decays(
     n: int, hnl_mass: float, ctau: float, rng: np.random.Generator, *, majorana: bool = True
 ) -> Decays:
-    """Decays of Ds to a heavy neutral lepton.
+    """Draw decays of Ds to a heavy neutral lepton.
 
     Parameters
     ----------
     n
-        Their number, after the generator's filter.
+        Number of decays, after the generator's filter.
     hnl_mass
-        GeV.
+        Mass of the lepton, GeV.
     ctau
         Mean proper decay length, mm.
     rng
         Source of randomness.
     majorana
-        Whether the lepton is a Majorana particle: then the two muons have the same charge as often
-        as opposite ones; those of a Dirac particle have opposite charges.
+        Whether the lepton is a Majorana particle, which gives muons of equal charges as often as of
+        opposite ones; a Dirac particle gives opposite charges only.
     """
 
     def draw(number: int) -> list[Floats]:
@@ -133,7 +123,7 @@ def signal_decays(
     hnl, mu_ds, mu_hnl, pi = _filtered(n, draw)
     ds = hnl + mu_ds
     proper = rng.exponential(ctau, n)
-    charge_ds, charge_hnl = _charges(n, rng), _charges(n, rng)
+    charge_ds, charge_hnl = random_charges(n, rng), random_charges(n, rng)
     if not majorana:
         charge_hnl = -charge_ds
     return Decays(
@@ -145,14 +135,14 @@ def signal_decays(
         charge_hnl=charge_hnl,
         charge_pi=-charge_hnl,
         proper_length=proper,
-        ds_flight=_flight(ds, rng.exponential(_DS_CTAU, n), DS_MASS),
+        ds_flight=_flight(ds, rng.exponential(DS_CTAU, n), DS_MASS),
         flight=_flight(hnl, proper / _MM_PER_CM, hnl_mass),
         signal=np.full(n, True),
     )
 
 
 def background_decays(n: int, rng: np.random.Generator) -> Decays:
-    """Two muons and a track that come from no Ds; the mass of muon and track has no structure."""
+    """Draw two muons and a track that come from no Ds, with smooth masses."""
 
     def draw(number: int) -> list[Floats]:
         pt, eta, phi = spectrum(number, rng)
@@ -167,30 +157,20 @@ def background_decays(n: int, rng: np.random.Generator) -> Decays:
         mu_ds=mu_ds,
         mu_hnl=mu_hnl,
         pi=pi,
-        charge_ds=_charges(n, rng),
-        charge_hnl=_charges(n, rng),
-        charge_pi=_charges(n, rng),
+        charge_ds=random_charges(n, rng),
+        charge_hnl=random_charges(n, rng),
+        charge_pi=random_charges(n, rng),
         proper_length=np.full(n, np.nan),
-        ds_flight=_flight(hnl + mu_ds, rng.exponential(_DS_CTAU, n), DS_MASS),
+        ds_flight=_flight(hnl + mu_ds, rng.exponential(DS_CTAU, n), DS_MASS),
         flight=random_flights(hnl, rng),
         signal=np.full(n, False),
     )
 
 
 def random_tracks(muon: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Tracks that have nothing to do with the muons, one each.
+    """Draw one unrelated pion for each muon, and the vector to their apparent vertex.
 
-    Parameters
-    ----------
-    muon
-        Four-momenta, shape (n, 4).
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    Four-momenta of pions, shape (n, 4), and from the primary vertex to the vertex that the two seem
-    to have, cm, shape (n, 3).
+    Four-momenta have shape (n, 4); vectors start at the primary vertex, cm, shape (n, 3).
     """
     n = len(muon)
     of_muon = np.linalg.norm(muon[:, 1:], axis=1)
@@ -201,34 +181,29 @@ def random_tracks(muon: Floats, rng: np.random.Generator) -> tuple[Floats, Float
     along = muon[:, 1:] / of_muon[:, np.newaxis]
     across = np.cross(along, isotropic(n, rng))
     across /= np.linalg.norm(across, axis=1)[:, np.newaxis]
-    parts = cosine[:, np.newaxis] * along + np.sqrt(1 - cosine**2)[:, np.newaxis] * across
-    pi = np.column_stack([energy, of_pi[:, np.newaxis] * parts])
+    direction = cosine[:, np.newaxis] * along + np.sqrt(1 - cosine**2)[:, np.newaxis] * across
+    pi = np.column_stack([energy, of_pi[:, np.newaxis] * direction])
     return pi, random_flights(muon + pi, rng)
 
 
 def random_masses(n: int, rng: np.random.Generator) -> Floats:
-    """Mass of a muon and a random track, GeV: it falls exponentially. Shape (n,)."""
-    low, high = BACKGROUND_RANGE
-    start, end = 1.0, np.exp(-BACKGROUND_SLOPE * (high - low))
-    masses: Floats = low - np.log(start + rng.random(n) * (end - start)) / BACKGROUND_SLOPE
-    return masses
+    """Draw masses of a muon and a random track, GeV, which fall exponentially. Shape (n,)."""
+    least = np.full(n, BACKGROUND_RANGE[0])
+    return falling_masses(*BACKGROUND_RANGE, BACKGROUND_SLOPE, rng, least)
 
 
 def random_flights(momentum: Floats, rng: np.random.Generator) -> Floats:
-    """From the primary vertex to a vertex that is none, about along the momentum, cm. (n, 3)."""
+    """Draw vectors to random vertices near the directions of four-momenta, cm, shape (n, 3)."""
     probabilities, means = _FAKE_VERTICES
     n = len(momentum)
     distance = rng.exponential(np.array(means)[rng.choice(len(means), n, p=probabilities)])
     _, eta, phi = pt_eta_phi(momentum)
     phi = phi + rng.normal(0, _FAKE_POINTING, n)
-    flight: Floats = distance[:, np.newaxis] * np.stack(
-        [np.cos(phi), np.sin(phi), np.sinh(eta)], axis=1
-    )
-    return flight
+    return distance[:, np.newaxis] * slope(eta, phi)
 
 
 def _filtered(n: int, draw: Callable[[int], list[Floats]]) -> list[Floats]:
-    """Draw N, its sister, its muon and its pion until n pass the generator's filter."""
+    """Draw N, its sister muon, its muon and its pion until n pass the generator's filter."""
     kept: list[list[Floats]] = []
     missing = n
     while missing > 0 or not kept:
@@ -245,11 +220,7 @@ def _filtered(n: int, draw: Callable[[int], list[Floats]]) -> list[Floats]:
     return [np.concatenate(parts) for parts in zip(*kept, strict=True)]
 
 
-def _flight(momentum: Floats, proper: Floats, own_mass: float) -> Floats:
-    """Where a particle decays, seen from where it began, for its proper length; both in cm."""
-    flight: Floats = momentum[:, 1:] * (proper / own_mass)[:, np.newaxis]
+def _flight(momentum: Floats, proper: Floats, particle_mass: float) -> Floats:
+    """Return the vector that a particle flies in its proper length; both in cm."""
+    flight: Floats = momentum[:, 1:] * (proper / particle_mass)[:, np.newaxis]
     return flight
-
-
-def _charges(n: int, rng: np.random.Generator) -> Integers:
-    return rng.choice(np.array([-1, 1]), n)

@@ -1,54 +1,54 @@
-"""The samples of the toy: parked data of 2018, and simulation of signal at six points.
+"""Samples of the toy: parked data of 2018, and simulation of signal at six points.
 
-Data hold random combinations alone, or those and the signal that is asked for. Simulation has
-another pile-up than data, and nothing else in which it differs: its payloads are for the machinery
-of weights, and no closure follows from them.
+Data hold random combinations alone, or these and injected signal. Simulation differs from data in
+its pile-up only: its payloads exercise the weights, and applying them does not reproduce the data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from typing_extensions import override
 
+from bphcoffea.toys.files import Branches
 from bphcoffea.toys.hnl.decays import (
     Decays,
     background_decays,
     mean_proper_length,
     signal_decays,
 )
-from bphcoffea.toys.hnl.ntuple import Events, simulate
-from bphcoffea.toys.hnl.truth import find
-from bphcoffea.toys.luminosity import event_numbers, luminosity_sections
-from bphcoffea.toys.payloads import HNL_CORRECTIONS_TOML
-from bphcoffea.toys.samples import (
-    EVENTS_PER_LUMINOSITY,
-    File,
-    Progress,
-    file_name,
-    generators,
-    number_of_events,
-    parts,
-    write_samples,
-)
+from bphcoffea.toys.hnl.reconstruction import Events, simulate
+from bphcoffea.toys.hnl.truth import HnlTruth, find
+from bphcoffea.toys.luminosity import EventNumbers
+from bphcoffea.toys.payloads import CORRECTIONS_TOML
+from bphcoffea.toys.toy import Sample, Toy, split
 
-TREE: Final = "wztree"
 ERA: Final = "2018D"
-#: Events of each sample of signal for each data-like event.
-_SIGNAL_SHARE: Final = 0.1
-_RUNS: Final = (320_500, 325_175)
-_FILES: Final = 4
-
-#: Invented: cross section times cτ, pb mm, by the mass in GeV. Both the rate and the inverse of the
+#: Invented: cross section times cτ, pb mm, by mass in GeV. Both the rate and the inverse of the
 #: lifetime are proportional to |V|².
 _CROSS_SECTION: Final = {1.0: 880.0, 1.5: 38.0}
 #: Mean proper decay lengths, mm.
-_CTAU: Final = (10, 100, 1000)
-#: Invented: part of the generated decays that the generator's filter lets through.
+_CTAU: Final = (10.0, 100.0, 1000.0)
+#: Invented: fraction of the generated decays that pass the generator's filter.
 FILTER_EFFICIENCY: Final = 0.01
+
+#: Corrections with soft muons, and a trigger on one of them.
+_CORRECTIONS_TOML: Final = CORRECTIONS_TOML.replace("NUM_LooseID", "NUM_SoftID").replace(
+    "[momentum.muon]",
+    """[trigger.data]
+file = "trigger.json.gz"
+name = "efficiency_data"
+out_of_range = "clamp"
+
+[trigger.simulation]
+file = "trigger.json.gz"
+name = "efficiency_simulation"
+out_of_range = "clamp"
+
+[momentum.muon]""",
+)
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,22 @@ class Injection:
     Attributes
     ----------
     mass
-        Of the heavy neutral lepton, GeV.
+        Mass of the heavy neutral lepton, GeV.
     mixing
         |V|², from which its lifetime follows.
     decays
         Number of decays that pass the generator's filter, in addition to the data-like events;
-        whether they are reconstructed is chance.
+        whether they are reconstructed is left to chance.
+    decays_per_event
+        Number of further such decays per data-like event.
     majorana
-        Whether it is a Majorana particle; else it is a Dirac particle.
+        Whether it is a Majorana particle rather than a Dirac particle.
     """
 
     mass: float
     mixing: float
-    decays: int
+    decays: int = 0
+    decays_per_event: float = 0.0
     majorana: bool = True
 
     @property
@@ -78,185 +81,99 @@ class Injection:
         """Mean proper decay length, mm."""
         return mean_proper_length(self.mass, self.mixing, majorana=self.majorana)
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the numbers for ``truth.json``."""
+    def number(self, events: int) -> int:
+        """Return the number of decays in a toy of that many data-like events."""
+        return self.decays + round(self.decays_per_event * events)
+
+    def as_json(self, events: int) -> dict[str, object]:
+        """Return the numbers for ``truth.json``, for a toy of that many data-like events."""
         return {
             "mass": self.mass,
             "mixing": self.mixing,
             "ctau": self.ctau,
-            "decays": self.decays,
+            "decays": self.number(events),
             "neutrino": "majorana" if self.majorana else "dirac",
         }
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A dataset of the toy.
-
-    Attributes
-    ----------
-    name
-        Of the dataset.
-    share
-        Its number of events, relative to the number of data-like events.
-    files
-        Number of files.
-    runs
-        First and last run.
-    mass, ctau
-        Of the heavy neutral lepton, GeV, and its mean proper decay length, mm; None for data.
-    """
-
-    name: str
-    share: float
-    files: int
-    runs: tuple[int, int]
-    mass: float | None = None
-    ctau: float | None = None
-
-    @property
-    def is_mc(self) -> bool:
-        """Whether it holds what was generated."""
-        return self.mass is not None
-
-
-def _signal(mass: float, ctau: int) -> Sample:
+def _signal(mass: float, ctau: float) -> Sample:
     point = f"mN{mass}".replace(".", "p")
-    name = f"DsToNMu_NToMuPi_{point}_ctau{ctau}p0mm_incl"
-    return Sample(name, _SIGNAL_SHARE, 1, (1, 1), mass, float(ctau))
-
-
-#: The datasets, data first.
-SAMPLES: Final = (
-    Sample("hnl_data_2018D", 1.0, _FILES, _RUNS),
-    *(_signal(mass, ctau) for mass in _CROSS_SECTION for ctau in _CTAU),
-)
-#: What `write_hnl_signal` injects: mass, |V|² of a cτ of 100 mm, and part of the data-like events.
-_INJECTED_MASS, _INJECTED_COUPLING, _INJECTED_SHARE = 1.5, 7.289156e-4, 0.01
-
-
-def write_hnl(
-    folder: Path,
-    events: int = 200_000,
-    seed: int = 1,
-    injected: Injection | None = None,
-    *,
-    progress: Progress = lambda *_: None,
-) -> Path:
-    """Write the toy samples of the search for Ds → μN, N → μπ.
-
-    Parameters
-    ----------
-    folder
-        Where to write; made if it does not exist.
-    events
-        Number of data-like events; each sample of signal has a tenth of it.
-    seed
-        The same seed gives the same events.
-    injected
-        Signal to put into the data; by default none.
-    progress
-        Called after each file.
-
-    Returns
-    -------
-    Path of the fileset, as `write_samples` does.
-    """
-    return write_samples(
-        folder,
-        TREE,
-        SAMPLES,
-        lambda sample: _metadata(sample, events),
-        lambda sample: generate_files(sample, events, seed, injected),
-        lambda sample, content: find(content, is_signal=sample.is_mc),
-        HNL_CORRECTIONS_TOML,
-        lambda sample: {} if sample.is_mc or injected is None else {"injected": injected.as_json()},
-        progress,
+    return Sample(
+        name=f"DsToNMu_NToMuPi_{point}_ctau{ctau:.0f}p0mm_incl",
+        era=ERA,
+        runs=(1, 1),
+        share=0.1,
+        files=1,
+        metadata={
+            "kind": "signal",
+            "process": "hnl",
+            "label": f"Toy N, {mass:g} GeV, {ctau:g} mm",
+            "mass": mass,
+            "ctau": ctau,
+            "neutrino": "majorana",
+            "cross_section": _CROSS_SECTION[mass] / ctau,
+            "filter_efficiency": FILTER_EFFICIENCY,
+        },
     )
 
 
-def write_hnl_signal(
-    folder: Path, events: int = 200_000, seed: int = 1, *, progress: Progress = lambda *_: None
-) -> Path:
-    """Write the same samples with signal in the data: 1.5 GeV, cτ of 100 mm.
+_DATA: Final = {"kind": "data", "process": "data", "label": "Toy data"}
+#: The datasets, data first.
+SAMPLES: Final = (
+    Sample("hnl_data_2018D", ERA, (320_500, 325_175), 1.0, 4, _DATA),
+    *(_signal(mass, ctau) for mass in _CROSS_SECTION for ctau in _CTAU),
+)
+
+
+@dataclass(frozen=True)
+class HnlToy(Toy[Decays, Events]):
+    """Toy of the search for Ds → μN, N → μπ.
 
     Parameters
     ----------
-    folder, events, seed, progress
-        As for `write_hnl`. One decay is injected for every hundred data-like events.
-
-    Returns
-    -------
-    As `write_hnl` does.
+    injection
+        Signal to put into the data; None for no signal.
+    samples
+        The datasets.
     """
-    decays = round(_INJECTED_SHARE * events)
-    injected = Injection(_INJECTED_MASS, _INJECTED_COUPLING, decays)
-    return write_hnl(folder, events, seed, injected, progress=progress)
 
+    injection: Injection | None = None
+    samples: tuple[Sample, ...] = SAMPLES
 
-def generate_files(
-    sample: Sample, events: int, seed: int, injected: Injection | None = None
-) -> Iterator[File[Events]]:
-    """Yield each file of a sample, in order.
+    tree = "wztree"
+    corrections = _CORRECTIONS_TOML
 
-    Parameters
-    ----------
-    sample
-        One of `SAMPLES`.
-    events
-        Number of data-like events.
-    seed, injected
-        As for `write_hnl`.
-    """
-    sizes = parts(number_of_events(sample, events), sample.files)
-    added = parts(injected.decays if injected and not sample.is_mc else 0, sample.files)
-    for part, rng in enumerate(generators(sample, seed)):
-        decays = _decays(sample, sizes[part], injected, added[part], rng)
-        content = simulate(decays, sample.is_mc, rng)
-        n = len(decays)
-        luminosity = sizes[part] / EVENTS_PER_LUMINOSITY
-        sections = luminosity_sections(n, luminosity, sample.runs, part, sample.files, rng)
-        numbers = event_numbers(n, sections, part, sample.files, rng)
-        content.branches.update(
-            run=numbers["run"].astype(np.int32),
-            lumi=numbers["lumi"].astype(np.float32),
-            event=numbers["evt"].view(np.int32),  # as the ntuple does: half of them are negative
+    @override
+    def draw(self, sample: Sample, total: int, part: int, rng: np.random.Generator) -> Decays:
+        n = split(total, sample.files)[part]
+        if sample.is_mc:
+            mass, ctau = (float(sample.metadata[name]) for name in ("mass", "ctau"))
+            return signal_decays(n, mass, ctau, rng)
+        decays = background_decays(n, rng)
+        if self.injection is None:
+            return decays
+        added = split(self.injection.number(total), sample.files)[part]
+        decays += signal_decays(
+            added, self.injection.mass, self.injection.ctau, rng, majorana=self.injection.majorana
         )
-        yield File(file_name(sample, part), content, sections)
+        return decays[rng.permutation(len(decays))]
 
+    @override
+    def simulate(self, contents: Decays, sample: Sample, rng: np.random.Generator) -> Events:
+        return simulate(contents, sample.is_mc, rng)
 
-def _decays(
-    sample: Sample, n: int, injected: Injection | None, added: int, rng: np.random.Generator
-) -> Decays:
-    if sample.mass is not None and sample.ctau is not None:
-        return signal_decays(n, sample.mass, sample.ctau, rng)
-    decays = background_decays(n, rng)
-    if injected is None:
-        return decays
-    decays += signal_decays(added, injected.mass, injected.ctau, rng, majorana=injected.majorana)
-    return decays[rng.permutation(len(decays))]
+    @override
+    def find(self, events: Events, sample: Sample) -> HnlTruth:
+        return find(events, is_signal=sample.is_mc)
 
+    @override
+    def injected(self, total: int) -> dict[str, object]:
+        return {} if self.injection is None else {"injected": self.injection.as_json(total)}
 
-def _metadata(sample: Sample, events: int) -> dict[str, Any]:
-    if sample.mass is None or sample.ctau is None:
+    @override
+    def number_branches(self, numbers: EventNumbers) -> Branches:
         return {
-            "is_mc": False,
-            "era": ERA,
-            "kind": "data",
-            "process": "data",
-            "label": "Toy data",
-            "luminosity": number_of_events(sample, events) / EVENTS_PER_LUMINOSITY,
+            "run": numbers["run"].astype(np.int32),
+            "lumi": numbers["lumi"].astype(np.float32),
+            "event": numbers["evt"].view(np.int32),  # half of them are negative, as in the ntuple
         }
-    return {
-        "is_mc": True,
-        "era": ERA,
-        "kind": "signal",
-        "process": "hnl",
-        "label": f"Toy N, {sample.mass:g} GeV, {sample.ctau:g} mm",
-        "mass": sample.mass,
-        "ctau": sample.ctau,
-        "neutrino": "majorana",
-        "cross_section": _CROSS_SECTION[sample.mass] / sample.ctau,
-        "filter_efficiency": FILTER_EFFICIENCY,
-        "processed_events": number_of_events(sample, events),
-    }

@@ -1,25 +1,25 @@
-"""What an analysis of the toy should find, from the toy's own arrays.
+"""Expected result of an analysis of Ds → μN, N → μπ, from the toy's own arrays.
 
-This is the selection of Ds → μN, N → μπ a second time, on purpose: written for flat numpy arrays,
-it shares no code with the analyses that are tested against it.
+This is the selection of the analysis a second time, on purpose: written for flat numpy arrays, it
+shares no code with the analyses that are tested against it.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+from typing_extensions import override
 
 from bphcoffea.physics.constants import DS_MASS
-from bphcoffea.toys.cutflow import Found, count, in_json, smallest
 from bphcoffea.toys.decay import Booleans, Floats, Integers
-from bphcoffea.toys.hnl.ntuple import Events
+from bphcoffea.toys.hnl.reconstruction import Events
+from bphcoffea.toys.truth import Truth, count, in_json, smallest
 
 #: Edges of the transverse decay length, cm, of the second and third category of each sign.
 _LENGTHS: Final = (1.0, 5.0)
-#: Names of the categories, first those of equal and then those of opposite charges of the muons.
+#: Names of the categories: first those of equal charges of the muons, then of opposite ones.
 CATEGORIES: Final = (
     "SSlxy0to1",
     "SSlxy1to5",
@@ -28,34 +28,36 @@ CATEGORIES: Final = (
     "OSlxy1to5",
     "OSlxy5toInf",
 )
-#: What must be exceeded in each: significance of the decay length, the pion's impact parameter
-#: (cm), and the significance of that of the muon beside it.
+#: Thresholds by category: significance of the decay length, impact parameter of the pion (cm), and
+#: significance of the impact parameter of the muon beside it.
 _SIGNIFICANCE: Final = np.array([35.3, 107.0, 191.8, 38.2, 120.5, 255.0])
 _PION_IP: Final = np.array([0.03, 0.03, 0.03, 0.05, 0.03, 0.03])
 _MUON_SIGNIFICANCE: Final = np.array([2.8, 2.6, 3.0, 3.5, 2.2, 3.4])
 _GEN_FLAGS: Final = ("C_mu_Hnl_isHnlDaughter", "C_mu_Ds_isHnlBrother", "C_pi_isHnlDaughter")
+#: Branches of each trigger path.
+_PATH_BRANCHES: Final = ("matched", "dr", "pt", "eta")
 
 
 @dataclass(frozen=True)
-class Truth(Found):
-    """What an analysis should find in some events.
+class HnlTruth(Truth):
+    """Expected result of an analysis of Ds → μN, N → μπ on some events.
 
     Attributes
     ----------
     category
-        Position of the category of the best candidate of each selected event in `CATEGORIES`.
+        Position in `CATEGORIES` of the category of each selected event's best candidate.
     true
-        Whether it is made of the decay products of a heavy neutral lepton.
+        Whether that candidate is made of the decay products of a heavy neutral lepton.
     generated
-        Events that hold one, whether reconstructed or not.
+        Number of events that hold a heavy neutral lepton, whether reconstructed or not.
     """
 
     category: Integers
     true: Booleans
     generated: int
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the numbers for ``truth.json``."""
+    @override
+    def as_json(self) -> dict[str, object]:
         return {
             "events": self.events,
             "cutflow": in_json(self.cutflow),
@@ -72,15 +74,10 @@ class Truth(Found):
         return {name: found[number] for number, name in enumerate(CATEGORIES)}
 
 
-def find(events: Events, is_signal: bool) -> Truth:
-    """Select and count.
+def find(events: Events, is_signal: bool) -> HnlTruth:
+    """Select the best candidates and count.
 
-    Parameters
-    ----------
-    events
-        The toy's.
-    is_signal
-        Whether they are simulation of signal, in which what was generated is required.
+    Candidates of simulated signal (`is_signal`) must match what was generated.
     """
     c, n = events.candidates, len(events.decays)
     matched = np.zeros(len(events.event), dtype=bool)
@@ -103,7 +100,7 @@ def find(events: Events, is_signal: bool) -> Truth:
     if is_signal:
         best = best[matched[best]]
         cutflow = (*cutflow, ("gen_best", len(best), len(best)))
-    return Truth(
+    return HnlTruth(
         events=n,
         cutflow=cutflow,
         mass=c["C_Hnl_mass"][best].astype(np.float64),
@@ -114,7 +111,7 @@ def find(events: Events, is_signal: bool) -> Truth:
 
 
 def triggered(events: Events) -> Booleans:
-    """Whether some trigger object fits one of the muons of each candidate, shape (candidates,)."""
+    """Return whether a trigger object fits a muon of each candidate, shape (candidates,)."""
     t = events.triggers
     paths = [name.removesuffix("_matched") for name in t if name.endswith("_matched")]
     counts = np.bincount(events.trigger_event, minlength=len(events.decays))
@@ -123,20 +120,17 @@ def triggered(events: Events) -> Booleans:
     number = counts[events.event]
     candidate = np.repeat(np.arange(len(events.event)), number)
     which = np.arange(len(candidate)) - np.repeat(np.cumsum(number) - number, number)
-    thing = first[events.event[candidate]] + which
+    row = first[events.event[candidate]] + which
     fits = np.zeros(len(candidate), dtype=bool)
     for muon in ("C_mu_Ds", "C_mu_Hnl"):
-        same = t["HLT_mu_trig_idx"][thing] == events.candidates[f"{muon}_idx"][candidate]
+        same = t["HLT_mu_trig_idx"][row] == events.candidates[f"{muon}_idx"][candidate]
         pt = events.candidates[f"{muon}_pt"][candidate].astype(np.float64)
         for path in paths:
-            fits |= same & _fits({k: t[f"{path}_{k}"][thing] for k in _OF_PATH}, pt)
+            fits |= same & _fits({name: t[f"{path}_{name}"][row] for name in _PATH_BRANCHES}, pt)
     return np.bincount(candidate[fits], minlength=len(events.event)) > 0
 
 
-_OF_PATH: Final = ("matched", "dr", "pt", "eta")
-
-
-def _fits(path: Mapping[str, npt.NDArray[Any]], pt: Floats) -> Booleans:
+def _fits(path: Mapping[str, Floats], pt: Floats) -> Booleans:
     fits: Booleans = (
         (path["matched"] > 0)
         & (path["dr"] < 0.05)
@@ -147,7 +141,7 @@ def _fits(path: Mapping[str, npt.NDArray[Any]], pt: Floats) -> Booleans:
     return fits
 
 
-def _category(c: Mapping[str, npt.NDArray[Any]]) -> Integers:
+def _category(c: Mapping[str, Floats]) -> Integers:
     length = np.searchsorted(_LENGTHS, c["C_Hnl_vertex_2DDist_BS"], side="right")
     opposite = c["C_mu_Hnl_charge"] * c["C_mu_Ds_charge"] < 0
     category: Integers = length + len(CATEGORIES) // 2 * opposite

@@ -1,10 +1,12 @@
-"""Toy samples of the search for τ → 3μ, as Tree3Mu ntuples."""
+"""Toy of the search for τ → 3μ, as Tree3Mu ntuples."""
 
-from bphcoffea.toys.tau3mu.samples import (
-    SAMPLES,
-    generate_files,
-    write_tau3mu,
-    write_tau3mu_signal,
-)
+from typing import Final
 
-__all__ = ["SAMPLES", "generate_files", "write_tau3mu", "write_tau3mu_signal"]
+from bphcoffea.toys.tau3mu.samples import SAMPLES, Tau3MuToy
+
+__all__ = ["SAMPLES", "TOYS", "Tau3MuToy"]
+
+#: Branching fraction of τ → 3μ in the data of the toy with signal.
+INJECTED_BRANCHING: Final = 4e-7
+
+TOYS: Final = {"tau3mu": Tau3MuToy(), "tau3mu_signal": Tau3MuToy(INJECTED_BRANCHING)}

@@ -1,4 +1,4 @@
-"""What happens in the toy's collisions: τ → 3μ from charm and beauty, and what looks like it."""
+"""Collisions of the toy: τ → 3μ from charm and beauty, and background."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,20 +11,26 @@ from bphcoffea.physics.constants import DPLUS_MASS, DS_MASS, MUON_MASS, PHI_MASS
 from bphcoffea.toys.decay import Booleans, Floats, Integers, breit_wigner, four_momentum, two_body
 from bphcoffea.toys.detector import slope
 from bphcoffea.toys.generation import (
-    CTAU,
+    DISPLACED,
+    DPLUS_CTAU,
+    DS_CTAU,
+    FLIGHT,
+    PDG_B0,
+    PDG_DPLUS,
+    PDG_DS,
     PDG_MUON,
     combinatorial_masses,
     generator_branches,
+    random_charges,
     spectrum,
 )
-from bphcoffea.toys.generation import Species as Mesons
 
 #: Mass, GeV, and cτ, cm, of the τ [PDG].
 TAU_MASS, TAU_CTAU = 1.77693, 0.00870
 #: Mass and width of the ω(782), GeV [PDG].
 OMEGA_MASS, OMEGA_WIDTH = 0.78266, 0.00868
-#: Part of the τ of charm that come from D+; the rest comes from Ds.
-_DPLUS_PART: Final = 1 - 1 / 1.04
+#: Fraction of the τ of charm that come from D+; the others come from Ds.
+_DPLUS_FRACTION: Final = 1 - 1 / 1.04
 
 
 class Species(IntEnum):
@@ -38,58 +44,58 @@ class Species(IntEnum):
     NOTHING = 5  #: no three muons
 
 
-#: Particle numbers [PDG].
-PDG_TAU, PDG_DS, PDG_DPLUS, PDG_B = 15, 431, 411, 511
+#: Particle number [PDG].
+PDG_TAU: Final = 15
 
-#: Threshold and mean above it of the transverse momentum of the three muons, GeV: charm, beauty and
+#: Transverse momentum of the three muons: threshold and mean above it, GeV, for charm, beauty and
 #: background.
 _PT: Final = ((12.0, 6.0), (12.0, 8.0), (10.0, 5.0))
-#: Mothers: cτ, cm, mass, GeV, and their transverse momentum relative to that of the τ, about.
+#: Mothers of the τ: particle number, cτ, cm, mass, GeV, and transverse momentum relative to that of
+#: the τ (approximate).
 _MOTHERS: Final = (
-    (PDG_DS, CTAU[Mesons.DS], DS_MASS, DS_MASS / TAU_MASS),
-    (PDG_DPLUS, CTAU[Mesons.DPLUS], DPLUS_MASS, DPLUS_MASS / TAU_MASS),
-    (PDG_B, 0.0455, 5.28, 1.7),
+    (PDG_DS, DS_CTAU, DS_MASS, DS_MASS / TAU_MASS),
+    (PDG_DPLUS, DPLUS_CTAU, DPLUS_MASS, DPLUS_MASS / TAU_MASS),
+    (PDG_B0, 0.0455, 5.28, 1.7),
 )
-#: Angle between the flight of τ and mother together and the momentum of the τ: charm, beauty; and
-#: the same where muons of several vertices are combined. Radians.
+#: Angle, radians, between the flight of τ and mother together and the momentum of the τ: of charm,
+#: of beauty, and of combinations of muons from several vertices.
 KINK: Final = (0.008, 0.04, 0.12)
-#: Part of the random combinations whose vertex is displaced, and the mean of their transverse
-#: flight, cm for each GeV.
-_DISPLACED, _FLIGHT = 0.55, 0.009
-#: Part of the muons of random combinations that come from the primary vertex instead, and part that
-#: is no muon at all: of φ and ω (both muons), of the third one, and of three unrelated muons.
+#: Fraction of the muons of random combinations that come from the primary vertex instead.
 _FROM_PRIMARY: Final = 0.30
-_FAKE: Final = {Species.PHI_MUON: (0.03, 0.6), Species.OMEGA_MUON: (0.03, 0.6)}
-_FAKE_UNRELATED: Final = 0.30
-#: Part of the muons of random combinations that come from another collision, and how far those lie
-#: apart along the beam, cm.
+#: Fraction of the muons that are misidentified hadrons: of the pair and of the third one beside a φ
+#: or ω, and of three unrelated muons.
+_FAKE_BESIDE_RESONANCE: Final = (0.03, 0.03, 0.6)
+_FAKE_UNRELATED: Final = (0.30, 0.30, 0.30)
+#: Fraction of the muons of random combinations that come from another collision, and the spread of
+#: collisions along the beam, cm.
 _PILEUP, _COLLISIONS = 0.04, 5.0
-#: Part of three unrelated muons that have the same charge.
+#: Fraction of three unrelated muons that have the same charge.
 _SAME_SIGN: Final = 0.20
 
 
 @dataclass(frozen=True)
 class Decays:
-    """Three muons for each event.
+    """Three muons of each event.
 
     Attributes
     ----------
     species
         Origin, a `Species`, shape (n,).
     mother
-        Particle number of what the τ comes from, without sign, shape (n,).
+        Particle number of the mother of the τ, without sign, shape (n,).
     parent
-        Four-momenta (E, px, py, pz) of the three together, GeV, shape (n, 4).
+        Four-momenta (E, px, py, pz) of the three muons together, GeV, shape (n, 4).
     muons
-        A pair, which is that of a resonance if there is one, and the third. Shape (n, 3, 4).
+        Four-momenta of a pair, which is that of the resonance if there is one, and of the third
+        muon, GeV, shape (n, 3, 4).
     charge
-        Of the muons, shape (n, 3).
+        Charges of the muons, shape (n, 3).
     vertex
-        Where the three seem to come from, relative to the primary vertex, cm, shape (n, 3).
+        Apparent common vertex relative to the primary vertex, cm, shape (n, 3).
     origin
-        Where each of them comes from, cm, shape (n, 3, 3).
+        Origin of each muon relative to the primary vertex, cm, shape (n, 3, 3).
     real
-        Whether each is a muon, and not a misidentified hadron. Shape (n, 3).
+        Whether each is a muon rather than a misidentified hadron, shape (n, 3).
     """
 
     species: Integers
@@ -108,20 +114,12 @@ class Decays:
 
 
 def is_signal(species: Integers) -> Booleans:
-    """Whether each species is τ → 3μ, shape (n,)."""
+    """Return whether each species is τ → 3μ, shape (n,)."""
     return np.isin(species, (Species.TAU_D, Species.TAU_B))
 
 
 def generate(species: Integers, rng: np.random.Generator) -> Decays:
-    """Generate three muons for each event; those of `Species.NOTHING` mean nothing.
-
-    Parameters
-    ----------
-    species
-        A `Species` for each event, shape (n,).
-    rng
-        Source of randomness.
-    """
+    """Generate three muons per event from its species; meaningless for `Species.NOTHING`."""
     n = len(species)
     threshold, mean = np.array(_PT)[np.minimum(species, 2)].T
     pt, eta, phi = spectrum(n, rng, threshold, mean)
@@ -130,13 +128,13 @@ def generate(species: Integers, rng: np.random.Generator) -> Decays:
     pair, third = two_body(parent, pair_mass, MUON_MASS, rng)
     muons = np.stack([*two_body(pair, MUON_MASS, MUON_MASS, rng), third], axis=1)
 
-    sign = rng.choice(np.array([-1, 1]), n)
+    sign = random_charges(n, rng)
     same = (species == Species.THREE_MUONS) & (rng.random(n) < _SAME_SIGN)
-    of_third = np.where(is_signal(species), sign, rng.choice(np.array([-1, 1]), n))
+    of_third = np.where(is_signal(species), sign, random_charges(n, rng))
     charge = np.stack([sign, np.where(same, sign, -sign), np.where(same, sign, of_third)], axis=1)
 
-    of_charm = np.where(rng.random(n) < _DPLUS_PART, PDG_DPLUS, PDG_DS)
-    mother = np.where(species == Species.TAU_D, of_charm, PDG_B)
+    of_charm = np.where(rng.random(n) < _DPLUS_FRACTION, PDG_DPLUS, PDG_DS)
+    mother = np.where(species == Species.TAU_D, of_charm, PDG_B0)
     flight = np.where(is_signal(species), _flights(mother, pt, rng), random_flights(pt, rng))
     kink = np.array(KINK)[np.minimum(species, 2)]
     vertex = displaced(flight, eta, phi, kink, rng)
@@ -144,37 +142,28 @@ def generate(species: Integers, rng: np.random.Generator) -> Decays:
     origin = np.where(stays[:, :, np.newaxis], vertex[:, np.newaxis], 0.0)
     elsewhere = ~is_signal(species)[:, np.newaxis] & (rng.random((n, 3)) < _PILEUP)
     origin[:, :, 2] += np.where(elsewhere, rng.normal(0, _COLLISIONS, (n, 3)), 0.0)
-    real = rng.random((n, 3)) >= _fake_parts(species)
+    real = rng.random((n, 3)) >= _fake_fractions(species)
     return Decays(species, mother, parent, muons, charge, vertex, origin, real)
 
 
 def displaced(
     flight: Floats, eta: Floats, phi: Floats, kink: float | Floats, rng: np.random.Generator
 ) -> Floats:
-    """Positions of vertices relative to the primary ones, cm, shape (n, 3).
+    """Draw positions of vertices relative to the primary vertex, cm, shape (n, 3).
 
-    Parameters
-    ----------
-    flight
-        Transverse distance, cm, shape (n,).
-    eta, phi
-        Direction of what seems to decay there, shape (n,).
-    kink
-        Spread of the flight around that direction in η and φ, a number or shape (n,).
-    rng
-        Source of randomness.
+    The transverse `flight` (cm) points to `eta` and `phi` with a spread of `kink` in both.
     """
     noise = rng.normal(0, kink, (2, len(flight)))
     return flight[:, np.newaxis] * slope(eta + noise[0], phi + noise[1])
 
 
 def random_flights(pt: Floats, rng: np.random.Generator) -> Floats:
-    """Transverse flight that random combinations seem to have, cm, shape (n,)."""
-    return rng.exponential(_FLIGHT * pt) * (rng.random(len(pt)) < _DISPLACED)
+    """Draw apparent transverse flights of random combinations, cm, shape (n,)."""
+    return rng.exponential(FLIGHT * pt) * (rng.random(len(pt)) < DISPLACED)
 
 
 def _masses(species: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Masses of the pair and of all three muons, GeV, shape (n,) each."""
+    """Draw masses of the pair and of all three muons, GeV, shape (n,) each."""
     n = len(species)
     total = np.where(
         is_signal(species), TAU_MASS, combinatorial_masses(np.full(n, 3 * MUON_MASS), rng)
@@ -185,35 +174,34 @@ def _masses(species: Integers, rng: np.random.Generator) -> tuple[Floats, Floats
         (Species.PHI_MUON, PHI_MASS, PHI_WIDTH),
         (Species.OMEGA_MUON, OMEGA_MASS, OMEGA_WIDTH),
     ):
-        here = species == kind
-        pair[here] = breit_wigner(pole, width, 2 * MUON_MASS, total[here] - MUON_MASS, rng)
+        rows = species == kind
+        pair[rows] = breit_wigner(pole, width, 2 * MUON_MASS, total[rows] - MUON_MASS, rng)
     return pair, total
 
 
 def _flights(mother: Integers, pt: Floats, rng: np.random.Generator) -> Floats:
-    """Transverse flight of mother and τ together, cm, shape (n,)."""
+    """Draw transverse flights of mother and τ together, cm, shape (n,)."""
     lengths = np.empty(len(pt))
     for kind, ctau, mass, of_tau in _MOTHERS:
-        here = mother == kind
-        lengths[here] = ctau * of_tau * pt[here] / mass
+        rows = mother == kind
+        lengths[rows] = ctau * of_tau * pt[rows] / mass
     return rng.exponential(lengths) + rng.exponential(TAU_CTAU * pt / TAU_MASS)
 
 
-def _fake_parts(species: Integers) -> Floats:
-    """Probability of each muon to be none, shape (n, 3)."""
-    parts = np.where(species == Species.THREE_MUONS, _FAKE_UNRELATED, 0.0)
-    parts = np.repeat(parts[:, np.newaxis], 3, axis=1)
-    for kind, (of_pair, of_third) in _FAKE.items():
-        parts[species == kind] = (of_pair, of_pair, of_third)
-    return parts
+def _fake_fractions(species: Integers) -> Floats:
+    """Return the probability of each muon to be a misidentified hadron, shape (n, 3)."""
+    fractions = np.zeros((len(species), 3))
+    fractions[species == Species.THREE_MUONS] = _FAKE_UNRELATED
+    fractions[np.isin(species, (Species.PHI_MUON, Species.OMEGA_MUON))] = _FAKE_BESIDE_RESONANCE
+    return fractions
 
 
 def generator_particles(decays: Decays) -> dict[str, ak.Array]:
-    """``GenParticle_*`` branches of signal: the τ and its three muons."""
+    """Return the ``GenParticle_*`` branches of signal: the τ and its three muons."""
     sign = np.sum(decays.charge, axis=1)
     tau = -PDG_TAU * sign
     muons = [-PDG_MUON * decays.charge[:, leg] for leg in range(3)]
     momenta = [decays.parent, *(decays.muons[:, leg] for leg in range(3))]
     mothers = [decays.mother * sign, tau, tau, tau]
-    there = np.ones((len(tau), len(momenta)), dtype=bool)
-    return generator_branches(momenta, [tau, *muons], mothers, there)
+    present = np.ones((len(tau), len(momenta)), dtype=bool)
+    return generator_branches(momenta, [tau, *muons], mothers, present)

@@ -1,12 +1,12 @@
-"""Trigger menus of τ → 3μ; no event is taken by the path of three muons alone."""
+"""Trigger menus of τ → 3μ, by year."""
 
 from typing import Final
 
 from bphcoffea.toys.triggers import HLT_MENUS as HLT_MENUS_2017
-from bphcoffea.toys.triggers import Path
+from bphcoffea.toys.triggers import Menus, Path
 
 _NO_MASS = Path("HLT_DoubleMu3_TkMu_DsTau3Mu_NoL1Mass_v4", 0.4)
-_MENUS_2018 = (
+_MENUS_2018: Final[Menus] = (
     (
         0.50,
         (
@@ -26,5 +26,5 @@ _MENUS_2018 = (
     (0.06, (_NO_MASS, Path("HLT_IsoMu24_v13", 0.05))),
     (0.02, ()),
 )
-#: Menus of the high-level trigger, by the year.
+#: Menus of the high-level trigger, by year.
 HLT_MENUS: Final = {"2017": HLT_MENUS_2017, "2018": _MENUS_2018}

@@ -1,7 +1,7 @@
-"""What an analysis of the toy should find, from the toy's own arrays.
+"""Expected result of an analysis of τ → 3μ, from the toy's own arrays.
 
-This is the selection of τ → 3μ a second time, on purpose: written for flat numpy arrays and from
-what the toy knows (which muons, which triggers), it shares no code with the analyses that are
+This is the selection of the analysis a second time, on purpose: written for flat numpy arrays and
+from what the toy knows (which muons, which triggers), it shares no code with the analyses that are
 tested against it.
 """
 
@@ -9,30 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Final
+from typing import ClassVar, Final
 
 import numpy as np
+from typing_extensions import override
 
 from bphcoffea.physics.constants import MUON_MASS
-from bphcoffea.toys.cutflow import Cutflow, Found, count, in_json, smallest
 from bphcoffea.toys.decay import Booleans, Floats, Integers, mass
 from bphcoffea.toys.detector import Measured
 from bphcoffea.toys.tau3mu.generation import Species
-from bphcoffea.toys.tau3mu.ntuple import Events
+from bphcoffea.toys.tree3mu import Events, TripletTruth
 
-#: How the truth calls the species.
-PROCESSES: Final = {
-    Species.TAU_D: "tau3mu_d",
-    Species.TAU_B: "tau3mu_b",
-    Species.PHI_MUON: "phi_muon",
-    Species.OMEGA_MUON: "omega_muon",
-    Species.THREE_MUONS: "three_muons",
-    Species.NOTHING: "nothing",
-}
 CATEGORIES: Final = ("A", "B", "C")
 #: Relative mass resolutions at which the second and the third category begin.
 _RESOLUTIONS: Final = (0.0070, 0.0105)
-#: Windows of the vetoes, GeV: that of the φ by category.
+#: Windows of the vetoes, GeV; that of the φ by category.
 _PHI_LOW, _PHI_HIGH = np.array([0.99, 0.98, 0.965]), np.array([1.05, 1.06, 1.075])
 _OMEGA, _OMEGA_HALF_WIDTH = 0.783, 0.017
 _LEGS: Final = (0, 1, 2)
@@ -40,100 +31,74 @@ _PAIRS: Final = tuple(combinations(_LEGS, 2))
 
 
 @dataclass(frozen=True)
-class Truth(Found):
-    """What an analysis should find in some events.
+class Tau3MuTruth(TripletTruth):
+    """Expected result of an analysis of τ → 3μ on some events.
 
     Attributes
     ----------
-    generated
-        Events of each process, whether reconstructed or not.
     resolution
         Relative resolution of the mass of the best candidate of each selected event.
-    species
-        Its origin, a `Species`, or -1 for a combination with another muon.
     """
 
-    generated: dict[str, int]
     resolution: Floats
-    species: Integers
+
+    names: ClassVar = {
+        Species.TAU_D: "tau3mu_d",
+        Species.TAU_B: "tau3mu_b",
+        Species.PHI_MUON: "phi_muon",
+        Species.OMEGA_MUON: "omega_muon",
+        Species.THREE_MUONS: "three_muons",
+        Species.NOTHING: "nothing",
+    }
+    other = "other_muon"
 
     @property
     def category(self) -> Integers:
         """Position of each selected event's category in `CATEGORIES`."""
         return category(self.resolution)
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the numbers for ``truth.json``."""
-        of_category = Counter(self.category.tolist())
-        return {
-            "events": self.events,
-            "generated": self.generated,
-            "cutflow": in_json(self.cutflow),
-            "selected": self._composition(np.ones(len(self.mass), dtype=bool)),
-            "categories": {name: of_category[i] for i, name in enumerate(CATEGORIES)},
+    @override
+    def as_json(self) -> dict[str, object]:
+        in_category = Counter(self.category.tolist())
+        return super().as_json() | {
+            "categories": {name: in_category[i] for i, name in enumerate(CATEGORIES)},
             "composition": {
-                name: self._composition(self.category == i) for i, name in enumerate(CATEGORIES)
+                name: self.composition(self.category == i) for i, name in enumerate(CATEGORIES)
             },
         }
 
-    def _composition(self, which: Booleans) -> dict[str, int]:
-        species = Counter(self.species[which].tolist())
-        numbers = {name: species[int(kind)] for kind, name in PROCESSES.items()}
-        del numbers[PROCESSES[Species.NOTHING]]
-        return numbers | {"other_muon": species[-1], "all": int(np.sum(which))}
 
-
-def find(events: Events) -> Truth:
-    """Select and count."""
+def find(events: Events) -> Tau3MuTruth:
+    """Select the best candidates and count."""
     resolution = mass_resolution(events)
-    cutflow, best = _select(events, resolution)
-    numbers = np.bincount(events.generated, minlength=len(PROCESSES))
-    return Truth(
-        events=len(events.hlt),
-        generated={name: int(numbers[kind]) for kind, name in PROCESSES.items()},
-        cutflow=cutflow,
-        mass=events.candidates["Triplet_Mass"][best],
-        resolution=resolution[best],
-        species=events.species[best],
-    )
-
-
-def best_candidates(events: Events) -> Integers:
-    """Positions of the best candidates of the selected events."""
-    return _select(events, mass_resolution(events))[1]
+    steps = _steps(events, resolution)
+    return Tau3MuTruth.of_selected(events, steps, flavour="", resolution=resolution)
 
 
 def category(resolution: Floats) -> Integers:
-    """Position of the category in `CATEGORIES` for relative resolutions of the mass."""
+    """Return the position of the category in `CATEGORIES` for relative mass resolutions."""
     return np.searchsorted(_RESOLUTIONS, resolution, side="right")
 
 
 def mass_resolution(events: Events) -> Floats:
-    """Relative resolution of each candidate's mass, as the errors of its muons give it."""
-    momenta = [events.muons.measured[leg] for leg in events.legs.T]
-    variance = np.zeros(len(events.legs))
-    for number, leg in enumerate(events.legs.T):
+    """Return the relative resolution of each candidate's mass, from the errors of its muons."""
+    momenta = [events.muons.measured[rows] for rows in events.rows.muon_rows.T]
+    variance = np.zeros(len(events.rows.muon_rows))
+    for number, rows in enumerate(events.rows.muon_rows.T):
         for name in ("pt", "eta", "phi"):
-            error = events.muons.branches[f"Muon_BestTrack{name.capitalize()}Err"][leg]
-            up, down = (_moved(momenta, number, name, sign * error) for sign in (1, -1))
+            error = events.muons.branches[f"Muon_BestTrack{name.capitalize()}Err"][rows]
+            up, down = (_shifted(momenta, number, name, sign * error) for sign in (1, -1))
             variance += ((up - down) / 2) ** 2
     relative: Floats = np.sqrt(variance) / _mass(momenta)
     return relative
 
 
-def _select(events: Events, resolution: Floats) -> tuple[Cutflow, Integers]:
-    triggers = (("hlt", events.hlt), ("l1", events.l1))
-    steps = _steps(events, resolution)
-    cutflow, alive = count(len(events.hlt), events.event, steps, triggers)
-    return cutflow, smallest(events.event, alive, events.candidates["TripletVtx_Chi2"])
-
-
-def _moved(momenta: list[Measured], number: int, name: str, by: Floats) -> Floats:
-    """Mass when one coordinate of one muon is moved."""
+def _shifted(momenta: list[Measured], number: int, name: str, shift: Floats) -> Floats:
+    """Return the mass with one coordinate of one muon shifted."""
     leg = momenta[number]
     values = {key: getattr(leg, key) for key in ("pt", "eta", "phi")}
-    moved = Measured(**(values | {name: values[name] + by}))
-    return _mass([moved if i == number else other for i, other in enumerate(momenta)])
+    shifted = Measured(**(values | {name: values[name] + shift}))
+    return _mass([shifted if i == number else other for i, other in enumerate(momenta)])
 
 
 def _mass(momenta: list[Measured]) -> Floats:
@@ -142,24 +107,18 @@ def _mass(momenta: list[Measured]) -> Floats:
 
 def _steps(events: Events, resolution: Floats) -> Iterator[tuple[str, Booleans]]:
     c = events.candidates
-    muons = {name: values[events.legs] for name, values in events.muons.branches.items()}
+    muons = {name: values[events.rows.muon_rows] for name, values in events.muons.branches.items()}
     yield "vertex", c["TripletVtx_Chi2"] >= 0
     yield "displacement", c["FlightDistBS_SV_Significance"] >= 2
-    # no muon has the pT of padding
-    found = np.stack([c[f"Mu{leg + 1}_Pt"] > 0 for leg in _LEGS], axis=1)
-    yield (
-        "muon_id",
-        np.all(found & (muons["Muon_isGlobal"] == 1) & (muons["Muon_isPF"] == 1), axis=1),
-    )
     pt, eta, phi = (
         np.stack([c[f"Mu{leg + 1}_{name}"] for leg in _LEGS], axis=1)
         for name in ("Pt", "Eta", "Phi")
     )
-    eta_size = np.abs(eta)
-    yield (
-        "acceptance",
-        np.all((eta_size < 2.4) & (pt > np.where(eta_size < 1.2, 3.5, 2.0)), axis=1),
-    )
+    identified = (muons["Muon_isGlobal"] == 1) & (muons["Muon_isPF"] == 1)
+    # no muon has the pT of padding
+    yield "muon_id", np.all((pt > 0) & identified, axis=1)
+    threshold = np.where(np.abs(eta) < 1.2, 3.5, 2.0)
+    yield "acceptance", np.all((np.abs(eta) < 2.4) & (pt > threshold), axis=1)
     charge = muons["MuonCharge"]
     yield (
         "mass",
@@ -170,14 +129,14 @@ def _steps(events: Events, resolution: Floats) -> Iterator[tuple[str, Booleans]]
     yield (
         "delta_r",
         _for_pairs(
-            lambda a, b: np.hypot(eta[:, a] - eta[:, b], _turn(phi[:, a] - phi[:, b])) < 0.8
+            lambda a, b: np.hypot(eta[:, a] - eta[:, b], _size(phi[:, a] - phi[:, b])) < 0.8
         ),
     )
     z = muons["Muon_vz"]
     yield "delta_z", _for_pairs(lambda a, b: np.abs(z[:, a] - z[:, b]) < 0.5)
     distances = [v for k, v in c.items() if "_dRtriggerMatch" in k]
     yield "trigger_match", np.logical_and.reduce([(d >= 0) & (d < 0.03) for d in distances])
-    legs = [events.muons.measured[leg] for leg in events.legs.T]
+    legs = [events.muons.measured[rows] for rows in events.rows.muon_rows.T]
     pair_mass = {pair: _mass([legs[leg] for leg in pair]) for pair in _PAIRS}
     same = {(a, b): charge[:, a] == charge[:, b] for a, b in _PAIRS}
     kind = category(resolution)
@@ -194,13 +153,13 @@ def _steps(events: Events, resolution: Floats) -> Iterator[tuple[str, Booleans]]
     )
 
 
-def _for_pairs(met: Callable[[int, int], Booleans]) -> Booleans:
-    """Whether all three pairs of legs meet something."""
-    all_met: Booleans = np.logical_and.reduce([met(*pair) for pair in _PAIRS])
-    return all_met
+def _for_pairs(condition: Callable[[int, int], Booleans]) -> Booleans:
+    """Return whether all three pairs of legs meet a condition, shape (candidates,)."""
+    met: Booleans = np.logical_and.reduce([condition(*pair) for pair in _PAIRS])
+    return met
 
 
-def _turn(angle: Floats) -> Floats:
-    """Size of a difference of azimuths."""
+def _size(angle: Floats) -> Floats:
+    """Return the size of a difference of azimuths."""
     size = np.abs(angle) % (2 * np.pi)
     return np.minimum(size, 2 * np.pi - size)

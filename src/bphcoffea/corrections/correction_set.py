@@ -1,0 +1,141 @@
+"""Correctionlib files: the text of each correction, as it stands in the file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bphcoffea.documents import read_bytes
+from bphcoffea.errors import CorrectionsError
+
+
+@dataclass(frozen=True)
+class CorrectionSet:
+    """Content of a correctionlib file.
+
+    Attributes
+    ----------
+    sha256
+        Hash of the file.
+    corrections
+        Text of each correction, by name.
+    compound
+        Names of compound corrections, which are not supported.
+    """
+
+    sha256: str
+    corrections: dict[str, str]
+    compound: tuple[str, ...] = ()
+
+
+def read_correction_set(path: Path) -> CorrectionSet:
+    """Read a correctionlib file.
+
+    Raises
+    ------
+    CorrectionsError
+        If it is missing, unreadable, or no correctionlib file of schema version 2.
+    """
+    try:
+        content = read_bytes(path, "correction file", CorrectionsError)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    except CorrectionsError as error:
+        missing = str(error).endswith("no such correction file")
+        raise CorrectionsError(f"{error}{_beside(path) if missing else ''}") from None
+    try:
+        version, corrections, compound = _split(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise CorrectionsError(
+            f"{path}: not a correctionlib file ({reason}); make one of an older JSON, or of "
+            "histograms, with: bphcoffea corrections convert"
+        ) from None
+    if version != 2:
+        hint = f"; make one with: bphcoffea corrections convert {path} -o NEW.json.gz"
+        raise CorrectionsError(
+            f"{path}: schema version {version} of correctionlib, which reads version 2 only"
+            f"{hint if version == 1 else ''}"
+        )
+    return CorrectionSet(sha256, corrections, compound)
+
+
+def _beside(path: Path) -> str:
+    try:
+        names = sorted(other.name for other in path.parent.iterdir() if ".json" in other.name)
+    except OSError:
+        return f"; nor is there a folder {path.parent}"
+    return f"; beside it: {', '.join(names)}" if names else ""
+
+
+def _split(text: str) -> tuple[int, dict[str, str], tuple[str, ...]]:
+    """Return the version, the text of each correction by name, and names of compound ones."""
+    decoder = json.JSONDecoder()
+    version: object = None
+    corrections: dict[str, str] | None = None
+    compound: tuple[str, ...] = ()
+    for key, start in _members(decoder, text):
+        if key == "schema_version":
+            version, _ = decoder.raw_decode(text, start)
+        elif key == "corrections":
+            corrections = _by_name(_named_elements(decoder, text, start))
+        elif key == "compound_corrections" and text[start] == "[":
+            compound = tuple(_by_name(_named_elements(decoder, text, start)))
+    if not isinstance(version, int) or corrections is None:
+        raise ValueError("it has no schema_version, or no corrections")
+    return version, corrections, compound
+
+
+def _by_name(elements: Iterator[tuple[str, str]]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for name, text in elements:
+        if name in texts:
+            raise ValueError(f"two corrections are called '{name}'")
+        texts[name] = text
+    return texts
+
+
+def _members(decoder: json.JSONDecoder, text: str) -> Iterator[tuple[str, int]]:
+    """Yield the keys of a JSON object, and the positions of their values in the text."""
+    if not text.strip():
+        raise ValueError("it is empty")
+    position = _skip(text, 0)
+    if text[position] != "{":
+        raise ValueError("expected an object")
+    position = _skip(text, position + 1)
+    while text[position] != "}":
+        key, position = decoder.raw_decode(text, position)
+        position = _skip(text, position)
+        if text[position] != ":":
+            raise ValueError(f"expected a colon after {key!r:.40}")
+        position = _skip(text, position + 1)
+        yield key, position
+        _, position = decoder.raw_decode(text, position)
+        position = _skip(text, position, ",")
+    if text[position + 1 :].strip():
+        raise ValueError("something follows its end")
+
+
+def _named_elements(
+    decoder: json.JSONDecoder, text: str, position: int
+) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each object in a JSON array."""
+    if text[position] != "[":
+        raise ValueError("corrections: expected a list")
+    position = _skip(text, position + 1)
+    while text[position] != "]":
+        content, stop = decoder.raw_decode(text, position)
+        if not isinstance(content, dict) or not isinstance(content.get("name"), str):
+            raise ValueError("a correction has no name")
+        yield content["name"], text[position:stop]
+        position = _skip(text, stop, ",")
+
+
+def _skip(text: str, position: int, also: str = "") -> int:
+    while position < len(text) and (text[position].isspace() or text[position] in also):
+        position += 1
+    if position == len(text):
+        raise ValueError("it ends early")
+    return position

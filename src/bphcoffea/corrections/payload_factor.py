@@ -1,0 +1,153 @@
+"""Payloads that are evaluated with their uncertainties.
+
+The Muon POG's files come in two interfaces: an older one with the inputs ``abseta``, ``pt`` and
+``ValType`` (often ``year`` before them), and one with ``eta``, ``pt`` and ``scale_factors``. Files
+of either kind give the nominal factor, its statistical and its systematic uncertainty as absolute
+numbers, and the nominal factor shifted by both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bphcoffea.corrections.declaration import PayloadSection
+from bphcoffea.corrections.factor import WHOLE, Factor
+from bphcoffea.corrections.payload import Booleans, Evaluated, Floats, Inputs, Payload
+from bphcoffea.errors import CorrectionsError
+
+#: Keys of the nominal value, and of the nominal value shifted by its whole uncertainty.
+NOMINAL: Final = ("nominal", "sf", "central")
+_UP: Final = ("systup", "up")
+_DOWN: Final = ("systdown", "down")
+#: Keys of absolute uncertainties; preferred if a file has both, since they are then kept apart.
+_PARTS: Final = ("stat", "syst")
+
+
+class PayloadFactor:
+    """A payload, and the keys of its nominal value and of its uncertainties.
+
+    Parameters
+    ----------
+    folder
+        Folder of the TOML.
+    section
+        Section of the TOML that declares the payload.
+    where
+        Name of the section, for messages.
+
+    Raises
+    ------
+    CorrectionsError
+        If the file, the correction or a key is missing, or the choice of the key is ambiguous.
+    """
+
+    def __init__(self, folder: Path, section: PayloadSection, where: str) -> None:
+        payload = Payload(folder / section.file, section.name)
+        source = f"{payload.path}: correction '{payload.name}'"
+        if all(type_ == "string" for type_ in payload.inputs.values()):
+            raise CorrectionsError(f"{source} takes {listed(payload)}, none of which is a number")
+        fixed = dict(section.inputs)
+        for name, key in fixed.items():
+            if payload.inputs.get(name) != "string":
+                raise CorrectionsError(
+                    f"{source} has no text input '{name}' ({where}.inputs); "
+                    f"its inputs are {listed(payload)}"
+                )
+            if key not in payload.keys(name):
+                raise CorrectionsError(
+                    f"{source}: input '{name}' has no key '{key}' ({where}.inputs); "
+                    f"it has: {', '.join(payload.keys(name))}"
+                )
+        kinds: list[str] = []
+        for name, type_ in payload.inputs.items():
+            if type_ != "string" or name in fixed:
+                continue
+            keys = payload.keys(name, section.inputs)
+            if any(key in keys for key in NOMINAL):
+                kinds.append(name)
+            elif len(keys) == 1 and keys[0] not in (*_UP, *_DOWN, *_PARTS):
+                fixed[name] = keys[0]
+            else:
+                may_be = f"may be {', '.join(keys)}, none of which" if keys else "has no key that"
+                raise CorrectionsError(
+                    f"{source}: input '{name}' {may_be} is the "
+                    f"nominal value ({', '.join(NOMINAL)}){_choose(where, name, keys)}"
+                )
+        if len(kinds) > 1:
+            raise CorrectionsError(
+                f"{source}: the inputs {' and '.join(kinds)} both have a key of the nominal value"
+                f"{_choose(where, kinds[0], payload.keys(kinds[0]))}"
+            )
+        self.kind = kinds[0] if kinds else None
+        keys = payload.keys(self.kind, fixed) if self.kind else ()
+        up, down = (next((key for key in names if key in keys), None) for names in (_UP, _DOWN))
+        parts = tuple(key for key in _PARTS if key in keys)
+        self.payload, self.inputs, self.out_of_range = payload, fixed, section.out_of_range
+        self.nominal = next((key for key in NOMINAL if key in keys), None)
+        # one part is not the whole uncertainty, so the whole is preferred if the file has it
+        self.absolute = parts if len(parts) == len(_PARTS) or not (up and down) else ()
+        self.shifted = (up, down) if up and down else None
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the inputs that are numbers."""
+        return tuple(name for name, type_ in self.payload.inputs.items() if type_ != "string")
+
+    def refuse(self, name: str, values: Floats, wrong: Booleans) -> None:
+        """Raise if a mask of wrong values of an input is true anywhere."""
+        if np.any(wrong):
+            raise CorrectionsError(
+                f"correction '{self.payload.name}': {name} is {values[wrong][0]:g} for "
+                f"{np.count_nonzero(wrong)} of {len(values)} values, which is padding or was not "
+                "measured; cut these values away before"
+            )
+
+    def factor(self, numbers: Inputs, *, shifted: bool) -> Factor:
+        """Evaluate the nominal value and, if `shifted`, its uncertainties."""
+        if "pt" in numbers:
+            # clamping would give padding the lowest bin
+            self.refuse("pt", numbers["pt"], ~(numbers["pt"] > 0))
+        nominal = self._evaluate(numbers, self.nominal)
+        clamped = int(np.count_nonzero(nominal.outside))
+        shifts: dict[str, tuple[Floats, Floats]] = {}
+        if shifted:
+            for part in self.absolute:
+                error = self._evaluate(numbers, part).values
+                shifts[part] = (nominal.values + error, nominal.values - error)
+            if self.shifted and not self.absolute:
+                up, down = (self._evaluate(numbers, key).values for key in self.shifted)
+                shifts[WHOLE] = (up, down)
+        return Factor(nominal.values, shifts, clamped)
+
+    def describe(self) -> dict[str, object]:
+        """Return the description for ``provenance.json``."""
+        return {
+            "file": str(self.payload.path.absolute()),
+            "sha256": self.payload.sha256,
+            "name": self.payload.name,
+            "version": self.payload.version,
+            "inputs": dict(self.inputs),
+            "out_of_range": self.out_of_range,
+            "uncertainties": list(self.absolute) or (["whole"] if self.shifted else []),
+        }
+
+    def _evaluate(self, numbers: Inputs, key: str | None) -> Evaluated:
+        texts = dict(self.inputs)
+        if self.kind and key:
+            texts[self.kind] = key
+        needed = {name: numbers[name] for name in self.numbers}
+        return self.payload.evaluate(needed, texts, self.out_of_range)
+
+
+def listed(payload: Payload) -> str:
+    """Return the inputs of a payload with their types, for messages."""
+    return ", ".join(f"{name} ({type_})" for name, type_ in payload.inputs.items())
+
+
+def _choose(where: str, name: str, keys: Sequence[str]) -> str:
+    """Return the remedy for an ambiguous input: a line of the TOML."""
+    return f'; choose one in the TOML: [{where}] inputs = {{ {name} = "…" }}' if keys else ""
