@@ -248,8 +248,13 @@ def test_runs_that_do_not_serve_are_told(tables, tmp_path):
                 tables,
                 {
                     "classifier": {
-                        **{"name": "x", "file": "x.toml", "sha256": "", "library": ""},
-                        **{"models": [], "inputs": [], "edges": {}},
+                        "name": "x",
+                        "file": "x.toml",
+                        "sha256": "",
+                        "library": "",
+                        "models": [],
+                        "inputs": [],
+                        "edges": {},
                     }
                 },
                 "was made with a classifier",
