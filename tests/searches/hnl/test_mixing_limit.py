@@ -313,7 +313,7 @@ def test_the_commands_of_the_readme(runs, monkeypatch, capsys):
     words += ("--mass", "1.5", "--points", "2")
     status, output = call(*words, "--same-data", "--toys", "10")
     assert (status, output.err.count("\n")) == (2, 1)
-    assert "10 toys: take 1000 or more, or 0 for asymptotic formulae" in output.err
+    assert "10 toys: use 1000 or more, or 0 for asymptotic formulae" in output.err
     status, output = call(*words)
     assert status == 2
     assert "the luminosity of hnl_data_2018D is not known" in output.err
