@@ -28,7 +28,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics import fit_mass
 from bphcoffea.toys import TOYS
 from bphcoffea.toys.ds_phipi.samples import FILTER_EFFICIENCY
 
@@ -47,22 +47,22 @@ def chain(seed, events):
         corrections = load_corrections([folder / "toys" / "corrections.toml"])
         analysis = load_analysis("ds_phipi").corrected(corrections)
         results = run(analysis, load_fileset(fileset), folder / "run", Options("iterative"))
-        fit = fit_run(results)
-        results.write("fit.json", fit)
-        number = DsYield.of_run(results) if fit["valid"] else None
+        fit = fit_mass(results)
+        results.write("fit.json", fit.as_json())
+        number = DsYield.of_run(results) if fit.fit.valid else None
     samples = [known for name, known in truth.items() if "mc" not in name]
     data = [known["selected_in_fit_range"] for known in samples]
     generated = sum(known["generated"]["ds_phipi"] for known in samples) / FILTER_EFFICIENCY
     return {
         "seed": seed,
-        "valid": fit["valid"],
-        "problems": fit["problems"],
-        "p_value": fit["goodness"]["p_value"],
+        "valid": fit.fit.valid,
+        "problems": fit.fit.problems,
+        "p_value": fit.fit.p_value,
         "number_of_ds": number and of_generated(number, generated),
         **{
             peak: {
-                "fitted": fit["parameters"][f"n_{peak}"]["value"],
-                "error": fit["parameters"][f"n_{peak}"]["error"],
+                "fitted": fit.parameters[f"n_{peak}"].value,
+                "error": fit.parameters[f"n_{peak}"].error,
                 "true": sum(known[process] for known in data),
             }
             for peak, process in PEAKS.items()

@@ -40,17 +40,17 @@ from scipy.optimize import brentq
 
 from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, blinded, load_analysis, run
+from bphcoffea.presentation.bands import ONE_SIGMA, TWO_SIGMA
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.searches.hnl.figures import ONE_SIGMA, TWO_SIGMA
-from bphcoffea.searches.hnl.mixing_limit import Hypothesis
+from bphcoffea.searches.hnl.hypothesis import Hypothesis
 from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, MINIMUM_MASS
-from bphcoffea.searches.hnl.signals import CATEGORY, MASS, Signals
-from bphcoffea.statistics.cls_limits import upper_limit
-from bphcoffea.statistics.data_sample import DataSample
-from bphcoffea.statistics.profiling import Optimizer, backend, prepare
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.searches.hnl.signals import MASS, Signals
+from bphcoffea.statistics import CATEGORY, DataSample, fit_mass, upper_limit
+from bphcoffea.statistics.least_squares import LeastSquaresOptimizer
+from bphcoffea.statistics.pyhf_backend import backend
+from bphcoffea.statistics.scaled_model import prepare
 from bphcoffea.toys import TOYS
 
 RANGE = MAXIMUM_MASS - MINIMUM_MASS
@@ -145,7 +145,7 @@ def slope_of(masses):
 def fitted_strength(spec):
     """Return the maximum-likelihood strength, and its errors below and above."""
     model = prepare(spec)
-    with backend(Optimizer(model)):
+    with backend(LeastSquaresOptimizer(model)):
         options = {"return_fitted_val": True}
         best, lowest = pyhf.infer.mle.fit(model.data, model.pdf, **options)
         strength = float(best[model.pdf.config.poi_index])
@@ -268,7 +268,7 @@ def main():
     else:
         search = made("hnl", arguments.events, arguments.output)
         normalisation = made("ds_phipi", arguments.events, arguments.output)
-        normalisation.write("fit.json", fit_run(normalisation))
+        normalisation.write("fit.json", fit_mass(normalisation).as_json())
     truth = Truth.of_runs(search, normalisation, arguments.mass, arguments.mixing)
     if truth.mass not in truth.signals.masses:
         parser.error(f"--mass: simulated are {truth.signals.masses}")

@@ -25,10 +25,9 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, blinded, load_analysis, run
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.results import RunFolder
-from bphcoffea.searches.tau3mu.branching_limit import model_of_run, workspace_of
+from bphcoffea.searches.tau3mu.branching_limit import model_of_run
 from bphcoffea.searches.tau3mu.rates import STANDARD, Factor
-from bphcoffea.statistics.run_fit import fit_run
-from bphcoffea.statistics.strength import fit_strength
+from bphcoffea.statistics import fit_mass, fit_strength
 from bphcoffea.toys import TOYS
 from bphcoffea.toys.tau3mu import SAMPLES, Tau3MuToy
 from bphcoffea.toys.tau3mu.samples import FROM_B, REFERENCE_BRANCHING
@@ -45,7 +44,7 @@ def write_normalisation(folder, events):
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     analysis = load_analysis("ds_phipi").corrected(corrections, nominal_only=True)
     found = run(analysis, files, folder / "run", Options("iterative", overwrite=True))
-    found.write("fit.json", fit_run(found, by="year"))
+    found.write("fit.json", fit_mass(found, by="year").as_json())
     return found.path
 
 
@@ -87,11 +86,11 @@ def chain(seed, arguments, simulation, normalisation):
     found = run(analysis, files, folder / "run", Options("iterative", overwrite=True))
     for path in (folder / "toys").glob("*.root"):
         path.unlink()  # the files of 50 seeds would fill a disk
-    content = model_of_run(
+    model = model_of_run(
         found, RunFolder(normalisation), FROM_B, unblind=True, corrections=CORRECTIONS
     )
-    strength = fit_strength(workspace_of(content))
-    unit = content["branching"]
+    strength = fit_strength(model.workspace())
+    unit = model.branching
     signal = ("tau3mu_d", "tau3mu_b")
     return {
         "seed": seed,
@@ -99,9 +98,7 @@ def chain(seed, arguments, simulation, normalisation):
         "branching": strength.value * unit,
         "error": strength.error * unit,
         "pull": (strength.value * unit - arguments.branching) / (strength.error * unit),
-        "expected": sum(channel["signal"] for channel in content["channels"])
-        * arguments.branching
-        / unit,
+        "expected": sum(channel.signal for channel in model.channels) * arguments.branching / unit,
         "generated": sum(known["generated"][p] for known in truth.values() for p in signal),
         "selected": sum(known["selected"][p] for known in truth.values() for p in signal),
         "background": sum(known["selected"]["all"] for known in truth.values()),

@@ -201,12 +201,12 @@ def test_all_data_are_hidden_if_a_signal_has_no_known_window(write, known):
 def test_a_fit_of_blind_data_is_not_drawn(write):
     """Its curve and its pulls tell what is hidden."""
     from bphcoffea.analysis import MassModel, Peak
-    from bphcoffea.statistics.run_fit import fit_run
+    from bphcoffea.statistics import fit_mass
 
     peak = Peak(name="n", label="N", mass=1.0, width=0.02)
     model = MassModel(histogram="m", peaks=(peak,)).model_dump(mode="json")
     run = write({"data": DATA}, [(0.9, 1.1)], fit=model)
-    run.write("fit.json", fit_run(run))
+    run.write("fit.json", fit_mass(run).as_json())
     hidden, opened = drawn(run)["m"], drawn(run, unblind=True)["m"]
     assert (len(hidden.axes), len(opened.axes)) == (1, 2)
     assert "N(N)" in words(opened)

@@ -16,7 +16,7 @@ from bphcoffea.presentation import Labels, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics import fit_mass
 from bphcoffea.storage.manifest import MANIFEST
 
 BAD = "$\\foo{"
@@ -58,7 +58,7 @@ def fitted(tmp_path_factory, shared_folders, slim):
     folder = tmp_path_factory.mktemp("labels")
     fileset = load_fileset(shared_folders.toys("ds_phipi", 4000, 3) / "fileset.json")
     made = run(slim, fileset, folder / "run", Options("iterative"))
-    made.write("fit.json", fit_run(made))
+    made.write("fit.json", fit_mass(made).as_json())
     return made, fileset
 
 

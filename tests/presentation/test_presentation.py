@@ -21,8 +21,9 @@ from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.style import Heading, garwood, is_logarithmic, per_bin, save
 from bphcoffea.results.folder import RunFolder, write_histograms
 from bphcoffea.results.records import DatasetRecord
-from bphcoffea.statistics.mass_fit import MassFit, fit_mass
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics import fit_mass
+from bphcoffea.statistics.histogram_fit import fit_histogram
+from bphcoffea.statistics.mass_fit import MassFit
 
 MODEL = MassModel(
     histogram="mass", peaks=(Peak(name="ds", label="$D_s^+$", mass=1.968, width=0.010),)
@@ -69,7 +70,7 @@ def heights(axes):
 
 def test_mass_with_fit(rng):
     histogram = filled(mass_axis(), masses(rng))
-    fit = fit_mass(histogram, MODEL)
+    fit = fit_histogram(histogram, MODEL)
     figure = draw_mass(histogram, HEADING, label="$m(\\mu\\mu\\pi)$", fit=fit)
     axes, below = figure.axes
     x, y = points_of(axes)
@@ -92,19 +93,19 @@ def test_mass_with_fit(rng):
 
 def test_pulls_are_deviations_from_the_fit(rng):
     histogram = filled(mass_axis(), masses(rng))
-    fit = fit_mass(histogram, MODEL)
+    fit = fit_histogram(histogram, MODEL)
     expected = sum(fit.expected().values())
     centers, deviations = pulls(histogram, fit)
     np.testing.assert_allclose(centers, histogram.axes[0].centers)
     np.testing.assert_allclose(deviations, (histogram.values() - expected) / np.sqrt(expected))
     narrow = MODEL.model_copy(update={"range": (1.90, 2.01)})
-    part = fit_mass(histogram, narrow)
+    part = fit_histogram(histogram, narrow)
     centers, deviations = pulls(histogram, part)
     assert len(centers) == len(part.edges) - 1
     assert np.mean(deviations**2) == pytest.approx(1, abs=0.8)
     # entries of weight 1/4 fluctuate as much, in their own standard deviations
     weighted = filled(mass_axis(), masses(np.random.default_rng(7)), 0.25)
-    _, scaled = pulls(weighted, fit_mass(weighted, MODEL))
+    _, scaled = pulls(weighted, fit_histogram(weighted, MODEL))
     assert np.std(scaled) == pytest.approx(1, abs=0.3)
 
 
@@ -116,7 +117,7 @@ def test_mass_without_fit(rng):
 
 def test_a_fit_that_is_not_valid_says_so(rng):
     few = filled(mass_axis(), masses(rng, 3, 2))
-    fit = fit_mass(few, MODEL)
+    fit = fit_histogram(few, MODEL)
     assert "NOT VALID: only 5 effective entries" in texts(
         draw_mass(few, HEADING, label="$m$", fit=fit)
     )
@@ -124,13 +125,15 @@ def test_a_fit_that_is_not_valid_says_so(rng):
         update={"peaks": (MODEL.peaks[0].model_copy(update={"mass": 1.94}),)}
     )
     histogram = filled(mass_axis(), masses(rng))
-    written = texts(draw_mass(histogram, HEADING, label="$m$", fit=fit_mass(histogram, shifted)))
+    written = texts(
+        draw_mass(histogram, HEADING, label="$m$", fit=fit_histogram(histogram, shifted))
+    )
     assert "NOT VALID: mean_ds is at its limit" in written
 
 
 def test_yields_without_error_are_fixed(rng):
     histogram = filled(mass_axis(), masses(rng, background=0))
-    assert yields(fit_mass(histogram, MODEL))[-1] == "N(bkg.) = 0 (fixed)"
+    assert yields(fit_histogram(histogram, MODEL))[-1] == "N(bkg.) = 0 (fixed)"
 
 
 def test_distribution_has_the_data_and_the_simulation_scaled(rng):
@@ -384,7 +387,7 @@ def run(rng, tmp_path):
 
 
 def test_every_figure_of_a_run_is_written(run):
-    run.write("fit.json", fit_run(run, by="era"))
+    run.write("fit.json", fit_mass(run, by="era").as_json())
     paths = plot_run(run)
     names = {path.name for path in paths}
     expected = ("cutflow_data", "cutflow_dsphipi", "mass", "mass_2017B", "mass_2017C")
@@ -401,5 +404,5 @@ def test_the_mass_of_a_run_without_fit_is_drawn(run):
 
 
 def test_fit_json_holds_the_drawn_fit(run):
-    content = fit_run(run)
+    content = fit_mass(run).as_json()
     assert content["entries"] == MassFit.from_json(content).entries

@@ -20,7 +20,7 @@ from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
 from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.processing.processor import Processor
-from bphcoffea.statistics.run_fit import fit_run
+from bphcoffea.statistics import fit_mass
 
 ROOT = Path(__file__).parents[2]
 BRANCHES = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge"]
@@ -197,7 +197,7 @@ def test_fit_finds_the_jpsi(dimuon, tmp_path):
     events = [[(10.0, 0.0, 0.0, 1), (10.0, 0.0, phi, -1)] for phi in angle]
     path = reduced_file(tmp_path / "muons.root", events)
     folder = run(dimuon, fileset(path), tmp_path / "run", Options("iterative"))
-    fit = fit_run(folder)
+    fit = fit_mass(folder).as_json()
     assert fit["valid"], fit["problems"]
     mean = fit["parameters"]["mean_jpsi"]
     assert mean["value"] == pytest.approx(3.0969, abs=4 * mean["error"])

@@ -8,13 +8,15 @@ from operator import add
 import hist
 import numpy as np
 import pytest
+from mass_fits import fit_of, mass_fit
 
 from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.searches.ds_yield import DsYield, UnknownLuminosityError
 from bphcoffea.statistics.data_sample import DataSample
-from bphcoffea.statistics.mass_fit import Tail, fit_mass, fit_simulation
+from bphcoffea.statistics.histogram_fit import fit_histogram, fit_simulation
+from bphcoffea.statistics.mass_fit import Tail
 from bphcoffea.toys.ds_phipi import SAMPLES, DsPhiPiToy
 from bphcoffea.toys.ds_phipi.generation import Species
 from bphcoffea.toys.ds_phipi.samples import DATA_FRACTIONS
@@ -22,12 +24,6 @@ from bphcoffea.toys.ds_phipi.truth import find
 
 DATA = {"is_mc": False, "era": "2018D"}
 SIMULATION = {"is_mc": True, "era": "2018D", "process": "ds_phipi", "filter_efficiency": 1.0}
-
-
-def fitted_yield(value, error, *problems):
-    """The part of fit.json that is read."""
-    parameters = {"n_ds": {"value": value, "error": error}}
-    return {"parameters": parameters, "valid": not problems, "problems": list(problems)}
 
 
 @pytest.fixture
@@ -44,17 +40,8 @@ def write(tmp_path):
         for key, metadata in more.pop("metadata", {}).items():
             datasets[key] |= metadata
         source = "fileset" if sections else "table.csv"
-        fit = {
-            "histogram": "mass",
-            "range": [1.65, 2.01],
-            "datasets": list(fitted),
-            **fitted_yield(500.0, 50.0, *([] if valid else ["the fit did not converge"])),
-            "simulation": {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 5.0)}},
-            "alternative": {
-                **fitted_yield(510.0, 60.0),
-                "simulation": {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 6.0)}},
-            },
-        }
+        problems = () if valid else ("the fit did not converge",)
+        fit = fit_of(list(fitted), ["mc"], 500.0, 50.0, simulated=25.0, problems=problems)
         fit |= more.pop("fit", {})
         files = {
             "ledger": {"complete": True, "partial": more.get("partial", False), "datasets": {}},
@@ -132,7 +119,7 @@ def test_an_unknown_luminosity_is_refused_unless_the_data_are_the_same(write, se
 
 def test_a_fit_of_simulation_is_no_yield(write):
     for number, fitted in enumerate((("mc",), ("one", "mc"))):
-        with pytest.raises(InputError, match=r"its fit is of simulation \(mc\), which tells no"):
+        with pytest.raises(InputError, match=r"its fit is of simulation \(mc\), which has no"):
             DsYield.of_run(write(str(number), fitted))
 
 
@@ -198,14 +185,14 @@ def test_the_uncertainties_of_the_number_of_ds(write):
 
 
 def test_the_second_model_has_an_efficiency_of_its_own(write):
-    simulation = {"ds": {"datasets": ["mc"], **fitted_yield(25.5, 6.0)}}
-    fit = {"alternative": {**fitted_yield(510.0, 60.0), "simulation": simulation}}
+    simulation = {"ds": {"datasets": ["mc"], **mass_fit(25.5, 6.0)}}
+    fit = {"alternative": {**mass_fit(510.0, 60.0), "simulation": simulation}}
     assert DsYield.of_run(write(fit=fit)).fit_model == pytest.approx(0, abs=1e-12)
 
 
 def test_a_second_model_that_is_not_valid_is_noted(write):
-    simulation = {"ds": {"datasets": ["mc"], **fitted_yield(25.0, 6.0)}}
-    fit = {"alternative": {**fitted_yield(510.0, 60.0, "no minimum"), "simulation": simulation}}
+    simulation = {"ds": {"datasets": ["mc"], **mass_fit(25.0, 6.0)}}
+    fit = {"alternative": {**mass_fit(510.0, 60.0, "no minimum"), "simulation": simulation}}
     known = DsYield.of_run(write(fit=fit))
     assert "ds_fit_model" not in known.uncertainties()
     assert known.remarks == (
@@ -216,7 +203,7 @@ def test_a_second_model_that_is_not_valid_is_noted(write):
 def test_without_a_fit_of_simulation_there_is_no_efficiency(write):
     with pytest.raises(InputError, match=r"no fit of simulated 'ds'.*then: bphcoffea fit"):
         DsYield.of_run(write(fit={"simulation": {}}))
-    few = {"ds": {"datasets": ["mc"], **fitted_yield(5.0, 1.0, "only 5 effective entries")}}
+    few = {"ds": {"datasets": ["mc"], **mass_fit(5.0, 1.0, "only 5 effective entries")}}
     with pytest.raises(InputError, match=r"efficiency is unknown.* of mc is not valid: only 5"):
         DsYield.of_run(write("few", fit={"simulation": few}))
 
@@ -256,7 +243,7 @@ def test_the_number_of_ds_is_that_of_three_toys():
     ratios, errors = [], []
     for seed in (1, 2, 3):
         data, generated = toy(300_000, DATA_FRACTIONS, np.random.default_rng([7, seed]))
-        fit = fit_mass(data, MODEL, tail=Tail.of(fits.values(), "toys"))
+        fit = fit_histogram(data, MODEL, tail=Tail.of(fits.values(), "toys"))
         assert fit.valid
         n = fit.parameters["n_ds"]
         ratios.append(n.value / simulated.value * of_simulation / generated)
@@ -270,8 +257,8 @@ def test_the_number_of_ds_is_that_of_three_toys():
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"prompt": 0.0}, "a fraction lies between 0 and 1"),
-        ({"prompt": 1.5}, "a fraction lies between 0 and 1"),
+        ({"prompt": 0.0}, "not between 0 and 1"),
+        ({"prompt": 1.5}, "not between 0 and 1"),
     ],
 )
 def test_a_fraction_is_one(change, line, tmp_path):

@@ -11,15 +11,17 @@ import pytest
 from scipy import optimize, stats
 
 from bphcoffea.statistics import cls_limits as limits
-from bphcoffea.statistics.counting import Channel, workspace
-from bphcoffea.statistics.profiling import Optimizer, _deviance_residuals, backend, prepare, schemas
+from bphcoffea.statistics.counting import Channel, counting_workspace
+from bphcoffea.statistics.least_squares import LeastSquaresOptimizer, _deviance_residuals
+from bphcoffea.statistics.pyhf_backend import backend, schemas
+from bphcoffea.statistics.scaled_model import prepare
 
 cls_at, upper_limit = partial(limits.cls_at, toys=0), partial(limits.upper_limit, toys=0)
 
 
 def counting(signal, background, observed, blinded=False, normalisation=None, **uncertainties):
     channel = Channel("a", signal, background, observed, **uncertainties)
-    return workspace([channel], normalisation or {}, blinded=blinded)
+    return counting_workspace([channel], normalisation or {}, blinded=blinded)
 
 
 def six(signal=2.0, background=5.0, observed=None, blinded=True):
@@ -37,7 +39,7 @@ def six(signal=2.0, background=5.0, observed=None, blinded=True):
         for i, b in enumerate(backgrounds)
     ]
     normalisation = {"luminosity": 0.025, "fractions": 0.10, "trigger": 0.05}
-    return workspace(channels, normalisation, blinded=blinded)
+    return counting_workspace(channels, normalisation, blinded=blinded)
 
 
 # by hand: one bin, no nuisances. Cowan et al., Eur. Phys. J. C 71 (2011) 1554, eqs. 16, 65-67
@@ -151,7 +153,7 @@ def test_deviance_residuals(seen, excess):
 
 def test_best_fit_is_stationary():
     model = prepare(six(blinded=False, observed=9))
-    with backend(Optimizer(model)):
+    with backend(LeastSquaresOptimizer(model)):
         best = np.asarray(pyhf.infer.mle.fit(model.data, model.pdf))
         low, high = np.transpose(model.pdf.config.suggested_bounds())
         lowest = float(model.pdf.logpdf(best, model.data)[0])
@@ -169,7 +171,7 @@ def test_fits_that_minuit_ends(monkeypatch):
     def failing(*_, **__):
         return optimize.OptimizeResult(success=False, cost=math.nan)
 
-    monkeypatch.setattr("bphcoffea.statistics.profiling.optimize.least_squares", failing)
+    monkeypatch.setattr("bphcoffea.statistics.least_squares.optimize.least_squares", failing)
     assert cls_at(spec, 1.0).observed == pytest.approx(known.observed, rel=3e-3)
 
 
@@ -221,7 +223,7 @@ def test_units_do_not_matter():
 
 def test_channels_add():
     split = [Channel(f"part{i}", 1.5, 5.0, 5) for i in range(2)]
-    halves = upper_limit(workspace(split, {}, blinded=False))
+    halves = upper_limit(counting_workspace(split, {}, blinded=False))
     whole = upper_limit(counting(3.0, 10.0, 10))
     assert halves.observed == pytest.approx(whole.observed, rel=3e-3)
 
@@ -229,8 +231,8 @@ def test_channels_add():
 def test_channel_without_signal_changes_nothing():
     idle = Channel("idle", 0.0, 4.0, 11, background_stat=1.0, background_shape=0.5)
     active = Channel("a", 3.0, 10.0, 11)
-    both = upper_limit(workspace([active, idle], {"luminosity": 0.02}, blinded=False))
-    alone = upper_limit(workspace([active], {"luminosity": 0.02}, blinded=False))
+    both = upper_limit(counting_workspace([active, idle], {"luminosity": 0.02}, blinded=False))
+    alone = upper_limit(counting_workspace([active], {"luminosity": 0.02}, blinded=False))
     assert both.observed == pytest.approx(alone.observed, rel=3e-3)
 
 

@@ -7,8 +7,9 @@ import pyhf
 import pytest
 from scipy import stats
 
-from bphcoffea.statistics.counting import Channel, is_blinded, validate, workspace
-from bphcoffea.statistics.profiling import schemas
+from bphcoffea.statistics.counting import Channel, counting_workspace, validate
+from bphcoffea.statistics.pyhf_backend import schemas
+from bphcoffea.statistics.workspace import is_blinded
 
 NORMALISATION = {"luminosity": 0.025, "trigger": 0.10}
 
@@ -58,7 +59,7 @@ def expected(spec, **values):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("blinded", [True, False])
 def test_valid(case, blinded):
-    spec = workspace([CASES[case], channel("b")], NORMALISATION, blinded=blinded)
+    spec = counting_workspace([CASES[case], channel("b")], NORMALISATION, blinded=blinded)
     assert json.loads(json.dumps(spec)) == spec
     model, data = model_of(spec)  # validates
     log_density = model.logpdf(model.config.suggested_init(), data)
@@ -66,14 +67,14 @@ def test_valid(case, blinded):
 
 
 def test_validation_fails():
-    spec = workspace([channel()], {})
+    spec = counting_workspace([channel()], {})
     spec["channels"][0]["samples"][0]["data"] = "many"
     with pytest.raises(pyhf.exceptions.InvalidSpecification):
         validate(spec)
 
 
 def test_yields():
-    spec = workspace([channel("a"), channel("b", signal=2.0)], NORMALISATION)
+    spec = counting_workspace([channel("a"), channel("b", signal=2.0)], NORMALISATION)
     assert expected(spec)["a"] == pytest.approx(10)
     assert expected(spec, mu=3.0)["a"] == pytest.approx(18)
     assert expected(spec, mu=0.0)["b"] == pytest.approx(6)
@@ -90,7 +91,7 @@ def test_yields():
 
 def test_background_is_a_count():
     # 6 ± 1.5 stands for 16 events that are worth 0.375 each
-    spec = workspace([channel()], {})
+    spec = counting_workspace([channel()], {})
     counts = {entry["name"]: entry["data"] for entry in spec["observations"]}
     assert counts["a_sidebands"] == pytest.approx([16])
     double = expected(spec, background_a=2.0)
@@ -100,7 +101,7 @@ def test_background_is_a_count():
 
 def test_no_event_in_the_sidebands():
     # n = 0, and one event would have been worth 0.4: L(θ) is Poisson(0 | θ)·Poisson(seen | 0.4 θ)
-    spec = workspace([CASES["no background"]], {}, blinded=False)
+    spec = counting_workspace([CASES["no background"]], {}, blinded=False)
     model, data = model_of(spec)
     names = model.config.par_names
 
@@ -118,7 +119,9 @@ def test_no_event_in_the_sidebands():
 
 
 def test_an_event_without_background_is_no_contradiction():
-    model, data = model_of(workspace([CASES["no background, for sure"]], {}, blinded=False))
+    model, data = model_of(
+        counting_workspace([CASES["no background, for sure"]], {}, blinded=False)
+    )
     parameters = np.array(model.config.suggested_init())
     parameters[model.config.poi_index] = 0.0
     assert np.isfinite(model.logpdf(parameters, data)[0])
@@ -126,17 +129,17 @@ def test_an_event_without_background_is_no_contradiction():
 
 
 def test_well_known_background_needs_no_count():
-    spec = workspace([CASES["well-known background"]], {})
+    spec = counting_workspace([CASES["well-known background"]], {})
     assert [entry["name"] for entry in spec["channels"]] == ["a"]
     assert expected(spec, background_statistics_a=1.0)["a"] == pytest.approx(4 + 1.001e6)
 
 
 def test_blinded():
-    spec = workspace([channel(observed=7)], NORMALISATION, blinded=True)
+    spec = counting_workspace([channel(observed=7)], NORMALISATION, blinded=True)
     assert is_blinded(spec)
     assert spec["observations"][0] == {"name": "a", "data": [6.0]}
-    assert spec == workspace([channel(observed=None)], NORMALISATION, blinded=True)
-    opened = workspace([channel(observed=7)], NORMALISATION, blinded=False)
+    assert spec == counting_workspace([channel(observed=None)], NORMALISATION, blinded=True)
+    opened = counting_workspace([channel(observed=7)], NORMALISATION, blinded=False)
     assert not is_blinded(opened)
     assert opened["observations"][0] == {"name": "a", "data": [7.0]}
 
@@ -156,4 +159,4 @@ def test_blinded():
 )
 def test_refused(channels, normalisation, said):
     with pytest.raises(ValueError, match=said):
-        workspace(channels, normalisation, blinded=False)
+        counting_workspace(channels, normalisation, blinded=False)

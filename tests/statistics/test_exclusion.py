@@ -1,6 +1,5 @@
 """Excluded ranges of a mixing, against models whose ends can be worked out."""
 
-import json
 import math
 from functools import partial
 
@@ -9,7 +8,7 @@ import pytest
 from scipy import optimize, stats
 
 from bphcoffea.statistics import exclusion
-from bphcoffea.statistics.counting import Channel, workspace
+from bphcoffea.statistics.counting import Channel, counting_workspace
 from bphcoffea.statistics.exclusion import PRECISION, Range, excluded
 
 scan = partial(exclusion.scan, toys=0)
@@ -45,7 +44,7 @@ def ends(needed):
 
 def model(mixing, background=0.0, observed=0, blinded=False, scale=1.0, **uncertainties):
     channel = Channel("a", scale * signal(mixing), background, observed, **uncertainties)
-    return workspace([channel], {}, blinded=blinded)
+    return counting_workspace([channel], {}, blinded=blinded)
 
 
 def test_rate_and_lifetime():
@@ -166,14 +165,14 @@ def test_exactly_at_the_level_is_not_excluded():
     assert excluded([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]) == ()
 
 
-def test_json():
-    content = scan(POINTS[::4], model).as_json()
-    assert json.loads(json.dumps(content)) == content
-    couplings = [row["mixing"] for row in content["points"]]
-    assert couplings == sorted(couplings)
-    assert set(couplings) > set(POINTS[::4])
-    assert content["observed"][0]["open_low"] is False
-    assert len(content["expected"]) == 5
+def test_a_scan_adds_points_in_order():
+    result = scan(POINTS[::4], model)
+    assert list(result.points) == sorted(result.points)
+    assert set(result.points) > set(POINTS[::4])
+    assert len(result.results) == len(result.points)
+    assert not result.observed[0].open_low
+    assert result.observed[0].limits[0] == result.observed[0].low
+    assert len(result.expected) == 5
 
 
 @pytest.mark.parametrize(
@@ -181,10 +180,10 @@ def test_json():
     [
         ([1.0], [0.1], "at least two"),
         ([0.0, 1.0], [0.1, 0.1], "positive"),
-        ([1.0, 1.0], [0.1, 0.1], "rise"),
-        ([2.0, 1.0], [0.1, 0.1], "rise"),
-        ([1.0, 2.0], [0.1], "2 values"),
-        ([1.0, 2.0], [0.1, math.nan], "undefined"),
+        ([1.0, 1.0], [0.1, 0.1], "ascend"),
+        ([2.0, 1.0], [0.1, 0.1], "ascend"),
+        ([1.0, 2.0], [0.1], "2 points, but 1 values"),
+        ([1.0, 2.0], [0.1, math.nan], "neither negative nor NaN"),
     ],
 )
 def test_refused(points, cls, said):

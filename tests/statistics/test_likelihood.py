@@ -9,8 +9,9 @@ from scipy import optimize
 
 from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.mass_background import Background, fit_background
-from bphcoffea.statistics.profiling import INTERPOLATION, backend, schemas
-from bphcoffea.statistics.shape_workspace import MassChannel, shape_workspace
+from bphcoffea.statistics.pyhf_backend import backend, schemas
+from bphcoffea.statistics.scaled_model import INTERPOLATION
+from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
 
 EDGES = tuple(np.linspace(1.62, 2.0, 13))
@@ -39,7 +40,7 @@ def workspace():
         observed=tuple(rng.poisson(25.0, 12).astype(float)),
         signal_shifts={"trigger": 0.2},
     )
-    return shape_workspace([first, second], {"normalisation": 0.06}, blinded=False)
+    return mass_workspace([first, second], {"normalisation": 0.06}, blinded=False)
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,10 @@ from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder, write_histograms
 from bphcoffea.searches.ds_yield import DS_TO_PHI_PI, PHI_TO_MUONS, DsYield
-from bphcoffea.statistics.mass_fit import (
-    MassFit,
-    Parameter,
-    Tail,
-    fit_mass,
-    fit_simulation,
-)
+from bphcoffea.statistics.histogram_fit import fit_histogram, fit_simulation
+from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.minimiser import BETA_LIMITS, BETA_START
-from bphcoffea.statistics.run_fit import fit_run, of_datasets
+from bphcoffea.statistics.run_fit import fit_mass, of_datasets
 
 DS = Peak(name="ds", label="$D_s^+$", mass=1.968, width=0.010, process="dsphipi")
 DPLUS = Peak(name="dplus", label="$D^+$", mass=1.870, width=0.010)
@@ -74,7 +69,7 @@ def pulls(fits, name, truth):
 
 
 def test_yields_close(rng):
-    fits = [fit_mass(toy(rng), MODEL) for _ in range(30)]
+    fits = [fit_histogram(toy(rng), MODEL) for _ in range(30)]
     assert sum(fit.valid for fit in fits) >= 29
     for name in ("n_ds", "n_dplus", "n_background", "mean_ds"):
         pull = pulls(fits, name, TRUTH[name])
@@ -84,7 +79,7 @@ def test_yields_close(rng):
 
 
 def test_p_values_are_spread(rng):
-    fits = [fit_mass(toy(rng), MODEL) for _ in range(30)]
+    fits = [fit_histogram(toy(rng), MODEL) for _ in range(30)]
     assert stats.kstest([fit.p_value for fit in fits], "uniform").pvalue > 1e-3
 
 
@@ -148,7 +143,7 @@ def test_the_curve_has_the_area_of_the_histogram():
 def test_a_weighted_histogram_has_the_errors_of_its_entries(rng):
     plain = toy(rng)
     weighted = spectrum(plain.values(), 0.25)
-    once, again = fit_mass(plain, MODEL), fit_mass(weighted, MODEL)
+    once, again = fit_histogram(plain, MODEL), fit_histogram(weighted, MODEL)
     assert again.valid
     for name in ("n_ds", "n_background"):
         assert again.parameters[name].value == pytest.approx(
@@ -164,11 +159,11 @@ def test_other_storages_are_counts(rng):
     plain = toy(rng)
     counted = hist.Hist(plain.axes[0], storage=hist.storage.Int64())
     counted.view()[:] = plain.values().astype(int)
-    assert fit_mass(counted, MODEL).parameters == fit_mass(plain, MODEL).parameters
+    assert fit_histogram(counted, MODEL).parameters == fit_histogram(plain, MODEL).parameters
 
 
 def test_a_given_tail_is_fixed(rng):
-    fit = fit_mass(toy(rng), MODEL, tail=Tail({"beta": 1.7, "m": 4.0}, "a simulation"))
+    fit = fit_histogram(toy(rng), MODEL, tail=Tail({"beta": 1.7, "m": 4.0}, "a simulation"))
     assert (fit.parameters["beta"].value, fit.parameters["m"].value) == (1.7, 4.0)
     assert fit.parameters["beta"].fixed
     assert fit.parameters["beta"].error is None
@@ -179,7 +174,7 @@ def test_a_given_tail_is_fixed(rng):
 
 def test_a_gaussian_peak_has_no_tail():
     # expected counts, no fluctuation that could look like a tail
-    fit = fit_mass(spectrum(sum(known_fit({**TRUTH, "beta": 8.0}).expected().values())), MODEL)
+    fit = fit_histogram(spectrum(sum(known_fit({**TRUTH, "beta": 8.0}).expected().values())), MODEL)
     assert fit.valid
     assert fit.parameters["beta"].fixed
     assert fit.parameters["beta"].value == BETA_LIMITS[1]
@@ -189,7 +184,7 @@ def test_a_gaussian_peak_has_no_tail():
 
 def test_no_peak_is_a_yield_compatible_with_zero(rng):
     truth = {**TRUTH, "n_ds": 0.0, "n_dplus": 0.0}
-    fits = [fit_mass(toy(rng, truth), MODEL) for _ in range(20)]
+    fits = [fit_histogram(toy(rng, truth), MODEL) for _ in range(20)]
     assert all(fit.valid for fit in fits)
     pull = pulls(fits, "n_ds", 0.0)
     # a fluctuation that looks like a peak of free width is at most 3 to 4 sigma
@@ -203,7 +198,7 @@ def test_no_peak_is_a_yield_compatible_with_zero(rng):
 
 def test_no_background():
     truth = {**TRUTH, "n_background": 0.0, "n_dplus": 0.0}
-    fit = fit_mass(spectrum(sum(known_fit(truth).expected().values())), MODEL)
+    fit = fit_histogram(spectrum(sum(known_fit(truth).expected().values())), MODEL)
     assert fit.valid
     assert fit.parameters["n_background"].value == 0
     assert fit.parameters["n_ds"].value == pytest.approx(2000, rel=1e-3)
@@ -213,7 +208,7 @@ def test_no_background():
 def test_too_few_entries(entries):
     counts = np.zeros(BINS)
     counts[10 : 10 + entries] = 1
-    fit = fit_mass(spectrum(counts), MODEL)
+    fit = fit_histogram(spectrum(counts), MODEL)
     assert not fit.valid
     assert fit.problems == (
         f"only {entries} effective entries in 1.65-2.01 GeV: a fit needs at least 20",
@@ -224,7 +219,7 @@ def test_too_few_entries(entries):
 
 def test_a_parameter_at_its_limit_is_a_problem():
     shifted = known_fit({**TRUTH, "mean_ds": 1.968 + 0.025})
-    fit = fit_mass(spectrum(sum(shifted.expected().values())), MODEL)
+    fit = fit_histogram(spectrum(sum(shifted.expected().values())), MODEL)
     assert not fit.valid
     assert "mean_ds is at its limit, 1.988 GeV" in fit.problems
 
@@ -232,24 +227,24 @@ def test_a_parameter_at_its_limit_is_a_problem():
 def test_a_poor_description_is_noted(rng):
     other = known_fit({**TRUTH, "n_ds": 1500.0, "mean_ds": 1.75})
     counts = sum(other.expected().values()) + sum(known_fit().expected().values())
-    fit = fit_mass(spectrum(rng.poisson(counts).astype(float)), MODEL)
+    fit = fit_histogram(spectrum(rng.poisson(counts).astype(float)), MODEL)
     assert any("poorly" in note for note in fit.notes)
 
 
 def test_the_range_is_the_models(rng):
     model = MODEL.model_copy(update={"range": (1.80, 2.01), "peaks": (DS,)})
-    fit = fit_mass(toy(rng), model)
+    fit = fit_histogram(toy(rng), model)
     assert fit.range[0] == pytest.approx(1.80, abs=0.006)
     assert fit.range[0] >= 1.80
     outside = MODEL.model_copy(update={"range": (1.90, 2.01)})
     with pytest.raises(InputError, match=r"peak 'dplus' at 1\.87 GeV lies outside"):
-        fit_mass(toy(rng), outside)
-    with pytest.raises(InputError, match="less than two bins"):
-        fit_mass(toy(rng), MODEL.model_copy(update={"range": (3.0, 4.0)}))
+        fit_histogram(toy(rng), outside)
+    with pytest.raises(InputError, match="fewer than two bins"):
+        fit_histogram(toy(rng), MODEL.model_copy(update={"range": (3.0, 4.0)}))
 
 
 def test_json_round_trip(rng):
-    fit = fit_mass(toy(rng), MODEL)
+    fit = fit_histogram(toy(rng), MODEL)
     content = json.loads(json.dumps(fit.as_json(), allow_nan=False))
     assert MassFit.from_json(content) == fit
     assert content["valid"]
@@ -305,8 +300,8 @@ def test_simulation_constrains_the_tail_as_well_as_it_knows_it(rng):
     tail = tail_of({"ds": toy(rng, {**truth, "n_ds": 3000.0})})
     assert tail.names == ("beta", "m")
     data = toy(rng, {**TRUTH, "beta": 1.4})
-    constrained = fit_mass(data, MODEL, tail=tail)
-    fixed = fit_mass(data, MODEL, tail=Tail(tail.values, "toys"))
+    constrained = fit_histogram(data, MODEL, tail=tail)
+    fixed = fit_histogram(data, MODEL, tail=Tail(tail.values, "toys"))
     assert constrained.valid
     assert constrained.parameters["n_ds"].error > 1.01 * fixed.parameters["n_ds"].error
     pull = np.array([constrained.parameters[n].value - tail.values[n] for n in tail.names])
@@ -368,7 +363,7 @@ def run(rng, tmp_path):
 
 
 def test_a_run_is_fitted_with_the_simulated_tail(run):
-    content = fit_run(run, None, "era")
+    content = fit_mass(run, None, "era").as_json()
     json.dumps(content, allow_nan=False)
     assert content["datasets"] == ["data_B", "data_C"]
     assert content["luminosity"] == pytest.approx(14.42)
@@ -404,7 +399,7 @@ def test_the_fit_of_a_year_has_the_simulation_of_that_year(rng, tmp_path):
         "mc_18": {**SIMULATED, "era": "2018"},
         "mc_12": {**SIMULATED, "era": "2012"},
     }
-    content = fit_run(write_run(tmp_path, spectra, metadata), by="year")
+    content = fit_mass(write_run(tmp_path, spectra, metadata), by="year").as_json()
     for part, datasets, number in (
         (content, ["mc_18", "mc_12"], 25_000),
         (content["by"]["2017"], ["mc_18"], 20_000),
@@ -444,7 +439,7 @@ def test_the_second_model_covers_tails_on_both_sides(tmp_path, peak):
         {"data": DATA_B, "mc": {**SIMULATED, "filter_efficiency": 0.02}},
     )
     run.write("cutflow.json", {"mc": [{"step": "all", "sumw": 20_000.0}]})
-    fit = fit_run(run)
+    fit = fit_mass(run).as_json()
     assert any("described better with tails on both sides" in note for note in fit["notes"])
     run.write("fit.json", fit)
     found = DsYield.of_run(run)
@@ -462,14 +457,14 @@ def test_the_second_model_covers_tails_on_both_sides(tmp_path, peak):
 
 def test_the_alternative_of_tails_on_both_sides_is_one_side(rng, tmp_path):
     simulated = toy(rng, {**TRUTH, "n_ds": 20_000.0, "n_dplus": 0.0, "n_background": 0.0})
-    fit = fit_run(
+    fit = fit_mass(
         write_run(
             tmp_path,
             {"data": toy(rng), "mc": simulated},
             {"data": DATA_B, "mc": SIMULATED},
             MODEL.alternative,
         )
-    )
+    ).as_json()
     assert (fit["model"]["tails"], fit["alternative"]["model"]["tails"]) == ("both", "low")
     assert fit["valid"], fit["problems"]
     assert fit["parameters"]["beta_high"]["value"] > 2.5
@@ -483,16 +478,16 @@ def test_the_luminosity_of_a_fit_counts_shared_sections_once(run):
     content["parts"].append({"datasets": ["data_B", "data_C"], "luminosity": 100.0})
     run.write("luminosity.json", content)
     run.write("ledger.json", {"complete": True, "partial": True, "datasets": {}})
-    fitted = fit_run(run, by="dataset")
+    fitted = fit_mass(run, by="dataset").as_json()
     assert fitted["partial"]
     assert fitted["luminosity"] == pytest.approx(114.42)
     assert fitted["by"]["data_B"]["luminosity"] == pytest.approx(104.79)
 
 
 def test_datasets_are_chosen_by_pattern(run):
-    assert fit_run(run, ["*_B"])["datasets"] == ["data_B"]
-    assert list(fit_run(run, ["data*"], "dataset")["by"]) == ["data_B", "data_C"]
-    simulation = fit_run(run, ["mc*"])
+    assert fit_mass(run, ["*_B"]).as_json()["datasets"] == ["data_B"]
+    assert list(fit_mass(run, ["data*"], "dataset").as_json()["by"]) == ["data_B", "data_C"]
+    simulation = fit_mass(run, ["mc*"]).as_json()
     assert simulation["datasets"] == ["mc_ds"]
     assert simulation["luminosity"] is None
     # 20 000 entries of weight 0.1, and their precision
@@ -504,17 +499,17 @@ def test_errors_of_a_run_name_the_cause(run, tmp_path):
     with pytest.raises(
         InputError, match=r"no dataset matches 'x\*'; there are: data_B, data_C, mc_ds"
     ):
-        fit_run(run, ["x*"])
+        fit_mass(run, ["x*"]).as_json()
     empty = tmp_path / "empty"
     empty.mkdir()
     nothing = write_run(empty, {"data_B": spectrum(np.zeros(BINS))}, {"data_B": DATA_B})
     with pytest.raises(InputError, match=r"'mass' is empty in 1\.65-2\.01 GeV for data_B"):
-        fit_run(nothing)
+        fit_mass(nothing).as_json()
     undeclared = tmp_path / "undeclared"
     undeclared.mkdir()
     no_fit = write_run(undeclared, {"data_B": spectrum(np.ones(BINS))}, {"data_B": DATA_B}, None)
     with pytest.raises(InputError, match="'ds_phipi' declares no mass fit"):
-        fit_run(no_fit)
+        fit_mass(no_fit).as_json()
 
 
 def test_datasets_are_summed(run):
@@ -553,7 +548,7 @@ def test_a_negative_sum_of_weights_is_not_fitted(tmp_path):
     """An interference sample, whose weights are all negative."""
     rng = np.random.default_rng(5)
     negative = toy(rng, weight=-1.0)
-    fit = fit_mass(negative, MODEL)
+    fit = fit_histogram(negative, MODEL)
     assert not fit.valid
     total = negative.sum().value
     assert fit.problems == (
@@ -561,6 +556,6 @@ def test_a_negative_sum_of_weights_is_not_fitted(tmp_path):
     )
     assert fit_simulation({"ds": negative}, MODEL)["ds"].problems == fit.problems
     run = write_run(tmp_path, {"x": negative}, {"x": {"is_mc": True, "era": "2018"}})
-    content = fit_run(run)
+    content = fit_mass(run).as_json()
     assert content["problems"] == list(fit.problems)
     assert MassFit.from_json(content) == fit

@@ -11,18 +11,21 @@ import pytest
 from scipy import optimize, stats
 
 from bphcoffea.errors import InputError
-from bphcoffea.statistics import sampling
+from bphcoffea.statistics import counting_likelihood
 from bphcoffea.statistics.cls_limits import TOYS, cls_at, toys_needed, upper_limit
-from bphcoffea.statistics.counting import Channel, workspace
-from bphcoffea.statistics.profiling import Optimizer, backend, prepare
-from bphcoffea.statistics.sampling import Counts, Experiment
+from bphcoffea.statistics.counting import Channel, counting_workspace
+from bphcoffea.statistics.counting_likelihood import Counts
+from bphcoffea.statistics.least_squares import LeastSquaresOptimizer
+from bphcoffea.statistics.pyhf_backend import backend
+from bphcoffea.statistics.sampling import Experiment
+from bphcoffea.statistics.scaled_model import prepare
 
 QUANTILES = stats.norm.cdf([-2, -1, 0, 1, 2])
 
 
 def one(background, observed, signal=1.0, blinded=False, **uncertainties):
     channel = Channel("a", signal, background, observed, **uncertainties)
-    return workspace([channel], {}, blinded=blinded)
+    return counting_workspace([channel], {}, blinded=blinded)
 
 
 #: Channels of a model, and the uncertainties that they share.
@@ -217,7 +220,7 @@ def experiment_of(spec):
 def test_slow_toys(name):
     """q̃ of a few toys, and CLs+b and CLb of many that the library did not draw."""
     channels, normalisation = MODELS[name]
-    spec = workspace(channels, normalisation, blinded=False)
+    spec = counting_workspace(channels, normalisation, blinded=False)
     slow, rng = Slow(channels, normalisation, 1.0), np.random.default_rng(7)
     experiment, found = experiment_of(spec), cls_at(spec, 1.0)
     seen = slow.q_tilde(slow.measured)
@@ -235,7 +238,7 @@ def test_slow_toys(name):
 @pytest.mark.parametrize("mu", [0.3, 1.0, 3.0])
 def test_statistic_is_pyhfs(name, mu):
     channels, normalisation = MODELS[name]
-    spec = workspace(channels, normalisation, blinded=False)
+    spec = counting_workspace(channels, normalisation, blinded=False)
     slow = Slow(channels, normalisation, mu)
     toys = list(islice(slow.draw(mu, np.random.default_rng(2)), 10))
     found = experiment_of(spec).statistic(slow.counts(toys), mu)
@@ -251,7 +254,7 @@ def test_statistic_is_pyhfs(name, mu):
             measured[f"signal_statistics_{c.name}"] = toy["signal"][i]
             measured[f"background_shape_{c.name}"] = toy["shape"][i]
         data = [counts[c] for c in config.channels] + [measured[a] for a in config.auxdata_order]
-        with backend(Optimizer(model)):
+        with backend(LeastSquaresOptimizer(model)):
             reference = pyhf.infer.test_statistics.qmu_tilde(
                 mu / model.unit,
                 data,
@@ -265,11 +268,11 @@ def test_statistic_is_pyhfs(name, mu):
 
 def test_minuit_goes_on(monkeypatch):
     """Where iterations end before a fit has converged."""
-    spec = workspace(*MODELS["two"], blinded=False)
+    spec = counting_workspace(*MODELS["two"], blinded=False)
     experiment = Experiment.of_workspace(spec)
     toys = experiment.draw(experiment.fit(experiment.data, 1.0), 8, np.random.default_rng(1))
     known = experiment.statistic(toys, 1.0)
-    monkeypatch.setattr(sampling, "MAX_ITERATIONS", 1)
+    monkeypatch.setattr(counting_likelihood, "MAX_ITERATIONS", 1)
     # MINUIT's tolerance
     assert experiment.statistic(toys, 1.0) == pytest.approx(known, abs=2e-3)
 
@@ -278,14 +281,14 @@ def test_two_empty_channels(monkeypatch):
     """Fits of pyhf's toys did not converge; these do, without MINUIT's help."""
     monkeypatch.setattr(Experiment, "_with_minuit", None)
     channels = [Channel(name, 2.0, 0.0, 0, background_stat=0.5) for name in "ab"]
-    found = cls_at(workspace(channels, {"trigger": 0.1}, blinded=False), toys=1500, seed=3)
+    found = cls_at(counting_workspace(channels, {"trigger": 0.1}, blinded=False), toys=1500, seed=3)
     # no background is found in the sidebands nor in the windows: exp(-4), but for the uncertainty
     assert found.observed == pytest.approx(math.exp(-4), abs=4 * found.observed_error)
     assert found.toys == 1500
 
 
 def test_reproducible():
-    spec = workspace(*MODELS["two"], blinded=False)
+    spec = counting_workspace(*MODELS["two"], blinded=False)
     first = cls_at(spec, toys=1000, seed=4)
     assert first == cls_at(spec, toys=1000, seed=4)
     assert first != cls_at(spec, toys=1000, seed=5)
@@ -294,7 +297,7 @@ def test_reproducible():
 
 def test_errors():
     """CLs scatters as its error says."""
-    spec = workspace(*MODELS["half"], blinded=False)
+    spec = counting_workspace(*MODELS["half"], blinded=False)
     results = [cls_at(spec, toys=1000, seed=seed) for seed in range(12)]
     observed = np.std([r.observed for r in results]) / np.mean([r.observed_error for r in results])
     median = np.std([r.expected[2] for r in results])
@@ -306,12 +309,12 @@ def test_errors():
 
 def test_blinded():
     channels, normalisation = MODELS["two"]
-    hidden = cls_at(workspace(channels, normalisation), toys=1000)
+    hidden = cls_at(counting_workspace(channels, normalisation), toys=1000)
     assert hidden.toys == 1000
     assert (hidden.observed, hidden.observed_error, hidden.background) == (None, None, None)
     assert list(hidden.expected) == sorted(hidden.expected)
     counts = [replace(channel, observed=None) for channel in channels]
-    assert cls_at(workspace(counts, normalisation), toys=1000) == hidden
+    assert cls_at(counting_workspace(counts, normalisation), toys=1000) == hidden
 
 
 def test_extreme_data():
@@ -339,7 +342,7 @@ def test_which_statistics():
         # many in the window, but predicted from four
         ([replace(many, background_stat=50.0)], TOYS),
     ):
-        spec = workspace(channels, {}, blinded=False)
+        spec = counting_workspace(channels, {}, blinded=False)
         assert toys_needed(spec) == needed, channels
         assert cls_at(spec, 0.1).toys == needed
         assert toys_needed(spec, 0) == 0

@@ -9,7 +9,7 @@ import uproot
 
 from bphcoffea.statistics.mass_background import fit_background
 from bphcoffea.statistics.shape_datacards import write_shape_datacard
-from bphcoffea.statistics.shape_workspace import MassChannel, shape_workspace
+from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
 
 EDGES = tuple(np.linspace(1.62, 2.0, 20))
@@ -131,7 +131,7 @@ def test_every_template_is_there(card):
 
 
 def test_same_model_as_the_workspace(card, mass_channels):
-    spec = shape_workspace(mass_channels, {"lumi": 0.06})
+    spec = mass_workspace(mass_channels, {"lumi": 0.06})
     modifiers = [
         modifier
         for channel in spec["channels"]

@@ -11,11 +11,11 @@ from tau3mu_cards import CARDS, channels
 
 from bphcoffea.errors import InputError
 from bphcoffea.statistics.cls_limits import cls_at, upper_limit
-from bphcoffea.statistics.counting import is_blinded
 from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.mass_background import Background, fit_background
-from bphcoffea.statistics.shape_workspace import MassChannel, shape_workspace
+from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
+from bphcoffea.statistics.workspace import is_blinded
 
 EDGES = tuple(np.linspace(1.62, 2.0, 39))
 SHAPE = SignalShape(0.3, 1.777, 0.014, 1.2, 3.0, 0.010)
@@ -32,7 +32,7 @@ def expected(spec, **values):
 
 
 def test_background_stays_an_exponential():
-    spec = shape_workspace([CHANNEL])
+    spec = mass_workspace([CHANNEL])
     for units in (-2.5, -0.7, 0.2, 1.8):
         counts = expected(spec, mu=0.0, slope_a=units)
         slope = -4.0 + units * 3.0 / 0.38
@@ -41,14 +41,14 @@ def test_background_stays_an_exponential():
 
 
 def test_yields():
-    spec = shape_workspace([CHANNEL])
+    spec = mass_workspace([CHANNEL])
     assert np.sum(expected(spec, mu=0.0)) == pytest.approx(80)
     assert np.sum(expected(spec, mu=2.0)) == pytest.approx(90)
     assert np.sum(expected(spec, mu=0.0, background_a=0.5)) == pytest.approx(40)
 
 
 def test_signal_moves_and_widens():
-    spec = shape_workspace([replace(CHANNEL, mean_error=0.002, width_error=0.1)])
+    spec = mass_workspace([replace(CHANNEL, mean_error=0.002, width_error=0.1)])
     background = expected(spec, mu=0.0)
     for values, shape in (
         ({"signal_mean_a": 1.0}, SHAPE.shifted(mean=0.002)),
@@ -63,7 +63,7 @@ def test_signal_moves_and_widens():
 def test_shape_of_the_background():
     rng = np.random.default_rng(3)
     fit = fit_background(1.62 + 0.38 * rng.beta(1.0, 2.0, 300))
-    spec = shape_workspace([replace(CHANNEL, background=fit)])
+    spec = mass_workspace([replace(CHANNEL, background=fit)])
     for name in ("power", "polynomial"):
         counts = expected(spec, mu=0.0, **{f"background_{name}_a": 1.0})
         assert counts == pytest.approx(np.maximum(fit.expected(EDGES, name), counts.min()))
@@ -72,7 +72,7 @@ def test_shape_of_the_background():
 def test_sources_of_the_same_name_are_one():
     first = replace(CHANNEL, signal_shifts={"trigger": 0.1, "2017": 0.2})
     second = replace(CHANNEL, name="b", signal_shifts={"trigger": -0.1, "2018": 0.3})
-    spec = shape_workspace([first, second], {"common": 0.06})
+    spec = mass_workspace([first, second], {"common": 0.06})
     background, nominal = expected(spec, mu=0.0), expected(spec)
 
     def ratios(**values):
@@ -86,13 +86,13 @@ def test_sources_of_the_same_name_are_one():
 
 def test_blinded_workspaces_hold_no_data():
     seen, unseen = (
-        json.dumps(shape_workspace([replace(CHANNEL, observed=counts)]))
+        json.dumps(mass_workspace([replace(CHANNEL, observed=counts)]))
         for counts in ((1234.0,) * 38, None)
     )
     assert seen == unseen
     assert is_blinded(json.loads(seen))
     assert cls_at(json.loads(seen)).observed is None
-    assert not is_blinded(shape_workspace([CHANNEL], blinded=False))
+    assert not is_blinded(mass_workspace([CHANNEL], blinded=False))
 
 
 @pytest.mark.parametrize(
@@ -104,19 +104,19 @@ def test_blinded_workspaces_hold_no_data():
         ({"signal": math.nan}, "signal of channel 'a' must be finite"),
         ({"width_error": -0.1}, "width_error of channel 'a' must be finite and not negative"),
         ({"signal_shifts": {"x": -1.5}}, "shift 'x' of channel 'a'"),
-        ({"edges": (1.7, 1.7)}, "the edges of channel 'a' do not rise"),
+        ({"edges": (1.7, 1.7)}, "the edges of channel 'a' do not ascend"),
     ],
 )
 def test_unusable_channels(changes, text):
     with pytest.raises(ValueError, match=text):
-        shape_workspace([replace(CHANNEL, **changes)], blinded=False)
+        mass_workspace([replace(CHANNEL, **changes)], blinded=False)
 
 
 def test_unusable_sets():
     with pytest.raises(ValueError, match="needs a channel"):
-        shape_workspace([])
+        mass_workspace([])
     with pytest.raises(ValueError, match="same name: a, a"):
-        shape_workspace([CHANNEL, CHANNEL])
+        mass_workspace([CHANNEL, CHANNEL])
 
 
 def known_background(signal, background, observed):
@@ -183,7 +183,7 @@ def test_observed_by_hand(best):
 def test_cls_at_the_limit():
     rng = np.random.default_rng(2)
     counts = tuple(rng.poisson(CHANNEL.expected_background()).astype(float))
-    spec = shape_workspace(
+    spec = mass_workspace(
         [replace(CHANNEL, observed=counts, mean_error=0.001)], {"x": 0.1}, blinded=False
     )
     limit = upper_limit(spec, level=0.90)
@@ -195,14 +195,14 @@ def test_cls_at_the_limit():
 
 
 def test_no_signal():
-    limit = upper_limit(shape_workspace([replace(CHANNEL, signal=0.0)]))
+    limit = upper_limit(mass_workspace([replace(CHANNEL, signal=0.0)]))
     assert limit.expected == (math.inf,) * 5
 
 
 def test_no_background():
     """With no event but one that is assumed, a few are excluded."""
     background = fit_background([], windows=[(1.753, 1.801)])
-    spec = shape_workspace(
+    spec = mass_workspace(
         [replace(CHANNEL, background=background, observed=(0.0,) * 38)], blinded=False
     )
     limit = upper_limit(spec)
@@ -213,7 +213,7 @@ def test_no_background():
 
 def test_published_cards():
     """Six categories of 2017 from public cards, at 90% confidence level."""
-    limit = upper_limit(shape_workspace(channels(), blinded=False), level=0.90)
+    limit = upper_limit(mass_workspace(channels(), blinded=False), level=0.90)
     below, median, above = (CARDS["branching_fraction"] * x for x in limit.expected[1:4])
     # other programs differ by 1% among themselves, and fit without bins
     assert median == pytest.approx(CARDS["expected_limit_90"]["median"], rel=0.03)

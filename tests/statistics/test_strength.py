@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from bphcoffea.statistics.mass_background import Background
-from bphcoffea.statistics.shape_workspace import MassChannel, shape_workspace
+from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
 from bphcoffea.statistics.strength import fit_strength
 
@@ -18,7 +18,7 @@ CHANNELS = [
     MassChannel("a", EDGES, 30.0, SHAPE, Background(100.0, -4.0, 1.0), mean_error=0.001),
     MassChannel("b", EDGES, 60.0, SHAPE, Background(600.0, -2.0, 1.0), width_error=0.05),
 ]
-SPEC = shape_workspace(
+SPEC = mass_workspace(
     [replace(one, observed=(0.0,) * 19) for one in CHANNELS], {"normalisation": 0.05}, blinded=False
 )
 
@@ -84,7 +84,7 @@ def test_a_deficit_that_no_background_allows():
 
 def test_nothing_to_fit():
     with pytest.raises(ValueError, match="blinded"):
-        fit_strength(shape_workspace(CHANNELS))
+        fit_strength(mass_workspace(CHANNELS))
     none = [replace(one, signal=0.0, observed=(1.0,) * 19) for one in CHANNELS]
     with pytest.raises(ValueError, match="no signal"):
-        fit_strength(shape_workspace(none, blinded=False))
+        fit_strength(mass_workspace(none, blinded=False))

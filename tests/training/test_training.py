@@ -86,7 +86,19 @@ def made(folder, tables, *, kind="signal", scale=2.0, **about):
         "analysis.json": analysis | about,
         "provenance.json": {"datasets": metadata},
         "normalisation.json": {
-            name: {"scale": scale, "generator_sumw": 1.0} for name in tables if name != DATA
+            name: {
+                "cross_section": None,
+                "filter_efficiency": 1.0,
+                "skim_efficiency": 1.0,
+                "luminosity": None,
+                "generator_sumw": 1.0,
+                "scale": scale,
+                "data": [],
+                "uncertainties": {"luminosity": 0.0, "cross_section": 0.0},
+                "notes": [],
+            }
+            for name in tables
+            if name != DATA
         },
         "ledger.json": {"complete": True, "partial": False, "datasets": {}},
     }
@@ -232,7 +244,21 @@ def test_runs_that_do_not_serve_are_told(tables, tmp_path):
     negative = {SIGNAL: tables[SIGNAL] | {"weight": -tables[SIGNAL]["weight"]}, DATA: tables[DATA]}
     for number, (held, about, fault) in enumerate(
         [
-            (tables, {"classifier": {"name": "x"}}, "was made with a classifier"),
+            (
+                tables,
+                {
+                    "classifier": {
+                        "name": "x",
+                        "file": "x.toml",
+                        "sha256": "",
+                        "library": "",
+                        "models": [],
+                        "inputs": [],
+                        "edges": {},
+                    }
+                },
+                "was made with a classifier",
+            ),
             (tables, {"blind": None}, "no windows of a blind mass are known"),
             (tables, {"kind": "background"}, 'holds no simulation of kind "signal"'),
             ({SIGNAL: tables[SIGNAL]}, {}, "holds no data"),

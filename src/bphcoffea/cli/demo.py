@@ -13,7 +13,7 @@ from bphcoffea.cli.limits import limit
 from bphcoffea.cli.plot import plot
 from bphcoffea.cli.run import run
 from bphcoffea.cli.toys import toys
-from bphcoffea.statistics.search import searches
+from bphcoffea.statistics import searches
 
 
 def demo(

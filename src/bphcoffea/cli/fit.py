@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +11,9 @@ from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import FitError
 from bphcoffea.storage.disks import UnwritableError
+
+if TYPE_CHECKING:
+    from bphcoffea.statistics import FitRecord
 
 
 def fit(
@@ -26,40 +28,39 @@ def fit(
     """Fit the mass histogram of a run and write fit.json, or fit-GLOB.json for some datasets."""
     from bphcoffea.results import RunFolder
     from bphcoffea.results.folder import file_name
-    from bphcoffea.statistics.blindness import StillBlindError
-    from bphcoffea.statistics.run_fit import fit_run
+    from bphcoffea.statistics import StillBlindError, fit_mass
 
     run = RunFolder(directory, output)
     with suggesting({StillBlindError: " (run --unblind)"}):
-        result = fit_run(run, dataset, by)
-    _print_fit(result)
+        record = fit_mass(run, dataset, by)
+    _print_fit(record)
     name = f"fit-{file_name(','.join(dataset))}.json" if dataset else "fit.json"
     with suggesting({UnwritableError: " (--output)"}):
-        say(f"fit: {run.write(name, result)}")
+        say(f"fit: {run.write(name, record.as_json())}")
     note_missing_events(run)
-    if not result["valid"]:
+    if not record.fit.valid:
         raise FitError(
-            "\n".join(f"{directory}: the fit is not valid: {text}" for text in result["problems"])
+            "\n".join(f"{directory}: the fit is not valid: {text}" for text in record.fit.problems)
         )
 
 
-def _print_fit(result: Mapping[str, Any]) -> None:
+def _print_fit(record: FitRecord) -> None:
     """Print the parameters, goodness and notes of a fit."""
     headers = ("parameter", "value", "error", "unit")
     table = new_table(*headers, title="mass fit", numbers=slice(0))
-    for name, parameter in result["parameters"].items():
-        error = "fixed" if parameter["fixed"] else f"{parameter['error']:.4g}"
-        table.add_row(name, f"{parameter['value']:.6g}", error, parameter.get("unit") or "")
+    for name, parameter in record.parameters.items():
+        error = "–" if parameter.error is None else f"{parameter.error:.4g}"
+        error = "fixed" if parameter.fixed else error
+        table.add_row(name, f"{parameter.value:.6g}", error, parameter.unit)
     console.print(table)
-    goodness = result["goodness"]
-    if goodness["p_value"] is not None:
-        chi2 = f"{goodness['chi2']:.1f}/{goodness['ndof']}"
-        say(f"χ²/ndof = {chi2}, p-value {goodness['p_value']:.2g}")
-    for note in result["notes"]:
+    fit = record.fit
+    if fit.p_value is not None:
+        say(f"χ²/ndof = {fit.chi2:.1f}/{fit.ndof}, p-value {fit.p_value:.2g}")
+    for note in fit.notes:
         say(f"note: {note}")
-    for peak, simulation in result.get("simulation", {}).items():
-        names = ", ".join(simulation["datasets"])
-        for text in simulation["problems"]:
+    for peak, simulation in record.simulation.items():
+        names = ", ".join(simulation.datasets)
+        for text in simulation.fit.problems:
             say(f"note: simulation of {peak} ({names}) is not fitted: {text}")
-    for text in result.get("alternative", {}).get("problems", ()):
+    for text in record.alternative.fit.problems if record.alternative else ():
         say(f"note: the alternative model is not valid: {text}")

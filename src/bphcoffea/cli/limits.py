@@ -14,7 +14,7 @@ from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import say, show
 from bphcoffea.errors import InputError
 from bphcoffea.progress import progress
-from bphcoffea.statistics.search import search_of, searches
+from bphcoffea.statistics import search_of, searches
 
 
 def _with_options_of_searches(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,8 +63,12 @@ def limit(
     luminosities of the search and of the fitted data.
     """
     from bphcoffea.results import RunFolder
-    from bphcoffea.statistics.blindness import NotHiddenError, StillBlindError
-    from bphcoffea.statistics.data_sample import NotFittedByYearError, UnknownLuminosityError
+    from bphcoffea.statistics import (
+        NotFittedByYearError,
+        NotHiddenError,
+        StillBlindError,
+        UnknownLuminosityError,
+    )
 
     settings = {name: value for name, value in options.items() if value not in (None, [])}
     run = RunFolder(directory)
@@ -88,7 +92,7 @@ def limit(
             progress=bar.update,
         )
     show(search.report(content))
-    run.write("limit.json", content)
+    run.write("limit.json", content.as_json())
     for path in dict.fromkeys((directory, normalisation)):
         note_missing_events(RunFolder(path))
 

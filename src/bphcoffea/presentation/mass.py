@@ -33,9 +33,7 @@ from bphcoffea.presentation.style import (
     scale_counts,
 )
 from bphcoffea.results.folder import file_name
-from bphcoffea.statistics.mass_fit import MassFit
-from bphcoffea.statistics.mass_shapes import BACKGROUND
-from bphcoffea.statistics.run_fit import of_datasets
+from bphcoffea.statistics import BACKGROUND, MassFit, of_datasets
 
 PEAK_COLORS = (ORANGE, PURPLE, *PALETTE[4:])
 #: Largest pull that is drawn, in standard deviations.

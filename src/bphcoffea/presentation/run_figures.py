@@ -27,8 +27,7 @@ from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure
 from bphcoffea.presentation.style import FIGURES, cms_style, name_of_its_own, save
 from bphcoffea.results.folder import RunFolder, file_name
-from bphcoffea.statistics.blindness import check_unblinding
-from bphcoffea.statistics.search import search_of
+from bphcoffea.statistics import check_unblinding, search_of
 
 _log = logging.getLogger(__name__)
 

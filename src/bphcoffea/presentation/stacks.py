@@ -14,7 +14,7 @@ from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.style import Heading
 from bphcoffea.results.records import DatasetRecord
-from bphcoffea.statistics.run_fit import of_datasets
+from bphcoffea.statistics import of_datasets
 
 
 def stack_figure(shown: RunHistogram, category: str | None, *, overlay_signal: bool) -> Figure:

@@ -1,36 +1,37 @@
 """Smooth functions for a background, and their fits to bins beside a window.
 
-Three families: an exponential, a power law, and Bernstein polynomials whose coefficients are not
-negative, so that they stay positive. Positions u are parts of a whole range, 0 at its lower end and
-1 at its upper.
+There are three families: an exponential, a power law, and Bernstein polynomials with non-negative
+coefficients, which are never negative. Positions u run from 0 at the lower end of a range to 1 at
+its upper end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from iminuit import Minuit
 from scipy import special
 
 from bphcoffea.arrays import Floats
+from bphcoffea.statistics.records import Record
 
 Family = Literal["exponential", "power", "polynomial"]
 
-#: What stands for an expectation of zero, where events would make the likelihood vanish.
+#: Smallest expectation: events where none is expected would make the likelihood vanish.
 TINY = 1e-300
 
 
 @dataclass(frozen=True)
 class Bins:
-    """Bins so fine that the density in the middle stands for all of it.
+    """Bins so fine that the density is constant within each.
 
     Attributes
     ----------
     middles, widths
-        In parts of the whole range, shapes (n,).
+        Positions u of the middles, and widths in units of the range; shapes (n,).
     """
 
     middles: Floats
@@ -47,28 +48,27 @@ class Bins:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A function as it was fitted.
+class Shape(Record):
+    """A fitted function.
 
     Attributes
     ----------
     family, order
-        What it is; of an exponential and a power law, the order is 1.
+        Kind of the function, and its order; 1 for an exponential and a power law.
     range
-        Where u is 0 and 1, GeV.
+        Masses at which u is 0 and 1, GeV.
     parameters
-        Of a polynomial, its coefficients in the Bernstein basis; of an exponential h·exp[s(u - ½)],
-        the height h and s, the logarithm of the ratio of its ends; of a power law the same, with
-        the logarithm of the mass in place of u. Heights are in events that the whole range would
-        have if it was everywhere as dense.
+        Polynomial: coefficients in the Bernstein basis. Exponential h·exp[s(u - ½)]: the height h
+        and s, the logarithm of the ratio of its ends; power law: the same, with the logarithm of
+        the mass in place of u. A height is the number of events of the whole range at that density.
     covariance
-        Of the parameters, from the expected information.
+        Covariance matrix of the parameters, from the expected information.
     deviance
-        -2 ln L, up to a constant of the data: see :func:`deviance_of`.
+        -2 ln L up to a constant of the data, see :func:`deviance_of`.
     prediction
-        Events in the window.
+        Events expected in the window.
     stat
-        Its statistical uncertainty, events.
+        Statistical uncertainty of ``prediction``, events.
     """
 
     family: Family
@@ -81,32 +81,23 @@ class Shape:
     stat: float
 
     def per_range(self, u: Floats) -> Floats:
-        """Events that the whole range would have if it was as dense as at u; shapes (n,)."""
+        """Return the events of the whole range at the density at u; shapes (n,)."""
         return density_of(self.family, u, np.array(self.parameters), self.range)[0]
 
     def per_gev(self, x: Floats) -> Floats:
-        """Events per GeV at masses in the range, GeV; shapes (n,)."""
+        """Return events per GeV at masses in the range, GeV; shapes (n,)."""
         low, high = self.range
         return self.per_range((np.asarray(x, dtype=np.float64) - low) / (high - low)) / (high - low)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Shape:
-        """Read one as it stands in JSON."""
-        low, high = content["range"]
-        parameters = tuple(content["parameters"])
-        covariance = tuple(tuple(row) for row in content["covariance"])
-        changed = {"range": (low, high), "parameters": parameters, "covariance": covariance}
-        return cls(**{**content, **changed})
 
 
 def density_of(
     family: Family, u: Floats, parameters: Floats, range_: tuple[float, float]
 ) -> tuple[Floats, Floats]:
-    """Evaluate a function and its derivatives by the parameters.
+    """Return a function and its derivatives by the parameters.
 
     Returns
     -------
-    Shapes (n,) and (n, parameters).
+    Values, shape (n,), and derivatives, shape (n, parameters).
     """
     if family != "polynomial":
         height, slope = parameters
@@ -122,7 +113,7 @@ def density_of(
 
 
 def deviance_of(counts: Floats, expected: Floats) -> float:
-    """2[ν - n + n ln(n/ν)] over bins [Baker, Cousins, Nucl. Instrum. Meth. 221 (1984) 437]."""
+    """Return Σ 2[ν - n + n ln(n/ν)] [Baker, Cousins, Nucl. Instrum. Meth. 221 (1984) 437]."""
     ratio = np.where(counts > 0, counts, 1.0) / np.maximum(expected, TINY)
     return float(2 * np.sum(expected - counts + special.xlogy(counts, ratio)))
 
@@ -142,19 +133,19 @@ def fit_shape(
     Parameters
     ----------
     family, order
-        Which function.
+        Kind of the function, and its order.
     counts, beside
-        Contents and positions of the bins of the sidebands; some content is needed.
+        Contents and positions of the bins of the sidebands; not all may be empty.
     window
         Bins of the window.
     range_
-        What the positions are parts of, GeV.
+        Range of the positions, GeV.
     max_slope
-        How large the s of an exponential or a power law may be.
+        Largest |s| of an exponential or a power law.
     """
     height = float(np.sum(counts) / np.sum(beside.widths))
     sloping = family != "polynomial"
-    # heights relative to the mean: all parameters are of order 1
+    # heights are relative to the mean, so that all parameters are of order 1
     scales = np.array([height, 1.0]) if sloping else np.full(order + 1, height)
 
     def expected(parameters: Floats) -> tuple[Floats, Floats]:
@@ -171,7 +162,7 @@ def fit_shape(
         return fall
 
     best = scales
-    if len(scales) > 1:  # a constant is at its best where it starts
+    if len(scales) > 1:  # a constant needs no fit: the mean is its best height
         start = [1.0, 0.0] if sloping else np.ones(order + 1)
         minuit = Minuit(deviance, start, grad=gradient)
         minuit.limits = [(0.0, None)] * len(scales)
@@ -181,7 +172,7 @@ def fit_shape(
         minuit.migrad()
         best = np.array(minuit.values) * scales
     values, slopes = expected(best)
-    # expected information, which is positive even where a coefficient is at zero
+    # expected information, which is positive even if a coefficient is zero
     covariance = np.linalg.pinv((slopes / values[:, np.newaxis]).T @ slopes, hermitian=True)
     density, slopes = density_of(family, window.middles, best, range_)
     lever = window.widths @ slopes

@@ -1,27 +1,27 @@
-"""Whether a limit can be set with the data that a run hides."""
+"""Checks that the data a run hides are those that a fit or limit must not use."""
 
 from __future__ import annotations
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import RunError
 from bphcoffea.physics.windows import Window, covered, in_words
-from bphcoffea.results.folder import RunFolder
+from bphcoffea.results import RunFolder
 
 
-class StillBlindError(InputError):
-    """Data are asked for that the run has hidden."""
+class StillBlindError(RunError):
+    """The run hides data that are needed."""
 
 
-class NotHiddenError(InputError):
+class NotHiddenError(RunError):
     """The run is blind, but not in the window of a mass."""
 
 
 def check_unblinding(run: RunFolder) -> None:
-    """Make sure that a run holds the data in its windows.
+    """Check that a run is not blind.
 
     Raises
     ------
     StillBlindError
-        If it does not.
+        If it is.
     """
     if run.hidden:
         raise StillBlindError(
@@ -31,43 +31,43 @@ def check_unblinding(run: RunFolder) -> None:
 
 
 def check_hidden(run: RunFolder, mass: float, window: Window) -> None:
-    """Make sure that a blind run hides the whole window of a mass; any mass will do if it is not.
+    """Check that a blind run hides the whole window of a mass; an unblinded run passes.
 
     Parameters
     ----------
     run
-        The run of the search.
+        Run of the search.
     mass, window
-        The hypothesis, and where its signal is searched for, GeV.
+        Mass of the hypothesis, and window of its signal, GeV.
 
     Raises
     ------
     NotHiddenError
-        If data in the window are not hidden, though others are.
-    InputError
-        If the mass is hidden, but in a window that is too narrow.
+        If the run does not hide the window of this mass.
+    RunError
+        If the run was blinded for this mass, but with too narrow a window.
     """
     if not run.hidden or covered(window, run.hidden):
         return
-    what = (
+    problem = (
         f"{run.path}: the run hides data in {in_words(run.hidden, 'GeV')}, which is not all of the "
         f"window of the mass {mass:g} GeV, {in_words([window], 'GeV')}"
     )
     if run.analysis.blind and mass in run.analysis.blind.masses:
-        raise InputError(
-            f"{what}; simulation is wider than the analysis declares: increase the resolution of "
-            "its Blind, and run again"
+        raise RunError(
+            f"{problem}; the simulated peak is wider than declared: increase the resolution of "
+            "Blind in the analysis, and run again"
         )
-    raise NotHiddenError(f"{what}; run again with this mass")
+    raise NotHiddenError(f"{problem}; run again with this mass")
 
 
 def check_fit(run: RunFolder) -> None:
-    """Make sure that a mass fit has all data of the variable that it fits.
+    """Check that the run hides no data of the variable of the mass fit.
 
     Raises
     ------
     StillBlindError
-        If some of them are hidden.
+        If it does.
     """
     analysis = run.analysis
     if not (run.hidden and analysis.fit and analysis.blind):

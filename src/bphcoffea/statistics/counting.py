@@ -4,17 +4,17 @@ In each channel the expected count is
 
     ν = µ · s · Π κ_k^α_k + b · θ · κ_shape^β,
 
-with the strength µ, the signal s and background b of the window, and nuisances α, β that are
-constrained by a unit Gaussian, so that a factor κ is log-normal: it can't make a yield negative.
+with the strength µ, the signal s and background b of the window, and nuisance parameters α, β that
+are constrained by a unit Gaussian, so that a factor κ is log-normal: no yield becomes negative.
 
-What a background predicted from sidebands does not know for lack of events is a count, not a
+The statistical uncertainty of a background that is predicted from sidebands is a count, not a
 Gaussian: b ± σ stands for n = (b/σ)² events, each worth σ²/b in the window. The workspace holds
-that count as a channel of its own with the same factor θ, the on/off problem [Cousins, Linnemann,
-Tucker, Nucl. Instrum. Meth. A 595 (2008) 480]. A zero needs no special case then: no event was
-seen, one would have been worth σ. HistFactory's `normsys` and `shapesys` both multiply, and do
-nothing to a background of zero, while an additive Gaussian would make it negative. Only a
-background known to better than `PRECISE` has a log-normal uncertainty instead, which is the same
-there, while the likelihood of so large a count loses digits.
+that count as a further channel with the same factor θ, the on/off problem [Cousins, Linnemann,
+Tucker, Nucl. Instrum. Meth. A 595 (2008) 480]. A prediction of zero needs no special case: no event
+was seen, and one would have been worth σ. HistFactory's `normsys` and `shapesys` both multiply, and
+do nothing to a background of zero, while an additive Gaussian would make it negative. A background
+with a relative uncertainty below `PRECISE` has a log-normal uncertainty instead: the result is the
+same there, while the likelihood of so large a count loses digits.
 """
 
 from __future__ import annotations
@@ -22,30 +22,39 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyhf
 
-from bphcoffea.statistics.profiling import schemas
+from bphcoffea.statistics.pyhf_backend import schemas
+from bphcoffea.statistics.workspace import (
+    BLINDED,
+    OBSERVED,
+    STRENGTH,
+    ChannelSpec,
+    Factors,
+    Modifier,
+    NormFactor,
+    Observation,
+    ParameterSpec,
+    SampleSpec,
+    Workspace,
+)
 
-#: The signal strength, the parameter of interest.
-STRENGTH = "mu"
-#: What the measurement of a workspace is called: HistFactory's JSON has no other place to say it.
-OBSERVED, BLINDED = "observed", "blinded"
 #: Relative uncertainty below which a background's statistics are log-normal.
 PRECISE = 0.01
-#: A background is not smaller, in events: else one event would be a proof, and its likelihood zero.
+#: Smallest background, in events; with none, one event would prove a signal.
 MIN_BACKGROUND = 1e-6
 
 
 @dataclass(frozen=True)
 class Channel:
-    """What is known of one category.
+    """Signal, background and observed count of one category.
 
     Attributes
     ----------
     name
-        The category; unique in a workspace.
+        Name of the category; unique in a workspace.
     signal
         Events expected in the window at a strength of 1.
     background
@@ -55,13 +64,19 @@ class Channel:
     signal_stat
         Relative statistical uncertainty of ``signal``.
     background_stat
-        Statistical uncertainty of ``background``, events. Where that is 0: what one more event in
-        the sidebands would have predicted.
+        Statistical uncertainty of ``background``, events. For a background of 0: what one more
+        event in the sidebands would have predicted.
     background_shape
         Uncertainty of ``background`` from the choice of its shape, events.
     signal_shifts
-        Relative change of ``signal`` when a source that channels share rises by one standard
-        deviation; it may be negative, above -1.
+        Relative change of ``signal``, above -1, when a source that channels share rises by one
+        standard deviation.
+
+    Examples
+    --------
+    >>> channel = Channel("A", signal=3.0, background=2.0, observed=1, background_stat=0.5)
+    >>> [entry["name"] for entry in counting_workspace([channel], {})["channels"]]
+    ['A', 'A_sidebands']
     """
 
     name: str
@@ -75,7 +90,7 @@ class Channel:
 
 
 class SignalChannel(Protocol):
-    """Channel of any kind of workspace, as far as its signal's yield is concerned."""
+    """Name and signal yield of a channel, of counts or of mass spectra."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -87,10 +102,10 @@ class SignalChannel(Protocol):
     def signal_shifts(self) -> Mapping[str, float]: ...  # noqa: D102
 
 
-def workspace(
+def counting_workspace(
     channels: Sequence[Channel], normalisation: Mapping[str, float], *, blinded: bool = True
-) -> dict[str, Any]:
-    """Make the workspace of a counting experiment.
+) -> Workspace:
+    """Return the workspace of a counting experiment.
 
     Parameters
     ----------
@@ -99,38 +114,38 @@ def workspace(
     normalisation
         Relative uncertainties of the signal by name, common to all channels.
     blinded
-        Take what is expected without signal in place of ``observed``, which is not looked at.
-        It is not rounded, so that each nuisance sits at its best value.
+        Use the expectation without signal in place of ``observed``, which is not read. It is not
+        rounded, so that each nuisance parameter is at its best value.
 
     Returns
     -------
-    What pyhf's schema calls a workspace, to be written as JSON. Its measurement is called
-    `BLINDED` or `OBSERVED`. Channel ``<name>_sidebands`` constrains the background of ``<name>``.
+    A workspace of pyhf's schema. Its measurement is called `BLINDED` or `OBSERVED`. Channel
+    ``<name>_sidebands`` constrains the background of ``<name>``.
 
     Raises
     ------
     ValueError
-        When there are no channels, two of one name, a yield or an uncertainty is negative or not
-        finite, a shift is below -1, or a channel has no ``observed`` and the workspace is not
-        blinded.
+        If there are no channels, two have the same name, a yield or an uncertainty is negative or
+        not finite, a shift is below -1, or a channel of an unblinded workspace has no ``observed``.
     """
     _check(channels, normalisation, blinded)
-    spec: dict[str, Any] = {"channels": [], "observations": [], "version": "1.0.0"}
-    parameters: list[dict[str, Any]] = []
+    spectra: list[ChannelSpec] = []
+    observations: list[Observation] = []
+    parameters: list[ParameterSpec] = []
     for channel in channels:
         observed = channel.background if blinded else float(channel.observed or 0)
-        background, sidebands = _background(channel)
-        spec["channels"].append(
+        background, sidebands, seen = _background(channel)
+        spectra.append(
             {"name": channel.name, "samples": [_signal(channel, normalisation), background]}
         )
-        spec["observations"].append({"name": channel.name, "data": [observed]})
+        observations.append({"name": channel.name, "data": [observed]})
         if sidebands is None:
             continue
-        name, seen = f"{channel.name}_sidebands", sidebands.pop("seen")
-        spec["channels"].append({"name": name, "samples": [sidebands]})
-        spec["observations"].append({"name": name, "data": [seen]})
+        name = f"{channel.name}_sidebands"
+        spectra.append({"name": name, "samples": [sidebands]})
+        observations.append({"name": name, "data": [seen]})
         expected = background["data"][0] + sidebands["data"][0]
-        # θ at its best is at most (what is seen) / (what is expected); not 0, where ln ν diverges
+        # the best θ is at most observed over expected events; not 0, where ln ν diverges
         parameters.append(
             {
                 "name": f"background_{channel.name}",
@@ -138,24 +153,41 @@ def workspace(
                 "bounds": [[1e-6, 10 + 5 * (observed + seen) / expected]],
             }
         )
-    config = {"poi": STRENGTH, "parameters": parameters}
-    spec["measurements"] = [{"name": BLINDED if blinded else OBSERVED, "config": config}]
+    return measured(spectra, observations, parameters, blinded=blinded)
+
+
+def measured(
+    channels: list[ChannelSpec],
+    observations: list[Observation],
+    parameters: list[ParameterSpec],
+    *,
+    blinded: bool,
+) -> Workspace:
+    """Return a valid workspace that measures the strength.
+
+    Raises
+    ------
+    pyhf.exceptions.InvalidSpecification
+        If it does not match pyhf's schema.
+    """
+    name = BLINDED if blinded else OBSERVED
+    spec: Workspace = {
+        "channels": channels,
+        "observations": observations,
+        "version": "1.0.0",
+        "measurements": [{"name": name, "config": {"poi": STRENGTH, "parameters": parameters}}],
+    }
     validate(spec)
     return spec
 
 
-def is_blinded(spec: Mapping[str, Any]) -> bool:
-    """Tell whether a workspace holds expectations in place of observed counts."""
-    return bool(spec["measurements"][0]["name"] == BLINDED)
-
-
-def validate(spec: Mapping[str, Any]) -> None:
+def validate(spec: Workspace) -> None:
     """Compare a workspace with pyhf's JSON schema.
 
     Raises
     ------
     pyhf.exceptions.InvalidSpecification
-        When it is none.
+        If it does not match.
     """
     with schemas():
         pyhf.schema.validate(spec, "workspace.json")
@@ -166,11 +198,12 @@ def _check(channels: Sequence[Channel], normalisation: Mapping[str, float], blin
         raise ValueError("a counting experiment needs a channel")
     check_names(channels)
     numbers = {f"normalisation '{name}'": value for name, value in normalisation.items()}
+    fields = ("signal", "background", "signal_stat", "background_stat", "background_shape")
     for channel in channels:
         if channel.observed is None and not blinded:
             raise ValueError(f"channel '{channel.name}' has no observed count, and is not blinded")
-        for what in ("signal", "background", "signal_stat", "background_stat", "background_shape"):
-            numbers[f"{what} of channel '{channel.name}'"] = getattr(channel, what)
+        for name in fields:
+            numbers[f"{name} of channel '{channel.name}'"] = getattr(channel, name)
         if not blinded:
             numbers[f"observed of channel '{channel.name}'"] = float(channel.observed or 0)
         for source, shift in channel.signal_shifts.items():
@@ -186,35 +219,33 @@ def check_names(channels: Sequence[SignalChannel]) -> None:
 
 
 def check_numbers(numbers: Mapping[str, float]) -> None:
-    """Raise a ValueError that names the first number which is negative or not finite."""
-    for what, value in numbers.items():
+    """Raise a ValueError with the name of the first number that is negative or not finite."""
+    for name, value in numbers.items():
         if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{what} must be finite and not negative, not {value}")
+            raise ValueError(f"{name} must be finite and not negative, not {value}")
 
 
-def lognormal(name: str, relative: float) -> list[dict[str, Any]]:
-    """Modifiers for a relative uncertainty of a sample: one, or none if it is 0."""
+def lognormal(name: str, relative: float) -> list[Modifier]:
+    """Return the modifier for a relative uncertainty of a sample; none if it is 0."""
     if relative == 0:
         return []
-    factors = {"hi": 1 + relative, "lo": 1 / (1 + relative)}
+    factors: Factors = {"hi": 1 + relative, "lo": 1 / (1 + relative)}
     return [{"name": name, "type": "normsys", "data": factors}]
 
 
-def factor(name: str) -> dict[str, Any]:
-    """Modifier that multiplies a sample by a free parameter."""
+def factor(name: str) -> NormFactor:
+    """Return the modifier that multiplies a sample by a free parameter."""
     return {"name": name, "type": "normfactor", "data": None}
 
 
-def _signal(channel: Channel, normalisation: Mapping[str, float]) -> dict[str, Any]:
+def _signal(channel: Channel, normalisation: Mapping[str, float]) -> SampleSpec:
     modifiers = signal_modifiers(channel, normalisation)
     return {"name": "signal", "data": [channel.signal], "modifiers": modifiers}
 
 
-def signal_modifiers(
-    channel: SignalChannel, normalisation: Mapping[str, float]
-) -> list[dict[str, Any]]:
+def signal_modifiers(channel: SignalChannel, normalisation: Mapping[str, float]) -> list[Modifier]:
     """Return the strength and the uncertainties of the yield of a channel's signal."""
-    modifiers = [factor(STRENGTH)]
+    modifiers: list[Modifier] = [factor(STRENGTH)]
     if channel.signal > 0:
         for name, relative in (*normalisation.items(), *channel.signal_shifts.items()):
             modifiers += lognormal(f"signal_{name}", relative)
@@ -222,24 +253,26 @@ def signal_modifiers(
     return modifiers
 
 
-def _background(channel: Channel) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The background in the window and, if it is constrained by a count, in its sidebands."""
+def _background(channel: Channel) -> tuple[SampleSpec, SampleSpec | None, float]:
+    """Return the background in the window and in its sidebands, and the count of the latter.
+
+    A background that is known precisely has no sidebands.
+    """
     expected, stat, shape = channel.background, channel.background_stat, channel.background_shape
     theta = factor(f"background_{channel.name}")
     if expected <= MIN_BACKGROUND:
-        # nothing seen, which the shape does not scale: both are what might have been
+        # no event in the sidebands, and none for the shape to scale: both are possible yields
         expected, stat, shape = 0.0, math.hypot(stat, shape), 0.0
     modifiers = lognormal(f"background_shape_{channel.name}", shape / expected if shape else 0.0)
-    window = {"name": "background", "data": [expected], "modifiers": modifiers}
+    window: SampleSpec = {"name": "background", "data": [expected], "modifiers": modifiers}
     if stat <= PRECISE * expected:
         window["data"] = [max(expected, MIN_BACKGROUND)]
         if stat:
             modifiers += lognormal(f"background_statistics_{channel.name}", stat / expected)
-        return window, None
+        return window, None, 0.0
     modifiers.append(theta)
-    # θ = 1 is the expectation or, where that is zero, one event in the sidebands
+    # θ = 1 is the expectation or, if that is zero, one event in the sidebands
     seen = (expected / stat) ** 2
     if seen == 0:
         window["data"] = [stat]
-    sidebands = {"name": "background", "data": [seen or 1.0], "modifiers": [theta], "seen": seen}
-    return window, sidebands
+    return window, {"name": "background", "data": [seen or 1.0], "modifiers": [theta]}, seen

@@ -1,43 +1,44 @@
-"""The data that a result was made of: their datasets, eras, energies and luminosity."""
+"""Data that a result is based on: their datasets, eras, energies and luminosity."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from bphcoffea.datasets import Metadata
-from bphcoffea.errors import FitError
-from bphcoffea.results.folder import RunFolder
+from bphcoffea.errors import FitError, RunError
+from bphcoffea.results import RunFolder
+from bphcoffea.results.normalisation import generated
+from bphcoffea.statistics.records import Record
 
 
 class NotFittedByYearError(FitError):
     """The yield of one year is needed, but data of several years were fitted together."""
 
 
-class UnknownLuminosityError(FitError):
-    """The luminosity of the search, or of the data that were fitted, is not known."""
+class UnknownLuminosityError(RunError):
+    """The luminosity of the search or of the fitted data is unknown."""
 
 
 @dataclass(frozen=True)
-class DataSample:
-    """Some data of a run.
+class DataSample(Record):
+    """Data of a run.
 
     Attributes
     ----------
     run
-        The run's folder.
+        Folder of the run.
     datasets, eras
-        Their names.
+        Names of the datasets and of their eras.
     energies
-        Collision energies, TeV, also those of the simulation that describes the data.
+        Collision energies of the data and of their simulation, TeV.
     luminosity
-        Of what was processed, fb⁻¹; sections that several datasets hold count once. None if it is
-        not known.
+        Luminosity of the processed data, fb⁻¹; sections that several datasets hold count once. None
+        if it is unknown.
     complete, partial
-        Of the run: whether all that was asked for was processed, and whether less than the whole
-        datasets was asked for.
+        Whether the run processed all requested chunks, and whether these are less than the whole
+        datasets.
     """
 
     run: str
@@ -57,40 +58,52 @@ class DataSample:
         Parameters
         ----------
         run
-            The folder of a finished run.
+            The run.
         datasets
-            Names of data.
+            Names of the datasets of data.
         simulation
-            Names of the simulation from which their efficiencies come.
+            Names of the simulated datasets from which efficiencies are taken.
         """
         names, metadata = tuple(datasets), run.fileset_metadata
         return cls(
             run=str(run.path),
             datasets=names,
-            eras=_distinct(metadata[name].era for name in names),
+            eras=tuple(sorted({metadata[name].era for name in names})),
             energies=energies_of(metadata, (*names, *simulation)),
             luminosity=run.luminosity_of(names),
             complete=run.complete,
             partial=run.partial,
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """Content for JSON."""
-        return asdict(self)
-
     def __str__(self) -> str:
-        """The datasets, for messages."""
+        """Return the names of the datasets, for messages."""
         return ", ".join(self.datasets)
 
 
 def energies_of(metadata: Mapping[str, Metadata], datasets: Iterable[str]) -> tuple[float, ...]:
-    """Return the different collision energies of datasets, TeV, in order; unknown ones left out."""
+    """Return the distinct known collision energies of datasets, TeV, in ascending order."""
     found = (metadata[name].collision_energy for name in datasets)
     return tuple(sorted({energy for energy in found if energy is not None}))
 
 
-def _distinct(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(names)))
+def data_of(run: RunFolder) -> list[str]:
+    """Return the names of the datasets of data.
+
+    Raises
+    ------
+    RunError
+        If the run has none.
+    """
+    names = run.datasets.data
+    if not names:
+        raise RunError(f"{run.path}: no data, from whose sidebands the background is predicted")
+    return names
+
+
+def simulated_decays(run: RunFolder, datasets: Iterable[str]) -> float:
+    """Return the simulated decays of datasets before filter and skim, in units of their weights."""
+    metadata, cutflow = run.fileset_metadata, run.cutflow
+    return sum(generated(metadata[name], float(cutflow[name][0]["sumw"])) for name in datasets)
 
 
 def year_of(metadata: Metadata) -> str:
@@ -99,7 +112,7 @@ def year_of(metadata: Metadata) -> str:
 
 
 def of_year(metadata: Mapping[str, Metadata], datasets: Iterable[str], year: str) -> list[str]:
-    """Return the datasets of a year; if there are none, those of the nearest one.
+    """Return the datasets of a year; if there are none, those of the nearest year.
 
     >>> eras = {"a": "2016G", "b": "2018D", "c": "2018"}
     >>> metadata = {name: Metadata(is_mc=False, era=era) for name, era in eras.items()}

@@ -9,20 +9,16 @@ from bphcoffea.statistics.counting import Channel
 
 
 def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) -> str:
-    """Write a datacard.
+    """Return the text of a datacard.
+
+    The statistical uncertainty of a background is a ``gmN`` with the equivalent number of events.
 
     Parameters
     ----------
     channels
-        The categories. Where one has no observed count, what is expected without signal stands
-        there.
+        The categories. Channels without an observed count have the expectation without signal.
     normalisation
         Relative uncertainties of the signal by name, common to all channels.
-
-    Returns
-    -------
-    The text of the card. What sidebands leave unknown of a background is a ``gmN`` of as many
-    events as its uncertainty stands for.
     """
     observed = [
         channel.background if channel.observed is None else float(channel.observed)
@@ -46,7 +42,7 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
     rows += [["rate", "", *rates], ["-"]]
     for name, relative in normalisation.items():
         rows.append([name, "lnN", *([f"{1 + relative:.5g}", "-"] * len(channels))])
-    for source in dict.fromkeys(name for one in channels for name in one.signal_shifts):
+    for source in dict.fromkeys(name for channel in channels for name in channel.signal_shifts):
         shifts = [channel.signal_shifts.get(source, 0.0) for channel in channels]
         values = [
             value for shift in shifts for value in (f"{1 + shift:.5g}" if shift else "-", "-")
@@ -56,15 +52,17 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
         events, weight = sidebands[channel.name]
         signal, background = 2 * index, 2 * index + 1
 
-        def of(what: str, kind: str, position: int, value: float, name: str = channel.name) -> None:
-            rows.append(_one(f"{what}_{name}", kind, position, len(both), value))
+        def add(
+            source: str, kind: str, column: int, value: float, name: str = channel.name
+        ) -> None:
+            rows.append(_row(f"{source}_{name}", kind, column, len(both), value))
 
         if channel.signal_stat > 0:
-            of("signal_stat", "lnN", signal, 1 + channel.signal_stat)
+            add("signal_stat", "lnN", signal, 1 + channel.signal_stat)
         if weight:
-            of("background", f"gmN {events}", background, weight)
+            add("background", f"gmN {events}", background, weight)
         if channel.background_shape > 0 and channel.background > 0:
-            of("shape", "lnN", background, 1 + channel.background_shape / channel.background)
+            add("shape", "lnN", background, 1 + channel.background_shape / channel.background)
     head = [f"imax {len(channels)}", "jmax 1", "kmax *", "-" * 20]
     widths = [max(len(row[column]) for row in rows if len(row) > 1) for column in (0, 1)]
     lines = [
@@ -77,7 +75,7 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
 
 
 def _sidebands(channel: Channel) -> tuple[int, float]:
-    """Events that the background's uncertainty stands for, and the weight of each."""
+    """Return the number of events equivalent to a background's uncertainty, and their weight."""
     if channel.background_stat <= 0:
         return 0, 0.0
     events = round((channel.background / channel.background_stat) ** 2)
@@ -86,8 +84,8 @@ def _sidebands(channel: Channel) -> tuple[int, float]:
     return events, channel.background / events
 
 
-def _one(name: str, kind: str, position: int, length: int, value: float) -> list[str]:
-    """A row with a value in one column alone."""
+def _row(name: str, kind: str, column: int, length: int, value: float) -> list[str]:
+    """Return a row with a value in one column."""
     columns = ["-"] * length
-    columns[position] = f"{value:.5g}" if math.isfinite(value) else "-"
+    columns[column] = f"{value:.5g}" if math.isfinite(value) else "-"
     return [name, kind, *columns]

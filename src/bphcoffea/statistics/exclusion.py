@@ -1,41 +1,43 @@
-"""What a scan of |V|² excludes at a mass, where the mixing sets the rate and the lifetime.
+"""Scans of a parameter on which the whole signal depends, and the ranges that they exclude.
 
-Both ends of the range are limits then: a weak mixing gives too few decays, a strong one decays
-before the selection begins. CLs of the signal as it is predicted, at a strength of 1, is therefore
-a curve over |V|² that dips below 0.05 in a range, in several, or nowhere.
+An example is a coupling that sets both rate and lifetime: if it is weak there are too few decays,
+if it is strong they happen before the selection begins. CLs of the predicted signal, at a strength
+of 1, is then a curve over the parameter that falls below 0.05 in one range, in several, or nowhere.
 
-A scan begins with a grid, which must be finer than a range or the gap between two. Then it tests
-where the curves, the observed one and the expected ones, are estimated to cross, until each
-crossing lies within `PRECISION` of a point that was tested: one or two more points a crossing.
+A scan begins with a grid, which must be finer than any range or gap between two ranges. It then
+tests the estimated crossings of the observed and expected curves, until each crossing lies within
+`PRECISION` of a tested point, which takes one or two more points per crossing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from bphcoffea.statistics.cls_limits import QUANTILES, Confidence, cls_at
+from bphcoffea.statistics.cls_limits import cls_at
+from bphcoffea.statistics.limit_results import QUANTILES, Confidence
+from bphcoffea.statistics.records import Record
+from bphcoffea.statistics.workspace import Workspace
 
-#: Between what -ln CLs is cut off, to have a logarithm.
+#: Limits of -ln CLs, so that its logarithm is finite.
 SIGNIFICANCES = (1e-6, 700.0)
-#: How near to a tested |V|² each crossing is, relatively, and rounds of tests after which a scan
-#: ends anyway, as it may with toys, which jitter.
+#: Relative distance of each crossing to a tested point, and largest number of further rounds of a
+#: scan, since toys fluctuate.
 PRECISION, ROUNDS = 0.01, 6
 
 
 @dataclass(frozen=True)
-class Range:
-    """An excluded range of |V|².
+class Range(Record):
+    """An excluded range of the parameter.
 
     Attributes
     ----------
     low, high
-        Its ends.
+        Ends of the range.
     open_low, open_high
-        Whether an end is that of the scan, beyond which more may be excluded.
+        Whether an end is the end of the scan, beyond which more may be excluded.
     """
 
     low: float
@@ -43,23 +45,28 @@ class Range:
     open_low: bool
     open_high: bool
 
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """Both ends; None for an open end."""
+        return None if self.open_low else self.low, None if self.open_high else self.high
+
 
 @dataclass(frozen=True)
 class Scan:
-    """CLs over |V|², and what it excludes.
+    """CLs over a parameter, and the excluded ranges.
 
     Attributes
     ----------
     points
-        Values of |V|², rising.
+        Tested values of the parameter, ascending.
     results
-        CLs of the predicted signal at each.
+        CLs of the predicted signal at each point.
     level
         Confidence level.
     observed
-        Excluded ranges; none when any point has no observed CLs, as in a blinded scan.
+        Excluded ranges; None if a point has no observed CLs, as in a blinded scan.
     expected
-        Excluded ranges without signal, at each of `limits.QUANTILES`.
+        Excluded ranges without signal, at each of `limit_results.QUANTILES`.
     """
 
     points: tuple[float, ...]
@@ -68,65 +75,46 @@ class Scan:
     observed: tuple[Range, ...] | None
     expected: tuple[tuple[Range, ...], ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """As JSON can hold it: a row a point, and the ranges."""
-        return {
-            "level": self.level,
-            "quantiles": list(QUANTILES),
-            "points": [
-                {"mixing": point, **result.as_json()}
-                for point, result in zip(self.points, self.results, strict=True)
-            ],
-            "observed": None if self.observed is None else [asdict(one) for one in self.observed],
-            "expected": [[asdict(one) for one in ranges] for ranges in self.expected],
-        }
-
 
 def scan(
     points: Iterable[float],
-    model: Callable[[float], Mapping[str, Any]],
+    model: Callable[[float], Workspace],
     *,
     level: float = 0.95,
     toys: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Scan:
-    """Test the signal at each mixing.
+    """Test the signal at each value of a parameter, and find the excluded ranges.
 
     Parameters
     ----------
     points
-        Values of |V|², in any order, with which to begin; an excluded range between neighbours is
-        not seen.
+        Values of the parameter to begin with, in any order; a range between neighbours is missed.
     model
-        Gives the workspace at a value of |V|², with the rate and the lifetime that belong to it.
+        Function that returns the workspace at a value of the parameter.
     level
-        Confidence level: excluded is where CLs is below 1 - ``level``.
+        Confidence level: values with CLs below 1 - ``level`` are excluded.
     toys, seed
-        As :func:`bphcoffea.statistics.cls_limits.cls_at` takes them.
+        See :func:`bphcoffea.statistics.cls_limits.cls_at`.
     progress
-        Called after each point with the number of points that are tested, and of those and the
-        ones that are to be tested.
-
-    Returns
-    -------
-    All points that were tested.
+        Called after each point with the numbers of tested points and of all points so far.
 
     Raises
     ------
     ValueError
-        When there are less than two points, two of them are the same, or one is not positive.
+        If there are fewer than two points, two are equal, or one is not positive.
     """
     tested: dict[float, Confidence] = {}
-    wanted = list(_checked(sorted(points)))
+    untested = list(_checked(sorted(points)))
     for _ in range(1 + ROUNDS):
-        total = len(tested) + len(wanted)
-        for point in wanted:
+        total = len(tested) + len(untested)
+        for point in untested:
             tested[point] = cls_at(model(point), toys=toys, seed=seed)
             progress(len(tested), total)
         result = _scan(dict(sorted(tested.items())), level)
-        wanted = _unsure(result)
-        if not wanted:
+        untested = _uncertain_crossings(result)
+        if not untested:
             break
     return result
 
@@ -144,14 +132,14 @@ def _scan(tested: Mapping[float, Confidence], level: float) -> Scan:
     )
 
 
-def _unsure(result: Scan) -> list[float]:
-    """Crossings that are not near a tested point, nor near each other."""
+def _uncertain_crossings(result: Scan) -> list[float]:
+    """Return crossings that are neither near a tested point nor near each other."""
     ends = [
         end
         for ranges in (result.observed or (), *result.expected)
-        for one in ranges
-        for end, is_open in ((one.low, one.open_low), (one.high, one.open_high))
-        if not is_open
+        for interval in ranges
+        for end in interval.limits
+        if end is not None
     ]
     chosen: list[float] = []
     for end in sorted(ends):
@@ -164,39 +152,35 @@ def _unsure(result: Scan) -> list[float]:
 def excluded(
     points: Sequence[float], cls: Sequence[float], level: float = 0.95
 ) -> tuple[Range, ...]:
-    """Find the ranges in which CLs is below 1 - ``level``.
+    """Return the ranges in which CLs is below 1 - ``level``, in ascending order.
 
-    Between neighbours, -ln CLs is taken as a power of |V|²: without background it is a number of
-    signal events, which is one.
+    Between neighbours, -ln CLs is interpolated as a power of the parameter: without background it
+    is the number of signal events, which often follows a power law.
 
     Parameters
     ----------
     points
-        Values of |V|², rising. Shape (n,) with n ≥ 2.
+        Values of the parameter, ascending. Shape (n,) with n ≥ 2.
     cls
-        CLs at each.
+        CLs at each point, shape (n,).
     level
         Confidence level.
-
-    Returns
-    -------
-    The ranges in rising order; none when nothing is excluded.
 
     Raises
     ------
     ValueError
-        When there are less than two points, they don't rise, one is not positive, there are not as
-        many values, one is not a CLs, or the level is not between 0 and 1.
+        If there are fewer than two points, they are not ascending and positive, there are not as
+        many values of CLs, one of these is negative or NaN, or the level is not between 0 and 1.
     """
     if not 0 < level < 1:
         raise ValueError(f"a confidence level lies between 0 and 1, not at {level}")
     x = [math.log(point) for point in _checked(points)]
     if len(cls) != len(points):
-        raise ValueError(f"{len(points)} values of |V|², but {len(cls)} of CLs")
+        raise ValueError(f"{len(points)} points, but {len(cls)} values of CLs")
     if not all(value >= 0 for value in cls):
-        raise ValueError("CLs must not be negative, nor undefined")
+        raise ValueError("CLs must be neither negative nor NaN")
     lowest, highest = SIGNIFICANCES
-    # above 0 where excluded: the logarithm of -ln CLs, and of what is needed
+    # positive if excluded: logarithm of -ln CLs, minus its value at the confidence level
     needed = math.log(-math.log(1 - level))
     y = [
         math.log(min(max(-math.log(value), lowest), highest) if value > 0 else highest) - needed
@@ -222,9 +206,9 @@ def excluded(
 
 def _checked(points: Sequence[float]) -> Sequence[float]:
     if len(points) < 2:
-        raise ValueError("a scan needs at least two values of |V|²")
+        raise ValueError("a scan needs at least two points")
     if not all(0 < point < math.inf for point in points):
-        raise ValueError("values of |V|² must be positive")
+        raise ValueError("the points of a scan must be positive")
     if any(low >= high for low, high in pairwise(points)):
-        raise ValueError("values of |V|² must rise, and none may appear twice")
+        raise ValueError("the points of a scan must ascend, and none may appear twice")
     return points

@@ -1,4 +1,4 @@
-"""Folder of the datacards and workspaces that are made of a limit."""
+"""Folder of datacards and workspaces that are made from a limit."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bphcoffea.errors import RunError
 from bphcoffea.results import RunFolder
+from bphcoffea.statistics.records import JsonObject
 
-#: Folder inside that of the run.
-FOLDER: Final = "datacards"
+#: Name of the folder, inside the folder of the run.
+DATACARDS: Final = "datacards"
 
 
-def limit_of(run: RunFolder) -> dict[str, Any]:
+def limit_content(run: RunFolder) -> JsonObject:
     """Return the content of ``limit.json``.
 
     Raises
@@ -30,25 +31,25 @@ def limit_of(run: RunFolder) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def exporting(run: RunFolder, to: str) -> Iterator[Path]:
-    """Write exports of the limit of a run; those of an earlier limit are removed.
+    """Write exports of the limit of a run, and remove those of an earlier limit.
 
     Parameters
     ----------
     run
-        The run; it has a limit.
+        Run with a limit.
     to
-        The format. Exports of another format stay if they are of the same limit.
+        Name of the format. Exports of the same limit in other formats are kept.
 
     Yields
     ------
-    The folder to write into; at the end its files move to the folder ``datacards`` of the run.
+    Temporary folder, whose files move to the folder ``datacards`` of the run at the end.
     """
     made_from = hashlib.sha256(run.place("limit.json").read_bytes()).hexdigest()
 
     def is_of_another_limit(owner: str) -> bool:
-        return owner.startswith(FOLDER) and not owner.endswith(made_from)
+        return owner.startswith(DATACARDS) and not owner.endswith(made_from)
 
-    owner = f"{FOLDER} {to} {made_from}"
+    owner = f"{DATACARDS} {to} {made_from}"
     with run.replacing(owner, also=is_of_another_limit) as temporary:
-        (temporary / FOLDER).mkdir()
-        yield temporary / FOLDER
+        (temporary / DATACARDS).mkdir()
+        yield temporary / DATACARDS

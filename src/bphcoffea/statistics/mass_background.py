@@ -1,62 +1,62 @@
-"""Background of a mass spectrum, an exponential fitted beside the windows that are blinded.
+"""Background of a mass spectrum: an exponential that is fitted beside the blinded windows.
 
 A power law and a positive polynomial of second order are fitted to the same data; their differences
 from the exponential are the systematic uncertainty of the choice.
 
-Few events can't tell a slope. With fewer than `FEW` it is limited, so that the density changes by
-no more than exp(`MAX_SLOPE_OF_FEW`) from one end of the range to the other, and there are no
-alternatives. Without any event, one is assumed in the sidebands, with no slope.
+Few events cannot determine a slope. With fewer than `FEW` events it is limited, so that the density
+changes by at most a factor exp(`MAX_SLOPE_OF_FEW`) over the range, and there are no alternatives.
+Without any event, one is assumed in the sidebands, with no slope.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from bphcoffea.arrays import Floats
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FitError
 from bphcoffea.physics.windows import Window, gaps, in_words, within
 from bphcoffea.statistics.backgrounds import Bins, Family, Shape, fit_shape
+from bphcoffea.statistics.records import Record
 from bphcoffea.statistics.sidebands import FEW, MAX_SLOPE, MAX_SLOPE_OF_FEW
 from bphcoffea.statistics.signal_shape import RANGE
 
-#: The shape that is used.
+#: Name of the nominal shape.
 EXPONENTIAL = "exponential"
-#: The other shapes, with their orders.
+#: Alternative shapes, with their orders.
 ALTERNATIVES: Mapping[Family, int] = {"power": 1, "polynomial": 2}
-#: Bins of the fit, GeV: as good as unbinned.
+#: Width of the bins of the fit, GeV: equivalent to an unbinned fit.
 BIN = 1e-3
 #: Points in each bin of a spectrum at which an alternative is evaluated.
 POINTS = 20
 
 
 @dataclass(frozen=True)
-class Background:
+class Background(Record):
     """An exponential background, and alternatives fitted to the same data.
 
     Attributes
     ----------
     events
-        Expected in the whole range, windows included.
+        Events expected in the whole range, windows included.
     slope, slope_error
-        1/GeV: the density is proportional to exp(slope · mass); negative when it falls.
+        Slope of the density exp(slope · mass), 1/GeV; negative if it falls.
     events_error
-        Statistical error of ``events``. None if not known.
+        Statistical error of ``events``; None if unknown.
     range
-        GeV.
+        Range of the fit, GeV.
     alternatives
-        Other functions by name, fitted to the same data. Without them there is no uncertainty from
-        the choice of the shape.
+        Other functions by name, fitted to the same data. Without them the choice of the shape has
+        no uncertainty.
     entries
-        Events that were fitted. None if the background was not fitted.
+        Number of fitted events; None if the background was not fitted.
     windows
-        Intervals that were left out of the fit, GeV.
+        Intervals that the fit leaves out, GeV.
     notes
-        What was decided during the fit.
+        Decisions during the fit, one sentence each.
     """
 
     events: float
@@ -70,7 +70,7 @@ class Background:
     notes: tuple[str, ...] = ()
 
     def expected(self, edges: npt.ArrayLike, name: str = EXPONENTIAL) -> Floats:
-        """Events in each bin of the exponential or an alternative; edges in GeV, (bins + 1,)."""
+        """Return the events per bin of a shape, (bins,); edges in GeV, shape (bins + 1,)."""
         at = np.asarray(edges, dtype=np.float64)
         if name == EXPONENTIAL:
             whole = _growth(np.array(self.range), self.slope, self.range)
@@ -84,44 +84,13 @@ class Background:
         return counts
 
     def per_gev(self, masses: npt.ArrayLike, name: str = EXPONENTIAL) -> Floats:
-        """Events per GeV at masses in the range (GeV), for figures; shapes (n,)."""
+        """Return events per GeV at masses in the range, GeV; shapes (n,)."""
         at = np.asarray(masses, dtype=np.float64)
         if name != EXPONENTIAL:
             return self.alternatives[name].per_gev(at)
         whole = _growth(np.array(self.range), self.slope, self.range)
         density: Floats = np.exp(self.slope * (at - self.range[0])) / (whole[1] - whole[0])
         return self.events * density
-
-    def as_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return {
-            **asdict(self),
-            "range": list(self.range),
-            "windows": [list(window) for window in self.windows],
-            "alternatives": {
-                name: {
-                    **asdict(shape),
-                    "range": list(shape.range),
-                    "parameters": list(shape.parameters),
-                    "covariance": [list(row) for row in shape.covariance],
-                }
-                for name, shape in self.alternatives.items()
-            },
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Background:
-        """Read what :meth:`as_json` wrote; further keys are left aside."""
-        known = {name: content[name] for name in cls.__dataclass_fields__}
-        low, high = known["range"]
-        known["range"] = (low, high)
-        known["windows"] = tuple((low, high) for low, high in known["windows"])
-        known["alternatives"] = {
-            name: Shape.from_json(shape) for name, shape in known["alternatives"].items()
-        }
-        known["notes"] = tuple(known["notes"])
-        return cls(**known)
 
 
 def fit_background(
@@ -135,21 +104,21 @@ def fit_background(
     Parameters
     ----------
     masses
-        GeV, shape (n,). Those in the windows are not looked at, not even counted.
+        Masses in GeV, shape (n,). Those in the windows are ignored, and not even counted.
     windows
-        What is left out, GeV; none for a fit of the whole range.
+        Intervals to leave out, GeV; empty for a fit of the whole range.
     range_
-        What is fitted, GeV.
+        Range of the fit, GeV.
 
     Raises
     ------
-    InputError
-        When windows leave nothing of the range.
+    FitError
+        If the windows leave nothing of the range.
     """
     low, high = range_
     sidebands = gaps(range_, windows)
     if not sidebands:
-        raise InputError(
+        raise FitError(
             f"no sidebands are left of {low:g}-{high:g} GeV beside {in_words(windows, 'GeV')}"
         )
     x = np.asarray(masses, dtype=np.float64)
@@ -198,9 +167,9 @@ def fit_background(
 
 
 def _growth(x: Floats, slope: float, range_: Window) -> Floats:
-    """Integral of exp[slope (x - low)] from the lower end of a range, GeV; shapes (n,)."""
+    """Return the integral of exp[slope (x - low)] from the lower end of a range; shapes (n,)."""
     distance = x - range_[0]
-    # without a slope the limit, which rounding would otherwise spoil
+    # the limit of a vanishing slope, which rounding would spoil
     if abs(slope) * (range_[1] - range_[0]) < 1e-9:
         return distance
     growth: Floats = np.expm1(slope * distance) / slope

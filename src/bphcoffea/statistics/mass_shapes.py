@@ -1,4 +1,4 @@
-"""The components of a mass fit: their integrals over bins, and the likelihood made of them."""
+"""Components of a mass fit: their integrals over bins, and their likelihood."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from scipy.special import erf
 
 from bphcoffea.analysis.mass_model import MassModel, Peak, Tails
 from bphcoffea.arrays import Floats
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FitError
 
-#: The component below the peaks.
+#: Name of the component below the peaks.
 BACKGROUND = "background"
-#: Where each tail begins, in resolutions from the mean, and the exponent of its power law.
+#: Names of the parameters of each tail: its beginning, in resolutions from the mean, and the
+#: exponent of its power law.
 TAIL_PARAMETERS: Final[Mapping[Tails, tuple[tuple[str, str], ...]]] = {
     "low": (("beta", "m"),),
     "both": (("beta", "m"), ("beta_high", "m_high")),
@@ -27,7 +28,7 @@ TAIL_PARAMETERS: Final[Mapping[Tails, tuple[tuple[str, str], ...]]] = {
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Bins inside the range: edges (GeV), contents and variances."""
+    """Bins inside the range of a fit: edges (GeV), contents and variances."""
 
     edges: Floats
     counts: Floats
@@ -35,24 +36,24 @@ class Spectrum:
 
     @classmethod
     def of(cls, histogram: hist.Hist, model: MassModel) -> Spectrum:
-        """Take the bins of a histogram that lie in the range of the fit.
+        """Return the bins of a histogram in the range of a fit.
 
         Raises
         ------
-        InputError
-            When the range holds less than two bins, or a peak lies outside.
+        FitError
+            If the range holds fewer than two bins, or a peak lies outside.
         """
         edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
         low, high = model.range or (edges[0], edges[-1])
         rounding = 1e-6 * (edges[1] - edges[0])
         inside = np.flatnonzero((edges >= low - rounding) & (edges <= high + rounding))
         if len(inside) < 3:
-            raise InputError(
-                f"histogram '{model.histogram}' has less than two bins in {low:g}-{high:g} GeV"
+            raise FitError(
+                f"histogram '{model.histogram}' has fewer than two bins in {low:g}-{high:g} GeV"
             )
         for peak in model.peaks:
             if not edges[inside[0]] < peak.mass < edges[inside[-1]]:
-                raise InputError(
+                raise FitError(
                     f"the peak '{peak.name}' at {peak.mass:g} GeV lies outside the range of the "
                     f"fit, {edges[inside[0]]:g}-{edges[inside[-1]]:g} GeV"
                 )
@@ -64,7 +65,7 @@ class Spectrum:
 
     @property
     def window(self) -> tuple[float, float]:
-        """Lower and upper end, GeV."""
+        """Lower and upper end of the range, GeV."""
         return float(self.edges[0]), float(self.edges[-1])
 
     @property
@@ -74,7 +75,7 @@ class Spectrum:
 
     @property
     def effective(self) -> float:
-        """Entries of equal weight that would be known as precisely."""
+        """Number of entries of equal weight with the same relative precision."""
         variance = float(np.sum(self.variances))
         return self.entries**2 / variance if variance > 0 else 0.0
 
@@ -87,7 +88,7 @@ class Spectrum:
 def integrals(
     x: Floats, window: tuple[float, float], peaks: Sequence[Peak], values: Mapping[str, float]
 ) -> dict[str, Floats]:
-    """Each component's integral from the lower end of the range to each ``x``.
+    """Return the integral of each component from the lower end of the window to each ``x``.
 
     The peaks have a tail on the high side if ``values`` holds ``beta_high`` and ``m_high``.
     """
@@ -103,7 +104,7 @@ def integrals(
         fraction = (cdf[:-2] - cdf[-2]) / (cdf[-1] - cdf[-2])
         integrals[peak.name] = values[f"n_{peak.name}"] * fraction
     slope = values["slope"]
-    # nearly flat is flat: 0/0 otherwise
+    # avoid 0/0 for a flat background
     fall = max(abs(slope), 1e-6 / (high - low))
     at = np.clip(x, low, high)
     at = high - at if slope > 0 else at - low
@@ -113,10 +114,10 @@ def integrals(
 
 
 def _crystal_ball(z: Floats, beta: float, m: float) -> Floats:
-    """Integral from -∞ to ``z``, in resolutions, of a Crystal Ball that is 1 at its mean, 0.
+    """Return the integral of a Crystal Ball from -∞ to ``z``, in resolutions from its mean.
 
-    It is written out here since that of numba-stats takes seconds to compile in each process, and
-    half a minute in the first.
+    The density is 1 at the mean. The function of numba-stats takes seconds to compile in each
+    process, and half a minute in the first.
     """
     tail = m / (beta * (m - 1)) * math.exp(-(beta**2) / 2)
     tails = tail * (1 - beta / m * (beta + np.minimum(z, -beta))) ** (1 - m)
@@ -126,7 +127,7 @@ def _crystal_ball(z: Floats, beta: float, m: float) -> Floats:
 
 
 def _double_sided(z: Floats, values: Mapping[str, float]) -> Floats:
-    """The same of a Crystal Ball with tails on both sides: halves of two."""
+    """Return the integral of a Crystal Ball with tails on both sides, made of two halves."""
     low, high = ((values[beta], values[m]) for beta, m in TAIL_PARAMETERS["both"])
     above = _crystal_ball(np.append(-np.maximum(z, 0), 0), *high)
     integral: Floats = _crystal_ball(np.minimum(z, 0), *low) + above[-1] - above[:-1]
@@ -134,9 +135,14 @@ def _double_sided(z: Floats, values: Mapping[str, float]) -> Floats:
 
 
 def parameter_names(peaks: Sequence[Peak], tails: Tails) -> list[str]:
-    """All parameters of the model, in the order in which the likelihood takes them."""
-    own = [f"{kind}_{peak.name}" for peak in peaks for kind in ("n", "mean", "sigma")]
-    return [*own, "n_background", "slope", *(n for pair in TAIL_PARAMETERS[tails] for n in pair)]
+    """Return all parameters of the model, in the order of the arguments of the likelihood."""
+    of_peaks = [f"{kind}_{peak.name}" for peak in peaks for kind in ("n", "mean", "sigma")]
+    return [
+        *of_peaks,
+        "n_background",
+        "slope",
+        *(n for pair in TAIL_PARAMETERS[tails] for n in pair),
+    ]
 
 
 def cost_of(
@@ -145,16 +151,16 @@ def cost_of(
     tails: Tails,
     renamed: Mapping[str, str] | None = None,
 ) -> ExtendedBinnedNLL:
-    """Extended binned likelihood of the peaks and a background.
+    """Return the extended binned likelihood of the peaks and a background.
 
     Parameters
     ----------
     spectrum
-        The bins.
+        Bins of the histogram.
     peaks, tails
-        The resonances, and on which sides they have tails.
+        Resonances, and the sides on which they have tails.
     renamed
-        Other names of parameters, for likelihoods that are added up but don't share them.
+        New names of parameters that are not shared when likelihoods are added.
     """
     names = parameter_names(peaks, tails)
 

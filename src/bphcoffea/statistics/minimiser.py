@@ -1,4 +1,4 @@
-"""Start values, and the search of a minimum that starts anew whenever parameters are fixed."""
+"""Start values of mass fits, and minimisation that is repeated when parameters are fixed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from iminuit import Minuit
 from bphcoffea.analysis.mass_model import Peak, Tails
 from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, Spectrum
 
-#: Where a tail begins, in resolutions from the mean. Beyond 3 it holds next to nothing: no tail.
+#: Beginning of a tail, in resolutions from the mean. Beyond 3 the tail is negligible.
 BETA_START, BETA_LIMITS = 2.0, (0.7, 3.0)
-#: Exponent of the tail's power law: what data are fitted with, and its range in simulation.
+#: Exponent of the power law of a tail in fits of data, and its limits in fits of simulation.
 TAIL_POWER, TAIL_POWER_LIMITS = 3.0, (1.1, 30.0)
-#: How far a resolution may move from what the model declares, as factors.
+#: Limits of a resolution, relative to the declared one.
 WIDTH_FACTORS = (0.3, 3.0)
-#: Largest ratio, as its logarithm, between the background at one end of the range and the other.
+#: Largest logarithm of the ratio of the background at the ends of the range.
 MAX_LOG_FALL = 20.0
-#: A parameter this close to a limit, as a part of its range, is at the limit.
+#: Fraction of its range within which a parameter is at a limit.
 AT_LIMIT = 1e-3
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a parameter starts, and between what it may move, in its unit."""
+    """Start value and limits of a parameter, in its unit."""
 
     value: float
     limits: tuple[float, float]
@@ -33,7 +33,7 @@ class Start:
 
 
 def starts_of(spectrum: Spectrum, peaks: Sequence[Peak], tails: Tails) -> dict[str, Start]:
-    """Start values and limits: the background from beside the peaks, the peaks from the rest."""
+    """Return start values and limits: of the background beside the peaks, then of the peaks."""
     edges, counts, total = spectrum.edges, spectrum.counts, spectrum.entries
     low, high = spectrum.window
     centers, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
@@ -70,7 +70,15 @@ def starts_of(spectrum: Spectrum, peaks: Sequence[Peak], tails: Tails) -> dict[s
 
 
 class Minimiser:
-    """A minimum that is searched again whenever parameters are fixed."""
+    """Minimisation with MINUIT that is repeated when parameters are fixed.
+
+    Parameters
+    ----------
+    cost
+        Function to minimise, such as -2 ln L.
+    starts
+        Start values and limits of its parameters.
+    """
 
     def __init__(self, cost: Callable[..., float], starts: dict[str, Start]) -> None:
         self.cost = cost
@@ -80,7 +88,7 @@ class Minimiser:
         self.minuit = self._minuit({})
 
     def fix(self, **values: float) -> None:
-        """Fix parameters, from the next search on."""
+        """Fix parameters to values, from the next minimisation on."""
         self.fixed.update(values)
 
     def _minuit(self, start: Mapping[str, float]) -> Minuit:
@@ -95,11 +103,11 @@ class Minimiser:
         return minuit
 
     def minimise(self) -> None:
-        """Minimiser from where the last search ended and, if that fails, from other places."""
-        last = self.minuit.values.to_dict()
+        """Minimise from the latest parameters and, if that fails, from other start values."""
+        latest = self.minuit.values.to_dict()
         first = {name: start.value for name, start in self.starts.items()}
         attempts = []
-        for start in (last, first, *(self._spread(first, factor) for factor in (0.6, 1.7))):
+        for start in (latest, first, *(self._spread(first, factor) for factor in (0.6, 1.7))):
             minuit = self._minuit(start)
             minuit.migrad()
             if not minuit.valid:
@@ -110,14 +118,14 @@ class Minimiser:
         self.minuit = min(attempts, key=lambda attempt: (not attempt.valid, attempt.fval))
 
     def _spread(self, values: Mapping[str, float], factor: float) -> dict[str, float]:
-        """Other start values: wider or narrower peaks, a flatter or steeper background."""
+        """Return start values with wider or narrower peaks, and a flatter or steeper background."""
         return {
             name: value * factor if name.startswith(("sigma", "slope")) else value
             for name, value in values.items()
         }
 
     def rise(self, **values: float) -> float:
-        """How much -2 ln L rises when these parameters are fixed as well; 0 if they are."""
+        """Return the rise of -2 ln L if these parameters are also fixed; 0 if they already are."""
         without = Minimiser(self.cost, self.starts)
         without.limits = self.limits
         without.fixed = {**self.fixed, **values}
@@ -126,7 +134,7 @@ class Minimiser:
         return float(without.minuit.fval - self.minuit.fval)
 
     def at_limit(self, name: str) -> float | None:
-        """Limit that a free parameter has run to."""
+        """Return the limit that a free parameter is at; None if it is at none."""
         if name in self.fixed:
             return None
         low, high = self.limits[name]

@@ -1,41 +1,41 @@
-"""Fits of a likelihood with many bins by MINUIT, as pyhf's optimiser."""
+"""Fits of a likelihood with many bins by MINUIT, with pyhf's optimiser interface."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyhf
 from iminuit import Minuit
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
+from bphcoffea.statistics.least_squares import CachingOptimizer
 from bphcoffea.statistics.likelihood import Likelihood
-from bphcoffea.statistics.profiling import CachingOptimizer
 
 #: Estimated distance to the minimum of -2 ln L at which MINUIT stops, in units of 2e-3.
 TOLERANCE = 0.1
-#: Estimated distance at which a fit ends, and the most steps that its end takes.
+#: Estimated distance at which Newton's method stops, and its largest number of steps.
 DISTANCE, STEPS = 1e-6, 50
-#: Distance beyond which a fit has not converged; rounding may prevent a better one.
+#: Largest distance of a fit that counts as converged; rounding may prevent a smaller one.
 ACCEPTED = 1e-3
 #: A parameter this close to a limit is at the limit: MINUIT rounds.
 AT_LIMIT = 1e-9
-#: Part of the lowest strength, if that is negative, beyond which a strength is at its limit.
+#: Fraction of a negative lower limit of the strength beyond which a strength is at that limit.
 NEARLY = 0.999
 
 
 class MinuitOptimizer(CachingOptimizer):
-    """MINUIT with analytic derivatives, and Newton's method; pyhf's optimiser interface.
+    """MINUIT with analytic derivatives, followed by Newton's method.
 
-    MINUIT converges slowly at limits. Where the strength must not be negative, it is therefore zero
-    if the likelihood falls from there, else free.
+    MINUIT converges slowly at limits. A strength that must not be negative is therefore fixed to
+    zero if the likelihood falls from there, and free without a limit otherwise.
 
     Parameters
     ----------
     likelihood
-        The model that all fits are of.
+        Model that all fits share.
     """
 
     def __init__(self, likelihood: Likelihood) -> None:
@@ -44,7 +44,7 @@ class MinuitOptimizer(CachingOptimizer):
         self.latest: dict[bytes, Floats] = {}
 
     @override
-    def _search(
+    def _minimise(
         self,
         data: Floats,
         start: Sequence[float],
@@ -53,11 +53,11 @@ class MinuitOptimizer(CachingOptimizer):
     ) -> tuple[Floats, float]:
         poi = self.likelihood.config.poi_index
         if poi not in fixed and limits[poi][0] == 0:
-            without = self.found(data, start, limits, {**fixed, poi: 0.0})
+            without = self.fit(data, start, limits, {**fixed, poi: 0.0})
             if self.likelihood.gradient(without[0], data)[poi] >= 0:
                 return without
             return minimised(self.likelihood, data, without[0], fixed, lowest=0.0)
-        # fits of a scan differ little
+        # the fits of a scan differ little: start from the latest
         begin = self.latest.get(data.tobytes(), np.array(start))
         best = minimised(self.likelihood, data, begin, fixed)
         self.latest[data.tobytes()] = best[0]
@@ -72,26 +72,26 @@ def minimised(
     *,
     lowest: float = -np.inf,
 ) -> tuple[Floats, float]:
-    """Find the minimum of -2 ln L: its parameters and value.
+    """Return the parameters at the minimum of -2 ln L, and its value up to a constant.
 
-    MINUIT judges the distance to the minimum with an approximate matrix, which deceives it where
-    parameters are strongly correlated or at a limit. Newton's method ends the search.
+    MINUIT estimates the distance to the minimum with an approximate matrix, which is wrong if
+    parameters are strongly correlated or at a limit. Newton's method therefore ends the fit.
 
     Parameters
     ----------
     likelihood, data
-        The model, and counts with measured values of the constrained parameters.
+        Model, and counts followed by measured values of the constrained parameters.
     start
         Start values of all parameters.
     fixed
-        Values of parameters that are fixed, by position.
+        Values of fixed parameters by position.
     lowest
         Lower limit of the strength.
 
     Raises
     ------
     pyhf.exceptions.FailedMinimization
-        When neither converges.
+        If neither method converges.
     """
     fixed, poi = fixed or {}, likelihood.config.poi_index
     at = np.array(start, dtype=np.float64)
@@ -113,20 +113,24 @@ def minimised(
         minuit.strategy, minuit.tol = strategy, TOLERANCE
         minuit.migrad()
         at, value, distance = _ended(likelihood, data, np.array(minuit.values), free, (low, high))
-        # at the lowest strength, bins without content have a kink: no minimum is smooth there
+        # bins that become empty at the lowest strength have a kink: no minimum is smooth there
         if distance < ACCEPTED or at[poi] <= NEARLY * lowest < 0:
             return at, value
     raise pyhf.exceptions.FailedMinimization(minuit)
 
 
 def _ended(
-    likelihood: Likelihood, data: Floats, at: Floats, free: Any, limits: tuple[Floats, Floats]
+    likelihood: Likelihood,
+    data: Floats,
+    at: Floats,
+    free: npt.NDArray[np.intp],
+    limits: tuple[Floats, Floats],
 ) -> tuple[Floats, float, float]:
-    """Newton's method within limits: parameters, value, and estimated distance to the minimum."""
+    """Apply Newton's method within limits; return parameters, value and distance to the minimum."""
     value, distance = likelihood.deviance(at, data), np.inf
     for _ in range(STEPS):
         gradient = likelihood.gradient(at, data)[free]
-        # what stands at a limit and would go beyond stays
+        # a parameter at a limit that the step would cross stays there
         low, high = (limit[free] for limit in limits)
         out = np.where(gradient > 0, at[free] <= low + AT_LIMIT, at[free] >= high - AT_LIMIT)
         moving = free[~out]

@@ -1,51 +1,55 @@
-"""The mass fits of a run's folder: of its data, and of the simulation of their peaks."""
+"""Mass fit of a run: of its data, and of the simulation of their peaks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
 import hist
 
 from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.mass_model import MassModel
-from bphcoffea.datasets import Metadata
-from bphcoffea.errors import FitError, InputError
-from bphcoffea.results.folder import RunFolder
+from bphcoffea.errors import FitError, RunError
+from bphcoffea.results import RunFolder
+from bphcoffea.results.records import Datasets
 from bphcoffea.statistics.blindness import check_fit
 from bphcoffea.statistics.data_sample import of_year, year_of
-from bphcoffea.statistics.mass_fit import SEEN, MassFit, Tail, fit_mass, fit_simulation
+from bphcoffea.statistics.fit_record import FitRecord, ModelFit, SimulationFit
+from bphcoffea.statistics.histogram_fit import SEEN, fit_histogram, fit_simulation
+from bphcoffea.statistics.mass_fit import Tail
+
+#: Names of the simulated datasets of each peak.
+Simulated = Mapping[str, Sequence[str]]
 
 
-def fit_run(
+def fit_mass(
     run: RunFolder,
     datasets: Sequence[str] | None = None,
     by: Literal["dataset", "era", "year"] | None = None,
-) -> dict[str, Any]:
-    """Fit the mass spectrum of a run: the content of ``fit.json``.
+) -> FitRecord:
+    """Fit the mass spectrum of a run.
 
-    The data are summed; of a run, or a choice of datasets, that holds only simulation, that is.
-    Data whose peaks are simulated are fitted twice, with the tails of the model and with those of
-    its alternative (under the key ``alternative``); ``simulation`` of each holds the fits of the
-    simulated peaks with the same tails, by the peak's name.
+    All data are summed; if the run or the chosen datasets hold only simulation, the simulation is.
+    Data with simulated peaks, and the simulation, are fitted with the model and its alternative.
 
     Parameters
     ----------
     run
-        The folder of a finished run.
+        The run.
     datasets
-        Patterns of dataset names, as in a shell; every dataset when not given.
+        Shell patterns of dataset names; all datasets by default.
     by
-        Also fit each dataset, era or year by itself, under the key ``by``. The fit of a year has
-        simulation of that year, or of the nearest one, for tails and efficiency.
+        Also fit each dataset, era or year separately. The fit of a year takes tails and efficiency
+        from simulation of that year, or of the nearest one.
 
     Raises
     ------
     StillBlindError
-        When the run hides data of the histogram.
-    InputError
-        When the analysis declares no fit, no dataset matches, or nothing is in the range.
+        If the run hides data of the histogram.
+    FitError
+        If the analysis declares no fit, no dataset matches, or no entry is in the range.
     """
     check_fit(run)
     analysis = run.analysis
@@ -54,91 +58,108 @@ def fit_run(
         raise FitError(f"{run.path}: the analysis '{analysis.name}' declares no mass fit")
     histograms = run.histograms()
     if model.histogram not in histograms:
-        raise InputError(f"{run.path}: histograms.json holds no '{model.histogram}' to fit")
-    histogram = histograms[model.histogram]
-    known = run.datasets
-    chosen = _matching(datasets, known)
-    data = [name for name in chosen if not known[name].is_mc]
-    selected = data or chosen
-    simulated = _simulated(model, known) if data else {}
-
-    def tail_of(fits: Mapping[str, MassFit], simulated: Mapping[str, list[str]]) -> Tail | None:
-        used = {name for peak, fit in fits.items() if fit.valid for name in simulated[peak]}
-        return Tail.of(fits.values(), f"simulation ({', '.join(sorted(used))})")
-
-    def as_json(fits: Mapping[str, MassFit], simulated: Mapping[str, list[str]]) -> dict[str, Any]:
-        return {peak: {"datasets": simulated[peak], **fit.as_json()} for peak, fit in fits.items()}
-
-    def fitted(names: list[str], tail: Tail | None) -> dict[str, Any]:
-        in_data = all(not known[name].is_mc for name in names)
-        return {
-            "analysis": analysis.name,
-            "histogram": model.histogram,
-            "datasets": names,
-            "complete": run.complete,
-            "partial": run.partial,
-            "luminosity": run.luminosity_of(names) if in_data else None,
-            **fit_mass(of_datasets(histogram, names), model, tail=tail).as_json(),
-        }
-
-    def with_simulation(
-        names: list[str], simulated: Mapping[str, list[str]]
-    ) -> tuple[dict[str, Any], Tail | None]:
-        spectra = {peak: of_datasets(histogram, own) for peak, own in simulated.items()}
-        in_simulation = fit_simulation(spectra, model)
-        tail = tail_of(in_simulation, simulated)
-        content = fitted(names, tail)
-        if simulated:
-            content["simulation"] = as_json(in_simulation, simulated)
-        if tail is not None and content["entries"]:
-            other = fit_simulation(spectra, model.alternative)
-            other_tail = tail_of(other, simulated)
-            fit = fit_mass(of_datasets(histogram, names), model.alternative, tail=other_tail)
-            content["alternative"] = {**fit.as_json(), "simulation": as_json(other, simulated)}
-            for peak in _better(other, in_simulation):
-                content["notes"].append(
-                    f"the simulation of {peak} is described better with tails on "
-                    f"{_SIDES[model.alternative.tails]}; if the mass model had "
-                    f"tails='{model.alternative.tails}', that would be the result"
-                )
-        return content, tail
-
-    content, tail = with_simulation(selected, simulated)
-    if not content["entries"]:
-        low, high = content["range"]
-        raise InputError(
+        raise RunError(f"{run.path}: histograms.json has no '{model.histogram}' to fit")
+    records = run.datasets
+    matching = _matching(datasets, records)
+    data = [name for name in matching if not records[name].is_mc]
+    selected = data or matching
+    simulated = _simulated(model, records) if data else {}
+    spectrum = _Spectrum(run, analysis.name, records, histograms[model.histogram], model)
+    record, tail = spectrum.fit_with_simulation(selected, simulated)
+    if not record.fit.entries:
+        low, high = record.fit.range
+        raise FitError(
             f"{run.path}: the histogram '{model.histogram}' is empty in {low:g}-{high:g} GeV "
             f"for {', '.join(selected)}: nothing to fit"
         )
-    if by is not None:
-        groups: dict[str, list[str]] = {}
-        for name in selected:
-            label = year_of(known[name]) if by == "year" else known[name].era
-            groups.setdefault(name if by == "dataset" else label, []).append(name)
-        content["by"] = {
-            group: with_simulation(
-                names, {peak: of_year(known, own, group) for peak, own in simulated.items()}
-            )[0]
-            if by == "year"
-            else fitted(names, tail)
-            for group, names in sorted(groups.items())
-        }
-    return content
+    if by is None:
+        return record
+    groups: dict[str, list[str]] = {}
+    for name in selected:
+        group = {"dataset": name, "era": records[name].era, "year": year_of(records[name])}[by]
+        groups.setdefault(group, []).append(name)
+    fits = {}
+    for group, names in sorted(groups.items()):
+        if by == "year":
+            of_group = {peak: of_year(records, mc, group) for peak, mc in simulated.items()}
+            fits[group], _ = spectrum.fit_with_simulation(names, of_group)
+        else:
+            fits[group] = spectrum.fit(names, tail)
+    return replace(record, by=fits)
+
+
+@dataclass(frozen=True)
+class _Spectrum:
+    """Fits of one histogram of a run with its mass model."""
+
+    run: RunFolder
+    analysis: str
+    records: Datasets
+    histogram: hist.Hist
+    model: MassModel
+
+    def fit(self, names: Sequence[str], tail: Tail | None) -> FitRecord:
+        """Fit the sum of some datasets."""
+        in_data = not any(self.records[name].is_mc for name in names)
+        fit = fit_histogram(of_datasets(self.histogram, names), self.model, tail=tail)
+        return FitRecord(
+            analysis=self.analysis,
+            histogram=self.model.histogram,
+            datasets=tuple(names),
+            complete=self.run.complete,
+            partial=self.run.partial,
+            luminosity=self.run.luminosity_of(names) if in_data else None,
+            nominal=ModelFit(fit),
+        )
+
+    def fit_with_simulation(
+        self, names: Sequence[str], simulated: Simulated
+    ) -> tuple[FitRecord, Tail | None]:
+        """Fit some datasets with tails from simulation and with both models; return the tail."""
+        simulation, tail = self._simulation(self.model, simulated)
+        record = self.fit(names, tail)
+        record = replace(record, nominal=ModelFit(record.fit, simulation))
+        if tail is None or not record.fit.entries:
+            return record, tail
+        other_model = self.model.alternative
+        others, other_tail = self._simulation(other_model, simulated)
+        fit = fit_histogram(of_datasets(self.histogram, names), other_model, tail=other_tail)
+        notes = [
+            f"the simulation of {peak} is described better with tails on "
+            f"{_SIDES[other_model.tails]}; if the mass model had "
+            f"tails='{other_model.tails}', that would be the result"
+            for peak in _better(others, simulation)
+        ]
+        nominal = replace(record.fit, notes=(*record.fit.notes, *notes))
+        return replace(
+            record, nominal=ModelFit(nominal, simulation), alternative=ModelFit(fit, others)
+        ), tail
+
+    def _simulation(
+        self, model: MassModel, simulated: Simulated
+    ) -> tuple[dict[str, SimulationFit], Tail | None]:
+        """Fit the simulated peaks, and return their common tail."""
+        spectra = {peak: of_datasets(self.histogram, names) for peak, names in simulated.items()}
+        fits = fit_simulation(spectra, model)
+        used = {name for peak, fit in fits.items() if fit.valid for name in simulated[peak]}
+        tail = Tail.of(fits.values(), f"simulation ({', '.join(sorted(used))})")
+        records = {p: SimulationFit(tuple(simulated[p]), fit) for p, fit in fits.items()}
+        return records, tail
 
 
 def of_datasets(
     histogram: hist.Hist, datasets: Iterable[str], category: str | None = None
 ) -> hist.Hist:
-    """Sum the nominal distribution over some datasets.
+    """Return the nominal distribution, summed over some datasets.
 
     Parameters
     ----------
     histogram
-        With the axes of a run's histograms.
+        Histogram of a run.
     datasets
-        Their names; those that the histogram does not know have no entries.
+        Names of the datasets; those that the histogram lacks count as empty.
     category
-        One category; the sum of all when not given.
+        Name of a category; the sum of all categories by default.
     """
     chosen = sum if category is None else category
     total = histogram[0, chosen, NOMINAL, :].copy().reset()
@@ -148,37 +169,35 @@ def of_datasets(
     return total
 
 
-def _matching(patterns: Sequence[str] | None, known: Iterable[str]) -> list[str]:
-    names = sorted(known)
+def _matching(patterns: Sequence[str] | None, datasets: Iterable[str]) -> list[str]:
+    """Return the names of the datasets that match a pattern, in alphabetical order."""
+    names = sorted(datasets)
     if patterns is None:
         return names
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise InputError(f"no dataset matches '{pattern}'; there are: {', '.join(names)}")
+            raise FitError(f"no dataset matches '{pattern}'; there are: {', '.join(names)}")
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 _SIDES = {"low": "the low side alone", "both": "both sides"}
 
 
-def _better(fits: Mapping[str, MassFit], others: Mapping[str, MassFit]) -> list[str]:
-    """Peaks whose fits describe the simulation clearly better than the others do."""
+def _better(fits: Mapping[str, SimulationFit], others: Mapping[str, SimulationFit]) -> list[str]:
+    """Return the peaks whose simulation is described clearly better by the first fits."""
     gains = {
-        peak: (others[peak].chi2 or 0.0) - fit.chi2
-        for peak, fit in fits.items()
-        if fit.chi2 is not None
+        peak: (others[peak].fit.chi2 or 0.0) - of_peak.fit.chi2
+        for peak, of_peak in fits.items()
+        if of_peak.fit.chi2 is not None
     }
     return [peak for peak, gain in gains.items() if gain > SEEN]
 
 
-def _simulated(model: MassModel, known: Mapping[str, Metadata]) -> dict[str, list[str]]:
-    """Names of the simulated datasets of each peak that has some."""
+def _simulated(model: MassModel, records: Datasets) -> dict[str, list[str]]:
+    """Return the names of the simulated datasets of each peak with simulation."""
     names = {
-        peak.name: [
-            name
-            for name, metadata in known.items()
-            if metadata.is_mc and peak.process and metadata.process == peak.process
-        ]
+        peak.name: [name for name in records.simulated if records[name].process == peak.process]
         for peak in model.peaks
+        if peak.process
     }
     return {peak: datasets for peak, datasets in names.items() if datasets}

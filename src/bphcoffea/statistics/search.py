@@ -1,6 +1,6 @@
-"""Interface of a search, and how the search that a run belongs to is found.
+"""Interface of a search, and its lookup for a run.
 
-A search is a guest: general packages reach it through the entry points of the group
+General packages import no search. They find searches through the entry points of the group
 ``bphcoffea.searches``, whose names are those that analyses declare (``Analysis.search``).
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from bphcoffea.errors import RunError
 from bphcoffea.results import RunFolder
+from bphcoffea.statistics.records import JsonObject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,18 +24,30 @@ if TYPE_CHECKING:
 GROUP: Final = "bphcoffea.searches"
 
 
+class LimitRecord(Protocol):
+    """Content of ``limit.json``: the limit of a search, and all inputs of its workspaces."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether the limit is preliminary, since it comes from partial runs."""
+        ...
+
+    def as_json(self) -> JsonObject:
+        """Return the content of ``limit.json``."""
+        ...
+
+
 class Search(Protocol):
-    """What a search offers to the command line and to figures.
+    """Interface of a search for the command line and figures.
 
     Attributes
     ----------
     title
-        Name for people, above the options of the search.
+        Title above the options of the search.
     options
-        Parameters of :meth:`limit` that belong to this search: annotations with
-        :func:`typer.Option`, by name.
+        Further parameters of :meth:`limit` by name: annotations with :func:`typer.Option`.
     toy_options
-        Values of these parameters with which the toys of the search are made.
+        Values of these parameters that match the toys of the search.
     """
 
     title: str
@@ -50,8 +63,8 @@ class Search(Protocol):
         unblind: bool,
         same_data: bool,
         progress: Callable[[int, int], None],
-    ) -> dict[str, Any]:
-        """Return the content of ``limit.json``.
+    ) -> LimitRecord:
+        """Return the limit of a run.
 
         Parameters
         ----------
@@ -60,26 +73,26 @@ class Search(Protocol):
         normalisation
             Fitted run of the normalisation channel.
         options
-            Values of some of :attr:`options`; the others have their defaults.
+            Values of some of :attr:`options`; the others keep their defaults.
         unblind
             Use the data in the signal windows.
         same_data
             Assert that both runs are of the same data, so that nothing is scaled.
         progress
-            Called with the number of points that are done, and of all.
+            Called with the number of finished points and of all points.
         """
         ...
 
-    def report(self, limit: Mapping[str, Any]) -> Iterator[str | Table]:
-        """Yield lines and tables that show the content of ``limit.json``."""
+    def report(self, limit: LimitRecord) -> Iterator[str | Table]:
+        """Yield the lines and tables that the command line shows of a limit."""
         ...
 
     def export(self, run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
-        """Write the limit of a run as datacards or workspaces, and return their paths."""
+        """Write datacards or workspaces of the limit of a run, and return their paths."""
         ...
 
     def figures(self, run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
-        """Yield the figures of the limit of a run with their names."""
+        """Yield the names and figures of the limit of a run."""
         ...
 
 
@@ -91,7 +104,7 @@ def searches() -> dict[str, Search]:
 
 
 def search_of(run: RunFolder) -> Search:
-    """Return the search that a run belongs to.
+    """Return the search of a run.
 
     Raises
     ------
@@ -102,5 +115,5 @@ def search_of(run: RunFolder) -> Search:
     if name is None:
         raise RunError(f"the analysis '{run.analysis.name}' is no search: it has no limit")
     if name not in searches():
-        raise RunError(f"the search '{name}' is not known; there are: {', '.join(searches())}")
+        raise RunError(f"the search '{name}' is not installed; there are: {', '.join(searches())}")
     return searches()[name]

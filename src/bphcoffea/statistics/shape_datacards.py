@@ -1,10 +1,10 @@
-"""Mass spectra as a datacard of Combine, with templates in a ROOT file.
+"""Mass spectra as datacards of Combine, with templates in a ROOT file.
 
-The card states the model of `shape_workspace`. Yields of backgrounds are `rateParam`, which Combine
-does not constrain. Slope and choice of the shape are `shapeN`, which interpolates the logarithm of
-a template, so that an exponential stays one; Combine allows one way of interpolation a process.
-Its `shapeU` would be uniform between the two templates alone, and not exponential. A slope is
-therefore as free as in the workspace, whose unit is so large that its constraint does not matter.
+The card describes the model of `mass_workspace`. Yields of backgrounds are `rateParam`, which
+Combine does not constrain. Slope and choice of the shape are `shapeN`, which interpolates the
+logarithm of a template, so that an exponential remains one; Combine allows one interpolation per
+process. `shapeU` would be uniform between the two templates only, and not exponential. As in the
+workspace, the unit of a slope is so large that its constraint does not matter.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def write_shape_datacard(
     Parameters
     ----------
     channels
-        The categories. Where one has no observed counts, those expected without signal stand there.
+        The categories. Channels without observed counts have the expectation without signal.
     normalisation
         Relative uncertainties of the signal by name, common to all channels.
     card, templates
-        Where text and histograms go; the card names the histograms' file relative to itself.
+        Files of the text and the histograms; the card has the relative path of the latter.
     """
     with uproot.recreate(templates) as file:
         for channel in channels:
@@ -48,14 +48,14 @@ def write_shape_datacard(
 
 
 def bin_name(channel: MassChannel) -> str:
-    """Name of a channel in a card, where it must not begin with a digit."""
+    """Return the name of a channel in a card, where it must not begin with a digit."""
     return f"category_{channel.name}" if channel.name[0].isdigit() else channel.name
 
 
 def histograms(channel: MassChannel) -> dict[str, Floats]:
-    """Contents of the templates of a channel by name: data, processes and their variations.
+    """Return the templates of a channel by name: data, processes and their variations.
 
-    Variations of the background have its yield, which is free.
+    All variations of the background have the same yield, which is a free parameter.
     """
     background = channel.expected_background()
     observed = background if channel.observed is None else np.array(channel.observed, dtype=float)
@@ -81,16 +81,20 @@ def shape_datacard(
     Parameters
     ----------
     channels, normalisation
-        As of :func:`write_shape_datacard`.
+        See :func:`write_shape_datacard`.
     templates
-        Path of the histograms' file, relative to the card.
+        Path of the file of the histograms, relative to the card.
     """
     both = [channel for channel in channels for _ in range(2)]
     contents = [histograms(channel) for channel in channels]
-    rates = [f"{np.sum(one[process]):.10g}" for one in contents for process in (SIGNAL, BACKGROUND)]
+    rates = [
+        f"{np.sum(templates_of[process]):.10g}"
+        for templates_of in contents
+        for process in (SIGNAL, BACKGROUND)
+    ]
     rows = [
         ["bin", "", *(bin_name(channel) for channel in channels)],
-        ["observation", "", *(f"{np.sum(one[DATA]):.10g}" for one in contents)],
+        ["observation", "", *(f"{np.sum(templates_of[DATA]):.10g}" for templates_of in contents)],
         [],
         ["bin", "", *(bin_name(channel) for channel in both)],
         ["process", "", *([SIGNAL, BACKGROUND] * len(channels))],
@@ -100,13 +104,13 @@ def shape_datacard(
     ]
 
     def row(name: str, kind: str, values: Mapping[int, float]) -> None:
-        """Add a source with its values by column; two columns a channel."""
+        """Add a source with its values by column; there are two columns per channel."""
         columns = [f"{values[i]:.6g}" if i in values else "-" for i in range(len(both))]
         rows.append([name, kind, *columns])
 
     for name, relative in normalisation.items():
         row(name, "lnN", {2 * i: 1 + relative for i in range(len(channels))})
-    for source in dict.fromkeys(name for one in channels for name in one.signal_shifts):
+    for source in dict.fromkeys(name for channel in channels for name in channel.signal_shifts):
         shifts = [channel.signal_shifts.get(source, 0.0) for channel in channels]
         row(source, "lnN", {2 * i: 1 + shift for i, shift in enumerate(shifts) if shift})
     for i, channel in enumerate(channels):
@@ -116,7 +120,7 @@ def shape_datacard(
             row(name, "shape", {2 * i: 1.0})
         for name in channel.background_factors():
             row(name, "shapeN", {2 * i + 1: 1.0})
-    widths = [max(len(one[column]) for one in rows if one) for column in (0, 1)]
+    widths = [max(len(cells[column]) for cells in rows if cells) for column in (0, 1)]
     lines = [
         f"imax {len(channels)}",
         "jmax 1",
@@ -125,9 +129,9 @@ def shape_datacard(
         f"shapes * * {templates} $CHANNEL/$PROCESS $CHANNEL/$PROCESS_$SYSTEMATIC",
         "-" * 20,
     ]
-    for one in rows:
-        names = f"{one[0]:<{widths[0]}} {one[1]:<{widths[1]}} " if one else "-" * 20
-        lines.append(names + " ".join(f"{value:>16}" for value in one[2:]))
+    for cells in rows:
+        names = f"{cells[0]:<{widths[0]}} {cells[1]:<{widths[1]}} " if cells else "-" * 20
+        lines.append(names + " ".join(f"{value:>16}" for value in cells[2:]))
     lines += [
         f"background_{channel.name} rateParam {bin_name(channel)} {BACKGROUND} 1 [0,10]"
         for channel in channels

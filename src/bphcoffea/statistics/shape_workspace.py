@@ -1,4 +1,4 @@
-"""Mass spectra of several categories as a HistFactory workspace that pyhf reads.
+"""Mass spectra of several categories, as HistFactory workspaces that pyhf reads.
 
 In bin i of each channel the expected count is
 
@@ -6,49 +6,55 @@ In bin i of each channel the expected count is
 
 with the strength µ; the signal s_i, whose mean and width move with constrained δ and ω; relative
 uncertainties κ, constrained; the free yield θ of the background; its slope ε; and constrained β,
-which lead from the exponential to other shapes of ratio r.
+which move the exponential towards other shapes with the ratio r.
 
-HistFactory has no parametric functions. A background that stays exponential, however much its slope
-moves, is made of a sample for each bin: the factor of each is exponential in ε. The samples have
-the same names in all channels (``background_0`` and so on). pyhf can't leave a `normsys` without a
-constraint: it refuses ``sigmas`` for it. The unit of ε is therefore so large that the constraint
-does not matter: it changes the ratio of the density at the ends of the range by exp(`SLOPE_UNIT`).
-That also keeps slopes finite where there are no events. The background's yield is not constrained.
+HistFactory has no parametric functions. A background that remains exponential if its slope changes
+consists of one sample per bin, each with a factor that is exponential in ε. The samples have the
+same names in all channels (``background_0`` and so on). pyhf always constrains a `normsys`, and
+rejects ``sigmas`` for it. The unit of ε is therefore so large that the constraint does not matter:
+it changes the ratio of the density at the ends of the range by exp(`SLOPE_UNIT`). It also keeps
+slopes finite without any event. The yield of the background is not constrained.
 
-With pyhf's interpolation ``code1`` the background is an exponential exactly; with its default,
-``code4``, to 0.4% of its change where a slope moves by one unit or less, and exactly beyond.
+With pyhf's interpolation ``code1`` the background is exactly exponential. With the default,
+``code4``, it is so to 0.4% of its change if a slope moves by up to one unit, and exactly beyond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.counting import (
-    BLINDED,
-    OBSERVED,
-    STRENGTH,
     check_names,
     check_numbers,
     factor,
     lognormal,
+    measured,
     signal_modifiers,
-    validate,
 )
 from bphcoffea.statistics.mass_background import Background
 from bphcoffea.statistics.signal_shape import SignalShape
+from bphcoffea.statistics.workspace import (
+    ChannelSpec,
+    HistoSys,
+    Modifier,
+    Observation,
+    ParameterSpec,
+    SampleSpec,
+    Workspace,
+)
 
-#: Logarithm of the ratio of the density at the ends of the range, for a slope of one unit: of a few
-#: events in the range, no more can be told.
+#: Logarithm of the ratio of the density at the ends of the range, for a slope of one unit: a few
+#: events do not determine it better.
 SLOPE_UNIT: Final = 3.0
 #: Largest ratio of an alternative background to the exponential in a bin, and inverse of the
-#: smallest: a polynomial may be zero.
+#: smallest one: a polynomial may be zero.
 MAX_RATIO: Final = 5.0
-#: Fewest events of the background in a bin, so that no likelihood vanishes.
+#: Smallest background of a bin, in events, so that no likelihood vanishes.
 MIN_EVENTS: Final = 1e-9
 
 
@@ -59,17 +65,17 @@ class MassChannel:
     Attributes
     ----------
     name
-        The category, with its year where there are several; unique in a workspace.
+        Name of the category, with the year if there are several; unique in a workspace.
     edges
-        Edges of the bins, GeV. Shape (bins + 1,).
+        Edges of the bins, GeV; shape (bins + 1,).
     signal
         Events expected between the first and the last edge at a strength of 1.
     shape
         Distribution of the signal.
     background
-        Expected without signal. Its yield and slope are free in fits.
+        Expected background. Its yield and slope are free in fits.
     observed
-        Events seen in each bin, shape (bins,); None if blinded.
+        Observed events per bin, shape (bins,); None if blinded.
     signal_stat
         Relative statistical uncertainty of ``signal``.
     mean_error
@@ -77,7 +83,7 @@ class MassChannel:
     width_error
         Relative uncertainty of the signal's width.
     signal_shifts
-        Relative change of ``signal`` when a named source rises by one standard deviation; above -1.
+        Relative change of ``signal``, above -1, when a source rises by one standard deviation.
         Sources of the same name are fully correlated between channels.
     """
 
@@ -93,17 +99,17 @@ class MassChannel:
     signal_shifts: Mapping[str, float] = field(default_factory=dict)
 
     def expected_signal(self, mean: float = 0.0, width: float = 1.0) -> Floats:
-        """Events of the signal in each bin, its mean moved (GeV) and its width multiplied."""
+        """Return the signal per bin, with its mean moved (GeV) and its width multiplied."""
         fractions = self.shape.shifted(mean, width).fractions(self.edges)
         events: Floats = self.signal * fractions / np.sum(fractions)
         return events
 
     def expected_background(self) -> Floats:
-        """Events of the background in each bin, shape (bins,)."""
+        """Return the background per bin, shape (bins,)."""
         return np.maximum(self.background.expected(self.edges), MIN_EVENTS)
 
     def signal_variations(self) -> dict[str, tuple[Floats, Floats]]:
-        """Signal with its mean and its width one standard deviation up and down, by name."""
+        """Return the signal with its mean and width one standard deviation up and down, by name."""
         variations = {}
         if self.mean_error > 0:
             up, down = (self.expected_signal(mean=sign * self.mean_error) for sign in (1, -1))
@@ -115,9 +121,9 @@ class MassChannel:
         return variations
 
     def background_factors(self) -> dict[str, Floats]:
-        """Factors of the background in each bin one standard deviation up, by name; shape (bins,).
+        """Return the factors of the background one standard deviation up, by name; shape (bins,).
 
-        Down, they are the inverse.
+        The factors one standard deviation down are the inverse.
         """
         low, high = self.background.range
         expected = self.expected_background()
@@ -132,13 +138,13 @@ class MassChannel:
         return factors
 
 
-def shape_workspace(
+def mass_workspace(
     channels: Sequence[MassChannel],
     normalisation: Mapping[str, float] | None = None,
     *,
     blinded: bool = True,
-) -> dict[str, Any]:
-    """Make the workspace of mass spectra, to be given to ``limits.upper_limit``.
+) -> Workspace:
+    """Return the workspace of mass spectra.
 
     Parameters
     ----------
@@ -147,56 +153,58 @@ def shape_workspace(
     normalisation
         Relative uncertainties of the signal by name, common to all channels.
     blinded
-        Take what is expected without signal in place of ``observed``, which is not looked at.
+        Use the expectation without signal in place of ``observed``, which is not read.
 
     Returns
     -------
-    What pyhf's schema calls a workspace, to be written as JSON. Its measurement is called
-    ``counting.BLINDED`` or ``counting.OBSERVED``.
+    A workspace of pyhf's schema. Its measurement is called ``workspace.BLINDED`` or
+    ``workspace.OBSERVED``.
 
     Raises
     ------
     ValueError
-        When the channels are not usable: none, two of one name, numbers that are negative or not
-        finite, edges that do not rise, or no ``observed`` although not blinded.
+        If there are no channels, two have the same name, a number is negative or not finite, edges
+        do not ascend, or a channel of an unblinded workspace has no ``observed``.
     """
     normalisation = normalisation or {}
     _check(channels, normalisation, blinded)
-    spec: dict[str, Any] = {"channels": [], "observations": [], "version": "1.0.0"}
-    parameters = []
+    spectra: list[ChannelSpec] = []
+    observations: list[Observation] = []
+    parameters: list[ParameterSpec] = []
     for channel in channels:
         expected = channel.expected_background()
         seen = expected if blinded else np.array(channel.observed)
         samples = [_signal(channel, normalisation), *_backgrounds(channel)]
-        spec["channels"].append({"name": channel.name, "samples": samples})
-        spec["observations"].append({"name": channel.name, "data": seen.tolist()})
+        spectra.append({"name": channel.name, "samples": samples})
+        observations.append({"name": channel.name, "data": seen.tolist()})
         highest = 10 + 5 * float(np.sum(seen) / np.sum(expected))
-        # not 0, where the likelihood vanishes
+        # above 0, where the likelihood vanishes
         bounds = [[1e-6, highest]]
         parameters.append({"name": f"background_{channel.name}", "inits": [1.0], "bounds": bounds})
-    config = {"poi": STRENGTH, "parameters": parameters}
-    spec["measurements"] = [{"name": BLINDED if blinded else OBSERVED, "config": config}]
-    validate(spec)
-    return spec
+    return measured(spectra, observations, parameters, blinded=blinded)
 
 
-def _signal(channel: MassChannel, normalisation: Mapping[str, float]) -> dict[str, Any]:
+def _signal(channel: MassChannel, normalisation: Mapping[str, float]) -> SampleSpec:
     modifiers = signal_modifiers(channel, normalisation)
     if channel.signal > 0:
         for name, (up, down) in channel.signal_variations().items():
-            data = {"hi_data": up.tolist(), "lo_data": down.tolist()}
-            modifiers.append({"name": name, "type": "histosys", "data": data})
+            modifier: HistoSys = {
+                "name": name,
+                "type": "histosys",
+                "data": {"hi_data": up.tolist(), "lo_data": down.tolist()},
+            }
+            modifiers.append(modifier)
     return {"name": "signal", "data": channel.expected_signal().tolist(), "modifiers": modifiers}
 
 
-def _backgrounds(channel: MassChannel) -> list[dict[str, Any]]:
-    """The background's samples, one for each bin."""
+def _backgrounds(channel: MassChannel) -> list[SampleSpec]:
+    """Return the samples of the background, one per bin."""
     expected, factors = channel.expected_background(), channel.background_factors()
-    samples = []
+    samples: list[SampleSpec] = []
     for index, content in enumerate(expected):
         data = np.zeros(len(expected))
         data[index] = float(content)
-        modifiers = [factor(f"background_{channel.name}")]
+        modifiers: list[Modifier] = [factor(f"background_{channel.name}")]
         for name, values in factors.items():
             modifiers += lognormal(name, float(values[index]) - 1)
         samples.append(
@@ -216,10 +224,10 @@ def _check(
         where = f"of channel '{channel.name}'"
         bins = len(channel.edges) - 1
         if bins < 1 or not all(np.diff(channel.edges) > 0):
-            raise ValueError(f"the edges {where} do not rise")
+            raise ValueError(f"the edges {where} do not ascend")
         numbers |= {
-            f"{what} {where}": getattr(channel, what)
-            for what in ("signal", "signal_stat", "mean_error", "width_error")
+            f"{name} {where}": getattr(channel, name)
+            for name in ("signal", "signal_stat", "mean_error", "width_error")
         }
         numbers[f"background {where}"] = channel.background.events
         for source, shift in channel.signal_shifts.items():

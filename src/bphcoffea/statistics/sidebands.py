@@ -1,60 +1,62 @@
-"""The background under a mass hypothesis, from the sidebands of the mass.
+"""Background under a mass hypothesis, from the sidebands of the mass.
 
-An exponential and polynomials are fitted to what lies beside the blinded window: extended Poisson
-likelihoods in bins of a tenth of the resolution, which is as good as unbinned.
+An exponential and polynomials are fitted beside the blinded window: extended Poisson likelihoods in
+bins of a tenth of the resolution, which are equivalent to unbinned ones.
 
-The order of the polynomial rises while a test says that a higher one is better. It is what the
-field calls an F-test, but with a likelihood ratio, since bins of few events have no chi-square: the
-fall of -2 ln L, which is a chi-square with as many degrees of freedom as there are more parameters
-[Wilks, Ann. Math. Stat. 9 (1938) 60]. An order is kept if no higher one is better: not only the
-next, for the sidebands of a symmetric valley show no slope.
+The order of the polynomial is the lowest one that no higher order improves. The test is known as an
+F-test, but uses a likelihood ratio, since bins of few events have no chi-square: the fall of
+-2 ln L is a chi-square with one degree of freedom per additional parameter [Wilks, Ann. Math. Stat.
+9 (1938) 60]. Each order is compared with all higher ones, not only with the next: the sidebands of
+a symmetric valley show no slope.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2 as chi2_distribution
 
 from bphcoffea.arrays import Floats
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FitError
 from bphcoffea.physics.windows import Window, gaps, in_words, signal_window, within
 from bphcoffea.statistics.backgrounds import Bins, Shape, deviance_of, fit_shape
+from bphcoffea.statistics.records import Record
 
 #: Half width of the range with its sidebands, in resolutions.
 REACH = 10.0
-#: Bins that are fitted, in one of about a resolution, of which goodness is told.
+#: Bins of the fit per bin of about one resolution, in which the goodness of fit is computed.
 FINE = 10
 #: Largest order of a polynomial, and the p-value above which a higher one is no better.
 MAX_ORDER, STOP = 3, 0.05
-#: What one more parameter must gain in -2 ln L, between the families as well: the same 5%.
-PRICE = float(chi2_distribution.isf(STOP, 1))
-#: Events below which no test is believed and a constant is taken.
+#: Penalty per extra parameter in -2 ln L (χ² with 1 degree of freedom at p = 5%), also between
+#: families.
+PENALTY = float(chi2_distribution.isf(STOP, 1))
+#: Number of events below which no test is made and a constant is used.
 FEW = 10
-#: Largest logarithm of the ratio of an exponential at the ends of the range; with few events.
+#: Largest logarithm of the ratio of an exponential at the ends of the range, and with few events.
 MAX_SLOPE, MAX_SLOPE_OF_FEW = 10.0, 3.0
-#: Width that sidebands need at least, in resolutions.
+#: Smallest total width of the sidebands, in resolutions.
 MIN_SIDEBANDS = 1.0
-#: Mean events in a bin of about a resolution below which their chi-square has no p-value.
+#: Mean events per bin of about one resolution below which the chi-square has no p-value.
 MIN_MEAN = 5.0
 
 
 @dataclass(frozen=True)
-class OrderTest:
-    """Whether a polynomial of a higher order is better.
+class OrderTest(Record):
+    """Comparison of two orders of a polynomial.
 
     Attributes
     ----------
     order, higher
         The two orders.
     fall
-        Of -2 ln L, from one to the other.
+        Fall of -2 ln L from the lower to the higher order.
     p_value
-        Of such a fall, if the lower order is right.
+        Probability of such a fall if the lower order is right.
     """
 
     order: int
@@ -64,33 +66,35 @@ class OrderTest:
 
 
 @dataclass(frozen=True)
-class SidebandFit:
-    """The background of one mass hypothesis in one category.
+class SidebandFit(Record):
+    """Background of one mass hypothesis in one category.
 
     Attributes
     ----------
     mass, resolution
-        The hypothesis, and the signal's width there, GeV.
+        Mass of the hypothesis, and width of its signal, GeV.
     window
-        Where the signal is searched for, GeV.
+        Window of the signal, GeV.
     sidebands
-        What was fitted, GeV: the intervals that the window and hidden data leave of the range.
+        Fitted intervals, GeV: the range without the window and hidden data.
     entries
         Events in the sidebands.
     shapes
-        All functions that were fitted: polynomials in rising order, and the exponential. Without
-        any event, a constant of zero.
+        All fitted functions: polynomials in ascending order, and the exponential. Without any
+        event, a constant of zero.
     tests
-        Of the orders of the polynomial.
+        Comparisons of the orders of the polynomial.
     chosen, other
-        Where in ``shapes`` the function stands that is used, and the best of the other family.
-        Without any event there is no other.
+        Positions in ``shapes`` of the chosen function, and of the best one of the other family;
+        without any event there is no other.
     chi2, ndof, p_value
-        Baker-Cousins chi-square of the chosen function in bins of about one resolution; the p-value
-        is asymptotic, and none where bins hold few events.
+        Baker-Cousins chi-square of the chosen function in bins of about one resolution, and its
+        asymptotic p-value; None if bins hold few events.
     notes
-        What was decided.
+        Decisions during the fit, one sentence each.
     """
+
+    derived: ClassVar = ("prediction", "stat", "shape_uncertainty")
 
     mass: float
     resolution: float
@@ -108,7 +112,7 @@ class SidebandFit:
 
     @property
     def shape(self) -> Shape:
-        """The function that is used."""
+        """The chosen function."""
         return self.shapes[self.chosen]
 
     @property
@@ -120,40 +124,20 @@ class SidebandFit:
     def stat(self) -> float:
         """Statistical uncertainty of the prediction, events.
 
-        Without any event, what one would have predicted, spread evenly.
+        Without any event: the prediction of one event, spread evenly.
         """
         return self.shape.stat
 
     @property
     def shape_uncertainty(self) -> float:
-        """How much more or less the best function of the other family predicts, events."""
+        """Difference to the prediction of the best function of the other family, events."""
         if self.other is None:
             return 0.0
         return abs(self.shapes[self.other].prediction - self.prediction)
 
     def curve(self, x: Floats) -> Floats:
-        """The function that is used, in events per GeV at masses in its range; shapes (n,)."""
+        """Return the chosen function in events per GeV at masses in its range; shapes (n,)."""
         return self.shape.per_gev(x)
-
-    def as_json(self) -> dict[str, Any]:
-        """As JSON can hold it, with what follows from the rest."""
-        return {
-            **_lists(asdict(self)),
-            "prediction": self.prediction,
-            "stat": self.stat,
-            "shape_uncertainty": self.shape_uncertainty,
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> SidebandFit:
-        """Read what :meth:`as_json` wrote; further keys are left aside."""
-        known = {name: content[name] for name in cls.__dataclass_fields__}
-        known["window"] = tuple(content["window"])
-        known["sidebands"] = tuple(tuple(interval) for interval in content["sidebands"])
-        known["shapes"] = tuple(Shape.from_json(shape) for shape in content["shapes"])
-        known["tests"] = tuple(OrderTest(**test) for test in content["tests"])
-        known["notes"] = tuple(content["notes"])
-        return cls(**known)
 
 
 def fit_sidebands(
@@ -169,35 +153,35 @@ def fit_sidebands(
     Parameters
     ----------
     values
-        Masses of the candidates, GeV, shape (n,). Those in the window are not looked at, not even
-        counted; nor are those beyond the sidebands.
+        Masses of the candidates, GeV, shape (n,). Those in the window or beyond the sidebands are
+        ignored, and not even counted.
     mass, resolution
-        The hypothesis, and the signal's width there, GeV.
+        Mass of the hypothesis, and width of its signal, GeV.
     allowed
-        Masses that candidates can have, GeV: window and sidebands end there.
+        Masses that candidates can have, GeV: limits of window and sidebands.
     hidden
-        Windows whose data are missing from the values, GeV, as those of other masses: they don't
-        enter the likelihood.
+        Windows whose data are missing from the values, GeV, such as those of other masses; the
+        likelihood leaves them out.
 
     Raises
     ------
     ValueError
-        When the resolution is not positive.
-    InputError
-        When the mass is not allowed, or too little is left for sidebands.
+        If the resolution is not positive.
+    FitError
+        If the mass is not allowed, or too little is left for sidebands.
     """
     if not (np.isfinite(resolution) and resolution > 0):
         raise ValueError(f"the resolution must be positive, not {resolution}")
     reach = REACH * resolution
     low, high = max(mass - reach, allowed[0]), min(mass + reach, allowed[1])
     if not low <= mass <= high:
-        raise InputError(f"the mass {mass:g} GeV is not in {allowed[0]:g}-{allowed[1]:g} GeV")
+        raise FitError(f"the mass {mass:g} GeV is not in {allowed[0]:g}-{allowed[1]:g} GeV")
     lower, upper = signal_window(mass, resolution)
     window = (max(lower, low), min(upper, high))
     left_out = (window, *hidden)
     sidebands = gaps((low, high), left_out)
     if sum(b - a for a, b in sidebands) < MIN_SIDEBANDS * resolution:
-        raise InputError(
+        raise FitError(
             f"no sidebands are left of the mass {mass:g} GeV: its window is "
             f"{window[0]:g}-{window[1]:g} GeV, allowed are {allowed[0]:g}-{allowed[1]:g} GeV"
             + (f", data are hidden in {in_words(hidden, 'GeV')}" if hidden else "")
@@ -235,7 +219,7 @@ def fit_sidebands(
 def _fitted(
     counts: Floats, beside: Bins, window: Bins, range_: tuple[float, float]
 ) -> tuple[Shape, ...]:
-    """All functions."""
+    """Return all fitted functions."""
     if not np.any(counts):
         width = float(np.sum(beside.widths))
         one = float(np.sum(window.widths)) / width
@@ -251,7 +235,7 @@ def _fitted(
 
 
 def _tested(shapes: Sequence[Shape]) -> tuple[OrderTest, ...]:
-    """Each order of the polynomial against all that are higher."""
+    """Compare each order of the polynomial with all higher ones."""
     polynomials = [shape for shape in shapes if shape.family == "polynomial"]
     tests = []
     for order, shape in enumerate(polynomials):
@@ -265,17 +249,17 @@ def _tested(shapes: Sequence[Shape]) -> tuple[OrderTest, ...]:
 def _choose(
     shapes: Sequence[Shape], tests: Sequence[OrderTest], entries: int
 ) -> tuple[int, int | None, tuple[str, ...]]:
-    """The function to use, the best of the other family, and what to say of it."""
+    """Return the positions of the chosen function and the best of the other family, and notes."""
     if entries == 0:
-        return 0, None, ("no event in the sidebands: the uncertainty is what one would predict",)
+        return 0, None, ("no event in the sidebands: the uncertainty is the prediction of one",)
     exponential = len(shapes) - 1
     if entries < FEW:
-        return 0, exponential, (f"fewer than {FEW} events in the sidebands: a constant",)
+        return 0, exponential, (f"fewer than {FEW} events in the sidebands: a constant is used",)
     surpassed = {test.order for test in tests if test.p_value < STOP}
     polynomial = min(order for order in range(MAX_ORDER + 1) if order not in surpassed)
 
     def cost(index: int) -> float:
-        return shapes[index].deviance + PRICE * len(shapes[index].parameters)
+        return shapes[index].deviance + PENALTY * len(shapes[index].parameters)
 
     if cost(exponential) < cost(polynomial):
         return exponential, polynomial, ()
@@ -283,13 +267,6 @@ def _choose(
 
 
 def _edges(interval: tuple[float, float], resolution: float) -> Floats:
-    """Edges of fine bins, GeV."""
+    """Return the edges of fine bins, GeV."""
     low, high = interval
     return np.linspace(low, high, FINE * max(1, round((high - low) / resolution)) + 1)
-
-
-def _lists(value: Any) -> Any:
-    """Lists in place of tuples."""
-    if isinstance(value, dict):
-        return {key: _lists(item) for key, item in value.items()}
-    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,15 +1,15 @@
 """Fit of a signal's shape to simulated candidates.
 
-The fit is binned so finely that it is as good as unbinned. Few candidates can't tell all
-parameters: the fewer there are, the simpler the function, and a function that does not converge, or
-has a parameter at its limit, gives way to the next simpler one.
+The bins are so fine that the fit is equivalent to an unbinned one. Few candidates cannot determine
+all parameters: the fewer there are, the simpler is the function. A function that does not converge,
+or has a parameter at its limit, is replaced by the next simpler one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,31 +18,32 @@ from iminuit.cost import BinnedNLL
 from scipy.stats import chi2 as chi2_distribution
 
 from bphcoffea.arrays import Floats
+from bphcoffea.statistics.records import Record
 from bphcoffea.statistics.signal_shape import RANGE, SignalShape
 
-#: Bins of the fit: 1 MeV in the range of τ → 3μ, a tenth of the best resolution.
+#: Bins of the fit: 1 MeV in the default range, a tenth of the best resolution of τ → 3μ.
 FINE = 380
 #: Effective entries below which nothing is fitted.
 MIN_ENTRIES = 30
-#: Expected entries that a bin needs for a chi-square.
+#: Fewest expected entries of a bin of the chi-square.
 MIN_EXPECTED = 5.0
-#: A p-value below this is worth a remark.
+#: p-value below which a note says that the fit is poor.
 POOR_FIT = 0.01
-#: Part of its range by which a parameter must stay away from its limits.
+#: Fraction of its range by which a parameter must stay away from its limits.
 AT_LIMIT = 1e-3
-#: Widths of Crystal Ball and Gaussian that fits start with, in widths of the distribution: either
-#: may be the wider one, and there is a minimum for both.
+#: Start values of the widths of Crystal Ball and Gaussian, in widths of the distribution: either
+#: may be the wider one, and each case has a minimum.
 WIDTHS = ((1.3, 0.8), (0.8, 1.3))
 PARAMETERS = ("cb_fraction", "mean", "cb_sigma", "cb_alpha", "cb_n", "gauss_sigma")
-#: Part of the candidates that have a wrong particle, and where its fit begins and ends. Without it
-#: a few masses far from the peak, where the shape vanishes, would decide on all parameters.
+#: Fraction of the candidates that have a wrong particle, its start value and upper limit. Without
+#: it a few masses far from the peak, where the shape vanishes, would determine all parameters.
 FLAT = "flat"
 FLAT_START, MOST_FLAT = 0.005, 0.3
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """A function, how many effective entries it needs, and the parameters that are not free."""
+    """A function: note, number of effective entries that it needs, and fixed parameters."""
 
     text: str
     least: float
@@ -64,13 +65,13 @@ STAGES = (
 
 
 @dataclass(frozen=True)
-class SignalFit:
+class SignalFit(Record):
     """Result of a fit of simulated signal.
 
     Attributes
     ----------
     shape
-        As fitted; None if there was nothing to fit.
+        The fitted shape; None if there were too few entries.
     mean_error
         Statistical error of the mean, GeV.
     width_error
@@ -78,17 +79,19 @@ class SignalFit:
     entries
         Sum of the weights in the range.
     effective_entries
-        Number of entries of equal weight that would be known as precisely.
+        Number of entries of equal weight with the same relative precision.
     flat
-        Part of the entries that is spread evenly over the range, beside the shape: candidates with
-        a wrong particle.
+        Fraction of the entries that is spread evenly over the range: candidates with a wrong
+        particle.
     chi2, ndof, p_value
-        Pearson's chi-square in bins that hold enough; None if there are too few of them.
+        Pearson's chi-square in bins with enough entries; None if there are too few bins.
     problems
-        Why the fit must not be used, a sentence each; none when it is valid.
+        Reasons why the fit must not be used, one sentence each; empty if it is valid.
     notes
-        What was decided during the fit.
+        Decisions during the fit, one sentence each.
     """
+
+    derived: ClassVar = ("valid",)
 
     shape: SignalShape | None
     mean_error: float
@@ -107,25 +110,6 @@ class SignalFit:
         """Whether the result may be used."""
         return not self.problems
 
-    def as_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return {
-            **asdict(self),
-            "shape": None if self.shape is None else self.shape.as_json(),
-            "problems": list(self.problems),
-            "notes": list(self.notes),
-            "valid": self.valid,
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> SignalFit:
-        """Read what :meth:`as_json` wrote; further keys are left aside."""
-        known = {name: content[name] for name in cls.__dataclass_fields__}
-        shape = known["shape"]
-        known["shape"] = None if shape is None else SignalShape.from_json(shape)
-        known["problems"], known["notes"] = tuple(known["problems"]), tuple(known["notes"])
-        return cls(**known)
-
 
 def fit_signal_shape(
     masses: npt.ArrayLike,
@@ -137,11 +121,11 @@ def fit_signal_shape(
     Parameters
     ----------
     masses
-        GeV, shape (n,). Masses outside the range are left out.
+        Masses in GeV, shape (n,); those outside the range are left out.
     weights
-        Shape (n,); 1 if not given.
+        Weights, shape (n,); 1 by default.
     range_
-        Where the shape is fitted and normalised, GeV.
+        Range of the fit and the normalisation, GeV.
     """
     x = np.asarray(masses, dtype=np.float64)
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -160,9 +144,9 @@ def fit_signal_shape(
     start = _start(x, w, range_)
     contents = counts if weights is None else np.column_stack([counts, variances])
 
-    def cumulative(at: Floats, *values: Any) -> Floats:
-        *own, flat = values
-        shape = SignalShape(**dict(zip(PARAMETERS, own, strict=True)), range=range_)
+    def cumulative(at: Floats, *values: float) -> Floats:
+        fraction, mean, cb_sigma, alpha, n, gauss_sigma, flat = values
+        shape = SignalShape(fraction, mean, cb_sigma, alpha, n, gauss_sigma, range_)
         even = (at - range_[0]) / (range_[1] - range_[0])
         both: Floats = (1 - flat) * shape.cumulative(at) + flat * even
         return both
@@ -201,7 +185,7 @@ def fit_signal_shape(
 
 
 def _start(x: Floats, w: Floats, range_: tuple[float, float]) -> SignalShape:
-    """Mean and width from quantiles, which tails do not disturb."""
+    """Return start values with mean and width from quantiles, which are robust against tails."""
     order = np.argsort(x)
     shares = np.cumsum(w[order]) / np.sum(w)
     places = np.minimum(np.searchsorted(shares, [0.16, 0.5, 0.84]), len(x) - 1)
@@ -237,7 +221,7 @@ def _fitted(
         minuit.fixed["gauss_sigma"] = True
     minuit.strategy = 2
     minuit.migrad()
-    # what simulation can't tell of a tail or a flat part runs to a limit, and stays there
+    # parameters of a tail or a flat part that simulation cannot determine stay at their limit
     stuck = {"cb_alpha", "cb_n", FLAT} & set(_at_limits(minuit))
     for name in stuck:
         minuit.fixed[name] = True
@@ -261,7 +245,7 @@ def _is_good(minuit: Minuit) -> bool:
 
 
 def _width_error(shape: SignalShape, minuit: Minuit) -> float:
-    """Relative error of the width, from the covariance of the parameters."""
+    """Return the relative error of the width, from the covariance of the parameters."""
     free = _free(minuit)
     slopes = np.zeros(len(free))
     for index, name in enumerate(free):
@@ -277,11 +261,11 @@ def _width_error(shape: SignalShape, minuit: Minuit) -> float:
 
 
 def _chi2(expected: Floats, counts: Floats, weight: float) -> tuple[float, int]:
-    """Chi-square and number of bins, which are merged until enough is expected in each."""
+    """Return chi-square and number of bins; bins are merged until each expects enough entries."""
     chi2, bins, seen, mean = 0.0, 0, 0.0, 0.0
     left = float(np.sum(expected))
-    for content, one in zip(counts, expected, strict=True):
-        seen, mean, left = seen + content, mean + one, left - one
+    for content, expectation in zip(counts, expected, strict=True):
+        seen, mean, left = seen + content, mean + expectation, left - expectation
         if mean >= MIN_EXPECTED * weight and left >= MIN_EXPECTED * weight:
             chi2 += (seen - mean) ** 2 / (mean * weight)
             bins, seen, mean = bins + 1, 0.0, 0.0

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import erf, ndtr
 
 from bphcoffea.arrays import Floats
+from bphcoffea.statistics.records import Record
 
-#: Where mass spectra of τ → 3μ are fitted, GeV [PLB 853 (2024) 138633].
+#: Default range of a fit, GeV: that of τ → 3μ [PLB 853 (2024) 138633].
 RANGE = (1.62, 2.00)
-#: Part of the signal in the interval whose half is called its width.
+#: Fraction of the signal in the central interval whose half is the width.
 CENTRAL = 0.683
-#: Points at which the cumulative distribution is inverted: 0.1 MeV in the range of τ → 3μ.
+#: Points at which the cumulative distribution is inverted: 0.1 MeV in the default range.
 POINTS = 4000
 
 
 @dataclass(frozen=True)
-class SignalShape:
+class SignalShape(Record):
     """Crystal Ball with a tail on the low side, plus a Gaussian of the same mean.
 
-    Each of the two is normalised in ``range`` before they are added.
+    Both are normalised in ``range`` before they are added.
 
     Attributes
     ----------
     cb_fraction
-        Part of the signal in the Crystal Ball; the rest is in the Gaussian.
+        Fraction of the signal in the Crystal Ball; the rest is in the Gaussian.
     mean, cb_sigma, gauss_sigma
-        GeV.
+        Common mean, and widths of the Crystal Ball and the Gaussian, GeV.
     cb_alpha, cb_n
-        Where the tail begins, in ``cb_sigma`` below the mean, and the exponent of its power law.
+        Beginning of the tail, in ``cb_sigma`` below the mean, and exponent of its power law.
     range
-        Where the shape is normalised, GeV.
+        Range of the normalisation, GeV.
+
+    Examples
+    --------
+    >>> shape = SignalShape(0.5, 1.777, 0.01, 1.5, 3.0, 0.01)
+    >>> float(shape.fractions([1.62, 2.00])[0])
+    1.0
     """
+
+    derived: ClassVar = ("width",)
 
     cb_fraction: float
     mean: float
@@ -47,7 +55,7 @@ class SignalShape:
     range: tuple[float, float] = RANGE
 
     def cumulative(self, x: npt.ArrayLike) -> Floats:
-        """Fraction of the signal between the lower end of the range and x (GeV); shapes (n,)."""
+        """Return the fraction of the signal below masses x, GeV; shapes (n,)."""
         ends = np.asarray(self.range)
         at = np.clip(np.append(np.asarray(x, dtype=np.float64), ends), *ends)
         ball = _crystal_ball((at - self.mean) / self.cb_sigma, self.cb_alpha, self.cb_n)
@@ -57,7 +65,7 @@ class SignalShape:
         return both[:-2]
 
     def fractions(self, edges: npt.ArrayLike) -> Floats:
-        """Fraction of the signal in each bin; edges in GeV, shapes (bins + 1,) and (bins,)."""
+        """Return the fraction in each bin, shape (bins,); edges in GeV, shape (bins + 1,)."""
         return np.diff(self.cumulative(edges))
 
     @property
@@ -77,23 +85,11 @@ class SignalShape:
             gauss_sigma=self.gauss_sigma * width,
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """As JSON can hold it, with the width."""
-        return {**asdict(self), "range": list(self.range), "width": self.width}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> SignalShape:
-        """Read what :meth:`as_json` wrote; further keys are left aside."""
-        low, high = content.get("range", RANGE)
-        names = ("cb_fraction", "mean", "cb_sigma", "cb_alpha", "cb_n", "gauss_sigma")
-        values = {name: float(content[name]) for name in names}
-        return cls(**values, range=(float(low), float(high)))
-
 
 def _crystal_ball(t: Floats, alpha: float, n: float) -> Floats:
-    """Integral of a Crystal Ball from where its tail begins, -alpha, to t; shapes (n,).
+    """Return the integral of a Crystal Ball from the beginning of its tail, -alpha, to t.
 
-    Unlike the whole integral it is finite for n below 1 as well.
+    Unlike the integral from -∞ it is also finite for n below 1. Shapes (n,).
     """
     core = np.sqrt(np.pi / 2) * (erf(np.maximum(t, -alpha) / np.sqrt(2)) + erf(alpha / np.sqrt(2)))
     # logarithm of how much the base of the power law has grown since the tail began

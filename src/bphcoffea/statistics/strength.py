@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from bphcoffea.arrays import Floats
-from bphcoffea.statistics.counting import is_blinded
 from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.minuit_optimizer import NEARLY, minimised
-from bphcoffea.statistics.profiling import has_spectra, prepare
+from bphcoffea.statistics.scaled_model import prepare
+from bphcoffea.statistics.workspace import Workspace, has_spectra, is_blinded
 
-#: Part of the background that a negative signal may take away in a bin.
+#: Largest fraction of the background that a negative signal may remove in a bin.
 DEEPEST = 0.99
-#: Fits until the limit of a negative strength, which depends on the background, is known.
+#: Fits with a lower limit of the strength, which depends on the fitted background.
 ATTEMPTS = 4
 #: Step of the finite differences, for parameters of order 1.
 STEP = 1e-4
@@ -31,12 +30,12 @@ class Strength:
     Attributes
     ----------
     value, error
-        In units of the workspace's signal; the error is where -2 ln L rises by 1 in a parabola. The
-        value is limited from below, so that no bin is expected to hold less than nothing; there,
-        the error is what is expected without signal.
+        Strength in units of the workspace's signal, and the error at which a parabola through
+        -2 ln L rises by 1. The value is limited from below so that no bin has a negative
+        expectation; at that limit the error is the one expected without signal.
     p_value, significance
-        Probability, if there is no signal, of data at least as signal-like (asymptotic), and the
-        same in standard deviations of a Gaussian; 0.5 and 0 for a strength that is not positive.
+        Asymptotic probability of data at least as signal-like if there is no signal, and the same
+        in standard deviations of a Gaussian; 0.5 and 0 for a strength that is not positive.
     parameters
         All other parameters at the best fit, by name.
     """
@@ -48,33 +47,31 @@ class Strength:
     parameters: Mapping[str, float]
 
 
-def fit_strength(spec: Mapping[str, Any]) -> Strength:
-    """Fit the strength of the signal of a workspace of mass spectra.
+def fit_strength(spec: Workspace) -> Strength:
+    """Fit the strength of the signal in mass spectra.
 
     Parameters
     ----------
     spec
-        What :func:`bphcoffea.statistics.shape_workspace.shape_workspace` made, not blinded.
+        Unblinded workspace of :func:`bphcoffea.statistics.shape_workspace.mass_workspace`.
 
     Raises
     ------
     ValueError
-        When the workspace is blinded, has no signal, or holds no spectra.
+        If the workspace is blinded, has no signal, or holds no spectra.
     pyhf.exceptions.FailedMinimization
-        When MINUIT does not converge.
+        If MINUIT does not converge.
     """
     if is_blinded(spec):
         raise ValueError("a strength is not fitted to a blinded workspace")
     if not has_spectra(spec):
         raise ValueError("a strength is fitted to mass spectra, not to counts")
     model = prepare(spec)
-    if not math.isfinite(model.unit):
-        raise ValueError("no signal is expected in any channel: its strength cannot be fitted")
     likelihood: Likelihood = model.pdf
     config, data = likelihood.config, likelihood.data
     poi = config.poi_index
     best, zero = minimised(likelihood, data, config.suggested_init(), {poi: 0.0})
-    # strengths that the data forbid have no curvature that means anything
+    # at strengths that the data exclude, the curvature has no meaning
     error = math.sqrt(2 * np.linalg.inv(likelihood.hessian(best))[poi, poi])
     for _ in range(ATTEMPTS):
         lowest = _lowest(likelihood, best)
@@ -95,7 +92,7 @@ def fit_strength(spec: Mapping[str, Any]) -> Strength:
 
 
 def _lowest(likelihood: Likelihood, at: Floats) -> float:
-    """Strength at which a bin is expected to hold next to nothing, other parameters unchanged."""
+    """Return the strength at which a bin is nearly empty, with all other parameters unchanged."""
     poi = likelihood.config.poi_index
     background, both = (
         likelihood.expected_data(np.where(np.arange(len(at)) == poi, strength, at), False)
@@ -106,7 +103,7 @@ def _lowest(likelihood: Likelihood, at: Floats) -> float:
 
 
 def _error(likelihood: Likelihood, at: Floats, data: Floats) -> float:
-    """Error of the strength, from the curvature: MINUIT's is of no use at a limit."""
+    """Return the error of the strength from the curvature; MINUIT's fails at a limit."""
     steps = STEP * np.maximum(1.0, np.abs(at))
     curvature = np.array(
         [

@@ -1,4 +1,4 @@
-"""Edges of the bins of a score, chosen for the best expected limit."""
+"""Edges of the bins of a classifier score, chosen for the best expected limit."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Floats, Integers
 
-#: Fewest candidates of the sidebands in a bin: a background is fitted to them.
+#: Smallest number of sideband candidates in a bin, to which a background is fitted.
 FEWEST: Final = 10
-#: Scores that are tried as edges, at most.
+#: Largest number of scores that are tried as edges.
 _TRIED: Final = 200
-#: Decimals of an edge.
+#: Number of decimals of an edge.
 _DECIMALS: Final = 4
 
 
@@ -29,10 +28,10 @@ class Bins:
     signal
         Fraction of the signal in each bin.
     sidebands
-        Candidates of the sidebands in each bin.
+        Number of sideband candidates in each bin.
     merit
-        Σ s²/b over the bins, relative to that of the category without a classifier; None if the
-        category has no sidebands or no signal.
+        Σ s²/b over the bins, relative to the category without a classifier; None if the category
+        has no sidebands or no signal.
     """
 
     edges: tuple[float, ...]
@@ -44,7 +43,7 @@ class Bins:
 def given_bins(
     edges: tuple[float, ...], signal: Floats, weights: Floats, sidebands: Floats
 ) -> Bins:
-    """Return what is in bins of given edges; parameters as of :func:`best_bins`."""
+    """Return the bins with the given lower edges; for the parameters see :func:`best_bins`."""
     limits = [*edges, np.inf]
     s = np.histogram(signal, limits, weights=weights)[0] / (np.sum(weights) or 1.0)
     b = np.histogram(sidebands, limits)[0]
@@ -55,11 +54,11 @@ def given_bins(
 
 
 def best_bins(signal: Floats, weights: Floats, sidebands: Floats, bins: int) -> Bins:
-    """Return the bins with the largest Σ s²/b, each with enough candidates of the sidebands.
+    """Return the bins with the largest Σ s²/b, each with enough sideband candidates.
 
-    The background b in the window of the signal is taken as proportional to the sidebands. Its
-    factor, the same for all bins, does not change which edges are best. If there are too few
-    candidates for the number of bins, there are fewer bins; at last a single one from 0 on.
+    The background b in the signal window is proportional to the sidebands; the factor is the same
+    for all bins and does not matter. Too few candidates give fewer bins, at worst a single one that
+    begins at 0.
 
     Parameters
     ----------
@@ -77,13 +76,13 @@ def best_bins(signal: Floats, weights: Floats, sidebands: Floats, bins: int) -> 
     limits = [*starts, np.inf]
     s_above = _from(np.histogram(signal, limits, weights=weights)[0])
     b_above = _from(np.histogram(sidebands, limits)[0])
-    # of a bin from start i to start j
+    # signal and sidebands of a bin from start i to start j
     s = s_above[:, None] - s_above[None, :]
     b = b_above[:, None] - b_above[None, :]
     enough = (b >= FEWEST) & np.triu(np.ones(b.shape, dtype=np.bool_), 1)
     merit = np.where(enough, np.square(s) / np.maximum(b, 1), -np.inf)
     best = merit[:-1, -1]  # a single bin from start i on
-    after: list[npt.NDArray[np.int64]] = []
+    after: list[Integers] = []
     found = best
     for _ in range(bins - 1):
         total = merit[:-1, :-1] + found[None, :]
@@ -93,14 +92,14 @@ def best_bins(signal: Floats, weights: Floats, sidebands: Floats, bins: int) -> 
         found = np.max(total, axis=1)
     if not np.any(np.isfinite(found)):
         return given_bins((0.0,), signal, weights, sidebands)
-    place = int(np.argmax(found))
-    edges = [float(starts[place])]
+    start = int(np.argmax(found))
+    edges = [float(starts[start])]
     for following in reversed(after):
-        place = int(following[place])
-        edges.append(float(starts[place]))
+        start = int(following[start])
+        edges.append(float(starts[start]))
     return given_bins(tuple(edges), signal, weights, sidebands)
 
 
-def _from(content: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Sum of each bin and all above it, and 0."""
+def _from(content: Floats) -> Floats:
+    """Return the sum of each bin and all above it, followed by 0."""
     return np.concatenate([np.cumsum(content[::-1])[::-1], [0.0]])

@@ -1,24 +1,23 @@
-"""Boosted trees in k folds by event number."""
+"""Boosted trees in k folds of the event number."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.analysis.models import Model
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Booleans, Floats, Integers
 from bphcoffea.errors import InputError
 from bphcoffea.training.sample import Sample
 
-#: Parameters of XGBoost. Shallow trees that each see 70% of the candidates, and leaves of at least
-#: about 20 candidates (one of weight 1 counts p(1 - p) ≤ 1/4), don't follow single candidates. One
-#: thread, since sums in another order would give other trees.
-PARAMETERS: Final[dict[str, Any]] = {
+#: Parameters of XGBoost. Shallow trees that each see 70% of the candidates, with leaves of at least
+#: about 20 candidates (one of weight 1 counts p(1 - p) ≤ 1/4), do not overfit single candidates.
+#: One thread makes the trees reproducible, since they depend on the order of sums.
+PARAMETERS: Final[dict[str, str | float]] = {
     "objective": "binary:logistic",
     "tree_method": "hist",
     "max_depth": 3,
@@ -29,9 +28,9 @@ PARAMETERS: Final[dict[str, Any]] = {
     "nthread": 1,
     "verbosity": 0,
 }
-#: Number of trees. It is fixed, since stopping early would need candidates that are not scored.
+#: Number of trees; stopping early would need candidates that are not scored.
 TREES: Final = 200
-#: Fewest candidates of signal, and of sidebands, in each fold.
+#: Smallest number of candidates of signal, and of sidebands, in each fold.
 FEWEST: Final = 10
 
 
@@ -42,30 +41,28 @@ class Folds:
     Attributes
     ----------
     models
-        Model i was trained on the events whose number modulo the number of folds is not i.
+        Models; number i was trained on events whose number modulo the number of folds is not i.
     fold
         Fold of each candidate, shape (n,).
     scores
         Scores of each model, shape (folds, n).
     gains
-        Share of each input in the gain of all splits, mean over the folds.
+        Fraction of the gain of all splits by input, averaged over the folds.
     """
 
     models: tuple[Model, ...]
-    fold: npt.NDArray[np.int64]
+    fold: Integers
     scores: Floats
     gains: dict[str, float]
 
     @property
     def held_out(self) -> Floats:
-        """Score of each candidate by the model that has not seen it, shape (n,)."""
+        """Score of each candidate by the model that was not trained on it, shape (n,)."""
         return self.scores[self.fold, np.arange(len(self.fold))]
 
 
 def train_folds(sample: Sample, folds: int, seed: int) -> Folds:
-    """Train one model for each fold.
-
-    In each training set, signal and sidebands have the same sum of weights.
+    """Train one model per fold, with equal sums of weights of signal and sidebands.
 
     Raises
     ------
@@ -73,7 +70,7 @@ def train_folds(sample: Sample, folds: int, seed: int) -> Folds:
         If there are too few candidates, or XGBoost is not installed.
     """
     if folds < 2:
-        raise InputError(f"{folds} folds: give at least 2, or events are scored by what saw them")
+        raise InputError(f"{folds} folds: use at least 2, else models score their training events")
     fold = (sample.events % np.uint64(folds)).astype(np.int64)
     faults = list(_too_few(sample, fold, folds))
     if faults:
@@ -84,7 +81,7 @@ def train_folds(sample: Sample, folds: int, seed: int) -> Folds:
         raise InputError(f"inputs are infinite for some candidates: {', '.join(names)}")
     unfit = [name for name in sample.inputs if any(sign in name for sign in "[]<")]
     if unfit:
-        raise InputError(f"XGBoost takes no names with [, ] or <: {', '.join(unfit)}")
+        raise InputError(f"XGBoost accepts no names with [, ] or <: {', '.join(unfit)}")
     try:
         xgboost = importlib.import_module("xgboost")
     except ImportError:
@@ -114,23 +111,24 @@ def train_folds(sample: Sample, folds: int, seed: int) -> Folds:
     )
 
 
-def balanced(weights: Floats, signal: npt.NDArray[np.bool_]) -> Floats:
-    """Scale weights so that each class sums to the size of the smaller one, shape (n,).
+def balanced(weights: Floats, signal: Booleans) -> Floats:
+    """Return weights that sum to the size of the smaller class in each class, shape (n,).
 
     Leaves of the trees then hold enough candidates of the smaller class.
     """
     scaled = np.empty(len(weights))
     smaller = min(np.count_nonzero(signal), np.count_nonzero(~signal))
-    for which in (signal, ~signal):
-        scaled[which] = weights[which] * (smaller / np.sum(weights[which]))
+    for members in (signal, ~signal):
+        scaled[members] = weights[members] * (smaller / np.sum(weights[members]))
     return scaled
 
 
-def _too_few(sample: Sample, fold: npt.NDArray[np.int64], folds: int) -> Iterator[str]:
-    for which, what in ((sample.signal, "simulated signal"), (~sample.signal, "the sidebands")):
-        fewest = int(np.min(np.bincount(fold[which], minlength=folds)))
-        if fewest < FEWEST or np.sum(sample.weights[which]) <= 0:
+def _too_few(sample: Sample, fold: Integers, folds: int) -> Iterator[str]:
+    """Yield a message for each class with too few candidates in a fold."""
+    for members, name in ((sample.signal, "simulated signal"), (~sample.signal, "the sidebands")):
+        fewest = int(np.min(np.bincount(fold[members], minlength=folds)))
+        if fewest < FEWEST or np.sum(sample.weights[members]) <= 0:
             yield (
-                f"too few candidates of {what}: {np.count_nonzero(which)} in all and {fewest} in "
-                f"one of {folds} folds, where {FEWEST} are needed"
+                f"too few candidates of {name}: {np.count_nonzero(members)} in all and {fewest} in "
+                f"one of {folds} folds, which needs {FEWEST}"
             )

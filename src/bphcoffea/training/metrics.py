@@ -1,4 +1,4 @@
-"""How well scores separate, whether two samples of them agree, and what they depend on."""
+"""Separation of scores, agreement of two samples, and correlation with other variables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def roc_curve(
     signal, background
         Scores, shapes (s,) and (b,).
     signal_weights, background_weights
-        Their weights.
+        Weights, shapes (s,) and (b,).
     """
     thresholds = np.unique(np.concatenate([signal, background]))[::-1]
 
@@ -36,7 +36,7 @@ def roc_curve(
 def area_under_curve(
     signal: Floats, signal_weights: Floats, background: Floats, background_weights: Floats
 ) -> float:
-    """Return the probability that signal has a higher score than background; ties count half.
+    """Return the probability that signal scores higher than background; ties count half.
 
     >>> ones = np.ones(2)
     >>> area_under_curve(np.array([0.4, 0.9]), ones, np.array([0.1, 0.4]), ones)
@@ -49,9 +49,9 @@ def area_under_curve(
 def kolmogorov_smirnov(
     first: Floats, first_weights: Floats, second: Floats, second_weights: Floats
 ) -> float:
-    """Return the p-value that two weighted samples have the same distribution.
+    """Return the p-value of the hypothesis that two weighted samples have the same distribution.
 
-    The asymptotic distribution is used, with effective numbers of entries (Σw)²/Σw².
+    It is asymptotic, with effective numbers of entries (Σw)²/Σw².
     """
     points = np.sort(np.concatenate([first, second]))
 
@@ -65,12 +65,12 @@ def kolmogorov_smirnov(
         return float(np.sum(weights) ** 2 / np.sum(np.square(weights)))
 
     steps = cumulative(first, first_weights) - cumulative(second, second_weights)
-    one, other = effective(first_weights), effective(second_weights)
-    return float(kolmogorov(np.max(np.abs(steps)) * np.sqrt(one * other / (one + other))))
+    n, m = effective(first_weights), effective(second_weights)
+    return float(kolmogorov(np.max(np.abs(steps)) * np.sqrt(n * m / (n + m))))
 
 
 def rank_correlation(x: npt.NDArray[np.generic], y: Floats) -> float:
-    """Return Spearman's correlation of the finite pairs; 0 if either is constant.
+    """Return Spearman's rank correlation of the finite pairs; 0 if either is constant.
 
     >>> rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 10.0, 1000.0]))
     1.0

@@ -1,10 +1,10 @@
-"""Candidates that a classifier is trained on, from the tables of a run."""
+"""Training sample of a classifier, from the tables of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,17 @@ from bphcoffea.analysis.classifier import SCORE
 from bphcoffea.analysis.declaration import COLUMNS, FACTOR
 from bphcoffea.analysis.description import BlindRecord
 from bphcoffea.analysis.histograms import ALL
-from bphcoffea.arrays import Floats
-from bphcoffea.errors import InputError
+from bphcoffea.arrays import Booleans, Floats
+from bphcoffea.errors import RunError
 from bphcoffea.physics.windows import Window, within
-from bphcoffea.results.folder import RunFolder
+from bphcoffea.results import RunFolder
 from bphcoffea.training.metrics import rank_correlation
 
 #: Largest rank correlation of an input with the mass in the sidebands.
 MOST_CORRELATED: Final = 0.5
+
+Events: TypeAlias = npt.NDArray[np.uint64]
+Names: TypeAlias = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -33,27 +36,27 @@ class Sample:
     inputs
         Names of the inputs.
     values
-        Their values, shape (n, inputs).
+        Values of the inputs, shape (n, inputs).
     signal
-        Which candidates are simulated signal; the others are of the sidebands. Shape (n,).
+        Whether each candidate is simulated signal, else of the sidebands; shape (n,).
     weights
         Weights, shape (n,).
     events
         Event numbers, shape (n,).
     category
-        Category of the analysis, ``all`` if it has none. Shape (n,).
+        Category of each candidate, ``all`` in an analysis without categories; shape (n,).
     mass
-        The blind variable, shape (n,).
+        Blind variable, shape (n,).
     notes
-        Remarks for the user.
+        Remarks for the user, one sentence each.
     """
 
     inputs: tuple[str, ...]
     values: Floats
-    signal: npt.NDArray[np.bool_]
+    signal: Booleans
     weights: Floats
-    events: npt.NDArray[np.uint64]
-    category: npt.NDArray[np.str_]
+    events: Events
+    category: Names
     mass: Floats
     notes: tuple[str, ...] = ()
 
@@ -73,63 +76,69 @@ def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
 
     Raises
     ------
-    InputError
-        If the run has no signal, data, blind windows or usable inputs.
+    RunError
+        If the run has no signal, data, blind windows or usable inputs, or used a classifier.
     """
-    analysis = folder.analysis
-    here = folder.path
+    analysis, path = folder.analysis, folder.path
     if analysis.classifier:
-        raise InputError(
-            f"{here}: was made with a classifier, so that its tables lack what that rejects; "
+        raise RunError(
+            f"{path}: was made with a classifier, so that its tables lack rejected candidates; "
             "train on a run without one"
         )
     blind = analysis.blind
     windows = _windows(blind)
     if blind is None or not windows:
-        raise InputError(
-            f"{here}: no windows of a blind mass are known, outside which data are background; "
+        raise RunError(
+            f"{path}: no windows of a blind mass are known, and so no sidebands to train on; "
             "the analysis must declare them, or the run be blind"
         )
-    known = folder.fileset_metadata
-    signals = [n for n, about in known.items() if about.is_mc and about.kind == "signal"]
-    data = [name for name, about in known.items() if not about.is_mc]
-    for names, what in ((signals, 'simulation of kind "signal"'), (data, "data")):
+    datasets = folder.datasets
+    signals, data = datasets.signal, datasets.data
+    for names, kind in ((signals, 'simulation of kind "signal"'), (data, "data")):
         if not names:
-            raise InputError(f"{here}: holds no {what} to train on; run over a fileset that does")
+            raise RunError(f"{path}: holds no {kind} to train on; run over a fileset that does")
     tables = {name: folder.candidates(name) for name in (*signals, *data)}
     mass = blind.variable
     lacking = sorted(
         name for name in ("event", mass) if any(name not in t.column_names for t in tables.values())
     )
     if lacking:
-        raise InputError(f"{here}: the tables lack the column {', '.join(lacking)}")
+        raise RunError(f"{path}: the tables lack the column {', '.join(lacking)}")
     chosen = tuple(inputs) or _numbers(tables.values(), mass)
     _check_inputs(chosen, mass, tables)
     scales, notes = _scales(folder, signals)
     parts = [
         _part(table, chosen, mass, scales.get(name), windows) for name, table in tables.items()
     ]
-    joined = (np.concatenate(each) for each in zip(*parts, strict=True))
-    values, signal, weights, events, category, masses = joined
-    sample = Sample(chosen, values, signal, weights, events, category, masses, tuple(notes))
-    if np.any(weights < 0):
-        raise InputError(
-            f"{here}: {np.count_nonzero(weights < 0)} candidates have negative weights, on which "
-            "XGBoost can't be trained"
+    sample = Sample(
+        inputs=chosen,
+        values=np.concatenate([part.values for part in parts]),
+        signal=np.concatenate([part.signal for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+        events=np.concatenate([part.events for part in parts]),
+        category=np.concatenate([part.category for part in parts]),
+        mass=np.concatenate([part.mass for part in parts]),
+        notes=tuple(notes),
+    )
+    if np.any(sample.weights < 0):
+        raise RunError(
+            f"{path}: {np.count_nonzero(sample.weights < 0)} candidates have negative weights, "
+            "which XGBoost cannot use"
         )
     return _uncorrelated(sample, given=bool(inputs))
 
 
 def _windows(blind: BlindRecord | None) -> dict[str, list[Window]]:
-    """Blind windows of each category; those of ``all`` hold for all others."""
+    """Return the blind windows of each category; those of ``all`` apply to all others."""
     if blind is None:
         return {}
     of_all = [*blind.windows, *blind.hidden]
-    windows = {name: list(each) for name, each in blind.by_category.items()}
+    windows = {name: list(of_category) for name, of_category in blind.by_category.items()}
     return windows | ({ALL: of_all} if of_all else {})
 
 
-def _numbers(tables: Any, mass: str) -> tuple[str, ...]:
+def _numbers(tables: Iterable[pa.Table], mass: str) -> tuple[str, ...]:
+    """Return the columns of numbers that all tables have, except the mass and its resolution."""
     first, *others = tables
     return tuple(
         name
@@ -146,6 +155,7 @@ def _is_integer(kind: pa.DataType) -> bool:
 
 
 def _check_inputs(inputs: tuple[str, ...], mass: str, tables: Mapping[str, pa.Table]) -> None:
+    """Raise a RunError if an input cannot be used."""
     faults = []
     if not inputs:
         faults.append("no column of numbers is left to train on")
@@ -163,16 +173,16 @@ def _check_inputs(inputs: tuple[str, ...], mass: str, tables: Mapping[str, pa.Ta
             if name not in table.column_names
         ]
     if faults:
-        raise InputError("\n".join(faults))
+        raise RunError("\n".join(faults))
 
 
 def _scales(folder: RunFolder, signals: Sequence[str]) -> tuple[dict[str, float], list[str]]:
-    """Factor of the weights of each sample of signal."""
+    """Return the factor of the weights of each signal dataset, and notes."""
     normalisation = folder.normalisation
     scales = {name: normalisation[name].scale for name in signals if name in normalisation}
-    known = {name: scale for name, scale in scales.items() if scale is not None}
-    if len(known) == len(signals):
-        return known, []
+    finite = {name: scale for name, scale in scales.items() if scale is not None}
+    if len(finite) == len(signals):
+        return finite, []
     notes = []
     if len(signals) > 1:
         notes.append(
@@ -188,8 +198,8 @@ def _part(
     mass: str,
     scale: float | None,
     windows: Mapping[str, list[Window]],
-) -> tuple[npt.NDArray[Any], ...]:
-    """Arrays of a sample of signal, which has a scale, or of the sidebands of data."""
+) -> Sample:
+    """Return the sample of one dataset: of signal, which has a scale, or of data sidebands."""
     masses = table[mass].to_numpy().astype(np.float64)
     category = np.full(len(masses), ALL)
     if "category" in table.column_names:
@@ -198,46 +208,46 @@ def _part(
     if scale is None:
         for name in np.unique(category):
             blind = windows.get(name) or windows.get(ALL)
-            own = category == name
-            # a category without known windows has no known sidebands
-            kept[own] = ~within(masses[own], blind) if blind else False
+            members = category == name
+            # without windows the sidebands of a category are unknown
+            kept[members] = ~within(masses[members], blind) if blind else False
     columns = [table[name].to_numpy(zero_copy_only=False) for name in inputs]
-    return (
-        np.stack([column.astype(np.float64) for column in columns], axis=1)[kept],
-        np.full(np.count_nonzero(kept), scale is not None),
-        table["weight"].to_numpy()[kept] * (1.0 if scale is None else scale),
-        table["event"].to_numpy().astype(np.uint64)[kept],
-        category[kept],
-        masses[kept],
+    return Sample(
+        inputs=tuple(inputs),
+        values=np.stack([column.astype(np.float64) for column in columns], axis=1)[kept],
+        signal=np.full(np.count_nonzero(kept), scale is not None),
+        weights=table["weight"].to_numpy()[kept] * (1.0 if scale is None else scale),
+        events=table["event"].to_numpy().astype(np.uint64)[kept],
+        category=category[kept],
+        mass=masses[kept],
     )
 
 
 def _uncorrelated(sample: Sample, *, given: bool) -> Sample:
-    """Refuse given inputs that are strongly correlated with the mass; leave out others."""
+    """Leave out inputs that are strongly correlated with the mass; raise if they were given."""
     strong = dict(_strongly_correlated(sample))
     if not strong:
         return sample
-    told = ", ".join(f"'{name}' ({value:+.2f})" for name, value in strong.items())
+    correlations = ", ".join(f"'{name}' ({value:+.2f})" for name, value in strong.items())
     if given:
-        raise InputError(
-            f"strongly correlated with the mass in the sidebands: {told}; leave them out"
+        raise RunError(
+            f"strongly correlated with the mass in the sidebands: {correlations}; leave them out"
         )
     left = [number for number, name in enumerate(sample.inputs) if name not in strong]
     if not left:
-        raise InputError(f"no input is left: all are strongly correlated with the mass: {told}")
-    return Sample(
-        tuple(sample.inputs[number] for number in left),
-        sample.values[:, left],
-        sample.signal,
-        sample.weights,
-        sample.events,
-        sample.category,
-        sample.mass,
-        (*sample.notes, f"left out, as strongly correlated with the mass: {told}"),
+        raise RunError(
+            f"no input is left: all are strongly correlated with the mass: {correlations}"
+        )
+    return replace(
+        sample,
+        inputs=tuple(sample.inputs[number] for number in left),
+        values=sample.values[:, left],
+        notes=(*sample.notes, f"left out, as strongly correlated with the mass: {correlations}"),
     )
 
 
 def _strongly_correlated(sample: Sample) -> Iterator[tuple[str, float]]:
+    """Yield inputs that are strongly correlated with the mass, and their correlations."""
     sidebands = ~sample.signal
     for name, column in zip(sample.inputs, sample.values.T, strict=True):
         correlation = rank_correlation(column[sidebands], sample.mass[sidebands])

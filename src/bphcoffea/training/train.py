@@ -1,4 +1,4 @@
-"""Training on the tables of a run: folds, bins, and what is recorded of them."""
+"""Training of a classifier on the tables of a run, and its record."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.analysis.classifier import Classifier, load_classifier
 from bphcoffea.analysis.models import library_version
-from bphcoffea.arrays import Floats
-from bphcoffea.errors import InputError
-from bphcoffea.results.folder import RunFolder, write_json
+from bphcoffea.arrays import Floats, Integers
+from bphcoffea.errors import RunError
+from bphcoffea.results import RunFolder
+from bphcoffea.results.folder import write_json
 from bphcoffea.storage.disks import writing_to
 from bphcoffea.storage.manifest import replacing
 from bphcoffea.training.edges import Bins, best_bins, given_bins
@@ -23,13 +23,13 @@ from bphcoffea.training.folds import PARAMETERS, TREES, Folds, train_folds
 from bphcoffea.training.metrics import area_under_curve, kolmogorov_smirnov, rank_correlation
 from bphcoffea.training.sample import Sample, read_sample
 
-#: The classifier, and what is recorded of its training.
+#: Files of the classifier and of the record of its training.
 DECLARATION, RECORD = "classifier.toml", "training.json"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of signal and sidebands with their weights, as two samples."""
+    """Scores and weights of signal and sidebands."""
 
     signal: Floats
     signal_weights: Floats
@@ -46,18 +46,18 @@ class Scored:
 
 @dataclass(frozen=True)
 class Training:
-    """A trained classifier and the candidates that it was made from.
+    """A trained classifier with its training sample.
 
     Attributes
     ----------
     source
         Folder of the run.
     sample
-        The candidates.
+        Training sample.
     folds
-        The models and their scores.
+        Models and their scores.
     bins
-        Bins of the score, by category.
+        Bins of the score by category.
     seed
         Seed of the random numbers.
     """
@@ -69,34 +69,34 @@ class Training:
     seed: int
 
     def scored(self, *, test: bool, fold: int | None = None) -> Scored:
-        """Return scores by models that have not seen the candidates, or by all that have.
+        """Return the scores of candidates by models that were or were not trained on them.
 
         Parameters
         ----------
         test
-            Whether to take the model that has not seen a candidate.
+            Use models that were not trained on a candidate, else those that were.
         fold
-            Only the scores of this model.
+            Use only this model; all by default.
         """
         models = range(len(self.folds.models)) if fold is None else [fold]
         scores: list[Floats] = []
-        which: list[npt.NDArray[np.int64]] = []
+        indices: list[Integers] = []
         for model in models:
-            own = np.flatnonzero((self.folds.fold == model) == test)
-            scores.append(self.folds.scores[model, own])
-            which.append(own)
-        values, places = np.concatenate(scores), np.concatenate(which)
-        signal, weights = self.sample.signal[places], self.sample.weights[places]
+            chosen = np.flatnonzero((self.folds.fold == model) == test)
+            scores.append(self.folds.scores[model, chosen])
+            indices.append(chosen)
+        values, index = np.concatenate(scores), np.concatenate(indices)
+        signal, weights = self.sample.signal[index], self.sample.weights[index]
         return Scored(values[signal], weights[signal], values[~signal], weights[~signal])
 
     def as_json(self) -> dict[str, Any]:
-        """Describe the training for ``training.json``."""
+        """Return the content of ``training.json``."""
         sample, score = self.sample, self.folds.held_out
         sidebands = ~sample.signal
         by_category = {
-            name: rank_correlation(score[own], sample.mass[own])
+            name: rank_correlation(score[members], sample.mass[members])
             for name in self.bins
-            if np.count_nonzero(own := sidebands & (sample.category == name)) > 1
+            if np.count_nonzero(members := sidebands & (sample.category == name)) > 1
         }
         return {
             "run": str(self.source.absolute()),
@@ -130,6 +130,7 @@ class Training:
         }
 
     def _of_fold(self, fold: int) -> dict[str, Any]:
+        """Return the record of one model."""
         train, test = self.scored(test=False, fold=fold), self.scored(test=True, fold=fold)
         return {
             "auc_train": train.area,
@@ -148,37 +149,41 @@ class Training:
         }
 
     def write(self, folder: str | Path) -> Classifier:
-        """Write the classifier with its models, and ``training.json``; return it, loaded again.
+        """Write the classifier with its models and ``training.json``, and return it.
 
         Raises
         ------
         UnwritableError
-            If that fails; an earlier classifier stays as it was.
+            If that fails; an earlier classifier remains unchanged.
         """
-        place = Path(folder)
-        with writing_to(place):
-            place.mkdir(parents=True, exist_ok=True)
-        with replacing(place, "classifier") as temporary:
+        path = Path(folder)
+        with writing_to(path):
+            path.mkdir(parents=True, exist_ok=True)
+        with replacing(path, "classifier") as temporary:
             for model in self.folds.models:
                 (temporary / model.file).write_bytes(model.content)
-            (temporary / DECLARATION).write_text(self._declaration(place), encoding="utf-8")
+            (temporary / DECLARATION).write_text(
+                self._declaration(path.absolute().name), encoding="utf-8"
+            )
             write_json(temporary / RECORD, self.as_json())
-        return load_classifier(place / DECLARATION)
+        return load_classifier(path / DECLARATION)
 
-    def _declaration(self, place: Path) -> str:
-        def written(value: Any) -> str:
-            # strings and lists of JSON are strings and lists of TOML
+    def _declaration(self, name: str) -> str:
+        """Return the text of the classifier's TOML file."""
+
+        def toml(value: object) -> str:
+            # strings and lists have the same syntax in JSON and TOML
             return json.dumps(value, ensure_ascii=False)
 
         lines = [
-            "# Model (event % number of models) scores an event: it has not seen it.",
-            f"name = {written(place.absolute().name)}",
-            f"inputs = {written(self.sample.inputs)}",
-            f"models = {written([model.file for model in self.folds.models])}",
+            "# Model number (event % number of models) scores an event: it was not trained on it.",
+            f"name = {toml(name)}",
+            f"inputs = {toml(self.sample.inputs)}",
+            f"models = {toml([model.file for model in self.folds.models])}",
             "",
             "# Lower edges of the bins of the score in each category; the last bin ends at 1.",
             "[edges]",
-            *(f"{written(name)} = {list(bins.edges)}" for name, bins in self.bins.items()),
+            *(f"{toml(category)} = {list(bins.edges)}" for category, bins in self.bins.items()),
         ]
         return "\n".join(lines) + "\n"
 
@@ -197,10 +202,9 @@ def train_run(
     Parameters
     ----------
     folder
-        The run. It must not have been made with a classifier.
+        Run without a classifier.
     inputs
-        Columns of its tables; by default those that serve, see
-        :func:`~bphcoffea.training.sample.read_sample`.
+        Columns of its tables; for the default see :func:`~bphcoffea.training.sample.read_sample`.
     folds
         Number of models.
     bins
@@ -208,26 +212,28 @@ def train_run(
     edges
         Lower edges of the bins of some categories, instead of the best ones.
     seed
-        Seed of the random numbers. The result depends on nothing else but the run.
+        Seed of the random numbers, which makes the result reproducible.
 
     Raises
     ------
+    RunError
+        If the run cannot be used.
     InputError
-        If the run does not serve, or there are too few candidates.
+        If there are too few candidates, or XGBoost is not installed.
     """
     sample = read_sample(folder, inputs)
-    # one without data or signal is in no table, but must have edges all the same
+    # a category without candidates is in no table, but needs edges as well
     names = list(folder.analysis.categories) or sorted(set(sample.category.tolist()))
     unknown = [name for name in edges or {} if name not in names]
     if unknown:
-        raise InputError(
+        raise RunError(
             f"{folder.path}: has no category '{unknown[0]}'; there are: {', '.join(names)}"
         )
     trained = train_folds(sample, folds, seed)
     chosen = {}
     for name in names:
-        own = sample.category == name
-        signal, background = own & sample.signal, own & ~sample.signal
+        members = sample.category == name
+        signal, background = members & sample.signal, members & ~sample.signal
         scores = trained.held_out
         of_category = scores[signal], sample.weights[signal], scores[background]
         if edges and name in edges:

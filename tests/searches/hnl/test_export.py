@@ -1,9 +1,21 @@
 """Datacards and workspaces of a limit: their content, and which ones a folder keeps."""
 
+import json
+
 from bphcoffea.results import RunFolder
+from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.export import export_limit
+from bphcoffea.searches.hnl.limit_record import (
+    CategoryCount,
+    MassLimit,
+    MixingLimit,
+    MixingPoint,
+    SignalYield,
+)
+from bphcoffea.statistics.backgrounds import Shape
 from bphcoffea.statistics.counting import Channel
 from bphcoffea.statistics.datacards import datacard
+from bphcoffea.statistics.exclusion import Range
 
 
 def test_a_datacard_says_what_the_channels_do():
@@ -25,30 +37,67 @@ def test_a_datacard_says_what_the_channels_do():
     assert "signal_stat_B" not in table
 
 
+def category(observed):
+    """Background of a category whose sidebands predict 10 ± 2 ± 1 events."""
+    range_ = (0.5, 1.5)
+    shapes = (
+        Shape("polynomial", 0, range_, (1.0,), ((1.0,),), 0.0, 10.0, 2.0),
+        Shape("exponential", 1, range_, (1.0, 0.0), ((1.0, 0.0), (0.0, 1.0)), 0.0, 11.0, 2.0),
+    )
+    return CategoryCount(
+        1.0, 0.01, (0.9, 1.1), ((0.5, 0.9),), 99, shapes, (), 0, 1, 5.0, 4, 0.3, (), observed
+    )
+
+
+def limit_of(masses, observed):
+    """Limit with one category and two points per mass."""
+    five = (0.1, 0.2, 0.3, 0.4, 0.5)
+    points = tuple(
+        MixingPoint(
+            1.0, None, five, None, None,
+            mixing=mixing, ctau=1.0, signal={"A": SignalYield(2.0, 0.1, {}, None)},
+        )
+        for mixing in (1e-4, 1e-3)
+    )  # fmt: skip
+    ranges = None if observed is None else (Range(1e-4, 2e-4, True, False),)
+    hypotheses = tuple(
+        MassLimit(
+            mass, 0.01, {}, {"A": category(observed)}, 0.95, points, ranges,
+            ((), (), (Range(2e-4, 1e-3, False, True),), (), ()),
+        )
+        for mass in masses
+    )  # fmt: skip
+    blinded = observed is None
+    normalisation = DsYield(500.0, 50.0, 0.25, 0.01)
+    return MixingLimit(
+        blinded, blinded, (), 0.95, "majorana", 0, True, False, normalisation, hypotheses
+    )
+
+
+def test_a_limit_is_its_json_and_is_shown_in_notebooks():
+    limit = limit_of((1.0, 1.25), 37)
+    assert MixingLimit.from_json(json.loads(json.dumps(limit.as_json()))) == limit
+    assert repr(limit) == "MixingLimit(majorana N of 1, 1.25 GeV, 95% CL, observed)"
+    table = limit._repr_html_()
+    cells = ("1.25", "0.0002 to 0.001 or more", "≤ 0.0001 to 0.0002")
+    assert "".join(f"<td>{cell}</td>" for cell in cells) in table
+    assert "<td>blinded</td>" in limit_of((1.0,), None)._repr_html_()
+
+
 def test_export_removes_what_an_earlier_limit_left(tmp_path):
-    fit = {"prediction": 10.0, "stat": 2.0, "shape_uncertainty": 1.0, "observed": None}
-    points = [
-        {"mixing": v2, "signal": {"A": {"events": 2.0, "stat": 0.1, "shifts": {}}}}
-        for v2 in (1e-4, 1e-3)
-    ]
-    hypotheses = [{"mass": m, "categories": {"A": fit}, "points": points} for m in (1.0, 1.25)]
-    for hypothesis in hypotheses:
-        hypothesis["uncertainties"] = {}
     (tmp_path / "ledger.json").write_text("{}")
     run = RunFolder(tmp_path)
 
-    def set_limit(hypotheses, observed):
-        for hypothesis in hypotheses:
-            hypothesis["categories"] = {"A": {**fit, "observed": observed}}
-        run.write("limit.json", {"blinded": observed is None, "hypotheses": hypotheses})
+    def set_limit(masses, observed):
+        run.write("limit.json", limit_of(masses, observed).as_json())
 
-    set_limit(hypotheses, 37)
+    set_limit((1.0, 1.25), 37)
     assert len(export_limit(run, "combine")) == len(export_limit(run, "pyhf")) == 4
     cards = tmp_path / "datacards"
     for name in ("mine.txt", "m1_V2_mine.json", "combined.root"):
         (cards / name).write_text("37")
     mine = set(cards.glob("*mine*")) | {cards / "combined.root"}
-    set_limit(hypotheses[:1], None)
+    set_limit((1.0,), None)
     written = export_limit(run, "combine")
     assert set(cards.iterdir()) == {*written, *mine}
     assert not [path for path in written if "37" in path.read_text()]

@@ -18,13 +18,14 @@ from bphcoffea.presentation import plot_run
 from bphcoffea.presentation.hidden_data import blind_windows
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.searches.hnl.mixing_limit import channels_of, limit_run, workspace_of
+from bphcoffea.searches.hnl.limit_record import MixingLimit
+from bphcoffea.searches.hnl.mixing_limit import limit_mixing
 from bphcoffea.searches.hnl.rates import Neutrino
 from bphcoffea.searches.hnl.signals import Signals
+from bphcoffea.statistics import fit_mass
 from bphcoffea.statistics.blindness import StillBlindError
 from bphcoffea.statistics.counting import validate
 from bphcoffea.statistics.datacards import datacard
-from bphcoffea.statistics.run_fit import fit_run
 from bphcoffea.toys import TOYS
 
 
@@ -33,7 +34,7 @@ def runs(ds_phipi_run, nominal_root_files, tmp_path_factory):
     """Finished runs of the search and of the normalisation channel, fitted."""
     folder = tmp_path_factory.mktemp("runs")
     normalisation = RunFolder(shutil.copytree(ds_phipi_run.path, folder / "ds_phipi"))
-    normalisation.write("fit.json", fit_run(normalisation))
+    normalisation.write("fit.json", fit_mass(normalisation).as_json())
     fileset = load_fileset(TOYS["hnl"](folder / "toys", 30_000, 4))
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     analysis = blinded(load_analysis("hnl").corrected(corrections), fileset, [1.25])
@@ -48,7 +49,7 @@ def normalisation(runs):
 
 @pytest.fixture(scope="module")
 def limit(runs, normalisation):
-    return limit_run(runs["hnl"], normalisation, [1.0, 1.25, 1.5], points=5)
+    return limit_mixing(runs["hnl"], normalisation, [1.0, 1.25, 1.5], points=5).as_json()
 
 
 @pytest.mark.slow
@@ -119,14 +120,14 @@ def test_a_limit_tells_the_data_of_both_runs(runs, limit, normalisation):
 @pytest.mark.slow
 def test_same_data_are_not_scaled_and_progress_is_told(runs, normalisation):
     steps = []
-    limit = limit_run(
+    limit = limit_mixing(
         runs["hnl"],
         normalisation,
         [1.0, 1.5],
         points=2,
         same_data=True,
         progress=lambda *step: steps.append(step),
-    )
+    ).as_json()
     same = limit["normalisation"]
     assert (same["luminosity_ratio"], same["same_data"]) == (1.0, True)
     tested = sum(len(known["points"]) for known in limit["hypotheses"])
@@ -141,7 +142,7 @@ def test_same_data_are_not_scaled_and_progress_is_told(runs, normalisation):
 def test_half_of_the_data_of_both_runs_give_half_of_the_ds(runs, normalisation, tmp_path):
     """A fit of one era alone, and a search of which only a part was processed, marked as a try."""
     one_era = RunFolder(shutil.copytree(runs["ds_phipi"].path, tmp_path / "phi"))
-    one_era.write("fit.json", fit_run(one_era, ["toy_2017"]))
+    one_era.write("fit.json", fit_mass(one_era, ["toy_2017"]).as_json())
     part = RunFolder(shutil.copytree(runs["hnl"].path, tmp_path / "part"))
     luminosity = part.read("luminosity.json")
     for known in (*luminosity["parts"], *luminosity["datasets"].values()):
@@ -149,7 +150,7 @@ def test_half_of_the_data_of_both_runs_give_half_of_the_ds(runs, normalisation, 
     part.write("luminosity.json", luminosity)
     part.write("ledger.json", {**part.read("ledger.json"), "partial": True})
     fitted = DsYield.of_run(one_era)
-    limit = limit_run(part, fitted, [1.0], points=2)
+    limit = limit_mixing(part, fitted, [1.0], points=2).as_json()
     assert limit["partial"]
     assert limit["normalisation"]["luminosity_ratio"] == pytest.approx(0.375 / 0.8, rel=1e-3)
     # as many Ds per fb⁻¹ as in all data: errors of both fits, which share 40% of the data
@@ -162,13 +163,13 @@ def test_half_of_the_data_of_both_runs_give_half_of_the_ds(runs, normalisation, 
 @pytest.mark.slow
 def test_rate_and_lifetime_move_together(limit):
     for hypothesis in limit["hypotheses"]:
-        couplings = [point["mixing"] for point in hypothesis["points"]]
-        assert couplings == sorted(couplings)
+        mixings = [point["mixing"] for point in hypothesis["points"]]
+        assert mixings == sorted(mixings)
         products = {point["mixing"] * point["ctau"] for point in hypothesis["points"]}
         assert max(products) == pytest.approx(min(products), rel=1e-9)
         # each is excluded from some mixing on: the toys have no signal
         (range_,) = hypothesis["expected"][2]
-        assert couplings[0] < range_["low"] < couplings[-1]
+        assert mixings[0] < range_["low"] < mixings[-1]
 
 
 @pytest.mark.slow
@@ -212,18 +213,18 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(runs, normalisation,
     for name, values in more.items():
         values += [sum(window) / 2 if name == "hnl_mass" else values[0]] * 50
     pq.write_table(pa.table(more, schema=table.schema), path)
-    again = limit_run(changed, normalisation, [1.0], points=5)
+    again = limit_mixing(changed, normalisation, [1.0], points=5).as_json()
     assert json.dumps(again["hypotheses"][0]) == json.dumps(limit["hypotheses"][0])
     with pytest.raises(StillBlindError, match=r"it has no data in 0\.9655–1\.034 and 1\.2"):
-        limit_run(changed, normalisation, [1.0], points=2, unblind=True)
+        limit_mixing(changed, normalisation, [1.0], points=2, unblind=True).as_json()
     # as the folder of an unblinded run, or one of an older version
     analysis = changed.read("analysis.json")
     del analysis["blind"]["hidden"]
     changed.write("analysis.json", analysis)
-    as_before = limit_run(changed, normalisation, [1.0], points=2)
+    as_before = limit_mixing(changed, normalisation, [1.0], points=2).as_json()
     assert (limit["run_blinded"], as_before["run_blinded"]) == (True, False)
     assert as_before["blinded"]
-    seen = limit_run(changed, normalisation, [1.0], points=2, unblind=True)
+    seen = limit_mixing(changed, normalisation, [1.0], points=2, unblind=True).as_json()
     assert sum(known["observed"] for known in seen["hypotheses"][0]["categories"].values()) == 50
     # an excess weakens what is observed
     assert seen["hypotheses"][0]["observed"] != seen["hypotheses"][0]["expected"][2]
@@ -232,10 +233,12 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(runs, normalisation,
 @pytest.mark.slow
 def test_each_point_is_a_workspace_of_pyhf_and_a_datacard(runs, limit):
     point = limit["hypotheses"][2]["points"][-1]
-    spec = workspace_of(limit, 1.5, point["mixing"])
+    record = MixingLimit.from_json(limit)
+    spec = record.workspace(1.5, point["mixing"])
     validate(spec)
     assert {channel["name"] for channel in spec["channels"]} >= set(point["signal"])
-    channels, shared = channels_of(limit, 1.5, point["mixing"])
+    hypothesis = record.nearest(1.5)
+    channels, shared = hypothesis.channels(point["mixing"]), hypothesis.uncertainties
     assert [channel.name for channel in channels] == list(point["signal"])
     assert {"ds_yield", "f_prompt", "trigger_data_stat"} <= set(shared)
     card = datacard(channels, shared)
@@ -252,7 +255,7 @@ def test_each_point_is_a_workspace_of_pyhf_and_a_datacard(runs, limit):
 def test_a_dirac_n_has_no_muons_of_equal_charges(runs, normalisation, limit):
     """And, of simulated Majorana decays, twice as many of the others, at half the width."""
     dirac = Neutrino(majorana=False)
-    content = limit_run(runs["hnl"], normalisation, [1.5], points=2, neutrino=dirac)
+    content = limit_mixing(runs["hnl"], normalisation, [1.5], points=2, neutrino=dirac).as_json()
     assert (limit["neutrino"], content["neutrino"]) == ("majorana", "dirac")
     signals = {nature: Signals.of_run(runs["hnl"], nature) for nature in (Neutrino(), dirac)}
     (hypothesis,) = content["hypotheses"]
@@ -304,7 +307,7 @@ def test_the_commands_of_the_readme(runs, bphcoffea):
     words += ("--mass", "1.5", "--points", "2")
     status, output = call(*words, "--same-data", "--toys", "10")
     assert (status, output.err.count("\n")) == (2, 1)
-    assert "10 toys: take 1000 or more, or 0 for asymptotic formulae" in output.err
+    assert "10 toys: use 1000 or more, or 0 for asymptotic formulae" in output.err
     status, output = call(*words)
     assert status == 2
     assert "the luminosity of hnl_data_2018D is not known" in output.err

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import uhi.io.json
+from mass_fits import fit_of
 
 from bphcoffea.results.folder import RunFolder
 
@@ -15,24 +16,6 @@ from bphcoffea.results.folder import RunFolder
 WIDTHS = {"A": 0.010, "B": 0.016, "C": 0.022}
 HALF = {"A": 0.024, "B": 0.038, "C": 0.050}
 TAU = 1.777
-
-
-def fitted(value, error):
-    """The part of fit.json that is read."""
-    return {"parameters": {"n_ds": {"value": value, "error": error}}, "valid": True, "problems": []}
-
-
-def fit_of(data, simulation, value, error, simulated=250.0, shift=1.02):
-    """A fit of Ds → φπ: of data, of its simulation, and both with the alternative model."""
-    of_simulation = {"ds": {"datasets": simulation, **fitted(simulated, 5.0)}}
-    return {
-        "histogram": "mass",
-        "range": [1.65, 2.01],
-        "datasets": data,
-        **fitted(value, error),
-        "simulation": of_simulation,
-        "alternative": {**fitted(shift * value, error), "simulation": of_simulation},
-    }
 
 
 def write_folder(path, datasets, luminosities, **files):

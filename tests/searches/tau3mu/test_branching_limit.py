@@ -11,15 +11,13 @@ import pytest
 from bphcoffea.errors import InputError
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.searches.tau3mu import branching_limit as limits
-from bphcoffea.searches.tau3mu.branching_limit import (
-    channels_of,
-    limit_run,
-    masses_of_data,
-    workspace_of,
-)
+from bphcoffea.searches.tau3mu import spectra
+from bphcoffea.searches.tau3mu.branching_limit import limit_branching
+from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
+from bphcoffea.searches.tau3mu.spectra import category_windows, masses_of_data
 from bphcoffea.statistics import signal_fit
 from bphcoffea.statistics.blindness import StillBlindError
-from bphcoffea.statistics.cls_limits import Limit
+from bphcoffea.statistics.limit_results import Limit
 from bphcoffea.statistics.strength import Strength
 
 ONE_YEAR = (("d18", "tau3mu_d", "2018D", 0.25, (300, 200)),)
@@ -45,7 +43,7 @@ def quick(monkeypatch):
             FITS[key] = signal_fit.fit_signal_shape(masses, weights, **options)
         return FITS[key]
 
-    monkeypatch.setattr(limits, "fit_signal_shape", fit_signal_shape)
+    monkeypatch.setattr(spectra, "fit_signal_shape", fit_signal_shape)
     monkeypatch.setattr(limits, "upper_limit", upper_limit)
     monkeypatch.setattr(limits, "fit_strength", fit_strength)
 
@@ -56,7 +54,9 @@ def rows(run, dataset, category):
 
 
 def test_each_category_of_each_year_is_a_channel(tau3mu, phi_pi):
-    content = json.loads(json.dumps(limit_run(tau3mu(), phi_pi(), 0.3), allow_nan=False))
+    content = json.loads(
+        json.dumps(limit_branching(tau3mu(), phi_pi(), 0.3).as_json(), allow_nan=False)
+    )
     names = [channel["name"] for channel in content["channels"]]
     assert names == ["A_2017", "B_2017", "A_2018", "B_2018"]
     for channel in content["channels"]:
@@ -81,18 +81,20 @@ def test_each_category_of_each_year_is_a_channel(tau3mu, phi_pi):
 def test_one_year_and_one_category_have_one_limit(tau3mu, phi_pi):
     simulation = (("d18", "tau3mu_d", "2018D", 0.25, (100,)),)
     run = tau3mu(years=("2018",), simulation=simulation, categories=("A",))
-    content = limit_run(run, phi_pi(), levels=(0.9,))
+    content = limit_branching(run, phi_pi(), levels=(0.9,)).as_json()
     assert [known["name"] for known in content["limits"]] == ["2018"]
 
 
 def test_workspaces_are_made_of_limit_json_alone(tau3mu, phi_pi):
-    content = limit_run(tau3mu(years=("2018",), simulation=ONE_YEAR), phi_pi())
-    again = json.loads(json.dumps(content))
-    assert workspace_of(again) == workspace_of(content)
-    (channel,) = channels_of(again, ["B_2018"])
-    known = content["channels"][1]
-    assert channel.signal == known["signal"]
-    assert dict(channel.signal_shifts) == known["signal_shifts"]
+    limit = limit_branching(tau3mu(years=("2018",), simulation=ONE_YEAR), phi_pi())
+    again = BranchingLimit.from_json(json.loads(json.dumps(limit.as_json())))
+    assert again == limit
+    assert repr(again) == "BranchingLimit(2018, A_2018, B_2018; blinded)"
+    assert "<td>2018</td><td>90%</td><td>2e-07</td><td>–</td>" in again._repr_html_()
+    assert again.workspace() == limit.workspace()
+    (channel,) = again.mass_channels(["B_2018"])
+    assert channel.signal == limit.channels[1].signal
+    assert channel.signal_shifts == limit.channels[1].signal_shifts
     assert channel.observed is None
     assert len(channel.edges) == 39
 
@@ -100,7 +102,7 @@ def test_workspaces_are_made_of_limit_json_alone(tau3mu, phi_pi):
 def test_data_in_the_windows_are_not_looked_at_unless_asked(tau3mu, phi_pi):
     """Of a run that is not blind: other data in the windows change nothing."""
     run, normalisation = tau3mu(years=("2018",), simulation=ONE_YEAR, blind=False), phi_pi()
-    before = limit_run(run, normalisation)
+    before = limit_branching(run, normalisation).as_json()
     assert before["blinded"]
     assert not before["run_blinded"]
     changed = RunFolder(shutil.copytree(run.path, run.path.with_name("changed")))
@@ -108,7 +110,7 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(tau3mu, phi_pi):
     table = pq.read_table(path)
     more = {"mass": [1.76] * 99, "category": ["A"] * 99, "weight": [1.0] * 99}
     pq.write_table(pa.concat_tables([table, pa.table(more, schema=table.schema)]), path)
-    after = limit_run(changed, normalisation)
+    after = limit_branching(changed, normalisation).as_json()
     for key in ("channels", "limits"):
         assert json.dumps(after[key]) == json.dumps(before[key])
     for known in before["limits"]:
@@ -116,7 +118,7 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(tau3mu, phi_pi):
         assert [limit["observed"] for limit in known["limits"]] == [None, None]
     assert [channel["observed"] for channel in before["channels"]] == [None, None]
 
-    seen = limit_run(changed, normalisation, unblind=True)
+    seen = limit_branching(changed, normalisation, unblind=True).as_json()
     assert not seen["blinded"]
     for category, channel in zip("AB", seen["channels"], strict=True):
         masses = rows(changed, "data2018", category)
@@ -134,14 +136,14 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(tau3mu, phi_pi):
 def test_a_blind_run_gives_nothing_observed(tau3mu, phi_pi):
     run, normalisation = tau3mu(years=("2018",), simulation=ONE_YEAR), phi_pi()
     with pytest.raises(StillBlindError, match=r"the run is blind"):
-        limit_run(run, normalisation, unblind=True)
-    content = limit_run(run, normalisation)
+        limit_branching(run, normalisation, unblind=True).as_json()
+    content = limit_branching(run, normalisation).as_json()
     assert (content["blinded"], content["run_blinded"]) == (True, True)
 
 
 def test_each_category_has_its_own_window(tau3mu):
     run = tau3mu(years=("2018",), simulation=ONE_YEAR, blind=False)
-    windows = limits.category_windows(run)
+    windows = category_windows(run)
     data = masses_of_data(run, "2018", windows, unblind=False)
     for category, half in (("A", 0.024), ("B", 0.038)):
         expected = [
@@ -157,8 +159,8 @@ def test_bins_of_a_classifier_have_the_window_of_their_category(tau3mu, phi_pi):
     """With few candidates, the shape too: 10 in A1 alone can't be fitted."""
     simulation = (("d18", "tau3mu_d", "2018D", 0.25, (10, 300, 90, 0)),)
     run = tau3mu(years=("2018",), simulation=simulation, split=True)
-    assert limits.category_windows(run)["B2"] == ((1.777 - 0.038, 1.777 + 0.038),)
-    content = limit_run(run, phi_pi())
+    assert category_windows(run)["B2"] == ((1.777 - 0.038, 1.777 + 0.038),)
+    content = limit_branching(run, phi_pi()).as_json()
     assert [channel["name"] for channel in content["channels"]] == ["A1_2018", "A2_2018", "B1_2018"]
     first = content["channels"][0]
     assert "the signal's shape is that of A1, A2 together" in first["notes"]
@@ -175,16 +177,16 @@ def test_what_can_not_be_used_is_refused(tau3mu, phi_pi):
         ({"levels": (90.0,)}, r"a confidence level lies between 0 and 1"),
     ):
         with pytest.raises(InputError, match=line):
-            limit_run(run, normalisation, **options)
+            limit_branching(run, normalisation, **options).as_json()
     few = tau3mu("few", years=("2018",), simulation=(("d", "tau3mu_d", "2018D", 1, (9, 9)),))
     with pytest.raises(InputError, match=r"simulated signal of category A of 2018 can't be fitted"):
-        limit_run(few, normalisation)
+        limit_branching(few, normalisation).as_json()
     analysis = run.read("analysis.json")
     analysis["blind"] |= {"windows": [], "hidden": [], "by_category": {"A": [[1.7, 1.8]]}}
     unknown = RunFolder(shutil.copytree(run.path, run.path.with_name("unknown")))
     unknown.write("analysis.json", analysis)
     with pytest.raises(InputError, match=r"has no window of the category B, in which data are"):
-        limit_run(unknown, normalisation)
+        limit_branching(unknown, normalisation).as_json()
     simulated = tau3mu("mc", years=(), simulation=ONE_YEAR)
     with pytest.raises(InputError, match=r"no data, from whose sidebands"):
-        limit_run(simulated, normalisation)
+        limit_branching(simulated, normalisation).as_json()

@@ -8,8 +8,9 @@ import pytest
 
 from bphcoffea.presentation import run_figures
 from bphcoffea.progress import INTERVAL_S
-from bphcoffea.searches.tau3mu.branching_limit import EDGES
 from bphcoffea.searches.tau3mu.figures import figures_of_limit
+from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
+from bphcoffea.searches.tau3mu.spectra import EDGES
 from bphcoffea.statistics.cls_limits import upper_limit
 
 SIMULATION = (("d18", "tau3mu_d", "2018D", 0.25, (300,)),)
@@ -91,7 +92,7 @@ def test_figures_show_no_data_in_the_windows(runs, call):
     masses = run.candidates("data2018")["mass"].to_numpy().astype(float)
     counts = np.histogram(masses, EDGES)[0]
     for unblind in (False, True):
-        figures = dict(figures_of_limit(run, content, unblind=unblind))
+        figures = dict(figures_of_limit(run, BranchingLimit.from_json(content), unblind=unblind))
         (axes,) = figures["limit_mass_A_2018"].axes
         (points,) = axes.containers
         drawn = dict(zip(*points.lines[0].get_data(), strict=True))
@@ -120,7 +121,7 @@ def test_options_of_the_other_search_are_refused(runs, call):
     assert "the analysis 'tau3mu' is no search: it has no limit" in call(*words)[1].err
     run.write("analysis.json", {**run.read("analysis.json"), "search": "other"})
     status, output = call(*words)
-    assert "the search 'other' is not known; there are: hnl, tau3mu" in output.err
+    assert "the search 'other' is not installed; there are: hnl, tau3mu" in output.err
     run.write("analysis.json", {**run.read("analysis.json"), "search": "tau3mu"})
 
 

@@ -202,7 +202,10 @@ def test_years_that_were_fitted_together_are_refused(tau3mu, phi_pi):
     with pytest.raises(NotFittedByYearError, match=r"the yield of 2017 is needed.*by itself$"):
         year_signals(tau3mu(), phi_pi("together", fit=fit))
     # a fit of each era has no simulation of its own
-    by_era = {era: {"datasets": [name]} for era, name in (("2017", "data17"), ("2018", "data18"))}
+    alone = {key: fit[key] for key in fit if key not in ("simulation", "alternative")}
+    by_era = {
+        era: {**alone, "datasets": [name]} for era, name in (("2017", "data17"), ("2018", "data18"))
+    }
     with pytest.raises(NotFittedByYearError):
         DsYield.of_run(phi_pi("eras", fit={**fit, "by": by_era}), year="2018")
 

@@ -1,8 +1,12 @@
-"""The search for a heavy neutral lepton: from a run and a fitted run of Ds → φπ to limits on |V|².
+"""Search for a heavy neutral lepton: limits on |V|² from a run and a fitted run of Ds → φπ.
 
 - `rates`: widths, lifetime and branching fractions of N
 - `signals`: simulated candidates, weighted to any lifetime
-- `mixing_limit`: the scan of |V|² at each mass
+- `hypothesis`: backgrounds and signal of one mass
+- `mixing_limit`: scan of |V|² at each mass
+- `limit_record`: content of ``limit.json``
+- `report`: lines and tables of the command line
 - `export`: datacards and workspaces
-- `figures`: what ``plot`` draws of a limit
+- `figures`: figures of a limit
+- `search`: interface for general packages
 """

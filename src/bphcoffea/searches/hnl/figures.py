@@ -1,9 +1,9 @@
-"""Figures of a limit: sidebands and their fits, CLs against |V|², and what is excluded."""
+"""Figures of a limit: fits of the sidebands, CLs against |V|², and excluded ranges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,113 +23,115 @@ from bphcoffea.presentation.style import (
     garwood,
     new_figure,
 )
-from bphcoffea.results.folder import RunFolder
-from bphcoffea.searches.hnl.mixing_limit import data_of
-from bphcoffea.statistics.sidebands import FINE, SidebandFit
+from bphcoffea.results import RunFolder
+from bphcoffea.searches.hnl.limit_record import MassLimit, MixingLimit
+from bphcoffea.searches.hnl.mixing_limit import masses_of_data
+from bphcoffea.statistics import Range, SidebandFit
+
+#: Points of the curve of a background.
+POINTS: Final = 200
 
 
-def figures_of_limit(run: RunFolder, content: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of ``limit.json`` with their names."""
-    notes = ("Limit of partial runs: a try",) if content.get("partial") else ()
-    heading, data = Heading.of(run.datasets.values(), notes), data_of(run)
-    for hypothesis in content["hypotheses"]:
-        name = f"{hypothesis['mass']:g}".replace(".", "p")
-        yield f"limit_cls_m{name}", draw_cls(hypothesis, heading, level=content["level"])
+def figures_of_limit(run: RunFolder, limit: MixingLimit) -> Iterator[tuple[str, Figure]]:
+    """Yield the names and figures of a limit."""
+    notes = ("Preliminary limit of partial runs",) if limit.partial else ()
+    heading, data = Heading.of(run.datasets.values(), notes), masses_of_data(run)
+    for hypothesis in limit.hypotheses:
+        name = f"{hypothesis.mass:g}".replace(".", "p")
+        yield f"limit_cls_m{name}", draw_cls(hypothesis, heading)
         yield f"limit_sidebands_m{name}", draw_sidebands(hypothesis, data, heading)
-    yield "limit", draw_exclusion(content, heading)
+    yield "limit", draw_exclusion(limit, heading)
 
 
 @cms_style()
-def draw_cls(hypothesis: Mapping[str, Any], heading: Heading, *, level: float = 0.95) -> Figure:
+def draw_cls(hypothesis: MassLimit, heading: Heading) -> Figure:
     """Draw CLs of the predicted signal against |V|² at one mass.
 
     Parameters
     ----------
     hypothesis
-        One of ``limit.json``.
+        Scan at the mass.
     heading
-        What stands above the axes.
-    level
-        Confidence level.
+        Text above the axes.
     """
+    level, points = hypothesis.level, hypothesis.points
     figure = new_figure()
     axes = figure.add_subplot()
-    mixings = np.array([row["mixing"] for row in hypothesis["points"]])
-    expected = np.array([row["expected"] for row in hypothesis["points"]]).T
+    mixings = np.array([point.mixing for point in points])
+    expected = np.array([point.expected for point in points]).T
     draw_bands(axes, mixings, expected)
-    observed = [row["observed"] for row in hypothesis["points"]]
-    if None not in observed:
+    observed = [point.observed for point in points if point.observed is not None]
+    if len(observed) == len(points):
         axes.plot(mixings, observed, "o-", color="black", label="Observed", markersize=5)
     axes.axhline(1 - level, color=RED, linewidth=2, linestyle=":")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    # a scan goes on far beyond where every curve is low; two decades have legible ticks
+    # a scan extends far beyond the end of all curves; two decades have legible ticks
     near = mixings[np.max(expected, axis=0) > (1 - level) / 50]
     end = max([100 * mixings[0], *(3 * near[-1:])])
     axes.set_xlim(mixings[0], min(end, mixings[-1]))
     axes.set_ylim(1e-4, 30)
     axes.set_xlabel(r"$|V_\mu|^2$")
     axes.set_ylabel("CLs")
-    title = f"$m_N$ = {hypothesis['mass']:g} GeV"
+    title = f"$m_N$ = {hypothesis.mass:g} GeV"
     axes.legend(loc="upper right", fontsize=SMALL, title=title, title_fontsize=SMALL, ncols=2)
     heading.above(axes)
     return figure
 
 
 @cms_style()
-def draw_exclusion(content: Mapping[str, Any], heading: Heading) -> Figure:
+def draw_exclusion(limit: MixingLimit, heading: Heading) -> Figure:
     """Draw the excluded ranges of |V|² against the mass.
 
     Parameters
     ----------
-    content
-        Of ``limit.json``.
+    limit
+        Excluded ranges at some masses.
     heading
-        What stands above the axes.
+        Text above the axes.
     """
     figure = new_figure()
     axes = figure.add_subplot()
-    hypotheses = sorted(content["hypotheses"], key=lambda known: known["mass"])
-    masses = [known["mass"] for known in hypotheses]
-    lows = [known["points"][0]["mixing"] for known in hypotheses]
-    highs = [known["points"][-1]["mixing"] for known in hypotheses]
+    hypotheses = sorted(limit.hypotheses, key=lambda hypothesis: hypothesis.mass)
+    masses = [hypothesis.mass for hypothesis in hypotheses]
+    lows = [hypothesis.points[0].mixing for hypothesis in hypotheses]
+    highs = [hypothesis.points[-1].mixing for hypothesis in hypotheses]
     half = 0.3 * min(np.diff(masses), default=0.2)
     drawn: set[str] = set()
-    for known in hypotheses:
-        at = known["mass"]
-        outer, inner = known["expected"][0], known["expected"][1]
-        _edges(axes, at, half, known["expected"], drawn)
+    for hypothesis in hypotheses:
+        at, observed = hypothesis.mass, hypothesis.observed
+        outer, inner = hypothesis.expected[0], hypothesis.expected[1]
+        _edges(axes, at, half, hypothesis.expected, drawn)
         for ranges, color, line, label in (
-            (known["expected"][MEDIAN], "black", "--", "Median expected"),
-            (known["observed"] or [], RED, "-", "Observed"),
+            (hypothesis.expected[MEDIAN], "black", "--", "Median expected"),
+            (observed or (), RED, "-", "Observed"),
         ):
-            for each in ranges:
-                for end, is_open in (("low", each["open_low"]), ("high", each["open_high"])):
-                    if not is_open:
-                        once = label if label not in drawn else None
-                        drawn.add(label)
-                        where = [at - half, at + half]
-                        axes.plot(where, [each[end]] * 2, label=once, color=color, linestyle=line)
-        for each in known["observed"] if known["observed"] is not None else inner:
+            for excluded in ranges:
+                for end in filter(None, excluded.limits):
+                    once = label if label not in drawn else None
+                    drawn.add(label)
+                    where = [at - half, at + half]
+                    axes.plot(where, [end] * 2, label=once, color=color, linestyle=line)
+        for excluded in observed if observed is not None else inner:
             once = "Excluded" if "Excluded" not in drawn else None
             drawn.add("Excluded")
             axes.fill_between(
-                [at - half, at + half], each["low"], each["high"], color=BLUE, alpha=0.2,
+                [at - half, at + half], excluded.low, excluded.high, color=BLUE, alpha=0.2,
                 linewidth=0, label=once,
             )  # fmt: skip
-        if not (outer or known["observed"]):
+        if not (outer or observed):
             axes.annotate("none", (at, lows[0]), ha="center", fontsize=TINY)
     axes.set_yscale("log")
     axes.set_xlim(masses[0] - 2 * half, masses[-1] + 2 * half)
     axes.set_ylim(min(lows) / 2, max(highs) * 30)
     axes.set_xlabel(r"$m_N$ [GeV]")
     axes.set_ylabel(r"$|V_\mu|^2$")
-    blinded = "expected, blinded" if content["blinded"] else "observed"
+    blinded = "expected, blinded" if limit.blinded else "observed"
     axes.legend(
         loc="upper right",
         fontsize=SMALL,
         ncols=2,
-        title=f"{content['level']:.0%} CL, {blinded}",
+        title=f"{limit.level:.0%} CL, {blinded}",
         title_fontsize=SMALL,
     )
     heading.above(axes)
@@ -140,10 +142,10 @@ def _edges(
     axes: Axes,
     at: float,
     half: float,
-    expected: Sequence[Sequence[Mapping[str, Any]]],
+    expected: Sequence[Sequence[Range]],
     drawn: set[str],
 ) -> None:
-    """Bands of one and two standard deviations of the ends of the expected range."""
+    """Draw bands of one and two standard deviations around the ends of the expected range."""
     for outer, inner, color, label in (
         (0, 4, TWO_SIGMA, r"$\pm2\sigma$"),
         (1, 3, ONE_SIGMA, r"$\pm1\sigma$"),
@@ -151,44 +153,42 @@ def _edges(
         wide, narrow = expected[outer], expected[inner]
         if len(wide) != 1 or len(narrow) != 1:
             continue
-        for end in ("low", "high"):
-            if wide[0][f"open_{end}"] or narrow[0][f"open_{end}"]:
+        for first, second in zip(wide[0].limits, narrow[0].limits, strict=True):
+            if first is None or second is None:
                 continue
             once = label if label not in drawn else None
             drawn.add(label)
-            ends = sorted((wide[0][end], narrow[0][end]))
-            axes.fill_between([at - half, at + half], *ends, color=color, linewidth=0, label=once)
+            low, high = sorted((first, second))
+            axes.fill_between(
+                [at - half, at + half], low, high, color=color, linewidth=0, label=once
+            )
 
 
 @cms_style()
-def draw_sidebands(
-    hypothesis: Mapping[str, Any], data: Mapping[str, Floats], heading: Heading
-) -> Figure:
+def draw_sidebands(hypothesis: MassLimit, data: Mapping[str, Floats], heading: Heading) -> Figure:
     """Draw the sidebands of each category with the chosen function; the window stays empty.
 
     Parameters
     ----------
     hypothesis
-        One of ``limit.json``.
+        Scan at one mass.
     data
-        Masses of the candidates, GeV, by category; those in the window are not drawn where they
-        were not looked at.
+        Masses of the candidates, GeV, by category; those in a blinded window are not drawn.
     heading
-        What stands above the first panel.
+        Text above the first panel.
     """
-    categories = hypothesis["categories"]
+    categories = hypothesis.categories
     rows = -(-len(categories) // 3)
     figure = new_figure(20, 7.5 * rows)
-    for number, (name, known) in enumerate(categories.items()):
+    for number, (name, fit) in enumerate(categories.items()):
         axes = figure.add_subplot(rows, min(3, len(categories)), number + 1)
-        fit = SidebandFit.from_json(known)
-        _panel(axes, fit, data.get(name, np.array([])), blinded=known["observed"] is None)
+        _panel(axes, fit, data.get(name, np.array([])), blinded=fit.observed is None)
         text = [
             name,
             f"{fit.shape.family}, order {fit.shape.order}",
             f"{fit.prediction:.3g} ± {fit.stat:.2g} ± {fit.shape_uncertainty:.2g} expected",
         ]
-        text += [] if known["observed"] is None else [f"{known['observed']} observed"]
+        text += [] if fit.observed is None else [f"{fit.observed} observed"]
         axes.text(0.04, 0.96, "\n".join(text), transform=axes.transAxes, va="top", fontsize=SMALL)
         if number == 0:
             heading.above(axes)
@@ -196,6 +196,7 @@ def draw_sidebands(
 
 
 def _panel(axes: Axes, fit: SidebandFit, masses: Floats, *, blinded: bool) -> None:
+    """Draw the candidates of one category and the chosen function."""
     low, high = fit.shape.range
     width = fit.resolution
     edges = np.linspace(low, high, max(round((high - low) / width), 2) + 1)
@@ -210,7 +211,7 @@ def _panel(axes: Axes, fit: SidebandFit, masses: Floats, *, blinded: bool) -> No
         centers[drawn], counts[drawn], yerr=(down[drawn], up[drawn]), fmt="o", color="black",
         markersize=4, elinewidth=1,
     )  # fmt: skip
-    x = np.linspace(low, high, 20 * FINE)
+    x = np.linspace(low, high, POINTS)
     axes.plot(x, fit.curve(x) * (edges[1] - edges[0]), color=BLUE, linewidth=2.5)
     for window in empty:
         axes.axvspan(*window, color="0.9", linewidth=0)

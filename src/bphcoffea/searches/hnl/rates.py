@@ -1,8 +1,8 @@
 """Width, lifetime and branching fractions of a heavy neutral lepton N that mixes with the muon.
 
-N is made in Ds → Nμ and seen in N → μπ; it mixes with the muon's neutrino alone. All rates are
-linear in the mixing |V|², so that each is a function of the mass times |V|². What N is made of is
-a `Neutrino`, by default a Majorana particle:
+N is produced in Ds → Nμ and detected in N → μπ; it only mixes with the muon neutrino. All rates are
+linear in the mixing |V|²: each is a function of the mass times |V|². The nature of N is that of a
+`Neutrino`, by default a Majorana particle:
 
 - Majorana: N is its own antiparticle and decays to both charges, μ⁻π⁺ and μ⁺π⁻, equally often. Its
   width is Γ_N = k(m)·G_F² m⁵ |V|²/(96π³), and BR(N → μπ) = 2Γ(N → μ⁻π⁺)/Γ_N.
@@ -17,8 +17,8 @@ hadronic τ decays. At 1 GeV, where the two descriptions meet, they lie 3% on ei
 mean. The two-body decays are formula (A.11) there; Phys. Rev. D 94, 113007 has 10.95 massless
 channels at high mass, which includes charm and τ leptons that are closed below the Ds mass.
 
-Masses are in GeV, decay lengths in mm. Arguments are numbers or arrays, which broadcast; numbers
-give a number, arrays an array.
+Masses are in GeV, decay lengths in mm. Arguments are numbers or arrays, which broadcast; the result
+is a number if all arguments are.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from bphcoffea.physics.constants import (
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Values: TypeAlias = float | Array
-#: What goes in comes out: numbers or arrays.
+#: Numbers or arrays; results have the type of the arguments.
 Number = TypeVar("Number", float, Array)
 
-#: k(m) at some masses, GeV, with straight lines in between; sources in the module's docstring.
+#: k(m) at some masses, GeV, for linear interpolation; sources are in the docstring of the module.
 CHANNELS: Final = (
     (0.245, 9.5), (0.25, 11.3), (0.27, 13.7), (0.3, 15.0), (0.35, 14.9), (0.4, 13.7), (0.5, 11.1),
     (0.6, 9.1), (0.7, 7.8), (0.8, 6.85), (0.85, 6.6), (0.9, 6.85), (1.0, 7.6), (1.25, 7.75),
@@ -61,7 +61,7 @@ MAXIMUM_MASS: Final = DS_MASS - MUON_MASS
 #: Below this mass, GeV, N does not decay to a muon and a pion.
 MINIMUM_MASS: Final = MUON_MASS + PION_MASS
 
-#: What |V|² may be above 1 by rounding.
+#: Tolerance of |V|² above 1, for rounding.
 _ROUNDING = 1e-9
 
 
@@ -96,7 +96,7 @@ class Neutrino:
         return "majorana" if self.majorana else "dirac"
 
     def shifted(self, sigmas: float) -> Neutrino:
-        """Return the same N with k moved by some standard deviations of its uncertainty.
+        """Return N with k moved by some standard deviations of its uncertainty.
 
         A constant k is exact.
         """
@@ -105,18 +105,18 @@ class Neutrino:
         return replace(self, factor=self.factor * (1 + CHANNELS_UNCERTAINTY) ** sigmas)
 
     def total_width(self, mass: Number, mixing: Number) -> Number:
-        """Total width Γ_N, GeV.
+        """Return the total width Γ_N, GeV.
 
         Parameters
         ----------
         mass
-            Of the neutrino, GeV.
+            Mass of N, GeV.
         mixing
             |V|², from 0 to 1.
 
         Returns
         -------
-        Of the shape to which the arguments broadcast.
+        The result, of the shape to which the arguments broadcast.
 
         Raises
         ------
@@ -128,18 +128,18 @@ class Neutrino:
         return result
 
     def mixing_from_ctau(self, mass: Number, ctau: Number) -> Number:
-        """The |V|² = ħc/(cτ·Γ_N(|V|² = 1)) with which N has a mean proper decay length.
+        """Return the mixing |V|² = ħc/(cτ·Γ_N(|V|² = 1)) of N with a mean proper decay length.
 
         Parameters
         ----------
         mass
-            Of the neutrino, GeV.
+            Mass of N, GeV.
         ctau
             Mean proper decay length cτ, mm.
 
         Returns
         -------
-        Of the shape to which the arguments broadcast.
+        The result, of the shape to which the arguments broadcast.
 
         Raises
         ------
@@ -163,18 +163,18 @@ class Neutrino:
         return result
 
     def ctau_from_mixing(self, mass: Number, mixing: Number) -> Number:
-        """Mean proper decay length cτ = ħc/Γ_N, mm.
+        """Return the mean proper decay length cτ = ħc/Γ_N, mm.
 
         Parameters
         ----------
         mass
-            Of the neutrino, GeV.
+            Mass of N, GeV.
         mixing
             |V|², above 0 and up to 1.
 
         Returns
         -------
-        Of the shape to which the arguments broadcast.
+        The result, of the shape to which the arguments broadcast.
 
         Raises
         ------
@@ -187,7 +187,7 @@ class Neutrino:
         return result
 
     def branching_n_to_mu_pi(self, mass: Number) -> Number:
-        """Branching fraction of N → μπ of any charge, in which |V|² cancels.
+        """Return the branching fraction of N → μπ of any charge, in which |V|² cancels.
 
         Γ(N → μ⁻π⁺) = G_F² f_π² |V_ud|² |V|² m³/(16π)·[(1 − x_μ²)² − x_π²(1 + x_μ²)]·
         √λ(1, x_μ², x_π²) with x = m/m_N.
@@ -195,11 +195,11 @@ class Neutrino:
         Parameters
         ----------
         mass
-            Of the neutrino, GeV.
+            Mass of N, GeV.
 
         Returns
         -------
-        Of the shape of the masses; 0 up to `MINIMUM_MASS`.
+        The fraction, of the shape of the masses; 0 up to `MINIMUM_MASS`.
 
         Raises
         ------
@@ -210,19 +210,19 @@ class Neutrino:
         return result
 
     def branching_product(self, mass: Number, mixing: Number) -> Number:
-        """BR(Ds → Nμ)·BR(N → μπ), to which the yield of signal is proportional.
+        """Return BR(Ds → Nμ)·BR(N → μπ), to which the yield of signal is proportional.
 
         Parameters
         ----------
         mass
-            Of the neutrino, GeV.
+            Mass of N, GeV.
         mixing
             |V|², from 0 to 1.
 
         Returns
         -------
-        Of the shape to which the arguments broadcast; 0 unless the mass is between `MINIMUM_MASS`
-        and `MAXIMUM_MASS`.
+        The product, of the shape to which the arguments broadcast; 0 unless the mass is between
+        `MINIMUM_MASS` and `MAXIMUM_MASS`.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class Neutrino:
         return result
 
     def _total_width(self, mass: Array) -> Array:
-        """Γ_N with |V|² = 1, GeV."""
+        """Return Γ_N with |V|² = 1, GeV."""
         scale = self.factor * (1.0 if self.majorana else 0.5)
         return scale * self._channels(mass) * FERMI_CONSTANT**2 * mass**5 / (96 * np.pi**3)
 
@@ -254,7 +254,7 @@ class Neutrino:
         return channels
 
     def _n_to_mu_pi(self, mass: Array) -> Array:
-        """BR(N → μπ)."""
+        """Return BR(N → μπ)."""
         allowed = mass > MINIMUM_MASS
         open_mass = np.where(allowed, mass, 1)
         charges = 2 if self.majorana else 1
@@ -263,7 +263,7 @@ class Neutrino:
 
 
 def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
-    """Branching fraction of Ds → Nμ, for a Majorana as for a Dirac N.
+    """Return the branching fraction of Ds → Nμ, which is the same for a Majorana and a Dirac N.
 
     Γ = G_F² f_Ds² m_Ds³ |V_cs|² |V|²/(8π)·[y_N² + y_μ² − (y_N² − y_μ²)²]·√λ(1, y_N², y_μ²) with
     y = m/m_Ds; the fraction is Γ·τ_Ds/ħ.
@@ -271,13 +271,13 @@ def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
     Parameters
     ----------
     mass
-        Of the neutrino, GeV.
+        Mass of N, GeV.
     mixing
         |V|², from 0 to 1.
 
     Returns
     -------
-    Of the shape to which the arguments broadcast; 0 from `MAXIMUM_MASS` on.
+    The fraction, of the shape to which the arguments broadcast; 0 from `MAXIMUM_MASS` on.
 
     Raises
     ------
@@ -289,7 +289,7 @@ def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
 
 
 def _ds_to_n_mu(mass: Array) -> Array:
-    """BR(Ds → Nμ) with |V|² = 1."""
+    """Return BR(Ds → Nμ) with |V|² = 1."""
     allowed = mass < MAXIMUM_MASS
     neutrino = np.where(allowed, mass, 0) / DS_MASS
     muon = MUON_MASS / DS_MASS
@@ -299,7 +299,7 @@ def _ds_to_n_mu(mass: Array) -> Array:
 
 
 def _n_to_one_charge(mass: Array) -> Array:
-    """Γ(N → μ⁻π⁺) with |V|² = 1, GeV, at masses where it is allowed."""
+    """Return Γ(N → μ⁻π⁺) with |V|² = 1, GeV, at masses above `MINIMUM_MASS`."""
     muon, pion = MUON_MASS / mass, PION_MASS / mass
     helicity = (1 - muon**2) ** 2 - pion**2 * (1 + muon**2)
     width = (FERMI_CONSTANT * PION_DECAY_CONSTANT * V_UD) ** 2 * mass**3 / (16 * np.pi)
@@ -307,12 +307,12 @@ def _n_to_one_charge(mass: Array) -> Array:
 
 
 def _root_lambda(first: Values, second: Values) -> Array:
-    """√λ(1, a², b²) of a decay to masses a and b, in units of the mass that decays.
+    """Return √λ(1, a², b²) of a decay to masses a and b, in units of the mass that decays.
 
-    The product keeps its digits at threshold, where the sum of squares loses them.
+    Unlike the sum of squares, the product keeps its precision at threshold.
     """
     product = (1 - (first + second) ** 2) * (1 - (first - second) ** 2)
-    root: Array = np.sqrt(np.maximum(product, 0))  # rounding, at threshold
+    root: Array = np.sqrt(np.maximum(product, 0))  # negative by rounding at threshold
     return root
 
 
@@ -328,14 +328,14 @@ def _mixings(mixing: Values) -> Array:
     return values
 
 
-def _positive(values: Values, what: str, unit: str = "") -> Array:
+def _positive(values: Values, name: str, unit: str = "") -> Array:
     array = np.asarray(values, dtype=np.float64)
     wrong = array[~((array > 0) & np.isfinite(array))]
     if wrong.size:
-        raise ValueError(f"{what} must be positive and finite, not {wrong[0]:g} {unit}".rstrip())
+        raise ValueError(f"{name} must be positive and finite, not {wrong[0]:g} {unit}".rstrip())
     return array
 
 
 def _number(values: Array) -> Any:
-    """A number instead of an array without axes."""
+    """Return a number instead of an array without axes."""
     return values if np.ndim(values) else float(values)

@@ -1,4 +1,4 @@
-"""The search for a heavy neutral lepton, as the command line and figures use it."""
+"""Search for a heavy neutral lepton, with the interface of `bphcoffea.statistics.search`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
+    from bphcoffea.searches.hnl.limit_record import MixingLimit
+
 title: Final = "Heavy neutral lepton"
-#: What the toys were made with: a tenth of the Ds comes from b hadrons.
+#: Options that match the toys: a tenth of their Ds comes from b hadrons.
 toy_options: Final[Mapping[str, Any]] = {"f_prompt": 0.9, "f_prompt_error": 0.05}
 options: Final[Mapping[str, Any]] = {
     "f_prompt": Annotated[
@@ -63,15 +65,15 @@ def limit(
     unblind: bool,
     same_data: bool,
     progress: Callable[[int, int], None],
-) -> dict[str, Any]:
-    """Exclude mixings |V|² at each mass; see :meth:`bphcoffea.statistics.search.Search.limit`."""
+) -> MixingLimit:
+    """Find the excluded |V|² at each mass; see :meth:`bphcoffea.statistics.search.Search.limit`."""
     from bphcoffea.searches.ds_yield import DsYield
-    from bphcoffea.searches.hnl.mixing_limit import limit_run
+    from bphcoffea.searches.hnl.mixing_limit import limit_mixing
     from bphcoffea.searches.hnl.rates import Neutrino
 
     of_scan = dict(options)
     prompt, error = of_scan.pop("f_prompt", 1.0), of_scan.pop("f_prompt_error", 0.0)
-    return limit_run(
+    return limit_mixing(
         run,
         DsYield.of_run(normalisation, prompt, error),
         of_scan.pop("mass", None),
@@ -83,22 +85,23 @@ def limit(
     )
 
 
-def report(limit: Mapping[str, Any]) -> Iterator[str | Table]:
-    """Yield lines and tables that show the content of ``limit.json``."""
+def report(limit: MixingLimit) -> Iterator[str | Table]:
+    """Yield the lines and tables that the command line shows of a limit."""
     from bphcoffea.searches.hnl.report import report
 
     yield from report(limit)
 
 
 def export(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
-    """Write a datacard or workspace for each mass and mixing."""
+    """Write a datacard or workspace per mass and mixing."""
     from bphcoffea.searches.hnl.export import export_limit
 
     return export_limit(run, to)
 
 
 def figures(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:  # noqa: ARG001
-    """Yield the figures of the limit; data in a window are drawn if the limit used them."""
+    """Yield the names and figures of the limit, with data in a window if the limit used them."""
     from bphcoffea.searches.hnl.figures import figures_of_limit
+    from bphcoffea.searches.hnl.limit_record import MixingLimit
 
-    yield from figures_of_limit(run, run.read("limit.json"))
+    yield from figures_of_limit(run, MixingLimit.of_run(run))

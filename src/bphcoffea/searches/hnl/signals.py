@@ -1,30 +1,30 @@
-"""Simulated long-lived signal at a few masses and lifetimes, and what it tells of all others."""
+"""Simulated long-lived signal at a few masses and lifetimes, weighted to any others."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.arrays import Floats
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FitError, RunError
 from bphcoffea.physics.lifetimes import mixture_weight
 from bphcoffea.physics.resolution import width_of
 from bphcoffea.physics.windows import Window
-from bphcoffea.results.folder import RunFolder
+from bphcoffea.results import RunFolder
 from bphcoffea.results.normalisation import generated
 from bphcoffea.results.records import DatasetRecord
 from bphcoffea.searches.hnl.rates import Neutrino
+from bphcoffea.statistics import CATEGORY, WEIGHT, Categories
 
 EVERYWHERE: Final = (-math.inf, math.inf)
 
-#: Columns of the candidates' table.
-MASS, LENGTH, CATEGORY, WEIGHT = "hnl_mass", "gen_proper_length", "category", "weight"
-#: How names of categories begin: charges of the two muons.
+#: Further columns of the table of candidates.
+MASS, LENGTH = "hnl_mass", "gen_proper_length"
+#: Beginning of the names of categories: charges of the two muons.
 SAME_SIGN, OPPOSITE_SIGN = "SS", "OS"
 
 
@@ -35,20 +35,20 @@ class Sample:
     Attributes
     ----------
     name
-        The dataset.
+        Name of the dataset.
     mass, ctau
-        Generated: GeV, and mean proper decay length, mm.
+        Generated mass, GeV, and mean proper decay length, mm.
     sumw_before_cuts
         Sum of generator weights times pile-up weights of all events, ``sumw`` in the first row of
-        the cutflow, over the efficiencies of generator's filter and skim. The weights of candidates
-        hold the pile-up too, so that it cancels.
+        the cutflow, over the efficiencies of the generator's filter and the skim. The weights of
+        candidates also contain the pile-up, so that it cancels.
     masses, lengths, weights
-        Measured mass, GeV, generated proper length, mm, and weight of each candidate, shape (n,).
+        Measured mass, GeV, generated proper decay length, mm, and weight of each candidate, shape
+        (n,).
     categories
-        Its category, shape (n,).
+        Category of each candidate, shape (n,).
     generated
-        Effective number of generated events, which tells how precise the sample is among those of
-        the same mass.
+        Effective number of generated events, the weight of the sample among those of the same mass.
     """
 
     name: str
@@ -58,25 +58,25 @@ class Sample:
     masses: Floats
     lengths: Floats
     weights: Floats
-    categories: npt.NDArray[Any]
+    categories: Categories
     generated: float = 1.0
 
     @property
     def width(self) -> float:
-        """Half the central 68% of the measured masses, GeV."""
+        """Half of the central interval that holds 68% of the measured masses, GeV."""
         return width_of(self.masses)
 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """Part of the decays that is selected in the window of a category.
+    """Fraction of the decays that is selected in the window of a category.
 
     Attributes
     ----------
     value, error
-        The efficiency, and its statistical error.
+        Efficiency, and its statistical error.
     bound
-        Upper bound at 95% confidence where no simulated event is selected; else None.
+        Upper bound at 95% confidence if no simulated event is selected; else None.
     """
 
     value: float
@@ -85,13 +85,13 @@ class Efficiency:
 
 
 class Signals:
-    """The signal samples of a run.
+    """Signal samples of a run.
 
     Parameters
     ----------
     samples
-        Of some masses and lifetimes. For a Dirac N they hold decays with muons of opposite
-        charges alone.
+        Samples of some masses and lifetimes. For a Dirac N they only hold decays with muons of
+        opposite charges.
     neutrino
         Nature of N.
     """
@@ -102,31 +102,31 @@ class Signals:
 
     @classmethod
     def of_run(cls, run: RunFolder, neutrino: Neutrino | None = None) -> Signals:
-        """Read the simulation of a run whose ``kind`` is signal, with its ``mass`` and ``ctau``.
+        """Read the simulated signal of a run.
 
-        Simulation is of a Majorana N unless its metadata say ``"neutrino": "dirac"``. A Majorana
-        simulation stands for a Dirac N as well: without the decays with muons of equal charges
+        Simulation is of a Majorana N unless its metadata have ``"neutrino": "dirac"``. Simulation
+        of a Majorana N also serves for a Dirac N: without the decays with muons of equal charges
         (categories SS…), and with twice as many of the others (OS…).
 
         Raises
         ------
-        InputError
-            If there are none, one lacks what is needed, or it is of a Dirac N while a Majorana N
-            is asked for.
+        RunError
+            If there is no signal, it lacks metadata or columns, or it is of a Dirac N while a
+            Majorana N is requested.
         """
         neutrino = neutrino or Neutrino()
-        samples = []
-        for name, known in run.datasets.items():
-            if known.is_mc and known.kind == "signal":
-                sample = _sample(run, name, known)
-                samples.append(_of_nature(run, sample, known.neutrino, neutrino))
+        datasets = run.datasets
+        samples = [
+            _of_nature(run, _sample(run, name, datasets[name]), datasets[name].neutrino, neutrino)
+            for name in datasets.signal
+        ]
         if not samples:
-            raise InputError(f"{run.path}: no simulated signal; limits need some")
+            raise RunError(f"{run.path}: no simulated signal, which a limit needs")
         return cls(samples, neutrino)
 
     @property
     def masses(self) -> list[float]:
-        """The generated masses, GeV, in order."""
+        """Generated masses, GeV, ascending."""
         return sorted({sample.mass for sample in self.samples})
 
     def of_mass(self, mass: float) -> list[Sample]:
@@ -134,15 +134,15 @@ class Signals:
         return [sample for sample in self.samples if sample.mass == mass]
 
     def has(self, category: str) -> bool:
-        """Return whether N can decay to a category: a Dirac N has no muons of equal charges."""
+        """Return whether N has decays in a category: a Dirac N has no muons of equal charges."""
         return self.neutrino.majorana or not category.startswith(SAME_SIGN)
 
     def is_generated(self, mass: float) -> bool:
-        """Return whether a mass, GeV, is a generated one."""
-        return any(math.isclose(mass, own, rel_tol=1e-9) for own in self.masses)
+        """Return whether a mass, GeV, was generated."""
+        return any(math.isclose(mass, generated, rel_tol=1e-9) for generated in self.masses)
 
     def width(self, mass: float) -> float:
-        """Width of the measured mass, GeV; between generated masses that of a straight line."""
+        """Return the width of the measured mass, GeV, interpolated between generated masses."""
         masses = self.masses
         widths = [
             float(np.median([sample.width for sample in self.of_mass(generated)]))
@@ -152,20 +152,20 @@ class Signals:
         return float(np.interp(mass, masses, widths))
 
     def efficiency(self, category: str, mass: float, ctau: float, window: Window) -> Efficiency:
-        """Efficiency of a category's window.
+        """Return the efficiency in the window of a category.
 
         All samples of a generated mass are weighted to the lifetime together. Between generated
-        masses the logarithm of the efficiency is a straight line; the window keeps its distance
-        from the mass, in widths.
+        masses the logarithm of the efficiency is interpolated linearly, with a window that keeps
+        its distance from the mass in units of the width.
 
         Parameters
         ----------
         category
-            Its name.
+            Name of the category.
         mass, ctau
-            GeV and mm.
+            Mass, GeV, and mean proper decay length, mm.
         window
-            In which candidates are counted: that of the hypothesis, GeV.
+            Window of the hypothesis, GeV.
         """
         self._check(mass)
         masses = self.masses
@@ -193,18 +193,18 @@ class Signals:
     def weights(
         self, mass: float, ctau: float, category: str | None = None, window: Window = EVERYWHERE
     ) -> list[Floats]:
-        """Weigh all samples of a generated mass to one lifetime, together.
+        """Return the weights of all samples of a generated mass at one lifetime.
 
         Parameters
         ----------
         mass, ctau
-            GeV and mm.
+            Generated mass, GeV, and mean proper decay length, mm.
         category, window
-            Whose candidates to weigh, and where their mass lies, GeV; all by default.
+            Category and mass window, GeV, of the candidates; all by default.
 
         Returns
         -------
-        For each of :meth:`of_mass` the weights of its candidates, shapes (n,); their sum over all
+        Weights of the candidates of each sample of :meth:`of_mass`, shapes (n,); the sum over all
         samples is the efficiency.
         """
         samples, (low, high) = self.of_mass(mass), window
@@ -226,10 +226,10 @@ class Signals:
             return Efficiency(float(np.sum(chosen)), math.sqrt(np.sum(chosen**2)))
         if not self.has(category):
             return Efficiency(0.0, 0.0, 0.0)
-        everything = np.concatenate(self.weights(mass, ctau))
-        # what an event is worth; without any, three more are excluded: -ln 0.05
-        worth = float(np.sum(everything**2) / np.sum(everything)) if np.any(everything) else 0.0
-        return Efficiency(0.0, 0.0, -math.log(0.05) * worth)
+        weights = np.concatenate(self.weights(mass, ctau))
+        # effective weight of an event; without any, -ln 0.05 = 3 are excluded
+        weight = float(np.sum(weights**2) / np.sum(weights)) if np.any(weights) else 0.0
+        return Efficiency(0.0, 0.0, -math.log(0.05) * weight)
 
     def _moved(self, window: Window, mass: float, end: float) -> Window:
         scale = self.width(end) / self.width(mass)
@@ -239,28 +239,28 @@ class Signals:
     def _check(self, mass: float) -> None:
         low, high = self.masses[0], self.masses[-1]
         if not low * (1 - 1e-9) <= mass <= high * (1 + 1e-9):
-            raise InputError(f"mass {mass:g} GeV: signal is simulated from {low:g} to {high:g} GeV")
+            raise FitError(f"mass {mass:g} GeV: signal is simulated from {low:g} to {high:g} GeV")
 
 
 def _of_nature(run: RunFolder, sample: Sample, simulated: str | None, neutrino: Neutrino) -> Sample:
-    """The decays of a sample that N of a nature has."""
+    """Return the decays of a sample for a nature of N."""
     if (simulated or Neutrino().name) == neutrino.name:
         return sample
     if neutrino.majorana:
-        raise InputError(
+        raise RunError(
             f"{run.path}: dataset '{sample.name}' is simulated for a Dirac N, which has no decays "
-            "with muons of equal charges: ask for a limit on a Dirac N, or simulate a Majorana N"
+            "with muons of equal charges: set a limit on a Dirac N, or simulate a Majorana N"
         )
     opposite = np.array([name.startswith(OPPOSITE_SIGN) for name in sample.categories], dtype=bool)
-    others = [n for n in sample.categories[~opposite] if not n.startswith(SAME_SIGN)]
-    if others:
-        raise InputError(
-            f"{run.path}: the category '{others[0]}' does not say whether its muons have equal "
+    unnamed = [n for n in sample.categories[~opposite] if not n.startswith(SAME_SIGN)]
+    if unnamed:
+        raise RunError(
+            f"{run.path}: the category '{unnamed[0]}' does not say whether its muons have equal "
             f"charges, which is needed for a Dirac N: names begin with {SAME_SIGN} or "
             f"{OPPOSITE_SIGN}"
         )
     if not np.any(opposite):
-        raise InputError(
+        raise RunError(
             f"{run.path}: nothing of the signal '{sample.name}' with muons of opposite charges is "
             "selected, which is all that a Dirac N has"
         )
@@ -273,32 +273,34 @@ def _of_nature(run: RunFolder, sample: Sample, simulated: str | None, neutrino: 
     )
 
 
-def _sample(run: RunFolder, name: str, known: DatasetRecord) -> Sample:
-    lacking = [key for key in ("mass", "ctau") if getattr(known, key) is None]
-    if lacking:
-        raise InputError(
+def _sample(run: RunFolder, name: str, metadata: DatasetRecord) -> Sample:
+    """Read the candidates of one simulated dataset."""
+    mass, ctau = metadata.mass, metadata.ctau
+    if mass is None or ctau is None:
+        lacking = [key for key, value in (("mass", mass), ("ctau", ctau)) if value is None]
+        raise RunError(
             f"{run.path}: dataset '{name}' has no {' and '.join(lacking)} in its metadata"
         )
     table = run.candidates(name)
     missing = sorted({MASS, LENGTH, CATEGORY, WEIGHT} - set(table.column_names))
     if missing:
-        raise InputError(
+        raise RunError(
             f"{run.path}: the candidates of '{name}' lack {', '.join(missing)}; is it a run of hnl?"
         )
     if not table.num_rows:
-        raise InputError(f"{run.path}: nothing of the signal '{name}' is selected")
+        raise RunError(f"{run.path}: nothing of the signal '{name}' is selected")
     columns = {key: table[key].to_numpy() for key in (MASS, LENGTH, WEIGHT)}
     weights = columns[WEIGHT].astype(np.float64)
-    everything = run.cutflow[name][0]
+    all_events = run.cutflow[name][0]
     return Sample(
         name=name,
-        mass=float(known.mass or 0),
-        ctau=float(known.ctau or 0),
-        sumw_before_cuts=generated(known, float(everything["sumw"])),
+        mass=mass,
+        ctau=ctau,
+        sumw_before_cuts=generated(metadata, float(all_events["sumw"])),
         masses=columns[MASS].astype(np.float64),
         lengths=columns[LENGTH].astype(np.float64),
         weights=weights,
-        categories=np.array(table[CATEGORY].to_pylist()),
-        # weights of both signs, or unequal ones, are worth less than as many equal ones
-        generated=float(everything["events"] * np.mean(weights) ** 2 / np.mean(weights**2)),
+        categories=np.array(table[CATEGORY].to_pylist(), dtype=object),
+        # unequal weights, or weights of both signs, are less precise than equal ones
+        generated=float(all_events["events"] * np.mean(weights) ** 2 / np.mean(weights**2)),
     )

@@ -1,9 +1,13 @@
-"""The search for τ → 3μ: from a run of it and a fitted run of Ds → φ(μμ)π to a limit on B(τ → 3μ).
+"""Search for τ → 3μ: limits on B(τ → 3μ) from a run and a fitted run of Ds → φ(μμ)π.
 
 - `rates`: branching fractions, corrections and their uncertainties
 - `signals`: simulated candidates of each year and category
 - `normalisation`: expected signal of a year, from the yield of Ds → φπ
-- `limits`: mass spectra of the categories, and the content of ``limit.json``
+- `spectra`: mass spectra of the categories
+- `branching_limit`: limits on B(τ → 3μ)
+- `limit_record`: content of ``limit.json``
+- `report`: lines and tables of the command line
 - `export`: datacards and workspaces
-- `figures`: what ``plot`` draws of a limit
+- `figures`: figures of a limit
+- `search`: interface for general packages
 """

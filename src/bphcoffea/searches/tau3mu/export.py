@@ -1,4 +1,4 @@
-"""Writing the limits of a run for other programs."""
+"""Export of the limits of a run to other programs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from bphcoffea.results.folder import RunFolder
-from bphcoffea.searches.tau3mu.branching_limit import channels_of, workspace_of
-from bphcoffea.statistics.export import FOLDER, exporting, limit_of
-from bphcoffea.statistics.shape_datacards import write_shape_datacard
+from bphcoffea.results import RunFolder
+from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
+from bphcoffea.statistics import DATACARDS, exporting, write_shape_datacard
 
 
 def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
-    """Write each limit of ``limit.json`` as datacard with templates or as workspace.
+    """Write each limit of ``limit.json`` as a datacard with templates or as a workspace.
 
     Files of an earlier limit, which may have been unblinded, are removed.
 
@@ -23,20 +22,18 @@ def export_limit(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
 
     Raises
     ------
-    InputError
-        When the run has no limit.
+    RunError
+        If the run has no limit.
     """
-    content = limit_of(run)
+    limit = BranchingLimit.of_run(run)
     written = []
     with exporting(run, to) as folder:
-        for group in content["limits"]:
-            place, names = folder / f"tau3mu_{group['name']}", group["channels"]
+        for group in limit.limits:
+            path = folder / f"tau3mu_{group.name}.{'txt' if to == 'combine' else 'json'}"
             if to == "combine":
-                card, templates = place.with_suffix(".txt"), place.with_suffix(".root")
-                write_shape_datacard(channels_of(content, names), {}, card, templates)
-                written.append(card)
+                channels = limit.mass_channels(group.channels)
+                write_shape_datacard(channels, {}, path, path.with_suffix(".root"))
             else:
-                workspace = place.with_suffix(".json")
-                workspace.write_text(json.dumps(workspace_of(content, names), indent=1) + "\n")
-                written.append(workspace)
-    return [run.output / FOLDER / path.name for path in written]
+                path.write_text(json.dumps(limit.workspace(group.channels), indent=1) + "\n")
+            written.append(path)
+    return [run.output / DATACARDS / path.name for path in written]

@@ -1,9 +1,9 @@
-"""Figures of a limit on B(τ → 3μ): the mass spectrum of each category, and all limits."""
+"""Figures of limits on B(τ → 3μ): the mass spectrum of each category, and all limits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import hist
 import numpy as np
@@ -25,53 +25,53 @@ from bphcoffea.presentation.style import (
     points,
     scale_counts,
 )
-from bphcoffea.results.folder import RunFolder
-from bphcoffea.searches.tau3mu.branching_limit import category_windows, channels_of, masses_of_data
-from bphcoffea.statistics.data_sample import year_of
-from bphcoffea.statistics.shape_workspace import MassChannel
+from bphcoffea.results import RunFolder
+from bphcoffea.searches.tau3mu.limit_record import BranchingLimit, GroupLimit
+from bphcoffea.searches.tau3mu.spectra import category_windows, masses_of_data
+from bphcoffea.statistics import MassChannel, year_of
 
 MASS_LABEL: Final = "$m(3\\mu)$ [GeV]"
-#: Points of each curve in a bin.
+#: Points of each curve per bin.
 FINE: Final = 10
-#: Part of the axis above the points, for the legend.
-ROOM: Final = 0.38
+#: Fraction of the axis above the points, for the legend.
+HEADROOM: Final = 0.38
 
 
 def figures_of_limit(
-    run: RunFolder, content: Mapping[str, Any], *, unblind: bool = False
+    run: RunFolder, limit: BranchingLimit, *, unblind: bool = False
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of ``limit.json`` with their names.
+    """Yield the names and figures of a limit.
 
     Parameters
     ----------
     run
-        The folder of the run.
-    content
-        Of ``limit.json``.
+        Run of the limit.
+    limit
+        The limit.
     unblind
-        Draw the data in the windows, and what was observed.
+        Draw the data in the windows, and the observed limits.
     """
     datasets, windows = run.datasets, category_windows(run)
-    partial = ("Limit of partial runs: a try",) if content.get("partial") else ()
-    data = {year: masses_of_data(run, year, windows, unblind=unblind) for year in content["years"]}
-    for known, channel in zip(content["channels"], channels_of(content), strict=True):
-        of_year = [about for about in datasets.values() if year_of(about) == known["year"]]
-        hidden = () if unblind else windows[known["category"]]
-        heading = Heading.of(of_year, (*partial, blinded_in(hidden, "GeV")))
+    partial = ("Preliminary limit of partial runs",) if limit.partial else ()
+    data = {year: masses_of_data(run, year, windows, unblind=unblind) for year in limit.years}
+    for channel in limit.channels:
+        year, category = channel.year, channel.category
+        of_year = [dataset for dataset in datasets.values() if year_of(dataset) == year]
+        hidden = () if unblind else windows[category]
         figure = draw_spectrum(
-            channel,
-            data[known["year"]][known["category"]],
-            heading,
-            title=f"Category {known['category']}, {known['year']}",
-            branching=content["branching"],
+            channel.mass_channel(),
+            data[year][category],
+            Heading.of(of_year, (*partial, blinded_in(hidden, "GeV"))),
+            title=f"Category {category}, {year}",
+            branching=limit.branching,
             hidden=hidden,
         )
         yield f"limit_mass_{channel.name}", figure
     heading = Heading.of(datasets.values(), partial)
-    for number, level in enumerate(content["levels"]):
+    for number, level in enumerate(limit.levels):
         yield (
             f"limit_cl{100 * level:g}".replace(".", "p"),
-            draw_limits(content["limits"], number, heading, observed=unblind),
+            draw_limits(limit.limits, number, heading, observed=unblind),
         )
 
 
@@ -90,15 +90,15 @@ def draw_spectrum(
     Parameters
     ----------
     channel
-        The category.
+        Signal and background of the category.
     masses
-        Of the data, GeV, shape (n,).
+        Masses of the data, GeV, shape (n,).
     heading
-        What stands above the axes.
+        Text above the axes.
     title
-        Of the legend.
+        Title of the legend.
     branching
-        B(τ → 3μ) of the signal that is drawn.
+        B(τ → 3μ) of the drawn signal.
     hidden
         Windows whose data are not drawn, GeV; they are shaded.
     """
@@ -125,7 +125,7 @@ def draw_spectrum(
     )  # fmt: skip
     top = max(largest, float(np.max(both, initial=0.0)))
     axes.set_xlim(edges[0], edges[-1])
-    scale_counts(axes, top, log=False, headroom=ROOM)
+    scale_counts(axes, top, log=False, headroom=HEADROOM)
     axes.set_xlabel(MASS_LABEL)
     axes.set_ylabel(per_bin("Candidates", edges, "GeV"))
     axes.legend(
@@ -134,7 +134,7 @@ def draw_spectrum(
     shade(figure, hidden)
     for low, high in hidden:
         axes.annotate(
-            "Blinded", ((low + high) / 2, 1 - ROOM + 0.02), xycoords=("data", "axes fraction"),
+            "Blinded", ((low + high) / 2, 1 - HEADROOM + 0.02), xycoords=("data", "axes fraction"),
             ha="center", fontsize=TINY, color="0.35",
         )  # fmt: skip
     heading.above(axes)
@@ -143,25 +143,25 @@ def draw_spectrum(
 
 @cms_style()
 def draw_limits(
-    limits: Sequence[Mapping[str, Any]], number: int, heading: Heading, *, observed: bool
+    limits: Sequence[GroupLimit], number: int, heading: Heading, *, observed: bool
 ) -> Figure:
     """Draw the limits of categories, years and all together at one confidence level.
 
     Parameters
     ----------
     limits
-        Of ``limit.json``.
+        Limits of groups of channels.
     number
-        Position of the level among its levels.
+        Position of the confidence level.
     heading
-        What stands above the axes.
+        Text above the axes.
     observed
-        Draw what was observed, where it is known.
+        Draw the observed limits.
     """
     rows = len(limits)
     figure = new_figure(11, 3.6 + 0.55 * rows)
     axes = figure.add_subplot()
-    level = limits[0]["limits"][number]["level"]
+    level = limits[0].limits[number].level
     drawn: set[str] = set()
 
     def once(label: str) -> str | None:
@@ -169,30 +169,31 @@ def draw_limits(
         drawn.add(label)
         return label if new else None
 
-    for row, known in enumerate(limits):
-        limit = known["limits"][number]
-        # what is infinite lies beyond every axis
-        expected = [1e8 * float(value) for value in limit["expected"]]
-        place = [row - 0.32, row + 0.32]
+    for row, group in enumerate(limits):
+        limit = group.limits[number]
+        # infinite limits are not drawn
+        expected = [1e8 * value for value in limit.expected]
+        height = [row - 0.32, row + 0.32]
         if all(np.isfinite(expected)):
             for low, high, color, label in (
                 (0, 4, TWO_SIGMA, r"$\pm2\sigma$"),
                 (1, 3, ONE_SIGMA, r"$\pm1\sigma$"),
             ):
                 ends = expected[low], expected[high]
-                axes.fill_betweenx(place, *ends, color=color, linewidth=0, label=once(label))
+                axes.fill_betweenx(height, *ends, color=color, linewidth=0, label=once(label))
             median = [expected[MEDIAN]] * 2
             axes.plot(
-                median, place, color="black", linestyle="--", linewidth=2,
+                median, height, color="black", linestyle="--", linewidth=2,
                 label=once("Median expected"),
             )  # fmt: skip
-        seen = limit["observed"]
-        if observed and isinstance(seen, float):
-            axes.plot(1e8 * seen, row, "o", color="black", markersize=9, label=once("Observed"))
-    axes.set_yticks(range(rows), [known["name"].replace("_", " ") for known in limits])
+        if observed and limit.observed is not None and np.isfinite(limit.observed):
+            axes.plot(
+                1e8 * limit.observed, row, "o", color="black", markersize=9, label=once("Observed")
+            )
+    axes.set_yticks(range(rows), [group.name.replace("_", " ") for group in limits])
     axes.tick_params(axis="y", which="minor", left=False, right=False)
     axes.set_xscale("log")
-    # rows from the top down, and room for the legend above them
+    # rows from the top down, with space for the legend above them
     axes.set_ylim(rows - 0.3, -2.2)
     axes.set_xlabel(r"Upper limit on $B(\tau \to 3\mu)$ [$10^{-8}$]")
     axes.legend(
@@ -204,7 +205,7 @@ def draw_limits(
 
 
 def _power(branching: float) -> str:
-    """Write a branching fraction as figures do."""
+    """Return a branching fraction in mathtext."""
     mantissa, exponent = f"{branching:.2e}".split("e")
     factor = "" if float(mantissa) == 1 else f"{float(mantissa):g} \\times "
     return f"${factor}10^{{{int(exponent)}}}$"

@@ -1,35 +1,86 @@
 """Expected τ → 3μ of a year, from the yield of Ds → φ(μμ)π.
 
-Names of uncertainties end in the year if they are independent in each year; those of branching
-fractions don't, since the same numbers serve all years.
+Names of uncertainties that are independent in each year end in the year; those of branching
+fractions, which all years share, do not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from bphcoffea.arrays import Floats
-from bphcoffea.errors import InputError
-from bphcoffea.results.folder import RunFolder
+from bphcoffea.errors import FitError, RunError
+from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
 from bphcoffea.searches.tau3mu.signals import Origin, SimulatedSignal
-from bphcoffea.statistics.data_sample import DataSample, year_of
+from bphcoffea.statistics import DataSample, Record, data_of, year_of
 
 #: B(τ → 3μ) at a strength of 1.
 BRANCHING: Final = 1e-7
-#: Beginning of the names of variations that replace the uncertainty of the muons' efficiency.
+#: Prefixes of variations that replace the uncertainty of the muon efficiency.
 MUON_WEIGHTS: Final = ("muon_id", "muon_reconstruction")
 NO_FRACTION: Final = "τ from b hadrons are left out: the fraction of Ds from b hadrons is not given"
 NO_SIMULATION: Final = "no simulation of τ from {}: they are left out of the expected signal"
 SAME_EFFICIENCY: Final = "Ds → φπ from b hadrons is taken to be selected as its simulation is"
 _WORDS: Final[dict[Origin, str]] = {"d": "D mesons", "b": "b hadrons"}
+
+
+@dataclass(frozen=True)
+class PhiPiRecord(Record):
+    """Yield and efficiency of Ds → φ(μμ)π with their errors, and the fitted data.
+
+    ``same_data`` is the assertion that these are the data of the search.
+    """
+
+    fitted: float
+    fitted_error: float
+    efficiency: float
+    efficiency_error: float
+    data: DataSample | None
+    same_data: bool
+
+
+@dataclass(frozen=True)
+class YearRecord(Record):
+    """Expected signal of a year, as stored in ``limit.json``.
+
+    Attributes
+    ----------
+    phi_pi, search, luminosity_ratio
+        Normalisation, data of the search, and their luminosity over that of the normalisation.
+    decays
+        Number of τ decays by their origin.
+    simulation
+        Names of the simulated datasets by origin.
+    efficiency
+        Efficiency and its error, by category and origin.
+    events
+        Expected events by category and origin.
+    uncertainties
+        Relative uncertainties by origin and source.
+    classifier
+        Whether a classifier splits the categories.
+    notes
+        Remarks for the user, one sentence each.
+    """
+
+    phi_pi: PhiPiRecord
+    search: DataSample | None
+    luminosity_ratio: float
+    decays: Mapping[Origin, float]
+    simulation: Mapping[Origin, tuple[str, ...]]
+    efficiency: Mapping[str, Mapping[Origin, tuple[float, float]]]
+    events: Mapping[str, Mapping[Origin, float]]
+    uncertainties: Mapping[Origin, Mapping[str, float]]
+    classifier: bool
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -39,18 +90,17 @@ class YearSignal:
     Attributes
     ----------
     year
-        Such as 2017.
+        Year of the data, such as 2017.
     phi_pi
-        Ds → φ(μμ)π in the data of that year, and its efficiency; scaled to the luminosity of the
-        search.
+        Yield of Ds → φ(μμ)π in the data of that year, scaled to the luminosity of the search.
     simulated
         Simulation of τ → 3μ by the origin of the τ; an origin without simulation is missing.
     fraction_b
-        Part of the Ds that comes from b hadrons; None if not known: then no τ from b hadrons count.
+        Fraction of the Ds that comes from b hadrons; None if unknown: no τ from b hadrons count.
     corrections
-        For what simulation and selection lack.
+        Factors for signal that simulation and selection lack.
     classifier
-        Whether categories are split by a classifier, which adds its uncertainty.
+        Whether a classifier splits the categories, which adds its uncertainty.
     """
 
     year: str
@@ -62,12 +112,12 @@ class YearSignal:
 
     @property
     def seen(self) -> float:
-        """Ds → φ(μμ)π that the luminosity of the search would give: N_φπ times its ratio."""
+        """Ds → φ(μμ)π in the luminosity of the search: the yield times the luminosity ratio."""
         return self.phi_pi.fitted * self.phi_pi.luminosity_ratio
 
     @property
     def decays(self) -> dict[Origin, float]:
-        """τ that decayed in any way, by their origin: those of which simulation exists."""
+        """Number of τ decays of any kind, by each origin with simulation."""
         produced = self.seen / self.phi_pi.efficiency
         decays: dict[Origin, float] = {}
         if "d" in self.simulated:
@@ -78,14 +128,14 @@ class YearSignal:
         return decays
 
     def events(self, category: str) -> dict[Origin, float]:
-        """Selected τ → 3μ in a category at B(τ → 3μ) = `BRANCHING`, by the origin of the τ."""
+        """Return the selected τ → 3μ in a category at B = `BRANCHING`, by origin of the τ."""
         return {
             origin: number * self.simulated[origin].efficiency(category)[0] * BRANCHING
             for origin, number in self.decays.items()
         }
 
     def stat(self, category: str) -> float:
-        """Relative statistical uncertainty of the events in a category, from simulation."""
+        """Return the relative statistical uncertainty of the simulated events in a category."""
         errors = [
             number * self.simulated[origin].efficiency(category)[1] * BRANCHING
             for origin, number in self.decays.items()
@@ -94,37 +144,40 @@ class YearSignal:
         return math.hypot(*errors) / total if total > 0 else 0.0
 
     def candidates(self, categories: Iterable[str]) -> tuple[Floats, Floats]:
-        """Simulated masses (GeV) in some categories; weights add up to :meth:`events`."""
+        """Return simulated masses (GeV) in categories, and weights that sum to :meth:`events`."""
         masses, weights = [np.empty(0)], [np.empty(0)]
         for origin, number in self.decays.items():
-            known = self.simulated[origin]
-            chosen = np.isin(known.categories, list(categories))
-            masses.append(known.masses[chosen])
-            weights.append(known.weights[chosen] * (number * BRANCHING / known.decays))
+            signal = self.simulated[origin]
+            chosen = np.isin(signal.categories, list(categories))
+            masses.append(signal.masses[chosen])
+            weights.append(signal.weights[chosen] * (number * BRANCHING / signal.decays))
         return np.concatenate(masses), np.concatenate(weights)
 
     def uncertainties(self) -> dict[Origin, dict[str, float]]:
-        """Relative uncertainties by source, of the τ of each origin."""
-        common = self._of_the_year() | {"br_ds_phipi": rates.DS_TO_PHI_PI.relative}
-        own: dict[Origin, dict[str, float]] = {
-            "d": {"br_ds_taunu": rates.DS_TO_TAU.relative, "dplus": self.corrections.dplus.relative}
+        """Return the relative uncertainties of the τ of each origin, by source."""
+        common = self._of_the_year() | {"br_ds_phipi": rates.DS_TO_PHI_PI.uncertainty}
+        of_origin: dict[Origin, dict[str, float]] = {
+            "d": {
+                "br_ds_taunu": rates.DS_TO_TAU.uncertainty,
+                "dplus": self.corrections.dplus.uncertainty,
+            }
         }
         if self.fraction_b is not None:
-            own["b"] = {
-                "br_b_ds": rates.B_TO_DS.relative,
-                "br_b_tau": rates.B_TO_TAU.relative,
-                "f_b": self.fraction_b.relative,
-                "bs": self.corrections.bs.relative,
+            of_origin["b"] = {
+                "br_b_ds": rates.B_TO_DS.uncertainty,
+                "br_b_tau": rates.B_TO_TAU.uncertainty,
+                "f_b": self.fraction_b.uncertainty,
+                "bs": self.corrections.bs.uncertainty,
             }
         return {
-            origin: {name: size for name, size in (common | own[origin]).items() if size > 0}
+            origin: {name: size for name, size in (common | of_origin[origin]).items() if size > 0}
             for origin in self.decays
         }
 
     def shifts(self, category: str) -> dict[str, float]:
-        """Relative change of the events in a category by each source.
+        """Return the relative changes of the events in a category, by source.
 
-        A source that touches the τ of one origin alone counts with their share.
+        A source that only affects τ of one origin is multiplied by their share.
         """
         events, uncertainties = self.events(category), self.uncertainties()
         total = sum(events.values())
@@ -137,6 +190,7 @@ class YearSignal:
         return shifts
 
     def _of_the_year(self) -> dict[str, float]:
+        """Return the uncertainties that all τ of the year share."""
         measured = self.phi_pi.uncertainties()
         normalisation = {name: measured.get(name, 0.0) for name in ("ds_yield", "ds_efficiency")}
         normalisation["ds_fit_model"] = measured.get("ds_fit_model", rates.FIT_MODEL)
@@ -145,10 +199,15 @@ class YearSignal:
         fitted = "_".join(sorted({era[:4] for era in eras})) or self.year
         sources = {
             "trigger": rates.TRIGGER,
-            "trimuon_only": self.corrections.trimuon.relative,
+            "trimuon_only": self.corrections.trimuon.uncertainty,
             "acceptance": rates.ACCEPTANCE,
         }
-        varied = {s for known in self.simulated.values() for c in known.shifts.values() for s in c}
+        varied = [
+            source
+            for signal in self.simulated.values()
+            for shifts in signal.shifts.values()
+            for source in shifts
+        ]
         if not any(source.startswith(MUON_WEIGHTS) for source in varied):
             sources["muon_efficiency"] = rates.MUON_EFFICIENCY
         if self.classifier:
@@ -175,31 +234,31 @@ class YearSignal:
             notes.append(SAME_EFFICIENCY)
         return tuple(notes)
 
-    def as_json(self, categories: Iterable[str]) -> dict[str, Any]:
-        """As it stands in ``limit.json``."""
-        phi_pi, search = self.phi_pi, self.phi_pi.search
-        return {
-            "phi_pi": {
-                "fitted": phi_pi.fitted,
-                "fitted_error": phi_pi.fitted_error,
-                "efficiency": phi_pi.efficiency,
-                "efficiency_error": phi_pi.efficiency_error,
-                "data": phi_pi.data.as_json() if phi_pi.data else None,
-                "same_data": phi_pi.same_data,
-            },
-            "search": search.as_json() if search else None,
-            "luminosity_ratio": phi_pi.luminosity_ratio,
-            "decays": self.decays,
-            "simulation": {origin: list(k.datasets) for origin, k in self.simulated.items()},
-            "efficiency": {
-                name: {o: list(k.efficiency(name)) for o, k in self.simulated.items()}
+    def record(self, categories: Collection[str]) -> YearRecord:
+        """Return the record of some categories."""
+        phi_pi = self.phi_pi
+        return YearRecord(
+            phi_pi=PhiPiRecord(
+                phi_pi.fitted,
+                phi_pi.fitted_error,
+                phi_pi.efficiency,
+                phi_pi.efficiency_error,
+                phi_pi.data,
+                phi_pi.same_data,
+            ),
+            search=phi_pi.search,
+            luminosity_ratio=phi_pi.luminosity_ratio,
+            decays=self.decays,
+            simulation={origin: signal.datasets for origin, signal in self.simulated.items()},
+            efficiency={
+                name: {origin: signal.efficiency(name) for origin, signal in self.simulated.items()}
                 for name in categories
             },
-            "events": {name: self.events(name) for name in categories},
-            "uncertainties": self.uncertainties(),
-            "classifier": self.classifier,
-            "notes": list(self.notes),
-        }
+            events={name: self.events(name) for name in categories},
+            uncertainties=self.uncertainties(),
+            classifier=self.classifier,
+            notes=self.notes,
+        )
 
 
 def year_signals(
@@ -215,42 +274,42 @@ def year_signals(
     Parameters
     ----------
     run
-        Of τ → 3μ, with data and simulation.
+        Run of τ → 3μ, with data and simulation.
     normalisation
-        Of Ds → φ(μμ)π, fitted; each year by itself if it has several.
+        Fitted run of Ds → φ(μμ)π, with separate fits if it has several years.
     fraction_b
-        Part of the Ds that comes from b hadrons.
+        Fraction of the Ds that comes from b hadrons.
     corrections
-        For what simulation and selection lack.
+        Factors for signal that simulation and selection lack.
     same_data
         Assert that both runs are of the same data: the luminosity is not scaled.
 
     Raises
     ------
-    InputError
-        When the run lacks data or simulation, or the normalisation is not usable.
+    RunError
+        If the run lacks data or simulation.
+    FitError
+        If the normalisation is unusable.
     """
-    metadata, analysis = run.fileset_metadata, run.analysis
-    data = [name for name, known in metadata.items() if not known.is_mc]
-    if not data:
-        raise InputError(f"{run.path}: no data, from whose sidebands the background is fitted")
-    classifier = any(name != own for name, own in analysis.categories.items())
+    datasets = run.datasets
+    years = {name: year_of(datasets[name]) for name in data_of(run)}
+    classifier = any(name != declared for name, declared in run.analysis.categories.items())
     signals = {}
-    for year in sorted({year_of(metadata[name]) for name in data}):
+    for year in sorted(set(years.values())):
         origins: tuple[Origin, ...] = ("d", "b")
         read = {origin: SimulatedSignal.of_run(run, origin, year) for origin in origins}
-        simulated = {origin: known for origin, known in read.items() if known is not None}
+        simulated = {origin: signal for origin, signal in read.items() if signal is not None}
         if "d" not in simulated and (fraction_b is None or not simulated):
-            raise InputError(
+            raise RunError(
                 f"{run.path}: no simulated signal that can be normalised: datasets of the process "
                 "tau3mu_d, or of tau3mu_b and a fraction of Ds from b hadrons"
             )
-        searched = [name for name in data if year_of(metadata[name]) == year]
-        simulation = [name for known in simulated.values() for name in known.datasets]
+        searched = [name for name in years if years[name] == year]
+        simulation = [name for signal in simulated.values() for name in signal.datasets]
         sample = DataSample.of_run(run, searched, simulation)
         fitted = DsYield.of_run(normalisation, year=year)
         if same_data and fitted.data and not any(era[:4] == year for era in fitted.data.eras):
-            raise InputError(
+            raise FitError(
                 f"{normalisation.path}: has no data of {year}, and can't be of the same data as "
                 f"{run.path}; scale it by the luminosity instead"
             )

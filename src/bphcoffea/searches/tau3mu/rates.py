@@ -1,36 +1,34 @@
-"""How many τ → 3μ decays are expected for each Ds → φ(μμ)π decay.
+"""Expected number of τ → 3μ decays per Ds → φ(μμ)π decay.
 
-Formulas and corrections: CMS, Phys. Lett. B 853 (2024) 138633, section 4. Relative uncertainties
-without another source are those of its public datacards.
+Formulas and corrections are those of CMS, Phys. Lett. B 853 (2024) 138633, section 4. Relative
+uncertainties without another source are from its public datacards.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+
+from bphcoffea.statistics import Record
 
 
 @dataclass(frozen=True)
-class Factor:
+class Factor(Record):
     """A number with its uncertainty.
 
     Attributes
     ----------
     value
         The number.
-    relative
+    uncertainty
         Its relative uncertainty.
     source
-        Where they come from.
+        Origin of both.
     """
 
     value: float
-    relative: float
+    uncertainty: float
     source: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Content for JSON."""
-        return {"value": self.value, "uncertainty": self.relative, "source": self.source}
 
 
 _PAPER: Final = "PLB 853 (2024) 138633"
@@ -45,84 +43,81 @@ B_TO_TAU: Final = Factor(3.34e-2, 0.03, f"{_PAPER}; uncertainty: {_CARDS}")
 B_TO_DS: Final = Factor(0.083, 0.05, f"PDG; uncertainty: {_CARDS}")
 #: Relative uncertainty of the fraction of Ds from b hadrons, unless one is given.
 FRACTION_B_UNCERTAINTY: Final = 0.03
-#: τ from D+ beside those from Ds, and from Bs beside those from B+ and B0: the correction itself is
-#: its uncertainty.
+#: Corrections for τ from D+ in addition to Ds, and from Bs in addition to B+ and B0; the size of a
+#: correction is its uncertainty.
 DPLUS: Final = Factor(1.04, 0.04 / 1.04, _PAPER)
 BS: Final = Factor(1.12, 0.12 / 1.12, _PAPER)
-#: All events over those of the trigger on two muons and a track, the only one that is required.
+#: Events of all triggers over those of the trigger on two muons and a track, which is required.
 TRIMUON: Final = Factor(1.28, 0.03 / 1.28, _PAPER)
 
 #: Relative uncertainties of the signal that are independent in each year.
 TRIGGER: Final = 0.14
 CLASSIFIER: Final = 0.10
 ACCEPTANCE: Final = 0.01
-#: Replaced by the variations of muon weights where the run has some.
+#: Only without variations of muon weights in the run.
 MUON_EFFICIENCY: Final = 0.015
-#: Of the yield of Ds → φπ, in place of the difference of its two fit models where one is not valid.
+#: Relative uncertainty of the yield of Ds → φπ if the alternative fit model is not valid.
 FIT_MODEL: Final = 0.06
 
 
 @dataclass(frozen=True)
-class Corrections:
-    """Factors of the expected signal for what simulation and selection lack.
+class Corrections(Record):
+    """Factors for signal that simulation and selection lack.
 
     Attributes
     ----------
     dplus
-        Of the τ from D mesons: those from D+.
+        Factor of the τ from D mesons, for those from D+.
     bs
-        Of the τ from b hadrons: those from Bs.
+        Factor of the τ from b hadrons, for those from Bs.
     trimuon
-        Of all: events that only the trigger on three muons took.
+        Factor of all τ, for events that only the trigger on three muons selects.
     """
 
     dplus: Factor = DPLUS
     bs: Factor = BS
     trimuon: Factor = TRIMUON
 
-    def as_json(self) -> dict[str, Any]:
-        """Content for JSON."""
-        names = ("dplus", "bs", "trimuon")
-        return {name: getattr(self, name).as_json() for name in names}
-
 
 STANDARD: Final = Corrections()
 
 
 def decays_from_d(phi_pi: float, corrections: Corrections = STANDARD) -> float:
-    """Return how many τ from D mesons decayed in any way.
+    """Return the number of decays of τ from D mesons, of any kind.
+
+    Multiplied by the efficiency and branching fraction of τ → 3μ it is the number of selected
+    events.
 
     Parameters
     ----------
     phi_pi
-        Ds → φ(μμ)π that decayed in the luminosity of the search: the yield over its efficiency.
+        Number of Ds → φ(μμ)π decays in the luminosity of the search: the yield over its efficiency.
     corrections
-        Those of `dplus` and `trimuon` apply.
+        Corrections, of which `dplus` and `trimuon` apply.
 
     Returns
     -------
-    The Ds → φ(μμ)π times B(Ds → τν)/B(Ds → φ(μμ)π), corrected. Times the efficiency of τ → 3μ and
-    B(τ → 3μ), it is the number that is selected.
+    The corrected product of ``phi_pi`` and B(Ds → τν)/B(Ds → φ(μμ)π).
     """
     ratio = DS_TO_TAU.value / DS_TO_PHI_PI.value
     return phi_pi * ratio * corrections.dplus.value * corrections.trimuon.value
 
 
 def decays_from_b(phi_pi: float, fraction: float, corrections: Corrections = STANDARD) -> float:
-    """Return how many τ from b hadrons decayed in any way.
+    """Return the number of decays of τ from b hadrons, of any kind.
 
     Parameters
     ----------
     phi_pi
-        As in :func:`decays_from_d`.
+        Number of Ds → φ(μμ)π decays, see :func:`decays_from_d`.
     fraction
-        Part of the Ds that comes from b hadrons.
+        Fraction f of the Ds that comes from b hadrons.
     corrections
-        Those of `bs` and `trimuon` apply.
+        Corrections, of which `bs` and `trimuon` apply.
 
     Returns
     -------
-    The Ds → φ(μμ)π times f · B(B → τX)/[B(B → DsX) · B(Ds → φ(μμ)π)], corrected.
+    The corrected product of ``phi_pi`` and f · B(B → τX)/[B(B → DsX) · B(Ds → φ(μμ)π)].
     """
     ratio = B_TO_TAU.value / (B_TO_DS.value * DS_TO_PHI_PI.value)
     return phi_pi * fraction * ratio * corrections.bs.value * corrections.trimuon.value

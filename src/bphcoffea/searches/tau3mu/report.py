@@ -1,64 +1,63 @@
-"""Lines and tables that show limits on B(τ → 3μ)."""
+"""Lines and tables of limits on B(τ → 3μ)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from rich.table import Table
 
+from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
 from bphcoffea.searches.tau3mu.normalisation import NO_FRACTION
 
 
-def report(content: Mapping[str, Any]) -> Iterator[str | Table]:
-    """Yield the limits of each category, each year and all together, and what they depend on."""
-    for number, level in enumerate(content["levels"]):
+def report(limit: BranchingLimit) -> Iterator[str | Table]:
+    """Yield a table of limits per confidence level, and lines about their inputs."""
+    for number, level in enumerate(limit.levels):
         title = f"upper limits on B(τ → 3μ) at {100 * level:.4g}% CL, in units of 1e-8"
         table = Table("", "expected", "±1σ", "±2σ", "observed", title=title, title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
-        for known in content["limits"]:
-            limit = known["limits"][number]
-            lowest, low, median, high, highest = (_in_1e8(value) for value in limit["expected"])
-            observed = "blinded" if content["blinded"] else _in_1e8(limit["observed"])
+        for group in limit.limits:
+            of_level = group.limits[number]
+            lowest, low, median, high, highest = map(_in_1e8, of_level.expected)
+            observed = "blinded" if limit.blinded else _in_1e8(of_level.observed)
             table.add_row(
-                known["name"], median, f"{low} to {high}", f"{lowest} to {highest}", observed
+                group.name, median, f"{low} to {high}", f"{lowest} to {highest}", observed
             )
         yield table
-    for known in content["limits"]:
-        if fitted := known["fitted"]:
+    for group in limit.limits:
+        if fitted := group.fitted:
             yield (
-                f"{known['name']}: fitted B(τ → 3μ) = ({1e8 * fitted['branching']:.3g} ± "
-                f"{1e8 * fitted['error']:.2g})e-8, {fitted['significance']:.2g}σ"
+                f"{group.name}: fitted B(τ → 3μ) = ({1e8 * fitted.branching:.3g} ± "
+                f"{1e8 * fitted.error:.2g})e-8, {fitted.significance:.2g}σ"
             )
-    for year, known in content["years"].items():
-        events = sum(sum(each.values()) for each in known["events"].values())
-        phi_pi = known["phi_pi"]
+    for year, signal in limit.years.items():
+        events = sum(sum(by_origin.values()) for by_origin in signal.events.values())
         scaled = (
             "asserted to be the same data"
-            if phi_pi["same_data"]
-            else f"luminosity of the search over theirs {known['luminosity_ratio']:.4g}"
+            if signal.phi_pi.same_data
+            else f"luminosity of the search over theirs {signal.luminosity_ratio:.4g}"
         )
         yield (
-            f"{year}: {phi_pi['fitted']:,.0f} Ds → φπ fitted, {scaled}; {events:.3g} τ → 3μ "
-            f"expected at B = {content['branching']:g}"
+            f"{year}: {signal.phi_pi.fitted:,.0f} Ds → φπ fitted, {scaled}; {events:.3g} τ → 3μ "
+            f"expected at B = {limit.branching:g}"
         )
-    factors = ", ".join(f"{name} {f['value']:g}" for name, f in content["corrections"].items())
+    corrections = limit.corrections.as_json()
+    factors = ", ".join(f"{name} {factor['value']:g}" for name, factor in corrections.items())
     yield f"corrections of the expected signal: {factors}"
-    years = content["years"].values()
-    channels = ((f"{c['name']}: ", c["notes"]) for c in content["channels"])
-    notes = [note for year in years for note in year["notes"]] + content["notes"]
-    notes += [f"{name}{note}" for name, own in channels for note in own]
+    notes = [note for signal in limit.years.values() for note in signal.notes]
+    notes += limit.notes
+    notes += [f"{channel.name}: {note}" for channel in limit.channels for note in channel.notes]
     for note in dict.fromkeys(notes):
         yield f"note: {note}"
-    if not content["run_blinded"]:
+    if not limit.run_blinded:
         yield "note: the run is not blind: its results include data in the signal windows"
-    if content["partial"]:
-        yield "note: this limit is a try: it is made of partial runs"
-    if any(NO_FRACTION in year["notes"] for year in years):
+    if limit.partial:
+        yield "note: this limit is preliminary: it was made of partial runs"
+    if NO_FRACTION in notes:
         yield "note: give the fraction of Ds from b hadrons with --f-b"
 
 
-def _in_1e8(value: float | str | None) -> str:
-    """A branching fraction in units of 1e-8; it may be infinite, or unknown."""
-    return f"{1e8 * value:.3g}" if isinstance(value, float) else str(value or "–")
+def _in_1e8(value: float | None) -> str:
+    """Return a branching fraction in units of 1e-8; a dash if it is unknown."""
+    return "–" if value is None else f"{1e8 * value:.3g}"

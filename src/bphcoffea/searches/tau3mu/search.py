@@ -1,4 +1,4 @@
-"""The search for τ → 3μ, as the command line and figures use it."""
+"""Search for τ → 3μ, with the interface of `bphcoffea.statistics.search`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from bphcoffea.errors import InputError
+from bphcoffea.errors import FitError
 from bphcoffea.results import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
+    from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
+
 title: Final = "τ → 3μ"
-#: What the toys were made with: a quarter of the Ds from b hadrons, no trigger on three muons.
+#: Options that match the toys: a quarter of the Ds from b hadrons, no trigger on three muons.
 toy_options: Final[Mapping[str, Any]] = {"f_b": 0.25, "trimuon_only": 1.0}
 options: Final[Mapping[str, Any]] = {
     "f_b": Annotated[
@@ -54,20 +56,20 @@ def limit(
     unblind: bool,
     same_data: bool,
     progress: Callable[[int, int], None],
-) -> dict[str, Any]:
+) -> BranchingLimit:
     """Set limits on B(τ → 3μ); see :meth:`bphcoffea.statistics.search.Search.limit`."""
     from dataclasses import replace
 
-    from bphcoffea.searches.tau3mu.branching_limit import LEVELS, limit_run
+    from bphcoffea.searches.tau3mu.branching_limit import LEVELS, limit_branching
     from bphcoffea.searches.tau3mu.rates import STANDARD, Factor
 
     corrections = STANDARD
     if "trimuon_only" in options:
         factor = options["trimuon_only"]
         if not factor >= 1:
-            raise InputError(f"--trimuon-only {factor:g}: a factor of 1 or more")
+            raise FitError(f"--trimuon-only {factor:g}: a factor of 1 or more")
         corrections = replace(corrections, trimuon=Factor(factor, 0.0, "given"))
-    return limit_run(
+    return limit_branching(
         run,
         normalisation,
         options.get("f_b"),
@@ -80,8 +82,8 @@ def limit(
     )
 
 
-def report(limit: Mapping[str, Any]) -> Iterator[str | Table]:
-    """Yield lines and tables that show the content of ``limit.json``."""
+def report(limit: BranchingLimit) -> Iterator[str | Table]:
+    """Yield the lines and tables that the command line shows of a limit."""
     from bphcoffea.searches.tau3mu.report import report
 
     yield from report(limit)
@@ -95,7 +97,8 @@ def export(run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
 
 
 def figures(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of the limit."""
+    """Yield the names and figures of the limit."""
     from bphcoffea.searches.tau3mu.figures import figures_of_limit
+    from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
 
-    yield from figures_of_limit(run, run.read("limit.json"), unblind=unblind)
+    yield from figures_of_limit(run, BranchingLimit.of_run(run), unblind=unblind)

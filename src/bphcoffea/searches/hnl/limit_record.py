@@ -1,0 +1,213 @@
+"""Record of a limit on |V|², the content of ``limit.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bphcoffea.physics.windows import Window
+from bphcoffea.results import RunFolder
+from bphcoffea.searches.ds_yield import DsYield
+from bphcoffea.statistics import (
+    MEDIAN,
+    QUANTILES,
+    Channel,
+    Confidence,
+    Range,
+    Record,
+    SidebandFit,
+    Workspace,
+    counting_workspace,
+    html_table,
+    limit_content,
+)
+
+
+@dataclass(frozen=True)
+class CategoryCount(SidebandFit):
+    """Background of a category, and the observed events in the window; None if blinded."""
+
+    observed: int | None
+
+
+@dataclass(frozen=True)
+class SignalYield(Record):
+    """Expected signal of a category.
+
+    Attributes
+    ----------
+    events
+        Expected events in the window.
+    stat
+        Relative statistical uncertainty.
+    shifts
+        Relative change when a source rises by one standard deviation.
+    bound
+        Upper bound of the events at 95% confidence if none is simulated; else None.
+    """
+
+    events: float
+    stat: float
+    shifts: Mapping[str, float]
+    bound: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixingPoint(Confidence):
+    """CLs of the predicted signal at one |V|².
+
+    Attributes
+    ----------
+    mixing, ctau
+        |V|², and the mean proper decay length that follows from it, mm.
+    signal
+        Expected signal by category.
+    """
+
+    mixing: float
+    ctau: float
+    signal: Mapping[str, SignalYield]
+
+
+@dataclass(frozen=True)
+class MassLimit(Record):
+    """Scan of |V|² at one mass.
+
+    Attributes
+    ----------
+    mass, width
+        Mass of N, and width of its measured mass, GeV.
+    uncertainties
+        Relative uncertainties of the signal that all categories share, by source.
+    categories
+        Background and observed events of each category.
+    level
+        Confidence level.
+    points
+        Tested mixings, ascending.
+    observed
+        Excluded ranges of |V|²; None if blinded.
+    expected
+        Ranges that are excluded without signal, at each of ``quantiles``.
+    quantiles
+        Standard deviations of the expected results.
+    """
+
+    mass: float
+    width: float
+    uncertainties: Mapping[str, float]
+    categories: Mapping[str, CategoryCount]
+    level: float
+    points: tuple[MixingPoint, ...]
+    observed: tuple[Range, ...] | None
+    expected: tuple[tuple[Range, ...], ...]
+    quantiles: tuple[int, ...] = QUANTILES
+
+    def channels(self, mixing: float) -> list[Channel]:
+        """Return the counting experiments at the tested mixing that is nearest to ``mixing``."""
+        point = min(self.points, key=lambda tested: abs(math.log(tested.mixing / mixing)))
+        return [
+            Channel(
+                name,
+                point.signal[name].events,
+                category.prediction,
+                category.observed,
+                signal_stat=point.signal[name].stat,
+                background_stat=category.stat,
+                background_shape=category.shape_uncertainty,
+                signal_shifts=point.signal[name].shifts,
+            )
+            for name, category in self.categories.items()
+        ]
+
+
+@dataclass(frozen=True)
+class MixingLimit(Record):
+    """Excluded |V|² at some masses.
+
+    Attributes
+    ----------
+    blinded
+        Whether the data in the windows were not used.
+    run_blinded, hidden
+        Whether the run hides data, and in which windows, GeV.
+    level
+        Confidence level.
+    neutrino
+        Nature of N, ``majorana`` or ``dirac``.
+    seed
+        Seed of the toys.
+    complete, partial
+        Whether both runs processed all requested chunks, and whether one of them is partial.
+    normalisation
+        Yield of Ds → φπ, scaled to the data of the search.
+    hypotheses
+        Scan at each mass.
+    """
+
+    blinded: bool
+    run_blinded: bool
+    hidden: tuple[Window, ...]
+    level: float
+    neutrino: str
+    seed: int
+    complete: bool
+    partial: bool
+    normalisation: DsYield
+    hypotheses: tuple[MassLimit, ...]
+
+    @classmethod
+    def of_run(cls, run: RunFolder) -> MixingLimit:
+        """Return the limit of a run.
+
+        Raises
+        ------
+        RunError
+            If the run has no limit.
+        FitError
+            If its ``limit.json`` is unusable.
+        """
+        return cls.from_json(limit_content(run))
+
+    def nearest(self, mass: float) -> MassLimit:
+        """Return the scan at the mass that is nearest to ``mass``, GeV."""
+        return min(self.hypotheses, key=lambda tested: abs(tested.mass - mass))
+
+    def workspace(self, mass: float, mixing: float) -> Workspace:
+        """Return the workspace at the tested mass, GeV, and |V|² that are nearest."""
+        tested = self.nearest(mass)
+        return counting_workspace(
+            tested.channels(mixing), tested.uncertainties, blinded=self.blinded
+        )
+
+    def __repr__(self) -> str:
+        masses = ", ".join(f"{tested.mass:g}" for tested in self.hypotheses)
+        data = "blinded" if self.blinded else "observed"
+        return f"MixingLimit({self.neutrino} N of {masses} GeV, {self.level:.0%} CL, {data})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the excluded ranges for notebooks."""
+        rows: list[tuple[Any, ...]] = [
+            (
+                f"{tested.mass:g}",
+                in_words(tested.expected[MEDIAN]),
+                "blinded" if tested.observed is None else in_words(tested.observed),
+            )
+            for tested in self.hypotheses
+        ]
+        caption = f"|V|² excluded at {self.level:.0%} CL, {self.neutrino} N"
+        return html_table(("m [GeV]", "expected", "observed"), rows, caption)
+
+
+def in_words(ranges: tuple[Range, ...]) -> str:
+    """Return the text of excluded ranges."""
+    return (
+        "; ".join(
+            f"{'≤ ' if excluded.open_low else ''}{excluded.low:.3g} to "
+            f"{excluded.high:.3g}{' or more' if excluded.open_high else ''}"
+            for excluded in ranges
+        )
+        or "none"
+    )

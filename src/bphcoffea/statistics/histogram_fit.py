@@ -1,0 +1,320 @@
+"""Extended binned likelihood fits of mass spectra: Crystal Balls on an exponential.
+
+Every component is normalised inside the range of the fit, so that its yield is the number of its
+candidates there. The peaks share the shape of their tails, which the data constrain poorly and
+which is strongly correlated with the yields; simulation constrains it if the run has any.
+
+A peak that the data do not show has no measurable position or width. Both are then fixed to the
+values of the model, and the yield may be negative, so that it remains an unbiased estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import hist
+import numpy as np
+from iminuit.cost import Cost, NormalConstraint
+from iminuit.util import describe
+from scipy.stats import chi2 as chi2_distribution
+
+from bphcoffea.analysis.mass_model import MassModel, Peak
+from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
+from bphcoffea.statistics.mass_shapes import (
+    BACKGROUND,
+    TAIL_PARAMETERS,
+    Spectrum,
+    cost_of,
+    integrals,
+    parameter_names,
+)
+from bphcoffea.statistics.minimiser import (
+    BETA_LIMITS,
+    BETA_START,
+    TAIL_POWER,
+    TAIL_POWER_LIMITS,
+    Minimiser,
+    Start,
+    starts_of,
+)
+
+#: Effective entries below which data, and simulation, are not fitted.
+MIN_ENTRIES = 20
+MIN_SIMULATED = 100
+#: Rise of -2 ln L without a peak below which it is not seen: three parameters at about 2 sigma.
+SEEN = 9.0
+#: Rise without a peak whose mean or width is at its limit, above which the model is wrong.
+PROMINENT = 25.0
+#: Rise without a background, its yield and slope, below which it is not seen.
+BACKGROUND_SEEN = 4.0
+#: Number of its errors above which a background of simulation is evident.
+EVIDENT = 5.0
+#: p-value below which a note says that the fit is poor.
+POOR_FIT = 0.01
+
+
+def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None = None) -> MassFit:
+    """Fit a mass histogram.
+
+    Parameters
+    ----------
+    histogram
+        Histogram with one axis, the mass in GeV, and plain or weighted storage.
+    model
+        Peaks and range.
+    tail
+        Tail of simulation. Without it the beginnings of the tails are fitted, and the exponents
+        fixed to `TAIL_POWER`; a tail that the data do not show is fixed at the upper limit of
+        ``beta``.
+
+    Raises
+    ------
+    FitError
+        If the range holds fewer than two bins, or a peak lies outside.
+    """
+    spectrum = Spectrum.of(histogram, model)
+    problem = _unfit(spectrum, MIN_ENTRIES)
+    if problem:
+        return _unfitted(spectrum, model, problem)
+    pairs = TAIL_PARAMETERS[model.tails]
+    cost: Cost = cost_of(spectrum, model.peaks, model.tails)
+    if tail is not None and tail.names:
+        values = [tail.values[name] for name in tail.names]
+        cost = cost + NormalConstraint(list(tail.names), values, np.array(tail.covariance))
+    fit = Minimiser(cost, starts_of(spectrum, model.peaks, model.tails))
+    notes = []
+    if tail is not None:
+        fit.fix(**{name: x for name, x in tail.values.items() if name not in tail.names})
+        how = "constrained" if tail.names else "fixed"
+        notes.append(f"tail {how} to that of {tail.source}")
+    else:
+        fit.fix(**{power: TAIL_POWER for _, power in pairs})
+    fit.minimise()
+    if fit.rise(n_background=0.0, slope=0.0) < BACKGROUND_SEEN:
+        fit.fix(n_background=0.0, slope=0.0)
+        fit.minimise()
+        notes.append("the data show no background: it is fixed to zero")
+    unseen = [peak for peak in model.peaks if not _is_seen(fit, peak)]
+    for peak in unseen:
+        _fix_unseen(fit, peak, spectrum.window)
+        notes.append(
+            f"{peak.name} is not seen clearly: its mean and width are fixed to the model's"
+        )
+    if tail is None and len(unseen) == len(model.peaks):
+        fit.fix(**{beta: BETA_START for beta, _ in pairs})
+    if unseen:
+        fit.minimise()
+    notes += _fix_absent_tails(fit, pairs)
+    constraints = 0 if tail is None else len(tail.names)
+    return _result(fit, spectrum, model, notes, constraints=constraints)
+
+
+def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dict[str, MassFit]:
+    """Fit simulated peaks together, with separate backgrounds and a common tail.
+
+    Parameters
+    ----------
+    simulation
+        Mass histograms of simulated candidates, by the name of the peak.
+    model
+        Peaks and range.
+
+    Returns
+    -------
+    Fit of each simulated peak with a model of this peak only, by its name. A fit of too few entries
+    is not valid.
+    """
+    cost: Cost = 0.0
+    starts: dict[str, Start] = {}
+    fits: dict[str, MassFit] = {}
+    parts: dict[str, _Part] = {}
+    for peak in model.peaks:
+        if peak.name not in simulation:
+            continue
+        alone = model.model_copy(update={"peaks": (peak,)})
+        spectrum = Spectrum.of(simulation[peak.name], alone)
+        problem = _unfit(spectrum, MIN_SIMULATED)
+        if problem:
+            fits[peak.name] = _unfitted(spectrum, alone, problem)
+            continue
+        renamed = {name: f"{name}_{peak.name}" for name in ("n_background", "slope")}
+        part = _Part(alone, spectrum, renamed, cost_of(spectrum, (peak,), model.tails, renamed))
+        cost = cost + part.cost
+        for name, start in starts_of(spectrum, (peak,), model.tails).items():
+            starts[renamed.get(name, name)] = start
+        parts[peak.name] = part
+    if not parts:
+        return fits
+    fit = Minimiser(cost, starts)
+    fit.minimise()
+    notes = _fix_absent_tails(fit, TAIL_PARAMETERS[model.tails])
+    for name, part in parts.items():
+        background = dict.fromkeys(part.renamed.values(), 0.0)
+        number = part.renamed["n_background"]
+        # the fit without an evident background would fail after seconds
+        evident = fit.minuit.values[number] > EVIDENT * fit.minuit.errors[number]
+        if not evident and fit.rise(**background) < BACKGROUND_SEEN:
+            fit.fix(**background)
+            fit.minimise()
+            notes.append(f"the simulation of {name} shows no background: it is fixed to zero")
+    notes += _fix_absent_tails(fit, TAIL_PARAMETERS[model.tails])
+    for name, part in parts.items():
+        fits[name] = _result(fit, part.spectrum, part.model, notes, part=part)
+    return fits
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One peak of a common fit of simulations.
+
+    ``renamed`` maps parameters of its `MassFit` to those of the common likelihood.
+    """
+
+    model: MassModel
+    spectrum: Spectrum
+    renamed: Mapping[str, str]
+    cost: Cost
+
+    def chi2(self, fit: Minimiser) -> float:
+        """Return the chi-square of the bins of this peak."""
+        return float(self.cost(*(fit.minuit.values[name] for name in describe(self.cost))))
+
+
+def _fix_absent_tails(fit: Minimiser, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Fix tails that are not seen, and exponents that are at their limits; return notes."""
+    notes: list[str] = []
+    # with a fixed exponent, a tail may turn out not to be seen
+    for beta, power in (*pairs, *pairs):
+        side = "above" if beta.endswith("_high") else "below"
+        limit = fit.at_limit(power)
+        if fit.at_limit(beta) == BETA_LIMITS[1]:
+            fit.fix(**{beta: BETA_LIMITS[1], power: fit.fixed.get(power, TAIL_POWER)})
+            notes.append(f"no tail {side} the peaks is seen: {beta} is fixed at {BETA_LIMITS[1]:g}")
+        elif limit is not None:
+            # a steep tail is nearly exponential; a flat tail of a few events is background
+            fixed = TAIL_POWER_LIMITS[1] if limit == TAIL_POWER_LIMITS[1] else TAIL_POWER
+            fit.fix(**{power: fixed})
+            notes.append(f"{power} runs to its limit, {limit:g}: it is fixed at {fixed:g}")
+        else:
+            continue
+        fit.minimise()
+    return notes
+
+
+def _shape(peak: Peak, n: float | None = None) -> dict[str, float]:
+    """Return mean and width of the model, and a yield if one is given."""
+    shape = {f"mean_{peak.name}": peak.mass, f"sigma_{peak.name}": peak.width}
+    return shape if n is None else {f"n_{peak.name}": n, **shape}
+
+
+def _is_seen(fit: Minimiser, peak: Peak) -> bool:
+    """Return whether the data determine the mean and width of a peak."""
+    at_limit = any(fit.at_limit(name) is not None for name in _shape(peak))
+    return fit.rise(**_shape(peak, n=0.0)) >= (PROMINENT if at_limit else SEEN)
+
+
+def _fix_unseen(fit: Minimiser, peak: Peak, window: tuple[float, float]) -> None:
+    """Fix the shape of a peak; its yield may be negative if the total remains positive."""
+    around = np.array([peak.mass - peak.width, peak.mass + peak.width])
+    values = {**fit.minuit.values.to_dict(), **_shape(peak)}
+    components = integrals(
+        np.clip(around, *window), window, [peak], {**values, f"n_{peak.name}": 1}
+    )
+    below, unit = (float(np.diff(components[name])[0]) for name in (BACKGROUND, peak.name))
+    fit.fix(**_shape(peak))
+    if below > 0:
+        name = f"n_{peak.name}"
+        # the peak is somewhat higher than its average within one resolution
+        fit.limits = {**fit.limits, name: (-0.8 * below / unit, fit.limits[name][1])}
+    else:
+        fit.fix(**_shape(peak, n=0.0))
+
+
+def _unfit(spectrum: Spectrum, least: int) -> str:
+    """Return the reason why a spectrum cannot be fitted; empty if it can."""
+    low, high = spectrum.window
+    if spectrum.entries < 0:
+        return (
+            f"the weights in {low:g}-{high:g} GeV add up to {spectrum.entries:.6g}: "
+            "a fit needs a positive sum"
+        )
+    if spectrum.effective < least:
+        return (
+            f"only {spectrum.effective:.3g} effective entries in {low:g}-{high:g} GeV: "
+            f"a fit needs at least {least}"
+        )
+    return ""
+
+
+def _unfitted(spectrum: Spectrum, model: MassModel, problem: str) -> MassFit:
+    edges = tuple(map(float, spectrum.edges))
+    return MassFit(model, edges, spectrum.entries, {}, problems=(problem,))
+
+
+def _result(
+    fit: Minimiser,
+    spectrum: Spectrum,
+    model: MassModel,
+    notes: Sequence[str],
+    *,
+    constraints: int = 0,
+    part: _Part | None = None,
+) -> MassFit:
+    """Return the result of a fit, or of one simulated peak of a common fit."""
+    minuit = fit.minuit
+    minuit.hesse()
+    # names in the result, by the names in the likelihood
+    reported = {name: name for name in fit.starts}
+    if part is not None:
+        reported = {part.renamed.get(n, n): n for n in parameter_names(model.peaks, model.tails)}
+    free = [name for name in reported if name not in fit.fixed]
+    if not np.all(np.isfinite([minuit.fval, *minuit.values])):
+        problem = "the likelihood is not finite"
+        return replace(_unfitted(spectrum, model, problem), notes=tuple(notes))
+    covariance = None if minuit.covariance is None else np.asarray(minuit.covariance[free])
+    problems = []
+    if not minuit.valid:
+        problems.append("the fit did not converge")
+    if (
+        covariance is None
+        or not minuit.fmin.has_posdef_covar
+        or minuit.fmin.has_made_posdef_covar
+        or not np.all(np.isfinite(covariance))
+    ):
+        problems.append(
+            "the covariance matrix is not positive definite: the errors are meaningless"
+        )
+        covariance = None
+    for name in free:
+        limit = fit.at_limit(name)
+        if limit is not None:
+            problems.append(f"{name} is at its limit, {limit:g} {fit.starts[name].unit}".rstrip())
+    parameters = {
+        reported_name: Parameter(
+            value=float(minuit.values[name]),
+            error=None if name in fit.fixed or covariance is None else float(minuit.errors[name]),
+            fixed=name in fit.fixed,
+            limits=None if name in fit.fixed else fit.limits[name],
+            unit=fit.starts[name].unit,
+        )
+        for name, reported_name in reported.items()
+    }
+    chi2 = float(minuit.fval) if part is None else part.chi2(fit)
+    ndof = len(spectrum.counts) + constraints - len(free)
+    p_value = float(chi2_distribution.sf(chi2, ndof)) if ndof > 0 else None
+    if p_value is not None and p_value < POOR_FIT:
+        notes = [*notes, f"the model describes the data poorly: p-value {p_value:.2g}"]
+    return MassFit(
+        model=model,
+        edges=tuple(map(float, spectrum.edges)),
+        entries=spectrum.entries,
+        parameters=parameters,
+        names=tuple(reported[name] for name in free) if covariance is not None else (),
+        covariance=() if covariance is None else tuple(tuple(map(float, r)) for r in covariance),
+        chi2=chi2,
+        ndof=ndof,
+        p_value=p_value,
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )

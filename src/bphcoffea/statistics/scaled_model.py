@@ -1,0 +1,131 @@
+"""Model of a workspace, scaled so that all parameters are of order 1."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import pyhf
+
+from bphcoffea.arrays import Floats
+from bphcoffea.statistics.likelihood import Likelihood
+from bphcoffea.statistics.pyhf_backend import backend, schemas
+from bphcoffea.statistics.workspace import SampleSpec, Workspace, has_spectra
+
+#: Interpolation between two uncertainties: log-normal, also beyond one sigma; the polynomial that
+#: pyhf uses by default below one sigma would not be monotonic.
+INTERPOLATION = {"normsys": {"interpcode": "code1"}, "histosys": {"interpcode": "code4p"}}
+#: Upper limit of the strength, in units of about its upper limit without signal.
+HIGHEST = 1e6
+#: Expected events where a division would be by zero.
+TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class ScaledModel:
+    """A model and its data; a strength of 1 is about the upper limit.
+
+    Attributes
+    ----------
+    pdf, data
+        Model, and observed counts with auxiliary data; for spectra, the model is a `Likelihood`.
+    batched
+        The same model, evaluated for one parameter set more than it has parameters; None for
+        spectra.
+    unit
+        Strength in the workspace that corresponds to a strength of 1.
+    """
+
+    pdf: pyhf.Model | Likelihood
+    data: Floats
+    batched: pyhf.Model
+    unit: float
+
+
+def prepare(spec: Workspace) -> ScaledModel:
+    """Return the scaled model of a workspace.
+
+    Parameters
+    ----------
+    spec
+        Workspace whose parameter of interest is a strength: one bin per channel, or spectra.
+
+    Raises
+    ------
+    ValueError
+        If no signal is expected.
+    pyhf.exceptions.InvalidSpecification
+        If it does not match pyhf's schema.
+    """
+    unit = unit_of(spec)
+    if unit == np.inf:
+        raise ValueError("no signal is expected in any channel: its strength cannot be fitted")
+    spec = copy.deepcopy(spec)
+    config = spec["measurements"][0]["config"]
+    for sample in _signals(spec):
+        _scale(sample, unit)
+    if has_spectra(spec):
+        likelihood = Likelihood(spec)
+        return ScaledModel(likelihood, likelihood.data, None, unit)
+    config["parameters"] = [
+        *(parameter for parameter in config["parameters"] if parameter["name"] != config["poi"]),
+        {"name": config["poi"], "inits": [1.0], "bounds": [[0.0, HIGHEST]]},
+    ]
+    with backend(), schemas():
+        workspace = pyhf.Workspace(spec)
+        options = {"modifier_settings": INTERPOLATION, "validate": False}
+        pdf = workspace.model(**options)
+        batched = workspace.model(batch_size=pdf.config.npars + 1, **options)
+        return ScaledModel(pdf, workspace.data(pdf), batched, unit)
+
+
+def unit_of(spec: Workspace) -> float:
+    """Return a rough estimate of the upper limit on the strength; infinite without signal."""
+    signals = _signals(spec)
+    information = 0.0
+    for channel in spec["channels"]:
+        bins = len(channel["samples"][0]["data"])
+        signal, variance = np.zeros(bins), np.zeros(bins)
+        for sample in channel["samples"]:
+            expected = np.array(sample["data"])
+            if any(sample is other for other in signals):
+                signal += expected
+                continue
+            variance += expected
+            # uncertainties of a spectrum move its shape as a whole: no bin varies by so much
+            for modifier in sample["modifiers"] if bins == 1 else ():
+                if modifier["type"] == "normsys":
+                    variance += (expected * (modifier["data"]["hi"] - 1)) ** 2
+        total = float(np.sum(signal))
+        if total > 0:
+            # variance of a single bin with the same sensitivity
+            equivalent = total**2 / float(np.sum(signal**2 / np.maximum(variance, TINY)))
+            # without any event, three are excluded: two sigma of 1.5
+            information += total**2 / (equivalent + 1.5**2)
+    return 2 / float(np.sqrt(information)) if information else np.inf
+
+
+def _scale(sample: SampleSpec, factor: float) -> None:
+    """Multiply the contents of a sample."""
+
+    def scaled(contents: list[float]) -> list[float]:
+        return [factor * content for content in contents]
+
+    sample["data"] = scaled(sample["data"])
+    for modifier in sample["modifiers"]:
+        if modifier["type"] == "histosys":
+            templates = modifier["data"]
+            templates["hi_data"] = scaled(templates["hi_data"])
+            templates["lo_data"] = scaled(templates["lo_data"])
+
+
+def _signals(spec: Workspace) -> list[SampleSpec]:
+    """Return the samples that the strength multiplies."""
+    strength = spec["measurements"][0]["config"]["poi"]
+    return [
+        sample
+        for channel in spec["channels"]
+        for sample in channel["samples"]
+        if any(modifier["name"] == strength for modifier in sample["modifiers"])
+    ]

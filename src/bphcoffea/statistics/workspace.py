@@ -1,0 +1,60 @@
+"""Types of a HistFactory workspace: pyhf's JSON, of which this package writes and reads a part."""
+
+# a line per type reads better than a class
+# ruff: noqa: UP013
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias, TypedDict
+
+#: The signal strength, the parameter of interest.
+STRENGTH: Final = "mu"
+#: Names of the measurement of a workspace; HistFactory's JSON has no other place for blinding.
+OBSERVED, BLINDED = "observed", "blinded"
+
+
+#: Factors of a yield one standard deviation up and down.
+Factors = TypedDict("Factors", {"hi": float, "lo": float})
+#: Contents of all bins one standard deviation up and down.
+Templates = TypedDict("Templates", {"hi_data": list[float], "lo_data": list[float]})
+#: Modifier that multiplies a sample by a free parameter.
+NormFactor = TypedDict("NormFactor", {"name": str, "type": Literal["normfactor"], "data": None})
+#: Modifier that multiplies a sample by a constrained factor.
+NormSys = TypedDict("NormSys", {"name": str, "type": Literal["normsys"], "data": Factors})
+#: Modifier that moves the bins of a sample between two templates.
+HistoSys = TypedDict("HistoSys", {"name": str, "type": Literal["histosys"], "data": Templates})
+Modifier: TypeAlias = NormFactor | NormSys | HistoSys
+
+#: Start value and limits of a parameter.
+ParameterSpec = TypedDict(
+    "ParameterSpec", {"name": str, "inits": list[float], "bounds": list[list[float]]}
+)
+#: Observed events in the bins of a channel.
+Observation = TypedDict("Observation", {"name": str, "data": list[float]})
+#: Expected events of one process in the bins of a channel.
+SampleSpec = TypedDict(
+    "SampleSpec", {"name": str, "data": list[float], "modifiers": list[Modifier]}
+)
+#: Processes of one channel.
+ChannelSpec = TypedDict("ChannelSpec", {"name": str, "samples": list[SampleSpec]})
+#: Parameter of interest, and settings of other parameters.
+Config = TypedDict("Config", {"poi": str, "parameters": list[ParameterSpec]})
+Measurement = TypedDict("Measurement", {"name": str, "config": Config})
+
+
+class Workspace(TypedDict):
+    """A HistFactory workspace with one measurement."""
+
+    channels: list[ChannelSpec]
+    observations: list[Observation]
+    measurements: list[Measurement]
+    version: str
+
+
+def is_blinded(spec: Workspace) -> bool:
+    """Return whether a workspace holds expectations in place of observed counts."""
+    return spec["measurements"][0]["name"] == BLINDED
+
+
+def has_spectra(spec: Workspace) -> bool:
+    """Return whether a channel of a workspace has more than one bin."""
+    return any(len(observation["data"]) > 1 for observation in spec["observations"])
