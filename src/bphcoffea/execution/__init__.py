@@ -3,9 +3,9 @@
 from bphcoffea.execution.blinding import NothingToHideError, blinded
 from bphcoffea.execution.checkpoint_folders import default_place
 from bphcoffea.execution.executors.dask_health import ClusterLostError
-from bphcoffea.execution.executors.engine import WrongExecutorError, engine
+from bphcoffea.execution.executors.engines import WrongExecutorError, engine
 from bphcoffea.execution.loading import load_analysis
-from bphcoffea.execution.run import Options, run
+from bphcoffea.execution.run_analysis import Options, run
 
 __all__ = [
     "ClusterLostError",

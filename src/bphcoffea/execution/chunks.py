@@ -19,7 +19,7 @@ from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
 from bphcoffea.datasets.file_check import FileReport, FileToOpen, files_of, inspect
 from bphcoffea.datasets.file_differences import compare_files
 from bphcoffea.errors import RunError
-from bphcoffea.execution.executors.engine import Engine
+from bphcoffea.execution.executors.engines import Engine
 from bphcoffea.processing.tracing import branch_needs
 from bphcoffea.redaction import redacted
 from bphcoffea.results.ledger import FILE, IDENTITY, REPLICAS, Failure, Recovery

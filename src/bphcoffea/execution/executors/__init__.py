@@ -1,5 +1,5 @@
 """Executors that process chunks: in this process, in several, or on a Dask cluster."""
 
-from bphcoffea.execution.executors.engine import engine
+from bphcoffea.execution.executors.engines import engine
 
 __all__ = ["engine"]

@@ -19,7 +19,7 @@ from bphcoffea.execution.checkpoint_folders import folder_for
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.chunks import Plan, find_chunks
-from bphcoffea.execution.executors.engine import Engine, ExecutorName, engine, reporting
+from bphcoffea.execution.executors.engines import Engine, ExecutorName, engine, reporting
 from bphcoffea.execution.outcome import Outcome, write
 from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
