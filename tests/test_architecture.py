@@ -43,12 +43,17 @@ def name_of(path):
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
 
 
+def general_modules():
+    """All but the toys, which have a rule of their own, and the program itself."""
+    return [path for path in modules() if package_of(name_of(path)) not in ("toys", "__main__")]
+
+
 def test_every_package_has_its_place():
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert packages == set(ORDER)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
+@pytest.mark.parametrize("path", general_modules(), ids=name_of)
 def test_imports_go_downwards_and_through_faces(path):
     own = package_of(name_of(path))
     for module, names in imports(path):
@@ -60,6 +65,12 @@ def test_imports_go_downwards_and_through_faces(path):
         face = PACKAGE.joinpath(*module.split(".")[1:])
         assert face.is_dir(), f"{name_of(path)} imports {module}, not its package"
         assert not any((face / f"{name}.py").exists() for name in names), (module, names)
+
+
+def test_toys_are_independent_of_what_they_test():
+    for path in PACKAGE.glob("toys/**/*.py"):
+        others = {module for module, _ in imports(path) if package_of(module) != "toys"}
+        assert others <= {"bphcoffea.physics.constants"}, path
 
 
 def test_nothing_general_knows_a_search():

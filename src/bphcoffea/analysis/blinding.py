@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bphcoffea.arrays import Booleans, Numbers
 from bphcoffea.errors import DeclarationError
-from bphcoffea.physics.windows import Window, signal_window, united, within
+from bphcoffea.physics import Window, signal_window, united, within
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bphcoffea.analysis.blinding import Hidden
 from bphcoffea.analysis.classifier import ClassifierRecord
 from bphcoffea.analysis.declaration import N_MINUS_1
 from bphcoffea.analysis.mass_model import MassModel
-from bphcoffea.physics.windows import Window
+from bphcoffea.physics import Window
 
 if TYPE_CHECKING:
     from bphcoffea.analysis.analysis import Analysis

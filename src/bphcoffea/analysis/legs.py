@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from bphcoffea.analysis.variables import Axis, Variable
-from bphcoffea.physics.kinematics import delta_r
+from bphcoffea.physics import delta_r
 
 #: Symbols of legs in figures, in mathtext.
 SYMBOL = {

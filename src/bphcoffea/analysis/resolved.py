@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import awkward as ak
 
 from bphcoffea.analysis.declaration import GOLDEN
-from bphcoffea.analysis.event_numbers import event_numbers
+from bphcoffea.analysis.event_numbering import event_numbers
 from bphcoffea.analysis.metadata import DatasetMetadata, missing_branches
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Amounts, Shift

@@ -22,9 +22,8 @@ from typing_extensions import override
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.arrays import Floats
-from bphcoffea.corrections import EraCorrections
-from bphcoffea.corrections.declaration import Particle
-from bphcoffea.physics.kinematics import invariant_mass
+from bphcoffea.corrections import EraCorrections, Particle
+from bphcoffea.physics import invariant_mass
 
 #: Field of the records that replace opaque fields.
 OPAQUE: Final = "moved"

@@ -18,10 +18,17 @@ from typing_extensions import override
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.variables import Values, Variable
 from bphcoffea.arrays import Floats, Numbers
-from bphcoffea.corrections import EraCorrections, Factor
-from bphcoffea.corrections.factors import WHOLE, MuonFactor, PileupFactor, TriggerFactor, product
+from bphcoffea.corrections import (
+    WHOLE,
+    EraCorrections,
+    Factor,
+    MuonFactor,
+    PileupFactor,
+    TriggerFactor,
+    product,
+)
 from bphcoffea.errors import CorrectionsError
-from bphcoffea.physics.lifetimes import lifetime_weight
+from bphcoffea.physics import lifetime_weight
 
 #: Suffixes of the two sides of a variation, as in coffea and Combine.
 UP, DOWN = "Up", "Down"

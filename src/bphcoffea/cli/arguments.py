@@ -73,7 +73,7 @@ CorrectionFiles = Annotated[
 
 def load_named(name: str) -> Analysis:
     """Load an analysis by name or path, and print which file it comes from."""
-    from bphcoffea.execution.loading import load_analysis, source_notes
+    from bphcoffea.execution import load_analysis, source_notes
 
     for line in source_notes(name):
         say(line)

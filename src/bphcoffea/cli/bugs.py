@@ -28,7 +28,7 @@ def report_bug(error: Exception) -> None:
     error
         An exception that is not an InputError.
     """
-    from bphcoffea.execution.bugs import Bug
+    from bphcoffea.execution import Bug
 
     bug = Bug.from_exception(error)
     first, *others = bug.lines()
@@ -48,7 +48,7 @@ def report_bad_input(error: InputError) -> None:
     """Print the problems to stderr, one per line, with the place in the analysis if it has one."""
     where = ""
     if isinstance(error, DeclarationError):
-        from bphcoffea.execution.bugs import declared_at
+        from bphcoffea.execution import declared_at
 
         where = declared_at(error)
     for line in str(error).splitlines():

@@ -12,7 +12,7 @@ from bphcoffea.cli.terminal import console, counted, new_table, say
 from bphcoffea.errors import InputError
 
 if TYPE_CHECKING:
-    from bphcoffea.execution.checkpoint_folders import CheckpointFolder
+    from bphcoffea.execution import CheckpointFolder
 
 
 def clean(
@@ -26,7 +26,7 @@ def clean(
     ] = False,
 ) -> None:
     """List or remove the checkpoints that runs have left; those of active runs stay."""
-    from bphcoffea.execution.checkpoint_folders import default_place, list_checkpoints
+    from bphcoffea.execution import default_place, list_checkpoints
 
     place = checkpoints or default_place()
     if place is None:
@@ -55,7 +55,7 @@ def clean(
 
 def note_old_checkpoints(place: str | None) -> None:
     """Print a note if the checkpoints of old runs are kept at a place."""
-    from bphcoffea.execution.checkpoint_folders import OLD_DAYS, list_checkpoints
+    from bphcoffea.execution import OLD_DAYS, list_checkpoints
 
     if place is None:
         return

@@ -30,9 +30,7 @@ def show(
     ],
 ) -> None:
     """Show the corrections of a file with their inputs and keys, or the settings of a TOML file."""
-    from bphcoffea.corrections import load_corrections
-    from bphcoffea.corrections.correction_set import read_correction_set
-    from bphcoffea.corrections.payload import Payload
+    from bphcoffea.corrections import Payload, load_corrections, read_correction_set
 
     if file.suffix == ".toml":
         for era in load_corrections([file]):

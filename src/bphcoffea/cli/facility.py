@@ -45,9 +45,8 @@ def check_facility(
     min_proxy_lifetime: ProxyLifetime = 1,
 ) -> None:
     """Check the proxy, certificates, redirectors, stage-out, workers and versions."""
-    from bphcoffea.facilities import load_facility
-    from bphcoffea.facilities.facility_check import check
-    from bphcoffea.storage.stageout import check_target
+    from bphcoffea.facilities import check, load_facility
+    from bphcoffea.storage import check_target
 
     faults = 0
     loaded = load_facility(facility)

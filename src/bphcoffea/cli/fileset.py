@@ -29,7 +29,7 @@ def import_(
     ] = None,
 ) -> None:
     """Convert the collaboration's ad-hoc JSON to a fileset."""
-    from bphcoffea.datasets.importing import import_fileset
+    from bphcoffea.datasets import import_fileset
 
     _report_written(import_fileset(source, prefix, era).save(output))
 
@@ -56,7 +56,7 @@ def build(
 
     The dataset is added to FILESET if that file exists.
     """
-    from bphcoffea.datasets.build import add_to_fileset, build_fileset
+    from bphcoffea.datasets import add_to_fileset, build_fileset
 
     metadata: dict[str, object] = {"is_mc": mc, "era": era}
     for item in meta or ():
@@ -98,11 +98,15 @@ def check(
 ) -> None:
     """Open every file and report all problems with trees, branches and entries."""
     from bphcoffea import datasets, execution
-    from bphcoffea.datasets.checksums import files_to_compare, with_checksums
-    from bphcoffea.datasets.file_check import files_of, with_entries
-    from bphcoffea.datasets.file_differences import compare_files
-    from bphcoffea.execution.chunks import compare_checksums, open_files, unprotected
-    from bphcoffea.processing.tracing import branch_needs
+    from bphcoffea.datasets import (
+        compare_files,
+        files_of,
+        files_to_compare,
+        with_checksums,
+        with_entries,
+    )
+    from bphcoffea.execution import compare_checksums, open_files, unprotected
+    from bphcoffea.processing import branch_needs
 
     files = datasets.load_filesets(fileset).select(dataset or ())
     needs = {}

@@ -10,7 +10,7 @@ from bphcoffea.cli.arguments import Datasets, DerivedOutput, RunDirectory, sugge
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import FitError
-from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.storage import UnwritableError
 
 if TYPE_CHECKING:
     from bphcoffea.statistics import FitRecord
@@ -26,8 +26,7 @@ def fit(
     output: DerivedOutput = None,
 ) -> None:
     """Fit the mass histogram of a run and write fit.json, or fit-GLOB.json for some datasets."""
-    from bphcoffea.results import RunFolder
-    from bphcoffea.results.folder import file_name
+    from bphcoffea.results import RunFolder, file_name
     from bphcoffea.statistics import StillBlindError, fit_mass
 
     run = RunFolder(directory, output)

@@ -35,8 +35,7 @@ def lumi(
     With a table the luminosity is looked up again, and kept in the run's folder. The certified
     sections must be those with which the data were selected.
     """
-    from bphcoffea.results import RunFolder
-    from bphcoffea.results.renormalisation import renormalise
+    from bphcoffea.results import RunFolder, renormalise
 
     run = RunFolder(directory)
     if table or golden or uncertainty is not None:

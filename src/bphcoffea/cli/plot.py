@@ -11,7 +11,7 @@ from bphcoffea.cli.arguments import DerivedOutput, RunDirectory, load_named, sug
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import say
 from bphcoffea.progress import progress
-from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.storage import UnwritableError
 
 
 def plot(
@@ -40,7 +40,7 @@ def plot(
     from bphcoffea import datasets
     from bphcoffea.presentation import Labels, plot_run
     from bphcoffea.results import RunFolder
-    from bphcoffea.statistics.blindness import StillBlindError
+    from bphcoffea.statistics import StillBlindError
 
     run = RunFolder(directory, output)
     labels = Labels.of(

@@ -9,7 +9,7 @@ def options_of_run() -> dict[type[InputError], str]:
     """Return what to append to the errors of a run: the option that remedies each of them."""
     from bphcoffea.execution import ClusterLostError, WrongExecutorError
     from bphcoffea.facilities import NoSchedulerError, NoWorkerCountError, ShortProxyError
-    from bphcoffea.storage.manifest import OccupiedError
+    from bphcoffea.storage import OccupiedError
 
     return {
         ClusterLostError: " (--resume)",

@@ -28,7 +28,7 @@ from bphcoffea.cli.remedies import options_of_run
 from bphcoffea.cli.status import print_blinding, print_ledger
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
-from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.storage import UnwritableError
 
 if TYPE_CHECKING:
     from bphcoffea.results import RunFolder
@@ -103,7 +103,7 @@ def run(
     from bphcoffea.corrections import load_corrections
     from bphcoffea.execution import NothingToHideError, blinded
     from bphcoffea.facilities import load_facility
-    from bphcoffea.storage.servers import Retries
+    from bphcoffea.storage import Retries
 
     site = load_facility(facility) if facility else None
     storage = site.storage if site else None

@@ -70,7 +70,7 @@ def print_ledger(run: RunFolder) -> None:
 
 def print_blinding(run: RunFolder) -> None:
     """Print whether a run with data is blind, and in which windows."""
-    from bphcoffea.physics.windows import in_words
+    from bphcoffea.physics import in_words
 
     blind = run.analysis.blind
     if blind is None or all(metadata.is_mc for metadata in run.fileset_metadata.values()):

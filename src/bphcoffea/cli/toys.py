@@ -22,7 +22,7 @@ def toys(
     overwrite: Overwrite = False,
 ) -> None:
     """Make toy samples with known truth, and their fileset."""
-    from bphcoffea.storage.manifest import OccupiedError, claimed, replacing
+    from bphcoffea.storage import OccupiedError, claimed, replacing
     from bphcoffea.toys import TOYS
 
     if analysis not in TOYS:

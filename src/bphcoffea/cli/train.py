@@ -39,8 +39,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
 ) -> None:
     """Train a classifier on the signal and the data sidebands of a run, for `run --classifier`."""
-    from bphcoffea.presentation.style import Heading
-    from bphcoffea.presentation.training_figures import plot_training
+    from bphcoffea.presentation import Heading, plot_training
     from bphcoffea.results import RunFolder
     from bphcoffea.training import train_run
 

@@ -1,6 +1,5 @@
 """Scale factors, efficiencies and weights from correctionlib files, with one TOML per era."""
 
-from bphcoffea.corrections.era import Corrections, EraCorrections, load_corrections
-from bphcoffea.corrections.factor import Factor
+import lazy_loader
 
-__all__ = ["Corrections", "EraCorrections", "Factor", "load_corrections"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,8 +1,5 @@
 """Filesets: the files and the metadata of each dataset."""
 
-from bphcoffea.datasets.dataset import Dataset, FileEntry
-from bphcoffea.datasets.fileset import Fileset
-from bphcoffea.datasets.loading import load_fileset, load_filesets
-from bphcoffea.datasets.metadata import Metadata
+import lazy_loader
 
-__all__ = ["Dataset", "FileEntry", "Fileset", "Metadata", "load_fileset", "load_filesets"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from bphcoffea.datasets.fileset import Fileset, path_fault, write_fileset
 from bphcoffea.datasets.loading import dataset_faults, load_fileset
 from bphcoffea.documents import read_json
 from bphcoffea.errors import FilesetError
-from bphcoffea.storage.servers import Storage, reason, shortened
+from bphcoffea.storage import Storage, reason, shortened
 
 _SUFFIX = ".root"
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.errors import FacilityError
-from bphcoffea.storage.servers import Retries, reason
-from bphcoffea.storage.stageout import adler32_at
-from bphcoffea.storage.targets import TransferError
+from bphcoffea.storage import Retries, TransferError, adler32_at, reason
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,19 @@ from uuid import UUID
 import fsspec
 import uproot
 
-from bphcoffea.analysis.branch_needs import BranchNeeds
+from bphcoffea.analysis import BranchNeeds
 from bphcoffea.datasets.baskets import Tree, contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.size_limits import basket_limit
-from bphcoffea.storage.decompression import decompress_within
-from bphcoffea.storage.identity import identity
-from bphcoffea.storage.open_files import reading
-from bphcoffea.storage.servers import (
+from bphcoffea.storage import (
     TIMEOUT,
     Retries,
     by_silence,
+    decompress_within,
     host,
+    identity,
     note_silence,
+    reading,
     reason,
     shortened,
     silence_of,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from uuid import UUID
 
-from bphcoffea.analysis.branch_needs import BranchNeeds
+from bphcoffea.analysis import BranchNeeds
 from bphcoffea.datasets.dataset import FileEntry
 from bphcoffea.datasets.file_check import FileReport
 from bphcoffea.datasets.fileset import Fileset

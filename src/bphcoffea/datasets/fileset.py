@@ -20,7 +20,7 @@ from bphcoffea.datasets.metadata import Name
 from bphcoffea.errors import FilesetError
 from bphcoffea.html_table import html_table
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
-from bphcoffea.storage.disks import write_whole
+from bphcoffea.storage import write_whole
 
 #: Names of datasets that ``repr`` shows.
 _NAMES_SHOWN = 3

@@ -25,12 +25,7 @@ from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.datasets.loading import dataset_faults, fileset_of
 from bphcoffea.documents import read_json
 from bphcoffea.errors import FilesetError
-from bphcoffea.inputs.wztree import (
-    SIGNAL_PARAMETERS,
-    SIGNAL_PROCESS,
-    SIGNAL_SAMPLE,
-    WZTreeSchema,
-)
+from bphcoffea.inputs import SIGNAL_PARAMETERS, SIGNAL_PROCESS, SIGNAL_SAMPLE, WZTreeSchema
 
 _KINDS: Final = ("data", "signal", "background")
 #: Keys of the JSON that are renamed in the metadata of a fileset.

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bphcoffea.physics.energies import collision_energy
+from bphcoffea.physics import collision_energy
 
 #: Keys that coffea and the executors add to the metadata of a chunk.
 _RESERVED: Final = {

@@ -1,20 +1,5 @@
 """Run an analysis: split files into chunks, process them, and write the run folder."""
 
-from bphcoffea.execution.blinding import NothingToHideError, blinded
-from bphcoffea.execution.checkpoint_folders import default_place
-from bphcoffea.execution.executors.dask_health import ClusterLostError
-from bphcoffea.execution.executors.engines import WrongExecutorError, engine
-from bphcoffea.execution.loading import load_analysis
-from bphcoffea.execution.run_analysis import Options, run
+import lazy_loader
 
-__all__ = [
-    "ClusterLostError",
-    "NothingToHideError",
-    "Options",
-    "WrongExecutorError",
-    "blinded",
-    "default_place",
-    "engine",
-    "load_analysis",
-    "run",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,7 +14,7 @@ from pathlib import Path
 import bphcoffea
 from bphcoffea.analysis import Variable
 from bphcoffea.errors import DeclarationError
-from bphcoffea.processing.candidates import VariableError
+from bphcoffea.processing import VariableError
 from bphcoffea.redaction import redacted, redacted_data
 from bphcoffea.streams import guard_streams
 

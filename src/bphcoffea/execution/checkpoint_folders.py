@@ -20,9 +20,8 @@ from typing import Any, Final, TypeAlias
 import fsspec
 
 from bphcoffea.errors import InputError, RunError
-from bphcoffea.results.folder import RUN, RunFolder
-from bphcoffea.storage.locks import is_locked
-from bphcoffea.storage.manifest import lock_of
+from bphcoffea.results import RUN, RunFolder
+from bphcoffea.storage import is_locked, lock_of
 
 #: A file system of fsspec.
 FileSystem: TypeAlias = fsspec.AbstractFileSystem

@@ -37,8 +37,8 @@ from bphcoffea.execution.checkpoint_folders import (
 )
 from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
 from bphcoffea.execution.loading import SOURCE_SHA256
-from bphcoffea.processing.processor import Sink
-from bphcoffea.results.ledger import REPLICAS
+from bphcoffea.processing import Sink
+from bphcoffea.results import REPLICAS
 from bphcoffea.versions import versions
 
 #: Metadata that do not change the result: where a chunk is read, and its label in figures.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
-from bphcoffea.processing.result import DatasetResult
-from bphcoffea.results.ledger import Failure, Recovery
-from bphcoffea.results.work_totals import Timing
+from bphcoffea.processing import DatasetResult
+from bphcoffea.results import Failure, Recovery, Timing
 
 
 class ChunkMetadata(TypedDict):

@@ -12,18 +12,26 @@ from typing import TypeVar
 
 from coffea.processor.executor import WorkItem
 
-from bphcoffea.analysis import Analysis
-from bphcoffea.analysis.metadata import HELD
-from bphcoffea.datasets import Dataset, FileEntry, Fileset
-from bphcoffea.datasets.checksums import ChecksumReport, FileToCompare, compare
-from bphcoffea.datasets.file_check import FileReport, FileToOpen, files_of, inspect
-from bphcoffea.datasets.file_differences import compare_files
+from bphcoffea.analysis import HELD, Analysis
+from bphcoffea.datasets import (
+    ChecksumReport,
+    Dataset,
+    FileEntry,
+    FileReport,
+    Fileset,
+    FileToCompare,
+    FileToOpen,
+    compare,
+    compare_files,
+    files_of,
+    inspect,
+)
 from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.engines import Engine
-from bphcoffea.processing.tracing import branch_needs
+from bphcoffea.processing import branch_needs
 from bphcoffea.redaction import redacted
-from bphcoffea.results.ledger import FILE, IDENTITY, REPLICAS, Failure, Recovery
-from bphcoffea.storage.servers import ONCE, Retries
+from bphcoffea.results import FILE, IDENTITY, REPLICAS, Failure, Recovery
+from bphcoffea.storage import ONCE, Retries
 
 #: A file to open or to compare, and the report on it.
 File = TypeVar("File", FileToOpen, FileToCompare)

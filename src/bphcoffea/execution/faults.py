@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uproot
 
-from bphcoffea.analysis.models import MissingExtraError
+from bphcoffea.analysis import MissingExtraError
 from bphcoffea.errors import DeclarationError, InputError
 from bphcoffea.size_limits import LimitExceededError
-from bphcoffea.storage.servers import reason, shortened
+from bphcoffea.storage import reason, shortened
 
 
 class ShortFileError(Exception):

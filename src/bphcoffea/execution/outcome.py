@@ -10,25 +10,25 @@ import hist
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bphcoffea.analysis import Analysis, AnalysisRecord
-from bphcoffea.analysis.histograms import NOMINAL
+from bphcoffea.analysis import NOMINAL, Analysis, AnalysisRecord
 from bphcoffea.datasets import Fileset
 from bphcoffea.luminosity import to_ranges
-from bphcoffea.processing.result import Columns, DatasetResult
-from bphcoffea.processing.tracing import branches_of_cuts
+from bphcoffea.processing import Columns, DatasetResult, branches_of_cuts
 from bphcoffea.redaction import redacted
-from bphcoffea.results.folder import (
+from bphcoffea.results import (
+    Ledger,
+    Luminosities,
     RunFolder,
+    Timing,
+    as_json,
+    certification_of,
     file_name,
+    normalise,
+    table,
     write_histograms,
     write_json,
     writing,
 )
-from bphcoffea.results.ledger import Ledger
-from bphcoffea.results.luminosities import Luminosities, certification_of
-from bphcoffea.results.normalisation import normalise
-from bphcoffea.results.records import as_json
-from bphcoffea.results.work_totals import Timing, table
 
 
 @dataclass(frozen=True)

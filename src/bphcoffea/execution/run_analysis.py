@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from bphcoffea.analysis import Analysis
-from bphcoffea.analysis.models import MissingExtraError
+from bphcoffea.analysis import Analysis, MissingExtraError
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError, RunError
 from bphcoffea.execution.blinding import blinded
@@ -25,14 +24,9 @@ from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities import Facility
-from bphcoffea.processing.processor import Processor, empty_result
-from bphcoffea.processing.result import DatasetResult
-from bphcoffea.results.folder import RUN, RunFolder, claim
-from bphcoffea.results.ledger import Ledger
-from bphcoffea.results.work_totals import tallies, total
-from bphcoffea.storage.manifest import mark
-from bphcoffea.storage.servers import Retries
-from bphcoffea.storage.stageout import check_target, stage_out_folder
+from bphcoffea.processing import DatasetResult, Processor, empty_result
+from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
+from bphcoffea.storage import Retries, check_target, mark, stage_out_folder
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
-from bphcoffea.analysis.models import MissingExtraError
+from bphcoffea.analysis import MissingExtraError
 from bphcoffea.execution.bugs import Bug, BugError, guard_worker
 from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.faults import (
@@ -27,12 +27,16 @@ from bphcoffea.execution.faults import (
     missing_package,
 )
 from bphcoffea.redaction import redacted
-from bphcoffea.results.ledger import REPLICAS, Failure, Recovery, file_of, place_of
-from bphcoffea.results.work_totals import Timing
+from bphcoffea.results import REPLICAS, Failure, Recovery, Timing, file_of, place_of
 from bphcoffea.size_limits import basket_limit
-from bphcoffea.storage.decompression import decompress_within
-from bphcoffea.storage.open_files import reading
-from bphcoffea.storage.servers import Retries, by_silence, note_silence, silence_of
+from bphcoffea.storage import (
+    Retries,
+    by_silence,
+    decompress_within,
+    note_silence,
+    reading,
+    silence_of,
+)
 
 
 @dataclass

@@ -14,12 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bphcoffea.execution.chunk_records import ChunkMetadata
-from bphcoffea.processing.result import DatasetResult
-from bphcoffea.processing.selected import Selected
+from bphcoffea.processing import DatasetResult, Selected
 from bphcoffea.redaction import redacted
-from bphcoffea.results.folder import file_name
-from bphcoffea.storage.servers import Retries
-from bphcoffea.storage.stageout import stage_out
+from bphcoffea.results import file_name
+from bphcoffea.storage import Retries, stage_out
 
 SkimOf = Literal["events", "candidates"]
 

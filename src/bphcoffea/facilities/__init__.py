@@ -1,16 +1,5 @@
 """Facilities: the places where analyses run, each described by one TOML file."""
 
-from bphcoffea.facilities.clusters import NoSchedulerError, NoWorkerCountError, cluster
-from bphcoffea.facilities.facility import Facility
-from bphcoffea.facilities.proxy import ShortProxyError
-from bphcoffea.facilities.reading import available_facilities, load_facility
+import lazy_loader
 
-__all__ = [
-    "Facility",
-    "NoSchedulerError",
-    "NoWorkerCountError",
-    "ShortProxyError",
-    "available_facilities",
-    "cluster",
-    "load_facility",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

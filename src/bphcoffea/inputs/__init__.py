@@ -1,14 +1,5 @@
 """NanoEvents schemas, which turn the branches of a file into collections of objects."""
 
-from bphcoffea.inputs.nanoaod import ReducedNanoAODSchema
-from bphcoffea.inputs.tree3mu import ThreeMuSchema, Tree3MuSchema, TwoMuTrackSchema
-from bphcoffea.inputs.wztree import PARKING_PATHS, WZTreeSchema
+import lazy_loader
 
-__all__ = [
-    "PARKING_PATHS",
-    "ReducedNanoAODSchema",
-    "ThreeMuSchema",
-    "Tree3MuSchema",
-    "TwoMuTrackSchema",
-    "WZTreeSchema",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

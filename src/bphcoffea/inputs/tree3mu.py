@@ -42,7 +42,7 @@ from coffea.nanoevents.methods import base, candidate, vector
 
 from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.columns import Form, collection
-from bphcoffea.physics.constants import MUON_MASS, PION_MASS
+from bphcoffea.physics import MUON_MASS, PION_MASS
 
 Flavour = Literal["2mu+track", "3mu"]
 

@@ -45,7 +45,7 @@ from coffea.nanoevents.methods import base
 
 from bphcoffea.inputs import momenta
 from bphcoffea.inputs.columns import Form, collection, unsigned, whole
-from bphcoffea.physics.constants import MUON_MASS, PION_MASS
+from bphcoffea.physics import MUON_MASS, PION_MASS
 
 #: Trigger paths of the parked data of 2018, on one displaced muon. Their names give the thresholds
 #: of pT (GeV) and of the significance of the impact parameter.

@@ -1,7 +1,5 @@
 """Luminosity sections: their certification, and the luminosity recorded in them."""
 
-from bphcoffea.luminosity.brilcalc import LuminosityTable, Recorded
-from bphcoffea.luminosity.golden import GoldenJson
-from bphcoffea.luminosity.sections import from_ranges, to_ranges
+import lazy_loader
 
-__all__ = ["GoldenJson", "LuminosityTable", "Recorded", "from_ranges", "to_ranges"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

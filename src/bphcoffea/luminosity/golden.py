@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bphcoffea.documents import read_json
 from bphcoffea.errors import CorrectionsError
 from bphcoffea.luminosity.sections import LIMIT, checked, packed
-from bphcoffea.physics.windows import united
+from bphcoffea.physics import united
 
 
 @dataclass(frozen=True)

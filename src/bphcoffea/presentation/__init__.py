@@ -1,6 +1,5 @@
 """Figures of a run."""
 
-from bphcoffea.presentation.labels import Labels
-from bphcoffea.presentation.run_figures import plot_run
+import lazy_loader
 
-__all__ = ["Labels", "plot_run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -25,7 +25,7 @@ from bphcoffea.presentation.style import (
     grouped,
     new_figure,
 )
-from bphcoffea.results.folder import RunFolder, file_name
+from bphcoffea.results import RunFolder, file_name
 
 #: Characters per line of a requirement; heights of a line, a bar and the smallest row, inches.
 LINE, LINE_HEIGHT, BAR, ROW_HEIGHT = 48, 0.27, 0.3, 0.82

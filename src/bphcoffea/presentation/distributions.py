@@ -28,7 +28,7 @@ from bphcoffea.presentation.style import (
     points,
     scale_counts,
 )
-from bphcoffea.statistics.run_fit import of_datasets
+from bphcoffea.statistics import of_datasets
 
 #: Fraction of the axis above the largest count for the first line of the legend, and for others.
 LEGEND_ROOM, LINE_ROOM = 0.16, 0.05

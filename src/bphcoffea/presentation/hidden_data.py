@@ -8,11 +8,10 @@ import hist
 import numpy as np
 from matplotlib.figure import Figure
 
-from bphcoffea.analysis.description import AnalysisRecord, BlindRecord
+from bphcoffea.analysis import AnalysisRecord, BlindRecord
 from bphcoffea.arrays import Booleans, Floats
-from bphcoffea.physics.resolution import width_of
-from bphcoffea.physics.windows import Window, in_words, signal_window
-from bphcoffea.results.folder import RunFolder
+from bphcoffea.physics import Window, in_words, signal_window, width_of
+from bphcoffea.results import RunFolder
 
 Windows = Sequence[Window]
 #: Colour of hidden ranges.

@@ -11,12 +11,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
 from typing_extensions import override
 
-from bphcoffea.analysis import Analysis
-from bphcoffea.analysis.description import AnalysisRecord, HistogramRecord, ResonanceRecord
-from bphcoffea.datasets import Metadata
-from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.analysis import Analysis, AnalysisRecord, HistogramRecord, ResonanceRecord
+from bphcoffea.datasets import Fileset, Metadata
 from bphcoffea.errors import FilesetError, RunError
-from bphcoffea.results.folder import RunFolder
+from bphcoffea.results import RunFolder
 
 #: Replacement for control characters, which no font can draw.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

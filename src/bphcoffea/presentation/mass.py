@@ -32,7 +32,7 @@ from bphcoffea.presentation.style import (
     points,
     scale_counts,
 )
-from bphcoffea.results.folder import file_name
+from bphcoffea.results import file_name
 from bphcoffea.statistics import BACKGROUND, MassFit, of_datasets
 
 PEAK_COLORS = (ORANGE, PURPLE, *PALETTE[4:])

@@ -10,7 +10,7 @@ from typing import Any
 import hist
 from matplotlib.figure import Figure
 
-from bphcoffea.analysis.description import AnalysisRecord, HistogramRecord
+from bphcoffea.analysis import AnalysisRecord, HistogramRecord
 from bphcoffea.presentation.cutflow import cutflow_figures
 from bphcoffea.presentation.distributions import distribution_figure
 from bphcoffea.presentation.hidden_data import (
@@ -26,7 +26,7 @@ from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure
 from bphcoffea.presentation.style import FIGURES, cms_style, name_of_its_own, save
-from bphcoffea.results.folder import RunFolder, file_name
+from bphcoffea.results import RunFolder, file_name
 from bphcoffea.statistics import check_unblinding, search_of
 
 _log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import hist
 
-from bphcoffea.analysis.description import HistogramRecord
+from bphcoffea.analysis import HistogramRecord
 from bphcoffea.presentation.hidden_data import Windows, blinded_in, hide
-from bphcoffea.results.records import Datasets
+from bphcoffea.results import Datasets
 
 
 @dataclass(frozen=True)

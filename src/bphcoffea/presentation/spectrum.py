@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from bphcoffea.analysis.description import ResonanceRecord
+from bphcoffea.analysis import ResonanceRecord
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.hidden_data import shade
 from bphcoffea.presentation.run_histogram import RunHistogram
@@ -30,7 +30,7 @@ from bphcoffea.presentation.style import (
     per_bin,
     scale_counts,
 )
-from bphcoffea.statistics.run_fit import of_datasets
+from bphcoffea.statistics import of_datasets
 
 #: Largest relative distance of a peak from the mass of its resonance.
 NEAR = 0.04

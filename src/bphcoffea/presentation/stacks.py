@@ -6,14 +6,13 @@ import hist
 import numpy as np
 from matplotlib.figure import Figure
 
-from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.analysis import DOWN, NOMINAL, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.comparison import Sides, draw_comparison
 from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.style import Heading
-from bphcoffea.results.records import DatasetRecord
+from bphcoffea.results import DatasetRecord
 from bphcoffea.statistics import of_datasets
 
 

@@ -18,8 +18,7 @@ from matplotlib.figure import Figure
 from scipy.stats import chi2, norm
 
 from bphcoffea.arrays import Floats
-from bphcoffea.results.folder import file_name
-from bphcoffea.results.records import DatasetRecord
+from bphcoffea.results import DatasetRecord, file_name
 
 #: Six colours that can be told apart with any common colour vision [M. A. Petroff,
 #: arXiv:2107.02270].

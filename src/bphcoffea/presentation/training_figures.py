@@ -18,9 +18,8 @@ from bphcoffea.presentation.style import (
     new_figure,
     save,
 )
-from bphcoffea.storage.manifest import replacing
-from bphcoffea.training import Training
-from bphcoffea.training.metrics import roc_curve
+from bphcoffea.storage import replacing
+from bphcoffea.training import Training, roc_curve
 
 #: Number of bins of the score.
 BINS = 25

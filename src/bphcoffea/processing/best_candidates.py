@@ -8,15 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis.analysis import Analysis
-from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, SCORE_BIN, Classifier
-from bphcoffea.analysis.histograms import ALL
-from bphcoffea.analysis.resolved import ResolvedAnalysis
+from bphcoffea.analysis import (
+    ALL,
+    CLASSIFIER,
+    SCORE,
+    SCORE_BIN,
+    Analysis,
+    Classifier,
+    ResolvedAnalysis,
+)
 from bphcoffea.arrays import Integers
 from bphcoffea.errors import InputError
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.selected import Selected
-from bphcoffea.results.cutflow import Cutflow
+from bphcoffea.results import Cutflow
 
 
 @dataclass(frozen=True)

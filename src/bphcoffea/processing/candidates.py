@@ -7,7 +7,7 @@ from collections.abc import Callable
 import awkward as ak
 import numpy as np
 
-from bphcoffea.analysis.variables import Values, Variable
+from bphcoffea.analysis import Values, Variable
 from bphcoffea.arrays import Integers, Numbers
 
 

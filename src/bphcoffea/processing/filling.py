@@ -9,12 +9,7 @@ import hist
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis.analysis import Analysis
-from bphcoffea.analysis.classifier import SCORE
-from bphcoffea.analysis.declaration import FACTOR
-from bphcoffea.analysis.histograms import ALL, NOMINAL
-from bphcoffea.analysis.names import repeated
-from bphcoffea.analysis.resolved import ResolvedAnalysis
+from bphcoffea.analysis import ALL, FACTOR, NOMINAL, SCORE, Analysis, ResolvedAnalysis, repeated
 from bphcoffea.arrays import Floats, Integers, Numbers
 from bphcoffea.processing.best_candidates import Chosen
 from bphcoffea.processing.candidates import Candidates

@@ -12,16 +12,21 @@ import numpy.typing as npt
 from coffea.processor import ProcessorABC
 from typing_extensions import override
 
-from bphcoffea.analysis.analysis import Analysis
-from bphcoffea.analysis.blinding import Hidden
-from bphcoffea.analysis.classifier import CLASSIFIER
-from bphcoffea.analysis.event_numbers import event_numbers
-from bphcoffea.analysis.histograms import ALL, Categories
-from bphcoffea.analysis.metadata import HELD, DatasetMetadata
-from bphcoffea.analysis.resolved import ResolvedAnalysis
-from bphcoffea.analysis.variables import Values, Variable
+from bphcoffea.analysis import (
+    ALL,
+    CLASSIFIER,
+    HELD,
+    Analysis,
+    Categories,
+    DatasetMetadata,
+    Hidden,
+    ResolvedAnalysis,
+    Values,
+    Variable,
+    event_numbers,
+)
 from bphcoffea.arrays import Booleans
-from bphcoffea.physics.windows import within
+from bphcoffea.physics import within
 from bphcoffea.processing.best_candidates import choose, continued
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.filling import Filling, candidates_table, fill, fill_n_minus_1
@@ -29,8 +34,7 @@ from bphcoffea.processing.result import DatasetResult
 from bphcoffea.processing.selected import InWindow, Selected
 from bphcoffea.processing.shape_variations import shifted_selections
 from bphcoffea.processing.weighting import Weighting
-from bphcoffea.results.cutflow import Cutflow
-from bphcoffea.results.entries import Entries
+from bphcoffea.results import Cutflow, Entries
 
 #: Receives the prepared events of a chunk, its selection and its result.
 Sink: TypeAlias = Callable[[ak.Array, Selected, DatasetResult], None]

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bphcoffea.arrays import Numbers
-from bphcoffea.results.cutflow import Cutflow
-from bphcoffea.results.entries import Entries
+from bphcoffea.results import Cutflow, Entries
 
 #: Columns by which the table is sorted, so that it does not depend on the order of chunks.
 _SORT_KEYS = ("run", "lumi", "event", "mass")

@@ -14,11 +14,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bphcoffea.analysis.selection import Cut, Selection
-from bphcoffea.analysis.variables import Values, Variable
+from bphcoffea.analysis import Cut, Selection, Values, Variable
 from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
 from bphcoffea.processing.candidates import Candidates
-from bphcoffea.results.cutflow import Cutflow
+from bphcoffea.results import Cutflow
 
 #: Function from the values of variables to the candidates in hidden windows, shape (candidates,).
 InWindow: TypeAlias = Callable[[Values], Booleans]

@@ -15,8 +15,7 @@ from typing import Final
 import awkward as ak
 import numpy as np
 
-from bphcoffea.analysis.shifts import OPAQUE, Amounts, Path, Shift, opaque, replaced
-from bphcoffea.analysis.variables import Variable
+from bphcoffea.analysis import OPAQUE, Amounts, Path, Shift, Variable, opaque, replaced
 from bphcoffea.arrays import Booleans, Integers, Numbers
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.selected import Selected

@@ -9,12 +9,16 @@ import awkward as ak
 import uproot
 from coffea.nanoevents import NanoEventsFactory
 
-from bphcoffea.analysis.analysis import GENERATOR_WEIGHT, Analysis
-from bphcoffea.analysis.branch_needs import BranchNeeds
-from bphcoffea.analysis.declaration import check_for_dataset
-from bphcoffea.analysis.event_numbers import EVENT_NUMBERS
-from bphcoffea.analysis.metadata import HELD, DatasetMetadata
-from bphcoffea.analysis.selection import Cut
+from bphcoffea.analysis import (
+    EVENT_NUMBERS,
+    GENERATOR_WEIGHT,
+    HELD,
+    Analysis,
+    BranchNeeds,
+    Cut,
+    DatasetMetadata,
+    check_for_dataset,
+)
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.processor import Processor
 

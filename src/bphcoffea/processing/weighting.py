@@ -10,10 +10,18 @@ from operator import itemgetter, mul
 import awkward as ak
 import numpy as np
 
-from bphcoffea.analysis.metadata import HELD, DatasetMetadata
-from bphcoffea.analysis.resolved import ResolvedAnalysis
-from bphcoffea.analysis.variables import Values, Variable
-from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight, WeightContext
+from bphcoffea.analysis import (
+    DOWN,
+    GENERATOR,
+    HELD,
+    UP,
+    DatasetMetadata,
+    ResolvedAnalysis,
+    Values,
+    Variable,
+    Weight,
+    WeightContext,
+)
 from bphcoffea.arrays import Floats, Integers, Numbers
 from bphcoffea.corrections import Factor
 from bphcoffea.errors import InputError

@@ -1,5 +1,5 @@
 """What a run leaves behind: its folder, ledger, cutflow and normalisation."""
 
-from bphcoffea.results.folder import RunFolder
+import lazy_loader
 
-__all__ = ["RunFolder"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

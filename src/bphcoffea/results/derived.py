@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bphcoffea.errors import RunError
-from bphcoffea.storage.disks import writing_to
-from bphcoffea.storage.locks import locked
-from bphcoffea.storage.manifest import lock_of, replacing, written
+from bphcoffea.storage import lock_of, locked, replacing, writing_to, written
 
 #: File that is written last: a folder without it has no finished run.
 LEDGER: Final = "ledger.json"

@@ -23,18 +23,17 @@ import pyarrow.parquet as pq
 import uhi.io.json
 import uproot
 
-from bphcoffea.analysis.description import AnalysisRecord
-from bphcoffea.analysis.histograms import ALL, NOMINAL
+from bphcoffea.analysis import ALL, NOMINAL, AnalysisRecord
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import RunError
 from bphcoffea.html_table import html_table
-from bphcoffea.physics.windows import Window
+from bphcoffea.physics import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
 from bphcoffea.results.luminosities import FILESET
 from bphcoffea.results.normalisation import scaled
 from bphcoffea.results.records import DatasetRecord, Datasets, Normalisation
-from bphcoffea.storage.manifest import claimed, replacing
+from bphcoffea.storage import claimed, replacing
 
 #: Owner of the files of a run in ``written.json``.
 RUN = "run"

@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import hist
 
-from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.analysis import DOWN, NOMINAL, UP
 from bphcoffea.datasets import Metadata
 from bphcoffea.results.luminosities import Luminosities
 from bphcoffea.results.records import Normalisation, Rate, Uncertainties

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import pyarrow as pa
 
-from bphcoffea.storage.servers import host
+from bphcoffea.storage import host
 
 
 class Timing(NamedTuple):

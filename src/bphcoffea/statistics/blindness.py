@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bphcoffea.errors import RunError
-from bphcoffea.physics.windows import Window, covered, in_words
+from bphcoffea.physics import Window, covered, in_words
 from bphcoffea.results import RunFolder
 
 

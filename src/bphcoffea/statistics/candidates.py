@@ -9,8 +9,7 @@ import hist
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.analysis import DOWN, NOMINAL, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.results import RunFolder
 

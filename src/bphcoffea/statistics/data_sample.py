@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import FitError, RunError
-from bphcoffea.results import RunFolder
-from bphcoffea.results.normalisation import generated
+from bphcoffea.results import RunFolder, generated
 from bphcoffea.statistics.records import Record
 
 

@@ -19,7 +19,7 @@ from iminuit.cost import Cost, NormalConstraint
 from iminuit.util import describe
 from scipy.stats import chi2 as chi2_distribution
 
-from bphcoffea.analysis.mass_model import MassModel, Peak
+from bphcoffea.analysis import MassModel, Peak
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.mass_shapes import (
     BACKGROUND,

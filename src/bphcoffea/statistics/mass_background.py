@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
-from bphcoffea.physics.windows import Window, gaps, in_words, within
+from bphcoffea.physics import Window, gaps, in_words, within
 from bphcoffea.statistics.backgrounds import Bins, Family, Shape, fit_shape
 from bphcoffea.statistics.records import Record
 from bphcoffea.statistics.sidebands import FEW, MAX_SLOPE, MAX_SLOPE_OF_FEW

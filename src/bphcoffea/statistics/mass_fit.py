@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.analysis import MassModel
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, integrals
 from bphcoffea.statistics.records import JsonObject, Record, html_table, plain

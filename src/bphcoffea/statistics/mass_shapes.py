@@ -12,7 +12,7 @@ import numpy as np
 from iminuit.cost import ExtendedBinnedNLL
 from scipy.special import erf
 
-from bphcoffea.analysis.mass_model import MassModel, Peak, Tails
+from bphcoffea.analysis import MassModel, Peak, Tails
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from iminuit import Minuit
 
-from bphcoffea.analysis.mass_model import Peak, Tails
+from bphcoffea.analysis import Peak, Tails
 from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, Spectrum
 
 #: Beginning of a tail, in resolutions from the mean. Beyond 3 the tail is negligible.

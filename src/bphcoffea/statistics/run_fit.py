@@ -9,11 +9,9 @@ from typing import Literal
 
 import hist
 
-from bphcoffea.analysis.histograms import NOMINAL
-from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.analysis import NOMINAL, MassModel
 from bphcoffea.errors import FitError, RunError
-from bphcoffea.results import RunFolder
-from bphcoffea.results.records import Datasets
+from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics.blindness import check_fit
 from bphcoffea.statistics.data_sample import of_year, year_of
 from bphcoffea.statistics.fit_record import FitRecord, ModelFit, SimulationFit

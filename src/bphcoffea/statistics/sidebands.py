@@ -22,7 +22,7 @@ from scipy.stats import chi2 as chi2_distribution
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
-from bphcoffea.physics.windows import Window, gaps, in_words, signal_window, within
+from bphcoffea.physics import Window, gaps, in_words, signal_window, within
 from bphcoffea.statistics.backgrounds import Bins, Shape, deviance_of, fit_shape
 from bphcoffea.statistics.records import Record
 

@@ -1,5 +1,5 @@
 """Training of a classifier on simulated signal and the sidebands of data."""
 
-from bphcoffea.training.train import Training, train_run
+import lazy_loader
 
-__all__ = ["Training", "train_run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

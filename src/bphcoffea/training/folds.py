@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from bphcoffea.analysis.models import Model
+from bphcoffea.analysis import Model
 from bphcoffea.arrays import Booleans, Floats, Integers
 from bphcoffea.errors import InputError
 from bphcoffea.training.sample import Sample

@@ -10,13 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bphcoffea.analysis.classifier import SCORE
-from bphcoffea.analysis.declaration import COLUMNS, FACTOR
-from bphcoffea.analysis.description import BlindRecord
-from bphcoffea.analysis.histograms import ALL
+from bphcoffea.analysis import ALL, COLUMNS, FACTOR, SCORE, BlindRecord
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.errors import RunError
-from bphcoffea.physics.windows import Window, within
+from bphcoffea.physics import Window, within
 from bphcoffea.results import RunFolder
 from bphcoffea.training.metrics import rank_correlation
 

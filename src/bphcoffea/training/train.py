@@ -10,14 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bphcoffea.analysis.classifier import Classifier, load_classifier
-from bphcoffea.analysis.models import library_version
+from bphcoffea.analysis import Classifier, library_version, load_classifier
 from bphcoffea.arrays import Floats, Integers
 from bphcoffea.errors import RunError
-from bphcoffea.results import RunFolder
-from bphcoffea.results.folder import write_json
-from bphcoffea.storage.disks import writing_to
-from bphcoffea.storage.manifest import replacing
+from bphcoffea.results import RunFolder, write_json
+from bphcoffea.storage import replacing, writing_to
 from bphcoffea.training.edges import Bins, best_bins, given_bins
 from bphcoffea.training.folds import PARAMETERS, TREES, Folds, train_folds
 from bphcoffea.training.metrics import area_under_curve, kolmogorov_smirnov, rank_correlation

@@ -1,5 +1,5 @@
 """Executors that process chunks: in this process, in several, or on a Dask cluster."""
 
-from bphcoffea.execution.executors.engines import engine
+import lazy_loader
 
-__all__ = ["engine"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

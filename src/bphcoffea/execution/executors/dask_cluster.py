@@ -15,7 +15,7 @@ from coffea.processor import DaskExecutor, accumulate
 from bphcoffea.execution.executors.dask_health import ClusterHealth, ClusterLostError
 from bphcoffea.execution.runner import failed
 from bphcoffea.progress import Bar, progress
-from bphcoffea.storage.servers import TIMEOUT
+from bphcoffea.storage import TIMEOUT
 
 if TYPE_CHECKING:
     from distributed import Client, Future

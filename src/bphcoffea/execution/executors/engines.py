@@ -16,9 +16,8 @@ from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
 from bphcoffea.execution.executors.iterative import IterativeExecutor
 from bphcoffea.execution.executors.processes import Pool, ProcessExecutor
-from bphcoffea.facilities import Facility, cluster
-from bphcoffea.facilities.proxy import find_valid, shipping, wait
-from bphcoffea.storage.servers import TIMEOUT
+from bphcoffea.facilities import Facility, cluster, find_valid, shipping, wait
+from bphcoffea.storage import TIMEOUT
 
 ExecutorName = Literal["iterative", "futures", "dask"]
 

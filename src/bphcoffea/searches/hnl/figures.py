@@ -10,18 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
-from bphcoffea.physics.windows import gaps, within
-from bphcoffea.presentation.bands import MEDIAN, ONE_SIGMA, TWO_SIGMA, draw_bands
-from bphcoffea.presentation.hidden_data import overlapping
-from bphcoffea.presentation.style import (
+from bphcoffea.physics import gaps, within
+from bphcoffea.presentation import (
     BLUE,
+    MEDIAN,
+    ONE_SIGMA,
     RED,
     SMALL,
     TINY,
+    TWO_SIGMA,
     Heading,
     cms_style,
+    draw_bands,
     garwood,
     new_figure,
+    overlapping,
 )
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.hnl.limit_record import MassLimit, MixingLimit

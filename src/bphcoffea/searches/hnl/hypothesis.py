@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.arrays import Floats
-from bphcoffea.physics.windows import Window
+from bphcoffea.physics import Window
 from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, MINIMUM_MASS, Neutrino
 from bphcoffea.searches.hnl.signals import Efficiency, Signals
 from bphcoffea.statistics import (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bphcoffea.physics.windows import Window
+from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.statistics import (

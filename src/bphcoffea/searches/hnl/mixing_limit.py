@@ -16,7 +16,7 @@ import numpy as np
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
-from bphcoffea.physics.windows import signal_window
+from bphcoffea.physics import signal_window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.hypothesis import Hypothesis

@@ -29,7 +29,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.physics.constants import (
+from bphcoffea.physics import (
     DS_DECAY_CONSTANT,
     DS_LIFETIME,
     DS_MASS,

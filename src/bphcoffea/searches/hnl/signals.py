@@ -11,12 +11,8 @@ import numpy as np
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError, RunError
-from bphcoffea.physics.lifetimes import mixture_weight
-from bphcoffea.physics.resolution import width_of
-from bphcoffea.physics.windows import Window
-from bphcoffea.results import RunFolder
-from bphcoffea.results.normalisation import generated
-from bphcoffea.results.records import DatasetRecord
+from bphcoffea.physics import Window, mixture_weight, width_of
+from bphcoffea.results import DatasetRecord, RunFolder, generated
 from bphcoffea.searches.hnl.rates import Neutrino
 from bphcoffea.statistics import CATEGORY, WEIGHT, Categories
 

@@ -10,20 +10,24 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
-from bphcoffea.presentation.bands import MEDIAN, ONE_SIGMA, TWO_SIGMA
-from bphcoffea.presentation.hidden_data import blinded_in, overlapping, shade
-from bphcoffea.presentation.style import (
+from bphcoffea.presentation import (
     BLUE,
     DATA,
+    MEDIAN,
+    ONE_SIGMA,
     RED,
     SMALL,
     TINY,
+    TWO_SIGMA,
     Heading,
+    blinded_in,
     cms_style,
     new_figure,
+    overlapping,
     per_bin,
     points,
     scale_counts,
+    shade,
 )
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.limit_record import BranchingLimit, GroupLimit

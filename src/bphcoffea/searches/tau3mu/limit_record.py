@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bphcoffea.physics.windows import Window
+from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.normalisation import YearRecord
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import hist
 import numpy as np
 
-from bphcoffea.analysis.histograms import NOMINAL
+from bphcoffea.analysis import NOMINAL
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import RunError
 from bphcoffea.results import RunFolder

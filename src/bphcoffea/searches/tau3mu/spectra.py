@@ -9,7 +9,7 @@ import numpy as np
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError, RunError
-from bphcoffea.physics.windows import Window, within
+from bphcoffea.physics import Window, within
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.limit_record import ChannelRecord
 from bphcoffea.searches.tau3mu.normalisation import YearSignal

@@ -1,0 +1,33 @@
+from .analysis import Analysis as Analysis, GENERATOR_WEIGHT as GENERATOR_WEIGHT
+from .blinding import Blind as Blind, Hidden as Hidden
+from .branch_needs import BranchNeeds as BranchNeeds
+from .classifier import CLASSIFIER as CLASSIFIER, Classifier as Classifier
+from .classifier import ClassifierRecord as ClassifierRecord, SCORE as SCORE
+from .classifier import SCORE_BIN as SCORE_BIN, load_classifier as load_classifier
+from .declaration import COLUMNS as COLUMNS, FACTOR as FACTOR
+from .declaration import check_for_dataset as check_for_dataset
+from .description import AnalysisRecord as AnalysisRecord, BlindRecord as BlindRecord
+from .description import CutRecord as CutRecord, HistogramRecord as HistogramRecord
+from .description import ResonanceRecord as ResonanceRecord
+from .event_numbering import EVENT_NUMBERS as EVENT_NUMBERS, event_numbers as event_numbers
+from .histograms import ALL as ALL, Categories as Categories, Histogram as Histogram
+from .histograms import NOMINAL as NOMINAL
+from .legs import leg_abs_eta as leg_abs_eta, leg_eta as leg_eta, leg_pt as leg_pt
+from .legs import separation as separation
+from .mass_model import MassModel as MassModel, Peak as Peak, Tails as Tails
+from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
+from .models import MissingExtraError as MissingExtraError, Model as Model
+from .models import library_version as library_version
+from .names import repeated as repeated
+from .resolved import ResolvedAnalysis as ResolvedAnalysis
+from .selection import Cut as Cut, Selection as Selection
+from .shifts import Amounts as Amounts, MomentumShift as MomentumShift, OPAQUE as OPAQUE
+from .shifts import Path as Path, Shift as Shift, opaque as opaque, replaced as replaced
+from .trigger_paths import DatasetPathFired as DatasetPathFired
+from .variables import Axis as Axis, Condition as Condition, EventFunction as EventFunction
+from .variables import Requirement as Requirement, Values as Values, Variable as Variable
+from .weights import DOWN as DOWN, GENERATOR as GENERATOR
+from .weights import GeneratorVariation as GeneratorVariation, LifetimeWeight as LifetimeWeight
+from .weights import MuonWeight as MuonWeight, PileupWeight as PileupWeight
+from .weights import TriggerWeight as TriggerWeight, UP as UP, Weight as Weight
+from .weights import WeightContext as WeightContext

@@ -1,0 +1,4 @@
+from .files import from_json as from_json, write as write
+from .histograms import Converted as Converted, from_histogram as from_histogram
+from .pileup import pileup_from_histograms as pileup_from_histograms
+from .pileup import pileup_from_profiles as pileup_from_profiles

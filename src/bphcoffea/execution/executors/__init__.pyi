@@ -1,0 +1,1 @@
+from .engines import engine as engine

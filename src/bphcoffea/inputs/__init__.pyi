@@ -1,0 +1,6 @@
+from .nanoaod import ReducedNanoAODSchema as ReducedNanoAODSchema
+from .tree3mu import ThreeMuSchema as ThreeMuSchema, Tree3MuSchema as Tree3MuSchema
+from .tree3mu import TwoMuTrackSchema as TwoMuTrackSchema
+from .wztree import PARKING_PATHS as PARKING_PATHS, SIGNAL_PARAMETERS as SIGNAL_PARAMETERS
+from .wztree import SIGNAL_PROCESS as SIGNAL_PROCESS, SIGNAL_SAMPLE as SIGNAL_SAMPLE
+from .wztree import WZTreeSchema as WZTreeSchema

@@ -1,0 +1,16 @@
+from .constants import DS_DECAY_CONSTANT as DS_DECAY_CONSTANT, DS_LIFETIME as DS_LIFETIME
+from .constants import DS_MASS as DS_MASS, FERMI_CONSTANT as FERMI_CONSTANT, HBAR as HBAR
+from .constants import MUON_MASS as MUON_MASS, PION_DECAY_CONSTANT as PION_DECAY_CONSTANT
+from .constants import PION_MASS as PION_MASS, SPEED_OF_LIGHT as SPEED_OF_LIGHT, V_CS as V_CS
+from .constants import V_UD as V_UD
+from .energies import collision_energy as collision_energy
+from .generator import scale_envelope as scale_envelope
+from .generator import scales_without_envelope as scales_without_envelope
+from .kinematics import delta_r as delta_r, invariant_mass as invariant_mass
+from .lifetimes import lifetime_weight as lifetime_weight, mixture_weight as mixture_weight
+from .matching import equal_pairs as equal_pairs, first_match as first_match
+from .resolution import mass_resolution as mass_resolution, width_of as width_of
+from .topology import pointing_angle as pointing_angle, surroundings as surroundings
+from .triggers import fired as fired
+from .windows import Window as Window, covered as covered, gaps as gaps, in_words as in_words
+from .windows import signal_window as signal_window, united as united, within as within

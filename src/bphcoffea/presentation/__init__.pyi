@@ -1,0 +1,10 @@
+from .bands import MEDIAN as MEDIAN, ONE_SIGMA as ONE_SIGMA, TWO_SIGMA as TWO_SIGMA
+from .bands import draw_bands as draw_bands
+from .hidden_data import blinded_in as blinded_in, overlapping as overlapping, shade as shade
+from .labels import Labels as Labels
+from .run_figures import plot_run as plot_run
+from .style import BLUE as BLUE, DATA as DATA, Heading as Heading, RED as RED, SMALL as SMALL
+from .style import TINY as TINY, cms_style as cms_style, garwood as garwood
+from .style import new_figure as new_figure, per_bin as per_bin, points as points
+from .style import scale_counts as scale_counts
+from .training_figures import plot_training as plot_training

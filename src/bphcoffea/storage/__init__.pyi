@@ -1,0 +1,14 @@
+from .decompression import decompress_within as decompress_within
+from .disks import UnwritableError as UnwritableError, write_whole as write_whole
+from .disks import writing_to as writing_to
+from .file_identity import identity as identity
+from .locks import is_locked as is_locked, locked as locked
+from .manifest import OccupiedError as OccupiedError, claimed as claimed, lock_of as lock_of
+from .manifest import mark as mark, replacing as replacing, written as written
+from .open_files import reading as reading
+from .servers import ONCE as ONCE, Retries as Retries, Storage as Storage, TIMEOUT as TIMEOUT
+from .servers import by_silence as by_silence, host as host, note_silence as note_silence
+from .servers import reason as reason, shortened as shortened, silence_of as silence_of
+from .stageout import adler32_at as adler32_at, check_target as check_target
+from .stageout import stage_out as stage_out, stage_out_folder as stage_out_folder
+from .targets import TransferError as TransferError
