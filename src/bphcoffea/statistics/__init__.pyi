@@ -18,7 +18,7 @@ from .limit_results import QUANTILES as QUANTILES
 from .mass_background import Background as Background, fit_background as fit_background
 from .mass_fit import MassFit as MassFit
 from .mass_shapes import BACKGROUND as BACKGROUND
-from .records import JsonObject as JsonObject, Record as Record, html_table as html_table
+from .records import JsonObject as JsonObject, Record as Record
 from .run_fit import fit_mass as fit_mass, of_datasets as of_datasets
 from .search import Search as Search, search_of as search_of, searches as searches
 from .shape_datacards import write_shape_datacard as write_shape_datacard

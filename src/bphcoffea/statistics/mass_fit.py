@@ -10,8 +10,9 @@ import numpy as np
 
 from bphcoffea.analysis import MassModel
 from bphcoffea.arrays import Floats
+from bphcoffea.html_table import html_table
 from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, integrals
-from bphcoffea.statistics.records import JsonObject, Record, html_table, plain
+from bphcoffea.statistics.records import JsonObject, Record, plain
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
@@ -72,16 +71,3 @@ def plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return "inf" if value == math.inf else value
-
-
-def html_table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -> str:
-    """Return an HTML table for notebooks, with all texts escaped."""
-
-    def row(cells: Iterable[object], tag: str) -> str:
-        return "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells)
-
-    body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in rows)
-    return (
-        f"<table><caption>{html.escape(caption)}</caption>"
-        f"<thead><tr>{row(header, 'th')}</tr></thead><tbody>{body}</tbody></table>"
-    )

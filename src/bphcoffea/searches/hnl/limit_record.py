@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bphcoffea.html_table import html_table
 from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
@@ -20,7 +21,6 @@ from bphcoffea.statistics import (
     SidebandFit,
     Workspace,
     counting_workspace,
-    html_table,
     limit_content,
 )
 

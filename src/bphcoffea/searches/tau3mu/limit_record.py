@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bphcoffea.html_table import html_table
 from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.normalisation import YearRecord
@@ -18,7 +19,6 @@ from bphcoffea.statistics import (
     Record,
     SignalFit,
     Workspace,
-    html_table,
     limit_content,
     mass_workspace,
 )
