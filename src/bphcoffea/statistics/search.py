@@ -7,10 +7,13 @@ General packages import no search. They find searches through the entry points o
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from bphcoffea.errors import RunError
 from bphcoffea.results import RunFolder
@@ -37,8 +40,12 @@ class LimitRecord(Protocol):
         ...
 
 
-class Search(Protocol):
-    """Interface of a search for the command line and figures.
+class Search(ABC):
+    """Base class of a search, through which the command line and figures use it.
+
+    Report, export and figures come from modules beside that of the subclass, which are imported
+    when they are needed: ``report.report(limit)``, ``export.export_limit(run, to)`` and
+    ``figures.figures_of_run(run, unblind=…)``.
 
     Attributes
     ----------
@@ -50,19 +57,17 @@ class Search(Protocol):
         Values of these parameters that match the toys of the search.
     """
 
-    title: str
-    options: Mapping[str, Any]
-    toy_options: Mapping[str, Any]
+    title: ClassVar[str]
+    options: ClassVar[Mapping[str, Any]]
+    toy_options: ClassVar[Mapping[str, float]]
 
+    @abstractmethod
     def limit(
         self,
         run: RunFolder,
         normalisation: RunFolder,
         options: Mapping[str, Any],
-        *,
-        unblind: bool,
-        same_data: bool,
-        progress: Callable[[int, int], None],
+        **settings: Any,
     ) -> LimitRecord:
         """Return the limit of a run.
 
@@ -74,33 +79,34 @@ class Search(Protocol):
             Fitted run of the normalisation channel.
         options
             Values of some of :attr:`options`; the others keep their defaults.
-        unblind
-            Use the data in the signal windows.
-        same_data
-            Assert that both runs are of the same data, so that nothing is scaled.
-        progress
-            Called with the number of finished points and of all points.
+        settings
+            ``unblind``: use the data in the signal windows. ``same_data``: assert that both runs
+            are of the same data, so that nothing is scaled. ``progress``: called with the number
+            of finished points and of all points.
         """
-        ...
 
     def report(self, limit: LimitRecord) -> Iterator[str | Table]:
         """Yield the lines and tables that the command line shows of a limit."""
-        ...
+        yield from self._module("report").report(limit)
 
     def export(self, run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
         """Write datacards or workspaces of the limit of a run, and return their paths."""
-        ...
+        paths: list[Path] = self._module("export").export_limit(run, to)
+        return paths
 
     def figures(self, run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
         """Yield the names and figures of the limit of a run."""
-        ...
+        yield from self._module("figures").figures_of_run(run, unblind=unblind)
+
+    def _module(self, name: str) -> ModuleType:
+        return import_module(f"{type(self).__module__.rpartition('.')[0]}.{name}")
 
 
 @functools.cache
 def searches() -> dict[str, Search]:
     """Return all installed searches by name."""
     found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
-    return {entry.name: entry.load() for entry in found}
+    return {entry.name: entry.load()() for entry in found}
 
 
 def search_of(run: RunFolder) -> Search:

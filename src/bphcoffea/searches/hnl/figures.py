@@ -35,6 +35,11 @@ from bphcoffea.statistics import Range, SidebandFit
 POINTS: Final = 200
 
 
+def figures_of_run(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:  # noqa: ARG001
+    """Yield the names and figures of the limit of a run; data are drawn as the limit used them."""
+    yield from figures_of_limit(run, MixingLimit.of_run(run))
+
+
 def figures_of_limit(run: RunFolder, limit: MixingLimit) -> Iterator[tuple[str, Figure]]:
     """Yield the names and figures of a limit."""
     notes = ("Preliminary limit of partial runs",) if limit.partial else ()
