@@ -18,7 +18,7 @@ def test_notebook_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         # toys of fewer events show the same
-        cell.source = re.sub(r"\d\d_000, 1\)", "6_000, 1)", cell.source)
+        cell.source = re.sub(r"\d\d_000, 1\)", "10_000, 1)", cell.source)
     client = nbclient.NotebookClient(
         notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}
     )

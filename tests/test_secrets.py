@@ -236,7 +236,9 @@ def test_nothing_of_a_run_on_a_cluster_holds_a_secret(server, command, options, 
     (tmp_path / "small.py").write_text(analysis())
     (tmp_path / "buggy.py").write_text(analysis(wrong=True))
     environment = {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
-    with services.dask_cluster(tmp_path / "cluster", environment=environment) as cluster:
+    with services.dask_cluster(
+        tmp_path / "cluster", python=sys.executable, environment=environment
+    ) as cluster:
         words = (fileset, "-o", tmp_path / "run", "--scheduler", cluster.address, *options[:-2])
         assert command("run", tmp_path / "small.py", *words)[0] == 3
         assert (tmp_path / "run" / "dask-report.html").exists()

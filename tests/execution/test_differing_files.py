@@ -226,7 +226,7 @@ def test_a_dataset_whose_steps_are_empty_does_not_vanish(run_over, tmp_path):
     assert ledger["partial"]
     assert ledger["datasets"]["d"]["dataset_events"] == 100
     assert ledger["datasets"]["d"]["expected_events"] == 0
-    with pytest.raises(InputError, match="nothing to read"):
+    with pytest.raises(InputError, match="no entries to read"):
         run_over(d=({file: entry}, {}))
 
 

@@ -350,7 +350,7 @@ def test_home_that_cannot_be_written_means_no_checkpoints(job, tmp_path, monkeyp
     assert default_place() is None
     folder, _ = job.run(checkpoints=None, resume=False)
     assert folder.complete
-    with pytest.raises(InputError, match="where its checkpoints are"):
+    with pytest.raises(InputError, match="give their place"):
         job.run(checkpoints=None)
 
 

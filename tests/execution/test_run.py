@@ -120,11 +120,11 @@ def test_provenance_tells_how_it_was_made(toys, reference):
 
 def test_analysis_json_is_the_selection_in_words(reference):
     analysis = reference.analysis
-    cuts = {cut["name"]: cut for cut in analysis["cuts"]}
-    assert cuts["candidate"]["requirements"][0] == "1.62 < mass < 2.02 GeV"
-    assert cuts["vertex"]["reads"] == ["Triplet2_Mass", "TripletVtx2_Chi2"]
-    assert analysis["histograms"]["nminus1_mass"]["bounds"] == [1.62, 2.02]
-    assert analysis["fit"]["histogram"] == "mass"
+    cuts = {cut.name: cut for cut in analysis.cuts}
+    assert cuts["candidate"].requirements[0] == "1.62 < mass < 2.02 GeV"
+    assert cuts["vertex"].reads == ("Triplet2_Mass", "TripletVtx2_Chi2")
+    assert analysis.histograms["nminus1_mass"].bounds == (1.62, 2.02)
+    assert analysis.fit.histogram == "mass"
 
 
 def test_at_most_so_many_chunks_of_each_dataset(toys, ds_phipi, tmp_path):

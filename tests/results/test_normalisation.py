@@ -615,13 +615,13 @@ def test_eras_without_corrections_are_told_before_anything_is_read(
     toys = shutil.copytree(toys, tmp_path / "toys")
     text = (toys / "corrections.toml").read_text()
     (toys / "only.toml").write_text(text.replace('"2017*", "2018*"', '"2018*"'))
-    status, _, (err,) = bphcoffea(
+    status, _, err = bphcoffea(
         *("run", "ds_phipi", toys / "fileset.json", "-o", tmp_path / "run"),
         *("--corrections", toys / "only.toml", "--executor", "iterative"),
     )
     assert status == 2
-    assert "dataset 'toy_2017': no corrections for the era 2017D" in err
-    assert "'toys' for 2018*" in err
+    assert "dataset 'toy_2017': no corrections for the era 2017D" in "".join(err)
+    assert "'toys' for 2018*" in "".join(err)
     assert not (tmp_path / "run" / "ledger.json").exists()
 
 

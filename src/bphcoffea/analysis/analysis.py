@@ -79,7 +79,7 @@ class Analysis:
         decides.
     classifier
         Classifier whose score splits the categories, set by :meth:`classified`.
-    corrections
+    era_corrections
         Corrections of simulation, set by :meth:`corrected`.
     nominal_only
         Whether all variations are left out.
@@ -112,7 +112,7 @@ class Analysis:
     absent: ClassVar[Mapping[str, str]] = {}
     hidden: Hidden | None = None
     classifier: Classifier | None = None
-    corrections: Corrections = Corrections()
+    era_corrections: Corrections = Corrections()
     nominal_only: bool = False
 
     def __init_subclass__(cls, **options: object) -> None:
@@ -156,7 +156,7 @@ class Analysis:
             Whether to leave out all variations.
         """
         other = copy.copy(self)
-        other.corrections = corrections
+        other.era_corrections = corrections
         other.nominal_only = nominal_only
         return other
 

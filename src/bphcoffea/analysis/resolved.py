@@ -80,7 +80,7 @@ def resolve(analysis: Analysis, metadata: DatasetMetadata) -> ResolvedAnalysis:
     CorrectionsError
         If the analysis has corrections, but none for the dataset's era.
     """
-    corrections = analysis.corrections.for_era(metadata["era"])
+    corrections = analysis.era_corrections.for_era(metadata["era"])
     selection = analysis.selection.for_dataset(metadata)
     if corrections and corrections.golden and not metadata["is_mc"]:
         certified = _certified(corrections.golden)

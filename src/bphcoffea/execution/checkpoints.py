@@ -60,7 +60,7 @@ def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
     digest = hashlib.sha256()
     digest.update(_code_of(analysis).encode())
     # a default has the same hash as the same value that was set explicitly
-    explicit = analysis.corrected(analysis.corrections, nominal_only=analysis.nominal_only)
+    explicit = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
     digest.update(cloudpickle.dumps((sorted(vars(explicit).items()), sink)))
     digest.update(json.dumps(versions()).encode())
     package = Path(bphcoffea.__file__).parent

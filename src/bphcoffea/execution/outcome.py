@@ -109,7 +109,7 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
         if not metadata[name].is_mc and len(result.lumis)
     }
     counts = outcome.ledger.as_json()["datasets"]
-    certification = certification_of(analysis.corrections)
+    certification = certification_of(analysis.era_corrections)
     luminosities = Luminosities.of(metadata, sections, counts, certification)
     generator_sumw = {name: result.generator_sumw for name, result in results.items()}
     write_json(folder / "lumis.json", {name: to_ranges(lumis) for name, lumis in sections.items()})

@@ -45,7 +45,7 @@ def provenance(
             name: dataset.metadata.model_dump(mode="json", exclude_none=True)
             for name, dataset in fileset.root.items()
         },
-        "corrections": [corrections.describe() for corrections in analysis.corrections],
+        "corrections": [corrections.describe() for corrections in analysis.era_corrections],
         "classifier": analysis.classifier.describe().model_dump(mode="json")
         if analysis.classifier
         else None,

@@ -113,6 +113,8 @@ def figures_of_run(
         by_category = {
             category: shown.hiding(windows, category)
             for category, windows in hidden.get(name, {}).items()
+            # N-1 histograms have no categories
+            if category in (None, *histogram.axes["category"])
         }
         yield from _histogram_figures({None: shown, **by_category}, analysis, fit)
     progress(len(histograms), len(histograms))

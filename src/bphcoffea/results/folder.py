@@ -59,13 +59,6 @@ class RunFolder:
     RunError
         If `path` has no finished run, or if `output` contains a run or files derived from another
         run.
-
-    Examples
-    --------
-    >>> folder = RunFolder("demo/run")  # doctest: +SKIP
-    >>> folder.datasets.data  # doctest: +SKIP
-    ['toy_2017', 'toy_2018']
-    >>> folder.histograms()["mass"]["toy_2017", "all", "nominal", :]  # doctest: +SKIP
     """
 
     def __init__(self, path: str | Path, output: str | Path | None = None) -> None:
