@@ -87,7 +87,7 @@ def job(toys, tmp_path, monkeypatch):
             folder = run(analysis, load_fileset(fileset), tmp_path / name, self.options(**changes))
             return folder, self.count() - before
 
-        def start(self, executor="iterative", stderr=subprocess.DEVNULL, pause_s=0.2):
+        def start(self, executor="iterative", stderr=subprocess.DEVNULL, pause_s=0.2, **more):
             """Start a run as a process, with a pause in each chunk."""
             words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", toys]
             words += ["-o", tmp_path / "run", "--executor", executor, "--workers", "2"]
@@ -97,7 +97,7 @@ def job(toys, tmp_path, monkeypatch):
             try:
                 return subprocess.Popen(
                     words,
-                    env=os.environ | {"PAUSE": str(pause_s)},
+                    env=os.environ | {"PAUSE": str(pause_s)} | more,
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,
                     start_new_session=True,
@@ -279,13 +279,10 @@ def test_checkpoints_may_lie_on_a_server(job, served):
         ("dask", signal.SIGTERM, 143, "terminated"),
     ],
 )
-def test_run_that_is_interrupted_says_how_to_go_on(
-    executor, sent, status, word, job, tmp_path, monkeypatch
-):
+def test_run_that_is_interrupted_says_how_to_go_on(executor, sent, status, word, job, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
-    process = job.start(executor, stderr=subprocess.PIPE, pause_s=1)
+    process = job.start(executor, stderr=subprocess.PIPE, pause_s=1, TMPDIR=str(scratch))
     deadline = time.monotonic() + 60
     while job.kept() < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
