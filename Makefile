@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST_WORKERS ?= auto
+# one more than there are cores: many tests wait for servers, clusters and timeouts
+PYTEST_WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Wheels only: a source distribution would download its build requirements without hashes.
 INSTALL = $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
 LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --generate-hashes --no-emit-index-url --upgrade pyproject.toml

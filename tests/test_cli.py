@@ -3,8 +3,11 @@
 import json
 import logging
 import math
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import uproot
@@ -17,8 +20,10 @@ from bphcoffea.toys import TOYS
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """What ``bphcoffea demo`` leaves, on a small toy."""
+    """What ``bphcoffea demo`` leaves: that of ``make demo`` where it has just run, or a small one."""
     folder = tmp_path_factory.mktemp("demo")
+    if "BPHCOFFEA_DEMO" in os.environ:
+        return Path(shutil.copytree(os.environ["BPHCOFFEA_DEMO"], folder / "copy"))
     with pytest.MonkeyPatch.context() as patch:
         words = ["bphcoffea", "demo", "-o", str(folder), "--events", "40000"]
         patch.setattr(sys, "argv", words)
