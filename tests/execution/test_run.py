@@ -127,6 +127,18 @@ def test_analysis_json_is_the_selection_in_words(reference):
     assert analysis.fit.histogram == "mass"
 
 
+def test_a_run_shows_itself_in_a_notebook(reference):
+    names = list(reference.datasets)
+    assert repr(reference) == (
+        f"RunFolder('{reference.path}': ds_phipi, {len(names)} datasets, complete)"
+    )
+    shown = reference._repr_html_()
+    for name in names:
+        count = reference.read("ledger.json")["datasets"][name]["processed_events"]
+        assert f"<td>{name}</td><td>{reference.datasets[name].era}</td>" in shown
+        assert f"<td>{count:,}</td>" in shown
+
+
 def test_at_most_so_many_chunks_of_each_dataset(toys, ds_phipi, tmp_path):
     options = Options("iterative", chunksize=100, max_chunks=2)
     folder = run(ds_phipi, toys[0], tmp_path, options)
