@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -18,12 +19,16 @@ from typing import Any
 from urllib.parse import quote
 
 import hist
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import uhi.io.json
 import uproot
+from uproot.writing.identify import to_TH1x, to_writable
 
 from bphcoffea.analysis import ALL, NOMINAL, AnalysisRecord
+from bphcoffea.arrays import Floats
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import RunError
 from bphcoffea.html_table import html_table
@@ -362,16 +367,36 @@ def write_histograms(
     )
     with uproot.recreate(folder / "histograms.root") as file:
         for name, histogram in histograms.items():
-            for dataset in histogram.axes["dataset"]:
-                for category in histogram.axes["category"]:
-                    for variation in histogram.axes["variation"]:
-                        if variation not in (NOMINAL, *variations.get(dataset, ())):
-                            continue
-                        place = [file_name(dataset)]
-                        if category != ALL:
-                            place.append(category)
-                        place.append(name if variation == NOMINAL else f"{name}_{variation}")
-                        file["/".join(place)] = histogram[dataset, category, variation, :]
+            axes, content = histogram.axes, histogram.view(flow=True)
+            xaxis = to_writable(histogram[0, 0, 0, :]).member("fXaxis")
+            centers = (axes[-1].edges[:-1] + axes[-1].edges[1:]) / 2.0
+            for i, j, k in itertools.product(*(range(len(axis)) for axis in axes[:3])):
+                dataset, category, variation = axes[0][i], axes[1][j], axes[2][k]
+                if variation not in (NOMINAL, *variations.get(dataset, ())):
+                    continue
+                place = [file_name(dataset)]
+                if category != ALL:
+                    place.append(category)
+                place.append(name if variation == NOMINAL else f"{name}_{variation}")
+                file["/".join(place)] = _th1(content[i, j, k], centers, xaxis)
+
+
+def _th1(content: npt.NDArray[np.void], centers: Floats, xaxis: object) -> object:
+    """Return the TH1 of one spectrum with flow bins, as uproot converts a histogram."""
+    data, variances = content["value"].astype(">f8"), content["variance"].astype(">f8")
+    values = content["value"][1:-1]
+    return to_TH1x(
+        fName=None,
+        fTitle="",
+        data=data,
+        fEntries=data.sum(),
+        fTsumw=values.sum(),
+        fTsumw2=values.sum(),
+        fTsumwx=(values * centers).sum(),
+        fTsumwx2=(values * centers**2).sum(),
+        fSumw2=variances,
+        fXaxis=xaxis,
+    )
 
 
 def write_json(path: Path, content: Any) -> None:
