@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items):
     long = (
         *("test_faults.py", "test_stops.py", "test_notebooks.py", "test_scheduler.py"),
         *("test_facility.py", "test_mixing_limit.py", "test_resume.py", "test_cli.py"),
-        *("test_run.py", "test_services.py", "test_ds_phipi_closure.py", "test_normalisation.py"),
+        *("test_run.py", "test_services.py", "test_ds_phipi_closure.py", "test_luminosities.py"),
         *("test_skim.py", "test_hnl.py", "test_stageout.py", "test_checksums.py"),
     )
     rank = {name: place for place, name in enumerate(long)}

@@ -95,3 +95,15 @@ def muon_grid(eta, eta_edges, pt_edges, kind, number, keys, flow="error"):
         ],
         flow,
     )
+
+
+def recorded_in(table, sections):
+    """Luminosity of sections, added up from the lines of the csv."""
+    wanted = {f"{run}:{section}" for run, section in sections.tolist()}
+    total = 0.0
+    for line in table.read_text().splitlines():
+        if not line.startswith("#"):
+            fields = line.split(",")
+            run, section = fields[0].split(":")[0], fields[1].split(":")[1]
+            total += float(fields[6]) * (f"{run}:{section}" in wanted)
+    return total

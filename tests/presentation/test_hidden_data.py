@@ -13,6 +13,7 @@ from bphcoffea.presentation import plot_run, run_figures
 from bphcoffea.presentation.hidden_data import blind_windows, blinded_in
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results.folder import RunFolder, write_histograms
+from bphcoffea.statistics import Search
 from bphcoffea.statistics.blindness import StillBlindError
 
 DATA = {"is_mc": False, "era": "2018D", "luminosity": 1.0}
@@ -36,8 +37,23 @@ def filled(contents, bins, categories):
     return histogram
 
 
+class TestedSearch(Search):
+    """A search whose limit is of some windows."""
+
+    __test__ = False
+
+    def __init__(self, windows):
+        self._windows = windows
+
+    def limit(self, run, normalisation, options, **settings):
+        raise NotImplementedError
+
+    def windows(self, run):
+        return self._windows
+
+
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path, monkeypatch):
     """Make the folder of a run of a search; 20 000 data make every bin of 0.05 GeV full."""
 
     def write(datasets, windows=(), *, stacked=False, limit=(), columns=("mass",), fit=None):
@@ -76,6 +92,7 @@ def write(tmp_path):
             "cutflow": {},
             "analysis": {
                 "name": "search",
+                "search": "tested" if limit else None,
                 "blind": {"histogram": "m", "windows": [list(window) for window in windows]},
                 "histograms": declared,
                 "overlay_signal": True,
@@ -103,9 +120,9 @@ def write(tmp_path):
             (tmp_path / f"{name}.json").write_text(json.dumps(content))
         run = RunFolder(tmp_path)
         if limit:
-            hypotheses = [{"categories": {"A": {"window": window}}} for window in limit]
-            # what is drawn of a limit is tested elsewhere
-            run.write("limit.json", {"hypotheses": hypotheses})
+            found = {"tested": TestedSearch(limit)}
+            monkeypatch.setattr("bphcoffea.statistics.search.searches", lambda: found)
+            run.write("limit.json", {})
         return run
 
     return write

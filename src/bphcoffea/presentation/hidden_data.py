@@ -12,6 +12,7 @@ from bphcoffea.analysis import AnalysisRecord, BlindRecord
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.physics import Window, in_words, signal_window, width_of
 from bphcoffea.results import RunFolder
+from bphcoffea.statistics import search_of
 
 Windows = Sequence[Window]
 #: Colour of hidden ranges.
@@ -53,10 +54,8 @@ def blind_windows(run: RunFolder) -> Windows | None:
             if window is None:
                 return None
             windows.append(window)
-    if run.place("limit.json").is_file():
-        for hypothesis in run.read("limit.json")["hypotheses"]:
-            categories = hypothesis["categories"].values()
-            windows += [(low, high) for low, high in (each["window"] for each in categories)]
+    if run.analysis.search and run.place("limit.json").is_file():
+        windows += search_of(run).windows(run)
     return windows or None
 
 

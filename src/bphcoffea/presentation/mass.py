@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import hist
 import numpy as np
@@ -33,7 +32,7 @@ from bphcoffea.presentation.style import (
     scale_counts,
 )
 from bphcoffea.results import file_name
-from bphcoffea.statistics import BACKGROUND, MassFit, of_datasets
+from bphcoffea.statistics import BACKGROUND, FitRecord, MassFit, of_datasets
 
 PEAK_COLORS = (ORANGE, PURPLE, *PALETTE[4:])
 #: Largest pull that is drawn, in standard deviations.
@@ -42,7 +41,7 @@ MAX_PULL = 5.0
 FIT_ROOM, LEGEND_ROOM = 0.38, 0.15
 
 
-def mass_figures(shown: RunHistogram, fit: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+def mass_figures(shown: RunHistogram, fit: FitRecord | None) -> Iterator[tuple[str, Figure]]:
     """Yield the mass spectrum with its fit, and one of each separately fitted part.
 
     Parameters
@@ -50,23 +49,24 @@ def mass_figures(shown: RunHistogram, fit: Mapping[str, Any]) -> Iterator[tuple[
     shown
         Histogram of the mass.
     fit
-        Content of ``fit.json``; empty if there is no fit.
+        Fit of the run; None if there is none.
     """
     datasets = shown.datasets
-    fits = {shown.name: fit or {"datasets": datasets.data or list(datasets)}}
-    fits |= {f"{shown.name}_{file_name(by)}": part for by, part in fit.get("by", {}).items()}
+    fits: dict[str, FitRecord | None] = {shown.name: fit}
+    if fit is not None:
+        fits |= {f"{shown.name}_{file_name(group)}": part for group, part in fit.by.items()}
     for name, part in fits.items():
-        records = [datasets[dataset] for dataset in part["datasets"]]
+        names = part.datasets if part else datasets.data or list(datasets)
+        records = [datasets[dataset] for dataset in names]
         simulated = all(record.is_mc for record in records)
         hidden = () if simulated else shown.hidden
-        # a fit would reveal the content of the hidden bins
-        is_drawn = "parameters" in part and not hidden
         figure = draw_mass(
-            of_datasets(shown.histogram, part["datasets"]),
+            of_datasets(shown.histogram, names),
             Heading.of(records, () if simulated else shown.notes),
             label=shown.label,
             unit=shown.record.unit or "GeV",
-            fit=MassFit.from_json(part) if is_drawn else None,
+            # a fit would reveal the content of the hidden bins
+            fit=part.fit if part and not hidden else None,
             points_label=SIMULATION if simulated else DATA,
         )
         shade(figure, hidden)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import hist
 from matplotlib.figure import Figure
@@ -27,7 +26,7 @@ from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure
 from bphcoffea.presentation.style import FIGURES, cms_style, name_of_its_own, save
 from bphcoffea.results import RunFolder, file_name
-from bphcoffea.statistics import check_unblinding, search_of
+from bphcoffea.statistics import FitRecord, check_unblinding, search_of
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ def figures_of_run(
     """
     analysis, datasets = run.analysis, run.datasets
     yield from cutflow_figures(run)
-    fit = run.read("fit.json") if run.place("fit.json").is_file() else {}
+    fit = FitRecord.of_run(run) if run.place("fit.json").is_file() else None
     if analysis.search and run.place("limit.json").is_file():
         yield from search_of(run).figures(run, unblind=unblind)
     notes = (left_out(run),) if datasets.data else ()
@@ -123,7 +122,7 @@ def figures_of_run(
 def _histogram_figures(
     by_category: Mapping[str | None, RunHistogram],
     analysis: AnalysisRecord,
-    fit: Mapping[str, Any],
+    fit: FitRecord | None,
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the figures of one histogram.
 
@@ -135,7 +134,7 @@ def _histogram_figures(
     analysis
         Record of the analysis.
     fit
-        Content of ``fit.json``; empty if there is no fit.
+        Fit of the run; None if there is none.
     """
     whole = by_category[None]
     is_fitted = analysis.fit is not None and whole.name == analysis.fit.histogram

@@ -279,7 +279,7 @@ class RunFolder:
         return html_table(("dataset", "era", "kind", "events processed"), rows, repr(self))
 
     def _candidates_file(self, dataset: str) -> Path:
-        name = file_name(dataset, self.fileset_metadata)
+        name = file_name(dataset, self.read("provenance.json")["datasets"])
         return self.path / "candidates" / f"{name}.parquet"
 
 

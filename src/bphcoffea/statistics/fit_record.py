@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from bphcoffea.errors import FitError, RunError
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics.mass_fit import MassFit, Parameter
@@ -137,8 +139,9 @@ class FitRecord:
                 alternative=None if alternative is None else ModelFit.from_json(alternative),
                 by={name: cls.from_json(each) for name, each in content.get("by", {}).items()},
             )
-        except KeyError as error:
-            raise FitError(f"the stored fit has no {error}; fit the run again") from None
+        except (KeyError, TypeError, ValidationError) as error:
+            reason = " ".join(str(error).split())
+            raise FitError(f"the stored fit is unusable ({reason}); fit the run again") from None
 
     @classmethod
     def of_run(cls, run: RunFolder) -> FitRecord:

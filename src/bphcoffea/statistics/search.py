@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from bphcoffea.errors import RunError
+from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics.records import JsonObject
 
@@ -97,6 +98,10 @@ class Search(ABC):
     def figures(self, run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
         """Yield the names and figures of the limit of a run."""
         yield from self._module("figures").figures_of_run(run, unblind=unblind)
+
+    def windows(self, run: RunFolder) -> list[Window]:  # noqa: ARG002
+        """Return the windows of the blind variable that the limit of a run is about, if any."""
+        return []
 
     def _module(self, name: str) -> ModuleType:
         return import_module(f"{type(self).__module__.rpartition('.')[0]}.{name}")

@@ -12,6 +12,7 @@ from bphcoffea.searches.hnl.limit_record import (
     MixingPoint,
     SignalYield,
 )
+from bphcoffea.searches.hnl.search import HeavyNeutralLepton
 from bphcoffea.statistics.backgrounds import Shape
 from bphcoffea.statistics.counting import Channel
 from bphcoffea.statistics.datacards import datacard
@@ -92,6 +93,7 @@ def test_export_removes_what_an_earlier_limit_left(tmp_path):
         run.write("limit.json", limit_of(masses, observed).as_json())
 
     set_limit((1.0, 1.25), 37)
+    assert HeavyNeutralLepton().windows(run) == [(0.9, 1.1)] * 2
     assert len(export_limit(run, "combine")) == len(export_limit(run, "pyhf")) == 4
     cards = tmp_path / "datacards"
     for name in ("mine.txt", "m1_V2_mine.json", "combined.root"):

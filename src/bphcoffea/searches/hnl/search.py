@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 from typing_extensions import override
 
+from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics import Search
 
@@ -81,3 +82,11 @@ class HeavyNeutralLepton(Search):
             **settings,
             **of_scan,
         )
+
+    @override
+    def windows(self, run: RunFolder) -> list[Window]:
+        """Return the window of each category at each tested mass, GeV."""
+        from bphcoffea.searches.hnl.limit_record import MixingLimit
+
+        masses = MixingLimit.of_run(run).hypotheses
+        return [category.window for mass in masses for category in mass.categories.values()]
