@@ -482,7 +482,7 @@ def test_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
 
 def test_repr_counts_files_and_shortens_the_list_of_names():
     fileset = Fileset.model_validate(dict.fromkeys("ABCDE", DATASET))
-    assert repr(fileset) == "Fileset(5 datasets, 5 files: A, B, C, …)"
+    assert str(fileset) == repr(fileset) == "Fileset(5 datasets, 5 files: A, B, C, …)"
     assert repr(fileset.select("A")) == "Fileset(1 dataset, 1 file: A)"
 
 

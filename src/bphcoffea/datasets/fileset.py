@@ -53,6 +53,9 @@ class Fileset(RootModel[dict[Name, Dataset]]):
         return len(self.root)
 
     @override
+    def __str__(self) -> str:
+        return repr(self)
+
     def __repr__(self) -> str:
         files = sum(len(dataset.files) for dataset in self.root.values())
         counts = ", ".join(

@@ -210,7 +210,7 @@ class Toy(ABC, Generic[Contents, Events]):
 
     def __call__(
         self,
-        folder: Path,
+        folder: str | Path,
         events: int = 200_000,
         seed: int = 1,
         *,
@@ -235,6 +235,7 @@ class Toy(ABC, Generic[Contents, Events]):
         files, which hold RNTuples; ``truth.json``; and ``corrections.toml`` with the files that it
         names: the luminosity sections of the data, and the corrections of the simulation.
         """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         truth: dict[str, dict[str, object]] = {}
         recorded: list[Sections] = []
