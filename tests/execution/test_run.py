@@ -139,9 +139,12 @@ def test_a_run_shows_itself_in_a_notebook(reference):
         assert f"<td>{count:,}</td>" in shown
 
 
-def test_at_most_so_many_chunks_of_each_dataset(toys, ds_phipi, tmp_path):
+def test_at_most_so_many_chunks_of_each_dataset(toys, ds_phipi, tmp_path, caplog):
+    caplog.set_level("DEBUG", "bphcoffea")
     options = Options("iterative", chunksize=100, max_chunks=2)
     folder = run(ds_phipi, toys[0], tmp_path, options)
+    assert f"{2 * len(toys[0])} chunks for iterative (1 workers)" in caplog.text
+    assert "every file must have" in caplog.text
     ledger = folder.read("ledger.json")
     assert ledger["chunks"] == 2 * len(toys[0])
     assert folder.complete

@@ -85,6 +85,8 @@ def find_chunks(
     """
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
     needs = {name: branch_needs(analysis, content) for name, content in metadata.items()}
+    for name, need in needs.items():
+        _log.debug("dataset '%s': every file must have %s", name, ", ".join(need.required))
     files = files_of(fileset, needs)
     skipped = _not_to_open(fileset, files, max_chunks)
     reports = open_files([file for file in files if file not in skipped], running, retries)

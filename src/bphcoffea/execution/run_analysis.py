@@ -155,6 +155,8 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
             plan = find_chunks(
                 analysis, fileset, running, options.chunksize, options.max_chunks, options.retries
             )
+            count = len(plan.chunks)
+            _log.debug("%d chunks for %s (%d workers)", count, running.name, running.workers)
             outcome = process(processor, plan, running, options.retries, checkpoints)
         if plan.chunks and not outcome.results:
             raise RunError("\n".join(failure.line() for failure in outcome.ledger.missing))
@@ -197,6 +199,7 @@ def process(
     except MissingExtraError as error:  # raised by a worker
         raise RunError(str(error)) from None
     wall = time.perf_counter() - clock
+    _log.debug("chunks were processed in %.1f s", wall)
     timings = out.get("timings", [])
     work = total(timings)
     # a cluster may have grown or replaced workers since the start
@@ -254,8 +257,10 @@ def _checkpoints(processor: Processor, folder: Path, options: Options) -> Checkp
             raise RunError("a run can only be resumed with its checkpoints; give their place")
         return None
     code = fingerprint(processor.analysis, processor.sink)
-    checkpoints = Checkpoints(folder_for(options.checkpoints, folder), code, resume=options.resume)
+    place = folder_for(options.checkpoints, folder)
+    checkpoints = Checkpoints(place, code, resume=options.resume)
     checkpoints.prepare(folder, processor.analysis.name())
+    _log.debug("checkpoints: %s, key %s", place, code[:16])
     return checkpoints
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -17,6 +18,8 @@ from bphcoffea.statistics.data_sample import of_year, year_of
 from bphcoffea.statistics.fit_record import FitRecord, ModelFit, SimulationFit
 from bphcoffea.statistics.histogram_fit import SEEN, fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import Tail
+
+_log = logging.getLogger(__name__)
 
 #: Names of the simulated datasets of each peak.
 Simulated = Mapping[str, Sequence[str]]
@@ -100,6 +103,7 @@ class _Spectrum:
         """Fit the sum of some datasets."""
         in_data = not any(self.records[name].is_mc for name in names)
         fit = fit_histogram(of_datasets(self.histogram, names), self.model, tail=tail)
+        _log.debug("%s: %r", ", ".join(names), fit)
         return FitRecord(
             analysis=self.analysis,
             histogram=self.model.histogram,

@@ -7,6 +7,7 @@ then renamed: under its final name it is complete.
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import tempfile
 import time
@@ -20,6 +21,8 @@ from bphcoffea.storage.servers import ONCE, Retries
 from bphcoffea.storage.targets import Disk, Fault, Target, TransferError, blocks
 from bphcoffea.storage.webdav import WebDAV
 from bphcoffea.storage.xrootd import XRootD
+
+_log = logging.getLogger(__name__)
 
 #: File that is copied last: the folder of a run without it holds no result.
 _LEDGER = "ledger.json"
@@ -148,6 +151,7 @@ def _transfer(source: Path, target: Target, path: str, retries: Retries) -> None
         _retry(attempt, retries)
     finally:
         _remove_late(target, broken)
+    _log.debug("%s: written, %d bytes", target.shown(path), size)
 
 
 def _remove_late(target: Target, paths: list[str]) -> None:
