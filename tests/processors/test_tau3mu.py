@@ -251,7 +251,7 @@ def test_the_mass_resolution_makes_the_category(error, category, tau3mu, open_ev
 
 def test_files_need_only_what_is_cut_on(tau3mu):
     metadata = {"is_mc": True, "era": "2018D", "hlt": ()}
-    needs = branch_needs(tau3mu, metadata)
+    needs = branch_needs(tau3mu, {"test": metadata})["test"]
     assert {"Muon_BestTrackPtErr", "Muon_vz", "MuonCharge"} <= set(needs.required)
     optional = {"Track_dxyError", "Triplet_Pt", "RefittedPV_z", "FlightDistBS_SV", "Muon_isSoft"}
     assert optional <= set(needs.in_all_or_none)

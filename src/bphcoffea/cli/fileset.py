@@ -111,11 +111,8 @@ def check(
     files = datasets.load_filesets(fileset).select(dataset or ())
     needs = {}
     if analysis:
-        loaded = load_named(analysis)
-        needs = {
-            name: branch_needs(loaded, content.metadata.model_dump())
-            for name, content in files.root.items()
-        }
+        metadata = {name: d.metadata.model_dump() for name, d in files.root.items()}
+        needs = branch_needs(load_named(analysis), metadata)
     with execution.engine(executor, workers) as running:
         reports = open_files(files_of(files, needs), running)
         sums = compare_checksums(files_to_compare(files), running) if checksum else []

@@ -84,7 +84,7 @@ def find_chunks(
         If files are unfit, none can be opened, or no entries are requested; one line per problem.
     """
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
-    needs = {name: branch_needs(analysis, content) for name, content in metadata.items()}
+    needs = branch_needs(analysis, metadata)
     for name, need in needs.items():
         _log.debug("dataset '%s': every file must have %s", name, ", ".join(need.required))
     files = files_of(fileset, needs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import awkward as ak
 import uproot
 from coffea.nanoevents import NanoEventsFactory
+from coffea.nanoevents.schemas.base import BaseSchema
 
 from bphcoffea.analysis import (
     EVENT_NUMBERS,
@@ -17,6 +19,7 @@ from bphcoffea.analysis import (
     BranchNeeds,
     Cut,
     DatasetMetadata,
+    ResolvedAnalysis,
     check_for_dataset,
 )
 from bphcoffea.processing.candidates import Candidates
@@ -47,24 +50,54 @@ def required_branches(analysis: Analysis, metadata: DatasetMetadata) -> tuple[st
     return branches
 
 
-def branch_needs(analysis: Analysis, metadata: DatasetMetadata) -> BranchNeeds:
-    """Return the branches that an analysis needs in the files of a dataset.
+def branch_needs(
+    analysis: Analysis, datasets: Mapping[str, DatasetMetadata]
+) -> dict[str, BranchNeeds]:
+    """Return the branches that an analysis needs in the files of each dataset.
 
-    Parameters and errors are those of :func:`required_branches`.
+    The analysis is traced once for all datasets with the same cuts, columns and weights that agree
+    in the metadata on which an analysis may depend.
+
+    Parameters
+    ----------
+    analysis
+        The analysis.
+    datasets
+        Metadata of each dataset.
+
+    Raises
+    ------
+    DeclarationError
+        If declarations for a dataset are wrong.
     """
-    resolved = analysis.for_dataset(metadata)
+    traced: dict[object, tuple[str, ...]] = {}
+    needs = {}
+    for name, metadata in datasets.items():
+        check_for_dataset(analysis, metadata)
+        resolved = analysis.for_dataset(metadata)
+        looked_at = (metadata.get(key) for key in ("is_mc", "era", "hlt", *analysis.metadata))
+        parts = (*resolved.cuts, *resolved.columns, *resolved.weights)
+        key = repr([*looked_at, *(part.name for part in parts)])
+        if key not in traced:
+            traced[key] = required_branches(analysis, metadata)
+        needs[name] = _needs(analysis, resolved, traced[key])
+    return needs
+
+
+def _needs(
+    analysis: Analysis, resolved: ResolvedAnalysis, required: tuple[str, ...]
+) -> BranchNeeds:
     paths = [
         branch
         for cut in resolved.cuts
         for requirement in cut.requirements
-        for branch in requirement.in_some_file(metadata)
+        for branch in requirement.in_some_file(resolved.metadata)
     ]
     weights = [weight.field for weight in resolved.weights if weight.field is not None]
-    required = required_branches(analysis, metadata)
     alike = [name for name in EVENT_NUMBERS if name not in required]
     cuts = (*analysis.selection, *analysis.cuts_on_best)
     alike += [branch for part in (*cuts, *resolved.columns) for branch in part.branches]
-    if metadata["is_mc"]:
+    if resolved.metadata["is_mc"]:
         alike.append(GENERATOR_WEIGHT)
     return BranchNeeds(
         required=required,
@@ -102,21 +135,28 @@ def _branches_read(
     functions: Sequence[Callable[[ak.Array], object]],
 ) -> list[tuple[str, ...]]:
     """Return the branches that each function reads of the events of the template."""
-    buffer, tree = analysis.schema.template()
-    accessed: list[Any] = []
+    factory, accessed = _template(analysis.schema)
+    # cuts and columns on branches that files may lack are left out
+    held = {"dataset": "template", HELD: (), **metadata}
     branches = []
-    with uproot.open(buffer) as file:
-        factory = NanoEventsFactory.from_root(
-            file,
-            treepath=tree,
-            schemaclass=analysis.schema,
-            # cuts and columns on branches that files may lack are left out
-            metadata={"dataset": "template", HELD: (), **metadata},
-            mode="virtual",
-            access_log=accessed,
-        )
-        for function in functions:
-            accessed.clear()
-            function(factory.events())
-            branches.append(tuple(sorted({column.branch for column in accessed})))
+    for function in functions:
+        events = ak.with_parameter(factory.events(), "metadata", held)
+        accessed.clear()
+        function(events)
+        branches.append(tuple(sorted({column.branch for column in accessed})))
     return branches
+
+
+@cache
+def _template(schema: type[BaseSchema]) -> tuple[NanoEventsFactory, list[Any]]:
+    """Open the template of a schema; the list receives the columns that its events are asked for."""
+    buffer, tree = schema.template()
+    accessed: list[Any] = []
+    factory = NanoEventsFactory.from_root(
+        uproot.open(buffer),
+        treepath=tree,
+        schemaclass=schema,
+        mode="virtual",
+        access_log=accessed,
+    )
+    return factory, accessed
