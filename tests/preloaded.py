@@ -7,6 +7,7 @@ the tests run as programs start interpreters as ever.
 import contextlib
 import multiprocessing
 import os
+import pkgutil
 import signal
 import subprocess
 from multiprocessing import forkserver, spawn
@@ -16,10 +17,27 @@ import distributed.utils
 import pytest
 from loky.backend import context as loky_context
 
+import bphcoffea
 from bphcoffea.execution.executors import processes
 
+#: What a worker imports: packages import nothing before a name is asked for, so modules are listed.
 #: Nothing that starts threads, and not XRootD, which does not survive a fork.
-MODULES = ("bphcoffea.execution", "coffea.processor", "distributed", "dask.cli", "pyarrow.parquet")
+MODULES = [
+    module.name
+    for package in ("analysis", "corrections", "datasets", "execution", "inputs", "processing")
+    for module in pkgutil.walk_packages(
+        [f"{bphcoffea.__path__[0]}/{package}"], f"bphcoffea.{package}."
+    )
+    if not module.ispkg
+]
+MODULES += [
+    "bphcoffea.physics.triggers",
+    "coffea.processor",
+    "distributed",
+    "dask.cli",
+    "pandas",
+    "pyarrow.parquet",
+]
 METHOD = {"distributed.worker.multiprocessing-method": "forkserver"}
 _begin = processes._begin
 _preparation_data = spawn.get_preparation_data
@@ -46,7 +64,7 @@ def _begin_forked(parent):
 @contextlib.contextmanager
 def forked_workers():
     """Fork the workers of pools and of local Dask clusters."""
-    multiprocessing.set_forkserver_preload(list(MODULES))
+    multiprocessing.set_forkserver_preload(MODULES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distributed.utils, "_forkserver_preload_set", True)
         patch.setattr(spawn, "get_preparation_data", _with_environment)
