@@ -20,6 +20,7 @@ from bphcoffea.storage import (
     decompress_within,
     host,
     identity,
+    index_fields,
     note_silence,
     reading,
     reason,
@@ -156,6 +157,7 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
     One report, in a list, so that executors can add up the reports of many files.
     """
     decompress_within(file.basket_limit)
+    index_fields()
     faults: list[str] = []
     entries = file.entries
     places = (file.path, *file.replicas)

@@ -33,6 +33,7 @@ from bphcoffea.storage import (
     Retries,
     by_silence,
     decompress_within,
+    index_fields,
     note_silence,
     reading,
     silence_of,
@@ -160,6 +161,7 @@ def work_on_chunk(
         If the exception of the processor is not a fault of the input.
     """
     decompress_within(basket_limit)
+    index_fields()
     guard_worker()
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))

@@ -76,8 +76,8 @@ def branch_needs(
         check_for_dataset(analysis, metadata)
         resolved = analysis.for_dataset(metadata)
         looked_at = (metadata.get(key) for key in ("is_mc", "era", "hlt", *analysis.metadata))
-        parts = (*resolved.cuts, *resolved.columns, *resolved.weights)
-        key = repr([*looked_at, *(part.name for part in parts)])
+        parts = (resolved.cuts, resolved.columns, resolved.weights)
+        key = repr([*looked_at, *([part.name for part in kind] for kind in parts)])
         if key not in traced:
             traced[key] = required_branches(analysis, metadata)
         needs[name] = _needs(analysis, resolved, traced[key])
@@ -135,7 +135,7 @@ def _branches_read(
     functions: Sequence[Callable[[ak.Array], object]],
 ) -> list[tuple[str, ...]]:
     """Return the branches that each function reads of the events of the template."""
-    factory, accessed = _template(analysis.schema)
+    factory, accessed = _template(analysis.schema)  # type: ignore[arg-type] # classes are hashable
     # cuts and columns on branches that files may lack are left out
     held = {"dataset": "template", HELD: (), **metadata}
     branches = []
@@ -149,7 +149,7 @@ def _branches_read(
 
 @cache
 def _template(schema: type[BaseSchema]) -> tuple[NanoEventsFactory, list[Any]]:
-    """Open the template of a schema; the list receives the columns that its events are asked for."""
+    """Open the template of a schema; the list receives the columns that are read of its events."""
     buffer, tree = schema.template()
     accessed: list[Any] = []
     factory = NanoEventsFactory.from_root(
