@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import uproot
 
+from bphcoffea.statistics.datacards import write_shape_datacard
 from bphcoffea.statistics.mass_background import fit_background
-from bphcoffea.statistics.shape_datacards import write_shape_datacard
 from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
 
@@ -40,10 +40,7 @@ def mass_channels():
 def card(mass_channels, tmp_path_factory):
     """What a card says, and its templates by channel and name."""
     folder = tmp_path_factory.mktemp("cards")
-    (folder / "shapes").mkdir()
-    write_shape_datacard(
-        mass_channels, {"lumi": 0.06}, folder / "card.txt", folder / "shapes" / "templates.root"
-    )
+    write_shape_datacard(mass_channels, {"lumi": 0.06}, folder / "card.txt")
     return parsed(folder / "card.txt")
 
 

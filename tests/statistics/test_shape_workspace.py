@@ -19,7 +19,7 @@ from bphcoffea.statistics.workspace import is_blinded
 
 EDGES = tuple(np.linspace(1.62, 2.0, 39))
 SHAPE = SignalShape(0.3, 1.777, 0.014, 1.2, 3.0, 0.010)
-CHANNEL = MassChannel("a", EDGES, 5.0, SHAPE, Background(80.0, -4.0, 1.0), (2.0,) * 38)
+CHANNEL = MassChannel("a", 5.0, EDGES, SHAPE, Background(80.0, -4.0, 1.0), (2.0,) * 38)
 
 
 def expected(spec, **values):

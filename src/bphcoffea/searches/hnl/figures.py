@@ -35,13 +35,13 @@ from bphcoffea.statistics import Range, SidebandFit
 POINTS: Final = 200
 
 
-def figures_of_run(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:  # noqa: ARG001
-    """Yield the names and figures of the limit of a run; data are drawn as the limit used them."""
-    yield from figures_of_limit(run, MixingLimit.of_run(run))
-
-
-def figures_of_limit(run: RunFolder, limit: MixingLimit) -> Iterator[tuple[str, Figure]]:
-    """Yield the names and figures of a limit."""
+def figures_of_limit(
+    run: RunFolder,
+    limit: MixingLimit,
+    *,
+    unblind: bool,  # noqa: ARG001
+) -> Iterator[tuple[str, Figure]]:
+    """Yield the names and figures of a limit; data are drawn as the limit used them."""
     notes = ("Preliminary limit of partial runs",) if limit.partial else ()
     heading, data = Heading.of(run.datasets.values(), notes), masses_of_data(run)
     for hypothesis in limit.hypotheses:

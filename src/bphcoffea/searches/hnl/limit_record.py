@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from typing_extensions import override
 
 from bphcoffea.html_table import html_table
 from bphcoffea.physics import Window
-from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.statistics import (
     MEDIAN,
     QUANTILES,
     Channel,
     Confidence,
+    Export,
+    LimitRecord,
     Range,
     Record,
     SidebandFit,
     Workspace,
     counting_workspace,
-    limit_content,
+    write_datacard,
 )
 
 
@@ -124,7 +128,7 @@ class MassLimit(Record):
 
 
 @dataclass(frozen=True)
-class MixingLimit(Record):
+class MixingLimit(LimitRecord):
     """Excluded |V|² at some masses.
 
     Attributes
@@ -158,19 +162,6 @@ class MixingLimit(Record):
     normalisation: DsYield
     hypotheses: tuple[MassLimit, ...]
 
-    @classmethod
-    def of_run(cls, run: RunFolder) -> MixingLimit:
-        """Return the limit of a run.
-
-        Raises
-        ------
-        RunError
-            If the run has no limit.
-        FitError
-            If its ``limit.json`` is unusable.
-        """
-        return cls.from_json(limit_content(run))
-
     def nearest(self, mass: float) -> MassLimit:
         """Return the scan at the mass that is nearest to ``mass``, GeV."""
         return min(self.hypotheses, key=lambda tested: abs(tested.mass - mass))
@@ -181,6 +172,17 @@ class MixingLimit(Record):
         return counting_workspace(
             tested.channels(mixing), tested.uncertainties, blinded=self.blinded
         )
+
+    @override
+    def exports(self) -> Iterator[Export]:
+        """Yield the likelihood of each mass and mixing."""
+        for tested in self.hypotheses:
+            for point in tested.points:
+                yield Export(
+                    f"m{tested.mass:g}_V2_{point.mixing:.3e}",
+                    partial(write_datacard, tested.channels(point.mixing), tested.uncertainties),
+                    partial(self.workspace, tested.mass, point.mixing),
+                )
 
     def __repr__(self) -> str:
         masses = ", ".join(f"{tested.mass:g}" for tested in self.hypotheses)

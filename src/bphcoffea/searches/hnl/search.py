@@ -84,9 +84,14 @@ class HeavyNeutralLepton(Search):
         )
 
     @override
-    def windows(self, run: RunFolder) -> list[Window]:
-        """Return the window of each category at each tested mass, GeV."""
+    def record(self, run: RunFolder) -> MixingLimit:
+        """Return the excluded |V|² of a run."""
         from bphcoffea.searches.hnl.limit_record import MixingLimit
 
-        masses = MixingLimit.of_run(run).hypotheses
+        return MixingLimit.of_run(run)
+
+    @override
+    def windows(self, run: RunFolder) -> list[Window]:
+        """Return the window of each category at each tested mass, GeV."""
+        masses = self.record(run).hypotheses
         return [category.window for mass in masses for category in mass.categories.values()]

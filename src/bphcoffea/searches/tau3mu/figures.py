@@ -41,13 +41,8 @@ FINE: Final = 10
 HEADROOM: Final = 0.38
 
 
-def figures_of_run(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
-    """Yield the names and figures of the limit of a run."""
-    yield from figures_of_limit(run, BranchingLimit.of_run(run), unblind=unblind)
-
-
 def figures_of_limit(
-    run: RunFolder, limit: BranchingLimit, *, unblind: bool = False
+    run: RunFolder, limit: BranchingLimit, *, unblind: bool
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the names and figures of a limit.
 

@@ -78,3 +78,10 @@ class Tau3Mu(Search):
             corrections=corrections,
             **settings,
         )
+
+    @override
+    def record(self, run: RunFolder) -> BranchingLimit:
+        """Return the limits on B(τ → 3μ) of a run."""
+        from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
+
+        return BranchingLimit.of_run(run)
