@@ -30,13 +30,6 @@ from bphcoffea.statistics import (
 
 
 @dataclass(frozen=True)
-class CategoryCount(SidebandFit):
-    """Background of a category, and the observed events in the window; None if blinded."""
-
-    observed: int | None
-
-
-@dataclass(frozen=True)
 class SignalYield(Record):
     """Expected signal of a category.
 
@@ -56,6 +49,26 @@ class SignalYield(Record):
     stat: float
     shifts: Mapping[str, float]
     bound: float | None
+
+
+@dataclass(frozen=True)
+class CategoryCount(SidebandFit):
+    """Background of a category, and the observed events in the window; None if blinded."""
+
+    observed: int | None
+
+    def channel(self, name: str, signal: SignalYield) -> Channel:
+        """Return the counting experiment with a signal."""
+        return Channel(
+            name,
+            signal.events,
+            self.prediction,
+            self.observed,
+            self.stat,
+            self.shape_uncertainty,
+            signal_stat=signal.stat,
+            signal_shifts=signal.shifts,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,17 +126,7 @@ class MassLimit(Record):
         """Return the counting experiments at the tested mixing that is nearest to ``mixing``."""
         point = min(self.points, key=lambda tested: abs(math.log(tested.mixing / mixing)))
         return [
-            Channel(
-                name,
-                point.signal[name].events,
-                category.prediction,
-                category.observed,
-                signal_stat=point.signal[name].stat,
-                background_stat=category.stat,
-                background_shape=category.shape_uncertainty,
-                signal_shifts=point.signal[name].shifts,
-            )
-            for name, category in self.categories.items()
+            category.channel(name, point.signal[name]) for name, category in self.categories.items()
         ]
 
 
