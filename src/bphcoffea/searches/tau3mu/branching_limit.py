@@ -6,23 +6,24 @@ in the windows of the categories are only used on request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from bphcoffea.errors import FitError, RunError
+from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu import rates
-from bphcoffea.searches.tau3mu.limit_record import BranchingLimit, FittedBranching, GroupLimit
-from bphcoffea.searches.tau3mu.normalisation import BRANCHING, year_signals
+from bphcoffea.searches.tau3mu.limit_record import (
+    BranchingLimit,
+    ChannelRecord,
+    FittedBranching,
+    GroupLimit,
+)
+from bphcoffea.searches.tau3mu.normalisation import BRANCHING, YearSignal, year_signals
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
 from bphcoffea.searches.tau3mu.spectra import category_windows, fit_channel, masses_of_data
-from bphcoffea.statistics import (
-    Workspace,
-    check_unblinding,
-    fit_strength,
-    upper_limit,
-)
+from bphcoffea.statistics import Workspace, check_unblinding, fit_strength, upper_limit
 
 #: Confidence levels.
 LEVELS: Final = (0.90, 0.95)
@@ -77,42 +78,6 @@ def limit_branching(
     """
     if not levels or not all(0 < level < 1 for level in levels):
         raise FitError("a confidence level lies between 0 and 1, such as 0.9")
-    model = model_of_run(
-        run,
-        normalisation,
-        fraction_b,
-        fraction_b_error,
-        unblind=unblind,
-        same_data=same_data,
-        corrections=corrections,
-    )
-    groups = _groups(model)
-    limits: list[GroupLimit] = []
-    for name, channels in groups.items():
-        spec = model.workspace(channels)
-        of_levels = tuple(
-            upper_limit(spec, level=level, toys=0).scaled(BRANCHING) for level in levels
-        )
-        fitted = None if model.blinded else _fitted(spec)
-        limits.append(GroupLimit(name, channels, of_levels, fitted))
-        progress(len(limits), len(groups))
-    return replace(model, levels=tuple(levels), limits=tuple(limits))
-
-
-def model_of_run(
-    run: RunFolder,
-    normalisation: RunFolder,
-    fraction_b: float | None = None,
-    fraction_b_error: float | None = None,
-    *,
-    unblind: bool = False,
-    same_data: bool = False,
-    corrections: Corrections = rates.STANDARD,
-) -> BranchingLimit:
-    """Return the inputs of all workspaces, as a record without limits.
-
-    Parameters and errors are those of :func:`limit_branching`.
-    """
     fraction = _fraction(fraction_b, fraction_b_error)
     if unblind:
         check_unblinding(run)
@@ -120,25 +85,14 @@ def model_of_run(
     signals = year_signals(
         run, normalisation, fraction, corrections=corrections, same_data=same_data
     )
-    parents = run.analysis.categories or {name: name for name in windows}
-    channels, notes = [], []
-    for year, signal in signals.items():
-        data = masses_of_data(run, year, windows, unblind=unblind)
-        for name, of_category in windows.items():
-            channel = fit_channel(signal, name, of_category, data[name], parents, unblind=unblind)
-            if channel is None:
-                notes.append(f"category {name} of {year} is left out: no simulated signal in it")
-            else:
-                channels.append(channel)
-    if not channels:
-        raise RunError(f"{run.path}: no simulated signal is selected in any category")
+    channels, notes = _channels(run, signals, windows, unblind=unblind)
     samples = [
         sample
         for signal in signals.values()
         for sample in (signal.phi_pi.data, signal.phi_pi.search)
         if sample
     ]
-    return BranchingLimit(
+    model = BranchingLimit(
         search="tau3mu",
         blinded=not unblind,
         run_blinded=bool(run.hidden),
@@ -154,9 +108,43 @@ def model_of_run(
             "b_ds": rates.B_TO_DS,
         },
         years={year: signal.record(windows) for year, signal in signals.items()},
-        channels=tuple(channels),
-        notes=tuple(notes),
+        channels=channels,
+        notes=notes,
     )
+    groups = _groups(model)
+    limits: list[GroupLimit] = []
+    for name, members in groups.items():
+        spec = model.workspace(members)
+        of_levels = tuple(
+            upper_limit(spec, level=level, toys=0).scaled(BRANCHING) for level in levels
+        )
+        fitted = None if model.blinded else _fitted(spec)
+        limits.append(GroupLimit(name, members, of_levels, fitted))
+        progress(len(limits), len(groups))
+    return replace(model, levels=tuple(levels), limits=tuple(limits))
+
+
+def _channels(
+    run: RunFolder,
+    signals: Mapping[str, YearSignal],
+    windows: Mapping[str, tuple[Window, ...]],
+    *,
+    unblind: bool,
+) -> tuple[tuple[ChannelRecord, ...], tuple[str, ...]]:
+    """Return the mass spectra with simulated signal, and notes about the others."""
+    parents = run.analysis.categories or {name: name for name in windows}
+    channels, notes = [], []
+    for year, signal in signals.items():
+        data = masses_of_data(run, year, windows, unblind=unblind)
+        for name, of_category in windows.items():
+            channel = fit_channel(signal, name, of_category, data[name], parents, unblind=unblind)
+            if channel is None:
+                notes.append(f"category {name} of {year} is left out: no simulated signal in it")
+            else:
+                channels.append(channel)
+    if not channels:
+        raise RunError(f"{run.path}: no simulated signal is selected in any category")
+    return tuple(channels), tuple(notes)
 
 
 def _groups(model: BranchingLimit) -> dict[str, tuple[str, ...]]:
