@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -107,16 +107,11 @@ def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
     parts = [
         _part(table, chosen, mass, scales.get(name), windows) for name, table in tables.items()
     ]
-    sample = Sample(
-        inputs=chosen,
-        values=np.concatenate([part.values for part in parts]),
-        signal=np.concatenate([part.signal for part in parts]),
-        weights=np.concatenate([part.weights for part in parts]),
-        events=np.concatenate([part.events for part in parts]),
-        category=np.concatenate([part.category for part in parts]),
-        mass=np.concatenate([part.mass for part in parts]),
-        notes=tuple(notes),
-    )
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("values", "signal", "weights", "events", "category", "mass")
+    }
+    sample = replace(parts[0], **arrays, notes=tuple(notes))
     if np.any(sample.weights < 0):
         raise RunError(
             f"{path}: {np.count_nonzero(sample.weights < 0)} candidates have negative weights, "

@@ -24,7 +24,7 @@ is a number if all arguments are.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -124,8 +124,8 @@ class Neutrino:
             If a mass is not positive and finite, k is not known for it, or a |V|² is not from 0
             to 1.
         """
-        result: Number = _number(_mixings(mixing) * self._total_width(_masses(mass)))
-        return result
+        width = _mixings(mixing) * self._total_width(_masses(mass))
+        return _number(width, mass, mixing)
 
     def mixing_from_ctau(self, mass: Number, ctau: Number) -> Number:
         """Return the mixing |V|² = ħc/(cτ·Γ_N(|V|² = 1)) of N with a mean proper decay length.
@@ -159,8 +159,7 @@ class Neutrino:
                 f"a neutrino of {heavy:g} GeV has a decay length of {least:g} mm with |V|² = 1, "
                 f"so none has {short:g} mm"
             )
-        result: Number = _number(mixing)
-        return result
+        return _number(mixing, mass, ctau)
 
     def ctau_from_mixing(self, mass: Number, mixing: Number) -> Number:
         """Return the mean proper decay length cτ = ħc/Γ_N, mm.
@@ -183,8 +182,8 @@ class Neutrino:
             and up to 1: without mixing the neutrino is stable.
         """
         mixings = _positive(_mixings(mixing), "|V|²")
-        result: Number = _number(HBAR * SPEED_OF_LIGHT / self._total_width(_masses(mass)) / mixings)
-        return result
+        lengths = HBAR * SPEED_OF_LIGHT / self._total_width(_masses(mass)) / mixings
+        return _number(lengths, mass, mixing)
 
     def branching_n_to_mu_pi(self, mass: Number) -> Number:
         """Return the branching fraction of N → μπ of any charge, in which |V|² cancels.
@@ -206,8 +205,7 @@ class Neutrino:
         ValueError
             If a mass is not positive and finite, or k is not known for it.
         """
-        result: Number = _number(self._n_to_mu_pi(_masses(mass)))
-        return result
+        return _number(self._n_to_mu_pi(_masses(mass)), mass)
 
     def branching_product(self, mass: Number, mixing: Number) -> Number:
         """Return BR(Ds → Nμ)·BR(N → μπ), to which the yield of signal is proportional.
@@ -232,8 +230,7 @@ class Neutrino:
         """
         masses = _masses(mass)
         product = _mixings(mixing) * _ds_to_n_mu(masses) * self._n_to_mu_pi(masses)
-        result: Number = _number(product)
-        return result
+        return _number(product, mass, mixing)
 
     def _total_width(self, mass: Array) -> Array:
         """Return Γ_N with |V|² = 1, GeV."""
@@ -284,8 +281,7 @@ def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
     ValueError
         If a mass is not positive and finite, or a |V|² is not from 0 to 1.
     """
-    result: Number = _number(_mixings(mixing) * _ds_to_n_mu(_masses(mass)))
-    return result
+    return _number(_mixings(mixing) * _ds_to_n_mu(_masses(mass)), mass, mixing)
 
 
 def _ds_to_n_mu(mass: Array) -> Array:
@@ -336,6 +332,7 @@ def _positive(values: Values, name: str, unit: str = "") -> Array:
     return array
 
 
-def _number(values: Array) -> Any:
-    """Return a number instead of an array without axes."""
-    return values if np.ndim(values) else float(values)
+def _number(values: Array, *arguments: Number) -> Number:
+    """Return values as an array if an argument is one, else as a number."""
+    array = any(np.ndim(argument) for argument in arguments)
+    return values if array else float(values)  # type: ignore[return-value]
