@@ -21,7 +21,7 @@ from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
 from .run_fit import fit_mass as fit_mass, of_datasets as of_datasets
 from .search import Export as Export, LimitRecord as LimitRecord, Search as Search
-from .search import search_of as search_of, searches as searches
+from .search import option as option, search_of as search_of, searches as searches
 from .shape_workspace import MassChannel as MassChannel, mass_workspace as mass_workspace
 from .sidebands import SidebandFit as SidebandFit, fit_sidebands as fit_sidebands
 from .signal_fit import SignalFit as SignalFit, fit_signal_shape as fit_signal_shape

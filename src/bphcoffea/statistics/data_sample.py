@@ -31,7 +31,7 @@ class DataSample(Record):
     datasets, eras
         Names of the datasets and of their eras.
     energies
-        Collision energies of the data and of their simulation, TeV.
+        Known collision energies of the data and of their simulation, TeV.
     luminosity
         Luminosity of the processed data, fb⁻¹; sections that several datasets hold count once. None
         if it is unknown.
@@ -64,11 +64,12 @@ class DataSample(Record):
             Names of the simulated datasets from which efficiencies are taken.
         """
         names, metadata = tuple(datasets), run.fileset_metadata
+        energies = (metadata[name].collision_energy for name in (*names, *simulation))
         return cls(
             run=str(run.path),
             datasets=names,
             eras=tuple(sorted({metadata[name].era for name in names})),
-            energies=energies_of(metadata, (*names, *simulation)),
+            energies=tuple(sorted({energy for energy in energies if energy is not None})),
             luminosity=run.luminosity_of(names),
             complete=run.complete,
             partial=run.partial,
@@ -77,12 +78,6 @@ class DataSample(Record):
     def __str__(self) -> str:
         """Return the names of the datasets, for messages."""
         return ", ".join(self.datasets)
-
-
-def energies_of(metadata: Mapping[str, Metadata], datasets: Iterable[str]) -> tuple[float, ...]:
-    """Return the distinct known collision energies of datasets, TeV, in ascending order."""
-    found = (metadata[name].collision_energy for name in datasets)
-    return tuple(sorted({energy for energy in found if energy is not None}))
 
 
 def data_of(run: RunFolder) -> list[str]:

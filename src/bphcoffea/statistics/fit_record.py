@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bphcoffea.errors import FitError, RunError
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics.mass_fit import MassFit, Parameter
+from bphcoffea.statistics.mass_fit import MassFit
 from bphcoffea.statistics.records import JsonObject
 
 #: Name of the file in the folder of a run.
@@ -94,11 +94,6 @@ class FitRecord:
     def simulation(self) -> Mapping[str, SimulationFit]:
         """Fits of the simulated peaks with the declared model."""
         return self.nominal.simulation
-
-    @property
-    def parameters(self) -> Mapping[str, Parameter]:
-        """Parameters of :attr:`fit`."""
-        return self.fit.parameters
 
     def as_json(self) -> JsonObject:
         """Return the content of ``fit.json``."""

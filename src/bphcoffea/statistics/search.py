@@ -16,7 +16,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
+
+import typer
 
 from bphcoffea.errors import RunError
 from bphcoffea.physics import Window
@@ -34,6 +36,21 @@ GROUP: Final = "bphcoffea.searches"
 
 #: Folder of datacards and workspaces, inside the folder of a run.
 DATACARDS: Final = "datacards"
+
+
+def option(kind: Any, text: str, **settings: Any) -> Any:
+    """Return the annotation of an option of a search.
+
+    Parameters
+    ----------
+    kind
+        Type of its values.
+    text
+        Help of the command line.
+    settings
+        Further arguments of :func:`typer.Option`.
+    """
+    return Annotated[kind | None, typer.Option(help=text, **settings)]
 
 
 @dataclass(frozen=True)
@@ -89,7 +106,7 @@ class Search(ABC):
     title
         Title above the options of the search.
     options
-        Further parameters of :meth:`limit` by name: annotations with :func:`typer.Option`.
+        Further parameters of :meth:`limit` by name: :func:`option`.
     toy_options
         Values of these parameters that match the toys of the search.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +112,7 @@ class Training:
                 "all": rank_correlation(score[sidebands], sample.mass[sidebands]),
                 **by_category,
             },
-            "bins": {
-                name: {
-                    "edges": list(bins.edges),
-                    "signal_fractions": list(bins.signal),
-                    "sidebands": list(bins.sidebands),
-                    "merit": bins.merit,
-                }
-                for name, bins in self.bins.items()
-            },
+            "bins": {name: asdict(bins) for name, bins in self.bins.items()},
             "notes": list(sample.notes),
         }
 

@@ -196,7 +196,7 @@ def _panel(axes: Axes, fit: SidebandFit, masses: Floats, *, blinded: bool) -> No
         markersize=4, elinewidth=1,
     )  # fmt: skip
     x = np.linspace(low, high, POINTS)
-    axes.plot(x, fit.curve(x) * (edges[1] - edges[0]), color=BLUE, linewidth=2.5)
+    axes.plot(x, fit.shape.per_gev(x) * (edges[1] - edges[0]), color=BLUE, linewidth=2.5)
     for window in empty:
         axes.axvspan(*window, color="0.9", linewidth=0)
     top = float(np.max((counts + up)[drawn], initial=1.0))
