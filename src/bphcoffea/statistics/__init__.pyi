@@ -1,10 +1,10 @@
 from .blindness import NotHiddenError as NotHiddenError, StillBlindError as StillBlindError
 from .blindness import check_hidden as check_hidden, check_unblinding as check_unblinding
-from .candidates import CATEGORY as CATEGORY, Categories as Categories, NEGLIGIBLE as NEGLIGIBLE
-from .candidates import WEIGHT as WEIGHT, read_candidates as read_candidates
-from .candidates import relative_changes as relative_changes
 from .cls_limits import cls_at as cls_at, upper_limit as upper_limit
 from .counting import Channel as Channel, counting_workspace as counting_workspace
+from .data_sample import CATEGORY as CATEGORY, Categories as Categories, NEGLIGIBLE as NEGLIGIBLE
+from .data_sample import WEIGHT as WEIGHT, read_candidates as read_candidates
+from .data_sample import relative_changes as relative_changes
 from .data_sample import DataSample as DataSample, NotFittedByYearError as NotFittedByYearError
 from .data_sample import UnknownLuminosityError as UnknownLuminosityError, data_of as data_of
 from .data_sample import of_year as of_year, simulated_decays as simulated_decays

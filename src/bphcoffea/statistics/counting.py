@@ -23,6 +23,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import pyhf
 from typing_extensions import override
@@ -32,16 +33,16 @@ from bphcoffea.statistics.workspace import (
     BLINDED,
     OBSERVED,
     STRENGTH,
-    ChannelSpec,
     Factors,
     Modifier,
     NormFactor,
-    Observation,
     ParameterSpec,
     SampleSpec,
     Workspace,
 )
 
+#: Name, samples and counts of a channel.
+Content: TypeAlias = tuple[str, list[SampleSpec], list[float]]
 #: Relative uncertainty below which a background's statistics are log-normal.
 PRECISE = 0.01
 #: Smallest background, in events; with none, one event would prove a signal.
@@ -162,51 +163,50 @@ def counting_workspace(
         not finite, a shift is below -1, or a channel of an unblinded workspace has no ``observed``.
     """
     check(channels, normalisation, blinded=blinded)
-    spectra: list[ChannelSpec] = []
-    observations: list[Observation] = []
-    parameters: list[ParameterSpec] = []
+    contents: list[Content] = []
+    highest: dict[str, float] = {}
     for channel in channels:
         observed = channel.background if blinded else float(channel.observed or 0)
         background, sidebands, seen = _background(channel)
         modifiers = channel.modifiers(normalisation)
         signal: SampleSpec = {"name": "signal", "data": [channel.signal], "modifiers": modifiers}
-        spectra.append({"name": channel.name, "samples": [signal, background]})
-        observations.append({"name": channel.name, "data": [observed]})
+        contents.append((channel.name, [signal, background], [observed]))
         if sidebands is None:
             continue
-        name = f"{channel.name}_sidebands"
-        spectra.append({"name": name, "samples": [sidebands]})
-        observations.append({"name": name, "data": [seen]})
+        contents.append((f"{channel.name}_sidebands", [sidebands], [seen]))
         expected = background["data"][0] + sidebands["data"][0]
-        # the best θ is at most observed over expected events; not 0, where ln ν diverges
-        parameters.append(
-            {
-                "name": f"background_{channel.name}",
-                "inits": [1.0],
-                "bounds": [[1e-6, 10 + 5 * (observed + seen) / expected]],
-            }
-        )
-    return measured(spectra, observations, parameters, blinded=blinded)
+        # the best θ is at most observed over expected events
+        highest[f"background_{channel.name}"] = 10 + 5 * (observed + seen) / expected
+    return measured(contents, highest, blinded=blinded)
 
 
 def measured(
-    channels: list[ChannelSpec],
-    observations: list[Observation],
-    parameters: list[ParameterSpec],
-    *,
-    blinded: bool,
+    contents: Sequence[Content], highest: Mapping[str, float], *, blinded: bool
 ) -> Workspace:
     """Return a valid workspace that measures the strength.
+
+    Parameters
+    ----------
+    contents
+        Name, samples and counts of each channel.
+    highest
+        Upper limits of free factors of backgrounds by name. The lower limit is not 0, where the
+        likelihood vanishes.
+    blinded
+        Whether the counts are expectations.
 
     Raises
     ------
     pyhf.exceptions.InvalidSpecification
         If it does not match pyhf's schema.
     """
+    parameters: list[ParameterSpec] = [
+        {"name": name, "inits": [1.0], "bounds": [[1e-6, limit]]} for name, limit in highest.items()
+    ]
     name = BLINDED if blinded else OBSERVED
     spec: Workspace = {
-        "channels": channels,
-        "observations": observations,
+        "channels": [{"name": channel, "samples": samples} for channel, samples, _ in contents],
+        "observations": [{"name": channel, "data": counts} for channel, _, counts in contents],
         "version": "1.0.0",
         "measurements": [{"name": name, "config": {"poi": STRENGTH, "parameters": parameters}}],
     }

@@ -29,18 +29,17 @@ import numpy as np
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
-from bphcoffea.statistics.counting import SignalChannel, check, factor, lognormal, measured
+from bphcoffea.statistics.counting import (
+    Content,
+    SignalChannel,
+    check,
+    factor,
+    lognormal,
+    measured,
+)
 from bphcoffea.statistics.mass_background import Background
 from bphcoffea.statistics.signal_shape import SignalShape
-from bphcoffea.statistics.workspace import (
-    ChannelSpec,
-    HistoSys,
-    Modifier,
-    Observation,
-    ParameterSpec,
-    SampleSpec,
-    Workspace,
-)
+from bphcoffea.statistics.workspace import HistoSys, Modifier, SampleSpec, Workspace
 
 #: Logarithm of the ratio of the density at the ends of the range, for a slope of one unit: a few
 #: events do not determine it better.
@@ -167,20 +166,15 @@ def mass_workspace(
     """
     normalisation = normalisation or {}
     check(channels, normalisation, blinded=blinded)
-    spectra: list[ChannelSpec] = []
-    observations: list[Observation] = []
-    parameters: list[ParameterSpec] = []
+    contents: list[Content] = []
+    highest: dict[str, float] = {}
     for channel in channels:
         expected = channel.expected_background()
         seen = expected if blinded else np.array(channel.observed)
         samples = [_signal(channel, normalisation), *_backgrounds(channel)]
-        spectra.append({"name": channel.name, "samples": samples})
-        observations.append({"name": channel.name, "data": seen.tolist()})
-        highest = 10 + 5 * float(np.sum(seen) / np.sum(expected))
-        # above 0, where the likelihood vanishes
-        bounds = [[1e-6, highest]]
-        parameters.append({"name": f"background_{channel.name}", "inits": [1.0], "bounds": bounds})
-    return measured(spectra, observations, parameters, blinded=blinded)
+        contents.append((channel.name, samples, seen.tolist()))
+        highest[f"background_{channel.name}"] = 10 + 5 * float(np.sum(seen) / np.sum(expected))
+    return measured(contents, highest, blinded=blinded)
 
 
 def _signal(channel: MassChannel, normalisation: Mapping[str, float]) -> SampleSpec:
