@@ -98,7 +98,7 @@ class LeastSquaresOptimizer(CachingOptimizer):
 
     def __init__(self, model: ScaledModel) -> None:
         super().__init__()
-        self.batched, self.config = model.batched, model.pdf.config
+        self.batched, self.config = model.batched, model.batched.config
 
     @override
     def _minimise(self, data: Floats, fixed: Mapping[int, float]) -> tuple[Floats, float]:

@@ -116,13 +116,7 @@ class Search(ABC):
     toy_options: ClassVar[Mapping[str, float]]
 
     @abstractmethod
-    def limit(
-        self,
-        run: RunFolder,
-        normalisation: RunFolder,
-        options: Mapping[str, Any],
-        **settings: Any,
-    ) -> LimitRecord:
+    def limit(self, run: RunFolder, normalisation: RunFolder, **options: Any) -> LimitRecord:
         """Return the limit of a run.
 
         Parameters
@@ -132,8 +126,7 @@ class Search(ABC):
         normalisation
             Fitted run of the normalisation channel.
         options
-            Values of some of :attr:`options`; the others keep their defaults.
-        settings
+            Values of some of :attr:`options`; the others keep their defaults. Besides,
             ``unblind``: use the data in the signal windows. ``same_data``: assert that both runs
             are of the same data, so that nothing is scaled. ``progress``: called with the number
             of finished points and of all points.

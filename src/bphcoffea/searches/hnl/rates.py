@@ -205,7 +205,12 @@ class Neutrino:
         ValueError
             If a mass is not positive and finite, or k is not known for it.
         """
-        return _number(self._n_to_mu_pi(_masses(mass)), mass)
+        masses = _masses(mass)
+        allowed = masses > MINIMUM_MASS
+        open_mass = np.where(allowed, masses, 1)
+        charges = 2 if self.majorana else 1
+        fraction = charges * _n_to_one_charge(open_mass) / self._total_width(open_mass)
+        return _number(np.where(allowed, fraction, 0), mass)
 
     def branching_product(self, mass: Number, mixing: Number) -> Number:
         """Return BR(Ds → Nμ)·BR(N → μπ), to which the yield of signal is proportional.
@@ -228,9 +233,7 @@ class Neutrino:
             If a mass is not positive and finite, k is not known for it, or a |V|² is not from 0
             to 1.
         """
-        masses = _masses(mass)
-        product = _mixings(mixing) * _ds_to_n_mu(masses) * self._n_to_mu_pi(masses)
-        return _number(product, mass, mixing)
+        return branching_ds_to_n_mu(mass, mixing) * self.branching_n_to_mu_pi(mass)
 
     def _total_width(self, mass: Array) -> Array:
         """Return Γ_N with |V|² = 1, GeV."""
@@ -249,14 +252,6 @@ class Neutrino:
             )
         channels: Array = np.interp(mass, masses, values)
         return channels
-
-    def _n_to_mu_pi(self, mass: Array) -> Array:
-        """Return BR(N → μπ)."""
-        allowed = mass > MINIMUM_MASS
-        open_mass = np.where(allowed, mass, 1)
-        charges = 2 if self.majorana else 1
-        fraction = charges * _n_to_one_charge(open_mass) / self._total_width(open_mass)
-        return np.where(allowed, fraction, 0)
 
 
 def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
@@ -281,17 +276,14 @@ def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
     ValueError
         If a mass is not positive and finite, or a |V|² is not from 0 to 1.
     """
-    return _number(_mixings(mixing) * _ds_to_n_mu(_masses(mass)), mass, mixing)
-
-
-def _ds_to_n_mu(mass: Array) -> Array:
-    """Return BR(Ds → Nμ) with |V|² = 1."""
-    allowed = mass < MAXIMUM_MASS
-    neutrino = np.where(allowed, mass, 0) / DS_MASS
+    masses = _masses(mass)
+    allowed = masses < MAXIMUM_MASS
+    neutrino = np.where(allowed, masses, 0) / DS_MASS
     muon = MUON_MASS / DS_MASS
     helicity = neutrino**2 + muon**2 - (neutrino**2 - muon**2) ** 2
     width = (FERMI_CONSTANT * DS_DECAY_CONSTANT * V_CS) ** 2 * DS_MASS**3 / (8 * np.pi) * helicity
-    return np.where(allowed, width * _root_lambda(neutrino, muon) * DS_LIFETIME / HBAR, 0)
+    fraction = width * _root_lambda(neutrino, muon) * DS_LIFETIME / HBAR
+    return _number(_mixings(mixing) * np.where(allowed, fraction, 0), mass, mixing)
 
 
 def _n_to_one_charge(mass: Array) -> Array:

@@ -49,28 +49,16 @@ class HeavyNeutralLepton(Search):
     }
 
     @override
-    def limit(
-        self,
-        run: RunFolder,
-        normalisation: RunFolder,
-        options: Mapping[str, Any],
-        **settings: Any,
-    ) -> MixingLimit:
+    def limit(self, run: RunFolder, normalisation: RunFolder, **options: Any) -> MixingLimit:
         """Find the excluded |V|² at each mass."""
         from bphcoffea.searches.ds_yield import DsYield
         from bphcoffea.searches.hnl.mixing_limit import limit_mixing
         from bphcoffea.searches.hnl.rates import Neutrino
 
-        of_scan = dict(options)
-        prompt, error = of_scan.pop("f_prompt", 1.0), of_scan.pop("f_prompt_error", 0.0)
-        return limit_mixing(
-            run,
-            DsYield.of_run(normalisation, prompt, error),
-            of_scan.pop("mass", None),
-            neutrino=Neutrino(majorana=of_scan.pop("neutrino", "majorana") == "majorana"),
-            **settings,
-            **of_scan,
-        )
+        prompt, error = options.pop("f_prompt", 1.0), options.pop("f_prompt_error", 0.0)
+        neutrino = Neutrino(majorana=options.pop("neutrino", "majorana") == "majorana")
+        fitted = DsYield.of_run(normalisation, prompt, error)
+        return limit_mixing(run, fitted, options.pop("mass", None), neutrino=neutrino, **options)
 
     @override
     def record(self, run: RunFolder) -> MixingLimit:

@@ -6,24 +6,18 @@ in the windows of the categories are only used on request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bphcoffea.errors import FitError, RunError
-from bphcoffea.physics import Window
+from bphcoffea.errors import FitError
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu import rates
-from bphcoffea.searches.tau3mu.limit_record import (
-    BranchingLimit,
-    ChannelRecord,
-    FittedBranching,
-    GroupLimit,
-)
-from bphcoffea.searches.tau3mu.normalisation import BRANCHING, YearSignal, year_signals
+from bphcoffea.searches.tau3mu.limit_record import BranchingLimit, FittedBranching, GroupLimit
+from bphcoffea.searches.tau3mu.normalisation import BRANCHING, year_signals
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
-from bphcoffea.searches.tau3mu.spectra import category_windows, fit_channel, masses_of_data
-from bphcoffea.statistics import Workspace, check_unblinding, fit_strength, upper_limit
+from bphcoffea.searches.tau3mu.spectra import category_windows, fit_channels
+from bphcoffea.statistics import check_unblinding, fit_strength, upper_limit
 
 #: Confidence levels.
 LEVELS: Final = (0.90, 0.95)
@@ -85,7 +79,7 @@ def limit_branching(
     signals = year_signals(
         run, normalisation, fraction, corrections=corrections, same_data=same_data
     )
-    channels, notes = _channels(run, signals, windows, unblind=unblind)
+    channels, notes = fit_channels(run, signals, windows, unblind=unblind)
     samples = [
         sample
         for signal in signals.values()
@@ -118,33 +112,14 @@ def limit_branching(
         of_levels = tuple(
             upper_limit(spec, level=level, toys=0).scaled(BRANCHING) for level in levels
         )
-        fitted = None if model.blinded else _fitted(spec)
+        fitted = None
+        if unblind:
+            found = fit_strength(spec)
+            value, error = found.value * BRANCHING, found.error * BRANCHING
+            fitted = FittedBranching(value, error, found.p_value, found.significance)
         limits.append(GroupLimit(name, members, of_levels, fitted))
         progress(len(limits), len(groups))
     return replace(model, levels=tuple(levels), limits=tuple(limits))
-
-
-def _channels(
-    run: RunFolder,
-    signals: Mapping[str, YearSignal],
-    windows: Mapping[str, tuple[Window, ...]],
-    *,
-    unblind: bool,
-) -> tuple[tuple[ChannelRecord, ...], tuple[str, ...]]:
-    """Return the mass spectra with simulated signal, and notes about the others."""
-    parents = run.analysis.categories or {name: name for name in windows}
-    channels, notes = [], []
-    for year, signal in signals.items():
-        data = masses_of_data(run, year, windows, unblind=unblind)
-        for name, of_category in windows.items():
-            channel = fit_channel(signal, name, of_category, data[name], parents, unblind=unblind)
-            if channel is None:
-                notes.append(f"category {name} of {year} is left out: no simulated signal in it")
-            else:
-                channels.append(channel)
-    if not channels:
-        raise RunError(f"{run.path}: no simulated signal is selected in any category")
-    return tuple(channels), tuple(notes)
 
 
 def _groups(model: BranchingLimit) -> dict[str, tuple[str, ...]]:
@@ -162,17 +137,6 @@ def _groups(model: BranchingLimit) -> dict[str, tuple[str, ...]]:
         if channels not in distinct.values():
             distinct[group] = channels
     return distinct
-
-
-def _fitted(spec: Workspace) -> FittedBranching:
-    """Return the fitted B(τ → 3μ)."""
-    strength = fit_strength(spec)
-    return FittedBranching(
-        strength.value * BRANCHING,
-        strength.error * BRANCHING,
-        strength.p_value,
-        strength.significance,
-    )
 
 
 def _fraction(value: float | None, error: float | None) -> Factor | None:

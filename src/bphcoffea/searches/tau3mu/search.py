@@ -40,13 +40,7 @@ class Tau3Mu(Search):
     }
 
     @override
-    def limit(
-        self,
-        run: RunFolder,
-        normalisation: RunFolder,
-        options: Mapping[str, Any],
-        **settings: Any,
-    ) -> BranchingLimit:
+    def limit(self, run: RunFolder, normalisation: RunFolder, **options: Any) -> BranchingLimit:
         """Set limits on B(τ → 3μ)."""
         from dataclasses import replace
 
@@ -55,18 +49,18 @@ class Tau3Mu(Search):
 
         corrections = STANDARD
         if "trimuon_only" in options:
-            factor = options["trimuon_only"]
+            factor = options.pop("trimuon_only")
             if not factor >= 1:
                 raise FitError(f"--trimuon-only {factor:g}: a factor of 1 or more")
             corrections = replace(corrections, trimuon=Factor(factor, 0.0, "given"))
         return limit_branching(
             run,
             normalisation,
-            options.get("f_b"),
-            options.get("f_b_error"),
-            levels=options.get("level", LEVELS),
+            options.pop("f_b", None),
+            options.pop("f_b_error", None),
+            levels=options.pop("level", LEVELS),
             corrections=corrections,
-            **settings,
+            **options,
         )
 
     @override
