@@ -90,11 +90,6 @@ class FitRecord:
         """Fit of the spectrum with the declared model."""
         return self.nominal.fit
 
-    @property
-    def simulation(self) -> Mapping[str, SimulationFit]:
-        """Fits of the simulated peaks with the declared model."""
-        return self.nominal.simulation
-
     def as_json(self) -> JsonObject:
         """Return the content of ``fit.json``."""
         content: JsonObject = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -166,17 +166,12 @@ class BranchingLimit(LimitRecord):
     levels: tuple[float, ...] = ()
     limits: tuple[GroupLimit, ...] = ()
 
-    def mass_channels(self, names: Iterable[str] | None = None) -> list[MassChannel]:
-        """Return some channels for a workspace or datacard; all by default."""
-        chosen = None if names is None else set(names)
-        return [
-            channel.mass_channel()
-            for channel in self.channels
-            if chosen is None or channel.name in chosen
-        ]
+    def mass_channels(self, names: Collection[str]) -> list[MassChannel]:
+        """Return some channels for a workspace or datacard."""
+        return [channel.mass_channel() for channel in self.channels if channel.name in names]
 
-    def workspace(self, names: Iterable[str] | None = None) -> Workspace:
-        """Return the workspace of some channels; all by default.
+    def workspace(self, names: Collection[str]) -> Workspace:
+        """Return the workspace of some channels.
 
         A strength of 1 is a B(τ → 3μ) of :attr:`branching`.
         """
