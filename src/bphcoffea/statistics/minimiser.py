@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -126,10 +127,8 @@ class Minimiser:
 
     def rise(self, **values: float) -> float:
         """Return the rise of -2 ln L if these parameters are also fixed; 0 if they already are."""
-        without = Minimiser(self.cost, self.starts)
-        without.limits = self.limits
+        without = copy.copy(self)
         without.fixed = {**self.fixed, **values}
-        without.minuit = self.minuit
         without.minimise()
         return float(without.minuit.fval - self.minuit.fval)
 

@@ -19,7 +19,7 @@ from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.hypothesis import Hypothesis
 from bphcoffea.searches.hnl.limit_record import MassLimit, MixingLimit
-from bphcoffea.searches.hnl.rates import Neutrino
+from bphcoffea.searches.hnl.rates import MAJORANA, Neutrino
 from bphcoffea.searches.hnl.signals import MASS, Signals
 from bphcoffea.statistics import (
     NEGLIGIBLE,
@@ -48,7 +48,7 @@ def limit_mixing(
     unblind: bool = False,
     same_data: bool = False,
     level: float = 0.95,
-    neutrino: Neutrino | None = None,
+    neutrino: Neutrino = MAJORANA,
     toys: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,

@@ -254,6 +254,10 @@ class Neutrino:
         return channels
 
 
+#: N that is its own antiparticle, the default.
+MAJORANA: Final = Neutrino()
+
+
 def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
     """Return the branching fraction of Ds → Nμ, which is the same for a Majorana and a Dirac N.
 
