@@ -19,7 +19,8 @@ CHANNELS = [
     MassChannel("b", 60.0, EDGES, SHAPE, Background(600.0, -2.0, 1.0), width_error=0.05),
 ]
 SPEC = mass_workspace(
-    [replace(one, observed=(0.0,) * 19) for one in CHANNELS], {"normalisation": 0.05}, blinded=False
+    [replace(one, observed=(0.0,) * 19, signal_shifts={"normalisation": 0.05}) for one in CHANNELS],
+    blinded=False,
 )
 
 

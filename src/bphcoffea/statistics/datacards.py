@@ -131,15 +131,13 @@ def _sidebands(channel: Channel) -> tuple[int, float]:
     return events, channel.background / events if events else channel.background_stat
 
 
-def write_shape_datacard(
-    channels: Sequence[MassChannel], normalisation: Mapping[str, float], path: Path
-) -> None:
+def write_shape_datacard(channels: Sequence[MassChannel], path: Path) -> None:
     """Write a datacard of mass spectra, and beside it the ROOT file of its templates.
 
     Parameters
     ----------
-    channels, normalisation
-        See :func:`datacard`.
+    channels
+        The categories. Channels without observed counts have the expectation without signal.
     path
         File of the text; that of the templates has the extension ``.root``.
     """
@@ -155,7 +153,7 @@ def write_shape_datacard(
         [f"{np.sum(of_channel[name]):.10g}" for of_channel in contents for name in names]
         for names in ((DATA,), (SIGNAL, BACKGROUND))
     )
-    card = _Card(channels, normalisation, bins, observed, rates, digits=6, width=16)
+    card = _Card(channels, {}, bins, observed, rates, digits=6, width=16)
     for i, channel in enumerate(channels):
         if channel.signal_stat > 0:
             name = f"signal_statistics_{channel.name}"

@@ -21,7 +21,7 @@ With pyhf's interpolation ``code1`` the background is exactly exponential. With 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -136,20 +136,13 @@ class MassChannel(SignalChannel):
         return factors
 
 
-def mass_workspace(
-    channels: Sequence[MassChannel],
-    normalisation: Mapping[str, float] | None = None,
-    *,
-    blinded: bool = True,
-) -> Workspace:
+def mass_workspace(channels: Sequence[MassChannel], *, blinded: bool = True) -> Workspace:
     """Return the workspace of mass spectra.
 
     Parameters
     ----------
     channels
         The categories.
-    normalisation
-        Relative uncertainties of the signal by name, common to all channels.
     blinded
         Use the expectation without signal in place of ``observed``, which is not read.
 
@@ -164,21 +157,20 @@ def mass_workspace(
         If there are no channels, two have the same name, a number is negative or not finite, edges
         do not ascend, or a channel of an unblinded workspace has no ``observed``.
     """
-    normalisation = normalisation or {}
-    check(channels, normalisation, blinded=blinded)
+    check(channels, {}, blinded=blinded)
     contents: list[Content] = []
     highest: dict[str, float] = {}
     for channel in channels:
         expected = channel.expected_background()
         seen = expected if blinded else np.array(channel.observed)
-        samples = [_signal(channel, normalisation), *_backgrounds(channel)]
+        samples = [_signal(channel), *_backgrounds(channel)]
         contents.append((channel.name, samples, seen.tolist()))
         highest[f"background_{channel.name}"] = 10 + 5 * float(np.sum(seen) / np.sum(expected))
     return measured(contents, highest, blinded=blinded)
 
 
-def _signal(channel: MassChannel, normalisation: Mapping[str, float]) -> SampleSpec:
-    modifiers = channel.modifiers(normalisation)
+def _signal(channel: MassChannel) -> SampleSpec:
+    modifiers = channel.modifiers({})
     if channel.signal > 0:
         for name, (up, down) in channel.signal_variations().items():
             modifier: HistoSys = {

@@ -181,11 +181,10 @@ class MixingLimit(LimitRecord):
         """Yield the likelihood of each mass and mixing."""
         for tested in self.hypotheses:
             for point in tested.points:
-                yield Export(
-                    f"m{tested.mass:g}_V2_{point.mixing:.3e}",
-                    partial(write_datacard, tested.channels(point.mixing), tested.uncertainties),
-                    partial(self.workspace, tested.mass, point.mixing),
-                )
+                name = f"m{tested.mass:g}_V2_{point.mixing:.3e}"
+                channels = tested.channels(point.mixing)
+                write = partial(write_datacard, channels, tested.uncertainties)
+                yield Export(name, write, partial(self.workspace, tested.mass, point.mixing))
 
     def __repr__(self) -> str:
         masses = ", ".join(f"{tested.mass:g}" for tested in self.hypotheses)

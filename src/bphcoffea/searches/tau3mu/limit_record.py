@@ -181,12 +181,8 @@ class BranchingLimit(LimitRecord):
     def exports(self) -> Iterator[Export]:
         """Yield the likelihoods of each category, each year and all together."""
         for group in self.limits:
-            channels = self.mass_channels(group.channels)
-            yield Export(
-                f"tau3mu_{group.name}",
-                partial(write_shape_datacard, channels, {}),
-                partial(self.workspace, group.channels),
-            )
+            write = partial(write_shape_datacard, self.mass_channels(group.channels))
+            yield Export(f"tau3mu_{group.name}", write, partial(self.workspace, group.channels))
 
     def __repr__(self) -> str:
         names = ", ".join(group.name for group in self.limits)
