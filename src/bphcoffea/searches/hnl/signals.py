@@ -57,11 +57,6 @@ class Sample:
     categories: Categories
     generated: float = 1.0
 
-    @property
-    def width(self) -> float:
-        """Half of the central interval that holds 68% of the measured masses, GeV."""
-        return width_of(self.masses)
-
 
 @dataclass(frozen=True)
 class Efficiency:
@@ -140,7 +135,7 @@ class Signals:
         """Return the width of the measured mass, GeV, interpolated between generated masses."""
         masses = self.masses
         widths = [
-            float(np.median([sample.width for sample in self.of_mass(generated)]))
+            float(np.median([width_of(sample.masses) for sample in self.of_mass(generated)]))
             for generated in masses
         ]
         self._check(mass)
