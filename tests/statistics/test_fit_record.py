@@ -20,7 +20,7 @@ def test_a_record_is_its_json():
     content["by"] = {"2018": fit_of(["data"], ["mc"], 300.0, 40.0)}
     record = FitRecord.from_json(content)
     assert record.as_json() == json.loads(json.dumps(content))
-    assert record.by["2018"].fit.parameters["n_ds"].value == 300.0
+    assert record.by["2018"].parameters["n_ds"].value == 300.0
     assert record.nominal.simulation["ds"].datasets == ("mc",)
 
 

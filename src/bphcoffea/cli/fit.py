@@ -47,7 +47,7 @@ def _print_fit(record: FitRecord) -> None:
     """Print the parameters, goodness and notes of a fit."""
     headers = ("parameter", "value", "error", "unit")
     table = new_table(*headers, title="mass fit", numbers=slice(0))
-    for name, parameter in record.fit.parameters.items():
+    for name, parameter in record.parameters.items():
         error = "–" if parameter.error is None else f"{parameter.error:.4g}"
         error = "fixed" if parameter.fixed else error
         table.add_row(name, f"{parameter.value:.6g}", error, parameter.unit)

@@ -190,7 +190,7 @@ class DsYield(Record):
         if not 0 < prompt <= 1:
             raise FitError(f"the prompt fraction of the Ds is {prompt:g}, not between 0 and 1")
         record = FitRecord.of_run(run)
-        if YIELD not in record.fit.parameters:
+        if YIELD not in record.parameters:
             raise FitError(f"{run.path}: its fit has no yield '{YIELD}'; is it of Ds → φπ?")
         metadata = run.fileset_metadata
         if simulated := [name for name in record.datasets if metadata[name].is_mc]:
@@ -203,7 +203,7 @@ class DsYield(Record):
             record, year_remarks = _of_year(run, record, year)
         if not record.fit.valid:
             raise FitError(f"{run.path}: its fit is not valid: {'; '.join(record.fit.problems)}")
-        measured = record.fit.parameters[YIELD]
+        measured = record.parameters[YIELD]
         if measured.value <= 0:
             raise FitError(f"{run.path}: the yield '{YIELD}' is {measured.value:g}")
         simulation, efficiency, error = _efficiency(run, record.nominal)

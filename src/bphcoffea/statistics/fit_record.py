@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bphcoffea.errors import FitError, RunError
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics.mass_fit import MassFit
+from bphcoffea.statistics.mass_fit import MassFit, Parameter
 from bphcoffea.statistics.records import JsonObject, plain
 
 #: Name of the file in the folder of a run.
@@ -91,6 +91,11 @@ class FitRecord:
     def fit(self) -> MassFit:
         """Fit of the spectrum with the declared model."""
         return self.nominal.fit
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Parameters of :attr:`fit`."""
+        return self.fit.parameters
 
     def as_json(self) -> JsonObject:
         """Return the content of ``fit.json``."""

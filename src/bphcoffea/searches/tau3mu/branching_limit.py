@@ -72,6 +72,46 @@ def limit_branching(
     """
     if not levels or not all(0 < level < 1 for level in levels):
         raise FitError("a confidence level lies between 0 and 1, such as 0.9")
+    model = model_of_run(
+        run,
+        normalisation,
+        fraction_b,
+        fraction_b_error,
+        unblind=unblind,
+        same_data=same_data,
+        corrections=corrections,
+    )
+    groups = _groups(model)
+    limits: list[GroupLimit] = []
+    for name, members in groups.items():
+        spec = model.workspace(members)
+        of_levels = tuple(
+            upper_limit(spec, level=level, toys=0).scaled(BRANCHING) for level in levels
+        )
+        fitted = None
+        if unblind:
+            found = fit_strength(spec)
+            value, error = found.value * BRANCHING, found.error * BRANCHING
+            fitted = FittedBranching(value, error, found.p_value, found.significance)
+        limits.append(GroupLimit(name, members, of_levels, fitted))
+        progress(len(limits), len(groups))
+    return replace(model, levels=tuple(levels), limits=tuple(limits))
+
+
+def model_of_run(
+    run: RunFolder,
+    normalisation: RunFolder,
+    fraction_b: float | None = None,
+    fraction_b_error: float | None = None,
+    *,
+    unblind: bool = False,
+    same_data: bool = False,
+    corrections: Corrections = rates.STANDARD,
+) -> BranchingLimit:
+    """Return the inputs of all workspaces, as a record without limits.
+
+    Parameters and errors are those of :func:`limit_branching`.
+    """
     fraction = _fraction(fraction_b, fraction_b_error)
     if unblind:
         check_unblinding(run)
@@ -86,7 +126,7 @@ def limit_branching(
         for sample in (signal.phi_pi.data, signal.phi_pi.search)
         if sample
     ]
-    model = BranchingLimit(
+    return BranchingLimit(
         search="tau3mu",
         blinded=not unblind,
         run_blinded=bool(run.hidden),
@@ -105,21 +145,6 @@ def limit_branching(
         channels=channels,
         notes=notes,
     )
-    groups = _groups(model)
-    limits: list[GroupLimit] = []
-    for name, members in groups.items():
-        spec = model.workspace(members)
-        of_levels = tuple(
-            upper_limit(spec, level=level, toys=0).scaled(BRANCHING) for level in levels
-        )
-        fitted = None
-        if unblind:
-            found = fit_strength(spec)
-            value, error = found.value * BRANCHING, found.error * BRANCHING
-            fitted = FittedBranching(value, error, found.p_value, found.significance)
-        limits.append(GroupLimit(name, members, of_levels, fitted))
-        progress(len(limits), len(groups))
-    return replace(model, levels=tuple(levels), limits=tuple(limits))
 
 
 def _groups(model: BranchingLimit) -> dict[str, tuple[str, ...]]:
