@@ -40,7 +40,7 @@ from scipy.optimize import brentq
 
 from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, blinded, load_analysis, run
-from bphcoffea.presentation.bands import ONE_SIGMA, TWO_SIGMA
+from bphcoffea.presentation.bands import BANDS
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
@@ -120,11 +120,11 @@ class Truth:
         return drawn
 
     def workspace(self, candidates):
-        width = self.signals.width(self.mass)
-        hypothesis = Hypothesis.of_candidates(
-            self.mass, width, candidates, self.uncertainties, unblind=True
+        decays, uncertainties = self.ds_yield.decays, self.uncertainties
+        hypothesis = Hypothesis(
+            self.mass, self.signals, decays, candidates, uncertainties, unblind=True
         )
-        return hypothesis.workspace(self.mixing, self.signals, self.ds_yield.decays)
+        return hypothesis.workspace(self.mixing)
 
 
 def log_normal(rng, relative):
@@ -221,12 +221,10 @@ def draw(results, path):
         ordered = sorted(results, key=lambda result: result["limit"]["observed"])
         expected = np.array([result["limit"]["expected"] for result in ordered]).T
         at = np.arange(len(ordered))
-        right.fill_between(
-            at, expected[0], expected[4], step="mid", color=TWO_SIGMA, label=r"$\pm2\sigma$"
-        )
-        right.fill_between(
-            at, expected[1], expected[3], step="mid", color=ONE_SIGMA, label=r"$\pm1\sigma$"
-        )
+        for low, high, color, label in BANDS:
+            right.fill_between(
+                at, expected[low], expected[high], step="mid", color=color, label=label
+            )
         right.step(at, expected[2], "k--", where="mid", label="Median expected")
         right.plot(at, [result["limit"]["observed"] for result in ordered], "ko", label="Observed")
         right.set_xlabel("Toy without signal, by its limit")

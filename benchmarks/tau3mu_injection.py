@@ -89,7 +89,7 @@ def chain(seed, arguments, simulation, normalisation):
     model = model_of_run(
         found, RunFolder(normalisation), FROM_B, unblind=True, corrections=CORRECTIONS
     )
-    strength = fit_strength(model.workspace())
+    strength = fit_strength(model.workspace([channel.name for channel in model.channels]))
     unit = model.branching
     signal = ("tau3mu_d", "tau3mu_b")
     return {

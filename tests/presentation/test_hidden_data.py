@@ -45,7 +45,10 @@ class TestedSearch(Search):
     def __init__(self, windows):
         self._windows = windows
 
-    def limit(self, run, normalisation, options, **settings):
+    def limit(self, run, normalisation, **options):
+        raise NotImplementedError
+
+    def record(self, run):
         raise NotImplementedError
 
     def windows(self, run):

@@ -21,7 +21,7 @@ def test_a_record_is_its_json():
     record = FitRecord.from_json(content)
     assert record.as_json() == json.loads(json.dumps(content))
     assert record.by["2018"].parameters["n_ds"].value == 300.0
-    assert record.simulation["ds"].datasets == ("mc",)
+    assert record.nominal.simulation["ds"].datasets == ("mc",)
 
 
 def test_a_fit_is_shown_in_notebooks():

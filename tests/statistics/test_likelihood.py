@@ -31,16 +31,16 @@ def workspace():
         signal_stat=0.05,
         mean_error=0.004,
         width_error=0.1,
-        signal_shifts={"trigger": -0.1, "muon": 0.02},
+        signal_shifts={"normalisation": 0.06, "trigger": -0.1, "muon": 0.02},
     )
     second = replace(
         first,
         name="a",
         background=Background(300.0, 2.0, 0.5),
         observed=tuple(rng.poisson(25.0, 12).astype(float)),
-        signal_shifts={"trigger": 0.2},
+        signal_shifts={"normalisation": 0.06, "trigger": 0.2},
     )
-    return mass_workspace([first, second], {"normalisation": 0.06}, blinded=False)
+    return mass_workspace([first, second], blinded=False)
 
 
 @pytest.fixture(scope="module")

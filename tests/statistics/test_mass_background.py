@@ -66,7 +66,7 @@ def test_power_law():
     counts = fit.expected(RANGE, "power")
     assert counts[0] == pytest.approx(events, rel=1e-3)
     x = np.array([1.62, 1.81, 2.0])
-    low, middle, high = fit.per_gev(x, "power")
+    low, middle, high = fit.alternatives["power"].per_gev(x)
     assert high / low == pytest.approx((2.0 / 1.62) ** power, rel=0.01)
     # an exponential would have its geometric mean there
     assert middle / math.sqrt(low * high) == pytest.approx((1.81 / 1.8) ** power, rel=1e-3)
@@ -81,7 +81,7 @@ def test_alternatives_describe_the_sidebands():
         counts = fit.expected(edges, name)
         # a likelihood's free yield is what was seen
         assert counts[0] + counts[2] == pytest.approx(len(masses), rel=2e-3), name
-        assert np.all(fit.per_gev(np.linspace(*RANGE, 50), name) >= 0)
+        assert np.all(fit.alternatives.get(name, fit).per_gev(np.linspace(*RANGE, 50)) >= 0)
         assert np.sum(fit.expected(np.linspace(*RANGE, 39), name)) == pytest.approx(
             np.sum(counts), rel=1e-4
         )

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import uproot
 
+from bphcoffea.statistics.datacards import write_shape_datacard
 from bphcoffea.statistics.mass_background import fit_background
-from bphcoffea.statistics.shape_datacards import write_shape_datacard
 from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
 
@@ -30,9 +30,11 @@ def mass_channels():
         signal_stat=0.02,
         mean_error=0.001,
         width_error=0.03,
-        signal_shifts={"trigger_2017": -0.14, "muon": 0.02},
+        signal_shifts={"lumi": 0.06, "trigger_2017": -0.14, "muon": 0.02},
     )
-    second = replace(first, name="C", signal=8.0, observed=None, signal_shifts={"muon": 0.03})
+    second = replace(
+        first, name="C", signal=8.0, observed=None, signal_shifts={"lumi": 0.06, "muon": 0.03}
+    )
     return [first, second]
 
 
@@ -40,10 +42,7 @@ def mass_channels():
 def card(mass_channels, tmp_path_factory):
     """What a card says, and its templates by channel and name."""
     folder = tmp_path_factory.mktemp("cards")
-    (folder / "shapes").mkdir()
-    write_shape_datacard(
-        mass_channels, {"lumi": 0.06}, folder / "card.txt", folder / "shapes" / "templates.root"
-    )
+    write_shape_datacard(mass_channels, folder / "card.txt")
     return parsed(folder / "card.txt")
 
 
@@ -131,7 +130,7 @@ def test_every_template_is_there(card):
 
 
 def test_same_model_as_the_workspace(card, mass_channels):
-    spec = mass_workspace(mass_channels, {"lumi": 0.06})
+    spec = mass_workspace(mass_channels)
     modifiers = [
         modifier
         for channel in spec["channels"]

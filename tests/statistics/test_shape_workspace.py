@@ -19,7 +19,7 @@ from bphcoffea.statistics.workspace import is_blinded
 
 EDGES = tuple(np.linspace(1.62, 2.0, 39))
 SHAPE = SignalShape(0.3, 1.777, 0.014, 1.2, 3.0, 0.010)
-CHANNEL = MassChannel("a", EDGES, 5.0, SHAPE, Background(80.0, -4.0, 1.0), (2.0,) * 38)
+CHANNEL = MassChannel("a", 5.0, EDGES, SHAPE, Background(80.0, -4.0, 1.0), (2.0,) * 38)
 
 
 def expected(spec, **values):
@@ -70,9 +70,10 @@ def test_shape_of_the_background():
 
 
 def test_sources_of_the_same_name_are_one():
-    first = replace(CHANNEL, signal_shifts={"trigger": 0.1, "2017": 0.2})
-    second = replace(CHANNEL, name="b", signal_shifts={"trigger": -0.1, "2018": 0.3})
-    spec = mass_workspace([first, second], {"common": 0.06})
+    first = replace(CHANNEL, signal_shifts={"common": 0.06, "trigger": 0.1, "2017": 0.2})
+    shifts = {"common": 0.06, "trigger": -0.1, "2018": 0.3}
+    second = replace(CHANNEL, name="b", signal_shifts=shifts)
+    spec = mass_workspace([first, second])
     background, nominal = expected(spec, mu=0.0), expected(spec)
 
     def ratios(**values):
@@ -183,9 +184,8 @@ def test_observed_by_hand(best):
 def test_cls_at_the_limit():
     rng = np.random.default_rng(2)
     counts = tuple(rng.poisson(CHANNEL.expected_background()).astype(float))
-    spec = mass_workspace(
-        [replace(CHANNEL, observed=counts, mean_error=0.001)], {"x": 0.1}, blinded=False
-    )
+    channel = replace(CHANNEL, observed=counts, mean_error=0.001, signal_shifts={"x": 0.1})
+    spec = mass_workspace([channel], blinded=False)
     limit = upper_limit(spec, level=0.90)
     found = cls_at(spec, limit.observed)
     assert found.observed == pytest.approx(0.10, abs=1e-3)

@@ -185,10 +185,10 @@ def test_polynomial_unbinned(rng):
 
 def test_curve(rng):
     one = fit(toy(rng, "line", 1000))
-    area = integrate.quad(lambda x: float(one.curve(np.array([x]))[0]), *WINDOW)[0]
+    area = integrate.quad(lambda x: float(one.shape.per_gev(np.array([x]))[0]), *WINDOW)[0]
     assert area == pytest.approx(one.prediction, rel=1e-3)
     sides = [
-        integrate.quad(lambda x: float(one.curve(np.array([x]))[0]), *side)[0]
+        integrate.quad(lambda x: float(one.shape.per_gev(np.array([x]))[0]), *side)[0]
         for side in one.sidebands
     ]
     # an extended fit has as many events as there are
@@ -246,7 +246,7 @@ def test_no_event():
     assert one.stat == pytest.approx(3 / 7)
     assert one.p_value is None
     assert "no event" in one.notes[0]
-    assert np.array_equal(one.curve(np.array([MASS])), [0.0])
+    assert np.array_equal(one.shape.per_gev(np.array([MASS])), [0.0])
 
 
 @pytest.mark.parametrize(

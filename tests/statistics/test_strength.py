@@ -15,11 +15,12 @@ from bphcoffea.statistics.strength import fit_strength
 EDGES = tuple(np.linspace(1.62, 2.0, 20))
 SHAPE = SignalShape(0.3, 1.777, 0.02, 1.2, 3.0, 0.015)
 CHANNELS = [
-    MassChannel("a", EDGES, 30.0, SHAPE, Background(100.0, -4.0, 1.0), mean_error=0.001),
-    MassChannel("b", EDGES, 60.0, SHAPE, Background(600.0, -2.0, 1.0), width_error=0.05),
+    MassChannel("a", 30.0, EDGES, SHAPE, Background(100.0, -4.0, 1.0), mean_error=0.001),
+    MassChannel("b", 60.0, EDGES, SHAPE, Background(600.0, -2.0, 1.0), width_error=0.05),
 ]
 SPEC = mass_workspace(
-    [replace(one, observed=(0.0,) * 19) for one in CHANNELS], {"normalisation": 0.05}, blinded=False
+    [replace(one, observed=(0.0,) * 19, signal_shifts={"normalisation": 0.05}) for one in CHANNELS],
+    blinded=False,
 )
 
 

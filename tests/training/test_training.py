@@ -19,6 +19,7 @@ from bphcoffea.training import train_run
 from bphcoffea.training.edges import FEWEST, best_bins, given_bins
 from bphcoffea.training.folds import balanced
 from bphcoffea.training.metrics import (
+    Scores,
     area_under_curve,
     kolmogorov_smirnov,
     rank_correlation,
@@ -310,15 +311,15 @@ def test_area_under_curve_counts_pairs():
         for y, v in zip(b, bw, strict=True)
     )
     wanted = pairs / (sw.sum() * bw.sum())
-    assert area_under_curve(s, sw, b, bw) == pytest.approx(wanted, rel=1e-12)
-    signal, background = roc_curve(s, sw, b, bw)
+    assert area_under_curve(Scores(s, sw), Scores(b, bw)) == pytest.approx(wanted, rel=1e-12)
+    signal, background = roc_curve(Scores(s, sw), Scores(b, bw))
     assert (signal[0], background[0]) == (0, 0)
     assert (signal[-1], background[-1]) == (1, 1)
 
 
 def test_kolmogorov_smirnov_without_weights_is_that_of_scipy():
     (x, _), (y, _) = scores(1, 80, 0.5), scores(2, 60, 0.55)
-    p_value = kolmogorov_smirnov(x, np.full(80, 3.0), y, np.ones(60))
+    p_value = kolmogorov_smirnov(Scores(x, np.full(80, 3.0)), Scores(y, np.ones(60)))
     statistic = ks_2samp(x, y).statistic
     # the asymptotic distribution, for the effective number of entries
     series = sum(
@@ -326,7 +327,8 @@ def test_kolmogorov_smirnov_without_weights_is_that_of_scipy():
         for k in range(1, 100)
     )
     assert p_value == pytest.approx(series, rel=1e-9)
-    assert kolmogorov_smirnov(x, np.ones(80), x, np.ones(80)) == 1
+    same = Scores(x, np.ones(80))
+    assert kolmogorov_smirnov(same, same) == 1
 
 
 def test_rank_correlation_is_that_of_scipy():

@@ -57,7 +57,7 @@ def _print_fit(record: FitRecord) -> None:
         say(f"χ²/ndof = {fit.chi2:.1f}/{fit.ndof}, p-value {fit.p_value:.2g}")
     for note in fit.notes:
         say(f"note: {note}")
-    for peak, simulation in record.simulation.items():
+    for peak, simulation in record.nominal.simulation.items():
         names = ", ".join(simulation.datasets)
         for text in simulation.fit.problems:
             say(f"note: simulation of {peak} ({names}) is not fitted: {text}")

@@ -86,7 +86,7 @@ def limit(
         content = search.limit(
             run,
             RunFolder(normalisation),
-            settings,
+            **settings,
             unblind=unblind,
             same_data=same_data,
             progress=bar.update,

@@ -1,5 +1,5 @@
-from .bands import MEDIAN as MEDIAN, ONE_SIGMA as ONE_SIGMA, TWO_SIGMA as TWO_SIGMA
-from .bands import draw_bands as draw_bands
+from .bands import BANDS as BANDS, MEDIAN as MEDIAN, draw_bands as draw_bands
+from .bands import legend_once as legend_once
 from .hidden_data import blinded_in as blinded_in, overlapping as overlapping, shade as shade
 from .labels import Labels as Labels
 from .run_figures import plot_run as plot_run

@@ -19,7 +19,7 @@ from bphcoffea.presentation.style import (
     save,
 )
 from bphcoffea.storage import replacing
-from bphcoffea.training import Training, roc_curve
+from bphcoffea.training import Scores, Training, roc_curve
 
 #: Number of bins of the score.
 BINS = 25
@@ -32,9 +32,7 @@ def draw_roc(training: Training, heading: Heading) -> Figure:
     axes = figure.add_subplot()
     for test, sample, style in ((False, "seen in training", "--"), (True, "not seen", "-")):
         scored = training.scored(test=test)
-        signal, background = roc_curve(
-            scored.signal, scored.signal_weights, scored.background, scored.background_weights
-        )
+        signal, background = roc_curve(scored.signal, scored.background)
         axes.plot(
             signal,
             1 - background,
@@ -63,22 +61,17 @@ def draw_overtraining(training: Training, heading: Heading) -> Figure:
     train, test = training.scored(test=False), training.scored(test=True)
     folds = training.as_json()["folds"]
     edges = np.linspace(0, 1, BINS + 1)
-    signal = (train.signal, train.signal_weights), (test.signal, test.signal_weights)
-    sidebands = (
-        (train.background, train.background_weights),
-        (test.background, test.background_weights),
-    )
     largest = 0.0
-    for name, label, color, (trained, tested) in (
-        ("signal", "Simulated signal", BLUE, signal),
-        ("background", "Sidebands", RED, sidebands),
+    for name, label, color, trained, tested in (
+        ("signal", "Simulated signal", BLUE, train.signal, test.signal),
+        ("background", "Sidebands", RED, train.background, test.background),
     ):
-        seen, _ = _density(*trained, edges)
+        seen, _ = _density(trained, edges)
         p_value = min(1.0, len(folds) * min(fold[f"ks_{name}"] for fold in folds))
         axes.stairs(
             seen, edges, fill=True, color=color, alpha=0.35, label=f"{label}, seen in training"
         )
-        density, error = _density(*tested, edges)
+        density, error = _density(tested, edges)
         filled = density > 0
         axes.errorbar(
             ((edges[1:] + edges[:-1]) / 2)[filled],
@@ -99,11 +92,11 @@ def draw_overtraining(training: Training, heading: Heading) -> Figure:
     return figure
 
 
-def _density(scores: Floats, weights: Floats, edges: Floats) -> tuple[Floats, Floats]:
+def _density(scores: Scores, edges: Floats) -> tuple[Floats, Floats]:
     """Return the density of scores in bins and its statistical error, each of shape (bins,)."""
-    content, _ = np.histogram(scores, edges, weights=weights)
-    squares, _ = np.histogram(scores, edges, weights=np.square(weights))
-    scale = np.sum(weights) * np.diff(edges)
+    content, _ = np.histogram(scores.values, edges, weights=scores.weights)
+    squares, _ = np.histogram(scores.values, edges, weights=np.square(scores.weights))
+    scale = np.sum(scores.weights) * np.diff(edges)
     return content / scale, np.sqrt(squares) / scale
 
 

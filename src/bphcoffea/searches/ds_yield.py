@@ -230,13 +230,18 @@ def _of_year(run: RunFolder, record: FitRecord, year: str) -> tuple[FitRecord, t
         remarks.append(f"{run.path} has no data of {year}: the yield is that of {eras}")
     elif len(names) < len(record.datasets):
         of_year = record.by.get(year)
-        if of_year is None or not of_year.simulation or sorted(of_year.datasets) != sorted(names):
+        if (
+            of_year is None
+            or not of_year.nominal.simulation
+            or sorted(of_year.datasets) != sorted(names)
+        ):
             raise NotFittedByYearError(
                 f"{run.path}: the yield of {year} is needed, but data of several years are fitted "
                 "together; fit each year by itself"
             )
         record = of_year
-    simulated = record.simulation[PEAK].datasets if PEAK in record.simulation else ()
+    fitted = record.nominal.simulation.get(PEAK)
+    simulated = fitted.datasets if fitted else ()
     other_years = [name for name in simulated if year_of(metadata[name]) != year]
     if names and other_years:
         remarks.append(

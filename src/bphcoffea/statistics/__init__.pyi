@@ -1,17 +1,17 @@
 from .blindness import NotHiddenError as NotHiddenError, StillBlindError as StillBlindError
 from .blindness import check_hidden as check_hidden, check_unblinding as check_unblinding
-from .candidates import CATEGORY as CATEGORY, Categories as Categories, NEGLIGIBLE as NEGLIGIBLE
-from .candidates import WEIGHT as WEIGHT, read_candidates as read_candidates
-from .candidates import relative_changes as relative_changes
 from .cls_limits import cls_at as cls_at, upper_limit as upper_limit
 from .counting import Channel as Channel, counting_workspace as counting_workspace
+from .data_sample import CATEGORY as CATEGORY, Categories as Categories, NEGLIGIBLE as NEGLIGIBLE
+from .data_sample import WEIGHT as WEIGHT, read_candidates as read_candidates
+from .data_sample import relative_changes as relative_changes
 from .data_sample import DataSample as DataSample, NotFittedByYearError as NotFittedByYearError
 from .data_sample import UnknownLuminosityError as UnknownLuminosityError, data_of as data_of
 from .data_sample import of_year as of_year, simulated_decays as simulated_decays
 from .data_sample import year_of as year_of
-from .datacards import datacard as datacard
+from .datacards import write_datacard as write_datacard
+from .datacards import write_shape_datacard as write_shape_datacard
 from .exclusion import Range as Range, Scan as Scan, scan as scan
-from .export import DATACARDS as DATACARDS, exporting as exporting, limit_content as limit_content
 from .fit_record import FitRecord as FitRecord, ModelFit as ModelFit
 from .limit_results import Confidence as Confidence, Limit as Limit, MEDIAN as MEDIAN
 from .limit_results import QUANTILES as QUANTILES
@@ -20,8 +20,8 @@ from .mass_fit import MassFit as MassFit
 from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
 from .run_fit import fit_mass as fit_mass, of_datasets as of_datasets
-from .search import Search as Search, search_of as search_of, searches as searches
-from .shape_datacards import write_shape_datacard as write_shape_datacard
+from .search import Export as Export, LimitRecord as LimitRecord, Search as Search
+from .search import option as option, search_of as search_of, searches as searches
 from .shape_workspace import MassChannel as MassChannel, mass_workspace as mass_workspace
 from .sidebands import SidebandFit as SidebandFit, fit_sidebands as fit_sidebands
 from .signal_fit import SignalFit as SignalFit, fit_signal_shape as fit_signal_shape

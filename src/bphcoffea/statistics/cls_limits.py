@@ -22,9 +22,13 @@ from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.limit_results import Confidence, Limit, five
 from bphcoffea.statistics.minuit_optimizer import MinuitOptimizer
 from bphcoffea.statistics.pyhf_backend import backend
-from bphcoffea.statistics.sampling import Experiment
+from bphcoffea.statistics.sampling import (
+    FIRST_BOUNDS,
+    Experiment,
+    ToySampler,
+    limit_from_toys,
+)
 from bphcoffea.statistics.scaled_model import ScaledModel, prepare, unit_of
-from bphcoffea.statistics.toy_limits import FIRST_BOUNDS, ToySampler, limit_from_toys
 from bphcoffea.statistics.workspace import Workspace, has_spectra, is_blinded
 
 #: Relative precision of asymptotic limits.

@@ -20,27 +20,29 @@ same there, while the likelihood of so large a count loses digits.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TypeAlias
 
 import pyhf
+from typing_extensions import override
 
 from bphcoffea.statistics.pyhf_backend import schemas
 from bphcoffea.statistics.workspace import (
     BLINDED,
     OBSERVED,
     STRENGTH,
-    ChannelSpec,
     Factors,
     Modifier,
     NormFactor,
-    Observation,
     ParameterSpec,
     SampleSpec,
     Workspace,
 )
 
+#: Name, samples and counts of a channel.
+Content: TypeAlias = tuple[str, list[SampleSpec], list[float]]
 #: Relative uncertainty below which a background's statistics are log-normal.
 PRECISE = 0.01
 #: Smallest background, in events; with none, one event would prove a signal.
@@ -48,29 +50,67 @@ MIN_BACKGROUND = 1e-6
 
 
 @dataclass(frozen=True)
-class Channel:
-    """Signal, background and observed count of one category.
+class SignalChannel(ABC):
+    """Signal of one category, whose events are counted or have a mass spectrum.
 
     Attributes
     ----------
     name
         Name of the category; unique in a workspace.
     signal
-        Events expected in the window at a strength of 1.
+        Events expected at a strength of 1.
+    signal_stat
+        Relative statistical uncertainty of ``signal``.
+    signal_shifts
+        Relative change of ``signal``, above -1, when a source rises by one standard deviation.
+        Sources of the same name are fully correlated between channels.
+    """
+
+    name: str
+    signal: float
+    signal_stat: float = field(default=0.0, kw_only=True)
+    signal_shifts: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+
+    def numbers(self) -> dict[str, float]:
+        """Return the numbers that must be finite and not negative, by name."""
+        shifts = {f"1 + shift '{name}'": 1 + shift for name, shift in self.signal_shifts.items()}
+        return {"signal": self.signal, "signal_stat": self.signal_stat, **shifts}
+
+    @abstractmethod
+    def observations(self) -> dict[str, float]:
+        """Return the observed counts by name.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or not one per bin.
+        """
+
+    def modifiers(self, normalisation: Mapping[str, float]) -> list[Modifier]:
+        """Return the strength and the uncertainties of the yield of the signal."""
+        modifiers: list[Modifier] = [factor(STRENGTH)]
+        if self.signal > 0:
+            for name, relative in (*normalisation.items(), *self.signal_shifts.items()):
+                modifiers += lognormal(f"signal_{name}", relative)
+            modifiers += lognormal(f"signal_statistics_{self.name}", self.signal_stat)
+        return modifiers
+
+
+@dataclass(frozen=True)
+class Channel(SignalChannel):
+    """Signal, background and observed count of one category.
+
+    Attributes
+    ----------
     background
         Events expected in the window without signal.
     observed
         Events seen in the window; needed unless the workspace is blinded.
-    signal_stat
-        Relative statistical uncertainty of ``signal``.
     background_stat
         Statistical uncertainty of ``background``, events. For a background of 0: what one more
         event in the sidebands would have predicted.
     background_shape
         Uncertainty of ``background`` from the choice of its shape, events.
-    signal_shifts
-        Relative change of ``signal``, above -1, when a source that channels share rises by one
-        standard deviation.
 
     Examples
     --------
@@ -79,27 +119,21 @@ class Channel:
     ['A', 'A_sidebands']
     """
 
-    name: str
-    signal: float
     background: float
     observed: int | None = None
-    signal_stat: float = 0.0
     background_stat: float = 0.0
     background_shape: float = 0.0
-    signal_shifts: Mapping[str, float] = field(default_factory=dict)
 
+    @override
+    def numbers(self) -> dict[str, float]:
+        fields = ("background", "background_stat", "background_shape")
+        return super().numbers() | {name: getattr(self, name) for name in fields}
 
-class SignalChannel(Protocol):
-    """Name and signal yield of a channel, of counts or of mass spectra."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def signal(self) -> float: ...  # noqa: D102
-    @property
-    def signal_stat(self) -> float: ...  # noqa: D102
-    @property
-    def signal_shifts(self) -> Mapping[str, float]: ...  # noqa: D102
+    @override
+    def observations(self) -> dict[str, float]:
+        if self.observed is None:
+            raise ValueError(f"channel '{self.name}' has no observed count, and is not blinded")
+        return {"observed": self.observed}
 
 
 def counting_workspace(
@@ -128,52 +162,51 @@ def counting_workspace(
         If there are no channels, two have the same name, a yield or an uncertainty is negative or
         not finite, a shift is below -1, or a channel of an unblinded workspace has no ``observed``.
     """
-    _check(channels, normalisation, blinded)
-    spectra: list[ChannelSpec] = []
-    observations: list[Observation] = []
-    parameters: list[ParameterSpec] = []
+    check(channels, normalisation, blinded=blinded)
+    contents: list[Content] = []
+    highest: dict[str, float] = {}
     for channel in channels:
         observed = channel.background if blinded else float(channel.observed or 0)
         background, sidebands, seen = _background(channel)
-        spectra.append(
-            {"name": channel.name, "samples": [_signal(channel, normalisation), background]}
-        )
-        observations.append({"name": channel.name, "data": [observed]})
+        modifiers = channel.modifiers(normalisation)
+        signal: SampleSpec = {"name": "signal", "data": [channel.signal], "modifiers": modifiers}
+        contents.append((channel.name, [signal, background], [observed]))
         if sidebands is None:
             continue
-        name = f"{channel.name}_sidebands"
-        spectra.append({"name": name, "samples": [sidebands]})
-        observations.append({"name": name, "data": [seen]})
+        contents.append((f"{channel.name}_sidebands", [sidebands], [seen]))
         expected = background["data"][0] + sidebands["data"][0]
-        # the best θ is at most observed over expected events; not 0, where ln ν diverges
-        parameters.append(
-            {
-                "name": f"background_{channel.name}",
-                "inits": [1.0],
-                "bounds": [[1e-6, 10 + 5 * (observed + seen) / expected]],
-            }
-        )
-    return measured(spectra, observations, parameters, blinded=blinded)
+        # the best θ is at most observed over expected events
+        highest[f"background_{channel.name}"] = 10 + 5 * (observed + seen) / expected
+    return measured(contents, highest, blinded=blinded)
 
 
 def measured(
-    channels: list[ChannelSpec],
-    observations: list[Observation],
-    parameters: list[ParameterSpec],
-    *,
-    blinded: bool,
+    contents: Sequence[Content], highest: Mapping[str, float], *, blinded: bool
 ) -> Workspace:
     """Return a valid workspace that measures the strength.
+
+    Parameters
+    ----------
+    contents
+        Name, samples and counts of each channel.
+    highest
+        Upper limits of free factors of backgrounds by name. The lower limit is not 0, where the
+        likelihood vanishes.
+    blinded
+        Whether the counts are expectations.
 
     Raises
     ------
     pyhf.exceptions.InvalidSpecification
         If it does not match pyhf's schema.
     """
+    parameters: list[ParameterSpec] = [
+        {"name": name, "inits": [1.0], "bounds": [[1e-6, limit]]} for name, limit in highest.items()
+    ]
     name = BLINDED if blinded else OBSERVED
     spec: Workspace = {
-        "channels": channels,
-        "observations": observations,
+        "channels": [{"name": channel, "samples": samples} for channel, samples, _ in contents],
+        "observations": [{"name": channel, "data": counts} for channel, _, counts in contents],
         "version": "1.0.0",
         "measurements": [{"name": name, "config": {"poi": STRENGTH, "parameters": parameters}}],
     }
@@ -193,33 +226,19 @@ def validate(spec: Workspace) -> None:
         pyhf.schema.validate(spec, "workspace.json")
 
 
-def _check(channels: Sequence[Channel], normalisation: Mapping[str, float], blinded: bool) -> None:
+def check(
+    channels: Sequence[SignalChannel], normalisation: Mapping[str, float], *, blinded: bool
+) -> None:
+    """Check channels; for the parameters and errors see :func:`counting_workspace`."""
     if not channels:
-        raise ValueError("a counting experiment needs a channel")
-    check_names(channels)
-    numbers = {f"normalisation '{name}'": value for name, value in normalisation.items()}
-    fields = ("signal", "background", "signal_stat", "background_stat", "background_shape")
-    for channel in channels:
-        if channel.observed is None and not blinded:
-            raise ValueError(f"channel '{channel.name}' has no observed count, and is not blinded")
-        for name in fields:
-            numbers[f"{name} of channel '{channel.name}'"] = getattr(channel, name)
-        if not blinded:
-            numbers[f"observed of channel '{channel.name}'"] = float(channel.observed or 0)
-        for source, shift in channel.signal_shifts.items():
-            numbers[f"1 + shift '{source}' of channel '{channel.name}'"] = 1 + shift
-    check_numbers(numbers)
-
-
-def check_names(channels: Sequence[SignalChannel]) -> None:
-    """Raise a ValueError if two channels have the same name."""
+        raise ValueError("a limit needs a channel")
     names = [channel.name for channel in channels]
     if len(set(names)) < len(names):
         raise ValueError(f"channels of the same name: {', '.join(names)}")
-
-
-def check_numbers(numbers: Mapping[str, float]) -> None:
-    """Raise a ValueError with the name of the first number that is negative or not finite."""
+    numbers = {f"normalisation '{name}'": value for name, value in normalisation.items()}
+    for channel in channels:
+        of_channel = channel.numbers() | ({} if blinded else channel.observations())
+        numbers |= {f"{name} of channel '{channel.name}'": x for name, x in of_channel.items()}
     for name, value in numbers.items():
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} must be finite and not negative, not {value}")
@@ -236,21 +255,6 @@ def lognormal(name: str, relative: float) -> list[Modifier]:
 def factor(name: str) -> NormFactor:
     """Return the modifier that multiplies a sample by a free parameter."""
     return {"name": name, "type": "normfactor", "data": None}
-
-
-def _signal(channel: Channel, normalisation: Mapping[str, float]) -> SampleSpec:
-    modifiers = signal_modifiers(channel, normalisation)
-    return {"name": "signal", "data": [channel.signal], "modifiers": modifiers}
-
-
-def signal_modifiers(channel: SignalChannel, normalisation: Mapping[str, float]) -> list[Modifier]:
-    """Return the strength and the uncertainties of the yield of a channel's signal."""
-    modifiers: list[Modifier] = [factor(STRENGTH)]
-    if channel.signal > 0:
-        for name, relative in (*normalisation.items(), *channel.signal_shifts.items()):
-            modifiers += lognormal(f"signal_{name}", relative)
-        modifiers += lognormal(f"signal_statistics_{channel.name}", channel.signal_stat)
-    return modifiers
 
 
 def _background(channel: Channel) -> tuple[SampleSpec, SampleSpec | None, float]:

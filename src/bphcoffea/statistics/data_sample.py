@@ -1,15 +1,30 @@
-"""Data that a result is based on: their datasets, eras, energies and luminosity."""
+"""Data that a result is based on, their candidates, and the changes of a yield by variations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
+import hist
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.analysis import DOWN, NOMINAL, UP
+from bphcoffea.arrays import Floats
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import FitError, RunError
 from bphcoffea.results import RunFolder, generated
 from bphcoffea.statistics.records import Record
+
+#: Columns of the table of candidates.
+CATEGORY, WEIGHT = "category", "weight"
+#: Relative changes by variations below this are left out.
+NEGLIGIBLE: Final = 1e-4
+
+#: Category of each candidate.
+Categories: TypeAlias = npt.NDArray[np.object_]
 
 
 class NotFittedByYearError(FitError):
@@ -31,7 +46,7 @@ class DataSample(Record):
     datasets, eras
         Names of the datasets and of their eras.
     energies
-        Collision energies of the data and of their simulation, TeV.
+        Known collision energies of the data and of their simulation, TeV.
     luminosity
         Luminosity of the processed data, fb⁻¹; sections that several datasets hold count once. None
         if it is unknown.
@@ -64,11 +79,12 @@ class DataSample(Record):
             Names of the simulated datasets from which efficiencies are taken.
         """
         names, metadata = tuple(datasets), run.fileset_metadata
+        energies = (metadata[name].collision_energy for name in (*names, *simulation))
         return cls(
             run=str(run.path),
             datasets=names,
             eras=tuple(sorted({metadata[name].era for name in names})),
-            energies=energies_of(metadata, (*names, *simulation)),
+            energies=tuple(sorted({energy for energy in energies if energy is not None})),
             luminosity=run.luminosity_of(names),
             complete=run.complete,
             partial=run.partial,
@@ -77,12 +93,6 @@ class DataSample(Record):
     def __str__(self) -> str:
         """Return the names of the datasets, for messages."""
         return ", ".join(self.datasets)
-
-
-def energies_of(metadata: Mapping[str, Metadata], datasets: Iterable[str]) -> tuple[float, ...]:
-    """Return the distinct known collision energies of datasets, TeV, in ascending order."""
-    found = (metadata[name].collision_energy for name in datasets)
-    return tuple(sorted({energy for energy in found if energy is not None}))
 
 
 def data_of(run: RunFolder) -> list[str]:
@@ -127,3 +137,43 @@ def of_year(metadata: Mapping[str, Metadata], datasets: Iterable[str], year: str
 
     least = min(map(distance, years.values()), default=0.0)
     return [name for name, other in years.items() if distance(other) == least]
+
+
+def read_candidates(
+    run: RunFolder, datasets: Iterable[str], *columns: str
+) -> tuple[Categories, list[Floats]]:
+    """Return the category and some columns of the candidates of datasets, shapes (n,).
+
+    A dataset without a table, because nothing of it was read, has no candidates.
+    """
+    tables = [run.candidates(name) for name in datasets if run.has_candidates(name)]
+    categories = [np.array(table[CATEGORY].to_pylist(), dtype=object) for table in tables]
+    return np.concatenate([np.empty(0, dtype=object), *categories]), [
+        np.concatenate([np.empty(0), *(table[column].to_numpy() for table in tables)])
+        for column in columns
+    ]
+
+
+def relative_changes(histogram: hist.Hist, total: Callable[[str], float]) -> dict[str, list[float]]:
+    """Return the relative changes of a yield by the variations of each source.
+
+    Parameters
+    ----------
+    histogram
+        Histogram with the axes of a run.
+    total
+        Function that returns the yield of a variation; it is positive for the nominal one.
+
+    Returns
+    -------
+    Changes by source, with the opposite sign for variations down; smearing, for example, only has a
+    variation up.
+    """
+    nominal = total(NOMINAL)
+    changes: dict[str, list[float]] = {}
+    for variation in histogram.axes["variation"]:
+        for side, sign in ((UP, 1), (DOWN, -1)):
+            if variation.endswith(side):
+                change = sign * (total(variation) / nominal - 1)
+                changes.setdefault(variation.removesuffix(side), []).append(change)
+    return changes

@@ -1,15 +1,98 @@
-"""Counting experiments as datacards of Combine, the tool of the CMS Higgs group."""
+"""Datacards of Combine, the tool of the CMS Higgs group, for counts and for mass spectra.
+
+Cards of mass spectra describe the model of `mass_workspace` with templates in a ROOT file. Yields
+of backgrounds are `rateParam`, which Combine does not constrain. Slope and choice of the shape are
+`shapeN`, which interpolates the logarithm of a template, so that an exponential remains one;
+Combine allows one interpolation per process. `shapeU` would be uniform between the two templates
+only, and not exponential. As in the workspace, the unit of a slope is so large that its constraint
+does not matter.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from bphcoffea.statistics.counting import Channel
+import numpy as np
+import uproot
+
+from bphcoffea.arrays import Floats
+from bphcoffea.statistics.counting import Channel, SignalChannel
+from bphcoffea.statistics.shape_workspace import MassChannel
+
+SIGNAL, BACKGROUND, DATA = "signal", "background", "data_obs"
+_RULE = "-" * 20
+
+
+class _Card:
+    """Table of a datacard, with the columns signal and background per channel.
+
+    Parameters
+    ----------
+    channels, normalisation
+        See :func:`datacard`.
+    bins
+        Name of each channel in the card.
+    observed
+        Text of the observed counts.
+    rates
+        Text of the expected events by column.
+    digits, width
+        Significant digits of uncertainties, and width of a column.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[SignalChannel],
+        normalisation: Mapping[str, float],
+        bins: Sequence[str],
+        observed: Sequence[str],
+        rates: Sequence[str],
+        digits: int,
+        width: int,
+    ) -> None:
+        self.bins, self.digits, self.width = bins, digits, width
+        self.rows: list[list[str]] = [
+            ["bin", "", *bins],
+            ["observation", "", *observed],
+            [],
+            ["bin", "", *(name for name in bins for _ in range(2))],
+            ["process", "", *([SIGNAL, BACKGROUND] * len(bins))],
+            ["process", "", *(["0", "1"] * len(bins))],
+            ["rate", "", *rates],
+            [],
+        ]
+        for name, relative in normalisation.items():
+            self.add(name, "lnN", {2 * i: 1 + relative for i in range(len(bins))})
+        for source in dict.fromkeys(name for channel in channels for name in channel.signal_shifts):
+            shifts = [channel.signal_shifts.get(source, 0.0) for channel in channels]
+            self.add(source, "lnN", {2 * i: 1 + shift for i, shift in enumerate(shifts) if shift})
+
+    def add(self, source: str, kind: str, values: Mapping[int, float]) -> None:
+        """Add a source of uncertainty with its values by column."""
+        columns = range(2 * len(self.bins))
+        cells = [f"{values[i]:.{self.digits}g}" if i in values else "-" for i in columns]
+        self.rows.append([source, kind, *cells])
+
+    def text(self, *head: str) -> str:
+        """Return the text of the card, with further lines at its head."""
+        widths = [max(len(row[column]) for row in self.rows if row) for column in (0, 1)]
+        lines = [f"imax {len(self.bins)}", "jmax 1", "kmax *", _RULE, *head]
+        for row in self.rows:
+            names = f"{row[0]:<{widths[0]}} {row[1]:<{widths[1]}} " if row else _RULE
+            lines.append(names + " ".join(f"{cell:>{self.width}}" for cell in row[2:]))
+        return "\n".join(lines) + "\n"
+
+
+def write_datacard(
+    channels: Sequence[Channel], normalisation: Mapping[str, float], path: Path
+) -> None:
+    """Write a datacard of counts; for the parameters see :func:`datacard`."""
+    path.write_text(datacard(channels, normalisation), encoding="utf-8")
 
 
 def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) -> str:
-    """Return the text of a datacard.
+    """Return the text of a datacard of counts.
 
     The statistical uncertainty of a background is a ``gmN`` with the equivalent number of events.
 
@@ -20,58 +103,24 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
     normalisation
         Relative uncertainties of the signal by name, common to all channels.
     """
-    observed = [
-        channel.background if channel.observed is None else float(channel.observed)
-        for channel in channels
-    ]
-    both = [channel for channel in channels for _ in range(2)]
-    rows: list[list[str]] = [
-        ["bin", "", *(channel.name for channel in channels)],
-        ["observation", "", *(f"{count:g}" for count in observed)],
-        ["-"],
-        ["bin", "", *(channel.name for channel in both)],
-        ["process", "", *(["signal", "background"] * len(channels))],
-        ["process", "", *(["0", "1"] * len(channels))],
-    ]
-    sidebands = {channel.name: _sidebands(channel) for channel in channels}
-    rates = []
-    for channel in channels:
-        events, weight = sidebands[channel.name]
+    names = [channel.name for channel in channels]
+    sidebands = [_sidebands(channel) for channel in channels]
+    observed, rates = [], []
+    for channel, (events, weight) in zip(channels, sidebands, strict=True):
         background = events * weight if weight else channel.background
+        observed.append(f"{channel.background if channel.observed is None else channel.observed:g}")
         rates += [f"{channel.signal:.6g}", f"{background:.6g}"]
-    rows += [["rate", "", *rates], ["-"]]
-    for name, relative in normalisation.items():
-        rows.append([name, "lnN", *([f"{1 + relative:.5g}", "-"] * len(channels))])
-    for source in dict.fromkeys(name for channel in channels for name in channel.signal_shifts):
-        shifts = [channel.signal_shifts.get(source, 0.0) for channel in channels]
-        values = [
-            value for shift in shifts for value in (f"{1 + shift:.5g}" if shift else "-", "-")
-        ]
-        rows.append([source, "lnN", *values])
-    for index, channel in enumerate(channels):
-        events, weight = sidebands[channel.name]
-        signal, background = 2 * index, 2 * index + 1
-
-        def add(
-            source: str, kind: str, column: int, value: float, name: str = channel.name
-        ) -> None:
-            rows.append(_row(f"{source}_{name}", kind, column, len(both), value))
-
+    card = _Card(channels, normalisation, names, observed, rates, digits=5, width=14)
+    for i, (channel, (events, weight)) in enumerate(zip(channels, sidebands, strict=True)):
+        signal, background = 2 * i, 2 * i + 1
         if channel.signal_stat > 0:
-            add("signal_stat", "lnN", signal, 1 + channel.signal_stat)
+            card.add(f"signal_stat_{channel.name}", "lnN", {signal: 1 + channel.signal_stat})
         if weight:
-            add("background", f"gmN {events}", background, weight)
+            card.add(f"background_{channel.name}", f"gmN {events}", {background: weight})
         if channel.background_shape > 0 and channel.background > 0:
-            add("shape", "lnN", background, 1 + channel.background_shape / channel.background)
-    head = [f"imax {len(channels)}", "jmax 1", "kmax *", "-" * 20]
-    widths = [max(len(row[column]) for row in rows if len(row) > 1) for column in (0, 1)]
-    lines = [
-        "-" * 20
-        if row == ["-"]
-        else f"{row[0]:<{widths[0]}} {row[1]:<{widths[1]}} " + " ".join(f"{x:>14}" for x in row[2:])
-        for row in rows
-    ]
-    return "\n".join([*head, *lines]) + "\n"
+            relative = channel.background_shape / channel.background
+            card.add(f"shape_{channel.name}", "lnN", {background: 1 + relative})
+    return card.text()
 
 
 def _sidebands(channel: Channel) -> tuple[int, float]:
@@ -79,13 +128,59 @@ def _sidebands(channel: Channel) -> tuple[int, float]:
     if channel.background_stat <= 0:
         return 0, 0.0
     events = round((channel.background / channel.background_stat) ** 2)
-    if events == 0:
-        return 0, channel.background_stat
-    return events, channel.background / events
+    return events, channel.background / events if events else channel.background_stat
 
 
-def _row(name: str, kind: str, column: int, length: int, value: float) -> list[str]:
-    """Return a row with a value in one column."""
-    columns = ["-"] * length
-    columns[column] = f"{value:.5g}" if math.isfinite(value) else "-"
-    return [name, kind, *columns]
+def write_shape_datacard(channels: Sequence[MassChannel], path: Path) -> None:
+    """Write a datacard of mass spectra, and beside it the ROOT file of its templates.
+
+    Parameters
+    ----------
+    channels
+        The categories. Channels without observed counts have the expectation without signal.
+    path
+        File of the text; that of the templates has the extension ``.root``.
+    """
+    templates = path.with_suffix(".root")
+    # in a card, names must not begin with a digit
+    bins = [f"category_{c.name}" if c.name[0].isdigit() else c.name for c in channels]
+    contents = [_histograms(channel) for channel in channels]
+    with uproot.recreate(templates) as file:
+        for bin_, channel, of_channel in zip(bins, channels, contents, strict=True):
+            for name, values in of_channel.items():
+                file[f"{bin_}/{name}"] = values, np.array(channel.edges)
+    observed, rates = (
+        [f"{np.sum(of_channel[name]):.10g}" for of_channel in contents for name in names]
+        for names in ((DATA,), (SIGNAL, BACKGROUND))
+    )
+    card = _Card(channels, {}, bins, observed, rates, digits=6, width=16)
+    for i, channel in enumerate(channels):
+        if channel.signal_stat > 0:
+            name = f"signal_statistics_{channel.name}"
+            card.add(name, "lnN", {2 * i: 1 + channel.signal_stat})
+        for name in channel.signal_variations():
+            card.add(name, "shape", {2 * i: 1.0})
+        for name in channel.background_factors():
+            card.add(name, "shapeN", {2 * i + 1: 1.0})
+    pattern = "$CHANNEL/$PROCESS $CHANNEL/$PROCESS_$SYSTEMATIC"
+    text = card.text(f"shapes * * {templates.name} {pattern}", _RULE)
+    for bin_, channel in zip(bins, channels, strict=True):
+        text += f"background_{channel.name} rateParam {bin_} {BACKGROUND} 1 [0,10]\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def _histograms(channel: MassChannel) -> dict[str, Floats]:
+    """Return the templates of a channel by name: data, processes and their variations.
+
+    All variations of the background have the same yield, which is a free parameter.
+    """
+    background = channel.expected_background()
+    observed = background if channel.observed is None else np.array(channel.observed, dtype=float)
+    contents = {DATA: observed, SIGNAL: channel.expected_signal(), BACKGROUND: background}
+    for name, (up, down) in channel.signal_variations().items():
+        contents[f"{SIGNAL}_{name}Up"], contents[f"{SIGNAL}_{name}Down"] = up, down
+    for name, factors in channel.background_factors().items():
+        for direction, shape in (("Up", background * factors), ("Down", background / factors)):
+            scale = np.sum(background) / np.sum(shape)
+            contents[f"{BACKGROUND}_{name}{direction}"] = shape * scale
+    return contents

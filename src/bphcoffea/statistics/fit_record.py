@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from bphcoffea.errors import FitError, RunError
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics.mass_fit import MassFit, Parameter
-from bphcoffea.statistics.records import JsonObject
+from bphcoffea.statistics.records import JsonObject, plain
 
 #: Name of the file in the folder of a run.
 FILE = "fit.json"
+#: Fields of a record about the fitted data, which stand beside the fit.
+_OF_DATA = ("analysis", "histogram", "datasets", "complete", "partial", "luminosity")
 
 
 @dataclass(frozen=True)
@@ -91,26 +93,13 @@ class FitRecord:
         return self.nominal.fit
 
     @property
-    def simulation(self) -> Mapping[str, SimulationFit]:
-        """Fits of the simulated peaks with the declared model."""
-        return self.nominal.simulation
-
-    @property
     def parameters(self) -> Mapping[str, Parameter]:
         """Parameters of :attr:`fit`."""
         return self.fit.parameters
 
     def as_json(self) -> JsonObject:
         """Return the content of ``fit.json``."""
-        content: JsonObject = {
-            "analysis": self.analysis,
-            "histogram": self.histogram,
-            "datasets": list(self.datasets),
-            "complete": self.complete,
-            "partial": self.partial,
-            "luminosity": self.luminosity,
-            **self.nominal.as_json(),
-        }
+        content = {name: plain(getattr(self, name)) for name in _OF_DATA} | self.nominal.as_json()
         if self.alternative is not None:
             content["alternative"] = self.alternative.as_json()
         if self.by:
@@ -128,13 +117,10 @@ class FitRecord:
         """
         alternative = content.get("alternative")
         try:
+            of_data = {name: content[name] for name in _OF_DATA}
+            of_data["datasets"] = tuple(of_data["datasets"])
             return cls(
-                analysis=content["analysis"],
-                histogram=content["histogram"],
-                datasets=tuple(content["datasets"]),
-                complete=content["complete"],
-                partial=content["partial"],
-                luminosity=content["luminosity"],
+                **of_data,
                 nominal=ModelFit.from_json(content),
                 alternative=None if alternative is None else ModelFit.from_json(alternative),
                 by={name: cls.from_json(each) for name, each in content.get("by", {}).items()},

@@ -74,15 +74,14 @@ def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None =
         If the range holds fewer than two bins, or a peak lies outside.
     """
     spectrum = Spectrum.of(histogram, model)
-    problem = _unfit(spectrum, MIN_ENTRIES)
-    if problem:
-        return _unfitted(spectrum, model, problem)
+    if problem := _unfit(spectrum, MIN_ENTRIES):
+        return _unfitted(spectrum, problem)
     pairs = TAIL_PARAMETERS[model.tails]
-    cost: Cost = cost_of(spectrum, model.peaks, model.tails)
+    cost: Cost = cost_of(spectrum)
     if tail is not None and tail.names:
         values = [tail.values[name] for name in tail.names]
         cost = cost + NormalConstraint(list(tail.names), values, np.array(tail.covariance))
-    fit = Minimiser(cost, starts_of(spectrum, model.peaks, model.tails))
+    fit = Minimiser(cost, starts_of(spectrum))
     notes = []
     if tail is not None:
         fit.fix(**{name: x for name, x in tail.values.items() if name not in tail.names})
@@ -107,7 +106,7 @@ def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None =
         fit.minimise()
     notes += _fix_absent_tails(fit, pairs)
     constraints = 0 if tail is None else len(tail.names)
-    return _result(fit, spectrum, model, notes, constraints=constraints)
+    return _result(fit, spectrum, notes, constraints=constraints)
 
 
 def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dict[str, MassFit]:
@@ -134,14 +133,13 @@ def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dic
             continue
         alone = model.model_copy(update={"peaks": (peak,)})
         spectrum = Spectrum.of(simulation[peak.name], alone)
-        problem = _unfit(spectrum, MIN_SIMULATED)
-        if problem:
-            fits[peak.name] = _unfitted(spectrum, alone, problem)
+        if problem := _unfit(spectrum, MIN_SIMULATED):
+            fits[peak.name] = _unfitted(spectrum, problem)
             continue
         renamed = {name: f"{name}_{peak.name}" for name in ("n_background", "slope")}
-        part = _Part(alone, spectrum, renamed, cost_of(spectrum, (peak,), model.tails, renamed))
+        part = _Part(spectrum, renamed, cost_of(spectrum, renamed))
         cost = cost + part.cost
-        for name, start in starts_of(spectrum, (peak,), model.tails).items():
+        for name, start in starts_of(spectrum).items():
             starts[renamed.get(name, name)] = start
         parts[peak.name] = part
     if not parts:
@@ -160,7 +158,7 @@ def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dic
             notes.append(f"the simulation of {name} shows no background: it is fixed to zero")
     notes += _fix_absent_tails(fit, TAIL_PARAMETERS[model.tails])
     for name, part in parts.items():
-        fits[name] = _result(fit, part.spectrum, part.model, notes, part=part)
+        fits[name] = _result(fit, part.spectrum, notes, part=part)
     return fits
 
 
@@ -171,7 +169,6 @@ class _Part:
     ``renamed`` maps parameters of its `MassFit` to those of the common likelihood.
     """
 
-    model: MassModel
     spectrum: Spectrum
     renamed: Mapping[str, str]
     cost: Cost
@@ -247,15 +244,14 @@ def _unfit(spectrum: Spectrum, least: int) -> str:
     return ""
 
 
-def _unfitted(spectrum: Spectrum, model: MassModel, problem: str) -> MassFit:
+def _unfitted(spectrum: Spectrum, problem: str) -> MassFit:
     edges = tuple(map(float, spectrum.edges))
-    return MassFit(model, edges, spectrum.entries, {}, problems=(problem,))
+    return MassFit(spectrum.model, edges, spectrum.entries, {}, problems=(problem,))
 
 
 def _result(
     fit: Minimiser,
     spectrum: Spectrum,
-    model: MassModel,
     notes: Sequence[str],
     *,
     constraints: int = 0,
@@ -267,11 +263,11 @@ def _result(
     # names in the result, by the names in the likelihood
     reported = {name: name for name in fit.starts}
     if part is not None:
-        reported = {part.renamed.get(n, n): n for n in parameter_names(model.peaks, model.tails)}
+        reported = {part.renamed.get(n, n): n for n in parameter_names(spectrum.model)}
     free = [name for name in reported if name not in fit.fixed]
     if not np.all(np.isfinite([minuit.fval, *minuit.values])):
         problem = "the likelihood is not finite"
-        return replace(_unfitted(spectrum, model, problem), notes=tuple(notes))
+        return replace(_unfitted(spectrum, problem), notes=tuple(notes))
     covariance = None if minuit.covariance is None else np.asarray(minuit.covariance[free])
     problems = []
     if not minuit.valid:
@@ -306,7 +302,7 @@ def _result(
     if p_value is not None and p_value < POOR_FIT:
         notes = [*notes, f"the model describes the data poorly: p-value {p_value:.2g}"]
     return MassFit(
-        model=model,
+        model=spectrum.model,
         edges=tuple(map(float, spectrum.edges)),
         entries=spectrum.entries,
         parameters=parameters,

@@ -7,6 +7,7 @@ parameter sets in about the time of a single one.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,7 +26,7 @@ STEP = 1e-6
 TOLERANCE = 1e-10
 
 
-class CachingOptimizer:
+class CachingOptimizer(ABC):
     """Cache of fits with pyhf's optimiser interface.
 
     The points of a scan share all fits that don't depend on the strength.
@@ -41,8 +42,8 @@ class CachingOptimizer:
         objective: object,  # noqa: ARG002
         data: npt.ArrayLike,
         pdf: object,  # noqa: ARG002
-        init_pars: Sequence[float],
-        par_bounds: Sequence[tuple[float, float]],
+        init_pars: object,  # noqa: ARG002
+        par_bounds: object,  # noqa: ARG002
         fixed_vals: Sequence[tuple[int, float]] | None = None,
         return_fitted_val: bool = False,
     ) -> Floats | tuple[Floats, Floats]:
@@ -50,12 +51,10 @@ class CachingOptimizer:
 
         Parameters
         ----------
-        objective, pdf
-            Function and model that pyhf would minimise; not used.
+        objective, pdf, init_pars, par_bounds
+            Function, model, start values and limits; those of the optimiser's model are used.
         data
             Counts, followed by the auxiliary measurements.
-        init_pars, par_bounds
-            Start values and limits of all parameters.
         fixed_vals
             Index and value of each fixed parameter.
         return_fitted_val
@@ -66,33 +65,21 @@ class CachingOptimizer:
         pyhf.exceptions.FailedMinimization
             If the fit does not converge.
         """
-        counts = np.asarray(data, dtype=np.float64)
         fixed = {index: float(value) for index, value in fixed_vals or ()}
-        parameters, value = self.fit(counts, init_pars, par_bounds, fixed)
+        parameters, value = self.fit(np.asarray(data, dtype=np.float64), fixed)
         best, deviance = parameters.copy(), np.asarray(value)
         return (best, deviance) if return_fitted_val else best
 
-    def fit(
-        self,
-        data: Floats,
-        start: Sequence[float],
-        limits: Sequence[tuple[float, float]],
-        fixed: Mapping[int, float],
-    ) -> tuple[Floats, float]:
+    def fit(self, data: Floats, fixed: Mapping[int, float]) -> tuple[Floats, float]:
         """Return the best parameters and the deviance, from the cache if possible."""
         key = (data.tobytes(), tuple(sorted(fixed.items())))
         if key not in self._cache:
-            self._cache[key] = self._minimise(data, start, limits, fixed)
+            self._cache[key] = self._minimise(data, fixed)
         return self._cache[key]
 
-    def _minimise(
-        self,
-        data: Floats,
-        start: Sequence[float],
-        limits: Sequence[tuple[float, float]],
-        fixed: Mapping[int, float],
-    ) -> tuple[Floats, float]:
-        raise NotImplementedError
+    @abstractmethod
+    def _minimise(self, data: Floats, fixed: Mapping[int, float]) -> tuple[Floats, float]:
+        """Return the best parameters and the deviance."""
 
 
 class LeastSquaresOptimizer(CachingOptimizer):
@@ -111,22 +98,15 @@ class LeastSquaresOptimizer(CachingOptimizer):
 
     def __init__(self, model: ScaledModel) -> None:
         super().__init__()
-        self.batched = model.batched
-        self.constraints = len(model.pdf.config.auxdata)
+        self.batched, self.config = model.batched, model.batched.config
 
     @override
-    def _minimise(
-        self,
-        data: Floats,
-        start: Sequence[float],
-        limits: Sequence[tuple[float, float]],
-        fixed: Mapping[int, float],
-    ) -> tuple[Floats, float]:
-        at = np.array(start, dtype=np.float64)
+    def _minimise(self, data: Floats, fixed: Mapping[int, float]) -> tuple[Floats, float]:
+        at = np.array(self.config.suggested_init(), dtype=np.float64)
         at[list(fixed)] = list(fixed.values())
         free = np.setdiff1d(np.arange(len(at)), list(fixed))
-        low, high = np.array([limits[index] for index in free]).reshape(-1, 2).T
-        counts = len(data) - self.constraints
+        low, high = np.array(self.config.suggested_bounds(), dtype=np.float64)[free].T
+        counts = len(data) - len(self.config.auxdata)
 
         def evaluate(values: Floats) -> tuple[Floats, Floats]:
             at[free] = values

@@ -39,15 +39,12 @@ class Config:
         Position of the strength.
     inits, bounds
         Start values and limits.
-    auxdata
-        Measured values of the constrained parameters.
     """
 
     par_names: tuple[str, ...]
     poi_index: int
     inits: tuple[float, ...]
     bounds: tuple[tuple[float, float], ...]
-    auxdata: tuple[float, ...]
 
     @property
     def npars(self) -> int:
@@ -92,29 +89,21 @@ class Likelihood:
         config = spec["measurements"][0]["config"]
         cells = _Cells.of(spec)
         names = [*cells.factors, *cells.constraints]
-        declared = {entry["name"]: entry for entry in config["parameters"]}
-        inits: list[float] = []
-        bounds: list[tuple[float, float]] = []
-        for name in names:
-            free = name in cells.factors
-            init, limits = (1.0, (0.0, np.inf)) if free else (0.0, (-np.inf, np.inf))
-            if name in declared:
-                init = float(declared[name].get("inits", [init])[0])
-                low, high = declared[name].get("bounds", [limits])[0] if free else limits
-                limits = (low, high)
-            inits.append(init)
-            bounds.append(limits)
+        self.free = len(cells.factors)
+        self.constrained = np.arange(self.free, len(names))
+        inits = np.repeat([1.0, 0.0], [self.free, len(self.constrained)]).tolist()
+        bounds = [(0.0, np.inf)] * self.free + [(-np.inf, np.inf)] * len(self.constrained)
+        for declared in config["parameters"]:
+            index = names.index(declared["name"])
+            (inits[index],), ((low, high),) = declared["inits"], declared["bounds"]
+            bounds[index] = low, high
         poi = names.index(config["poi"])
         bounds[poi] = (0.0, np.inf)
         self.bins = cells.bins
-        self.free = len(cells.factors)
-        self.constrained = np.arange(self.free, len(names))
         observed = {entry["name"]: entry["data"] for entry in spec["observations"]}
-        auxiliary = [0.0] * len(self.constrained)
-        self.data: Floats = np.array(
-            [*(n for name in sorted(observed) for n in observed[name]), *auxiliary]
-        )
-        self.config = Config(tuple(names), poi, tuple(inits), tuple(bounds), tuple(auxiliary))
+        counts = np.concatenate([observed[name] for name in sorted(observed)])
+        self.data: Floats = np.append(counts, np.zeros(len(self.constrained)))
+        self.config = Config(tuple(names), poi, tuple(inits), tuple(bounds))
         self._nominal, self._bin, self._scale = cells.arrays()
         shape = len(self._nominal), len(self.constrained)
         self._high, self._low, self._linear, self._curved = cells.matrices(shape)

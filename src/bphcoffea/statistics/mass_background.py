@@ -83,11 +83,9 @@ class Background(Record):
         counts: Floats = density.mean(axis=1) * np.diff(at)
         return counts
 
-    def per_gev(self, masses: npt.ArrayLike, name: str = EXPONENTIAL) -> Floats:
+    def per_gev(self, masses: npt.ArrayLike) -> Floats:
         """Return events per GeV at masses in the range, GeV; shapes (n,)."""
         at = np.asarray(masses, dtype=np.float64)
-        if name != EXPONENTIAL:
-            return self.alternatives[name].per_gev(at)
         whole = _growth(np.array(self.range), self.slope, self.range)
         density: Floats = np.exp(self.slope * (at - self.range[0])) / (whole[1] - whole[0])
         return self.events * density

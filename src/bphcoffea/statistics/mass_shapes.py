@@ -28,8 +28,9 @@ TAIL_PARAMETERS: Final[Mapping[Tails, tuple[tuple[str, str], ...]]] = {
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Bins inside the range of a fit: edges (GeV), contents and variances."""
+    """Bins inside the range of a fit: model, edges (GeV), contents and variances."""
 
+    model: MassModel
     edges: Floats
     counts: Floats
     variances: Floats
@@ -61,7 +62,7 @@ class Spectrum:
         counts = np.asarray(histogram.values(), dtype=np.float64)
         variances = histogram.variances()
         variances = counts if variances is None else np.asarray(variances, dtype=np.float64)
-        return cls(edges[inside], counts[bins], variances[bins])
+        return cls(model, edges[inside], counts[bins], variances[bins])
 
     @property
     def window(self) -> tuple[float, float]:
@@ -134,39 +135,28 @@ def _double_sided(z: Floats, values: Mapping[str, float]) -> Floats:
     return integral
 
 
-def parameter_names(peaks: Sequence[Peak], tails: Tails) -> list[str]:
-    """Return all parameters of the model, in the order of the arguments of the likelihood."""
-    of_peaks = [f"{kind}_{peak.name}" for peak in peaks for kind in ("n", "mean", "sigma")]
-    return [
-        *of_peaks,
-        "n_background",
-        "slope",
-        *(n for pair in TAIL_PARAMETERS[tails] for n in pair),
-    ]
+def parameter_names(model: MassModel) -> list[str]:
+    """Return all parameters of a model, in the order of the arguments of the likelihood."""
+    of_peaks = [f"{kind}_{peak.name}" for peak in model.peaks for kind in ("n", "mean", "sigma")]
+    of_tails = [name for pair in TAIL_PARAMETERS[model.tails] for name in pair]
+    return [*of_peaks, "n_background", "slope", *of_tails]
 
 
-def cost_of(
-    spectrum: Spectrum,
-    peaks: Sequence[Peak],
-    tails: Tails,
-    renamed: Mapping[str, str] | None = None,
-) -> ExtendedBinnedNLL:
+def cost_of(spectrum: Spectrum, renamed: Mapping[str, str] | None = None) -> ExtendedBinnedNLL:
     """Return the extended binned likelihood of the peaks and a background.
 
     Parameters
     ----------
     spectrum
-        Bins of the histogram.
-    peaks, tails
-        Resonances, and the sides on which they have tails.
+        Bins of the histogram, and the model.
     renamed
         New names of parameters that are not shared when likelihoods are added.
     """
-    names = parameter_names(peaks, tails)
+    names = parameter_names(spectrum.model)
 
     def integral(x: Floats, *parameters: float) -> Floats:
         values = dict(zip(names, parameters, strict=True))
-        components = integrals(x, spectrum.window, peaks, values)
+        components = integrals(x, spectrum.window, spectrum.model.peaks, values)
         return np.sum(list(components.values()), axis=0)  # type: ignore[no-any-return]
 
     counts = spectrum.counts

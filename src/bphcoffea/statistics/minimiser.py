@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from iminuit import Minuit
 
-from bphcoffea.analysis import Peak, Tails
 from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, Spectrum
 
 #: Beginning of a tail, in resolutions from the mean. Beyond 3 the tail is negligible.
@@ -32,9 +32,10 @@ class Start:
     unit: str = ""
 
 
-def starts_of(spectrum: Spectrum, peaks: Sequence[Peak], tails: Tails) -> dict[str, Start]:
+def starts_of(spectrum: Spectrum) -> dict[str, Start]:
     """Return start values and limits: of the background beside the peaks, then of the peaks."""
-    edges, counts, total = spectrum.edges, spectrum.counts, spectrum.entries
+    peaks, edges = spectrum.model.peaks, spectrum.edges
+    counts, total = spectrum.counts, spectrum.entries
     low, high = spectrum.window
     centers, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     beside = np.ones(len(counts), dtype=bool)
@@ -63,7 +64,7 @@ def starts_of(spectrum: Spectrum, peaks: Sequence[Peak], tails: Tails) -> dict[s
     in_background = max(float(np.sum(background)), 0.01 * total)
     starts["n_background"] = Start(in_background, (0.0, 2 * total))
     starts["slope"] = Start(slope, (-falls, falls), "1/GeV")
-    for beta, power in TAIL_PARAMETERS[tails]:
+    for beta, power in TAIL_PARAMETERS[spectrum.model.tails]:
         starts[beta] = Start(BETA_START, BETA_LIMITS)
         starts[power] = Start(TAIL_POWER, TAIL_POWER_LIMITS)
     return starts
@@ -126,10 +127,8 @@ class Minimiser:
 
     def rise(self, **values: float) -> float:
         """Return the rise of -2 ln L if these parameters are also fixed; 0 if they already are."""
-        without = Minimiser(self.cost, self.starts)
-        without.limits = self.limits
+        without = copy.copy(self)
         without.fixed = {**self.fixed, **values}
-        without.minuit = self.minuit
         without.minimise()
         return float(without.minuit.fval - self.minuit.fval)
 

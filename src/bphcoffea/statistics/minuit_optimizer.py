@@ -44,21 +44,15 @@ class MinuitOptimizer(CachingOptimizer):
         self.latest: dict[bytes, Floats] = {}
 
     @override
-    def _minimise(
-        self,
-        data: Floats,
-        start: Sequence[float],
-        limits: Sequence[tuple[float, float]],
-        fixed: Mapping[int, float],
-    ) -> tuple[Floats, float]:
+    def _minimise(self, data: Floats, fixed: Mapping[int, float]) -> tuple[Floats, float]:
         poi = self.likelihood.config.poi_index
-        if poi not in fixed and limits[poi][0] == 0:
-            without = self.fit(data, start, limits, {**fixed, poi: 0.0})
+        if poi not in fixed:
+            without = self.fit(data, {**fixed, poi: 0.0})
             if self.likelihood.gradient(without[0], data)[poi] >= 0:
                 return without
             return minimised(self.likelihood, data, without[0], fixed, lowest=0.0)
         # the fits of a scan differ little: start from the latest
-        begin = self.latest.get(data.tobytes(), np.array(start))
+        begin = self.latest.get(data.tobytes(), np.array(self.likelihood.config.inits))
         best = minimised(self.likelihood, data, begin, fixed)
         self.latest[data.tobytes()] = best[0]
         return best

@@ -7,18 +7,24 @@ General packages import no search. They find searches through the entry points o
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
+
+import typer
 
 from bphcoffea.errors import RunError
 from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics.records import JsonObject
+from bphcoffea.statistics.records import Record
+from bphcoffea.statistics.workspace import Workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,32 +34,79 @@ if TYPE_CHECKING:
 GROUP: Final = "bphcoffea.searches"
 
 
-class LimitRecord(Protocol):
+#: Folder of datacards and workspaces, inside the folder of a run.
+DATACARDS: Final = "datacards"
+
+
+def option(kind: Any, text: str, **settings: Any) -> Any:
+    """Return the annotation of an option of a search.
+
+    Parameters
+    ----------
+    kind
+        Type of its values.
+    text
+        Help of the command line.
+    settings
+        Further arguments of :func:`typer.Option`.
+    """
+    return Annotated[kind | None, typer.Option(help=text, **settings)]
+
+
+@dataclass(frozen=True)
+class Export:
+    """Likelihood of a limit for other programs.
+
+    Attributes
+    ----------
+    name
+        Name of the files without extension.
+    write_datacard
+        Function that writes a datacard of Combine to a path.
+    workspace
+        Function that returns the workspace for pyhf.
+    """
+
+    name: str
+    write_datacard: Callable[[Path], None]
+    workspace: Callable[[], Workspace]
+
+
+class LimitRecord(Record):
     """Content of ``limit.json``: the limit of a search, and all inputs of its workspaces."""
 
-    @property
-    def partial(self) -> bool:
-        """Whether the limit is preliminary, since it comes from partial runs."""
-        ...
+    @classmethod
+    def of_run(cls, run: RunFolder) -> Self:
+        """Return the limit of a run.
 
-    def as_json(self) -> JsonObject:
-        """Return the content of ``limit.json``."""
-        ...
+        Raises
+        ------
+        RunError
+            If the run has no limit.
+        FitError
+            If its ``limit.json`` is unusable.
+        """
+        if not run.place("limit.json").is_file():
+            raise RunError(f"{run.path}: no limit; make one with: bphcoffea limit {run.path}")
+        return cls.from_json(run.read("limit.json"))
+
+    def exports(self) -> Iterator[Export]:
+        """Yield the likelihood of each limit or tested point."""
+        raise NotImplementedError
 
 
 class Search(ABC):
     """Base class of a search, through which the command line and figures use it.
 
-    Report, export and figures come from modules beside that of the subclass, which are imported
-    when they are needed: ``report.report(limit)``, ``export.export_limit(run, to)`` and
-    ``figures.figures_of_run(run, unblind=…)``.
+    Report and figures come from modules beside that of the subclass, which are imported when they
+    are needed: ``report.report(limit)`` and ``figures.figures_of_limit(run, limit, unblind=…)``.
 
     Attributes
     ----------
     title
         Title above the options of the search.
     options
-        Further parameters of :meth:`limit` by name: annotations with :func:`typer.Option`.
+        Further parameters of :meth:`limit` by name: :func:`option`.
     toy_options
         Values of these parameters that match the toys of the search.
     """
@@ -63,13 +116,7 @@ class Search(ABC):
     toy_options: ClassVar[Mapping[str, float]]
 
     @abstractmethod
-    def limit(
-        self,
-        run: RunFolder,
-        normalisation: RunFolder,
-        options: Mapping[str, Any],
-        **settings: Any,
-    ) -> LimitRecord:
+    def limit(self, run: RunFolder, normalisation: RunFolder, **options: Any) -> LimitRecord:
         """Return the limit of a run.
 
         Parameters
@@ -79,25 +126,59 @@ class Search(ABC):
         normalisation
             Fitted run of the normalisation channel.
         options
-            Values of some of :attr:`options`; the others keep their defaults.
-        settings
+            Values of some of :attr:`options`; the others keep their defaults. Besides,
             ``unblind``: use the data in the signal windows. ``same_data``: assert that both runs
             are of the same data, so that nothing is scaled. ``progress``: called with the number
             of finished points and of all points.
         """
+
+    @abstractmethod
+    def record(self, run: RunFolder) -> LimitRecord:
+        """Return the limit that a run has; for the errors see :meth:`LimitRecord.of_run`."""
 
     def report(self, limit: LimitRecord) -> Iterator[str | Table]:
         """Yield the lines and tables that the command line shows of a limit."""
         yield from self._module("report").report(limit)
 
     def export(self, run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
-        """Write datacards or workspaces of the limit of a run, and return their paths."""
-        paths: list[Path] = self._module("export").export_limit(run, to)
-        return paths
+        """Write datacards or workspaces of the limit of a run into its folder ``datacards``.
+
+        Files of an earlier limit, which may have been unblinded, are removed; those of the same
+        limit in the other format are kept.
+
+        Returns
+        -------
+        The datacards or workspaces.
+
+        Raises
+        ------
+        RunError
+            If the run has no limit.
+        """
+        limit = self.record(run)
+        made_from = hashlib.sha256(run.place("limit.json").read_bytes()).hexdigest()
+        written = []
+
+        def is_of_another_limit(owner: str) -> bool:
+            return owner.startswith(DATACARDS) and not owner.endswith(made_from)
+
+        owner = f"{DATACARDS} {to} {made_from}"
+        with run.replacing(owner, also=is_of_another_limit) as temporary:
+            folder = temporary / DATACARDS
+            folder.mkdir()
+            for export in limit.exports():
+                path = folder / f"{export.name}.{'txt' if to == 'combine' else 'json'}"
+                if to == "combine":
+                    export.write_datacard(path)
+                else:
+                    path.write_text(json.dumps(export.workspace(), indent=1) + "\n")
+                written.append(run.output / DATACARDS / path.name)
+        return written
 
     def figures(self, run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
         """Yield the names and figures of the limit of a run."""
-        yield from self._module("figures").figures_of_run(run, unblind=unblind)
+        figures = self._module("figures")
+        yield from figures.figures_of_limit(run, self.record(run), unblind=unblind)
 
     def windows(self, run: RunFolder) -> list[Window]:  # noqa: ARG002
         """Return the windows of the blind variable that the limit of a run is about, if any."""

@@ -21,32 +21,25 @@ With pyhf's interpolation ``code1`` the background is exactly exponential. With 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from typing_extensions import override
 
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.counting import (
-    check_names,
-    check_numbers,
+    Content,
+    SignalChannel,
+    check,
     factor,
     lognormal,
     measured,
-    signal_modifiers,
 )
 from bphcoffea.statistics.mass_background import Background
 from bphcoffea.statistics.signal_shape import SignalShape
-from bphcoffea.statistics.workspace import (
-    ChannelSpec,
-    HistoSys,
-    Modifier,
-    Observation,
-    ParameterSpec,
-    SampleSpec,
-    Workspace,
-)
+from bphcoffea.statistics.workspace import HistoSys, Modifier, SampleSpec, Workspace
 
 #: Logarithm of the ratio of the density at the ends of the range, for a slope of one unit: a few
 #: events do not determine it better.
@@ -59,44 +52,49 @@ MIN_EVENTS: Final = 1e-9
 
 
 @dataclass(frozen=True)
-class MassChannel:
+class MassChannel(SignalChannel):
     """Mass spectrum of one category: expected signal, background, and observed counts.
+
+    The signal is that between the first and the last edge.
 
     Attributes
     ----------
-    name
-        Name of the category, with the year if there are several; unique in a workspace.
     edges
         Edges of the bins, GeV; shape (bins + 1,).
-    signal
-        Events expected between the first and the last edge at a strength of 1.
     shape
         Distribution of the signal.
     background
         Expected background. Its yield and slope are free in fits.
     observed
         Observed events per bin, shape (bins,); None if blinded.
-    signal_stat
-        Relative statistical uncertainty of ``signal``.
     mean_error
         Uncertainty of the signal's mean, GeV.
     width_error
         Relative uncertainty of the signal's width.
-    signal_shifts
-        Relative change of ``signal``, above -1, when a source rises by one standard deviation.
-        Sources of the same name are fully correlated between channels.
     """
 
-    name: str
     edges: tuple[float, ...]
-    signal: float
     shape: SignalShape
     background: Background
     observed: tuple[float, ...] | None = None
-    signal_stat: float = 0.0
     mean_error: float = 0.0
     width_error: float = 0.0
-    signal_shifts: Mapping[str, float] = field(default_factory=dict)
+
+    @override
+    def numbers(self) -> dict[str, float]:
+        if len(self.edges) < 2 or not all(np.diff(self.edges) > 0):
+            raise ValueError(f"the edges of channel '{self.name}' do not ascend")
+        errors = {"mean_error": self.mean_error, "width_error": self.width_error}
+        return super().numbers() | errors | {"background": self.background.events}
+
+    @override
+    def observations(self) -> dict[str, float]:
+        if self.observed is None:
+            raise ValueError(f"channel '{self.name}' has no observed counts, and is not blinded")
+        seen, bins = len(self.observed), len(self.edges) - 1
+        if seen != bins:
+            raise ValueError(f"{seen} observed counts of channel '{self.name}', but {bins} bins")
+        return {f"observed count {i}": count for i, count in enumerate(self.observed)}
 
     def expected_signal(self, mean: float = 0.0, width: float = 1.0) -> Floats:
         """Return the signal per bin, with its mean moved (GeV) and its width multiplied."""
@@ -138,20 +136,13 @@ class MassChannel:
         return factors
 
 
-def mass_workspace(
-    channels: Sequence[MassChannel],
-    normalisation: Mapping[str, float] | None = None,
-    *,
-    blinded: bool = True,
-) -> Workspace:
+def mass_workspace(channels: Sequence[MassChannel], *, blinded: bool = True) -> Workspace:
     """Return the workspace of mass spectra.
 
     Parameters
     ----------
     channels
         The categories.
-    normalisation
-        Relative uncertainties of the signal by name, common to all channels.
     blinded
         Use the expectation without signal in place of ``observed``, which is not read.
 
@@ -166,26 +157,20 @@ def mass_workspace(
         If there are no channels, two have the same name, a number is negative or not finite, edges
         do not ascend, or a channel of an unblinded workspace has no ``observed``.
     """
-    normalisation = normalisation or {}
-    _check(channels, normalisation, blinded)
-    spectra: list[ChannelSpec] = []
-    observations: list[Observation] = []
-    parameters: list[ParameterSpec] = []
+    check(channels, {}, blinded=blinded)
+    contents: list[Content] = []
+    highest: dict[str, float] = {}
     for channel in channels:
         expected = channel.expected_background()
         seen = expected if blinded else np.array(channel.observed)
-        samples = [_signal(channel, normalisation), *_backgrounds(channel)]
-        spectra.append({"name": channel.name, "samples": samples})
-        observations.append({"name": channel.name, "data": seen.tolist()})
-        highest = 10 + 5 * float(np.sum(seen) / np.sum(expected))
-        # above 0, where the likelihood vanishes
-        bounds = [[1e-6, highest]]
-        parameters.append({"name": f"background_{channel.name}", "inits": [1.0], "bounds": bounds})
-    return measured(spectra, observations, parameters, blinded=blinded)
+        samples = [_signal(channel), *_backgrounds(channel)]
+        contents.append((channel.name, samples, seen.tolist()))
+        highest[f"background_{channel.name}"] = 10 + 5 * float(np.sum(seen) / np.sum(expected))
+    return measured(contents, highest, blinded=blinded)
 
 
-def _signal(channel: MassChannel, normalisation: Mapping[str, float]) -> SampleSpec:
-    modifiers = signal_modifiers(channel, normalisation)
+def _signal(channel: MassChannel) -> SampleSpec:
+    modifiers = channel.modifiers({})
     if channel.signal > 0:
         for name, (up, down) in channel.signal_variations().items():
             modifier: HistoSys = {
@@ -211,32 +196,3 @@ def _backgrounds(channel: MassChannel) -> list[SampleSpec]:
             {"name": f"background_{index}", "data": data.tolist(), "modifiers": modifiers}
         )
     return samples
-
-
-def _check(
-    channels: Sequence[MassChannel], normalisation: Mapping[str, float], blinded: bool
-) -> None:
-    if not channels:
-        raise ValueError("a limit from mass spectra needs a channel")
-    check_names(channels)
-    numbers = {f"normalisation '{name}'": value for name, value in normalisation.items()}
-    for channel in channels:
-        where = f"of channel '{channel.name}'"
-        bins = len(channel.edges) - 1
-        if bins < 1 or not all(np.diff(channel.edges) > 0):
-            raise ValueError(f"the edges {where} do not ascend")
-        numbers |= {
-            f"{name} {where}": getattr(channel, name)
-            for name in ("signal", "signal_stat", "mean_error", "width_error")
-        }
-        numbers[f"background {where}"] = channel.background.events
-        for source, shift in channel.signal_shifts.items():
-            numbers[f"1 + shift '{source}' {where}"] = 1 + shift
-        if blinded:
-            continue
-        if channel.observed is None:
-            raise ValueError(f"channel '{channel.name}' has no observed counts, and is not blinded")
-        if len(channel.observed) != bins:
-            raise ValueError(f"{len(channel.observed)} observed counts {where}, but {bins} bins")
-        numbers |= {f"observed count {i} {where}": n for i, n in enumerate(channel.observed)}
-    check_numbers(numbers)

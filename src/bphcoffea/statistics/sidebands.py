@@ -135,10 +135,6 @@ class SidebandFit(Record):
             return 0.0
         return abs(self.shapes[self.other].prediction - self.prediction)
 
-    def curve(self, x: Floats) -> Floats:
-        """Return the chosen function in events per GeV at masses in its range; shapes (n,)."""
-        return self.shape.per_gev(x)
-
 
 def fit_sidebands(
     values: npt.ArrayLike,

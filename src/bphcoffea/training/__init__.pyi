@@ -1,2 +1,2 @@
-from .metrics import roc_curve as roc_curve
+from .metrics import Scores as Scores, roc_curve as roc_curve
 from .train import Training as Training, train_run as train_run

@@ -25,7 +25,7 @@ class Bins:
     ----------
     edges
         Lower edges, ascending.
-    signal
+    signal_fractions
         Fraction of the signal in each bin.
     sidebands
         Number of sideband candidates in each bin.
@@ -35,7 +35,7 @@ class Bins:
     """
 
     edges: tuple[float, ...]
-    signal: tuple[float, ...]
+    signal_fractions: tuple[float, ...]
     sidebands: tuple[int, ...]
     merit: float | None
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import kolmogorov
@@ -10,62 +13,55 @@ from scipy.stats import rankdata
 from bphcoffea.arrays import Floats
 
 
-def roc_curve(
-    signal: Floats, signal_weights: Floats, background: Floats, background_weights: Floats
-) -> tuple[Floats, Floats]:
-    """Return the efficiencies of signal and background above each score, from 0 to 1.
+@dataclass(frozen=True)
+class Scores:
+    """Scores of candidates, and their weights; shapes (n,)."""
 
-    Parameters
-    ----------
-    signal, background
-        Scores, shapes (s,) and (b,).
-    signal_weights, background_weights
-        Weights, shapes (s,) and (b,).
-    """
-    thresholds = np.unique(np.concatenate([signal, background]))[::-1]
+    values: Floats
+    weights: Floats
 
-    def efficiency(scores: Floats, weights: Floats) -> Floats:
-        order = np.argsort(scores)
-        below = np.concatenate([[0.0], np.cumsum(weights[order])])
-        left = below[np.searchsorted(scores[order], thresholds, side="left")]
-        return np.concatenate([[0.0], 1 - left / below[-1]])
+    def cumulative(self, points: Floats, side: Literal["left", "right"]) -> Floats:
+        """Return the fraction of the weights below each point; on the right, also at the point."""
+        order = np.argsort(self.values)
+        sums = np.concatenate([[0.0], np.cumsum(self.weights[order])])
+        below: Floats = sums[np.searchsorted(self.values[order], points, side=side)] / sums[-1]
+        return below
 
-    return efficiency(signal, signal_weights), efficiency(background, background_weights)
+    @property
+    def effective(self) -> float:
+        """Effective number of entries, (Σw)²/Σw²."""
+        return float(np.sum(self.weights) ** 2 / np.sum(np.square(self.weights)))
 
 
-def area_under_curve(
-    signal: Floats, signal_weights: Floats, background: Floats, background_weights: Floats
-) -> float:
+def roc_curve(signal: Scores, background: Scores) -> tuple[Floats, Floats]:
+    """Return the efficiencies of signal and background above each score, from 0 to 1."""
+    thresholds = np.unique(np.concatenate([signal.values, background.values]))[::-1]
+    of_signal, of_background = (
+        np.concatenate([[0.0], 1 - scores.cumulative(thresholds, "left")])
+        for scores in (signal, background)
+    )
+    return of_signal, of_background
+
+
+def area_under_curve(signal: Scores, background: Scores) -> float:
     """Return the probability that signal scores higher than background; ties count half.
 
     >>> ones = np.ones(2)
-    >>> area_under_curve(np.array([0.4, 0.9]), ones, np.array([0.1, 0.4]), ones)
+    >>> area_under_curve(Scores(np.array([0.4, 0.9]), ones), Scores(np.array([0.1, 0.4]), ones))
     0.875
     """
-    of_signal, of_background = roc_curve(signal, signal_weights, background, background_weights)
+    of_signal, of_background = roc_curve(signal, background)
     return float(np.trapezoid(of_signal, of_background))
 
 
-def kolmogorov_smirnov(
-    first: Floats, first_weights: Floats, second: Floats, second_weights: Floats
-) -> float:
+def kolmogorov_smirnov(first: Scores, second: Scores) -> float:
     """Return the p-value of the hypothesis that two weighted samples have the same distribution.
 
-    It is asymptotic, with effective numbers of entries (Σw)²/Σw².
+    It is asymptotic, with effective numbers of entries.
     """
-    points = np.sort(np.concatenate([first, second]))
-
-    def cumulative(values: Floats, weights: Floats) -> Floats:
-        order = np.argsort(values)
-        sums = np.concatenate([[0.0], np.cumsum(weights[order])])
-        below: Floats = sums[np.searchsorted(values[order], points, side="right")] / sums[-1]
-        return below
-
-    def effective(weights: Floats) -> float:
-        return float(np.sum(weights) ** 2 / np.sum(np.square(weights)))
-
-    steps = cumulative(first, first_weights) - cumulative(second, second_weights)
-    n, m = effective(first_weights), effective(second_weights)
+    points = np.sort(np.concatenate([first.values, second.values]))
+    steps = first.cumulative(points, "right") - second.cumulative(points, "right")
+    n, m = first.effective, second.effective
     return float(kolmogorov(np.max(np.abs(steps)) * np.sqrt(n * m / (n + m))))
 
 

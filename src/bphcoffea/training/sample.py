@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from bphcoffea.physics import Window, within
 from bphcoffea.results import RunFolder
 from bphcoffea.training.metrics import rank_correlation
 
+_NUMBERS: Final = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean)
 #: Largest rank correlation of an input with the mass in the sidebands.
 MOST_CORRELATED: Final = 0.5
 
@@ -107,16 +108,11 @@ def read_sample(folder: RunFolder, inputs: Sequence[str] = ()) -> Sample:
     parts = [
         _part(table, chosen, mass, scales.get(name), windows) for name, table in tables.items()
     ]
-    sample = Sample(
-        inputs=chosen,
-        values=np.concatenate([part.values for part in parts]),
-        signal=np.concatenate([part.signal for part in parts]),
-        weights=np.concatenate([part.weights for part in parts]),
-        events=np.concatenate([part.events for part in parts]),
-        category=np.concatenate([part.category for part in parts]),
-        mass=np.concatenate([part.mass for part in parts]),
-        notes=tuple(notes),
-    )
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("values", "signal", "weights", "events", "category", "mass")
+    }
+    sample = replace(parts[0], **arrays, notes=tuple(notes))
     if np.any(sample.weights < 0):
         raise RunError(
             f"{path}: {np.count_nonzero(sample.weights < 0)} candidates have negative weights, "
@@ -143,12 +139,8 @@ def _numbers(tables: Iterable[pa.Table], mass: str) -> tuple[str, ...]:
         if name not in (*COLUMNS, mass, SCORE.name)
         and not name.startswith((FACTOR, "mass"))
         and all(name in table.column_names for table in others)
-        and (pa.types.is_floating(kind := first.schema.field(name).type) or _is_integer(kind))
+        and any(is_number(first.schema.field(name).type) for is_number in _NUMBERS)
     )
-
-
-def _is_integer(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
 def _check_inputs(inputs: tuple[str, ...], mass: str, tables: Mapping[str, pa.Table]) -> None:
@@ -222,7 +214,13 @@ def _part(
 
 def _uncorrelated(sample: Sample, *, given: bool) -> Sample:
     """Leave out inputs that are strongly correlated with the mass; raise if they were given."""
-    strong = dict(_strongly_correlated(sample))
+    sidebands = ~sample.signal
+    strong = {
+        name: value
+        for name, column in zip(sample.inputs, sample.values.T, strict=True)
+        if abs(value := rank_correlation(column[sidebands], sample.mass[sidebands]))
+        > MOST_CORRELATED
+    }
     if not strong:
         return sample
     correlations = ", ".join(f"'{name}' ({value:+.2f})" for name, value in strong.items())
@@ -241,12 +239,3 @@ def _uncorrelated(sample: Sample, *, given: bool) -> Sample:
         values=sample.values[:, left],
         notes=(*sample.notes, f"left out, as strongly correlated with the mass: {correlations}"),
     )
-
-
-def _strongly_correlated(sample: Sample) -> Iterator[tuple[str, float]]:
-    """Yield inputs that are strongly correlated with the mass, and their correlations."""
-    sidebands = ~sample.signal
-    for name, column in zip(sample.inputs, sample.values.T, strict=True):
-        correlation = rank_correlation(column[sidebands], sample.mass[sidebands])
-        if abs(correlation) > MOST_CORRELATED:
-            yield name, correlation

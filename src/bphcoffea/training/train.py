@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bphcoffea.analysis import Classifier, library_version, load_classifier
-from bphcoffea.arrays import Floats, Integers
 from bphcoffea.errors import RunError
 from bphcoffea.results import RunFolder, write_json
 from bphcoffea.storage import replacing, writing_to
 from bphcoffea.training.edges import Bins, best_bins, given_bins
 from bphcoffea.training.folds import PARAMETERS, TREES, Folds, train_folds
-from bphcoffea.training.metrics import area_under_curve, kolmogorov_smirnov, rank_correlation
+from bphcoffea.training.metrics import (
+    Scores,
+    area_under_curve,
+    kolmogorov_smirnov,
+    rank_correlation,
+)
 from bphcoffea.training.sample import Sample, read_sample
 
 #: Files of the classifier and of the record of its training.
@@ -26,19 +30,15 @@ DECLARATION, RECORD = "classifier.toml", "training.json"
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores and weights of signal and sidebands."""
+    """Scores of signal and sidebands."""
 
-    signal: Floats
-    signal_weights: Floats
-    background: Floats
-    background_weights: Floats
+    signal: Scores
+    background: Scores
 
     @property
     def area(self) -> float:
         """Area under the ROC curve."""
-        return area_under_curve(
-            self.signal, self.signal_weights, self.background, self.background_weights
-        )
+        return area_under_curve(self.signal, self.background)
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,13 @@ class Training:
             Use only this model; all by default.
         """
         models = range(len(self.folds.models)) if fold is None else [fold]
-        scores: list[Floats] = []
-        indices: list[Integers] = []
-        for model in models:
-            chosen = np.flatnonzero((self.folds.fold == model) == test)
-            scores.append(self.folds.scores[model, chosen])
-            indices.append(chosen)
-        values, index = np.concatenate(scores), np.concatenate(indices)
+        indices = [np.flatnonzero((self.folds.fold == model) == test) for model in models]
+        index = np.concatenate(indices)
+        values = np.concatenate(
+            [self.folds.scores[model, at] for model, at in zip(models, indices, strict=True)]
+        )
         signal, weights = self.sample.signal[index], self.sample.weights[index]
-        return Scored(values[signal], weights[signal], values[~signal], weights[~signal])
+        return Scored(*(Scores(values[of], weights[of]) for of in (signal, ~signal)))
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of ``training.json``."""
@@ -114,15 +112,7 @@ class Training:
                 "all": rank_correlation(score[sidebands], sample.mass[sidebands]),
                 **by_category,
             },
-            "bins": {
-                name: {
-                    "edges": list(bins.edges),
-                    "signal_fractions": list(bins.signal),
-                    "sidebands": list(bins.sidebands),
-                    "merit": bins.merit,
-                }
-                for name, bins in self.bins.items()
-            },
+            "bins": {name: asdict(bins) for name, bins in self.bins.items()},
             "notes": list(sample.notes),
         }
 
@@ -132,17 +122,10 @@ class Training:
         return {
             "auc_train": train.area,
             "auc_test": test.area,
-            "ks_signal": kolmogorov_smirnov(
-                train.signal, train.signal_weights, test.signal, test.signal_weights
-            ),
-            "ks_background": kolmogorov_smirnov(
-                train.background,
-                train.background_weights,
-                test.background,
-                test.background_weights,
-            ),
-            "signal": len(test.signal),
-            "sidebands": len(test.background),
+            "ks_signal": kolmogorov_smirnov(train.signal, test.signal),
+            "ks_background": kolmogorov_smirnov(train.background, test.background),
+            "signal": len(test.signal.values),
+            "sidebands": len(test.background.values),
         }
 
     def write(self, folder: str | Path) -> Classifier:

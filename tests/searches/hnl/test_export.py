@@ -4,7 +4,6 @@ import json
 
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
-from bphcoffea.searches.hnl.export import export_limit
 from bphcoffea.searches.hnl.limit_record import (
     CategoryCount,
     MassLimit,
@@ -21,8 +20,8 @@ from bphcoffea.statistics.exclusion import Range
 
 def test_a_datacard_says_what_the_channels_do():
     channels = [
-        Channel("A", 2.0, 10.0, 12, 0.1, 2.0, 1.0, {"width": -0.2}),
-        Channel("B", 1.0, 0.0, 0, 0.0, 0.4, 0.0, {"width": 0.1}),
+        Channel("A", 2.0, 10.0, 12, 2.0, 1.0, signal_stat=0.1, signal_shifts={"width": -0.2}),
+        Channel("B", 1.0, 0.0, 0, 0.4, signal_shifts={"width": 0.1}),
     ]
     rows = [line.split() for line in datacard(channels, {"lumi": 0.025}).splitlines()]
     table = {row[0]: row[1:] for row in rows if row}
@@ -92,17 +91,18 @@ def test_export_removes_what_an_earlier_limit_left(tmp_path):
     def set_limit(masses, observed):
         run.write("limit.json", limit_of(masses, observed).as_json())
 
+    search = HeavyNeutralLepton()
     set_limit((1.0, 1.25), 37)
-    assert HeavyNeutralLepton().windows(run) == [(0.9, 1.1)] * 2
-    assert len(export_limit(run, "combine")) == len(export_limit(run, "pyhf")) == 4
+    assert search.windows(run) == [(0.9, 1.1)] * 2
+    assert len(search.export(run, "combine")) == len(search.export(run, "pyhf")) == 4
     cards = tmp_path / "datacards"
     for name in ("mine.txt", "m1_V2_mine.json", "combined.root"):
         (cards / name).write_text("37")
     mine = set(cards.glob("*mine*")) | {cards / "combined.root"}
     set_limit((1.0,), None)
-    written = export_limit(run, "combine")
+    written = search.export(run, "combine")
     assert set(cards.iterdir()) == {*written, *mine}
     assert not [path for path in written if "37" in path.read_text()]
     # both formats of one limit stand beside each other
-    assert set(cards.iterdir()) | set(export_limit(run, "pyhf")) == set(cards.iterdir())
+    assert set(cards.iterdir()) | set(search.export(run, "pyhf")) == set(cards.iterdir())
     assert len(list(cards.glob("m1_V2_1*"))) == 4

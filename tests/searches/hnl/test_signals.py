@@ -120,10 +120,10 @@ def test_the_window_of_an_efficiency_is_that_of_its_hypothesis():
     signals = Signals([sample(mass, 10.0, 5_000, 2), wide])
     data = {"OS": np.random.default_rng(3).uniform(1.5, MAXIMUM_MASS, 2_000)}
     width = signals.width(mass)
-    hypothesis = Hypothesis.of_candidates(mass, width, data, {}, unblind=False)
-    window = hypothesis.categories["OS"][0].window
+    hypothesis = Hypothesis(mass, signals, 1e9, data, {}, unblind=False)
+    window = hypothesis.categories["OS"].window
     assert window == (pytest.approx(mass - 3 * width), MAXIMUM_MASS)
-    (channel,) = hypothesis.channels(1e-3, signals, 1e9)
+    (channel,) = hypothesis.channels(1e-3)
     ctau = Neutrino().ctau_from_mixing(mass, 1e-3)
     produced = 1e9 * Neutrino().branching_product(mass, 1e-3)
     inside = signals.efficiency("OS", mass, ctau, window).value
@@ -137,10 +137,10 @@ def test_the_width_of_n_moves_rate_and_lifetime():
     signals = Signals(SAMPLES)
     rng = np.random.default_rng(3)
     data = {"OS": rng.uniform(0.8, 1.2, 2_000)}
-    hypothesis = Hypothesis.of_candidates(1.0, signals.width(1.0), data, {}, unblind=False)
+    hypothesis = Hypothesis(1.0, signals, 1e9, data, {}, unblind=False)
     for ctau in (5.0, 30.0, 5_000.0):
         mixing = Neutrino().mixing_from_ctau(1.0, ctau)
-        (channel,) = hypothesis.channels(mixing, signals, 1e9)
+        (channel,) = hypothesis.channels(mixing)
 
         def events(k, ctau=ctau):
             return (math.exp(-20 * k / ctau) - math.exp(-60 * k / ctau)) / k

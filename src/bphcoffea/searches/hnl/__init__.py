@@ -4,9 +4,8 @@
 - `signals`: simulated candidates, weighted to any lifetime
 - `hypothesis`: backgrounds and signal of one mass
 - `mixing_limit`: scan of |V|² at each mass
-- `limit_record`: content of ``limit.json``
+- `limit_record`: content of ``limit.json``, and its export
 - `report`: lines and tables of the command line
-- `export`: datacards and workspaces
 - `figures`: figures of a limit
 - `search`: interface for general packages
 """

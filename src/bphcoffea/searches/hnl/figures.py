@@ -12,17 +12,17 @@ from matplotlib.figure import Figure
 from bphcoffea.arrays import Floats
 from bphcoffea.physics import gaps, within
 from bphcoffea.presentation import (
+    BANDS,
     BLUE,
     MEDIAN,
-    ONE_SIGMA,
     RED,
     SMALL,
     TINY,
-    TWO_SIGMA,
     Heading,
     cms_style,
     draw_bands,
     garwood,
+    legend_once,
     new_figure,
     overlapping,
 )
@@ -35,13 +35,13 @@ from bphcoffea.statistics import Range, SidebandFit
 POINTS: Final = 200
 
 
-def figures_of_run(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:  # noqa: ARG001
-    """Yield the names and figures of the limit of a run; data are drawn as the limit used them."""
-    yield from figures_of_limit(run, MixingLimit.of_run(run))
-
-
-def figures_of_limit(run: RunFolder, limit: MixingLimit) -> Iterator[tuple[str, Figure]]:
-    """Yield the names and figures of a limit."""
+def figures_of_limit(
+    run: RunFolder,
+    limit: MixingLimit,
+    *,
+    unblind: bool,  # noqa: ARG001
+) -> Iterator[tuple[str, Figure]]:
+    """Yield the names and figures of a limit; data are drawn as the limit used them."""
     notes = ("Preliminary limit of partial runs",) if limit.partial else ()
     heading, data = Heading.of(run.datasets.values(), notes), masses_of_data(run)
     for hypothesis in limit.hypotheses:
@@ -105,27 +105,22 @@ def draw_exclusion(limit: MixingLimit, heading: Heading) -> Figure:
     lows = [hypothesis.points[0].mixing for hypothesis in hypotheses]
     highs = [hypothesis.points[-1].mixing for hypothesis in hypotheses]
     half = 0.3 * min(np.diff(masses), default=0.2)
-    drawn: set[str] = set()
     for hypothesis in hypotheses:
         at, observed = hypothesis.mass, hypothesis.observed
         outer, inner = hypothesis.expected[0], hypothesis.expected[1]
-        _edges(axes, at, half, hypothesis.expected, drawn)
+        sides = [at - half, at + half]
+        _edges(axes, sides, hypothesis.expected)
         for ranges, color, line, label in (
             (hypothesis.expected[MEDIAN], "black", "--", "Median expected"),
             (observed or (), RED, "-", "Observed"),
         ):
             for excluded in ranges:
                 for end in filter(None, excluded.limits):
-                    once = label if label not in drawn else None
-                    drawn.add(label)
-                    where = [at - half, at + half]
-                    axes.plot(where, [end] * 2, label=once, color=color, linestyle=line)
+                    axes.plot(sides, [end] * 2, label=label, color=color, linestyle=line)
         for excluded in observed if observed is not None else inner:
-            once = "Excluded" if "Excluded" not in drawn else None
-            drawn.add("Excluded")
             axes.fill_between(
-                [at - half, at + half], excluded.low, excluded.high, color=BLUE, alpha=0.2,
-                linewidth=0, label=once,
+                sides, excluded.low, excluded.high, color=BLUE, alpha=0.2, linewidth=0,
+                label="Excluded",
             )  # fmt: skip
         if not (outer or observed):
             axes.annotate("none", (at, lows[0]), ha="center", fontsize=TINY)
@@ -135,41 +130,22 @@ def draw_exclusion(limit: MixingLimit, heading: Heading) -> Figure:
     axes.set_xlabel(r"$m_N$ [GeV]")
     axes.set_ylabel(r"$|V_\mu|^2$")
     blinded = "expected, blinded" if limit.blinded else "observed"
-    axes.legend(
-        loc="upper right",
-        fontsize=SMALL,
-        ncols=2,
-        title=f"{limit.level:.0%} CL, {blinded}",
-        title_fontsize=SMALL,
-    )
+    title = f"{limit.level:.0%} CL, {blinded}"
+    legend_once(axes, loc="upper right", fontsize=SMALL, ncols=2, title=title, title_fontsize=SMALL)
     heading.above(axes)
     return figure
 
 
-def _edges(
-    axes: Axes,
-    at: float,
-    half: float,
-    expected: Sequence[Sequence[Range]],
-    drawn: set[str],
-) -> None:
+def _edges(axes: Axes, sides: Sequence[float], expected: Sequence[Sequence[Range]]) -> None:
     """Draw bands of one and two standard deviations around the ends of the expected range."""
-    for outer, inner, color, label in (
-        (0, 4, TWO_SIGMA, r"$\pm2\sigma$"),
-        (1, 3, ONE_SIGMA, r"$\pm1\sigma$"),
-    ):
+    for outer, inner, color, label in BANDS:
         wide, narrow = expected[outer], expected[inner]
         if len(wide) != 1 or len(narrow) != 1:
             continue
         for first, second in zip(wide[0].limits, narrow[0].limits, strict=True):
-            if first is None or second is None:
-                continue
-            once = label if label not in drawn else None
-            drawn.add(label)
-            low, high = sorted((first, second))
-            axes.fill_between(
-                [at - half, at + half], low, high, color=color, linewidth=0, label=once
-            )
+            if first is not None and second is not None:
+                low, high = sorted((first, second))
+                axes.fill_between(sides, low, high, color=color, linewidth=0, label=label)
 
 
 @cms_style()
@@ -220,7 +196,7 @@ def _panel(axes: Axes, fit: SidebandFit, masses: Floats, *, blinded: bool) -> No
         markersize=4, elinewidth=1,
     )  # fmt: skip
     x = np.linspace(low, high, POINTS)
-    axes.plot(x, fit.curve(x) * (edges[1] - edges[0]), color=BLUE, linewidth=2.5)
+    axes.plot(x, fit.shape.per_gev(x) * (edges[1] - edges[0]), color=BLUE, linewidth=2.5)
     for window in empty:
         axes.axvspan(*window, color="0.9", linewidth=0)
     top = float(np.max((counts + up)[drawn], initial=1.0))

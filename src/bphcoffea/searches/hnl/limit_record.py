@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from typing_extensions import override
 
 from bphcoffea.html_table import html_table
 from bphcoffea.physics import Window
-from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.statistics import (
     MEDIAN,
     QUANTILES,
     Channel,
     Confidence,
+    Export,
+    LimitRecord,
     Range,
     Record,
     SidebandFit,
     Workspace,
     counting_workspace,
-    limit_content,
+    write_datacard,
 )
-
-
-@dataclass(frozen=True)
-class CategoryCount(SidebandFit):
-    """Background of a category, and the observed events in the window; None if blinded."""
-
-    observed: int | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,26 @@ class SignalYield(Record):
     stat: float
     shifts: Mapping[str, float]
     bound: float | None
+
+
+@dataclass(frozen=True)
+class CategoryCount(SidebandFit):
+    """Background of a category, and the observed events in the window; None if blinded."""
+
+    observed: int | None
+
+    def channel(self, name: str, signal: SignalYield) -> Channel:
+        """Return the counting experiment with a signal."""
+        return Channel(
+            name,
+            signal.events,
+            self.prediction,
+            self.observed,
+            self.stat,
+            self.shape_uncertainty,
+            signal_stat=signal.stat,
+            signal_shifts=signal.shifts,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,22 +126,12 @@ class MassLimit(Record):
         """Return the counting experiments at the tested mixing that is nearest to ``mixing``."""
         point = min(self.points, key=lambda tested: abs(math.log(tested.mixing / mixing)))
         return [
-            Channel(
-                name,
-                point.signal[name].events,
-                category.prediction,
-                category.observed,
-                signal_stat=point.signal[name].stat,
-                background_stat=category.stat,
-                background_shape=category.shape_uncertainty,
-                signal_shifts=point.signal[name].shifts,
-            )
-            for name, category in self.categories.items()
+            category.channel(name, point.signal[name]) for name, category in self.categories.items()
         ]
 
 
 @dataclass(frozen=True)
-class MixingLimit(Record):
+class MixingLimit(LimitRecord):
     """Excluded |V|² at some masses.
 
     Attributes
@@ -158,19 +165,6 @@ class MixingLimit(Record):
     normalisation: DsYield
     hypotheses: tuple[MassLimit, ...]
 
-    @classmethod
-    def of_run(cls, run: RunFolder) -> MixingLimit:
-        """Return the limit of a run.
-
-        Raises
-        ------
-        RunError
-            If the run has no limit.
-        FitError
-            If its ``limit.json`` is unusable.
-        """
-        return cls.from_json(limit_content(run))
-
     def nearest(self, mass: float) -> MassLimit:
         """Return the scan at the mass that is nearest to ``mass``, GeV."""
         return min(self.hypotheses, key=lambda tested: abs(tested.mass - mass))
@@ -181,6 +175,16 @@ class MixingLimit(Record):
         return counting_workspace(
             tested.channels(mixing), tested.uncertainties, blinded=self.blinded
         )
+
+    @override
+    def exports(self) -> Iterator[Export]:
+        """Yield the likelihood of each mass and mixing."""
+        for tested in self.hypotheses:
+            for point in tested.points:
+                name = f"m{tested.mass:g}_V2_{point.mixing:.3e}"
+                channels = tested.channels(point.mixing)
+                write = partial(write_datacard, channels, tested.uncertainties)
+                yield Export(name, write, partial(self.workspace, tested.mass, point.mixing))
 
     def __repr__(self) -> str:
         masses = ", ".join(f"{tested.mass:g}" for tested in self.hypotheses)

@@ -7,12 +7,10 @@ signal is normalised to Ds → φ(μμ)π.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import hist
-import numpy as np
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
@@ -20,33 +18,20 @@ from bphcoffea.physics import signal_window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.hypothesis import Hypothesis
-from bphcoffea.searches.hnl.limit_record import (
-    CategoryCount,
-    MassLimit,
-    MixingLimit,
-    MixingPoint,
-    SignalYield,
-)
-from bphcoffea.searches.hnl.rates import Neutrino
+from bphcoffea.searches.hnl.limit_record import MassLimit, MixingLimit
+from bphcoffea.searches.hnl.rates import MAJORANA, Neutrino
 from bphcoffea.searches.hnl.signals import MASS, Signals
 from bphcoffea.statistics import (
     NEGLIGIBLE,
-    Channel,
     DataSample,
-    Scan,
-    Workspace,
     check_hidden,
     check_unblinding,
-    counting_workspace,
     data_of,
     read_candidates,
     relative_changes,
     scan,
 )
 
-#: Longest lifetime of a scan, in units of the longest generated one. The shortest is that of
-#: |V|² = 1.
-LONGER: Final = 20.0
 #: Number of points with which a scan begins.
 POINTS: Final = 20
 #: Relative uncertainty of efficiencies that are interpolated between generated masses: in toys at
@@ -63,7 +48,7 @@ def limit_mixing(
     unblind: bool = False,
     same_data: bool = False,
     level: float = 0.95,
-    neutrino: Neutrino | None = None,
+    neutrino: Neutrino = MAJORANA,
     toys: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
@@ -130,24 +115,24 @@ def limit_mixing(
         uncertainties = normalisation.uncertainties() | _systematics(mass, signals, histogram)
         if not signals.is_generated(mass):
             uncertainties["mass_interpolation"] = INTERPOLATION
-        hypothesis = Hypothesis.of_candidates(
+        hypothesis = Hypothesis(
             mass,
-            signals.width(mass),
+            signals,
+            normalisation.decays,
             candidates,
             uncertainties,
             unblind=unblind,
             hidden=run.hidden,
         )
-        model = _Model(hypothesis, signals, normalisation.decays)
         scanned = scan(
-            model.mixings(points),
-            model.workspace,
+            hypothesis.mixings(points),
+            hypothesis.workspace,
             level=level,
             toys=toys,
             seed=seed,
             progress=of_all,
         )
-        results.append(model.record(scanned))
+        results.append(hypothesis.record(scanned))
     samples = [sample for sample in (search, normalisation.data) if sample]
     return MixingLimit(
         blinded=not unblind,
@@ -193,64 +178,3 @@ def _systematics(mass: float, signals: Signals, histogram: hist.Hist) -> dict[st
         for source, changes in relative_changes(histogram, total).items()
     }
     return {source: shift for source, shift in shifts.items() if shift > NEGLIGIBLE}
-
-
-class _Model:
-    """Model of one mass as a function of the mixing."""
-
-    def __init__(self, hypothesis: Hypothesis, signals: Signals, decays: float) -> None:
-        self.hypothesis, self.signals, self.decays = hypothesis, signals, decays
-        self.channels = functools.cache(self._channels)
-
-    def _channels(self, mixing: float) -> list[Channel]:
-        return self.hypothesis.channels(mixing, self.signals, self.decays)
-
-    def mixings(self, points: int) -> list[float]:
-        """Return the mixings with which a scan begins, ascending."""
-        mass, neutrino = self.hypothesis.mass, self.signals.neutrino
-        # a mixing of 1 has the shortest lifetime
-        shortest = (1 + 1e-9) * neutrino.ctau_from_mixing(mass, 1.0)
-        longest = LONGER * max(sample.ctau for sample in self.signals.samples)
-        lengths = np.geomspace(shortest, longest, points)
-        return sorted(float(neutrino.mixing_from_ctau(mass, length)) for length in lengths)
-
-    def workspace(self, mixing: float) -> Workspace:
-        """Return the workspace at a mixing."""
-        hypothesis = self.hypothesis
-        return counting_workspace(
-            self.channels(mixing), hypothesis.uncertainties, blinded=hypothesis.blinded
-        )
-
-    def record(self, scanned: Scan) -> MassLimit:
-        """Return the record of a scan."""
-        hypothesis = self.hypothesis
-        return MassLimit(
-            mass=hypothesis.mass,
-            width=hypothesis.width,
-            uncertainties=hypothesis.uncertainties,
-            categories={
-                name: CategoryCount(**vars(background), observed=observed)
-                for name, (background, observed) in hypothesis.categories.items()
-            },
-            level=scanned.level,
-            points=tuple(
-                MixingPoint(
-                    **vars(result),
-                    mixing=mixing,
-                    ctau=self.signals.neutrino.ctau_from_mixing(hypothesis.mass, mixing),
-                    signal={
-                        channel.name: self._signal(channel, mixing)
-                        for channel in self.channels(mixing)
-                    },
-                )
-                for mixing, result in zip(scanned.points, scanned.results, strict=True)
-            ),
-            observed=scanned.observed,
-            expected=scanned.expected,
-        )
-
-    def _signal(self, channel: Channel, mixing: float) -> SignalYield:
-        bound = None
-        if channel.signal <= 0:
-            bound = self.hypothesis.bound(channel.name, mixing, self.signals, self.decays)
-        return SignalYield(channel.signal, channel.signal_stat, channel.signal_shifts, bound)

@@ -24,7 +24,7 @@ is a number if all arguments are.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -124,8 +124,8 @@ class Neutrino:
             If a mass is not positive and finite, k is not known for it, or a |V|² is not from 0
             to 1.
         """
-        result: Number = _number(_mixings(mixing) * self._total_width(_masses(mass)))
-        return result
+        width = _mixings(mixing) * self._total_width(_masses(mass))
+        return _number(width, mass, mixing)
 
     def mixing_from_ctau(self, mass: Number, ctau: Number) -> Number:
         """Return the mixing |V|² = ħc/(cτ·Γ_N(|V|² = 1)) of N with a mean proper decay length.
@@ -159,8 +159,7 @@ class Neutrino:
                 f"a neutrino of {heavy:g} GeV has a decay length of {least:g} mm with |V|² = 1, "
                 f"so none has {short:g} mm"
             )
-        result: Number = _number(mixing)
-        return result
+        return _number(mixing, mass, ctau)
 
     def ctau_from_mixing(self, mass: Number, mixing: Number) -> Number:
         """Return the mean proper decay length cτ = ħc/Γ_N, mm.
@@ -183,8 +182,8 @@ class Neutrino:
             and up to 1: without mixing the neutrino is stable.
         """
         mixings = _positive(_mixings(mixing), "|V|²")
-        result: Number = _number(HBAR * SPEED_OF_LIGHT / self._total_width(_masses(mass)) / mixings)
-        return result
+        lengths = HBAR * SPEED_OF_LIGHT / self._total_width(_masses(mass)) / mixings
+        return _number(lengths, mass, mixing)
 
     def branching_n_to_mu_pi(self, mass: Number) -> Number:
         """Return the branching fraction of N → μπ of any charge, in which |V|² cancels.
@@ -206,8 +205,12 @@ class Neutrino:
         ValueError
             If a mass is not positive and finite, or k is not known for it.
         """
-        result: Number = _number(self._n_to_mu_pi(_masses(mass)))
-        return result
+        masses = _masses(mass)
+        allowed = masses > MINIMUM_MASS
+        open_mass = np.where(allowed, masses, 1)
+        charges = 2 if self.majorana else 1
+        fraction = charges * _n_to_one_charge(open_mass) / self._total_width(open_mass)
+        return _number(np.where(allowed, fraction, 0), mass)
 
     def branching_product(self, mass: Number, mixing: Number) -> Number:
         """Return BR(Ds → Nμ)·BR(N → μπ), to which the yield of signal is proportional.
@@ -230,10 +233,7 @@ class Neutrino:
             If a mass is not positive and finite, k is not known for it, or a |V|² is not from 0
             to 1.
         """
-        masses = _masses(mass)
-        product = _mixings(mixing) * _ds_to_n_mu(masses) * self._n_to_mu_pi(masses)
-        result: Number = _number(product)
-        return result
+        return branching_ds_to_n_mu(mass, mixing) * self.branching_n_to_mu_pi(mass)
 
     def _total_width(self, mass: Array) -> Array:
         """Return Γ_N with |V|² = 1, GeV."""
@@ -253,13 +253,9 @@ class Neutrino:
         channels: Array = np.interp(mass, masses, values)
         return channels
 
-    def _n_to_mu_pi(self, mass: Array) -> Array:
-        """Return BR(N → μπ)."""
-        allowed = mass > MINIMUM_MASS
-        open_mass = np.where(allowed, mass, 1)
-        charges = 2 if self.majorana else 1
-        fraction = charges * _n_to_one_charge(open_mass) / self._total_width(open_mass)
-        return np.where(allowed, fraction, 0)
+
+#: N that is its own antiparticle, the default.
+MAJORANA: Final = Neutrino()
 
 
 def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
@@ -284,18 +280,14 @@ def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
     ValueError
         If a mass is not positive and finite, or a |V|² is not from 0 to 1.
     """
-    result: Number = _number(_mixings(mixing) * _ds_to_n_mu(_masses(mass)))
-    return result
-
-
-def _ds_to_n_mu(mass: Array) -> Array:
-    """Return BR(Ds → Nμ) with |V|² = 1."""
-    allowed = mass < MAXIMUM_MASS
-    neutrino = np.where(allowed, mass, 0) / DS_MASS
+    masses = _masses(mass)
+    allowed = masses < MAXIMUM_MASS
+    neutrino = np.where(allowed, masses, 0) / DS_MASS
     muon = MUON_MASS / DS_MASS
     helicity = neutrino**2 + muon**2 - (neutrino**2 - muon**2) ** 2
     width = (FERMI_CONSTANT * DS_DECAY_CONSTANT * V_CS) ** 2 * DS_MASS**3 / (8 * np.pi) * helicity
-    return np.where(allowed, width * _root_lambda(neutrino, muon) * DS_LIFETIME / HBAR, 0)
+    fraction = width * _root_lambda(neutrino, muon) * DS_LIFETIME / HBAR
+    return _number(_mixings(mixing) * np.where(allowed, fraction, 0), mass, mixing)
 
 
 def _n_to_one_charge(mass: Array) -> Array:
@@ -336,6 +328,7 @@ def _positive(values: Values, name: str, unit: str = "") -> Array:
     return array
 
 
-def _number(values: Array) -> Any:
-    """Return a number instead of an array without axes."""
-    return values if np.ndim(values) else float(values)
+def _number(values: Array, *arguments: Number) -> Number:
+    """Return values as an array if an argument is one, else as a number."""
+    array = any(np.ndim(argument) for argument in arguments)
+    return values if array else float(values)  # type: ignore[return-value]

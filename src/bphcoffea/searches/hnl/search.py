@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import typer
 from typing_extensions import override
 
 from bphcoffea.physics import Window
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics import Search
+from bphcoffea.statistics import Search, option
 
 if TYPE_CHECKING:
     from bphcoffea.searches.hnl.limit_record import MixingLimit
@@ -23,70 +22,53 @@ class HeavyNeutralLepton(Search):
     #: Options that match the toys: a tenth of their Ds comes from b hadrons.
     toy_options: ClassVar[Mapping[str, float]] = {"f_prompt": 0.9, "f_prompt_error": 0.05}
     options: ClassVar[Mapping[str, Any]] = {
-        "f_prompt": Annotated[
-            float | None,
-            typer.Option(min=0, max=1, help="Fraction of the Ds produced promptly; 1 by default."),
-        ],
-        "f_prompt_error": Annotated[
-            float | None, typer.Option(min=0, help="Uncertainty of --f-prompt; 0 by default.")
-        ],
-        "mass": Annotated[
-            list[float] | None,
-            typer.Option(
-                metavar="GEV",
-                help="Mass of N; may be repeated. By default the generated masses.",
-            ),
-        ],
-        "points": Annotated[
-            int | None,
-            typer.Option(
-                help="Mixings to test at each mass before the ends are refined; 20 by default."
-            ),
-        ],
-        "neutrino": Annotated[
-            Literal["majorana", "dirac"] | None,
-            typer.Option(help="Nature of N: its width and charges; majorana by default."),
-        ],
-        "toys": Annotated[
-            int | None,
-            typer.Option(
-                min=0,
-                metavar="N",
-                help="Toys of each hypothesis; 0 for asymptotic formulae. "
-                "By default 10000 if about ten events or fewer are expected.",
-            ),
-        ],
-        "seed": Annotated[int | None, typer.Option(min=0, help="Seed of the toys; 0 by default.")],
+        "f_prompt": option(
+            float, "Fraction of the Ds produced promptly; 1 by default.", min=0, max=1
+        ),
+        "f_prompt_error": option(float, "Uncertainty of --f-prompt; 0 by default.", min=0),
+        "mass": option(
+            list[float],
+            "Mass of N; may be repeated. By default the generated masses.",
+            metavar="GEV",
+        ),
+        "points": option(
+            int, "Mixings to test at each mass before the ends are refined; 20 by default."
+        ),
+        "neutrino": option(
+            Literal["majorana", "dirac"],
+            "Nature of N: its width and charges; majorana by default.",
+        ),
+        "toys": option(
+            int,
+            "Toys of each hypothesis; 0 for asymptotic formulae. "
+            "By default 10000 if about ten events or fewer are expected.",
+            min=0,
+            metavar="N",
+        ),
+        "seed": option(int, "Seed of the toys; 0 by default.", min=0),
     }
 
     @override
-    def limit(
-        self,
-        run: RunFolder,
-        normalisation: RunFolder,
-        options: Mapping[str, Any],
-        **settings: Any,
-    ) -> MixingLimit:
+    def limit(self, run: RunFolder, normalisation: RunFolder, **options: Any) -> MixingLimit:
         """Find the excluded |V|² at each mass."""
         from bphcoffea.searches.ds_yield import DsYield
         from bphcoffea.searches.hnl.mixing_limit import limit_mixing
         from bphcoffea.searches.hnl.rates import Neutrino
 
-        of_scan = dict(options)
-        prompt, error = of_scan.pop("f_prompt", 1.0), of_scan.pop("f_prompt_error", 0.0)
-        return limit_mixing(
-            run,
-            DsYield.of_run(normalisation, prompt, error),
-            of_scan.pop("mass", None),
-            neutrino=Neutrino(majorana=of_scan.pop("neutrino", "majorana") == "majorana"),
-            **settings,
-            **of_scan,
-        )
+        prompt, error = options.pop("f_prompt", 1.0), options.pop("f_prompt_error", 0.0)
+        neutrino = Neutrino(majorana=options.pop("neutrino", "majorana") == "majorana")
+        fitted = DsYield.of_run(normalisation, prompt, error)
+        return limit_mixing(run, fitted, options.pop("mass", None), neutrino=neutrino, **options)
+
+    @override
+    def record(self, run: RunFolder) -> MixingLimit:
+        """Return the excluded |V|² of a run."""
+        from bphcoffea.searches.hnl.limit_record import MixingLimit
+
+        return MixingLimit.of_run(run)
 
     @override
     def windows(self, run: RunFolder) -> list[Window]:
         """Return the window of each category at each tested mass, GeV."""
-        from bphcoffea.searches.hnl.limit_record import MixingLimit
-
-        masses = MixingLimit.of_run(run).hypotheses
+        masses = self.record(run).hypotheses
         return [category.window for mass in masses for category in mass.categories.values()]

@@ -13,7 +13,7 @@ from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError, RunError
 from bphcoffea.physics import Window, mixture_weight, width_of
 from bphcoffea.results import DatasetRecord, RunFolder, generated
-from bphcoffea.searches.hnl.rates import Neutrino
+from bphcoffea.searches.hnl.rates import MAJORANA, Neutrino
 from bphcoffea.statistics import CATEGORY, WEIGHT, Categories
 
 EVERYWHERE: Final = (-math.inf, math.inf)
@@ -57,11 +57,6 @@ class Sample:
     categories: Categories
     generated: float = 1.0
 
-    @property
-    def width(self) -> float:
-        """Half of the central interval that holds 68% of the measured masses, GeV."""
-        return width_of(self.masses)
-
 
 @dataclass(frozen=True)
 class Efficiency:
@@ -80,10 +75,11 @@ class Efficiency:
     bound: float | None = None
 
 
+@dataclass(frozen=True)
 class Signals:
     """Signal samples of a run.
 
-    Parameters
+    Attributes
     ----------
     samples
         Samples of some masses and lifetimes. For a Dirac N they only hold decays with muons of
@@ -92,12 +88,11 @@ class Signals:
         Nature of N.
     """
 
-    def __init__(self, samples: Sequence[Sample], neutrino: Neutrino | None = None) -> None:
-        self.samples = tuple(samples)
-        self.neutrino = neutrino or Neutrino()
+    samples: Sequence[Sample]
+    neutrino: Neutrino = MAJORANA
 
     @classmethod
-    def of_run(cls, run: RunFolder, neutrino: Neutrino | None = None) -> Signals:
+    def of_run(cls, run: RunFolder, neutrino: Neutrino = MAJORANA) -> Signals:
         """Read the simulated signal of a run.
 
         Simulation is of a Majorana N unless its metadata have ``"neutrino": "dirac"``. Simulation
@@ -110,7 +105,6 @@ class Signals:
             If there is no signal, it lacks metadata or columns, or it is of a Dirac N while a
             Majorana N is requested.
         """
-        neutrino = neutrino or Neutrino()
         datasets = run.datasets
         samples = [
             _of_nature(run, _sample(run, name, datasets[name]), datasets[name].neutrino, neutrino)
@@ -141,7 +135,7 @@ class Signals:
         """Return the width of the measured mass, GeV, interpolated between generated masses."""
         masses = self.masses
         widths = [
-            float(np.median([sample.width for sample in self.of_mass(generated)]))
+            float(np.median([width_of(sample.masses) for sample in self.of_mass(generated)]))
             for generated in masses
         ]
         self._check(mass)
@@ -240,7 +234,7 @@ class Signals:
 
 def _of_nature(run: RunFolder, sample: Sample, simulated: str | None, neutrino: Neutrino) -> Sample:
     """Return the decays of a sample for a nature of N."""
-    if (simulated or Neutrino().name) == neutrino.name:
+    if (simulated or MAJORANA.name) == neutrino.name:
         return sample
     if neutrino.majorana:
         raise RunError(

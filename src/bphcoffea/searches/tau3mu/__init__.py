@@ -5,9 +5,8 @@
 - `normalisation`: expected signal of a year, from the yield of Ds → φπ
 - `spectra`: mass spectra of the categories
 - `branching_limit`: limits on B(τ → 3μ)
-- `limit_record`: content of ``limit.json``
+- `limit_record`: content of ``limit.json``, and its export
 - `report`: lines and tables of the command line
-- `export`: datacards and workspaces
 - `figures`: figures of a limit
 - `search`: interface for general packages
 """

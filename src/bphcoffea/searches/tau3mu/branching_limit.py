@@ -10,19 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bphcoffea.errors import FitError, RunError
+from bphcoffea.errors import FitError
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu import rates
 from bphcoffea.searches.tau3mu.limit_record import BranchingLimit, FittedBranching, GroupLimit
 from bphcoffea.searches.tau3mu.normalisation import BRANCHING, year_signals
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
-from bphcoffea.searches.tau3mu.spectra import category_windows, fit_channel, masses_of_data
-from bphcoffea.statistics import (
-    Workspace,
-    check_unblinding,
-    fit_strength,
-    upper_limit,
-)
+from bphcoffea.searches.tau3mu.spectra import category_windows, fit_channels
+from bphcoffea.statistics import check_unblinding, fit_strength, upper_limit
 
 #: Confidence levels.
 LEVELS: Final = (0.90, 0.95)
@@ -88,13 +83,17 @@ def limit_branching(
     )
     groups = _groups(model)
     limits: list[GroupLimit] = []
-    for name, channels in groups.items():
-        spec = model.workspace(channels)
+    for name, members in groups.items():
+        spec = model.workspace(members)
         of_levels = tuple(
             upper_limit(spec, level=level, toys=0).scaled(BRANCHING) for level in levels
         )
-        fitted = None if model.blinded else _fitted(spec)
-        limits.append(GroupLimit(name, channels, of_levels, fitted))
+        fitted = None
+        if unblind:
+            found = fit_strength(spec)
+            value, error = found.value * BRANCHING, found.error * BRANCHING
+            fitted = FittedBranching(value, error, found.p_value, found.significance)
+        limits.append(GroupLimit(name, members, of_levels, fitted))
         progress(len(limits), len(groups))
     return replace(model, levels=tuple(levels), limits=tuple(limits))
 
@@ -120,18 +119,7 @@ def model_of_run(
     signals = year_signals(
         run, normalisation, fraction, corrections=corrections, same_data=same_data
     )
-    parents = run.analysis.categories or {name: name for name in windows}
-    channels, notes = [], []
-    for year, signal in signals.items():
-        data = masses_of_data(run, year, windows, unblind=unblind)
-        for name, of_category in windows.items():
-            channel = fit_channel(signal, name, of_category, data[name], parents, unblind=unblind)
-            if channel is None:
-                notes.append(f"category {name} of {year} is left out: no simulated signal in it")
-            else:
-                channels.append(channel)
-    if not channels:
-        raise RunError(f"{run.path}: no simulated signal is selected in any category")
+    channels, notes = fit_channels(run, signals, windows, unblind=unblind)
     samples = [
         sample
         for signal in signals.values()
@@ -154,8 +142,8 @@ def model_of_run(
             "b_ds": rates.B_TO_DS,
         },
         years={year: signal.record(windows) for year, signal in signals.items()},
-        channels=tuple(channels),
-        notes=tuple(notes),
+        channels=channels,
+        notes=notes,
     )
 
 
@@ -174,17 +162,6 @@ def _groups(model: BranchingLimit) -> dict[str, tuple[str, ...]]:
         if channels not in distinct.values():
             distinct[group] = channels
     return distinct
-
-
-def _fitted(spec: Workspace) -> FittedBranching:
-    """Return the fitted B(τ → 3μ)."""
-    strength = fit_strength(spec)
-    return FittedBranching(
-        strength.value * BRANCHING,
-        strength.error * BRANCHING,
-        strength.p_value,
-        strength.significance,
-    )
 
 
 def _fraction(value: float | None, error: float | None) -> Factor | None:

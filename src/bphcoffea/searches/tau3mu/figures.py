@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation import (
+    BANDS,
     BLUE,
     DATA,
     MEDIAN,
-    ONE_SIGMA,
     RED,
     SMALL,
     TINY,
-    TWO_SIGMA,
     Heading,
     blinded_in,
     cms_style,
+    legend_once,
     new_figure,
     overlapping,
     per_bin,
@@ -41,13 +41,8 @@ FINE: Final = 10
 HEADROOM: Final = 0.38
 
 
-def figures_of_run(run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
-    """Yield the names and figures of the limit of a run."""
-    yield from figures_of_limit(run, BranchingLimit.of_run(run), unblind=unblind)
-
-
 def figures_of_limit(
-    run: RunFolder, limit: BranchingLimit, *, unblind: bool = False
+    run: RunFolder, limit: BranchingLimit, *, unblind: bool
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the names and figures of a limit.
 
@@ -171,42 +166,30 @@ def draw_limits(
     figure = new_figure(11, 3.6 + 0.55 * rows)
     axes = figure.add_subplot()
     level = limits[0].limits[number].level
-    drawn: set[str] = set()
-
-    def once(label: str) -> str | None:
-        new = label not in drawn
-        drawn.add(label)
-        return label if new else None
-
     for row, group in enumerate(limits):
         limit = group.limits[number]
         # infinite limits are not drawn
         expected = [1e8 * value for value in limit.expected]
         height = [row - 0.32, row + 0.32]
         if all(np.isfinite(expected)):
-            for low, high, color, label in (
-                (0, 4, TWO_SIGMA, r"$\pm2\sigma$"),
-                (1, 3, ONE_SIGMA, r"$\pm1\sigma$"),
-            ):
+            for low, high, color, label in BANDS:
                 ends = expected[low], expected[high]
-                axes.fill_betweenx(height, *ends, color=color, linewidth=0, label=once(label))
+                axes.fill_betweenx(height, *ends, color=color, linewidth=0, label=label)
             median = [expected[MEDIAN]] * 2
             axes.plot(
-                median, height, color="black", linestyle="--", linewidth=2,
-                label=once("Median expected"),
-            )  # fmt: skip
-        if observed and limit.observed is not None and np.isfinite(limit.observed):
-            axes.plot(
-                1e8 * limit.observed, row, "o", color="black", markersize=9, label=once("Observed")
+                median, height, color="black", linestyle="--", linewidth=2, label="Median expected"
             )
+        if observed and limit.observed is not None and np.isfinite(limit.observed):
+            at = 1e8 * limit.observed
+            axes.plot(at, row, "o", color="black", markersize=9, label="Observed")
     axes.set_yticks(range(rows), [group.name.replace("_", " ") for group in limits])
     axes.tick_params(axis="y", which="minor", left=False, right=False)
     axes.set_xscale("log")
     # rows from the top down, with space for the legend above them
     axes.set_ylim(rows - 0.3, -2.2)
     axes.set_xlabel(r"Upper limit on $B(\tau \to 3\mu)$ [$10^{-8}$]")
-    axes.legend(
-        loc="upper center", fontsize=SMALL, ncols=4, title=f"{100 * level:.4g}% CL",
+    legend_once(
+        axes, loc="upper center", fontsize=SMALL, ncols=4, title=f"{100 * level:.4g}% CL",
         title_fontsize=SMALL, columnspacing=1.0, handletextpad=0.5,
     )  # fmt: skip
     heading.above(axes)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+
+from typing_extensions import override
 
 from bphcoffea.html_table import html_table
 from bphcoffea.physics import Window
-from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.normalisation import YearRecord
 from bphcoffea.searches.tau3mu.rates import Corrections, Factor
 from bphcoffea.searches.tau3mu.signals import Origin
 from bphcoffea.statistics import (
     MEDIAN,
     Background,
+    Export,
     Limit,
+    LimitRecord,
     MassChannel,
     Record,
     SignalFit,
     Workspace,
-    limit_content,
     mass_workspace,
+    write_shape_datacard,
 )
 
 
@@ -116,7 +120,7 @@ class GroupLimit(Record):
 
 
 @dataclass(frozen=True)
-class BranchingLimit(Record):
+class BranchingLimit(LimitRecord):
     """Limits on B(τ → 3μ) of each category, each year and all together.
 
     Attributes
@@ -162,34 +166,23 @@ class BranchingLimit(Record):
     levels: tuple[float, ...] = ()
     limits: tuple[GroupLimit, ...] = ()
 
-    @classmethod
-    def of_run(cls, run: RunFolder) -> BranchingLimit:
-        """Return the limits of a run.
+    def mass_channels(self, names: Collection[str]) -> list[MassChannel]:
+        """Return some channels for a workspace or datacard."""
+        return [channel.mass_channel() for channel in self.channels if channel.name in names]
 
-        Raises
-        ------
-        RunError
-            If the run has no limit.
-        FitError
-            If its ``limit.json`` is unusable.
-        """
-        return cls.from_json(limit_content(run))
-
-    def mass_channels(self, names: Iterable[str] | None = None) -> list[MassChannel]:
-        """Return some channels for a workspace or datacard; all by default."""
-        chosen = None if names is None else set(names)
-        return [
-            channel.mass_channel()
-            for channel in self.channels
-            if chosen is None or channel.name in chosen
-        ]
-
-    def workspace(self, names: Iterable[str] | None = None) -> Workspace:
-        """Return the workspace of some channels; all by default.
+    def workspace(self, names: Collection[str]) -> Workspace:
+        """Return the workspace of some channels.
 
         A strength of 1 is a B(τ → 3μ) of :attr:`branching`.
         """
         return mass_workspace(self.mass_channels(names), blinded=self.blinded)
+
+    @override
+    def exports(self) -> Iterator[Export]:
+        """Yield the likelihoods of each category, each year and all together."""
+        for group in self.limits:
+            write = partial(write_shape_datacard, self.mass_channels(group.channels))
+            yield Export(f"tau3mu_{group.name}", write, partial(self.workspace, group.channels))
 
     def __repr__(self) -> str:
         names = ", ".join(group.name for group in self.limits)

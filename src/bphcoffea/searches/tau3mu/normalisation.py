@@ -238,14 +238,7 @@ class YearSignal:
         """Return the record of some categories."""
         phi_pi = self.phi_pi
         return YearRecord(
-            phi_pi=PhiPiRecord(
-                phi_pi.fitted,
-                phi_pi.fitted_error,
-                phi_pi.efficiency,
-                phi_pi.efficiency_error,
-                phi_pi.data,
-                phi_pi.same_data,
-            ),
+            phi_pi=PhiPiRecord.from_json(phi_pi.as_json()),
             search=phi_pi.search,
             luminosity_ratio=phi_pi.luminosity_ratio,
             decays=self.decays,

@@ -58,7 +58,30 @@ def masses_of_data(
     return {name: x[~within(x, windows[name])] for name, x in by_category.items()}
 
 
-def fit_channel(
+def fit_channels(
+    run: RunFolder,
+    signals: Mapping[str, YearSignal],
+    windows: Mapping[str, tuple[Window, ...]],
+    *,
+    unblind: bool,
+) -> tuple[tuple[ChannelRecord, ...], tuple[str, ...]]:
+    """Return the mass spectra with simulated signal, and notes about the others."""
+    parents = run.analysis.categories or {name: name for name in windows}
+    channels, notes = [], []
+    for year, signal in signals.items():
+        data = masses_of_data(run, year, windows, unblind=unblind)
+        for name, of_category in windows.items():
+            channel = _fit_channel(signal, name, of_category, data[name], parents, unblind=unblind)
+            if channel is None:
+                notes.append(f"category {name} of {year} is left out: no simulated signal in it")
+            else:
+                channels.append(channel)
+    if not channels:
+        raise RunError(f"{run.path}: no simulated signal is selected in any category")
+    return tuple(channels), tuple(notes)
+
+
+def _fit_channel(
     signal: YearSignal,
     category: str,
     windows: Sequence[Window],
