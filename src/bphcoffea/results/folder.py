@@ -75,6 +75,7 @@ class RunFolder:
             )
         self.output = self.path if output is None else Path(output)
         self._derived = Derived(self.path, self.output)
+        self._parsed: tuple[tuple[int, int], dict[str, Any]] | None = None
 
     def place(self, name: str) -> Path:
         """Return the path of a file of the run, or of one derived from it."""
@@ -246,10 +247,14 @@ class RunFolder:
         """Return all histograms; axes ``dataset``, ``category``, ``variation`` and the variable."""
         path = self.path / "histograms.json"
         try:
-            content = json.loads(path.read_text(), object_hook=uhi.io.json.object_hook)
+            state = path.stat()
+            # parsing takes seconds for a thousand variations, and a command reads them repeatedly
+            if self._parsed is None or self._parsed[0] != (state.st_ino, state.st_mtime_ns):
+                content = json.loads(path.read_text(), object_hook=uhi.io.json.object_hook)
+                self._parsed = (state.st_ino, state.st_mtime_ns), content
         except (OSError, ValueError) as error:
             raise RunError(f"{path}: no histograms can be read ({error})") from None
-        return {name: hist.Hist(histogram) for name, histogram in content.items()}
+        return {name: hist.Hist(histogram) for name, histogram in self._parsed[1].items()}
 
     def candidates(self, dataset: str) -> pa.Table:
         """Return the table of the best candidates of a dataset: one row per event."""

@@ -49,14 +49,12 @@ def prepare(spec: Workspace) -> ScaledModel:
     Parameters
     ----------
     spec
-        Workspace whose parameter of interest is a strength: one bin per channel, or spectra.
+        Valid workspace whose parameter of interest is a strength: one bin per channel, or spectra.
 
     Raises
     ------
     ValueError
         If no signal is expected.
-    pyhf.exceptions.InvalidSpecification
-        If it does not match pyhf's schema.
     """
     unit = unit_of(spec)
     if unit == np.inf:
@@ -73,7 +71,7 @@ def prepare(spec: Workspace) -> ScaledModel:
         {"name": config["poi"], "inits": [1.0], "bounds": [[0.0, HIGHEST]]},
     ]
     with backend(), schemas():
-        workspace = pyhf.Workspace(spec)
+        workspace = pyhf.Workspace(spec, validate=False)
         options = {"modifier_settings": INTERPOLATION, "validate": False}
         pdf = workspace.model(**options)
         batched = workspace.model(batch_size=pdf.config.npars + 1, **options)
