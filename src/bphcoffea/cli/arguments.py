@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from bphcoffea import analysis, execution
 from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
-
-if TYPE_CHECKING:
-    from bphcoffea.analysis import Analysis
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -71,13 +69,11 @@ CorrectionFiles = Annotated[
 ]
 
 
-def load_named(name: str) -> Analysis:
+def load_named(name: str) -> analysis.Analysis:
     """Load an analysis by name or path, and print which file it comes from."""
-    from bphcoffea.execution import load_analysis, source_notes
-
-    for line in source_notes(name):
+    for line in execution.source_notes(name):
         say(line)
-    return load_analysis(name)
+    return execution.load_analysis(name)
 
 
 @contextlib.contextmanager

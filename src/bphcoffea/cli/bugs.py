@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from bphcoffea import execution
 from bphcoffea.errors import DeclarationError, InputError
 
 #: Environment variable that requests tracebacks.
@@ -28,9 +29,7 @@ def report_bug(error: Exception) -> None:
     error
         An exception that is not an InputError.
     """
-    from bphcoffea.execution import Bug
-
-    bug = Bug.from_exception(error)
+    bug = execution.Bug.from_exception(error)
     first, *others = bug.lines()
     lines = [f"bphcoffea: error: {first}", *others]
     if not bug.in_analysis:
@@ -48,8 +47,6 @@ def report_bad_input(error: InputError) -> None:
     """Print the problems to stderr, one per line, with the place in the analysis if it has one."""
     where = ""
     if isinstance(error, DeclarationError):
-        from bphcoffea.execution import declared_at
-
-        where = declared_at(error)
+        where = execution.declared_at(error)
     for line in str(error).splitlines():
         print(f"bphcoffea: error: {where}{line}", file=sys.stderr)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from bphcoffea import execution, facilities, storage
 from bphcoffea.errors import InputError
 
 
 def options_of_run() -> dict[type[InputError], str]:
     """Return what to append to the errors of a run: the option that remedies each of them."""
-    from bphcoffea.execution import ClusterLostError, WrongExecutorError
-    from bphcoffea.facilities import NoSchedulerError, NoWorkerCountError, ShortProxyError
-    from bphcoffea.storage import OccupiedError
-
     return {
-        ClusterLostError: " (--resume)",
-        NoSchedulerError: " (--scheduler)",
-        NoWorkerCountError: " (--workers)",
-        OccupiedError: " (--overwrite)",
-        ShortProxyError: " (--min-proxy-lifetime)",
-        WrongExecutorError: " (--executor dask)",
+        execution.ClusterLostError: " (--resume)",
+        facilities.NoSchedulerError: " (--scheduler)",
+        facilities.NoWorkerCountError: " (--workers)",
+        storage.OccupiedError: " (--overwrite)",
+        facilities.ShortProxyError: " (--min-proxy-lifetime)",
+        execution.WrongExecutorError: " (--executor dask)",
     }
 
 

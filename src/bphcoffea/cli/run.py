@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+import bphcoffea
+from bphcoffea import datasets, execution, results, storage
 from bphcoffea.cli.arguments import (
     AnalysisName,
     CheckpointPlace,
@@ -28,10 +30,6 @@ from bphcoffea.cli.remedies import options_of_run
 from bphcoffea.cli.status import print_blinding, print_ledger
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
-from bphcoffea.storage import UnwritableError
-
-if TYPE_CHECKING:
-    from bphcoffea.results import RunFolder
 
 
 def run(
@@ -98,38 +96,31 @@ def run(
     ] = False,
 ) -> None:
     """Run an analysis over a fileset; status 3 if some of it could not be read."""
-    from bphcoffea import datasets, execution
-    from bphcoffea.analysis import load_classifier
-    from bphcoffea.corrections import load_corrections
-    from bphcoffea.execution import NothingToHideError, blinded
-    from bphcoffea.facilities import load_facility
-    from bphcoffea.storage import Retries
-
-    site = load_facility(facility) if facility else None
-    storage = site.storage if site else None
+    site = bphcoffea.load_facility(facility) if facility else None
+    usual = site.storage if site else None
     loaded = load_named(analysis)
-    loaded = loaded.corrected(load_corrections(corrections or ()), nominal_only=nominal)
+    loaded = loaded.corrected(bphcoffea.load_corrections(corrections or ()), nominal_only=nominal)
     if classifier is not None:
-        loaded = loaded.classified(load_classifier(classifier))
+        loaded = loaded.classified(bphcoffea.load_classifier(classifier))
     all_files = datasets.load_filesets(fileset)
     files = all_files.select(dataset or ())
-    with suggesting({NothingToHideError: " (--mass), or hide nothing (--unblind)"}):
-        loaded = blinded(loaded, files, mass or (), unblind=unblind, signals=all_files)
+    with suggesting({execution.NothingToHideError: " (--mass), or hide nothing (--unblind)"}):
+        loaded = execution.blinded(loaded, files, mass or (), unblind=unblind, signals=all_files)
     options = execution.Options(
         executor or ("dask" if facility or scheduler else "futures"),
         workers,
         scheduler,
         chunksize,
         max_chunks,
-        Retries(attempts, timeout_s=timeout),
+        storage.Retries(attempts, timeout_s=timeout),
         checkpoints=checkpoints
-        or (storage.checkpoints if storage else None)
+        or (usual.checkpoints if usual else None)
         or execution.default_place(),
         resume=resume,
         overwrite=overwrite,
         facility=site,
         proxy_hours=min_proxy_lifetime,
-        stage_out=stage_out or (storage.stage_out if storage else None),
+        stage_out=stage_out or (usual.stage_out if usual else None),
         skim=skim,
         skim_of=skim_of,
     )
@@ -138,7 +129,7 @@ def run(
     note_old_checkpoints(options.checkpoints)
     hints = options_of_run()
     if options.checkpoints:
-        hints[UnwritableError] = "; then repeat the command with --resume"
+        hints[storage.UnwritableError] = "; then repeat the command with --resume"
     try:
         with suggesting(hints):
             result = execution.run(loaded, files, output, options)
@@ -158,7 +149,7 @@ def run(
         raise typer.Exit(3)
 
 
-def _print_cutflow(folder: RunFolder) -> None:
+def _print_cutflow(folder: results.RunFolder) -> None:
     for dataset, steps in folder.cutflow.items():
         table = new_table("step", "events", "candidates", "Σw", title=dataset)
         for row in steps:
