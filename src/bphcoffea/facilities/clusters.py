@@ -13,10 +13,7 @@ from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.batch import batch_cluster
 from bphcoffea.facilities.dashboard import close_http, scheduler_http
 from bphcoffea.facilities.facility import Facility
-from bphcoffea.facilities.full_disk import shorten_full_disk
-from bphcoffea.facilities.interruption import ending_at_once, restored_logging, shielded
 from bphcoffea.facilities.kubernetes import kubernetes_cluster
-from bphcoffea.facilities.lost_workers import replacing_lost_workers
 from bphcoffea.facilities.options import (
     check_listening,
     listen,
@@ -25,6 +22,13 @@ from bphcoffea.facilities.options import (
     worker_environment,
 )
 from bphcoffea.facilities.security import certificates, given_certificates, scratch_folder
+from bphcoffea.facilities.workers import (
+    ending_at_once,
+    replacing_lost_workers,
+    restored_logging,
+    shielded,
+    shorten_full_disk,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster, Worker

@@ -168,8 +168,8 @@ class RunFolder:
             for name, of_data in content["datasets"].items():
                 shared = content["sections_shared"]
                 found[name]["luminosity"] = None if shared else of_data["luminosity"]
-        records = {name: DatasetRecord.model_validate(each) for name, each in found.items()}
-        return Datasets(records)
+        validate = DatasetRecord.model_validate
+        return Datasets((name, validate(record)) for name, record in found.items())
 
     @property
     def normalisation(self) -> dict[str, Normalisation]:

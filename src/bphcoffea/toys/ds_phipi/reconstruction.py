@@ -6,24 +6,12 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.physics.constants import MUON_MASS, PION_MASS
+from bphcoffea.toys import reconstruction
 from bphcoffea.toys.calibration import identification_efficiency, reconstruction_efficiency
 from bphcoffea.toys.decay import Floats, Integers, Numbers
 from bphcoffea.toys.detector import Measured, measure, refit, slope, stray
 from bphcoffea.toys.ds_phipi.generation import Decays, Species, random_tracks
 from bphcoffea.toys.generation import radiate, random_charges
-from bphcoffea.toys.reconstruction import (
-    RECONSTRUCTED,
-    STRAY_MUONS,
-    Collisions,
-    Objects,
-    leg_branches,
-    muon_branches,
-    track_branches,
-    trigger_match_distances,
-    trigger_match_name,
-    triplet_branches,
-    vertex_branches,
-)
 from bphcoffea.toys.toy import Sample
 from bphcoffea.toys.tree3mu import Candidates, Reconstructed
 
@@ -81,7 +69,7 @@ class DimuonCandidates(Candidates):
 
 
 def reconstruct(
-    decays: Decays, collisions: Collisions, sample: Sample, rng: np.random.Generator
+    decays: Decays, collisions: reconstruction.Collisions, sample: Sample, rng: np.random.Generator
 ) -> Reconstructed:
     """Reconstruct the objects and candidates of all events."""
     dimuons = reconstruct_dimuons(decays, sample.is_mc, rng)
@@ -102,7 +90,7 @@ def reconstruct_dimuons(decays: Decays, is_mc: bool, rng: np.random.Generator) -
     measured = measure(true, rng)
     efficiency = reconstruction_efficiency(measured.eta, measured.pt, is_mc)
     kept = rng.random(2 * n) < efficiency
-    event = np.flatnonzero(kept[:n] & kept[n:] & (rng.random(n) < RECONSTRUCTED))
+    event = np.flatnonzero(kept[:n] & kept[n:] & (rng.random(n) < reconstruction.RECONSTRUCTED))
     sign = np.where(leading[event] == 0, -1, 1)  # the negative muon comes first
     rows = np.concatenate([event, n + event])
     return Dimuons(event, true[rows], measured[rows], np.concatenate([sign, -sign]))
@@ -126,29 +114,35 @@ def _combine(decays: Decays, dimuon_event: Integers, rng: np.random.Generator) -
 
 
 def _reconstruct_muons(
-    dimuons: Dimuons, collisions: Collisions, is_mc: bool, rng: np.random.Generator
-) -> Objects:
+    dimuons: Dimuons, collisions: reconstruction.Collisions, is_mc: bool, rng: np.random.Generator
+) -> reconstruction.Objects:
     """Return the muons of the dimuons, and muons that belong to no candidate."""
     n = len(collisions.primary)
-    strays = np.repeat(np.arange(n), rng.poisson(STRAY_MUONS, n))
+    strays = np.repeat(np.arange(n), rng.poisson(reconstruction.STRAY_MUONS, n))
     measured = dimuons.measured + stray(len(strays), 1.0, 3.0, rng)
     event = np.concatenate([dimuons.event, dimuons.event, strays])
     charge = np.concatenate([dimuons.charge, random_charges(len(strays), rng)])
     identified = identification_efficiency(
         measured.eta, measured.pt, collisions.interactions[event], is_mc
     )
-    branches = muon_branches(measured, charge, collisions.primary[event, 2], identified, rng)
-    return Objects(event, measured, branches, dimuons.true)
+    branches = reconstruction.muon_branches(
+        measured, charge, collisions.primary[event, 2], identified, rng
+    )
+    return reconstruction.Objects(event, measured, branches, dimuons.true)
 
 
-def _reconstruct_tracks(candidates: DimuonCandidates, n: int, rng: np.random.Generator) -> Objects:
+def _reconstruct_tracks(
+    candidates: DimuonCandidates, n: int, rng: np.random.Generator
+) -> reconstruction.Objects:
     """Return the tracks of the candidates, and tracks that belong to none."""
     strays = np.repeat(np.arange(n), rng.poisson(_STRAY_TRACKS, n))
     measured = measure(candidates.pion, rng) + stray(len(strays), 0.5, 1.0, rng)
     charge = np.concatenate([candidates.charge, random_charges(len(strays), rng)])
-    branches = track_branches(measured, charge) | _impact_branches(len(measured), rng)
+    branches = reconstruction.track_branches(measured, charge) | _impact_branches(
+        len(measured), rng
+    )
     event = np.concatenate([candidates.event, strays])
-    return Objects(event, measured, branches, candidates.pion)
+    return reconstruction.Objects(event, measured, branches, candidates.pion)
 
 
 def _impact_branches(n: int, rng: np.random.Generator) -> dict[str, Numbers]:
@@ -164,9 +158,9 @@ def _impact_branches(n: int, rng: np.random.Generator) -> dict[str, Numbers]:
 
 def _candidate_branches(
     candidates: DimuonCandidates,
-    muons: Objects,
-    tracks: Objects,
-    collisions: Collisions,
+    muons: reconstruction.Objects,
+    tracks: reconstruction.Objects,
+    collisions: reconstruction.Collisions,
     era: str,
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
@@ -180,13 +174,13 @@ def _candidate_branches(
     branches: dict[str, Floats] = {}
     names = ("Mu01", "Mu02", "Tr", "RefTrack1", "RefTrack2", "RefTrack3")
     for name, leg in zip(names, [*legs, *refitted], strict=True):
-        branches |= leg_branches(name, leg)
+        branches |= reconstruction.leg_branches(name, leg)
     masses = (MUON_MASS, MUON_MASS, PION_MASS)
     momenta = [leg.four_momentum(m) for leg, m in zip(refitted, masses, strict=True)]
     charge = candidates.charge.astype(np.float64)
-    branches |= triplet_branches(np.sum(momenta, axis=0), charge, "2")
+    branches |= reconstruction.triplet_branches(np.sum(momenta, axis=0), charge, "2")
     direction = slope(branches["Triplet2_Eta"], branches["Triplet2_Phi"])
-    branches |= vertex_branches(
+    branches |= reconstruction.vertex_branches(
         collisions=collisions,
         event=candidates.event,
         displacement=candidates.flight[:, np.newaxis] * direction,
@@ -196,6 +190,6 @@ def _candidate_branches(
     )
     # both muons of a dimuon have distances of their own, which all of its candidates share
     for leg_number, rows in enumerate((leading, leading, track), start=1):
-        distances = trigger_match_distances(len(track), rng)
-        branches[trigger_match_name(leg_number, era)] = distances[rows]
+        distances = reconstruction.trigger_match_distances(len(track), rng)
+        branches[reconstruction.trigger_match_name(leg_number, era)] = distances[rows]
     return branches
