@@ -12,7 +12,15 @@ from typing import Final
 import numpy as np
 from correctionlib import schemav2 as schema
 
-from bphcoffea.toys import calibration
+from bphcoffea.toys.calibration import (
+    IDENTIFICATION,
+    INTERACTIONS_UNCERTAINTY,
+    MOST_INTERACTIONS,
+    RECONSTRUCTION,
+    SOFT,
+    ScaleFactors,
+    pileup_weights,
+)
 from bphcoffea.toys.decay import Floats
 
 PILEUP_CORRECTION: Final = "Collisions_toys_goldenJSON"
@@ -57,17 +65,9 @@ SHIPPED_TOML: Final = CORRECTIONS_TOML.replace(_LUMINOSITY_FILES, "")
 
 #: Name and description of each table of scale factors.
 _MUON_TABLES: Final = (
-    ("NUM_LooseID_DEN_TrackerMuons", "Global and PF muons.", calibration.IDENTIFICATION),
-    (
-        "NUM_SoftID_DEN_TrackerMuons",
-        "Soft muons; nothing in the toys was made with it.",
-        calibration.SOFT,
-    ),
-    (
-        "NUM_TrackerMuons_DEN_genTracks",
-        "Reconstruction of tracker muons.",
-        calibration.RECONSTRUCTION,
-    ),
+    ("NUM_LooseID_DEN_TrackerMuons", "Global and PF muons.", IDENTIFICATION),
+    ("NUM_SoftID_DEN_TrackerMuons", "Soft muons; nothing in the toys was made with it.", SOFT),
+    ("NUM_TrackerMuons_DEN_genTracks", "Reconstruction of tracker muons.", RECONSTRUCTION),
 )
 #: Edges of the bins of the trigger's efficiency: pT (GeV), significance of the impact parameter.
 _TRIGGER_PT: Final = (3.0, 5.0, 6.0, 7.0, 8.0, 8.5, 9.0, 10.0, 10.5, 11.0, 12.0, 20.0, 100.0)
@@ -97,9 +97,7 @@ def _packed(*corrections: schema.Correction) -> bytes:
     return buffer.getvalue()
 
 
-def _scale_factors(
-    name: str, description: str, table: calibration.ScaleFactors
-) -> schema.Correction:
+def _scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
     """Return a table in the current format of the Muon POG."""
     return _correction(
         name,
@@ -114,9 +112,7 @@ def _scale_factors(
     )
 
 
-def _older_scale_factors(
-    name: str, description: str, table: calibration.ScaleFactors
-) -> schema.Correction:
+def _older_scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
     """Return a table in |η| in the older format of the Muon POG."""
     folded = table.folded
     pt: list[float | str] = [*_edges(folded.pt)[:-1], "inf"]
@@ -142,7 +138,7 @@ def _table(
     pt: Sequence[float | str],
     kind: str,
     nominal: str,
-    table: calibration.ScaleFactors,
+    table: ScaleFactors,
 ) -> schema.Binning:
     """Return bins of η and pT, each with the ratio and its uncertainties."""
     total = np.hypot(table.stat, table.syst)
@@ -158,13 +154,13 @@ def _table(
 
 def _pileup() -> schema.Correction:
     """Return the pile-up weights in the format of the LUM POG."""
-    up = calibration.INTERACTIONS_UNCERTAINTY
-    edges = _edges(np.arange(calibration.MOST_INTERACTIONS + 1.0))
+    up = INTERACTIONS_UNCERTAINTY
+    edges = _edges(np.arange(MOST_INTERACTIONS + 1.0))
     weights = {
         key: _binning(
             "NumTrueInteractions",
             edges,
-            [_number(weight) for weight in calibration.pileup_weights(shift)],
+            [_number(weight) for weight in pileup_weights(shift)],
             "clamp",
         )
         for key, shift in {"nominal": 0.0, "up": up, "down": -up}.items()

@@ -17,6 +17,7 @@ from bphcoffea.physics.constants import (
 )
 from bphcoffea.toys import decay, generation
 from bphcoffea.toys.decay import Floats, Integers
+from bphcoffea.toys.generation import PDG_B0, PDG_DPLUS, PDG_DS, PDG_MUON, PDG_PHI, PDG_PION
 
 
 class Species(IntEnum):
@@ -30,8 +31,8 @@ class Species(IntEnum):
 
 #: Mass, GeV, cτ, cm, and particle number of each meson.
 _MESONS: Final = {
-    Species.DS: (DS_MASS, generation.DS_CTAU, generation.PDG_DS),
-    Species.DPLUS: (DPLUS_MASS, generation.DPLUS_CTAU, generation.PDG_DPLUS),
+    Species.DS: (DS_MASS, generation.DS_CTAU, PDG_DS),
+    Species.DPLUS: (DPLUS_MASS, generation.DPLUS_CTAU, PDG_DPLUS),
 }
 #: Particle numbers of the mothers of a φ and of a pion that come from no meson.
 _PDG_STRANGE, _PDG_RHO = 3, 113
@@ -116,20 +117,14 @@ def generator_particles(decays: Decays, rng: np.random.Generator) -> dict[str, a
     n = len(species)
     one = np.ones(n, dtype=np.int64)
     is_meson, is_phi = np.isin(species, list(_MESONS)), species != Species.DIMUON_TRACK
-    meson = np.where(species == Species.DS, generation.PDG_DS, generation.PDG_DPLUS)
+    meson = np.where(species == Species.DS, PDG_DS, PDG_DPLUS)
     # the charm quark itself, an excited charm meson, or a b meson
     origin = rng.choice(np.array([4, 433, 511, 531]), n)
     of_phi = np.where(is_meson, meson * sign, _PDG_STRANGE)
-    of_muons = np.where(is_phi, generation.PDG_PHI, generation.PDG_B0)
+    of_muons = np.where(is_phi, PDG_PHI, PDG_B0)
     of_pion = np.where(is_meson, meson * sign, _PDG_RHO)
     momenta = [decays.parent, decays.dimuon, decays.muons[:, 0], decays.muons[:, 1], decays.pion]
-    pdg = [
-        meson * sign,
-        one * generation.PDG_PHI,
-        one * generation.PDG_MUON,
-        -one * generation.PDG_MUON,
-        generation.PDG_PION * sign,
-    ]
+    pdg = [meson * sign, one * PDG_PHI, one * PDG_MUON, -one * PDG_MUON, PDG_PION * sign]
     mother = [origin * sign, of_phi, of_muons, of_muons, of_pion]
     present = np.stack([is_meson, is_phi, one > 0, one > 0, one > 0], axis=1)
     return generation.generator_branches(momenta, pdg, mother, present)

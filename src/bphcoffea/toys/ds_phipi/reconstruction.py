@@ -12,6 +12,7 @@ from bphcoffea.toys.decay import Floats, Integers, Numbers
 from bphcoffea.toys.detector import Measured, measure, refit, slope, stray
 from bphcoffea.toys.ds_phipi.generation import Decays, Species, random_tracks
 from bphcoffea.toys.generation import radiate, random_charges
+from bphcoffea.toys.reconstruction import Collisions, Objects
 from bphcoffea.toys.toy import Sample
 from bphcoffea.toys.tree3mu import Candidates, Reconstructed
 
@@ -69,7 +70,7 @@ class DimuonCandidates(Candidates):
 
 
 def reconstruct(
-    decays: Decays, collisions: reconstruction.Collisions, sample: Sample, rng: np.random.Generator
+    decays: Decays, collisions: Collisions, sample: Sample, rng: np.random.Generator
 ) -> Reconstructed:
     """Reconstruct the objects and candidates of all events."""
     dimuons = reconstruct_dimuons(decays, sample.is_mc, rng)
@@ -114,8 +115,8 @@ def _combine(decays: Decays, dimuon_event: Integers, rng: np.random.Generator) -
 
 
 def _reconstruct_muons(
-    dimuons: Dimuons, collisions: reconstruction.Collisions, is_mc: bool, rng: np.random.Generator
-) -> reconstruction.Objects:
+    dimuons: Dimuons, collisions: Collisions, is_mc: bool, rng: np.random.Generator
+) -> Objects:
     """Return the muons of the dimuons, and muons that belong to no candidate."""
     n = len(collisions.primary)
     strays = np.repeat(np.arange(n), rng.poisson(reconstruction.STRAY_MUONS, n))
@@ -128,12 +129,10 @@ def _reconstruct_muons(
     branches = reconstruction.muon_branches(
         measured, charge, collisions.primary[event, 2], identified, rng
     )
-    return reconstruction.Objects(event, measured, branches, dimuons.true)
+    return Objects(event, measured, branches, dimuons.true)
 
 
-def _reconstruct_tracks(
-    candidates: DimuonCandidates, n: int, rng: np.random.Generator
-) -> reconstruction.Objects:
+def _reconstruct_tracks(candidates: DimuonCandidates, n: int, rng: np.random.Generator) -> Objects:
     """Return the tracks of the candidates, and tracks that belong to none."""
     strays = np.repeat(np.arange(n), rng.poisson(_STRAY_TRACKS, n))
     measured = measure(candidates.pion, rng) + stray(len(strays), 0.5, 1.0, rng)
@@ -142,7 +141,7 @@ def _reconstruct_tracks(
         len(measured), rng
     )
     event = np.concatenate([candidates.event, strays])
-    return reconstruction.Objects(event, measured, branches, candidates.pion)
+    return Objects(event, measured, branches, candidates.pion)
 
 
 def _impact_branches(n: int, rng: np.random.Generator) -> dict[str, Numbers]:
@@ -158,9 +157,9 @@ def _impact_branches(n: int, rng: np.random.Generator) -> dict[str, Numbers]:
 
 def _candidate_branches(
     candidates: DimuonCandidates,
-    muons: reconstruction.Objects,
-    tracks: reconstruction.Objects,
-    collisions: reconstruction.Collisions,
+    muons: Objects,
+    tracks: Objects,
+    collisions: Collisions,
     era: str,
     rng: np.random.Generator,
 ) -> dict[str, Floats]:

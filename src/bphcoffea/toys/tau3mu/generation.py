@@ -11,6 +11,7 @@ from bphcoffea.physics.constants import DPLUS_MASS, DS_MASS, MUON_MASS, PHI_MASS
 from bphcoffea.toys import generation
 from bphcoffea.toys.decay import Booleans, Floats, Integers, breit_wigner, four_momentum, two_body
 from bphcoffea.toys.detector import slope
+from bphcoffea.toys.generation import PDG_B0, PDG_DPLUS, PDG_DS, PDG_MUON
 
 #: Mass, GeV, and cτ, cm, of the τ [PDG].
 TAU_MASS, TAU_CTAU = 1.77693, 0.00870
@@ -40,9 +41,9 @@ _PT: Final = ((12.0, 6.0), (12.0, 8.0), (10.0, 5.0))
 #: Mothers of the τ: particle number, cτ, cm, mass, GeV, and transverse momentum relative to that of
 #: the τ (approximate).
 _MOTHERS: Final = (
-    (generation.PDG_DS, generation.DS_CTAU, DS_MASS, DS_MASS / TAU_MASS),
-    (generation.PDG_DPLUS, generation.DPLUS_CTAU, DPLUS_MASS, DPLUS_MASS / TAU_MASS),
-    (generation.PDG_B0, 0.0455, 5.28, 1.7),
+    (PDG_DS, generation.DS_CTAU, DS_MASS, DS_MASS / TAU_MASS),
+    (PDG_DPLUS, generation.DPLUS_CTAU, DPLUS_MASS, DPLUS_MASS / TAU_MASS),
+    (PDG_B0, 0.0455, 5.28, 1.7),
 )
 #: Angle, radians, between the flight of τ and mother together and the momentum of the τ: of charm,
 #: of beauty, and of combinations of muons from several vertices.
@@ -120,8 +121,8 @@ def generate(species: Integers, rng: np.random.Generator) -> Decays:
     of_third = np.where(is_signal(species), sign, generation.random_charges(n, rng))
     charge = np.stack([sign, np.where(same, sign, -sign), np.where(same, sign, of_third)], axis=1)
 
-    of_charm = np.where(rng.random(n) < _DPLUS_FRACTION, generation.PDG_DPLUS, generation.PDG_DS)
-    mother = np.where(species == Species.TAU_D, of_charm, generation.PDG_B0)
+    of_charm = np.where(rng.random(n) < _DPLUS_FRACTION, PDG_DPLUS, PDG_DS)
+    mother = np.where(species == Species.TAU_D, of_charm, PDG_B0)
     flight = np.where(is_signal(species), _flights(mother, pt, rng), random_flights(pt, rng))
     kink = np.array(KINK)[np.minimum(species, 2)]
     vertex = displaced(flight, eta, phi, kink, rng)
@@ -189,7 +190,7 @@ def generator_particles(decays: Decays) -> dict[str, ak.Array]:
     """Return the ``GenParticle_*`` branches of signal: the τ and its three muons."""
     sign = np.sum(decays.charge, axis=1)
     tau = -PDG_TAU * sign
-    muons = [-generation.PDG_MUON * decays.charge[:, leg] for leg in range(3)]
+    muons = [-PDG_MUON * decays.charge[:, leg] for leg in range(3)]
     momenta = [decays.parent, *(decays.muons[:, leg] for leg in range(3))]
     mothers = [decays.mother * sign, tau, tau, tau]
     present = np.ones((len(tau), len(momenta)), dtype=bool)

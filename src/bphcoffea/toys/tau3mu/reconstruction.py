@@ -9,7 +9,9 @@ from bphcoffea.physics.constants import MUON_MASS
 from bphcoffea.toys import decay, detector, reconstruction
 from bphcoffea.toys.calibration import identification_efficiency, reconstruction_efficiency
 from bphcoffea.toys.decay import Booleans, Floats, Integers, Numbers, Table
+from bphcoffea.toys.detector import Measured
 from bphcoffea.toys.generation import combinatorial_masses, radiate, random_charges
+from bphcoffea.toys.reconstruction import Collisions, Objects
 from bphcoffea.toys.tau3mu.generation import (
     KINK,
     Decays,
@@ -88,7 +90,7 @@ class DisplacedCandidates(Candidates):
 
 
 def reconstruct(
-    decays: Decays, collisions: reconstruction.Collisions, sample: Sample, rng: np.random.Generator
+    decays: Decays, collisions: Collisions, sample: Sample, rng: np.random.Generator
 ) -> Reconstructed:
     """Reconstruct the objects and candidates of all events."""
     legs, candidates = _lose(decays, *_combine(decays, rng), sample.is_mc, rng)
@@ -160,8 +162,8 @@ def _lose(
 
 
 def _reconstruct_muons(
-    legs: Legs, collisions: reconstruction.Collisions, is_mc: bool, rng: np.random.Generator
-) -> tuple[reconstruction.Objects, reconstruction.Objects]:
+    legs: Legs, collisions: Collisions, is_mc: bool, rng: np.random.Generator
+) -> tuple[Objects, Objects]:
     """Return the muons, and their tracks in the same order."""
     errors = detector.track_errors(legs.true, rng)
     measured = detector.measure_with(legs.true, errors, rng)
@@ -181,13 +183,11 @@ def _reconstruct_muons(
         "Muon_BestTrackEtaErr": errors.eta,
         "Muon_BestTrackPhiErr": errors.phi,
     }
-    muons = reconstruction.Objects(legs.event, measured, branches, legs.true)
-    return muons, reconstruction.Objects(legs.event, measured, tracks, legs.true)
+    muons = Objects(legs.event, measured, branches, legs.true)
+    return muons, Objects(legs.event, measured, tracks, legs.true)
 
 
-def _with_other_tracks(
-    tracks: reconstruction.Objects, decays: Decays, rng: np.random.Generator
-) -> reconstruction.Objects:
+def _with_other_tracks(tracks: Objects, decays: Decays, rng: np.random.Generator) -> Objects:
     """Add tracks near the three muons of each event, and far away."""
     n = len(decays.species)
     mean, displaced_fraction = np.array(_NEAR)[np.minimum(decays.species, 2)].T
@@ -195,7 +195,7 @@ def _with_other_tracks(
     near = np.repeat(np.arange(n), number)
     _, eta, phi = decay.pt_eta_phi(decays.parent[near])
     noise = rng.normal(0, _CONE, (2, len(near)))
-    close = detector.Measured(
+    close = Measured(
         _TRACK_PT[0] + rng.exponential(_TRACK_PT[1], len(near)),
         eta + noise[0],
         detector.wrap(phi + noise[1]),
@@ -206,7 +206,7 @@ def _with_other_tracks(
     added = close + detector.stray(len(far), *_TRACK_PT, rng)
     origin = np.concatenate([origin, np.zeros((len(far), 3))])
     branches = _displaced_tracks(added, random_charges(len(added), rng), origin, rng)
-    return reconstruction.Objects(
+    return Objects(
         np.concatenate([tracks.event, near, far]),
         tracks.measured + added,
         {k: np.concatenate([tracks.branches[k], v]) for k, v in branches.items()},
@@ -215,7 +215,7 @@ def _with_other_tracks(
 
 
 def _displaced_tracks(
-    measured: detector.Measured, charge: Integers, origin: Floats, rng: np.random.Generator
+    measured: Measured, charge: Integers, origin: Floats, rng: np.random.Generator
 ) -> dict[str, Numbers]:
     """Return branches of tracks that come from points relative to the primary vertex."""
     branches = reconstruction.track_branches(measured, charge)
@@ -229,8 +229,8 @@ def _displaced_tracks(
 
 def _candidate_branches(
     candidates: DisplacedCandidates,
-    muons: reconstruction.Objects,
-    collisions: reconstruction.Collisions,
+    muons: Objects,
+    collisions: Collisions,
     era: str,
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
