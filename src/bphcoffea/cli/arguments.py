@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bphcoffea import analysis, execution
+from bphcoffea import analysis, execution, facilities, storage
 from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
 
@@ -84,3 +84,21 @@ def suggesting(hints: Mapping[type[InputError], str]) -> Iterator[None]:
     except tuple(hints) as error:
         hint = next(hint for kind, hint in hints.items() if isinstance(error, kind))
         raise type(error)(f"{error}{hint}") from None
+
+
+def options_of_run() -> dict[type[InputError], str]:
+    """Return what to append to the errors of a run: the option that remedies each of them."""
+    return {
+        execution.ClusterLostError: " (--resume)",
+        facilities.NoSchedulerError: " (--scheduler)",
+        facilities.NoWorkerCountError: " (--workers)",
+        storage.OccupiedError: " (--overwrite)",
+        facilities.ShortProxyError: " (--min-proxy-lifetime)",
+        execution.WrongExecutorError: " (--executor dask)",
+    }
+
+
+def with_option(error: InputError) -> str:
+    """Return the message of an error and the option that remedies it, if there is one."""
+    option = next((text for kind, text in options_of_run().items() if isinstance(error, kind)), "")
+    return f"{error}{option}"

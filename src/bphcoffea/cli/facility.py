@@ -5,8 +5,7 @@ from __future__ import annotations
 import typer
 
 from bphcoffea import facilities, storage
-from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler
-from bphcoffea.cli.remedies import with_option
+from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler, with_option
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
 

@@ -22,11 +22,11 @@ from bphcoffea.cli.arguments import (
     Scheduler,
     Workers,
     load_named,
+    options_of_run,
     suggesting,
 )
 from bphcoffea.cli.clean import note_old_checkpoints
 from bphcoffea.cli.lumi import print_luminosity, print_normalisation
-from bphcoffea.cli.remedies import options_of_run
 from bphcoffea.cli.status import print_blinding, print_ledger
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bphcoffea.presentation import style
-from bphcoffea.presentation.hidden_data import Windows, overlapping, shade
-from bphcoffea.presentation.run_histogram import RunHistogram
+from bphcoffea.presentation.hidden_data import RunHistogram, Windows, overlapping, shade
 from bphcoffea.statistics import of_datasets
 
 #: Fraction of the axis above the largest count for the first line of the legend, and for others.

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation import style
-from bphcoffea.presentation.hidden_data import shade
-from bphcoffea.presentation.run_histogram import RunHistogram
+from bphcoffea.presentation.hidden_data import RunHistogram, shade
 from bphcoffea.results import file_name
 from bphcoffea.statistics import BACKGROUND, FitRecord, MassFit, of_datasets
 

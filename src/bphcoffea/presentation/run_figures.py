@@ -13,6 +13,7 @@ from bphcoffea.analysis import AnalysisRecord, HistogramRecord
 from bphcoffea.presentation.cutflow import cutflow_figures
 from bphcoffea.presentation.distributions import distribution_figure
 from bphcoffea.presentation.hidden_data import (
+    RunHistogram,
     Windows,
     blind_histograms,
     blind_windows,
@@ -21,7 +22,6 @@ from bphcoffea.presentation.hidden_data import (
 )
 from bphcoffea.presentation.labels import LabelledRun, Labels
 from bphcoffea.presentation.mass import mass_figures
-from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure
 from bphcoffea.presentation.style import FIGURES, cms_style, name_of_its_own, save

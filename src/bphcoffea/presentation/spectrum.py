@@ -14,8 +14,7 @@ from matplotlib.transforms import Bbox
 from bphcoffea.analysis import ResonanceRecord
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation import style
-from bphcoffea.presentation.hidden_data import shade
-from bphcoffea.presentation.run_histogram import RunHistogram
+from bphcoffea.presentation.hidden_data import RunHistogram, shade
 from bphcoffea.statistics import of_datasets
 
 #: Largest relative distance of a peak from the mass of its resonance.
