@@ -30,8 +30,7 @@ from bphcoffea.cli import (
 )
 from bphcoffea.cli.bugs import VARIABLE, report_bad_input, report_bug, request_tracebacks
 from bphcoffea.cli.interruption import InterruptibleGroup
-from bphcoffea.cli.log import show_log
-from bphcoffea.cli.terminal import say
+from bphcoffea.cli.terminal import say, show_log
 from bphcoffea.errors import InputError
 from bphcoffea.streams import guard_streams
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.arrays import Booleans
 from bphcoffea.documents import read_json
 from bphcoffea.errors import CorrectionsError
 from bphcoffea.luminosity.sections import LIMIT, checked, packed
@@ -66,7 +67,7 @@ class GoldenJson:
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         return cls(Path(path), digest, packed(runs, first), packed(runs, last))
 
-    def certifies(self, run: npt.ArrayLike, lumi: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    def certifies(self, run: npt.ArrayLike, lumi: npt.ArrayLike) -> Booleans:
         """Return whether luminosity sections are certified.
 
         Parameters
@@ -96,7 +97,7 @@ class GoldenJson:
         keys = packed(runs, lumis)
         # ranges are disjoint: only the last one that begins before a section can contain it
         index = np.searchsorted(self._first, keys, side="right")
-        inside: npt.NDArray[np.bool_] = (index > 0) & (keys <= self._last[index - 1])
+        inside: Booleans = (index > 0) & (keys <= self._last[index - 1])
         for numbers in (runs, lumis):
             inside &= (numbers >= 0) & (numbers < LIMIT)
         return inside

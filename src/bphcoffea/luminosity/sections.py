@@ -8,11 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.arrays import Integers
+
 #: Upper limit of run and section, which are 32-bit unsigned integers in CMS's event data.
 LIMIT = 1 << 32
 
 
-def to_ranges(sections: npt.NDArray[np.int64]) -> dict[str, list[list[int]]]:
+def to_ranges(sections: Integers) -> dict[str, list[list[int]]]:
     """Return luminosity sections as the ranges of a CMS JSON: ``{run: [[first, last], …]}``.
 
     Parameters
@@ -35,7 +37,7 @@ def to_ranges(sections: npt.NDArray[np.int64]) -> dict[str, list[list[int]]]:
     return ranges
 
 
-def from_ranges(ranges: Mapping[str, object]) -> npt.NDArray[np.int64]:
+def from_ranges(ranges: Mapping[str, object]) -> Integers:
     """Return the luminosity sections in the ranges of a CMS JSON, which may overlap.
 
     Every section becomes a row; a range for a whole run, ``[1, 4294967295]``, does not fit in

@@ -9,12 +9,7 @@ from typing_extensions import override
 from bphcoffea.toys.ds_phipi import samples as ds_phipi
 from bphcoffea.toys.ds_phipi.generation import Species as DsPhiPiSpecies
 from bphcoffea.toys.payloads import CORRECTIONS_TOML
-from bphcoffea.toys.tau3mu.generation import (
-    TAU_MASS,
-    Species,
-    generate,
-    generator_particles,
-)
+from bphcoffea.toys.tau3mu.generation import TAU_MASS, Species, generate, generator_particles
 from bphcoffea.toys.tau3mu.reconstruction import STEPS, reconstruct
 from bphcoffea.toys.tau3mu.triggers import HLT_MENUS
 from bphcoffea.toys.tau3mu.truth import find
