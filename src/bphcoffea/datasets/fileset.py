@@ -15,8 +15,7 @@ from typing import Any
 from pydantic import ConfigDict, RootModel
 from typing_extensions import override
 
-from bphcoffea.datasets.dataset import Dataset, FileEntry
-from bphcoffea.datasets.metadata import Name
+from bphcoffea.datasets.dataset import Dataset, FileEntry, Name
 from bphcoffea.errors import FilesetError
 from bphcoffea.html_table import html_table
 from bphcoffea.redaction import has_secrets, redacted, redacted_data

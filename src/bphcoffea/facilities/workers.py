@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 REPLACED_AFTER = 2.0
 
 
-def replacing_lost_workers(running: SpecCluster) -> AbstractContextManager[None]:
+def replacing_lost_workers(running: SpecCluster) -> contextlib.AbstractContextManager[None]:
     """Replace workers that Dask has given up, for the duration of the block.
 
     A nanny does not restart a worker that is killed while it reports to the nanny. Dask's cluster
