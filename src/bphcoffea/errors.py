@@ -4,7 +4,7 @@
 subclasses name the subject; catch one of them to handle, for example, an unusable fileset alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bphcoffea.redaction import redacted
 
@@ -28,6 +28,13 @@ class InputError(Exception):
 
     def __init__(self, *lines: object) -> None:
         super().__init__(*(redacted(line) if isinstance(line, str) else line for line in lines))
+
+    @classmethod
+    def raise_for(cls, problems: Iterable[str]) -> None:
+        """Raise one error with a line for each problem, if there is any."""
+        lines = list(problems)
+        if lines:
+            raise cls("\n".join(lines))
 
 
 class DeclarationError(InputError, ValueError):

@@ -45,8 +45,7 @@ def clean(
             problems.append(str(error))
         else:
             say(f"removed: {kept.place}")
-    if problems:
-        raise InputError("\n".join(problems))
+    InputError.raise_for(problems)
 
 
 def note_old_checkpoints(place: str | None) -> None:

@@ -132,8 +132,7 @@ def check(
         say(f"note: {note}")
     problems = [line for report in reports for line in report.lines()]
     problems += [line for report in sums for line in report.lines()] + compared.problems
-    if problems:
-        raise InputError("\n".join(problems))
+    InputError.raise_for(problems)
 
 
 def _report_written(path: Path) -> None:

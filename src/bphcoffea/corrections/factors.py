@@ -102,8 +102,7 @@ class TriggerFactor:
                 self._payloads[side] = PayloadFactor(folder, declared, f"{where}.{side}")
             except CorrectionsError as error:
                 faults.append(f"{side}: {error}")
-        if faults:
-            raise CorrectionsError("\n".join(faults))
+        CorrectionsError.raise_for(faults)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -124,8 +124,7 @@ class Fileset(RootModel[dict[Name, Dataset]]):
             for path, times in Counter(redacted(_resolve(p, folder)) for p in dataset.files).items()
             if times > 1
         ]
-        if faults:
-            raise FilesetError("\n".join(faults))
+        FilesetError.raise_for(faults)
 
         def resolve(_: str, path: str, entry: FileEntry) -> tuple[str, FileEntry]:
             replicas = tuple(_resolve(replica, folder) for replica in entry.replicas)

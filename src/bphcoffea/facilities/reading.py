@@ -64,8 +64,7 @@ def load_facility(name_or_path: str | Path) -> Facility:
         # an unset variable is not reported again for the value that it leaves
         reported = {problem.partition(":")[0] for problem in problems}
         problems += [p for p in _problems_of(error) if p.partition(":")[0] not in reported]
-    if problems:
-        raise FacilityError("\n".join(f"{path}: {problem}" for problem in problems))
+    FacilityError.raise_for(f"{path}: {problem}" for problem in problems)
     folder = path.absolute().parent
     files = {key: str(folder / value) for key, value in facility.security if isinstance(value, str)}
     security = facility.security.model_copy(update=files)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from typing_extensions import override
 
@@ -11,10 +11,10 @@ from bphcoffea.toys.ds_phipi.generation import Species as DsPhiPiSpecies
 from bphcoffea.toys.payloads import CORRECTIONS_TOML
 from bphcoffea.toys.tau3mu.generation import TAU_MASS, Species, generate, generator_particles
 from bphcoffea.toys.tau3mu.reconstruction import STEPS, reconstruct
-from bphcoffea.toys.tau3mu.triggers import HLT_MENUS
 from bphcoffea.toys.tau3mu.truth import find
 from bphcoffea.toys.toy import EVENTS_PER_LUMINOSITY, PB_PER_FB, Sample
 from bphcoffea.toys.tree3mu import Model, Tree3MuToy
+from bphcoffea.toys.triggers import HLT_MENUS, HLT_MENUS_2018
 
 #: Branching fraction of τ → 3μ to which the cross sections of simulation refer.
 REFERENCE_BRANCHING: Final = 1e-7
@@ -109,7 +109,7 @@ class Tau3MuToy(Tree3MuToy):
     corrections = _CORRECTIONS_TOML
     steps = STEPS
     model = Model(generate, reconstruct, lambda decays, _: generator_particles(decays), find)
-    menus = HLT_MENUS
+    menus: ClassVar = {"2017": HLT_MENUS, "2018": HLT_MENUS_2018}
 
     @override
     def added(self, sample: Sample, total: int) -> Mapping[int, float]:
