@@ -4,6 +4,8 @@
 subclasses name the subject; catch one of them to handle, for example, an unusable fileset alone.
 """
 
+from collections.abc import Iterable, Iterator
+
 from bphcoffea.redaction import redacted
 
 
@@ -26,6 +28,13 @@ class InputError(Exception):
 
     def __init__(self, *lines: object) -> None:
         super().__init__(*(redacted(line) if isinstance(line, str) else line for line in lines))
+
+    @classmethod
+    def raise_for(cls, problems: Iterable[str]) -> None:
+        """Raise one error with a line for each problem, if there is any."""
+        lines = list(problems)
+        if lines:
+            raise cls("\n".join(lines))
 
 
 class DeclarationError(InputError, ValueError):
@@ -53,3 +62,13 @@ class RunError(InputError):
 
 class FitError(InputError):
     """A fit or a limit cannot be made of the results of a run."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, and what it was raised from or while handling, each once."""
+    cause: BaseException | None = error
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:
+        seen.append(cause)
+        yield cause
+        cause = cause.__cause__ or cause.__context__

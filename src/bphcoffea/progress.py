@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -28,6 +27,7 @@ from rich.table import Column
 from rich.text import Text
 
 from bphcoffea.errors import InputError
+from bphcoffea.periodic import repeating
 
 INTERVAL_S = "BPHCOFFEA_PROGRESS_S"
 #: Time over which the rate is averaged, s. Checkpoints that are read at once, and workers that
@@ -138,24 +138,14 @@ def _is_live(console: Console) -> bool:
 @contextlib.contextmanager
 def _lines(task: Task, interval: float) -> Iterator[None]:
     """Write a line after each interval, also if no unit was finished, and one at the end."""
-    finished = threading.Event()
     console = Console(stderr=True, force_jupyter=False)
 
     def write() -> None:
         console.out(line(task), highlight=False)
 
-    def write_regularly() -> None:
-        while not finished.wait(interval):
-            write()
-
     began = time.monotonic()
-    writer = threading.Thread(target=write_regularly, name="progress", daemon=True)
-    writer.start()
-    try:
+    with repeating(write, interval, "progress"):
         yield
-    finally:
-        finished.set()
-        writer.join()
     if time.monotonic() - began > interval:
         write()
 

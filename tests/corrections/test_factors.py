@@ -21,14 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bphcoffea.corrections.declaration import PayloadSection, TriggerSection
-from bphcoffea.corrections.factors import (
-    WHOLE,
-    Factor,
-    MuonFactor,
-    PileupFactor,
-    TriggerFactor,
-    product,
-)
+from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
+from bphcoffea.corrections.payload_factor import WHOLE, Factor, product
 from bphcoffea.errors import InputError
 
 SHIPPED = Path(__file__).parents[2] / "datasets" / "corrections"

@@ -6,7 +6,7 @@ from bphcoffea.analysis import Axis, Histogram, Variable
 from bphcoffea.execution.outcome import _variations, _with_dataset_axis
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.results.cutflow import Cutflow
-from bphcoffea.results.entries import Entries
+from bphcoffea.results.ledger import Entries
 
 
 def result(variations, contents):

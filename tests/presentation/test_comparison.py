@@ -395,7 +395,6 @@ def test_nothing_overlaps_or_is_cut(heights, log_y, tmp_path):
         log_y=log_y,
         variations={"all": (0.8 * total, 1.3 * total)},
         overlays={"signal": histogram(np.full(30, 50.0))},
-        note="MC: 10 fb⁻¹",
     )
     with cms_style():
         save(figure, tmp_path, "figure")
@@ -413,7 +412,6 @@ def assert_nothing_overlaps(figure, band_end):
     highest = max(end for _, end in bars_of(axes))
     assert axes.transData.transform((1, highest))[1] < legend.y0
     assert axes.transData.transform((1, band_end))[1] < legend.y0
-    assert axes.get_legend().get_title().get_text() == "MC: 10 fb⁻¹"
     labels = [*visible(axes.yaxis), *visible(below.yaxis), *visible(below.xaxis)]
     labels += [axes.yaxis.label, below.yaxis.label, below.xaxis.label, *axes.texts]
     boxes = [text.get_window_extent() for text in labels]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.result import Columns
-from bphcoffea.results.entries import Entries, OverlapError
+from bphcoffea.results.ledger import Entries, OverlapError
 
 
 def chunk(start, stop, file="a.root"):

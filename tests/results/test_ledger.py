@@ -4,8 +4,7 @@ from coffea.processor.executor import WorkItem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.results.entries import Entries
-from bphcoffea.results.ledger import FILE, Failure, Ledger
+from bphcoffea.results.ledger import FILE, Entries, Failure, Ledger
 
 CHUNKS = tuple(
     WorkItem(dataset, f"root://replica//{file}", "t", start, start + 10, b"", {FILE: file})

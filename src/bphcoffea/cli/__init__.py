@@ -17,6 +17,7 @@ from bphcoffea.cli import (
     clean,
     corrections,
     demo,
+    endings,
     facility,
     fileset,
     fit,
@@ -28,15 +29,12 @@ from bphcoffea.cli import (
     toys,
     train,
 )
-from bphcoffea.cli.bugs import VARIABLE, report_bad_input, report_bug, request_tracebacks
-from bphcoffea.cli.interruption import InterruptibleGroup
-from bphcoffea.cli.log import show_log
-from bphcoffea.cli.terminal import say
+from bphcoffea.cli.terminal import say, show_log
 from bphcoffea.errors import InputError
 from bphcoffea.streams import guard_streams
 
 app = typer.Typer(
-    cls=InterruptibleGroup,
+    cls=endings.InterruptibleGroup,
     no_args_is_help=True,
     invoke_without_command=True,
     add_completion=False,
@@ -58,7 +56,7 @@ app.add_typer(corrections.app, name="corrections")
 def callback(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar=VARIABLE, help="Show full tracebacks of bugs.")
+        bool, typer.Option("--debug", envvar=endings.VARIABLE, help="Show full tracebacks of bugs.")
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Log warnings only; results are still printed.")
@@ -68,7 +66,7 @@ def callback(
     ] = False,
 ) -> None:
     """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield."""
-    request_tracebacks(debug)
+    endings.request_tracebacks(debug)
     if quiet and verbose:
         raise typer.BadParameter("choose either --quiet or --verbose")
     show_log(quiet=quiet, verbose=verbose)
@@ -83,8 +81,8 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        report_bad_input(error)
+        endings.report_bad_input(error)
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 - all others are bugs
-        report_bug(error)
+        endings.report_bug(error)
         sys.exit(1)

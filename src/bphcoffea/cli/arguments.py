@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from bphcoffea import analysis, execution, facilities, storage
 from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
-
-if TYPE_CHECKING:
-    from bphcoffea.analysis import Analysis
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -71,13 +69,11 @@ CorrectionFiles = Annotated[
 ]
 
 
-def load_named(name: str) -> Analysis:
+def load_named(name: str) -> analysis.Analysis:
     """Load an analysis by name or path, and print which file it comes from."""
-    from bphcoffea.execution import load_analysis, source_notes
-
-    for line in source_notes(name):
+    for line in execution.source_notes(name):
         say(line)
-    return load_analysis(name)
+    return execution.load_analysis(name)
 
 
 @contextlib.contextmanager
@@ -88,3 +84,21 @@ def suggesting(hints: Mapping[type[InputError], str]) -> Iterator[None]:
     except tuple(hints) as error:
         hint = next(hint for kind, hint in hints.items() if isinstance(error, kind))
         raise type(error)(f"{error}{hint}") from None
+
+
+def options_of_run() -> dict[type[InputError], str]:
+    """Return what to append to the errors of a run: the option that remedies each of them."""
+    return {
+        execution.ClusterLostError: " (--resume)",
+        facilities.NoSchedulerError: " (--scheduler)",
+        facilities.NoWorkerCountError: " (--workers)",
+        storage.OccupiedError: " (--overwrite)",
+        facilities.ShortProxyError: " (--min-proxy-lifetime)",
+        execution.WrongExecutorError: " (--executor dask)",
+    }
+
+
+def with_option(error: InputError) -> str:
+    """Return the message of an error and the option that remedies it, if there is one."""
+    option = next((text for kind, text in options_of_run().items() if isinstance(error, kind)), "")
+    return f"{error}{option}"

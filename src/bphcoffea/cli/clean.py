@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from bphcoffea import execution
 from bphcoffea.cli.arguments import CheckpointPlace
 from bphcoffea.cli.terminal import console, counted, new_table, say
 from bphcoffea.errors import InputError
-
-if TYPE_CHECKING:
-    from bphcoffea.execution import CheckpointFolder
 
 
 def clean(
@@ -26,12 +24,10 @@ def clean(
     ] = False,
 ) -> None:
     """List or remove the checkpoints that runs have left; those of active runs stay."""
-    from bphcoffea.execution import default_place, list_checkpoints
-
-    place = checkpoints or default_place()
+    place = checkpoints or execution.default_place()
     if place is None:
         raise InputError("your cache folder cannot be read; give the folder with --checkpoints")
-    found = list_checkpoints(place, older_than)
+    found = execution.list_checkpoints(place, older_than)
     if not found:
         say(f"{place}: no checkpoints")
         return
@@ -49,29 +45,28 @@ def clean(
             problems.append(str(error))
         else:
             say(f"removed: {kept.place}")
-    if problems:
-        raise InputError("\n".join(problems))
+    InputError.raise_for(problems)
 
 
 def note_old_checkpoints(place: str | None) -> None:
     """Print a note if the checkpoints of old runs are kept at a place."""
-    from bphcoffea.execution import OLD_DAYS, list_checkpoints
-
     if place is None:
         return
+    days = execution.OLD_DAYS
     try:
-        old = [kept for kept in list_checkpoints(place, OLD_DAYS) if kept.state != "running"]
+        found = execution.list_checkpoints(place, days)
     except InputError:  # the run itself reports what is wrong with the place
         return
+    old = [kept for kept in found if kept.state != "running"]
     if old:
         size = sum(kept.size for kept in old) / 1e6
         say(
             f"note: {place}: checkpoints of {counted(len(old), 'run')} that began more than "
-            f"{OLD_DAYS} days ago, {size:,.1f} MB; see: bphcoffea clean --checkpoints {place}"
+            f"{days} days ago, {size:,.1f} MB; see: bphcoffea clean --checkpoints {place}"
         )
 
 
-def _print_checkpoints(found: Iterable[CheckpointFolder]) -> None:
+def _print_checkpoints(found: Iterable[execution.CheckpointFolder]) -> None:
     table = new_table("analysis", "run", "age", "size", numbers=slice(0))
     for kept in found:
         age, size = f"{kept.age_days:.1f} days", f"{kept.size / 1e6:,.1f} MB"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from bphcoffea import corrections
 from bphcoffea.cli.terminal import console, say
+from bphcoffea.corrections import making
 from bphcoffea.errors import InputError
-
-if TYPE_CHECKING:
-    from bphcoffea.corrections.making import Converted
 
 app = typer.Typer(no_args_is_help=True, help="Show, convert and make correction files.")
 
@@ -30,16 +29,14 @@ def show(
     ],
 ) -> None:
     """Show the corrections of a file with their inputs and keys, or the settings of a TOML file."""
-    from bphcoffea.corrections import Payload, load_corrections, read_correction_set
-
     if file.suffix == ".toml":
-        for era in load_corrections([file]):
+        for era in corrections.load_corrections([file]):
             console.print_json(data=era.describe())
         return
-    content = read_correction_set(file)
+    content = corrections.read_correction_set(file)
     for name in content.corrections:
         try:
-            payload = Payload(file, name, content)
+            payload = corrections.Payload(file, name, content)
         except InputError as error:
             say(f"{name}: {str(error).removeprefix(f'{file}: ')}")
             continue
@@ -78,8 +75,6 @@ def convert(
     Histograms (TH1, TH2, TEfficiency) become corrections with the keys nominal and stat. Older JSON
     files are those of correctionlib's schema 1, and of the Muon POG's tag and probe.
     """
-    from bphcoffea.corrections import making
-
     if len(sources) == 1 and sources[0].endswith((".json", ".json.gz")):
         if pileup or up or down:
             raise InputError("--pileup, --up and --down apply to histograms, not to an older .json")
@@ -128,16 +123,12 @@ def make_pileup(
     data_down: Histogram = None,
 ) -> None:
     """Make pile-up weights from the pile-up profiles of data and simulation."""
-    from bphcoffea.corrections import making
-
     made = making.pileup_from_profiles(data, simulation, name, data_up, data_down)
     _write([made], output, "made from profiles of data and simulation")
 
 
-def _write(converted: list[Converted], output: Path, description: str) -> None:
-    from bphcoffea.corrections.making import write
-
-    write([result.correction for result in converted], output, description)
+def _write(converted: list[making.Converted], output: Path, description: str) -> None:
+    making.write([result.correction for result in converted], output, description)
     for result in converted:
         for note in result.notes:
             say(f"note: {result.correction.name}: {note}")

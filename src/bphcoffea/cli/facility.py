@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler
-from bphcoffea.cli.remedies import with_option
+from bphcoffea import facilities, storage
+from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler, with_option
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
 
@@ -15,13 +15,11 @@ app = typer.Typer(no_args_is_help=True, help="List, show and check the places wh
 @app.command("list")
 def list_facilities() -> None:
     """List all facilities and the paths of their files."""
-    from bphcoffea.facilities import available_facilities, load_facility
-
-    paths = available_facilities()
+    paths = facilities.available_facilities()
     table = new_table("facility", "kind", "description", numbers=slice(0))
     for name, path in paths.items():
         try:
-            facility = load_facility(str(path))
+            facility = facilities.load_facility(str(path))
         except InputError as error:
             table.add_row(name, "?", str(error).splitlines()[0])
         else:
@@ -33,9 +31,7 @@ def list_facilities() -> None:
 @app.command("show")
 def show_facility(facility: FacilityName) -> None:
     """Print all settings of a facility, defaults included."""
-    from bphcoffea.facilities import load_facility
-
-    console.print_json(load_facility(facility).model_dump_json())
+    console.print_json(facilities.load_facility(facility).model_dump_json())
 
 
 @app.command("check")
@@ -45,12 +41,9 @@ def check_facility(
     min_proxy_lifetime: ProxyLifetime = 1,
 ) -> None:
     """Check the proxy, certificates, redirectors, stage-out, workers and versions."""
-    from bphcoffea.facilities import check, load_facility
-    from bphcoffea.storage import check_target
-
     faults = 0
-    loaded = load_facility(facility)
-    for finding in check(loaded, min_proxy_lifetime, scheduler, check_target):
+    loaded = facilities.load_facility(facility)
+    for finding in facilities.check(loaded, min_proxy_lifetime, scheduler, storage.check_target):
         result = with_option(finding.fault) if finding.fault else finding.detail
         say(f"{'✗' if finding.fault else '✓'} {finding.subject}: {result}")
         faults += bool(finding.fault)

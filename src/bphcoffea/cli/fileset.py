@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from bphcoffea import datasets, execution, processing
 from bphcoffea.cli.arguments import Datasets, ExecutorOption, FilesetPaths, Workers, load_named
 from bphcoffea.cli.terminal import console, counted, new_table, say
+from bphcoffea.documents import read_json
 from bphcoffea.errors import InputError
+from bphcoffea.redaction import has_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Make and check filesets.")
 
@@ -29,9 +32,7 @@ def import_(
     ] = None,
 ) -> None:
     """Convert the collaboration's ad-hoc JSON to a fileset."""
-    from bphcoffea.datasets import import_fileset
-
-    _report_written(import_fileset(source, prefix, era).save(output))
+    _report_written(datasets.import_fileset(source, prefix, era).save(output))
 
 
 @app.command("build")
@@ -56,8 +57,6 @@ def build(
 
     The dataset is added to FILESET if that file exists.
     """
-    from bphcoffea.datasets import add_to_fileset, build_fileset
-
     metadata: dict[str, object] = {"is_mc": mc, "era": era}
     for item in meta or ():
         key, equals, value = item.partition("=")
@@ -65,7 +64,9 @@ def build(
             raise InputError(f"--meta {item}: write KEY=VALUE")
         metadata[key] = _parsed(value)
     _report_written(
-        add_to_fileset(output, lambda: build_fileset(name, places, tree, metadata), name)
+        datasets.add_to_fileset(
+            output, lambda: datasets.build_fileset(name, places, tree, metadata), name
+        )
     )
 
 
@@ -97,25 +98,16 @@ def check(
     ] = None,
 ) -> None:
     """Open every file and report all problems with trees, branches and entries."""
-    from bphcoffea import datasets, execution
-    from bphcoffea.datasets import (
-        compare_files,
-        files_of,
-        files_to_compare,
-        with_checksums,
-        with_entries,
-    )
-    from bphcoffea.execution import compare_checksums, open_files, unprotected
-    from bphcoffea.processing import branch_needs
-
     files = datasets.load_filesets(fileset).select(dataset or ())
     needs = {}
     if analysis:
         metadata = {name: d.metadata.model_dump() for name, d in files.root.items()}
-        needs = branch_needs(load_named(analysis), metadata)
+        needs = processing.branch_needs(load_named(analysis), metadata)
     with execution.engine(executor, workers) as running:
-        reports = open_files(files_of(files, needs), running)
-        sums = compare_checksums(files_to_compare(files), running) if checksum else []
+        reports = execution.open_files(datasets.files_of(files, needs), running)
+        sums = []
+        if checksum:
+            sums = execution.compare_checksums(datasets.files_to_compare(files), running)
     table = new_table("dataset", "files", "entries", "problems", numbers=slice(0))
     for name in files.names:
         of_dataset = [report for report in reports if report.file.dataset == name]
@@ -127,22 +119,21 @@ def check(
         table.add_row(name, str(len(of_dataset)), f"{entries:,}", str(len(faulty) or "none"))
     console.print(table)
     if output:
-        _report_written(with_checksums(with_entries(files, reports), sums).save(output))
-    compared = compare_files(files, reports, needs)
-    unchecked = [] if checksum else [f"{note} (--checksum)" for note in unprotected(reports)]
-    for note in (*compared.notes, *unchecked):
+        checked = datasets.with_checksums(datasets.with_entries(files, reports), sums)
+        _report_written(checked.save(output))
+    compared = datasets.compare_files(files, reports, needs)
+    notes = compared.notes
+    if not checksum:
+        notes += [f"{note} (--checksum)" for note in execution.unprotected(reports)]
+    for note in notes:
         say(f"note: {note}")
     problems = [line for report in reports for line in report.lines()]
     problems += [line for report in sums for line in report.lines()] + compared.problems
-    if problems:
-        raise InputError("\n".join(problems))
+    InputError.raise_for(problems)
 
 
 def _report_written(path: Path) -> None:
     """Print the contents of a newly written fileset."""
-    from bphcoffea.documents import read_json
-    from bphcoffea.redaction import has_secrets
-
     content = read_json(path)
     files = sum(len(dataset["files"]) for dataset in content.values())
     say(f"{path}: {counted(len(content), 'dataset')}, {counted(files, 'file')}")

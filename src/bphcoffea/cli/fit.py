@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from bphcoffea import results, statistics
 from bphcoffea.cli.arguments import Datasets, DerivedOutput, RunDirectory, suggesting
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import FitError
 from bphcoffea.storage import UnwritableError
-
-if TYPE_CHECKING:
-    from bphcoffea.statistics import FitRecord
 
 
 def fit(
@@ -26,14 +24,11 @@ def fit(
     output: DerivedOutput = None,
 ) -> None:
     """Fit the mass histogram of a run and write fit.json, or fit-GLOB.json for some datasets."""
-    from bphcoffea.results import RunFolder, file_name
-    from bphcoffea.statistics import StillBlindError, fit_mass
-
-    run = RunFolder(directory, output)
-    with suggesting({StillBlindError: " (run --unblind)"}):
-        record = fit_mass(run, dataset, by)
+    run = results.RunFolder(directory, output)
+    with suggesting({statistics.StillBlindError: " (run --unblind)"}):
+        record = statistics.fit_mass(run, dataset, by)
     _print_fit(record)
-    name = f"fit-{file_name(','.join(dataset))}.json" if dataset else "fit.json"
+    name = f"fit-{results.file_name(','.join(dataset))}.json" if dataset else "fit.json"
     with suggesting({UnwritableError: " (--output)"}):
         say(f"fit: {run.write(name, record.as_json())}")
     note_missing_events(run)
@@ -43,7 +38,7 @@ def fit(
         )
 
 
-def _print_fit(record: FitRecord) -> None:
+def _print_fit(record: statistics.FitRecord) -> None:
     """Print the parameters, goodness and notes of a fit."""
     headers = ("parameter", "value", "error", "unit")
     table = new_table(*headers, title="mass fit", numbers=slice(0))

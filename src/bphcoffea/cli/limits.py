@@ -9,12 +9,12 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from bphcoffea import results, statistics
 from bphcoffea.cli.arguments import RunDirectory, suggesting
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import say, show
 from bphcoffea.errors import InputError
 from bphcoffea.progress import progress
-from bphcoffea.statistics import search_of, searches
 
 
 def _with_options_of_searches(command: Callable[..., None]) -> Callable[..., None]:
@@ -32,7 +32,7 @@ def _with_options_of_searches(command: Callable[..., None]) -> Callable[..., Non
 
 
 def _options_of_searches() -> Iterator[inspect.Parameter]:
-    for search in searches().values():
+    for search in statistics.searches().values():
         for name, annotation in search.options.items():
             _, option = get_args(annotation)
             option.rich_help_panel = search.title
@@ -62,30 +62,22 @@ def limit(
     The analysis of the run determines the search. The number of Ds is scaled by the ratio of the
     luminosities of the search and of the fitted data.
     """
-    from bphcoffea.results import RunFolder
-    from bphcoffea.statistics import (
-        NotFittedByYearError,
-        NotHiddenError,
-        StillBlindError,
-        UnknownLuminosityError,
-    )
-
     settings = {name: value for name, value in options.items() if value not in (None, [])}
-    run = RunFolder(directory)
-    search = search_of(run)
+    run = results.RunFolder(directory)
+    search = statistics.search_of(run)
     if foreign := [name for name in settings if name not in search.options]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
         raise InputError(f"{directory}: the search '{run.analysis.search}' takes no {flags}")
     hints = {
-        UnknownLuminosityError: " (--same-data)",
-        StillBlindError: " (run --unblind)",
-        NotHiddenError: " (run --mass)",
-        NotFittedByYearError: " (fit --by year)",
+        statistics.UnknownLuminosityError: " (--same-data)",
+        statistics.StillBlindError: " (run --unblind)",
+        statistics.NotHiddenError: " (run --mass)",
+        statistics.NotFittedByYearError: " (fit --by year)",
     }
     with suggesting(hints), progress(None, "Setting limits", "point") as bar:
         content = search.limit(
             run,
-            RunFolder(normalisation),
+            results.RunFolder(normalisation),
             **settings,
             unblind=unblind,
             same_data=same_data,
@@ -94,7 +86,7 @@ def limit(
     show(search.report(content))
     run.write("limit.json", content.as_json())
     for path in dict.fromkeys((directory, normalisation)):
-        note_missing_events(RunFolder(path))
+        note_missing_events(results.RunFolder(path))
 
 
 def export(
@@ -105,10 +97,8 @@ def export(
     ],
 ) -> None:
     """Write a limit as datacards for Combine or workspaces for pyhf."""
-    from bphcoffea.results import RunFolder
-
-    run = RunFolder(directory)
-    written = search_of(run).export(run, to)
+    run = results.RunFolder(directory)
+    written = statistics.search_of(run).export(run, to)
     say(f"{len(written)} files in {written[0].parent}")
     if run.read("limit.json").get("partial"):
         say("note: the limit is preliminary, because it is based on partial runs")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from bphcoffea import results
 from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import console, counted, new_table, say
-
-if TYPE_CHECKING:
-    from bphcoffea.results import RunFolder
 
 
 def lumi(
@@ -35,17 +33,15 @@ def lumi(
     With a table the luminosity is looked up again, and kept in the run's folder. The certified
     sections must be those with which the data were selected.
     """
-    from bphcoffea.results import RunFolder, renormalise
-
-    run = RunFolder(directory)
+    run = results.RunFolder(directory)
     if table or golden or uncertainty is not None:
-        renormalise(run, golden, table, uncertainty)
+        results.renormalise(run, golden, table, uncertainty)
     print_luminosity(run)
     print_normalisation(run)
     note_missing_events(run)
 
 
-def print_luminosity(run: RunFolder) -> None:
+def print_luminosity(run: results.RunFolder) -> None:
     """Print the luminosity of the data that a run has processed."""
     content = run.read("luminosity.json")
     if not content["datasets"]:
@@ -79,7 +75,7 @@ def print_luminosity(run: RunFolder) -> None:
         say(note)
 
 
-def print_normalisation(run: RunFolder) -> None:
+def print_normalisation(run: results.RunFolder) -> None:
     """Print how simulation is scaled to the data."""
     records = run.normalisation
     if all(record.cross_section is None for record in records.values()):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bphcoffea import datasets, presentation, results, statistics
 from bphcoffea.cli.arguments import DerivedOutput, RunDirectory, load_named, suggesting
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import say
@@ -37,19 +38,16 @@ def plot(
     output: DerivedOutput = None,
 ) -> None:
     """Draw mass with fit, cutflow, spectra and N-1 distributions of a run into DIR/figures."""
-    from bphcoffea import datasets
-    from bphcoffea.presentation import Labels, plot_run
-    from bphcoffea.results import RunFolder
-    from bphcoffea.statistics import StillBlindError
-
-    run = RunFolder(directory, output)
-    labels = Labels.of(
+    run = results.RunFolder(directory, output)
+    labels = presentation.Labels.of(
         run,
         datasets.load_fileset(fileset) if fileset else None,
         load_named(analysis) if analysis else None,
     )
-    hints = {StillBlindError: " (run --unblind)", UnwritableError: " (--output)"}
+    hints = {statistics.StillBlindError: " (run --unblind)", UnwritableError: " (--output)"}
     with suggesting(hints), progress(None, "Drawing", "histogram") as bar:
-        figures = plot_run(run, shapes=shapes, unblind=unblind, labels=labels, progress=bar.update)
+        figures = presentation.plot_run(
+            run, shapes=shapes, unblind=unblind, labels=labels, progress=bar.update
+        )
     say(f"{len(figures)} figures in {run.output / 'figures'}")
     note_missing_events(run)

@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from bphcoffea.cli.arguments import (
-    AnalysisName,
-    CheckpointPlace,
-    CorrectionFiles,
-    Datasets,
-    Executor,
-    FilesetPaths,
-    Output,
-    Overwrite,
-    ProxyLifetime,
-    Scheduler,
-    Workers,
-    load_named,
-    suggesting,
-)
+import bphcoffea
+from bphcoffea import datasets, execution, results, storage
+from bphcoffea.cli import arguments
 from bphcoffea.cli.clean import note_old_checkpoints
 from bphcoffea.cli.lumi import print_luminosity, print_normalisation
-from bphcoffea.cli.remedies import options_of_run
 from bphcoffea.cli.status import print_blinding, print_ledger
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
-from bphcoffea.storage import UnwritableError
-
-if TYPE_CHECKING:
-    from bphcoffea.results import RunFolder
 
 
 def run(
-    analysis: AnalysisName,
-    fileset: FilesetPaths,
-    output: Output,
-    dataset: Datasets = None,
-    corrections: CorrectionFiles = None,
+    analysis: arguments.AnalysisName,
+    fileset: arguments.FilesetPaths,
+    output: arguments.Output,
+    dataset: arguments.Datasets = None,
+    corrections: arguments.CorrectionFiles = None,
     classifier: Annotated[
         Path | None,
         typer.Option(metavar="TOML", help="Classifier of `train`, which splits the categories."),
@@ -48,11 +31,11 @@ def run(
         bool, typer.Option("--nominal", help="Skip the systematic variations.")
     ] = False,
     executor: Annotated[
-        Executor | None,
+        arguments.Executor | None,
         typer.Option(help="Executor of the chunks; futures by default, dask at a facility."),
     ] = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
+    workers: arguments.Workers = None,
+    scheduler: arguments.Scheduler = None,
     facility: Annotated[
         str | None,
         typer.Option(metavar="NAME|FILE", help="Where to run; see `bphcoffea facility list`."),
@@ -67,15 +50,15 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run into the same DIR.")
     ] = False,
-    overwrite: Overwrite = False,
-    checkpoints: CheckpointPlace = None,
+    overwrite: arguments.Overwrite = False,
+    checkpoints: arguments.CheckpointPlace = None,
     attempts: Annotated[
         int, typer.Option(min=1, help="Number of tries per file at each of its locations.")
     ] = 3,
     timeout: Annotated[
         int, typer.Option(min=1, metavar="S", help="Seconds to wait for a server or scheduler.")
     ] = 60,
-    min_proxy_lifetime: ProxyLifetime = 1,
+    min_proxy_lifetime: arguments.ProxyLifetime = 1,
     stage_out: Annotated[
         str | None,
         typer.Option(
@@ -98,49 +81,44 @@ def run(
     ] = False,
 ) -> None:
     """Run an analysis over a fileset; status 3 if some of it could not be read."""
-    from bphcoffea import datasets, execution
-    from bphcoffea.analysis import load_classifier
-    from bphcoffea.corrections import load_corrections
-    from bphcoffea.execution import NothingToHideError, blinded
-    from bphcoffea.facilities import load_facility
-    from bphcoffea.storage import Retries
-
-    site = load_facility(facility) if facility else None
-    storage = site.storage if site else None
-    loaded = load_named(analysis)
-    loaded = loaded.corrected(load_corrections(corrections or ()), nominal_only=nominal)
+    site = bphcoffea.load_facility(facility) if facility else None
+    usual = site.storage if site else None
+    loaded = arguments.load_named(analysis)
+    loaded = loaded.corrected(bphcoffea.load_corrections(corrections or ()), nominal_only=nominal)
     if classifier is not None:
-        loaded = loaded.classified(load_classifier(classifier))
+        loaded = loaded.classified(bphcoffea.load_classifier(classifier))
     all_files = datasets.load_filesets(fileset)
     files = all_files.select(dataset or ())
-    with suggesting({NothingToHideError: " (--mass), or hide nothing (--unblind)"}):
-        loaded = blinded(loaded, files, mass or (), unblind=unblind, signals=all_files)
+    with arguments.suggesting(
+        {execution.NothingToHideError: " (--mass), or hide nothing (--unblind)"}
+    ):
+        loaded = execution.blinded(loaded, files, mass or (), unblind=unblind, signals=all_files)
     options = execution.Options(
         executor or ("dask" if facility or scheduler else "futures"),
         workers,
         scheduler,
         chunksize,
         max_chunks,
-        Retries(attempts, timeout_s=timeout),
+        storage.Retries(attempts, timeout_s=timeout),
         checkpoints=checkpoints
-        or (storage.checkpoints if storage else None)
+        or (usual.checkpoints if usual else None)
         or execution.default_place(),
         resume=resume,
         overwrite=overwrite,
         facility=site,
         proxy_hours=min_proxy_lifetime,
-        stage_out=stage_out or (storage.stage_out if storage else None),
+        stage_out=stage_out or (usual.stage_out if usual else None),
         skim=skim,
         skim_of=skim_of,
     )
     if resume and options.checkpoints is None:
         raise InputError("--resume: give the folder of the run's checkpoints with --checkpoints")
     note_old_checkpoints(options.checkpoints)
-    hints = options_of_run()
+    hints = arguments.options_of_run()
     if options.checkpoints:
-        hints[UnwritableError] = "; then repeat the command with --resume"
+        hints[storage.UnwritableError] = "; then repeat the command with --resume"
     try:
-        with suggesting(hints):
+        with arguments.suggesting(hints):
             result = execution.run(loaded, files, output, options)
     except KeyboardInterrupt as interrupt:
         if options.checkpoints:
@@ -158,7 +136,7 @@ def run(
         raise typer.Exit(3)
 
 
-def _print_cutflow(folder: RunFolder) -> None:
+def _print_cutflow(folder: results.RunFolder) -> None:
     for dataset, steps in folder.cutflow.items():
         table = new_table("step", "events", "candidates", "Σw", title=dataset)
         for row in steps:

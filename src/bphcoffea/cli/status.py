@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
+from bphcoffea import physics, results
 from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.cli.terminal import console, counted, new_table, say
-
-if TYPE_CHECKING:
-    from bphcoffea.results import RunFolder
 
 
 def status(directory: RunDirectory) -> None:
     """Show what a run expected, processed and could not read; status 3 if it is incomplete."""
-    from bphcoffea.results import RunFolder
-
-    run = RunFolder(directory)
+    run = results.RunFolder(directory)
     _print_slowest(run.read("metrics.json"))
     print_ledger(run)
     print_blinding(run)
@@ -26,7 +22,7 @@ def status(directory: RunDirectory) -> None:
         raise typer.Exit(3)
 
 
-def print_ledger(run: RunFolder) -> None:
+def print_ledger(run: results.RunFolder) -> None:
     """Print which events a run expected, processed and could not read."""
     ledger, metrics = run.read("ledger.json"), run.read("metrics.json")
     partial = run.partial
@@ -68,26 +64,24 @@ def print_ledger(run: RunFolder) -> None:
         say("INCOMPLETE: the results lack the failed entries; repeat the run with --resume")
 
 
-def print_blinding(run: RunFolder) -> None:
+def print_blinding(run: results.RunFolder) -> None:
     """Print whether a run with data is blind, and in which windows."""
-    from bphcoffea.physics import in_words
-
     blind = run.analysis.blind
     if blind is None or all(metadata.is_mc for metadata in run.fileset_metadata.values()):
         return
     if not run.hidden:
         say(f"NOT BLIND: the results include data at all values of {blind.variable}")
         return
-    windows = in_words(run.hidden, blind.unit)
+    windows = physics.in_words(run.hidden, blind.unit)
     if blind.by_category:
         by_category = blind.by_category.items()
-        parts = (f"{in_words(hidden)} ({category})" for category, hidden in by_category)
+        parts = (f"{physics.in_words(hidden)} ({category})" for category, hidden in by_category)
         windows = f"{', '.join(parts)} {blind.unit}"
     masses = f" (masses {', '.join(f'{m:g}' for m in blind.masses)})" if blind.masses else ""
     say(f"BLIND: data with {blind.variable} in {windows} are left out of the results{masses}")
 
 
-def note_missing_events(run: RunFolder) -> None:
+def note_missing_events(run: results.RunFolder) -> None:
     """Print a note if a run is incomplete, and one if it is partial."""
     if not run.complete:
         say(f"note: the run is incomplete; see: bphcoffea status {run.path}")

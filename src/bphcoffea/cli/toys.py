@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bphcoffea import storage
 from bphcoffea.cli.arguments import Output, Overwrite, suggesting
 from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
@@ -22,16 +23,15 @@ def toys(
     overwrite: Overwrite = False,
 ) -> None:
     """Make toy samples with known truth, and their fileset."""
-    from bphcoffea.storage import OccupiedError, claimed, replacing
     from bphcoffea.toys import TOYS
 
     if analysis not in TOYS:
         raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
     kind, last = "toys", "fileset.json"
     with (
-        suggesting({OccupiedError: " (--overwrite)"}),
-        claimed(output, kind, last, overwrite=overwrite) as folder,
-        replacing(folder, kind, last=last) as temporary,
+        suggesting({storage.OccupiedError: " (--overwrite)"}),
+        storage.claimed(output, kind, last, overwrite=overwrite) as folder,
+        storage.replacing(folder, kind, last=last) as temporary,
         progress(None, "Making toys", "file") as bar,
     ):
         made = TOYS[analysis](temporary, events, seed, progress=bar.update)

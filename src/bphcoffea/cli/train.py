@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bphcoffea import presentation, results, training
 from bphcoffea.cli.arguments import Output, RunDirectory
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import console, new_table, say
@@ -39,20 +40,16 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
 ) -> None:
     """Train a classifier on the signal and the data sidebands of a run, for `run --classifier`."""
-    from bphcoffea.presentation import Heading, plot_training
-    from bphcoffea.results import RunFolder
-    from bphcoffea.training import train_run
-
-    run = RunFolder(directory)
+    run = results.RunFolder(directory)
     edges_by_category = dict(_parsed_edges(text) for text in edges or ())
-    training = train_run(
+    trained = training.train_run(
         run, inputs or (), folds=folds, bins=bins, edges=edges_by_category, seed=seed
     )
-    classifier = training.write(output)
+    classifier = trained.write(output)
     datasets = run.datasets
-    data = Heading.of(datasets[name] for name in datasets.data)
-    plot_training(training, data, output)
-    _print_training(training.as_json())
+    data = presentation.Heading.of(datasets[name] for name in datasets.data)
+    presentation.plot_training(trained, data, output)
+    _print_training(trained.as_json())
     say(f"classifier: {classifier.source}")
     note_missing_events(run)
 

@@ -188,8 +188,7 @@ def load_corrections(paths: Iterable[str | Path]) -> Corrections:
             loaded.append(_load(Path(path)))
         except CorrectionsError as error:
             faults += str(error).splitlines()
-    if faults:
-        raise CorrectionsError("\n".join(faults))
+    CorrectionsError.raise_for(faults)
     return Corrections(loaded)
 
 
@@ -226,6 +225,5 @@ def _load(path: Path) -> EraCorrections:
         table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),
         luminosity_uncertainty=luminosity.uncertainty,
     )
-    if faults:
-        raise CorrectionsError("\n".join(faults))
+    CorrectionsError.raise_for(faults)
     return corrections

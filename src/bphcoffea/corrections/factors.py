@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from bphcoffea.arrays import Floats
 from bphcoffea.corrections.declaration import PayloadSection, TriggerSection
-from bphcoffea.corrections.factor import WHOLE, Factor, product
-from bphcoffea.corrections.payload import Floats, Inputs
-from bphcoffea.corrections.payload_factor import NOMINAL, PayloadFactor, listed
+from bphcoffea.corrections.payload import Inputs
+from bphcoffea.corrections.payload_factor import NOMINAL, Factor, PayloadFactor, listed
 from bphcoffea.errors import CorrectionsError
-
-__all__ = ["WHOLE", "Factor", "MuonFactor", "PileupFactor", "TriggerFactor", "product"]
 
 
 class MuonFactor(PayloadFactor):
@@ -104,8 +102,7 @@ class TriggerFactor:
                 self._payloads[side] = PayloadFactor(folder, declared, f"{where}.{side}")
             except CorrectionsError as error:
                 faults.append(f"{side}: {error}")
-        if faults:
-            raise CorrectionsError("\n".join(faults))
+        CorrectionsError.raise_for(faults)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -13,21 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from correctionlib.highlevel import Correction
 
+from bphcoffea.arrays import Booleans, Floats
+from bphcoffea.corrections import nodes
 from bphcoffea.corrections.correction_set import CorrectionSet, read_correction_set
-from bphcoffea.corrections.nodes import (
-    OUTSIDE,
-    CorrectionNode,
-    descend,
-    detecting,
-    parse,
-    ranges,
-    with_flow,
-    written,
-)
 from bphcoffea.errors import CorrectionsError
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-Booleans: TypeAlias = npt.NDArray[np.bool_]
 #: Numbers of any precision, by name of the input, shape (n,) each.
 Inputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
 #: Treatment of values outside the bins: take the nearest bin, or raise.
@@ -116,7 +106,7 @@ class Payload:
         """
         found = [
             [str(item["key"]) for item in node["content"]]
-            for node in descend(self._node["data"], fixed or {})
+            for node in nodes.descend(self._node["data"], fixed or {})
             if node["nodetype"] == "category" and node["input"] == name
         ]
         first = found[0] if found else []
@@ -124,7 +114,7 @@ class Payload:
 
     def ranges(self, name: str) -> tuple[str, ...]:
         """Return the ranges of the bins of an input that is a number, such as ``2 to 200``."""
-        found = (f"{low:g} to {high:g}" for low, high in ranges(self._node["data"], name))
+        found = (f"{low:g} to {high:g}" for low, high in nodes.ranges(self._node["data"], name))
         return tuple(dict.fromkeys(found))
 
     def evaluate(self, numbers: Inputs, texts: Mapping[str, str], policy: Policy) -> Evaluated:
@@ -170,7 +160,7 @@ class Payload:
 
         # inside the bins, its numbers are those of the file to the last bit
         values = call(self._detector, slice(None))
-        outside = np.equal(values, float(OUTSIDE))
+        outside = np.equal(values, float(nodes.OUTSIDE))
         if policy == "error" and np.any(outside):
             raise CorrectionsError(
                 f"correction '{self.name}': {np.count_nonzero(outside)} of {len(outside)} values "
@@ -195,19 +185,19 @@ class Payload:
         return {key: value for key, value in vars(self).items() if key not in compiled}
 
     @cached_property
-    def _node(self) -> CorrectionNode:
-        return parse(self._text)
+    def _node(self) -> nodes.CorrectionNode:
+        return nodes.parse(self._text)
 
     @cached_property
     def _detector(self) -> Correction:
-        return self._compiled_with(detecting(self._node["data"]))
+        return self._compiled_with(nodes.detecting(self._node["data"]))
 
     @cached_property
     def _clamped(self) -> Correction:
-        return self._compiled_with(with_flow(self._node["data"], "clamp"))
+        return self._compiled_with(nodes.with_flow(self._node["data"], "clamp"))
 
     def _compiled_with(self, data: object) -> Correction:
-        return _compiled(written({**self._node, "data": data}), self.name)
+        return _compiled(nodes.written({**self._node, "data": data}), self.name)
 
 
 def _compiled(text: str, name: str) -> Correction:

@@ -51,8 +51,7 @@ def find_files(place: str) -> list[str]:
     if not found:
         raise FilesetError(f"{place}: no {_SUFFIX} files there")
     faults = [fault for path in sorted(found) if (fault := path_fault(path))]
-    if faults:
-        raise FilesetError("\n".join(faults))
+    FilesetError.raise_for(faults)
     return sorted(found)
 
 
@@ -84,11 +83,9 @@ def build_fileset(
             paths += find_files(place)
         except FilesetError as error:
             faults.append(str(error))
-    if faults:
-        raise FilesetError("\n".join(faults))
+    FilesetError.raise_for(faults)
     repeated = sorted(path for path, times in Counter(paths).items() if times > 1)
-    if repeated:
-        raise FilesetError("\n".join(f"{path}: found twice" for path in repeated))
+    FilesetError.raise_for(f"{path}: found twice" for path in repeated)
     try:
         dataset = Dataset.model_validate(
             {"files": dict.fromkeys(paths, tree), "metadata": dict(metadata)}

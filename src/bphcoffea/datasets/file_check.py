@@ -9,24 +9,11 @@ from uuid import UUID
 import fsspec
 import uproot
 
+from bphcoffea import storage
 from bphcoffea.analysis import BranchNeeds
 from bphcoffea.datasets.baskets import Tree, contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.size_limits import basket_limit
-from bphcoffea.storage import (
-    TIMEOUT,
-    Retries,
-    by_silence,
-    decompress_within,
-    host,
-    identity,
-    index_fields,
-    note_silence,
-    reading,
-    reason,
-    shortened,
-    silence_of,
-)
 
 
 @dataclass(frozen=True)
@@ -140,7 +127,7 @@ def files_of(fileset: Fileset, needs: Mapping[str, BranchNeeds] | None = None) -
     ]
 
 
-def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
+def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
     """Open a file and check its tree; faults of the file are reported, never raised.
 
     A file that cannot be opened, or is truncated, is tried at its other places, in order.
@@ -156,18 +143,18 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
     -------
     One report, in a list, so that executors can add up the reports of many files.
     """
-    decompress_within(file.basket_limit)
-    index_fields()
+    storage.decompress_within(file.basket_limit)
+    storage.index_fields()
     faults: list[str] = []
     entries = file.entries
     places = (file.path, *file.replicas)
-    remote = any(host(place) for place in places)
+    remote = any(storage.host(place) for place in places)
     for _ in (retries if remote else replace(retries, attempts=1)).tries():
-        for place in by_silence(places):
+        for place in storage.by_silence(places):
             try:
                 # a dictionary, because uproot takes the text after a colon for an object's name
                 with (
-                    reading(place, retries.timeout_s),
+                    storage.reading(place, retries.timeout_s),
                     uproot.open({place: None}, timeout=retries.timeout_s) as root,
                 ):
                     fault = _truncated(root) or _unclosed(root)
@@ -176,14 +163,16 @@ def inspect(retries: Retries, file: FileToOpen) -> list[FileReport]:
                     damage = None if fault else _damage(file, root, report)
                     report = _with_identity(report, root, place)
                 if fault is None and damage is None:
-                    skipped = () if faults or place == file.path else (silence_of(file.path),)
+                    skipped = (
+                        () if faults or place == file.path else (storage.silence_of(file.path),)
+                    )
                     earlier = (*faults, *(meaning for meaning in skipped if meaning))
                     return [replace(report, used=place, faults=earlier)]
                 entries = file.entries if damage else report.entries
                 fault = fault or str(damage)
             except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
                 fault = explain(error, place, retries.timeout_s)
-            note_silence(place, fault)
+            storage.note_silence(place, fault)
             faults.append(fault if place == file.path else f"replica {place}: {fault}")
     return [FileReport(file, entries, faults=tuple(faults))]
 
@@ -255,7 +244,7 @@ def _damage(file: FileToOpen, root: uproot.ReadOnlyDirectory, report: FileReport
 def _with_identity(report: FileReport, root: uproot.ReadOnlyDirectory, place: str) -> FileReport:
     file = report.file
     unprotected = report.entries is not None and lacks_checksums(root[file.tree], file.branches)
-    return replace(report, identity=identity(place), unprotected=unprotected)
+    return replace(report, identity=storage.identity(place), unprotected=unprotected)
 
 
 def _truncated(root: uproot.ReadOnlyDirectory) -> str | None:
@@ -275,14 +264,16 @@ def _unclosed(root: uproot.ReadOnlyDirectory) -> str | None:
     return "was not closed: the program that wrote it ended early; make it again"
 
 
-def explain(error: BaseException, path: str, timeout_s: int = TIMEOUT) -> str:
+def explain(error: BaseException, path: str, timeout_s: int = storage.TIMEOUT) -> str:
     """Return what an exception in opening a file means, in one line."""
-    meaning = reason(error)
+    meaning = storage.reason(error)
     if meaning:
         return meaning
-    text = shortened(str(error)) or type(error).__name__
+    text = storage.shortened(str(error)) or type(error).__name__
     try:
-        with fsspec.open(path, "rb", **({"timeout": timeout_s} if host(path) else {})) as file:
+        with fsspec.open(
+            path, "rb", **({"timeout": timeout_s} if storage.host(path) else {})
+        ) as file:
             beginning = file.read(4)
     except Exception:  # noqa: BLE001 - clients of remote storage raise errors of their own
         return f"cannot be opened ({text})"

@@ -15,8 +15,7 @@ from typing import Any
 from pydantic import ConfigDict, RootModel
 from typing_extensions import override
 
-from bphcoffea.datasets.dataset import Dataset, FileEntry
-from bphcoffea.datasets.metadata import Name
+from bphcoffea.datasets.dataset import Dataset, FileEntry, Name
 from bphcoffea.errors import FilesetError
 from bphcoffea.html_table import html_table
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
@@ -125,8 +124,7 @@ class Fileset(RootModel[dict[Name, Dataset]]):
             for path, times in Counter(redacted(_resolve(p, folder)) for p in dataset.files).items()
             if times > 1
         ]
-        if faults:
-            raise FilesetError("\n".join(faults))
+        FilesetError.raise_for(faults)
 
         def resolve(_: str, path: str, entry: FileEntry) -> tuple[str, FileEntry]:
             replicas = tuple(_resolve(replica, folder) for replica in entry.replicas)

@@ -131,8 +131,7 @@ def import_fileset(path: str | Path, prefix: str | None = None, era: str | None 
         problems += [
             " ".join(f"{path}: dataset '{name}': {fault}".split()) for fault in imported.faults
         ]
-    if problems:
-        raise FilesetError("\n".join(problems))
+    FilesetError.raise_for(problems)
     return fileset_of(datasets, path)
 
 

@@ -70,13 +70,11 @@ def load_filesets(paths: Iterable[str | Path]) -> Fileset:
     sources: dict[str, str | Path] = {}
     for path in paths:
         fileset = load_fileset(path)
-        repeated = [name for name in fileset.names if name in datasets]
-        if repeated:
-            raise FilesetError(
-                "\n".join(
-                    f"dataset '{name}': is in {sources[name]} and {path}" for name in repeated
-                )
-            )
+        FilesetError.raise_for(
+            f"dataset '{name}': is in {sources[name]} and {path}"
+            for name in fileset.names
+            if name in datasets
+        )
         datasets |= fileset.root
         sources |= dict.fromkeys(fileset.names, path)
     return Fileset(datasets)

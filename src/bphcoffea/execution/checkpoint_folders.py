@@ -69,7 +69,7 @@ def folder_for(place: str, results: str | Path) -> str:
         If the place is the folder of the run, contains it, or lies inside it.
     """
     path = Path(results).absolute()
-    if (local := _local(place)) is not None:
+    if (local := local_path(place)) is not None:
         resolved, run_folder = local.resolve(), path.resolve()
         if resolved.is_relative_to(run_folder) or run_folder.is_relative_to(resolved):
             raise RunError(
@@ -84,7 +84,8 @@ def _below(place: str, name: str) -> str:
     return f"{place}{name}" if place.endswith("/") else f"{place}/{name}"
 
 
-def _local(place: str) -> Path | None:
+def local_path(place: str) -> Path | None:
+    """Return the path of a place on a local disk; None for another storage."""
     try:
         system, path = fsspec.url_to_fs(place)
     except STORAGE_ERRORS:

@@ -26,15 +26,7 @@ from coffea.processor import CheckpointerABC
 import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import RunError
-from bphcoffea.execution.checkpoint_folders import (
-    PART,
-    STORAGE_ERRORS,
-    SUFFIX,
-    FileSystem,
-    describe,
-    failure_reason,
-    remove,
-)
+from bphcoffea.execution import checkpoint_folders as folders
 from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.processing import Sink
@@ -128,14 +120,14 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             system, path = fsspec.url_to_fs(self.place)
             self._make(system, path)
             self._check_owner(path)
-            describe(system, path, results, analysis)
-        except STORAGE_ERRORS as error:
+            folders.describe(system, path, results, analysis)
+        except folders.STORAGE_ERRORS as error:
             raise RunError(
-                f"{self.place}: cannot write checkpoints there ({failure_reason(error)}); "
+                f"{self.place}: cannot write checkpoints there ({folders.failure_reason(error)}); "
                 "choose another place for checkpoints"
             ) from None
 
-    def _make(self, system: FileSystem, path: str) -> None:
+    def _make(self, system: folders.FileSystem, path: str) -> None:
         if not system.exists(path):
             system.makedirs(path, exist_ok=True)
             if self._is_local():
@@ -144,12 +136,12 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
     def clear(self) -> None:
         """Remove all checkpoints; log a warning if that fails."""
         try:
-            remove(*fsspec.url_to_fs(self.place))
-        except STORAGE_ERRORS as error:
+            folders.remove(*fsspec.url_to_fs(self.place))
+        except folders.STORAGE_ERRORS as error:
             _log.warning(
                 "%s: the checkpoints are no longer needed, but cannot be removed (%s); "
                 "remove them yourself",
-                *(self.place, failure_reason(error)),
+                *(self.place, folders.failure_reason(error)),
             )
 
     def load(self, metadata: ChunkMetadata, _processor: object) -> ChunkOutput | None:
@@ -182,7 +174,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         # coffea's ``processed`` contains the URL of the file, with its secrets
         kept = {key: value for key, value in output.items() if key != "processed"}
         content = _sealed(lz4.frame.compress(cloudpickle.dumps(kept)))
-        part = f"{path}.{uuid.uuid4().hex}{PART}"
+        part = f"{path}.{uuid.uuid4().hex}{folders.PART}"
         try:
             self._make(system, path.rpartition("/")[0])  # the disk of a worker's machine
             with system.open(part, "wb") as file:
@@ -192,15 +184,14 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             output["not_kept"] = 1
         output["metrics"]["keeping_s"] = time.perf_counter() - clock
 
-    def _find(self, metadata: ChunkMetadata) -> tuple[FileSystem, str]:
+    def _find(self, metadata: ChunkMetadata) -> tuple[folders.FileSystem, str]:
         relevant = {key: value for key, value in metadata.items() if key not in _IRRELEVANT}
         content = json.dumps([self.code, relevant], sort_keys=True, default=str)
         system, folder = fsspec.url_to_fs(self.place)
-        return system, f"{folder}/{hashlib.sha256(content.encode()).hexdigest()}{SUFFIX}"
+        return system, f"{folder}/{hashlib.sha256(content.encode()).hexdigest()}{folders.SUFFIX}"
 
     def _is_local(self) -> bool:
-        system, _ = fsspec.url_to_fs(self.place)
-        return isinstance(system, fsspec.implementations.local.LocalFileSystem)
+        return folders.local_path(self.place) is not None
 
     def _check_owner(self, path: str) -> None:
         if not self._is_local():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
+
 import uproot
 
 from bphcoffea.analysis import MissingExtraError
-from bphcoffea.errors import DeclarationError, InputError
+from bphcoffea.errors import DeclarationError, InputError, causes
 from bphcoffea.size_limits import LimitExceededError
 from bphcoffea.storage import reason, shortened
 
@@ -27,7 +29,7 @@ def input_fault(error: BaseException) -> str | None:
 
     Lack of memory is also a fault of the input: the chunk was too large for its worker.
     """
-    for cause in _chain(error):
+    for cause in causes(error):
         if isinstance(cause, DeclarationError):
             return None  # the analysis is wrong, whatever it reads
         if isinstance(cause, MemoryError):
@@ -43,31 +45,19 @@ def input_fault(error: BaseException) -> str | None:
 
 def missing_package(error: BaseException) -> str | None:
     """Return in one line which package a worker lacks for a model; None for other errors."""
-    causes = (cause for cause in _chain(error) if isinstance(cause, MissingExtraError))
-    return next((str(cause) for cause in causes), None)
+    found = (cause for cause in causes(error) if isinstance(cause, MissingExtraError))
+    return next((str(cause) for cause in found), None)
 
 
 def is_lasting(error: BaseException) -> bool:
     """Return whether another attempt would fail as well, because the input itself is wrong."""
-    return any(isinstance(cause, InputError) for cause in _chain(error))
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    chain = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return chain
+    return any(isinstance(cause, InputError) for cause in causes(error))
 
 
 def _raised_in_reading(error: BaseException) -> bool:
     if isinstance(error, uproot.DeserializationError | uproot.KeyInFileError):
         return True
     # an OSError, or garbage in a basket, is a fault of the input only if uproot or fsspec raised it
-    trace = error.__traceback__
-    modules = []
-    while trace is not None:
-        modules.append(trace.tb_frame.f_globals.get("__name__", ""))
-        trace = trace.tb_next
+    frames = traceback.walk_tb(error.__traceback__)
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in frames]
     return any(module.startswith(("uproot.", "fsspec")) for module in modules)

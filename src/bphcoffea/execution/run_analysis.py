@@ -271,8 +271,7 @@ def _check_metadata(analysis: Analysis, fileset: Fileset) -> None:
         for key in analysis.metadata
         if getattr(dataset.metadata, key, None) is None
     ]
-    if problems:
-        raise RunError("\n".join(problems))
+    RunError.raise_for(problems)
 
 
 def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
@@ -293,7 +292,6 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
         notes[corrections.name] = ", ".join(applied) or "nothing"
         if unused:
             notes[corrections.name] += f"; declared, but not used: {', '.join(unused)}"
-    if problems:
-        raise RunError("\n".join(problems))
+    RunError.raise_for(problems)
     for corrections_name, note in notes.items():
         _log.info("corrections '%s': %s", corrections_name, note)

@@ -16,6 +16,7 @@ from typing import Any
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
+from bphcoffea import storage
 from bphcoffea.analysis import MissingExtraError
 from bphcoffea.execution.bugs import Bug, BugError, guard_worker
 from bphcoffea.execution.chunk_records import ChunkOutput
@@ -29,15 +30,6 @@ from bphcoffea.execution.faults import (
 from bphcoffea.redaction import redacted
 from bphcoffea.results import REPLICAS, Failure, Recovery, Timing, file_of, place_of
 from bphcoffea.size_limits import basket_limit
-from bphcoffea.storage import (
-    Retries,
-    by_silence,
-    decompress_within,
-    index_fields,
-    note_silence,
-    reading,
-    silence_of,
-)
 
 
 @dataclass
@@ -56,7 +48,7 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
         Maximum size of a decompressed basket, bytes.
     """
 
-    policy: Retries = field(default_factory=Retries)
+    policy: storage.Retries = field(default_factory=storage.Retries)
     basket_limit: int = field(default_factory=basket_limit)
 
     def __post_init__(self) -> None:
@@ -127,7 +119,7 @@ def new_buffers() -> Buffers:
 
 
 def work_on_chunk(
-    policy: Retries,
+    policy: storage.Retries,
     retries: int,  # noqa: ARG001 - coffea's, which also retries bugs
     skipbadfiles: object,  # noqa: ARG001
     function: Callable[..., ChunkOutput],
@@ -160,8 +152,8 @@ def work_on_chunk(
     BugError
         If the exception of the processor is not a fault of the input.
     """
-    decompress_within(basket_limit)
-    index_fields()
+    storage.decompress_within(basket_limit)
+    storage.index_fields()
     guard_worker()
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
@@ -169,12 +161,12 @@ def work_on_chunk(
     stopwatch = Stopwatch()
     _working.chunk = chunk
     for _ in policy.tries():
-        for place in by_silence(places):
+        for place in storage.by_silence(places):
             read = replace(chunk, filename=place)
             stopwatch.begin_attempt()
             bug = None
             try:
-                with reading(place, policy.timeout_s):
+                with storage.reading(place, policy.timeout_s):
                     result = function((read, *rest) if rest else read, **options)
                     _check_length(result, chunk)
             except Exception as error:  # noqa: BLE001 - raised as a BugError if it is not a fault
@@ -185,7 +177,7 @@ def work_on_chunk(
                     bug = Bug.from_exception(error, place_of(chunk))
                 else:
                     stopwatch.end_failed_attempt()
-                    note_silence(place, fault)
+                    storage.note_silence(place, fault)
                     shown = redacted(fault)
                     if place != chunk.filename:
                         shown = f"{redacted(place)}: {shown}"
@@ -200,7 +192,7 @@ def work_on_chunk(
                 result["timings"] = [
                     stopwatch.timing(chunk, place, len(faults) + 1, result["metrics"])
                 ]
-            skipped = silence_of(chunk.filename) if place != chunk.filename else None
+            skipped = storage.silence_of(chunk.filename) if place != chunk.filename else None
             if faults or skipped:
                 where = (chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop)
                 why = faults[0] if faults else str(skipped)
@@ -229,7 +221,7 @@ class Stopwatch:
     def timing(self, chunk: WorkItem, used: str, attempts: int, metrics: dict[str, Any]) -> Timing:
         """Return time and resources of the chunk, once coffea has its result and metrics."""
         done = time.perf_counter()
-        reading = _working.buffers.reading_s
+        reading_s = _working.buffers.reading_s
         processing = metrics["processtime"]
         opening = done - self._attempt - processing - metrics.get("keeping_s", 0.0)
         return Timing(
@@ -242,8 +234,8 @@ class Stopwatch:
             attempts=attempts,
             began=self._began,
             wall_s=done - self._wall,
-            input_s=self._lost_s + opening + reading,
-            processor_s=processing - reading,
+            input_s=self._lost_s + opening + reading_s,
+            processor_s=processing - reading_s,
             cpu_s=time.process_time() - self._cpu,
             bytes_read=metrics.get("bytesread", 0),
             peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.dashboard import scheduler_http
 from bphcoffea.facilities.facility import Facility
-from bphcoffea.facilities.lost_workers import replacing_lost_workers
 from bphcoffea.facilities.options import (
     JsonTable,
     check_listening,
@@ -30,6 +29,7 @@ from bphcoffea.facilities.security import (
     scratch_folder,
     shared_folder,
 )
+from bphcoffea.facilities.workers import replacing_lost_workers
 
 if TYPE_CHECKING:
     from dask_jobqueue.core import Job, JobQueueCluster

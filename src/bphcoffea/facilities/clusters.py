@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 import dask
 
 from bphcoffea.errors import FacilityError
+from bphcoffea.facilities import workers as dask_workers
 from bphcoffea.facilities.batch import batch_cluster
 from bphcoffea.facilities.dashboard import close_http, scheduler_http
 from bphcoffea.facilities.facility import Facility
-from bphcoffea.facilities.full_disk import shorten_full_disk
-from bphcoffea.facilities.interruption import ending_at_once, restored_logging, shielded
 from bphcoffea.facilities.kubernetes import kubernetes_cluster
-from bphcoffea.facilities.lost_workers import replacing_lost_workers
 from bphcoffea.facilities.options import (
     check_listening,
     listen,
@@ -86,13 +84,13 @@ def cluster(
             kinds = {"local": _local, "kubernetes": kubernetes_cluster}
             start = kinds.get(facility.kind, batch_cluster)
             try:
-                started.enter_context(restored_logging())
-                with shielded():
+                started.enter_context(dask_workers.restored_logging())
+                with dask_workers.shielded():
                     running = started.enter_context(start(facility, fixed))
                 client = running.get_client()
                 if facility.kind != "kubernetes":
                     close_http(client, facility)
-                shorten_full_disk(client)
+                dask_workers.shorten_full_disk(client)
             except (OSError, RuntimeError, ValueError, TypeError) as error:
                 # Dask wraps the cause in errors that don't mention it
                 cause: BaseException = error
@@ -104,7 +102,7 @@ def cluster(
                 ) from error
         started.callback(client.close, timeout=CLOSING)
         if facility.kind == "local":
-            started.enter_context(ending_at_once(running))
+            started.enter_context(dask_workers.ending_at_once(running))
         yield client
 
 
@@ -173,5 +171,5 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[LocalCluster]:
         running = stack.enter_context(LocalCluster(**options))
         if not fixed:
             running.adapt(minimum=settings.minimum, maximum=settings.maximum)
-        with replacing_lost_workers(running):
+        with dask_workers.replacing_lost_workers(running):
             yield running

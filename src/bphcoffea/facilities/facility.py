@@ -8,21 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from bphcoffea.facilities.values import (
-    Address,
-    Boolean,
-    Place,
-    Port,
-    Positive,
-    Redirector,
-    ShellLine,
-    Size,
-    Text,
-    VariableName,
-    VariableValue,
-    Walltime,
-    Whole,
-)
+from bphcoffea.facilities import values
 
 Kind = Literal["local", "scheduler", "slurm", "htcondor", "kubernetes"]
 
@@ -87,21 +73,21 @@ class Workers(_Table):
         Further keyword arguments, passed unchanged to the cluster class.
     """
 
-    count: Positive | None = None
-    minimum: Whole = 0
-    maximum: Positive | None = None
-    cores: Positive = 1
-    memory: Size = "2GB"
-    disk: Size = "1GB"
-    walltime: Walltime | None = None
-    python: Text | None = None
-    image: Text | None = None
-    queue: Text | None = None
-    partition: Text | None = None
-    account: Text | None = None
-    namespace: Text | None = None
-    setup: tuple[ShellLine, ...] = ()
-    logs: Text | None = None
+    count: values.Positive | None = None
+    minimum: values.Whole = 0
+    maximum: values.Positive | None = None
+    cores: values.Positive = 1
+    memory: values.Size = "2GB"
+    disk: values.Size = "1GB"
+    walltime: values.Walltime | None = None
+    python: values.Text | None = None
+    image: values.Text | None = None
+    queue: values.Text | None = None
+    partition: values.Text | None = None
+    account: values.Text | None = None
+    namespace: values.Text | None = None
+    setup: tuple[values.ShellLine, ...] = ()
+    logs: values.Text | None = None
     options: dict[str, object] = {}
 
     @model_validator(mode="after")
@@ -134,10 +120,10 @@ class Scheduler(_Table):
         is random, and only shown to the user.
     """
 
-    address: Address | None = None
-    listen: Text = "127.0.0.1"
-    port: Port = 0
-    dashboard: Boolean = False
+    address: values.Address | None = None
+    listen: values.Text = "127.0.0.1"
+    port: values.Port = 0
+    dashboard: values.Boolean = False
 
 
 class Security(_Table):
@@ -155,11 +141,11 @@ class Security(_Table):
         Folder for new certificates that batch jobs can read; by default ``~/.cache/bphcoffea``.
     """
 
-    tls: Boolean = True
-    ca: Text | None = None
-    cert: Text | None = None
-    key: Text | None = None
-    folder: Text | None = None
+    tls: values.Boolean = True
+    ca: values.Text | None = None
+    cert: values.Text | None = None
+    key: values.Text | None = None
+    folder: values.Text | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Security:
@@ -183,8 +169,8 @@ class Proxy(_Table):
         Folder of the certificate authorities on the workers.
     """
 
-    required: Boolean = False
-    certificates: Text | None = None
+    required: values.Boolean = False
+    certificates: values.Text | None = None
 
 
 class Storage(_Table):
@@ -201,9 +187,9 @@ class Storage(_Table):
         URL or folder in which workers keep the results of finished chunks.
     """
 
-    redirectors: tuple[Redirector, ...] = ()
-    stage_out: Place | None = None
-    checkpoints: Place | None = None
+    redirectors: tuple[values.Redirector, ...] = ()
+    stage_out: values.Place | None = None
+    checkpoints: values.Place | None = None
 
 
 class Facility(_Table):
@@ -229,11 +215,11 @@ class Facility(_Table):
     '2GB'
     """
 
-    name: Text
+    name: values.Text
     description: str = ""
     kind: Kind
     workers: Workers = Workers()
-    environment: dict[VariableName, VariableValue] = {}
+    environment: dict[values.VariableName, values.VariableValue] = {}
     scheduler: Scheduler = Scheduler()
     security: Security = Security()
     proxy: Proxy = Proxy()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from bphcoffea.errors import FacilityError
+from bphcoffea.periodic import repeating
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -207,7 +208,6 @@ def shipping(client: Client, proxy: Proxy, certificates: str | None = None) -> I
     certificates
         Folder of the certificate authorities on the workers; None for their machines' default.
     """
-    done = threading.Event()
     sent: dict[str, str] = {}  # hash of the proxy that a worker has, by its address
 
     def ship() -> None:
@@ -222,18 +222,12 @@ def shipping(client: Client, proxy: Proxy, certificates: str | None = None) -> I
                 )
                 sent.update(dict.fromkeys(answers, digest))
 
-    def keep_shipping() -> None:
-        while not done.wait(_LOOK_EVERY):
-            try:
-                ship()
-            except (OSError, TimeoutError):  # the cluster is ending, or gone
-                time.sleep(_LOOK_EVERY)
+    def ship_again() -> None:
+        try:
+            ship()
+        except (OSError, TimeoutError):  # the cluster is ending, or gone
+            time.sleep(_LOOK_EVERY)
 
     ship()
-    thread = threading.Thread(target=keep_shipping, daemon=True)
-    thread.start()
-    try:
+    with repeating(ship_again, _LOOK_EVERY, "grid proxy"):
         yield
-    finally:
-        done.set()
-        thread.join()

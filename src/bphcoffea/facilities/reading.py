@@ -7,22 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, get_args, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 import bphcoffea
 from bphcoffea.documents import faults, read_toml
 from bphcoffea.errors import FacilityError
-from bphcoffea.facilities.facility import (
-    Facility,
-    Kind,
-    Proxy,
-    Scheduler,
-    Security,
-    Storage,
-    Workers,
-)
+from bphcoffea.facilities.facility import Facility, Kind
 
 #: Keys whose values are not expanded: text, shell code that workers expand, options of Dask.
 _NOT_EXPANDED: Final = {"description", "setup", "options"}
@@ -34,14 +26,6 @@ _MEANINGS: Final = {
     "tuple_type": "expected a list, in [ ]",
     "dict_type": "expected a table",
     "model_type": "expected a table",
-}
-_TABLES: Final[dict[tuple[str, ...], type[BaseModel]]] = {
-    (): Facility,
-    ("workers",): Workers,
-    ("scheduler",): Scheduler,
-    ("security",): Security,
-    ("proxy",): Proxy,
-    ("storage",): Storage,
 }
 
 
@@ -80,8 +64,7 @@ def load_facility(name_or_path: str | Path) -> Facility:
         # an unset variable is not reported again for the value that it leaves
         reported = {problem.partition(":")[0] for problem in problems}
         problems += [p for p in _problems_of(error) if p.partition(":")[0] not in reported]
-    if problems:
-        raise FacilityError("\n".join(f"{path}: {problem}" for problem in problems))
+    FacilityError.raise_for(f"{path}: {problem}" for problem in problems)
     folder = path.absolute().parent
     files = {key: str(folder / value) for key, value in facility.security if isinstance(value, str)}
     security = facility.security.model_copy(update=files)
@@ -138,8 +121,8 @@ def _expanded(value: object, place: tuple[str, ...], problems: list[str]) -> obj
 def _problems_of(error: ValidationError) -> Iterator[str]:
     for place, text, fault in faults(error, _MEANINGS):
         if fault["type"] == "extra_forbidden":
-            table = place[:-1]
-            known = [key for key in _TABLES[table].model_fields if table or key != "name"]
+            table = get_type_hints(Facility)[place[0]] if len(place) > 1 else Facility
+            known = [key for key in table.model_fields if key != "name"]
             text = f"unknown key{_suggestion(place[-1], known)}; known keys: {', '.join(known)}"
         elif fault["type"] == "literal_error":
             text = f"{fault['input']!r} is none of {', '.join(get_args(Kind))}"

@@ -8,12 +8,13 @@ adds transforms there, with names that begin with ``bphcoffea_``.
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Mapping
 from typing import Any
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
+import uproot
 from coffea.nanoevents import transforms
 from coffea.nanoevents.schemas.base import zip_forms
 from coffea.nanoevents.util import concat, quote
@@ -42,7 +43,7 @@ def is_list(form: Form) -> bool:
 
 
 def aligned(name: str, form: Form, reference: str) -> Form:
-    """Return the form of a branch that must have lists as long as those of another branch.
+    """Return the form of a branch whose lists must be as long as another branch says.
 
     The lengths are compared when the branch is read. Without this, lists of other lengths would be
     cut into wrong pieces unnoticed, because the fields of a collection share one set of offsets.
@@ -54,33 +55,12 @@ def aligned(name: str, form: Form, reference: str) -> Form:
     form
         Form of the branch, with lists at the top.
     reference
-        Branch that sets the number of objects per event.
+        Branch that sets the number of objects per event: lists, or the numbers themselves.
     """
     if name == reference:
         return form
-    return _checked(name, form, reference, "!bphcoffea_aligned")
-
-
-def counted(name: str, form: Form, counter: str) -> Form:
-    """Return the form of a branch whose lists must have the lengths in a branch of counts.
-
-    The lengths are compared when the branch is read.
-
-    Parameters
-    ----------
-    name
-        Name of the branch.
-    form
-        Form of the branch, with lists at the top.
-    counter
-        Branch with the number of objects per event.
-    """
-    return _checked(name, form, counter, "!bphcoffea_counted")
-
-
-def _checked(name: str, form: Form, reference: str, transform: str) -> Form:
     plain = quote(f"{name},!load")
-    checked = quote(f"{reference},!load,{name},!load,{reference},{name},{transform}")
+    checked = quote(f"{reference},!load,{name},!load,{reference},{name},!bphcoffea_aligned")
     return _rename(copy.deepcopy(form), plain, checked)
 
 
@@ -193,6 +173,16 @@ def collection(
     return form
 
 
+def ntuple(columns: Mapping[str, object], path: str) -> tuple[io.BytesIO, str]:
+    """Return a ROOT file in memory with one ntuple, and the path of the ntuple."""
+    *folders, name = path.split("/")
+    file = io.BytesIO()
+    with uproot.recreate(file) as root:
+        (root.mkdir("/".join(folders)) if folders else root).mkrntuple(name, columns)
+        content = file.getvalue()  # closing the ROOT file closes the buffer
+    return io.BytesIO(content), path
+
+
 def _rename(form: Form, old: str, new: str) -> Form:
     key = form.get("form_key")
     if key:
@@ -204,27 +194,16 @@ def _rename(form: Form, old: str, new: str) -> Form:
 
 def _aligned(stack: Stack) -> None:
     name, reference_name, array, reference = (stack.pop() for _ in range(4))
-    _check_lengths(name, array, reference_name, ak.to_numpy(ak.num(reference, axis=1)))
-    stack.append(array)
-
-
-def _counted(stack: Stack) -> None:
-    name, counter_name, array, counter = (stack.pop() for _ in range(4))
-    _check_lengths(name, array, counter_name, np.asarray(counter))
-    stack.append(array)
-
-
-def _check_lengths(
-    name: str, array: ak.Array, reference: str, expected: npt.NDArray[np.integer]
-) -> None:
     counts = ak.to_numpy(ak.num(array, axis=1))
+    expected = ak.to_numpy(reference if reference.ndim == 1 else ak.num(reference, axis=1))
     different = np.flatnonzero(counts != expected)
     if len(different):
         first = different[0]
         raise FilesetError(
-            f"branch {name} has {counts[first]} entries, but {reference} has {expected[first]}, "
-            f"in {len(different)} events, first at position {first} of the chunk"
+            f"branch {name} has {counts[first]} entries, but {reference_name} has "
+            f"{expected[first]}, in {len(different)} events, first at position {first} of the chunk"
         )
+    stack.append(array)
 
 
 def _constant(stack: Stack) -> None:
@@ -253,7 +232,6 @@ def _unsigned(stack: Stack) -> None:
 
 
 transforms.bphcoffea_aligned = _aligned
-transforms.bphcoffea_counted = _counted
 transforms.bphcoffea_whole = _whole
 transforms.bphcoffea_unsigned = _unsigned
 transforms.bphcoffea_constant = _constant

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from coffea.nanoevents import NanoAODSchema
 
-from bphcoffea.inputs.columns import Form, counted, is_list
+from bphcoffea.inputs.columns import Form, aligned, is_list
 
 
 class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
@@ -35,7 +35,7 @@ class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
             if counter not in branches or name == counter or is_list(branches[counter]):
                 continue
             if is_list(form):
-                branches[name] = counted(name, form, counter)
+                branches[name] = aligned(name, form, counter)
             elif "_" in name:
                 per_event[name] = branches.pop(name)
         form = copy.copy(base_form) | {

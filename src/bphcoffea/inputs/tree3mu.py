@@ -36,12 +36,11 @@ from typing import Any, ClassVar, Literal
 
 import awkward as ak
 import numpy as np
-import uproot
 from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base, candidate, vector
 
 from bphcoffea.errors import FilesetError
-from bphcoffea.inputs.columns import Form, collection
+from bphcoffea.inputs.columns import Form, collection, ntuple
 from bphcoffea.physics import MUON_MASS, PION_MASS
 
 Flavour = Literal["2mu+track", "3mu"]
@@ -132,11 +131,7 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
         columns: dict[str, object] = {name: np.zeros(1, dtype) for name, dtype in _SCALARS.items()}
         for name, dtype in cls._known_lists().items():
             columns[name] = ak.Array([[""]]) if dtype is str else ak.Array([np.zeros(1, dtype)])
-        file = io.BytesIO()
-        with uproot.recreate(file) as root:
-            root.mkdir("Tree3Mu").mkrntuple("ntuple", columns)
-            written = file.getvalue()  # closing the ROOT file closes the buffer
-        return io.BytesIO(written), "Tree3Mu/ntuple"
+        return ntuple(columns, "Tree3Mu/ntuple")
 
     @classmethod
     def _known_lists(cls) -> dict[str, type]:

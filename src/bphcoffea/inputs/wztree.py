@@ -39,12 +39,11 @@ from typing import Any, ClassVar, Final
 
 import awkward as ak
 import numpy as np
-import uproot
 from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base
 
 from bphcoffea.inputs import momenta
-from bphcoffea.inputs.columns import Form, collection, unsigned, whole
+from bphcoffea.inputs.columns import Form, collection, ntuple, unsigned, whole
 from bphcoffea.physics import MUON_MASS, PION_MASS
 
 #: Trigger paths of the parked data of 2018, on one displaced muon. Their names give the thresholds
@@ -148,11 +147,7 @@ class WZTreeSchema(BaseSchema):  # type: ignore[misc]
         columns: dict[str, object] = {name: np.ones(1, dtype) for name, dtype in _SCALARS.items()}
         for name, dtype in cls._known_lists().items():
             columns[name] = ak.Array([np.ones(1, dtype)])
-        file = io.BytesIO()
-        with uproot.recreate(file) as root:
-            root.mkrntuple(cls.tree, columns)
-            written = file.getvalue()  # closing the ROOT file closes the buffer
-        return io.BytesIO(written), cls.tree
+        return ntuple(columns, cls.tree)
 
     @classmethod
     def _known_lists(cls) -> dict[str, type]:

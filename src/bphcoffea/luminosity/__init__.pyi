@@ -1,3 +1,3 @@
 from .brilcalc import LuminosityTable as LuminosityTable, Recorded as Recorded
-from .golden import GoldenJson as GoldenJson
-from .sections import from_ranges as from_ranges, to_ranges as to_ranges
+from .sections import GoldenJson as GoldenJson, from_ranges as from_ranges
+from .sections import to_ranges as to_ranges

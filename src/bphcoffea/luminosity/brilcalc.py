@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from bphcoffea.arrays import Floats, Integers
 from bphcoffea.documents import read_bytes
 from bphcoffea.errors import CorrectionsError
 from bphcoffea.luminosity.sections import LIMIT, packed
@@ -60,7 +60,7 @@ class Recorded:
     """
 
     luminosity: float
-    unknown: npt.NDArray[np.int64]
+    unknown: Integers
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class LuminosityTable:
 
     path: Path = field(compare=False)
     sha256: str
-    sections: npt.NDArray[np.int64] = field(repr=False, compare=False)
-    luminosity: npt.NDArray[np.float64] = field(repr=False, compare=False)
+    sections: Integers = field(repr=False, compare=False)
+    luminosity: Floats = field(repr=False, compare=False)
 
     @classmethod
     def load(cls, path: str | Path) -> LuminosityTable:
@@ -127,7 +127,7 @@ class LuminosityTable:
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         return cls(Path(path), digest, sections[order], luminosities[order])
 
-    def recorded(self, sections: npt.NDArray[np.int64]) -> Recorded:
+    def recorded(self, sections: Integers) -> Recorded:
         """Return the luminosity that was recorded in a set of luminosity sections.
 
         Parameters

@@ -1,18 +1,26 @@
-"""Luminosity sections as rows of run and section, as ranges of a CMS JSON, and as packed keys."""
+"""Luminosity sections as rows of run and section, as ranges, and those that are certified."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from bphcoffea.arrays import Booleans, Integers
+from bphcoffea.documents import read_json
+from bphcoffea.errors import CorrectionsError
+from bphcoffea.physics import united
 
 #: Upper limit of run and section, which are 32-bit unsigned integers in CMS's event data.
 LIMIT = 1 << 32
 
 
-def to_ranges(sections: npt.NDArray[np.int64]) -> dict[str, list[list[int]]]:
+def to_ranges(sections: Integers) -> dict[str, list[list[int]]]:
     """Return luminosity sections as the ranges of a CMS JSON: ``{run: [[first, last], …]}``.
 
     Parameters
@@ -35,7 +43,7 @@ def to_ranges(sections: npt.NDArray[np.int64]) -> dict[str, list[list[int]]]:
     return ranges
 
 
-def from_ranges(ranges: Mapping[str, object]) -> npt.NDArray[np.int64]:
+def from_ranges(ranges: Mapping[str, object]) -> Integers:
     """Return the luminosity sections in the ranges of a CMS JSON, which may overlap.
 
     Every section becomes a row; a range for a whole run, ``[1, 4294967295]``, does not fit in
@@ -105,3 +113,90 @@ def _range(run: str, pair: object) -> tuple[int, int]:
             fault = "begins after its end" if first > last else "is outside 0 to 2³² - 1"
             raise ValueError(f"run {run}: the range {pair} {fault}")
     raise ValueError(f"run {run}: {pair!r} is not a range [first, last] of luminosity sections")
+
+
+@dataclass(frozen=True)
+class GoldenJson:
+    """A CMS certification JSON, ``{run: [[first, last], …]}``, both ends included.
+
+    It replaces coffea's ``LumiMask``, which accepts 32-bit unsigned integers only, gives wrong
+    answers for unordered or overlapping ranges of a run, and rebuilds its table in each call.
+
+    Objects are equal if the content of their files is equal.
+
+    Attributes
+    ----------
+    path
+        The file.
+    sha256
+        Hash of the file's content.
+    """
+
+    path: Path = field(compare=False)
+    sha256: str
+    #: Ends of the sorted, disjoint ranges, as packed run and section.
+    _first: npt.NDArray[np.uint64] = field(repr=False, compare=False)
+    _last: npt.NDArray[np.uint64] = field(repr=False, compare=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> GoldenJson:
+        """Read the file.
+
+        Raises
+        ------
+        CorrectionsError
+            If the file cannot be read, is not a certification JSON, or certifies no section.
+        """
+        try:
+            ranges = checked(read_json(path, error=CorrectionsError))
+        except ValueError as error:
+            raise CorrectionsError(
+                f"{path}: {error}; a certification JSON is {{run: [[first, last], …]}}"
+            ) from None
+        if not any(ranges.values()):
+            raise CorrectionsError(
+                f"{path}: certifies no luminosity section; is it the right file?"
+            )
+        merged = [
+            (run, *section_range)
+            for run, of_run in sorted(ranges.items())
+            for section_range in united(of_run)
+        ]
+        runs, first, last = np.array(merged, dtype=np.uint64).T
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return cls(Path(path), digest, packed(runs, first), packed(runs, last))
+
+    def certifies(self, run: npt.ArrayLike, lumi: npt.ArrayLike) -> Booleans:
+        """Return whether luminosity sections are certified.
+
+        Parameters
+        ----------
+        run, lumi
+            Run and luminosity section of each event: integers of any type, of equal shape. Numbers
+            outside the range of 32-bit unsigned integers are not certified.
+
+        Returns
+        -------
+        array of bool
+            Certification of each event, of the same shape.
+
+        Raises
+        ------
+        TypeError
+            If the numbers are not integers.
+        ValueError
+            If the shapes differ.
+        """
+        runs, lumis = np.asarray(run), np.asarray(lumi)
+        if runs.shape != lumis.shape:
+            raise ValueError(f"runs and luminosity sections differ: {runs.shape}, {lumis.shape}")
+        for numbers in (runs, lumis):
+            if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
+                raise TypeError(f"run and luminosity section are integers, not {numbers.dtype}")
+        keys = packed(runs, lumis)
+        # ranges are disjoint: only the last one that begins before a section can contain it
+        index = np.searchsorted(self._first, keys, side="right")
+        inside: Booleans = (index > 0) & (keys <= self._last[index - 1])
+        for numbers in (runs, lumis):
+            inside &= (numbers >= 0) & (numbers < LIMIT)
+        return inside

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import InputError
 
 
-def lifetime_weight(
-    proper_length: npt.NDArray[np.float64], generated: float, target: float
-) -> npt.NDArray[np.float64]:
+def lifetime_weight(proper_length: Floats, generated: float, target: float) -> Floats:
     """Return weights, shape (n,), that change the mean proper decay length of a sample.
 
     Weights are the ratio of the exponential densities, w = (c₀/c₁)·exp[l·(1/c₀ − 1/c₁)]; their
@@ -35,18 +33,16 @@ def lifetime_weight(
         If a mean length is not positive and finite.
     """
     _check(proper_length, generated, target)
-    weights: npt.NDArray[np.float64] = (
-        generated / target * np.exp(proper_length * (1 / generated - 1 / target))
-    )
+    weights: Floats = generated / target * np.exp(proper_length * (1 / generated - 1 / target))
     return weights
 
 
 def mixture_weight(
-    proper_length: npt.NDArray[np.float64],
+    proper_length: Floats,
     generated: Sequence[float],
     shares: Sequence[float],
     target: float,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Return weights, shape (n,), that give a mixture of samples one mean proper decay length.
 
     Weights are the ratio of the densities, w = p(l|c) / Σ_k f_k p(l|c_k), whichever sample a decay
@@ -80,11 +76,11 @@ def mixture_weight(
             for mean, share in zip(generated, shares, strict=True)
         ]
     )
-    weights: npt.NDArray[np.float64] = np.exp(-np.logaddexp.reduce(ratios, axis=0))
+    weights: Floats = np.exp(-np.logaddexp.reduce(ratios, axis=0))
     return weights
 
 
-def _check(proper_length: npt.NDArray[np.float64], *means: float) -> None:
+def _check(proper_length: Floats, *means: float) -> None:
     if not all(0 < mean < np.inf for mean in means):
         raise ValueError(
             "mean decay lengths must be positive and finite, not "

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
+
+from bphcoffea.arrays import Integers
 
 
-def equal_pairs(
-    candidates: ak.Array, objects: ak.Array
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def equal_pairs(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Integers]:
     """Return all pairs of a candidate and an object of its event that have the same value.
 
     Parameters
@@ -45,8 +44,8 @@ class Match:
         (candidates,); -1 for candidates without a match.
     """
 
-    counts: npt.NDArray[np.int64]
-    index: npt.NDArray[np.int64]
+    counts: Integers
+    index: Integers
 
     def pick(self, values: ak.Array, missing: float) -> ak.Array:
         """Return a property of the matched object of each candidate.
@@ -97,9 +96,7 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     return Match(ak.to_numpy(ak.num(candidates)), index)
 
 
-def pairs_in_events(
-    candidates: ak.Array, objects: ak.Array
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def pairs_in_events(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Integers]:
     """Return the positions of all pairs in an event in the flattened lists, shapes (pairs,)."""
     n_candidates, n_objects = ak.to_numpy(ak.num(candidates)), ak.to_numpy(ak.num(objects))
     event = np.repeat(np.arange(len(n_candidates)), n_candidates)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from bphcoffea.arrays import Floats
+
 #: Quantiles of a Gaussian at one standard deviation below and above its mean.
 _SIGMA = (0.158655, 0.841345)
 

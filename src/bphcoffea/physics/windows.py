@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bphcoffea.arrays import Booleans
+
 #: Lower and upper end.
 Window = tuple[float, float]
 
@@ -44,7 +46,7 @@ def united(windows: Iterable[Window]) -> tuple[Window, ...]:
     return tuple(merged)
 
 
-def within(values: npt.NDArray[np.floating], windows: Iterable[Window]) -> npt.NDArray[np.bool_]:
+def within(values: npt.NDArray[np.floating], windows: Iterable[Window]) -> Booleans:
     """Return which values, shape (n,), lie in a window, ends included, in double precision."""
     x = values.astype(np.float64)
     inside = np.zeros(len(x), dtype=np.bool_)

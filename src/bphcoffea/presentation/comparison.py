@@ -15,27 +15,9 @@ from matplotlib.ticker import LogFormatter
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation import style
 from bphcoffea.presentation.hidden_data import Windows, shade
 from bphcoffea.presentation.ratio import draw_band, draw_ratio
-from bphcoffea.presentation.style import (
-    DATA,
-    PALETTE,
-    RED,
-    SMALL,
-    TINY,
-    VIOLET,
-    WIDE_PALETTE,
-    Heading,
-    axis_label,
-    brief,
-    cms_style,
-    counts_of,
-    is_logarithmic,
-    new_figure,
-    per_bin,
-    points,
-    scale_counts,
-)
 
 #: Total of the stack under a variation downwards and upwards; None for an unknown side.
 Sides = tuple[Floats | None, Floats | None]
@@ -44,9 +26,9 @@ Entry = tuple[Artist | Container, str]
 
 STATISTICAL, TOTAL = "Stat.", r"Stat. $\oplus$ syst."
 #: Colours and dashes of the lines over the stack, whose processes avoid these colours.
-LINE_COLORS, LINE_STYLES = (RED, VIOLET, "black"), ("-", "--", "-.")
+LINE_COLORS, LINE_STYLES = (style.RED, style.VIOLET, "black"), ("-", "--", "-.")
 #: Columns and font sizes of the legend, best first.
-LEGENDS = ((1, SMALL), (2, SMALL), (1, TINY), (2, TINY), (1, 11))
+LEGENDS = ((1, style.SMALL), (2, style.SMALL), (1, style.TINY), (2, style.TINY), (1, 11))
 #: Entries beyond which a legend of one column in the largest font is too long.
 MANY_ROWS = 4
 #: Lengths of a logarithmic axis, in decades, up to which some, or all, minor ticks are labelled.
@@ -87,11 +69,11 @@ def band(
     return down, up
 
 
-@cms_style()
+@style.cms_style()
 def draw_comparison(
     data: hist.Hist | None,
     stack: Mapping[str, hist.Hist],
-    heading: Heading,
+    heading: style.Heading,
     *,
     label: str,
     unit: str = "",
@@ -99,7 +81,6 @@ def draw_comparison(
     overlays: Mapping[str, hist.Hist] = {},
     variations: Mapping[str, Sides] = {},
     hidden: Windows = (),
-    note: str = "",
 ) -> Figure:
     """Draw data as points over a stack of simulated processes, and the ratio below.
 
@@ -124,8 +105,6 @@ def draw_comparison(
         (bins,); None for an unknown side.
     hidden
         Ranges of the variable in which data are hidden; they have no ratio, and are shaded.
-    note
-        Title of the legend.
 
     Raises
     ------
@@ -135,44 +114,38 @@ def draw_comparison(
     edges = _edges(data, stack, overlays)
     total, variance = _summed(stack, len(edges) - 1)
     spread = band(total, variance, variations)
-    figure = new_figure(10, 10)
-    if data is not None and stack:
-        grid = figure.add_gridspec(2, 1, height_ratios=(3.2, 1), hspace=0)
-        axes = figure.add_subplot(grid[0])
-        below = figure.add_subplot(grid[1], sharex=axes)
-        axes.tick_params(which="both", labelbottom=False)
-    else:
-        axes = below = figure.add_subplot()
+    figure = style.new_figure(10, 10)
+    axes, below = style.panels(figure, 2 if data is not None and stack else 1)
     largest = [0.0]
     entries: list[Entry] = []
     if data is not None:
-        largest.append(points(axes, data, DATA))
-        entries.append((axes.containers[-1], DATA))
+        largest.append(style.points(axes, data, style.DATA))
+        entries.append((axes.containers[-1], style.DATA))
     if stack:
         entries += _draw_stack(axes, stack, edges, avoided=LINE_COLORS[: len(overlays)])
         uncertainty = draw_band(axes, total, spread, edges)
         entries.append((uncertainty, TOTAL if variations else STATISTICAL))
         largest.append(float(np.max(total + spread[1])))
     for index, (signal, histogram) in enumerate(overlays.items()):
-        entries.append((_draw_line(axes, counts_of(histogram), edges, index), signal))
-        largest.append(float(np.max(counts_of(histogram))))
+        entries.append((_draw_line(axes, style.counts_of(histogram), edges, index), signal))
+        largest.append(float(np.max(style.counts_of(histogram))))
     if data is not None and stack:
         draw_ratio(below, data, total, spread, edges, hidden)
     if max(largest) == 0:
         text = "blinded" if len(hidden) else "no entries"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
     _scale_variable(below, edges)
-    below.set_xlabel(axis_label(label, unit))
-    axes.set_ylabel(per_bin("Candidates", edges, unit))
+    below.set_xlabel(style.axis_label(label, unit))
+    axes.set_ylabel(style.per_bin("Candidates", edges, unit))
     heading.above(axes)
     figure.align_ylabels()
     # matplotlib's own limits would warn about an empty stack on a logarithmic axis
     axes.set_autoscaley_on(False)
-    scale_counts(axes, max(largest), log=log_y, headroom=LEGEND_HEIGHT)
+    style.scale_counts(axes, max(largest), log=log_y, headroom=LEGEND_HEIGHT)
     # the axes get their final position only now
     figure.draw_without_rendering()
-    headroom = _write_legend(axes, entries, note)
-    scale_counts(axes, max(largest), log=log_y, headroom=headroom)
+    headroom = _write_legend(axes, entries)
+    style.scale_counts(axes, max(largest), log=log_y, headroom=headroom)
     shade(figure, hidden)
     return figure
 
@@ -180,7 +153,11 @@ def draw_comparison(
 def _edges(
     data: hist.Hist | None, stack: Mapping[str, hist.Hist], overlays: Mapping[str, hist.Hist]
 ) -> Floats:
-    histograms = [*([] if data is None else [(DATA, data)]), *stack.items(), *overlays.items()]
+    histograms = [
+        *([] if data is None else [(style.DATA, data)]),
+        *stack.items(),
+        *overlays.items(),
+    ]
     if not histograms:
         return np.array([0.0, 1.0])
     first, reference = histograms[0]
@@ -196,14 +173,14 @@ def _summed(stack: Mapping[str, hist.Hist], bins: int) -> tuple[Floats, Floats]:
     for process, histogram in stack.items():
         if histogram.variances() is None:
             raise ValueError(f"{process} has no sums of squared weights")
-        total += counts_of(histogram)
+        total += style.counts_of(histogram)
         variance += np.asarray(histogram.variances())
     return total, variance
 
 
 def _fills(number: int, avoided: Sequence[str]) -> list[str]:
     """Return a colour for each process; with too many for the palettes, colours repeat."""
-    for palette in (PALETTE, WIDE_PALETTE):
+    for palette in (style.PALETTE, style.WIDE_PALETTE):
         free = [color for color in palette if color not in avoided]
         if number <= len(free):
             break
@@ -215,8 +192,8 @@ def _draw_stack(
 ) -> list[Entry]:
     """Draw the processes on top of each other, and return the entries of the legend, top first."""
     colors = dict(zip(stack, _fills(len(stack), avoided), strict=True))
-    order = sorted(stack, key=lambda process: float(np.sum(counts_of(stack[process]))))
-    tops = np.cumsum([counts_of(stack[process]) for process in order], axis=0)
+    order = sorted(stack, key=lambda process: float(np.sum(style.counts_of(stack[process]))))
+    tops = np.cumsum([style.counts_of(stack[process]) for process in order], axis=0)
     # negative contents are subtracted from the processes below, so that the top is the sum
     tops = np.minimum.accumulate(tops[::-1], axis=0)[::-1]
     floor = np.minimum(tops[0], 0)
@@ -253,26 +230,24 @@ class _Minor(LogFormatter):
 
 def _scale_variable(axes: Axes, edges: Floats) -> None:
     axes.set_xlim(edges[0], edges[-1])
-    if is_logarithmic(edges):
+    if style.is_logarithmic(edges):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(_Minor(minor_thresholds=LABELLED_DECADES))
 
 
-def _write_legend(axes: Axes, entries: Sequence[Entry], note: str) -> float:
+def _write_legend(axes: Axes, entries: Sequence[Entry]) -> float:
     """Write the largest legend that fits, and return the fraction of the axes that it takes."""
     frame = axes.get_window_extent()
     for columns, size in LEGENDS:
-        if columns == 1 and size == SMALL and len(entries) > MANY_ROWS:
+        if columns == 1 and size == style.SMALL and len(entries) > MANY_ROWS:
             continue
         legend = axes.legend(
             [artist for artist, _ in entries],
-            [brief(name) for _, name in entries],
+            [style.brief(name) for _, name in entries],
             loc="upper right",
             ncols=columns,
             fontsize=size,
-            title=note or None,
-            title_fontsize=size,
             alignment="left",
         )
         # the legend lies inside the axes, which must not shrink for it

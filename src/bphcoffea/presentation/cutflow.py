@@ -11,20 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation import style
 from bphcoffea.presentation.hidden_data import left_out
 from bphcoffea.presentation.labels import literal
-from bphcoffea.presentation.style import (
-    BLUE,
-    DATA,
-    ORANGE,
-    SMALL,
-    TINY,
-    Heading,
-    brief,
-    cms_style,
-    grouped,
-    new_figure,
-)
 from bphcoffea.results import RunFolder, file_name
 
 #: Characters per line of a requirement; heights of a line, a bar and the smallest row, inches.
@@ -37,7 +26,7 @@ def cutflow_figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
     """Yield the cutflow of the data and of each simulated process, with the figures' names."""
     analysis, datasets, cutflows = run.analysis, run.datasets, run.cutflow
     requirements = {cut.name: cut.requirements for cut in analysis.cuts}
-    groups = {DATA.lower(): datasets.data, **datasets.by_process}
+    groups = {style.DATA.lower(): datasets.data, **datasets.by_process}
     for group, names in groups.items():
         # some cuts exist for some datasets only; cutflows with different steps have no sum
         by_steps: dict[tuple[str, ...], list[str]] = {}
@@ -46,13 +35,13 @@ def cutflow_figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
                 steps = tuple(row["step"] for row in cutflows[name])
                 by_steps.setdefault(steps, []).append(name)
         for number, alike in enumerate(by_steps.values(), start=1):
-            samples = f"{brief(group)}: {len(alike)} datasets"
+            samples = f"{style.brief(group)}: {len(alike)} datasets"
             if len(alike) == 1:
-                samples = brief(literal(alike[0]))
+                samples = style.brief(literal(alike[0]))
             notes = () if datasets[alike[0]].is_mc else (left_out(run),)
             figure = draw_cutflow(
                 summed([cutflows[name] for name in alike]),
-                Heading.of((datasets[name] for name in alike), notes),
+                style.Heading.of((datasets[name] for name in alike), notes),
                 requirements=requirements,
                 title=f"{analysis.title or analysis.name} – {samples}",
             )
@@ -68,10 +57,10 @@ def summed(cutflows: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, An
     return rows
 
 
-@cms_style()
+@style.cms_style()
 def draw_cutflow(
     rows: Sequence[Mapping[str, Any]],
-    heading: Heading,
+    heading: style.Heading,
     *,
     requirements: Mapping[str, Sequence[str]],
     title: str = "",
@@ -95,7 +84,7 @@ def draw_cutflow(
     )
     tops = np.concatenate([[0.0], np.cumsum(heights)])
     middles = (tops[1:] + tops[:-1]) / 2
-    figure = new_figure(17, tops[-1] + 1.8)
+    figure = style.new_figure(17, tops[-1] + 1.8)
     names, axes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.35))
     names.set_axis_off()
     _draw_bars(axes, rows, middles)
@@ -103,13 +92,15 @@ def draw_cutflow(
         lines = written[row["step"]]
         block = LINE_HEIGHT * (len(lines) + 1.3)
         y = middle - block / 2
-        names.text(0.01, y, row["step"], va="top", fontsize=SMALL, weight="bold", parse_math=False)
+        names.text(
+            0.01, y, row["step"], va="top", fontsize=style.SMALL, weight="bold", parse_math=False
+        )
         names.text(
             0.01,
             y + 1.25 * LINE_HEIGHT,
             "\n".join(lines),
             va="top",
-            fontsize=TINY,
+            fontsize=style.TINY,
             color="0.35",
             parse_math=False,
         )
@@ -122,10 +113,12 @@ def draw_cutflow(
     axes.set_xlabel("Events, candidates")
     handles, kinds = axes.get_legend_handles_labels()
     # beside the axis, since no place between the bars is always free
-    names.legend(handles, kinds, loc="upper left", bbox_to_anchor=(0, 0), ncols=2, fontsize=SMALL)
+    names.legend(
+        handles, kinds, loc="upper left", bbox_to_anchor=(0, 0), ncols=2, fontsize=style.SMALL
+    )
     heading.above(axes)
     if title:
-        names.text(0.01, 1.01, title, transform=names.transAxes, va="bottom", fontsize=SMALL)
+        names.text(0.01, 1.01, title, transform=names.transAxes, va="bottom", fontsize=style.SMALL)
     return figure
 
 
@@ -133,7 +126,10 @@ def _draw_bars(axes: Axes, rows: Sequence[Mapping[str, Any]], middles: Floats) -
     largest = max([max(row["events"], row["candidates"]) for row in rows], default=1)
     axes.set_xscale("log")
     axes.set_xlim(0.5, 0.5 * (2 * max(largest, 5)) ** (1 / FILLED))
-    for kind, color, offset in (("events", BLUE, -BAR / 2), ("candidates", ORANGE, BAR / 2)):
+    for kind, color, offset in (
+        ("events", style.BLUE, -BAR / 2),
+        ("candidates", style.ORANGE, BAR / 2),
+    ):
         counts = [row[kind] for row in rows]
         axes.barh(middles + offset, counts, height=BAR, color=color, label=kind.capitalize())
         for index, count in enumerate(counts):
@@ -142,9 +138,9 @@ def _draw_bars(axes: Axes, rows: Sequence[Mapping[str, Any]], middles: Floats) -
             axes.text(
                 max(count, 0.5) * 1.15,
                 middles[index] + offset,
-                grouped(count) + share,
+                style.grouped(count) + share,
                 va="center",
-                fontsize=TINY,
+                fontsize=style.TINY,
             )
 
 

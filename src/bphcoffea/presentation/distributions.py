@@ -9,25 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bphcoffea.presentation.hidden_data import Windows, overlapping, shade
-from bphcoffea.presentation.run_histogram import RunHistogram
-from bphcoffea.presentation.style import (
-    DATA,
-    PALETTE,
-    RED,
-    SMALL,
-    TINY,
-    Heading,
-    axis_label,
-    brief,
-    cms_style,
-    counts_of,
-    is_logarithmic,
-    new_figure,
-    per_bin,
-    points,
-    scale_counts,
-)
+from bphcoffea.presentation import style
+from bphcoffea.presentation.hidden_data import RunHistogram, Windows, overlapping, shade
 from bphcoffea.statistics import of_datasets
 
 #: Fraction of the axis above the largest count for the first line of the legend, and for others.
@@ -51,7 +34,7 @@ def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
     return draw_distribution(
         of_datasets(histogram, datasets.data, category) if datasets.data else None,
         {process: of_datasets(histogram, names, category) for process, names in processes.items()},
-        Heading.of(datasets.values(), shown.notes),
+        style.Heading.of(datasets.values(), shown.notes),
         label=shown.label,
         unit=record.unit,
         log_y=record.log_y,
@@ -61,11 +44,11 @@ def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
     )
 
 
-@cms_style()
+@style.cms_style()
 def draw_distribution(
     data: hist.Hist | None,
     simulation: Mapping[str, hist.Hist],
-    heading: Heading,
+    heading: style.Heading,
     *,
     label: str,
     unit: str = "",
@@ -98,23 +81,29 @@ def draw_distribution(
     """
     reference = data if data is not None else next(iter(simulation.values()))
     edges = np.asarray(reference.axes[0].edges, dtype=np.float64)
-    figure = new_figure()
+    figure = style.new_figure()
     axes = figure.add_subplot()
     visible = ~overlapping(edges, hidden)
     area = float(np.sum(data.values()[visible])) if data is not None else 0.0
     largest = 0.0
     for index, (process, histogram) in enumerate(simulation.items()):
-        counts = counts_of(histogram)
+        counts = style.counts_of(histogram)
         compared, whole = float(np.sum(counts[visible])), float(np.sum(counts))
         compared = whole if compared < whole / 2 else compared
-        name = f"{brief(process)} (simulation)"
+        name = f"{style.brief(process)} (simulation)"
         if area > 0 and compared > 0:
             counts = counts * (area / compared)
-            name = f"{brief(process)} (simulation, scaled to data)"
+            name = f"{style.brief(process)} (simulation, scaled to data)"
         largest = max(largest, float(np.max(counts, initial=0)))
-        axes.stairs(counts, edges, color=PALETTE[index % len(PALETTE)], linewidth=2.5, label=name)
+        axes.stairs(
+            counts,
+            edges,
+            color=style.PALETTE[index % len(style.PALETTE)],
+            linewidth=2.5,
+            label=name,
+        )
     if data is not None:
-        largest = max(largest, points(axes, data, DATA))
+        largest = max(largest, style.points(axes, data, style.DATA))
     if largest == 0:
         text = "blinded" if len(hidden) else "no entries"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
@@ -123,12 +112,12 @@ def draw_distribution(
     if without is not None:
         _draw_bounds(axes, bounds, without, top=1 - headroom)
     axes.set_xlim(edges[0], edges[-1])
-    if is_logarithmic(edges):
+    if style.is_logarithmic(edges):
         axes.set_xscale("log")
-    scale_counts(axes, largest, log=log_y, headroom=headroom)
-    axes.set_xlabel(axis_label(label, unit))
-    axes.set_ylabel(per_bin("Candidates", edges, unit))
-    legend = axes.legend(loc="upper right", fontsize=SMALL if rows < 5 else TINY)
+    style.scale_counts(axes, largest, log=log_y, headroom=headroom)
+    axes.set_xlabel(style.axis_label(label, unit))
+    axes.set_ylabel(style.per_bin("Candidates", edges, unit))
+    legend = axes.legend(loc="upper right", fontsize=style.SMALL if rows < 5 else style.TINY)
     # long names must not leave the axes without room
     legend.set_in_layout(False)
     heading.above(axes)
@@ -139,7 +128,7 @@ def draw_distribution(
 def _draw_bounds(axes: Axes, bounds: Sequence[float], cut: str, top: float) -> None:
     text = f"cut '{cut}' (all but this applied)"
     for bound in bounds:
-        axes.axvline(bound, ymax=top, color=RED, linestyle="--", linewidth=2.5, label=text)
+        axes.axvline(bound, ymax=top, color=style.RED, linestyle="--", linewidth=2.5, label=text)
         text = "_nolegend_"
     if not bounds:
         axes.plot([], [], " ", label=text)

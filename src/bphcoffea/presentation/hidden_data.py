@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import hist
 import numpy as np
 from matplotlib.figure import Figure
 
-from bphcoffea.analysis import AnalysisRecord, BlindRecord
+from bphcoffea.analysis import AnalysisRecord, BlindRecord, HistogramRecord
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.physics import Window, in_words, signal_window, width_of
-from bphcoffea.results import RunFolder
+from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics import search_of
 
 Windows = Sequence[Window]
@@ -167,3 +168,55 @@ def shade(figure: Figure, ranges: Windows) -> None:
         for low, high in ranges:
             axes.axvspan(low, high, color=SHADE, linewidth=0, zorder=-5)
         axes.set_xlim(limits)
+
+
+@dataclass(frozen=True)
+class RunHistogram:
+    """Histogram of a run, as its figures show it.
+
+    Attributes
+    ----------
+    name
+        Name of the histogram in the run.
+    histogram
+        Entries, with the axes dataset, category, variation and that of the variable.
+    scaled
+        The same with simulation scaled to the data; None to compare shapes only.
+    record
+        Label, unit and scale of the variable, resonances, and the bounds of an N-1 histogram.
+    datasets
+        Datasets of the run.
+    notes
+        Notes for the heading; empty ones are not shown.
+    hidden
+        Ranges of the variable in which data are hidden.
+    """
+
+    name: str
+    histogram: hist.Hist
+    scaled: hist.Hist | None
+    record: HistogramRecord
+    datasets: Datasets
+    notes: Sequence[str] = ()
+    hidden: Windows = ()
+
+    @property
+    def label(self) -> str:
+        """Label of the variable."""
+        return self.record.label or self.record.variable
+
+    def hiding(self, windows: Windows | None, category: str | None = None) -> RunHistogram:
+        """Return a copy without the data in some windows.
+
+        Parameters
+        ----------
+        windows
+            Windows to hide; None to hide all data.
+        category
+            Category in which data are hidden; None for all categories.
+        """
+        data = self.datasets.data
+        histogram, hidden = hide(self.histogram, windows, data, category)
+        scaled = None if self.scaled is None else hide(self.scaled, windows, data, category)[0]
+        notes = (blinded_in(hidden, self.record.unit),)
+        return replace(self, histogram=histogram, scaled=scaled, hidden=hidden, notes=notes)

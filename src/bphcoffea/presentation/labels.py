@@ -227,5 +227,4 @@ def _check_histograms(run: RunFolder, analysis: Analysis) -> None:
         for difference, names in differences.items()
         if names
     ]
-    if faults:
-        raise RunError("\n".join(faults))
+    RunError.raise_for(faults)

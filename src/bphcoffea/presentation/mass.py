@@ -10,31 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
-from bphcoffea.presentation.hidden_data import shade
-from bphcoffea.presentation.run_histogram import RunHistogram
-from bphcoffea.presentation.style import (
-    BLUE,
-    DATA,
-    ORANGE,
-    PALETTE,
-    PURPLE,
-    RED,
-    SIMULATION,
-    SMALL,
-    TINY,
-    Heading,
-    axis_label,
-    cms_style,
-    counts_of,
-    new_figure,
-    per_bin,
-    points,
-    scale_counts,
-)
+from bphcoffea.presentation import style
+from bphcoffea.presentation.hidden_data import RunHistogram, shade
 from bphcoffea.results import file_name
 from bphcoffea.statistics import BACKGROUND, FitRecord, MassFit, of_datasets
 
-PEAK_COLORS = (ORANGE, PURPLE, *PALETTE[4:])
+PEAK_COLORS = (style.ORANGE, style.PURPLE, *style.PALETTE[4:])
 #: Largest pull that is drawn, in standard deviations.
 MAX_PULL = 5.0
 #: Fraction of the axis above the points, with the result of a fit and with the legend alone.
@@ -62,26 +43,26 @@ def mass_figures(shown: RunHistogram, fit: FitRecord | None) -> Iterator[tuple[s
         hidden = () if simulated else shown.hidden
         figure = draw_mass(
             of_datasets(shown.histogram, names),
-            Heading.of(records, () if simulated else shown.notes),
+            style.Heading.of(records, () if simulated else shown.notes),
             label=shown.label,
             unit=shown.record.unit or "GeV",
             # a fit would reveal the content of the hidden bins
             fit=part.fit if part and not hidden else None,
-            points_label=SIMULATION if simulated else DATA,
+            points_label=style.SIMULATION if simulated else style.DATA,
         )
         shade(figure, hidden)
         yield name, figure
 
 
-@cms_style()
+@style.cms_style()
 def draw_mass(
     histogram: hist.Hist,
-    heading: Heading,
+    heading: style.Heading,
     *,
     label: str,
     unit: str = "GeV",
     fit: MassFit | None = None,
-    points_label: str = DATA,
+    points_label: str = style.DATA,
 ) -> Figure:
     """Draw a mass spectrum with its fit.
 
@@ -99,15 +80,9 @@ def draw_mass(
         Name of the points in the legend.
     """
     edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
-    figure = new_figure(10, 10)
-    if fit is not None and fit.parameters:
-        grid = figure.add_gridspec(2, 1, height_ratios=(3.2, 1), hspace=0)
-        axes = figure.add_subplot(grid[0])
-        below = figure.add_subplot(grid[1], sharex=axes)
-        axes.tick_params(labelbottom=False)
-    else:
-        axes = below = figure.add_subplot()
-    largest = points(axes, histogram, points_label)
+    figure = style.new_figure(10, 10)
+    axes, below = style.panels(figure, 2 if fit is not None and fit.parameters else 1)
+    largest = style.points(axes, histogram, points_label)
     if fit is not None and fit.parameters:
         _draw_components(axes, fit)
         _draw_pulls(below, histogram, fit)
@@ -115,10 +90,12 @@ def draw_mass(
     if fit is not None:
         _write_result(axes, fit, on_the_right=on_the_right)
     axes.set_xlim(edges[0], edges[-1])
-    scale_counts(axes, largest, log=False, headroom=FIT_ROOM if fit is not None else LEGEND_ROOM)
-    axes.set_ylabel(per_bin("Candidates", edges, unit))
-    below.set_xlabel(axis_label(label, unit))
-    axes.legend(loc="upper left" if on_the_right else "upper right", fontsize=SMALL)
+    style.scale_counts(
+        axes, largest, log=False, headroom=FIT_ROOM if fit is not None else LEGEND_ROOM
+    )
+    axes.set_ylabel(style.per_bin("Candidates", edges, unit))
+    below.set_xlabel(style.axis_label(label, unit))
+    axes.legend(loc="upper left" if on_the_right else "upper right", fontsize=style.SMALL)
     heading.above(axes)
     figure.align_ylabels()
     return figure
@@ -132,7 +109,7 @@ def _where_largest(histogram: hist.Hist) -> float:
 def _draw_components(axes: Axes, fit: MassFit) -> None:
     x, curves = fit.curve()
     background = curves[BACKGROUND]
-    axes.plot(x, sum(curves.values()), color=RED, linewidth=2.5, label="Fit")
+    axes.plot(x, sum(curves.values()), color=style.RED, linewidth=2.5, label="Fit")
     for peak, color in zip(fit.model.peaks, PEAK_COLORS, strict=False):
         axes.fill_between(
             x,
@@ -143,7 +120,7 @@ def _draw_components(axes: Axes, fit: MassFit) -> None:
             linewidth=0,
             label=peak.label,
         )
-    axes.plot(x, background, color=BLUE, linestyle="--", linewidth=2.5, label="Background")
+    axes.plot(x, background, color=style.BLUE, linestyle="--", linewidth=2.5, label="Background")
 
 
 def pulls(histogram: hist.Hist, fit: MassFit) -> tuple[Floats, Floats]:
@@ -156,7 +133,7 @@ def pulls(histogram: hist.Hist, fit: MassFit) -> tuple[Floats, Floats]:
     edges, expected = np.asarray(fit.edges), np.sum(list(fit.expected().values()), axis=0)
     first = int(np.argmin(np.abs(histogram.axes[0].edges - edges[0])))
     bins = slice(first, first + len(expected))
-    counts = counts_of(histogram)[bins]
+    counts = style.counts_of(histogram)[bins]
     variances = histogram.variances()
     variances = counts if variances is None else np.asarray(variances)[bins]
     # weighted bins fluctuate more than counts, by their mean weight
@@ -169,7 +146,7 @@ def _draw_pulls(axes: Axes, histogram: hist.Hist, fit: MassFit) -> None:
     centers, deviations = pulls(histogram, fit)
     shown = np.clip(deviations, -MAX_PULL, MAX_PULL)
     axes.axhspan(-1, 1, color="0.9", linewidth=0)
-    axes.axhline(0, color=RED, linewidth=1.5)
+    axes.axhline(0, color=style.RED, linewidth=1.5)
     axes.errorbar(
         centers, shown, yerr=np.ones_like(shown), fmt="o", color="black", markersize=4, elinewidth=1
     )
@@ -206,7 +183,7 @@ def _write_result(axes: Axes, fit: MassFit, *, on_the_right: bool) -> None:
         transform=axes.transAxes,
         ha=side,
         va="top",
-        fontsize=SMALL,
+        fontsize=style.SMALL,
         linespacing=1.35,
     )
     if fit.problems:
@@ -217,7 +194,7 @@ def _write_result(axes: Axes, fit: MassFit, *, on_the_right: bool) -> None:
             (0.5, 1 - FIT_ROOM + 0.015),
             xycoords="axes fraction",
             ha="center",
-            color=RED,
-            fontsize=TINY,
+            color=style.RED,
+            fontsize=style.TINY,
         )
     box.set_gid("yields")

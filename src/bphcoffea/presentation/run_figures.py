@@ -10,18 +10,12 @@ import hist
 from matplotlib.figure import Figure
 
 from bphcoffea.analysis import AnalysisRecord, HistogramRecord
+from bphcoffea.presentation import hidden_data
 from bphcoffea.presentation.cutflow import cutflow_figures
 from bphcoffea.presentation.distributions import distribution_figure
-from bphcoffea.presentation.hidden_data import (
-    Windows,
-    blind_histograms,
-    blind_windows,
-    category_windows,
-    left_out,
-)
+from bphcoffea.presentation.hidden_data import RunHistogram, Windows
 from bphcoffea.presentation.labels import LabelledRun, Labels
 from bphcoffea.presentation.mass import mass_figures
-from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure
 from bphcoffea.presentation.style import FIGURES, cms_style, name_of_its_own, save
@@ -101,7 +95,7 @@ def figures_of_run(
     fit = FitRecord.of_run(run) if run.place("fit.json").is_file() else None
     if analysis.search and run.place("limit.json").is_file():
         yield from search_of(run).figures(run, unblind=unblind)
-    notes = (left_out(run),) if datasets.data else ()
+    notes = (hidden_data.left_out(run),) if datasets.data else ()
     scaled = {} if shapes else _scaled_histograms(run)
     hidden = {} if unblind or not datasets.data else _hidden_windows(run)
     histograms = run.histograms()
@@ -162,11 +156,11 @@ def _histogram_figures(
 
 def _hidden_windows(run: RunFolder) -> dict[str, dict[str | None, Windows | None]]:
     """Return the windows to hide by histogram and category; None stands for all categories."""
-    names = blind_histograms(run.analysis)
+    names = hidden_data.blind_histograms(run.analysis)
     if not names:
         return {}
-    by_category: dict[str | None, Windows | None] = {None: blind_windows(run)}
-    by_category.update(category_windows(run))
+    by_category: dict[str | None, Windows | None] = {None: hidden_data.blind_windows(run)}
+    by_category.update(hidden_data.category_windows(run))
     return dict.fromkeys(names, by_category)
 
 

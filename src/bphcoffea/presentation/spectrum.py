@@ -13,23 +13,8 @@ from matplotlib.transforms import Bbox
 
 from bphcoffea.analysis import ResonanceRecord
 from bphcoffea.arrays import Floats
-from bphcoffea.presentation.hidden_data import shade
-from bphcoffea.presentation.run_histogram import RunHistogram
-from bphcoffea.presentation.style import (
-    BLUE,
-    DATA,
-    SIMULATION,
-    SMALL,
-    Heading,
-    axis_label,
-    cms_style,
-    counts_of,
-    grouped,
-    is_logarithmic,
-    new_figure,
-    per_bin,
-    scale_counts,
-)
+from bphcoffea.presentation import style
+from bphcoffea.presentation.hidden_data import RunHistogram, shade
 from bphcoffea.statistics import of_datasets
 
 #: Largest relative distance of a peak from the mass of its resonance.
@@ -54,7 +39,7 @@ def spectrum_figure(shown: RunHistogram, category: str | None) -> Figure:
     names = datasets.data or list(datasets)
     figure = draw_spectrum(
         of_datasets(shown.histogram, names, category),
-        Heading.of((datasets[name] for name in names), shown.notes),
+        style.Heading.of((datasets[name] for name in names), shown.notes),
         label=shown.label,
         unit=shown.record.unit,
         resonances=shown.record.resonances,
@@ -64,10 +49,10 @@ def spectrum_figure(shown: RunHistogram, category: str | None) -> Figure:
     return figure
 
 
-@cms_style()
+@style.cms_style()
 def draw_spectrum(
     histogram: hist.Hist,
-    heading: Heading,
+    heading: style.Heading,
     *,
     label: str,
     unit: str = "GeV",
@@ -90,22 +75,26 @@ def draw_spectrum(
         Name the spectrum simulation in the legend, instead of data.
     """
     edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
-    counts = counts_of(histogram)
-    figure = new_figure(12, 9)
+    counts = style.counts_of(histogram)
+    figure = style.new_figure(12, 9)
     axes = figure.add_subplot()
-    axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.35)
-    name = SIMULATION if simulated else DATA
+    axes.stairs(counts, edges, fill=True, color=style.BLUE, alpha=0.35)
+    name = style.SIMULATION if simulated else style.DATA
     axes.stairs(
-        counts, edges, color=BLUE, linewidth=1.8, label=f"{name}, {grouped(counts.sum())} pairs"
+        counts,
+        edges,
+        color=style.BLUE,
+        linewidth=1.8,
+        label=f"{name}, {style.grouped(counts.sum())} pairs",
     )
     axes.set_xlim(edges[0], edges[-1])
-    if is_logarithmic(edges):
+    if style.is_logarithmic(edges):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    scale_counts(axes, float(counts.max(initial=0)), log=True, headroom=0.2)
-    axes.set_xlabel(axis_label(label, unit))
-    axes.set_ylabel(per_bin("Candidates", edges, unit))
-    axes.legend(loc="upper right", fontsize=SMALL)
+    style.scale_counts(axes, float(counts.max(initial=0)), log=True, headroom=0.2)
+    axes.set_xlabel(style.axis_label(label, unit))
+    axes.set_ylabel(style.per_bin("Candidates", edges, unit))
+    axes.legend(loc="upper right", fontsize=style.SMALL)
     heading.above(axes)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -130,7 +119,7 @@ def _write_labels(
         peak = float(counts[near].max(initial=0)) or 1.0
         x, top = _in_axes(axes, mass, max(peak, axes.get_ylim()[0]))
         text = axes.text(
-            x, top + 2 * GAP, resonance.label, transform=axes.transAxes, fontsize=SMALL
+            x, top + 2 * GAP, resonance.label, transform=axes.transAxes, fontsize=style.SMALL
         )
         heights = {}
         for side, shift in SIDES.items():

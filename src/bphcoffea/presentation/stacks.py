@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from bphcoffea.analysis import DOWN, NOMINAL, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.comparison import Sides, draw_comparison
+from bphcoffea.presentation.hidden_data import RunHistogram
 from bphcoffea.presentation.labels import literal
-from bphcoffea.presentation.run_histogram import RunHistogram
 from bphcoffea.presentation.style import Heading
 from bphcoffea.results import DatasetRecord
 from bphcoffea.statistics import of_datasets

@@ -61,6 +61,13 @@ def new_figure(width: float = 10, height: float = 9) -> Figure:
     return figure
 
 
+def panels(figure: Figure, number: int) -> tuple[Axes, Axes]:
+    """Add one panel, or a flat one below the main one, and return the top and the bottom one."""
+    heights = {"height_ratios": (3.2, 1)[:number], "hspace": 0}
+    axes = figure.subplots(number, sharex=True, squeeze=False, gridspec_kw=heights)
+    return axes[0, 0], axes[-1, 0]
+
+
 @dataclass(frozen=True)
 class Heading:
     """Text above the axes: the samples, their luminosity and energy, and warnings.

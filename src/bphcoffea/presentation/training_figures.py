@@ -8,16 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
-from bphcoffea.presentation.style import (
-    BLUE,
-    FIGURES,
-    RED,
-    SMALL,
-    Heading,
-    cms_style,
-    new_figure,
-    save,
-)
+from bphcoffea.presentation import style
 from bphcoffea.storage import replacing
 from bphcoffea.training import Scores, Training, roc_curve
 
@@ -25,19 +16,19 @@ from bphcoffea.training import Scores, Training, roc_curve
 BINS = 25
 
 
-@cms_style()
-def draw_roc(training: Training, heading: Heading) -> Figure:
+@style.cms_style()
+def draw_roc(training: Training, heading: style.Heading) -> Figure:
     """Draw sideband rejection against signal efficiency."""
-    figure = new_figure(10, 10)
+    figure = style.new_figure(10, 10)
     axes = figure.add_subplot()
-    for test, sample, style in ((False, "seen in training", "--"), (True, "not seen", "-")):
+    for test, sample, line in ((False, "seen in training", "--"), (True, "not seen", "-")):
         scored = training.scored(test=test)
         signal, background = roc_curve(scored.signal, scored.background)
         axes.plot(
             signal,
             1 - background,
-            style,
-            color=BLUE if test else RED,
+            line,
+            color=style.BLUE if test else style.RED,
             linewidth=2.5,
             label=f"Candidates {sample}: AUC {scored.area:.4f}",
         )
@@ -45,26 +36,26 @@ def draw_roc(training: Training, heading: Heading) -> Figure:
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("Signal efficiency")
     axes.set_ylabel("Sideband rejection")
-    axes.legend(loc="lower left", fontsize=SMALL)
+    axes.legend(loc="lower left", fontsize=style.SMALL)
     heading.above(axes)
     return figure
 
 
-@cms_style()
-def draw_overtraining(training: Training, heading: Heading) -> Figure:
+@style.cms_style()
+def draw_overtraining(training: Training, heading: style.Heading) -> Figure:
     """Draw the scores of signal and sidebands, seen in training and not.
 
     The p-value of the Kolmogorov-Smirnov test is the smallest of all folds, times their number.
     """
-    figure = new_figure(10, 10)
+    figure = style.new_figure(10, 10)
     axes = figure.add_subplot()
     train, test = training.scored(test=False), training.scored(test=True)
     folds = training.as_json()["folds"]
     edges = np.linspace(0, 1, BINS + 1)
     largest = 0.0
     for name, label, color, trained, tested in (
-        ("signal", "Simulated signal", BLUE, train.signal, test.signal),
-        ("background", "Sidebands", RED, train.background, test.background),
+        ("signal", "Simulated signal", style.BLUE, train.signal, test.signal),
+        ("background", "Sidebands", style.RED, train.background, test.background),
     ):
         seen, _ = _density(trained, edges)
         p_value = min(1.0, len(folds) * min(fold[f"ks_{name}"] for fold in folds))
@@ -87,7 +78,7 @@ def draw_overtraining(training: Training, heading: Heading) -> Figure:
     axes.set_ylim(0, 1.4 * largest)
     axes.set_xlabel("Classifier score")
     axes.set_ylabel("Density")
-    axes.legend(loc="upper center", fontsize=SMALL)
+    axes.legend(loc="upper center", fontsize=style.SMALL)
     heading.above(axes)
     return figure
 
@@ -100,10 +91,12 @@ def _density(scores: Scores, edges: Floats) -> tuple[Floats, Floats]:
     return content / scale, np.sqrt(squares) / scale
 
 
-@cms_style()
-def plot_training(training: Training, heading: Heading, folder: Path) -> list[Path]:
+@style.cms_style()
+def plot_training(training: Training, heading: style.Heading, folder: Path) -> list[Path]:
     """Draw the figures of a training into ``figures`` below a folder, and return their paths."""
-    with replacing(folder, FIGURES) as temporary:
-        paths = save(draw_roc(training, heading), temporary / FIGURES, "roc")
-        paths += save(draw_overtraining(training, heading), temporary / FIGURES, "overtraining")
-    return [folder / FIGURES / path.name for path in paths]
+    with replacing(folder, style.FIGURES) as temporary:
+        paths = style.save(draw_roc(training, heading), temporary / style.FIGURES, "roc")
+        paths += style.save(
+            draw_overtraining(training, heading), temporary / style.FIGURES, "overtraining"
+        )
+    return [folder / style.FIGURES / path.name for path in paths]

@@ -63,7 +63,7 @@ class Columns:
 class DatasetResult:
     """Result of some entries of a dataset. Results of different entries add up.
 
-    Adding results that share entries raises :class:`~bphcoffea.results.entries.OverlapError`.
+    Adding results that share entries raises :class:`~bphcoffea.results.ledger.OverlapError`.
 
     Attributes
     ----------

@@ -1,9 +1,9 @@
 from .cutflow import Cutflow as Cutflow
-from .entries import Entries as Entries
 from .folder import RUN as RUN, RunFolder as RunFolder, claim as claim, file_name as file_name
 from .folder import write_histograms as write_histograms, write_json as write_json
 from .folder import writing as writing
-from .ledger import FILE as FILE, Failure as Failure, IDENTITY as IDENTITY, Ledger as Ledger
+from .ledger import Entries as Entries, FILE as FILE, Failure as Failure
+from .ledger import IDENTITY as IDENTITY, Ledger as Ledger
 from .ledger import REPLICAS as REPLICAS, Recovery as Recovery, file_of as file_of
 from .ledger import place_of as place_of
 from .luminosities import Luminosities as Luminosities, certification_of as certification_of

@@ -12,8 +12,6 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -119,7 +117,7 @@ class RunFolder:
 
     def replacing(
         self, owner: str, also: Callable[[str], bool] = lambda _: False
-    ) -> AbstractContextManager[Path]:
+    ) -> contextlib.AbstractContextManager[Path]:
         """Replace derived files, all or none; yields a temporary folder for the new files.
 
         Parameters
@@ -169,8 +167,8 @@ class RunFolder:
             for name, of_data in content["datasets"].items():
                 shared = content["sections_shared"]
                 found[name]["luminosity"] = None if shared else of_data["luminosity"]
-        records = {name: DatasetRecord.model_validate(each) for name, each in found.items()}
-        return Datasets(records)
+        validate = DatasetRecord.model_validate
+        return Datasets((name, validate(record)) for name, record in found.items())
 
     @property
     def normalisation(self) -> dict[str, Normalisation]:
@@ -297,7 +295,7 @@ def _overlap(ranges: Iterable[Mapping[str, list[list[int]]]]) -> bool:
     return any(
         second[0] <= first[1]
         for of_run in by_run.values()
-        for first, second in pairwise(sorted(of_run))
+        for first, second in itertools.pairwise(sorted(of_run))
     )
 
 
@@ -332,7 +330,7 @@ def _encoded(name: str) -> str:
     return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
 
 
-def claim(path: str | Path, *, overwrite: bool) -> AbstractContextManager[Path]:
+def claim(path: str | Path, *, overwrite: bool) -> contextlib.AbstractContextManager[Path]:
     """Reserve a folder for a run for the duration of a block; see :func:`~.manifest.claimed`."""
     return claimed(path, RUN, LEDGER, overwrite=overwrite)
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from bphcoffea.arrays import Integers
 from bphcoffea.corrections import Corrections
 from bphcoffea.datasets import Metadata
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
 
-Sections = npt.NDArray[np.int64]
+Sections = Integers
 
 #: Sources of a luminosity in ``luminosity.json``, other than the path of a table.
 FILESET: Final = "fileset"

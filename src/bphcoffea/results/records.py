@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
-from typing_extensions import override
 
 from bphcoffea.datasets import Metadata
 
@@ -52,29 +51,8 @@ class DatasetRecord(Metadata):
     part: Part | None = None
 
 
-class Datasets(Mapping[str, DatasetRecord]):
-    """Datasets of a run by name.
-
-    Parameters
-    ----------
-    records
-        Records by name.
-    """
-
-    def __init__(self, records: Mapping[str, DatasetRecord]) -> None:
-        self._records = dict(records)
-
-    @override
-    def __getitem__(self, name: str) -> DatasetRecord:
-        return self._records[name]
-
-    @override
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
-
-    @override
-    def __len__(self) -> int:
-        return len(self._records)
+class Datasets(dict[str, DatasetRecord]):
+    """Datasets of a run by name."""
 
     @property
     def data(self) -> list[str]:

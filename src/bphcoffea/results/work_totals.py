@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, get_type_hints
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple, get_type_hints
 
 import pyarrow as pa
 
@@ -108,28 +109,20 @@ class WorkTotals:
 
     def as_json(self) -> dict[str, Any]:
         """Return the totals as in ``metrics.json``."""
-        return {
-            "chunks": self.chunks,
-            "events": self.events,
-            "bytes_read": self.bytes_read,
-            "wall_s": self.wall_s,
-            "input_s": self.input_s,
-            "processor_s": self.processor_s,
-            "cpu_s": self.cpu_s,
-            "events_per_s": self.events / self.wall_s if self.wall_s else 0.0,
-            "bytes_per_s": self.bytes_read / self.wall_s if self.wall_s else 0.0,
-            "cpu_fraction": self.cpu_s / self.wall_s if self.wall_s else 0.0,
-            "peak_rss_mb": self.peak_rss_mb,
+        per_wall_s = {
+            "events_per_s": self.events,
+            "bytes_per_s": self.bytes_read,
+            "cpu_fraction": self.cpu_s,
         }
+        wall_s = self.wall_s or math.inf
+        rates = {name: number / wall_s for name, number in per_wall_s.items()}
+        totals = asdict(self)
+        peak = totals.pop("peak_rss_mb")
+        return totals | rates | {"peak_rss_mb": peak}
 
 
 #: Groupings of the metrics.
-_KINDS: dict[str, Callable[[Timing], str]] = {
-    "dataset": lambda timing: timing.dataset,
-    "file": lambda timing: timing.file,
-    "site": lambda timing: timing.site,
-    "worker": lambda timing: timing.worker,
-}
+_KINDS: Final = ("dataset", "file", "site", "worker")
 
 
 def total(timings: Iterable[Timing]) -> WorkTotals:
@@ -144,8 +137,8 @@ def tallies(timings: Iterable[Timing]) -> dict[str, dict[str, Any]]:
     """Return ``by_dataset``, ``by_file``, ``by_site`` and ``by_worker``, each the slowest first."""
     by: dict[str, dict[str, WorkTotals]] = {kind: {} for kind in _KINDS}
     for timing in timings:
-        for kind, name_of in _KINDS.items():
-            name = name_of(timing)
+        for kind in _KINDS:
+            name = getattr(timing, kind)
             by[kind][name] = by[kind].get(name, WorkTotals()).plus(timing)
     return {
         f"by_{kind}": {

@@ -14,7 +14,7 @@ import requests
 import urllib3.exceptions
 from typing_extensions import override
 
-from bphcoffea.errors import FacilityError
+from bphcoffea.errors import FacilityError, causes
 from bphcoffea.storage.targets import BLOCK, Fault, Target, TransferError, by_words
 
 #: Time of modification in the answer to PROPFIND, under any prefix of the namespace.
@@ -189,11 +189,9 @@ def _file_of(variable: str) -> str | None:
 
 def _silence(error: BaseException) -> Fault:
     """Return the fault behind a missing answer over HTTP, from the causes of an exception."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
             return Fault.NO_HOST
         if isinstance(cause, urllib3.exceptions.NewConnectionError | TimeoutError):
             return Fault.SILENT
-        cause = cause.__cause__ or cause.__context__
     return Fault.SILENT if isinstance(error, requests.Timeout) else Fault.BROKEN

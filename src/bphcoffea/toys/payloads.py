@@ -108,14 +108,14 @@ def _scale_factors(name: str, description: str, table: ScaleFactors) -> schema.C
             "scale_factors": "nominal, stat, syst, systup, systdown",
         },
         "scale factor",
-        _table(("eta", _edges(table.eta)), _edges(table.pt), "scale_factors", "nominal", table),
+        _table(("eta", table.eta.tolist()), table.pt.tolist(), "scale_factors", "nominal", table),
     )
 
 
 def _older_scale_factors(name: str, description: str, table: ScaleFactors) -> schema.Correction:
     """Return a table in |η| in the older format of the Muon POG."""
     folded = table.folded
-    pt: list[float | str] = [*_edges(folded.pt)[:-1], "inf"]
+    pt: list[float | str] = [*folded.pt.tolist()[:-1], "inf"]
     return _correction(
         name,
         description,
@@ -128,7 +128,7 @@ def _older_scale_factors(name: str, description: str, table: ScaleFactors) -> sc
         "scale factor",
         _category(
             "year",
-            {"2018_UL": _table(("abseta", _edges(folded.eta)), pt, "ValType", "sf", folded)},
+            {"2018_UL": _table(("abseta", folded.eta.tolist()), pt, "ValType", "sf", folded)},
         ),
     )
 
@@ -155,7 +155,7 @@ def _table(
 def _pileup() -> schema.Correction:
     """Return the pile-up weights in the format of the LUM POG."""
     up = INTERACTIONS_UNCERTAINTY
-    edges = _edges(np.arange(MOST_INTERACTIONS + 1.0))
+    edges = np.arange(MOST_INTERACTIONS + 1.0).tolist()
     weights = {
         key: _binning(
             "NumTrueInteractions",
@@ -262,10 +262,6 @@ def _binning(
 def _category(name: str, content: Mapping[str, schema.Content]) -> schema.Category:
     items = [schema.CategoryItem(key=key, value=value) for key, value in content.items()]
     return schema.Category(nodetype="category", input=name, content=items)
-
-
-def _edges(values: Floats) -> list[float]:
-    return [float(value) for value in values]
 
 
 def _number(value: float) -> float:

@@ -1,9 +1,8 @@
 """The skeleton of toys in the format of the Tree3Mu ntuple: candidates of three legs."""
 
-from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 import awkward as ak
 import numpy as np
@@ -154,11 +153,35 @@ class TripletTruth(Truth):
         )
 
 
-class Tree3MuToy(Toy[Integers, Events], Generic[Decays]):
+@dataclass(frozen=True)
+class Model(Generic[Decays]):
+    """Functions that make and select the events of one toy.
+
+    Attributes
+    ----------
+    generate
+        Generate the decay of each event, from its species.
+    reconstruct
+        Reconstruct objects and candidates.
+    particles
+        Return the ``GenParticle_*`` branches.
+    find
+        Select the best candidates and count.
+    """
+
+    generate: Callable[[Integers, np.random.Generator], Decays]
+    reconstruct: Callable[[Decays, Collisions, Sample, np.random.Generator], Reconstructed]
+    particles: Callable[[Decays, np.random.Generator], dict[str, ak.Array]]
+    find: Callable[[Events], TripletTruth]
+
+
+class Tree3MuToy(Toy[Integers, Events]):
     """Toy whose events are drawn from species, in the format of the Tree3Mu ntuple.
 
     Attributes
     ----------
+    model
+        Functions of the toy.
     steps
         How the names of the branches begin that one step of the reconstruction fills.
     menus
@@ -166,22 +189,9 @@ class Tree3MuToy(Toy[Integers, Events], Generic[Decays]):
     """
 
     tree = "Tree3Mu/ntuple"
+    model: ClassVar[Model[Any]]
     steps: ClassVar[tuple[str, ...]]
     menus: ClassVar[Mapping[str, Menus]] = {"2017": HLT_MENUS, "2018": HLT_MENUS}
-
-    @abstractmethod
-    def generate(self, species: Integers, rng: np.random.Generator) -> Decays:
-        """Generate the decay of each event, from its species."""
-
-    @abstractmethod
-    def reconstruct(
-        self, decays: Decays, collisions: Collisions, sample: Sample, rng: np.random.Generator
-    ) -> Reconstructed:
-        """Reconstruct objects and candidates."""
-
-    @abstractmethod
-    def generator_particles(self, decays: Decays, rng: np.random.Generator) -> dict[str, ak.Array]:
-        """Return the ``GenParticle_*`` branches."""
 
     def added(self, sample: Sample, total: int) -> Mapping[int, float]:  # noqa: ARG002 - for subclasses
         """Return the mean number of injected events of each species in a whole sample."""
@@ -206,11 +216,11 @@ class Tree3MuToy(Toy[Integers, Events], Generic[Decays]):
         efficiencies of simulation (:mod:`~bphcoffea.toys.calibration`).
         """
         n = len(contents)
-        decays = self.generate(contents, rng)
+        decays = self.model.generate(contents, rng)
         collisions = Collisions(primary_vertices(n, rng), draw_interactions(n, sample.is_mc, rng))
         hlt = trigger_list(n, self.menus[sample.era[:4]], rng)
         l1 = trigger_list(n, L1_MENUS, rng)
-        muons, tracks, rows, candidates = self.reconstruct(decays, collisions, sample, rng)
+        muons, tracks, rows, candidates = self.model.reconstruct(decays, collisions, sample, rng)
         fail(candidates, rng, self.steps)
         order = random_order(rows.event, rng)
         rows, candidates = rows[order], {name: flat[order] for name, flat in candidates.items()}
@@ -227,8 +237,12 @@ class Tree3MuToy(Toy[Integers, Events], Generic[Decays]):
             branches |= lists(shuffled, objects.event, n)
         branches |= lists(candidates, rows.event, n)
         if sample.is_mc:
-            branches |= self.generator_particles(decays, rng)
+            branches |= self.model.particles(decays, rng)
             branches["nPileUpInt"] = collisions.interactions.astype(np.uint32)
         return Events(
             branches, muons, tracks, rows, candidates, hlt.accepted, l1.accepted, contents
         )
+
+    def find(self, events: Events, sample: Sample) -> TripletTruth:  # noqa: ARG002 - all alike
+        """Select the best candidates and count; see :meth:`Toy.find`."""
+        return self.model.find(events)

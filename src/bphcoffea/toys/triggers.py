@@ -72,6 +72,28 @@ HLT_MENUS: Final[Menus] = (
     (0.06, (_WITHOUT_MASS, Path("HLT_IsoMu27_v14", 0.05))),
     (0.02, ()),
 )
+_NO_MASS = Path("HLT_DoubleMu3_TkMu_DsTau3Mu_NoL1Mass_v4", 0.4)
+#: Menus of 2018 for τ → 3μ.
+HLT_MENUS_2018: Final[Menus] = (
+    (
+        0.50,
+        (
+            Path("HLT_DoubleMu3_Trk_Tau3mu_v14", 0.05),  # prescaled
+            _NO_MASS,
+            Path("HLT_DoubleMu3_TkMu_DsTau3Mu_v4", 0.95, accepted=True),
+        ),
+    ),
+    (
+        0.42,
+        (
+            Path("HLT_DoubleMu3_TkMu_DsTau3Mu_v5", 0.95, accepted=True),
+            Path("HLT_Dimuon0_Jpsi_v14", 0.05),
+            _NO_MASS,
+        ),
+    ),
+    (0.06, (_NO_MASS, Path("HLT_IsoMu24_v13", 0.05))),
+    (0.02, ()),
+)
 #: Menus of the level-1 trigger.
 L1_MENUS: Final[Menus] = (
     (

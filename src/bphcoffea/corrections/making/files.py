@@ -13,6 +13,7 @@ from bphcoffea.corrections.making.schema1 import upgrade_schema_1
 from bphcoffea.corrections.making.sources import read_json
 from bphcoffea.corrections.making.tag_and_probe import from_tag_and_probe_json
 from bphcoffea.errors import CorrectionsError
+from bphcoffea.storage import write_whole
 
 
 def from_json(path: str | Path) -> list[Correction]:
@@ -68,14 +69,9 @@ def write(corrections: Iterable[Correction], path: str | Path, description: str)
     encoded = (content.model_dump_json(exclude_unset=True) + "\n").encode()
     if target.suffix == ".gz":
         encoded = _compressed(encoded)
-    temporary = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(encoded)
-            return temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        return write_whole(target, encoded)
     except OSError as error:
         raise CorrectionsError(f"{target}: cannot be written ({error.strerror})") from None
 

@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from correctionlib.schemav2 import (
-    Binning,
-    Category,
-    CategoryItem,
-    Content,
-    Correction,
-    MultiBinning,
-    Variable,
-)
+from correctionlib import schemav2 as schema
 
+from bphcoffea.arrays import Floats
 from bphcoffea.corrections.making.sources import Histogram, read_histogram
-from bphcoffea.corrections.payload import Floats
 from bphcoffea.errors import CorrectionsError
 
-_SCALE_FACTORS: Final = Variable(name="scale_factors", type="string")
+_SCALE_FACTORS: Final = schema.Variable(name="scale_factors", type="string")
 
 
 @dataclass(frozen=True)
@@ -36,7 +28,7 @@ class Converted:
         Notes of one line each.
     """
 
-    correction: Correction
+    correction: schema.Correction
     notes: tuple[str, ...] = ()
 
 
@@ -91,11 +83,12 @@ def from_histogram(
     contents = {"nominal": histogram.values, "stat": histogram.errors}
     if histogram.interval:
         contents["down"], contents["up"] = histogram.interval
-    correction = Correction(
+    variables = [schema.Variable(name=variable, type="real") for variable in inputs]
+    correction = schema.Correction(
         name=name,
         version=1,
-        inputs=[*(Variable(name=variable, type="real") for variable in inputs), _SCALE_FACTORS],
-        output=Variable(name="weight", type="real"),
+        inputs=[*variables, _SCALE_FACTORS],
+        output=schema.Variable(name="weight", type="real"),
         data=category(
             _SCALE_FACTORS.name,
             {key: binned(values, histogram, inputs, flow) for key, values in contents.items()},
@@ -108,22 +101,22 @@ def from_histogram(
     return Converted(correction, (f"{np.count_nonzero(zero)} of {zero.size} bins are 0: {bins}",))
 
 
-def category(variable: str, values: Mapping[str, Content]) -> Category:
+def category(variable: str, values: Mapping[str, schema.Content]) -> schema.Category:
     """Return a node with contents for the keys of an input."""
-    items = [CategoryItem(key=key, value=value) for key, value in values.items()]
-    return Category(nodetype="category", input=variable, content=items)
+    items = [schema.CategoryItem(key=key, value=value) for key, value in values.items()]
+    return schema.Category(nodetype="category", input=variable, content=items)
 
 
 def binned(
     values: Floats, histogram: Histogram, inputs: Sequence[str], flow: Literal["error", "clamp"]
-) -> Binning | MultiBinning:
+) -> schema.Binning | schema.MultiBinning:
     """Return a node with values in the bins of a histogram, whose axes are inputs."""
     edges = [axis.tolist() for axis in histogram.edges]
-    content: list[Content] = [*values.ravel().tolist()]
+    content: list[schema.Content] = [*values.ravel().tolist()]
     if len(inputs) == 1:
-        return Binning(
+        return schema.Binning(
             nodetype="binning", input=inputs[0], edges=edges[0], content=content, flow=flow
         )
-    return MultiBinning(
+    return schema.MultiBinning(
         nodetype="multibinning", inputs=list(inputs), edges=edges, content=content, flow=flow
     )

@@ -83,22 +83,6 @@ def _node(node: Any, free: Sequence[str], inputs: Sequence[str], where: str) -> 
     if taken > len(free):
         raise CorrectionsError(f"{where}: its nodes take more than its inputs {', '.join(inputs)}")
     content = [_node(below, free[taken:], inputs, where) for below in node["content"]]
-    if kind == "binning":
-        return {
-            "nodetype": kind,
-            "input": free[0],
-            "edges": [edge_in_json(edge) for edge in node["edges"]],
-            "content": content,
-            "flow": "error",
-        }
-    if kind == "multibinning":
-        return {
-            "nodetype": kind,
-            "inputs": list(free[:taken]),
-            "edges": [[edge_in_json(edge) for edge in edges] for edges in node["edges"]],
-            "content": content,
-            "flow": "error",
-        }
     if kind == "category":
         if len(node["keys"]) != len(content):
             raise CorrectionsError(f"{where}: {len(node['keys'])} keys but {len(content)} contents")
@@ -106,7 +90,17 @@ def _node(node: Any, free: Sequence[str], inputs: Sequence[str], where: str) -> 
             {"key": key, "value": below} for key, below in zip(node["keys"], content, strict=True)
         ]
         return {"nodetype": kind, "input": free[0], "content": items}
-    raise CorrectionsError(f"{where}: schema version 1 has no node of type '{kind}'")
+    if kind == "binning":
+        axes: dict[str, object] = {
+            "input": free[0],
+            "edges": list(map(edge_in_json, node["edges"])),
+        }
+    elif kind == "multibinning":
+        edges = [list(map(edge_in_json, axis)) for axis in node["edges"]]
+        axes = {"inputs": list(free[:taken]), "edges": edges}
+    else:
+        raise CorrectionsError(f"{where}: schema version 1 has no node of type '{kind}'")
+    return {"nodetype": kind, **axes, "content": content, "flow": "error"}
 
 
 def edge_in_json(edge: float) -> float | str:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import scipy.stats
 import uproot
 
-from bphcoffea.corrections.payload import Floats
+from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.documents import read_bytes, unique_keys
 from bphcoffea.errors import CorrectionsError
 
@@ -54,7 +53,7 @@ class Histogram:
     errors: Floats
     interval: tuple[Floats, Floats] | None = None
 
-    def bins(self, where: npt.NDArray[np.bool_], names: Sequence[str], most: int = 5) -> str:
+    def bins(self, where: Booleans, names: Sequence[str], most: int = 5) -> str:
         """Return the bins where a mask is true, as ``pt [2, 3) × abseta [0, 0.9)``."""
         indices = np.argwhere(where).tolist()
         texts = [
@@ -250,7 +249,7 @@ def _efficiency(source: str, found: _Root) -> Histogram:
     return Histogram(source, edges, values, (high - low) / 2, (low, high))
 
 
-def _refuse(source: str, what: str, values: Floats, bad: npt.NDArray[np.bool_]) -> None:
+def _refuse(source: str, what: str, values: Floats, bad: Booleans) -> None:
     if bad.any():
         first = values[bad][0]
         raise CorrectionsError(

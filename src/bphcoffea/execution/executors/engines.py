@@ -14,8 +14,7 @@ from coffea.processor.executor import ExecutorBase
 
 from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
-from bphcoffea.execution.executors.iterative import IterativeExecutor
-from bphcoffea.execution.executors.processes import Pool, ProcessExecutor
+from bphcoffea.execution.executors.processes import IterativeExecutor, Pool, ProcessExecutor
 from bphcoffea.facilities import Facility, cluster, find_valid, shipping, wait
 from bphcoffea.storage import TIMEOUT
 

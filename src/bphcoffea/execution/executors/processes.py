@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
@@ -143,3 +143,15 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
         if died:
             self.pool.kill()
         return died
+
+
+@dataclass
+class IterativeExecutor(ExecutorBase):  # type: ignore[misc]
+    """Coffea's executor of the same name, with progress that can also be read in a log."""
+
+    def __call__(
+        self, items: Sequence[object], function: Callable[[object], object], accumulator: object
+    ) -> tuple[object, int]:
+        """Process all items, and return the sum of the results, and 0 for coffea (no error)."""
+        with progress(len(items), self.desc, self.unit) as bar:
+            return accumulate(map(function, bar.track(items)), accumulator), 0

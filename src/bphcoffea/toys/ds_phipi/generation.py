@@ -15,31 +15,9 @@ from bphcoffea.physics.constants import (
     PHI_WIDTH,
     PION_MASS,
 )
-from bphcoffea.toys.decay import (
-    Floats,
-    Integers,
-    breit_wigner,
-    companion,
-    four_momentum,
-    mass,
-    two_body,
-)
-from bphcoffea.toys.generation import (
-    DISPLACED,
-    DPLUS_CTAU,
-    DS_CTAU,
-    FLIGHT,
-    PDG_B0,
-    PDG_DPLUS,
-    PDG_DS,
-    PDG_MUON,
-    PDG_PHI,
-    PDG_PION,
-    combinatorial_masses,
-    generator_branches,
-    random_charges,
-    spectrum,
-)
+from bphcoffea.toys import decay, generation
+from bphcoffea.toys.decay import Floats, Integers
+from bphcoffea.toys.generation import PDG_B0, PDG_DPLUS, PDG_DS, PDG_MUON, PDG_PHI, PDG_PION
 
 
 class Species(IntEnum):
@@ -53,8 +31,8 @@ class Species(IntEnum):
 
 #: Mass, GeV, cτ, cm, and particle number of each meson.
 _MESONS: Final = {
-    Species.DS: (DS_MASS, DS_CTAU, PDG_DS),
-    Species.DPLUS: (DPLUS_MASS, DPLUS_CTAU, PDG_DPLUS),
+    Species.DS: (DS_MASS, generation.DS_CTAU, PDG_DS),
+    Species.DPLUS: (DPLUS_MASS, generation.DPLUS_CTAU, PDG_DPLUS),
 }
 #: Particle numbers of the mothers of a φ and of a pion that come from no meson.
 _PDG_STRANGE, _PDG_RHO = 3, 113
@@ -92,27 +70,27 @@ class Decays:
 def generate(species: Integers, rng: np.random.Generator) -> Decays:
     """Generate the decay of each event, or its background, from its species, shape (n,)."""
     n = len(species)
-    pt, eta, phi = spectrum(n, rng)
+    pt, eta, phi = generation.spectrum(n, rng)
     dimuon, pion, flight = np.empty((n, 4)), np.empty((n, 4)), np.empty(n)
     for kind, (meson_mass, ctau, _) in _MESONS.items():
         rows = np.flatnonzero(species == kind)
-        meson = four_momentum(pt[rows], eta[rows], phi[rows], meson_mass)
+        meson = decay.four_momentum(pt[rows], eta[rows], phi[rows], meson_mass)
         high = np.full(len(rows), meson_mass - PION_MASS)
-        phi_mass = breit_wigner(PHI_MASS, PHI_WIDTH, 2 * MUON_MASS, high, rng)
-        dimuon[rows], pion[rows] = two_body(meson, phi_mass, PION_MASS, rng)
+        phi_mass = decay.breit_wigner(PHI_MASS, PHI_WIDTH, 2 * MUON_MASS, high, rng)
+        dimuon[rows], pion[rows] = decay.two_body(meson, phi_mass, PION_MASS, rng)
         proper = rng.exponential(ctau, len(rows))
         flight[rows] = proper * pt[rows] / meson_mass
 
     rows = np.flatnonzero((species == Species.PHI_TRACK) | (species == Species.DIMUON_TRACK))
     low, high = (np.full(len(rows), edge) for edge in _DIMUON_RANGE)
-    resonant = breit_wigner(PHI_MASS, PHI_WIDTH, low, high, rng)
+    resonant = decay.breit_wigner(PHI_MASS, PHI_WIDTH, low, high, rng)
     smooth = rng.uniform(low, high)
     dimuon_mass = np.where(species[rows] == Species.PHI_TRACK, resonant, smooth)
-    dimuon[rows] = four_momentum(pt[rows], eta[rows], phi[rows], dimuon_mass)
+    dimuon[rows] = decay.four_momentum(pt[rows], eta[rows], phi[rows], dimuon_mass)
     pion[rows], flight[rows] = random_tracks(dimuon[rows], rng)
 
-    muons = np.stack(two_body(dimuon, MUON_MASS, MUON_MASS, rng), axis=1)
-    charge = random_charges(n, rng)
+    muons = np.stack(decay.two_body(dimuon, MUON_MASS, MUON_MASS, rng), axis=1)
+    charge = generation.random_charges(n, rng)
     return Decays(species, dimuon + pion, dimuon, muons, pion, charge, flight)
 
 
@@ -123,10 +101,10 @@ def random_tracks(dimuon: Floats, rng: np.random.Generator) -> tuple[Floats, Flo
     shape (n, 4), flights (cm) have shape (n,).
     """
     # a dimuon of a real φ may lie far out in its tail; the mass must leave room for the pion
-    total = combinatorial_masses(mass(dimuon) + PION_MASS, rng)
-    pion = companion(dimuon, PION_MASS, total, rng)
-    displaced = rng.random(len(dimuon)) < DISPLACED
-    flight = rng.exponential(FLIGHT * np.hypot(dimuon[:, 1], dimuon[:, 2]))
+    total = generation.combinatorial_masses(decay.mass(dimuon) + PION_MASS, rng)
+    pion = decay.companion(dimuon, PION_MASS, total, rng)
+    displaced = rng.random(len(dimuon)) < generation.DISPLACED
+    flight = rng.exponential(generation.FLIGHT * np.hypot(dimuon[:, 1], dimuon[:, 2]))
     return pion, np.where(displaced, flight, 0.0)
 
 
@@ -149,4 +127,4 @@ def generator_particles(decays: Decays, rng: np.random.Generator) -> dict[str, a
     pdg = [meson * sign, one * PDG_PHI, one * PDG_MUON, -one * PDG_MUON, PDG_PION * sign]
     mother = [origin * sign, of_phi, of_muons, of_muons, of_pion]
     present = np.stack([is_meson, is_phi, one > 0, one > 0, one > 0], axis=1)
-    return generator_branches(momenta, pdg, mother, present)
+    return generation.generator_branches(momenta, pdg, mother, present)

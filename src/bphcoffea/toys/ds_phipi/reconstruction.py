@@ -6,24 +6,13 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.physics.constants import MUON_MASS, PION_MASS
+from bphcoffea.toys import reconstruction
 from bphcoffea.toys.calibration import identification_efficiency, reconstruction_efficiency
 from bphcoffea.toys.decay import Floats, Integers, Numbers
 from bphcoffea.toys.detector import Measured, measure, refit, slope, stray
 from bphcoffea.toys.ds_phipi.generation import Decays, Species, random_tracks
 from bphcoffea.toys.generation import radiate, random_charges
-from bphcoffea.toys.reconstruction import (
-    RECONSTRUCTED,
-    STRAY_MUONS,
-    Collisions,
-    Objects,
-    leg_branches,
-    muon_branches,
-    track_branches,
-    trigger_match_distances,
-    trigger_match_name,
-    triplet_branches,
-    vertex_branches,
-)
+from bphcoffea.toys.reconstruction import Collisions, Objects
 from bphcoffea.toys.toy import Sample
 from bphcoffea.toys.tree3mu import Candidates, Reconstructed
 
@@ -102,7 +91,7 @@ def reconstruct_dimuons(decays: Decays, is_mc: bool, rng: np.random.Generator) -
     measured = measure(true, rng)
     efficiency = reconstruction_efficiency(measured.eta, measured.pt, is_mc)
     kept = rng.random(2 * n) < efficiency
-    event = np.flatnonzero(kept[:n] & kept[n:] & (rng.random(n) < RECONSTRUCTED))
+    event = np.flatnonzero(kept[:n] & kept[n:] & (rng.random(n) < reconstruction.RECONSTRUCTED))
     sign = np.where(leading[event] == 0, -1, 1)  # the negative muon comes first
     rows = np.concatenate([event, n + event])
     return Dimuons(event, true[rows], measured[rows], np.concatenate([sign, -sign]))
@@ -130,14 +119,16 @@ def _reconstruct_muons(
 ) -> Objects:
     """Return the muons of the dimuons, and muons that belong to no candidate."""
     n = len(collisions.primary)
-    strays = np.repeat(np.arange(n), rng.poisson(STRAY_MUONS, n))
+    strays = np.repeat(np.arange(n), rng.poisson(reconstruction.STRAY_MUONS, n))
     measured = dimuons.measured + stray(len(strays), 1.0, 3.0, rng)
     event = np.concatenate([dimuons.event, dimuons.event, strays])
     charge = np.concatenate([dimuons.charge, random_charges(len(strays), rng)])
     identified = identification_efficiency(
         measured.eta, measured.pt, collisions.interactions[event], is_mc
     )
-    branches = muon_branches(measured, charge, collisions.primary[event, 2], identified, rng)
+    branches = reconstruction.muon_branches(
+        measured, charge, collisions.primary[event, 2], identified, rng
+    )
     return Objects(event, measured, branches, dimuons.true)
 
 
@@ -146,7 +137,9 @@ def _reconstruct_tracks(candidates: DimuonCandidates, n: int, rng: np.random.Gen
     strays = np.repeat(np.arange(n), rng.poisson(_STRAY_TRACKS, n))
     measured = measure(candidates.pion, rng) + stray(len(strays), 0.5, 1.0, rng)
     charge = np.concatenate([candidates.charge, random_charges(len(strays), rng)])
-    branches = track_branches(measured, charge) | _impact_branches(len(measured), rng)
+    branches = reconstruction.track_branches(measured, charge) | _impact_branches(
+        len(measured), rng
+    )
     event = np.concatenate([candidates.event, strays])
     return Objects(event, measured, branches, candidates.pion)
 
@@ -180,13 +173,13 @@ def _candidate_branches(
     branches: dict[str, Floats] = {}
     names = ("Mu01", "Mu02", "Tr", "RefTrack1", "RefTrack2", "RefTrack3")
     for name, leg in zip(names, [*legs, *refitted], strict=True):
-        branches |= leg_branches(name, leg)
+        branches |= reconstruction.leg_branches(name, leg)
     masses = (MUON_MASS, MUON_MASS, PION_MASS)
     momenta = [leg.four_momentum(m) for leg, m in zip(refitted, masses, strict=True)]
     charge = candidates.charge.astype(np.float64)
-    branches |= triplet_branches(np.sum(momenta, axis=0), charge, "2")
+    branches |= reconstruction.triplet_branches(np.sum(momenta, axis=0), charge, "2")
     direction = slope(branches["Triplet2_Eta"], branches["Triplet2_Phi"])
-    branches |= vertex_branches(
+    branches |= reconstruction.vertex_branches(
         collisions=collisions,
         event=candidates.event,
         displacement=candidates.flight[:, np.newaxis] * direction,
@@ -196,6 +189,6 @@ def _candidate_branches(
     )
     # both muons of a dimuon have distances of their own, which all of its candidates share
     for leg_number, rows in enumerate((leading, leading, track), start=1):
-        distances = trigger_match_distances(len(track), rng)
-        branches[trigger_match_name(leg_number, era)] = distances[rows]
+        distances = reconstruction.trigger_match_distances(len(track), rng)
+        branches[reconstruction.trigger_match_name(leg_number, era)] = distances[rows]
     return branches

@@ -7,19 +7,13 @@ beside the samples.
 from dataclasses import dataclass
 from typing import Final
 
-import awkward as ak
-import numpy as np
-from typing_extensions import override
-
 from bphcoffea.physics.constants import DPLUS_MASS, DS_MASS
-from bphcoffea.toys.decay import Integers
-from bphcoffea.toys.ds_phipi.generation import Decays, Species, generate, generator_particles
+from bphcoffea.toys.ds_phipi.generation import Species, generate, generator_particles
 from bphcoffea.toys.ds_phipi.reconstruction import STEPS, reconstruct
-from bphcoffea.toys.ds_phipi.truth import DsPhiPiTruth, find
+from bphcoffea.toys.ds_phipi.truth import find
 from bphcoffea.toys.payloads import CORRECTIONS_TOML
-from bphcoffea.toys.reconstruction import Collisions
 from bphcoffea.toys.toy import EVENTS_PER_LUMINOSITY, PB_PER_FB, Sample
-from bphcoffea.toys.tree3mu import Events, Reconstructed, Tree3MuToy
+from bphcoffea.toys.tree3mu import Model, Tree3MuToy
 
 #: Fraction of the data-like events of each species.
 DATA_FRACTIONS: Final[dict[int, float]] = {
@@ -68,28 +62,11 @@ SAMPLES: Final = (
 
 
 @dataclass(frozen=True)
-class DsPhiPiToy(Tree3MuToy[Decays]):
+class DsPhiPiToy(Tree3MuToy):
     """Toy of Ds → φ(μμ)π."""
 
     samples: tuple[Sample, ...] = SAMPLES
 
     corrections = CORRECTIONS_TOML
     steps = STEPS
-
-    @override
-    def generate(self, species: Integers, rng: np.random.Generator) -> Decays:
-        return generate(species, rng)
-
-    @override
-    def reconstruct(
-        self, decays: Decays, collisions: Collisions, sample: Sample, rng: np.random.Generator
-    ) -> Reconstructed:
-        return reconstruct(decays, collisions, sample, rng)
-
-    @override
-    def generator_particles(self, decays: Decays, rng: np.random.Generator) -> dict[str, ak.Array]:
-        return generator_particles(decays, rng)
-
-    @override
-    def find(self, events: Events, sample: Sample) -> DsPhiPiTruth:
-        return find(events)
+    model = Model(generate, reconstruct, generator_particles, find)

@@ -8,22 +8,10 @@ import awkward as ak
 import numpy as np
 
 from bphcoffea.physics.constants import DPLUS_MASS, DS_MASS, MUON_MASS, PHI_MASS, PHI_WIDTH
+from bphcoffea.toys import generation
 from bphcoffea.toys.decay import Booleans, Floats, Integers, breit_wigner, four_momentum, two_body
 from bphcoffea.toys.detector import slope
-from bphcoffea.toys.generation import (
-    DISPLACED,
-    DPLUS_CTAU,
-    DS_CTAU,
-    FLIGHT,
-    PDG_B0,
-    PDG_DPLUS,
-    PDG_DS,
-    PDG_MUON,
-    combinatorial_masses,
-    generator_branches,
-    random_charges,
-    spectrum,
-)
+from bphcoffea.toys.generation import PDG_B0, PDG_DPLUS, PDG_DS, PDG_MUON
 
 #: Mass, GeV, and cτ, cm, of the τ [PDG].
 TAU_MASS, TAU_CTAU = 1.77693, 0.00870
@@ -53,8 +41,8 @@ _PT: Final = ((12.0, 6.0), (12.0, 8.0), (10.0, 5.0))
 #: Mothers of the τ: particle number, cτ, cm, mass, GeV, and transverse momentum relative to that of
 #: the τ (approximate).
 _MOTHERS: Final = (
-    (PDG_DS, DS_CTAU, DS_MASS, DS_MASS / TAU_MASS),
-    (PDG_DPLUS, DPLUS_CTAU, DPLUS_MASS, DPLUS_MASS / TAU_MASS),
+    (PDG_DS, generation.DS_CTAU, DS_MASS, DS_MASS / TAU_MASS),
+    (PDG_DPLUS, generation.DPLUS_CTAU, DPLUS_MASS, DPLUS_MASS / TAU_MASS),
     (PDG_B0, 0.0455, 5.28, 1.7),
 )
 #: Angle, radians, between the flight of τ and mother together and the momentum of the τ: of charm,
@@ -122,15 +110,15 @@ def generate(species: Integers, rng: np.random.Generator) -> Decays:
     """Generate three muons per event from its species; meaningless for `Species.NOTHING`."""
     n = len(species)
     threshold, mean = np.array(_PT)[np.minimum(species, 2)].T
-    pt, eta, phi = spectrum(n, rng, threshold, mean)
+    pt, eta, phi = generation.spectrum(n, rng, threshold, mean)
     pair_mass, total = _masses(species, rng)
     parent = four_momentum(pt, eta, phi, total)
     pair, third = two_body(parent, pair_mass, MUON_MASS, rng)
     muons = np.stack([*two_body(pair, MUON_MASS, MUON_MASS, rng), third], axis=1)
 
-    sign = random_charges(n, rng)
+    sign = generation.random_charges(n, rng)
     same = (species == Species.THREE_MUONS) & (rng.random(n) < _SAME_SIGN)
-    of_third = np.where(is_signal(species), sign, random_charges(n, rng))
+    of_third = np.where(is_signal(species), sign, generation.random_charges(n, rng))
     charge = np.stack([sign, np.where(same, sign, -sign), np.where(same, sign, of_third)], axis=1)
 
     of_charm = np.where(rng.random(n) < _DPLUS_FRACTION, PDG_DPLUS, PDG_DS)
@@ -159,14 +147,16 @@ def displaced(
 
 def random_flights(pt: Floats, rng: np.random.Generator) -> Floats:
     """Draw apparent transverse flights of random combinations, cm, shape (n,)."""
-    return rng.exponential(FLIGHT * pt) * (rng.random(len(pt)) < DISPLACED)
+    return rng.exponential(generation.FLIGHT * pt) * (rng.random(len(pt)) < generation.DISPLACED)
 
 
 def _masses(species: Integers, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw masses of the pair and of all three muons, GeV, shape (n,) each."""
     n = len(species)
     total = np.where(
-        is_signal(species), TAU_MASS, combinatorial_masses(np.full(n, 3 * MUON_MASS), rng)
+        is_signal(species),
+        TAU_MASS,
+        generation.combinatorial_masses(np.full(n, 3 * MUON_MASS), rng),
     )
     # near to phase space: the density rises as a square root at both ends
     pair = 2 * MUON_MASS + rng.beta(1.5, 1.5, n) * (total - 3 * MUON_MASS)
@@ -204,4 +194,4 @@ def generator_particles(decays: Decays) -> dict[str, ak.Array]:
     momenta = [decays.parent, *(decays.muons[:, leg] for leg in range(3))]
     mothers = [decays.mother * sign, tau, tau, tau]
     present = np.ones((len(tau), len(momenta)), dtype=bool)
-    return generator_branches(momenta, [tau, *muons], mothers, present)
+    return generation.generator_branches(momenta, [tau, *muons], mothers, present)

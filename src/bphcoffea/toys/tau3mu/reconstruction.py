@@ -6,40 +6,12 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.physics.constants import MUON_MASS
+from bphcoffea.toys import decay, detector, reconstruction
 from bphcoffea.toys.calibration import identification_efficiency, reconstruction_efficiency
-from bphcoffea.toys.decay import (
-    Booleans,
-    Floats,
-    Integers,
-    Numbers,
-    Table,
-    companion,
-    mass,
-    pt_eta_phi,
-)
-from bphcoffea.toys.detector import (
-    BEAM_SPOT,
-    Measured,
-    impact_parameters,
-    measure_with,
-    stray,
-    track_errors,
-    wrap,
-)
+from bphcoffea.toys.decay import Booleans, Floats, Integers, Numbers, Table
+from bphcoffea.toys.detector import Measured
 from bphcoffea.toys.generation import combinatorial_masses, radiate, random_charges
-from bphcoffea.toys.reconstruction import (
-    RECONSTRUCTED,
-    STRAY_MUONS,
-    Collisions,
-    Objects,
-    leg_branches,
-    muon_branches,
-    track_branches,
-    trigger_match_distances,
-    trigger_match_name,
-    triplet_branches,
-    vertex_branches,
-)
+from bphcoffea.toys.reconstruction import Collisions, Objects
 from bphcoffea.toys.tau3mu.generation import (
     KINK,
     Decays,
@@ -142,11 +114,13 @@ def _combine(decays: Decays, rng: np.random.Generator) -> tuple[Legs, DisplacedC
     number = np.where(is_signal(decays.species[events]), *_FURTHER)
     base = np.repeat(events, rng.poisson(number))
     pair = decays.muons[base, 0] + decays.muons[base, 1]
-    other = companion(pair, MUON_MASS, combinatorial_masses(mass(pair) + MUON_MASS, rng), rng)
-    pt, eta, phi = pt_eta_phi(pair + other)
+    other = decay.companion(
+        pair, MUON_MASS, combinatorial_masses(decay.mass(pair) + MUON_MASS, rng), rng
+    )
+    pt, eta, phi = decay.pt_eta_phi(pair + other)
     vertex = displaced(random_flights(pt, rng), eta, phi, KINK[-1], rng)
-    strays = np.repeat(np.arange(n), rng.poisson(STRAY_MUONS, n))
-    lonely = stray(len(strays), 1.0, 3.0, rng).four_momentum(MUON_MASS)
+    strays = np.repeat(np.arange(n), rng.poisson(reconstruction.STRAY_MUONS, n))
+    lonely = detector.stray(len(strays), 1.0, 3.0, rng).four_momentum(MUON_MASS)
     more = len(base) + len(strays)
     legs = Legs(
         event=np.concatenate([np.tile(np.arange(n), 3), base, strays]),
@@ -177,10 +151,10 @@ def _lose(
 ) -> tuple[Legs, DisplacedCandidates]:
     """Drop muons that are not reconstructed, and candidates that lack one."""
     n = len(decays.species)
-    pt, eta, _ = pt_eta_phi(legs.true)
+    pt, eta, _ = decay.pt_eta_phi(legs.true)
     found = rng.random(len(pt)) < reconstruction_efficiency(eta, pt, is_mc)
     found[: 3 * n] &= np.tile(decays.species != Species.NOTHING, 3)
-    complete = rng.random(n) < RECONSTRUCTED
+    complete = rng.random(n) < reconstruction.RECONSTRUCTED
     kept = np.all(found[candidates.muon_rows], axis=1) & complete[candidates.event]
     new_row = np.cumsum(found) - 1
     candidates = candidates[kept]
@@ -191,8 +165,8 @@ def _reconstruct_muons(
     legs: Legs, collisions: Collisions, is_mc: bool, rng: np.random.Generator
 ) -> tuple[Objects, Objects]:
     """Return the muons, and their tracks in the same order."""
-    errors = track_errors(legs.true, rng)
-    measured = measure_with(legs.true, errors, rng)
+    errors = detector.track_errors(legs.true, rng)
+    measured = detector.measure_with(legs.true, errors, rng)
     tracks = _displaced_tracks(measured, legs.charge, legs.origin, rng)
     efficiency = identification_efficiency(
         measured.eta, measured.pt, collisions.interactions[legs.event], is_mc
@@ -200,10 +174,10 @@ def _reconstruct_muons(
     identified = efficiency * np.where(legs.real, 1.0, _IDENTIFIED_FAKE)
     soft = np.where(legs.real, _SOFT, _SOFT_FAKE)
     z = collisions.primary[legs.event, 2]
-    branches = muon_branches(measured, legs.charge, z, identified, rng, soft)
+    branches = reconstruction.muon_branches(measured, legs.charge, z, identified, rng, soft)
     branches |= {
-        "Muon_vx": BEAM_SPOT[0] - tracks["Track_dxy"] * np.sin(measured.phi),
-        "Muon_vy": BEAM_SPOT[1] + tracks["Track_dxy"] * np.cos(measured.phi),
+        "Muon_vx": detector.BEAM_SPOT[0] - tracks["Track_dxy"] * np.sin(measured.phi),
+        "Muon_vy": detector.BEAM_SPOT[1] + tracks["Track_dxy"] * np.cos(measured.phi),
         "Muon_vz": z + tracks["Track_dz"],
         "Muon_BestTrackPtErr": errors.pt,
         "Muon_BestTrackEtaErr": errors.eta,
@@ -219,17 +193,17 @@ def _with_other_tracks(tracks: Objects, decays: Decays, rng: np.random.Generator
     mean, displaced_fraction = np.array(_NEAR)[np.minimum(decays.species, 2)].T
     number = rng.poisson(np.where(decays.species == Species.NOTHING, 0.0, mean))
     near = np.repeat(np.arange(n), number)
-    _, eta, phi = pt_eta_phi(decays.parent[near])
+    _, eta, phi = decay.pt_eta_phi(decays.parent[near])
     noise = rng.normal(0, _CONE, (2, len(near)))
     close = Measured(
         _TRACK_PT[0] + rng.exponential(_TRACK_PT[1], len(near)),
         eta + noise[0],
-        wrap(phi + noise[1]),
+        detector.wrap(phi + noise[1]),
     )
     from_vertex = rng.random(len(near)) < displaced_fraction[near]
     origin = np.where(from_vertex[:, np.newaxis], decays.vertex[near], 0.0)
     far = np.repeat(np.arange(n), rng.poisson(_FAR, n))
-    added = close + stray(len(far), *_TRACK_PT, rng)
+    added = close + detector.stray(len(far), *_TRACK_PT, rng)
     origin = np.concatenate([origin, np.zeros((len(far), 3))])
     branches = _displaced_tracks(added, random_charges(len(added), rng), origin, rng)
     return Objects(
@@ -244,9 +218,9 @@ def _displaced_tracks(
     measured: Measured, charge: Integers, origin: Floats, rng: np.random.Generator
 ) -> dict[str, Numbers]:
     """Return branches of tracks that come from points relative to the primary vertex."""
-    branches = track_branches(measured, charge)
+    branches = reconstruction.track_branches(measured, charge)
     scale = np.hypot(1, _IP_PT / measured.pt) * rng.uniform(0.85, 1.15, len(measured))
-    parameters = impact_parameters(origin, measured)
+    parameters = detector.impact_parameters(origin, measured)
     for name, value, error in zip(("dxy", "dz"), parameters, _IP_ERRORS, strict=True):
         branches[f"Track_{name}Error"] = error * scale
         branches[f"Track_{name}"] = value + error * scale * rng.normal(size=len(value))
@@ -261,17 +235,17 @@ def _candidate_branches(
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
     """Reconstruct the candidates: legs, match to the trigger, and vertex fit."""
-    distances = trigger_match_distances(len(muons.event), rng)
+    distances = reconstruction.trigger_match_distances(len(muons.event), rng)
     branches: dict[str, Floats] = {}
     total = np.zeros((len(candidates.event), 4))
     for number, rows in enumerate(candidates.muon_rows.T, start=1):
         leg = muons.measured[rows]
-        branches |= leg_branches(f"Mu{number}", leg)
-        branches[trigger_match_name(number, era)] = distances[rows]
+        branches |= reconstruction.leg_branches(f"Mu{number}", leg)
+        branches[reconstruction.trigger_match_name(number, era)] = distances[rows]
         total += leg.four_momentum(MUON_MASS)
     charge = np.sum(muons.branches["MuonCharge"][candidates.muon_rows], axis=1)
-    branches |= triplet_branches(total, charge, "")
-    return branches | vertex_branches(
+    branches |= reconstruction.triplet_branches(total, charge, "")
+    return branches | reconstruction.vertex_branches(
         collisions=collisions,
         event=candidates.event,
         displacement=candidates.vertex,

@@ -2,29 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
-import awkward as ak
-import numpy as np
 from typing_extensions import override
 
-from bphcoffea.toys.decay import Integers
 from bphcoffea.toys.ds_phipi import samples as ds_phipi
 from bphcoffea.toys.ds_phipi.generation import Species as DsPhiPiSpecies
 from bphcoffea.toys.payloads import CORRECTIONS_TOML
-from bphcoffea.toys.reconstruction import Collisions
-from bphcoffea.toys.tau3mu.generation import (
-    TAU_MASS,
-    Decays,
-    Species,
-    generate,
-    generator_particles,
-)
+from bphcoffea.toys.tau3mu.generation import TAU_MASS, Species, generate, generator_particles
 from bphcoffea.toys.tau3mu.reconstruction import STEPS, reconstruct
-from bphcoffea.toys.tau3mu.triggers import HLT_MENUS
-from bphcoffea.toys.tau3mu.truth import Tau3MuTruth, find
+from bphcoffea.toys.tau3mu.truth import find
 from bphcoffea.toys.toy import EVENTS_PER_LUMINOSITY, PB_PER_FB, Sample
-from bphcoffea.toys.tree3mu import Events, Reconstructed, Tree3MuToy
+from bphcoffea.toys.tree3mu import Model, Tree3MuToy
+from bphcoffea.toys.triggers import HLT_MENUS, HLT_MENUS_2018
 
 #: Branching fraction of τ → 3μ to which the cross sections of simulation refer.
 REFERENCE_BRANCHING: Final = 1e-7
@@ -102,7 +92,7 @@ _CORRECTIONS_TOML: Final = f"{_BEFORE_MUONS}[muon_id]" + _MUONS.replace('"error"
 
 
 @dataclass(frozen=True)
-class Tau3MuToy(Tree3MuToy[Decays]):
+class Tau3MuToy(Tree3MuToy):
     """Toy of the search for τ → 3μ.
 
     Parameters
@@ -118,7 +108,8 @@ class Tau3MuToy(Tree3MuToy[Decays]):
 
     corrections = _CORRECTIONS_TOML
     steps = STEPS
-    menus = HLT_MENUS
+    model = Model(generate, reconstruct, lambda decays, _: generator_particles(decays), find)
+    menus: ClassVar = {"2017": HLT_MENUS, "2018": HLT_MENUS_2018}
 
     @override
     def added(self, sample: Sample, total: int) -> Mapping[int, float]:
@@ -133,21 +124,3 @@ class Tau3MuToy(Tree3MuToy[Decays]):
     @override
     def injected(self, total: int) -> dict[str, object]:
         return {"branching": self.branching}
-
-    @override
-    def generate(self, species: Integers, rng: np.random.Generator) -> Decays:
-        return generate(species, rng)
-
-    @override
-    def reconstruct(
-        self, decays: Decays, collisions: Collisions, sample: Sample, rng: np.random.Generator
-    ) -> Reconstructed:
-        return reconstruct(decays, collisions, sample, rng)
-
-    @override
-    def generator_particles(self, decays: Decays, rng: np.random.Generator) -> dict[str, ak.Array]:
-        return generator_particles(decays)
-
-    @override
-    def find(self, events: Events, sample: Sample) -> Tau3MuTruth:
-        return find(events)

@@ -1,9 +1,15 @@
-"""Reports of bugs and bad input at the terminal; for bugs in an analysis, its line comes first."""
+"""How commands end early: on a bug or bad input, on Ctrl-C, and on SIGTERM of a batch system."""
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import Any
 
+import typer
+from typer.core import TyperGroup
+
+from bphcoffea import execution
 from bphcoffea.errors import DeclarationError, InputError
 
 #: Environment variable that requests tracebacks.
@@ -28,9 +34,7 @@ def report_bug(error: Exception) -> None:
     error
         An exception that is not an InputError.
     """
-    from bphcoffea.execution import Bug
-
-    bug = Bug.from_exception(error)
+    bug = execution.Bug.from_exception(error)
     first, *others = bug.lines()
     lines = [f"bphcoffea: error: {first}", *others]
     if not bug.in_analysis:
@@ -48,8 +52,38 @@ def report_bad_input(error: InputError) -> None:
     """Print the problems to stderr, one per line, with the place in the analysis if it has one."""
     where = ""
     if isinstance(error, DeclarationError):
-        from bphcoffea.execution import declared_at
-
-        where = declared_at(error)
+        where = execution.declared_at(error)
     for line in str(error).splitlines():
         print(f"bphcoffea: error: {where}{line}", file=sys.stderr)
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The process was asked to end; handled like Ctrl-C."""
+
+
+class InterruptibleGroup(TyperGroup):
+    """Commands that print one line, with the notes of the exception, when they are interrupted.
+
+    The exit status is that of a process which the signal ended: 130 or 143.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Invoke the command; called by click."""
+        before = signal.signal(signal.SIGTERM, _terminate)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            terminated = isinstance(interrupt, TerminatedError)
+            notes = getattr(interrupt, "__notes__", ())
+            line = "; ".join(("terminated" if terminated else "interrupted", *notes))
+            print(f"bphcoffea: {line}", file=sys.stderr)
+            number = signal.SIGTERM if terminated else signal.SIGINT
+            raise typer.Exit(128 + number) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
+    # a second signal must not interrupt the clean-up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise TerminatedError

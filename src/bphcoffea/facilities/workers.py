@@ -1,4 +1,4 @@
-"""Interruption of local clusters, whose workers then end at once and without tracebacks."""
+"""Workers of a Dask cluster: replacement, interruption, and one-line messages of a full disk."""
 
 from __future__ import annotations
 
@@ -10,8 +10,28 @@ from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
+from bphcoffea.periodic import repeating
+
 if TYPE_CHECKING:
-    from distributed import LocalCluster
+    from distributed import Client, LocalCluster, SpecCluster, Worker
+
+#: Time between two replacements of lost workers, s.
+REPLACED_AFTER = 2.0
+
+
+def replacing_lost_workers(running: SpecCluster) -> contextlib.AbstractContextManager[None]:
+    """Replace workers that Dask has given up, for the duration of the block.
+
+    A nanny does not restart a worker that is killed while it reports to the nanny. Dask's cluster
+    forgets such a worker after a while (``distributed.deploy.lost-worker-timeout``), but starts
+    another one only when it is scaled; without workers a run would wait for ever.
+    """
+
+    def scale() -> None:
+        running.scale(len(running.worker_spec))
+
+    # in the cluster's own thread, so that nothing else changes the number meanwhile
+    return repeating(lambda: running.loop.add_callback(scale), REPLACED_AFTER, "lost workers")
 
 
 @contextlib.contextmanager
@@ -59,3 +79,25 @@ def restored_logging() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def shorten_full_disk(client: Client) -> None:
+    """Shorten to one line what Dask logs when a worker cannot spill data to its disk.
+
+    Dask then keeps the data in memory, so nothing is lost. Workers that join later are included.
+    """
+    from distributed.diagnostics.plugin import WorkerPlugin
+
+    class FullDisk(WorkerPlugin):  # type: ignore[misc]
+        """Shortens messages; sent by value, for workers with another version of bphcoffea."""
+
+        def setup(self, worker: Worker) -> None:
+            def shorten(record: logging.LogRecord) -> bool:
+                if record.exc_info:
+                    record.msg = f"{worker.local_directory}: {record.msg} ({record.exc_info[1]})"
+                    record.exc_info = None
+                return True
+
+            logging.getLogger("distributed.spill").addFilter(shorten)
+
+    client.register_plugin(FullDisk(), name="bphcoffea-full-disk")
