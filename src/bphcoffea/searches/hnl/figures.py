@@ -39,7 +39,7 @@ def figures_of_limit(
     run: RunFolder,
     limit: MixingLimit,
     *,
-    unblind: bool,  # noqa: ARG001
+    unblind: bool = False,  # noqa: ARG001
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the names and figures of a limit; data are drawn as the limit used them."""
     notes = ("Preliminary limit of partial runs",) if limit.partial else ()

@@ -42,7 +42,7 @@ HEADROOM: Final = 0.38
 
 
 def figures_of_limit(
-    run: RunFolder, limit: BranchingLimit, *, unblind: bool
+    run: RunFolder, limit: BranchingLimit, *, unblind: bool = False
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the names and figures of a limit.
 
