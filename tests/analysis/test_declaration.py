@@ -322,7 +322,7 @@ def test_numbers_of_numpy_make_an_axis():
             "by == or !=, which tell variables apart; write mass",
         ),
         (lambda: Cut(MASS > 1), "cut mass > 1: its name must be a string"),
-        (lambda: Selection(Cut("x", MASS > 1)), "the first argument must be the name of the"),
+        (lambda: Selection(MASS, Cut("x", MASS > 1)), "the first argument must be the name of the"),
         (lambda: Selection("Triplet", MASS > 1), "is not a Cut; write Cut(name, …)"),
         (lambda: MASS > "1", "variable 'mass' is compared with '1', but must be compared with a n"),
         (lambda: MASS.equals("1"), "variable 'mass' is compared with '1'"),

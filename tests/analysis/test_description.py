@@ -47,17 +47,19 @@ class Described(Analysis):
 def test_keys_and_values_of_analysis_json():
     hidden = Hidden(((1.0, 2.5),), (1.7,))
     record = Described().hiding(hidden).describe({"sound": ("pair_m",)}, {"mc": ("upUp", "upDown")})
-    spectrum = {"variable": "m", "label": "$m$", "unit": "GeV"}
+    spectrum = {"variable": "m", "label": "$m$", "unit": "GeV", "counted": "Candidates"}
     assert record.model_dump(mode="json") == {
         "name": "test_description",
         "title": "A search for nothing",
         "collection": "Pair",
+        "objects": [],
         "cuts": [
             {"name": "sound", "requirements": ["m > -inf GeV", "m < 4.5 GeV"], "reads": ["pair_m"]},
             {"name": "late", "requirements": ["side ≥ 0"], "reads": []},
         ],
         "best": "side",
         "categories": {"A": "A", "B": "B"},
+        "regions": [],
         "classifier": None,
         "histograms": {
             "mass": {

@@ -19,11 +19,15 @@ from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
 from .models import MissingExtraError as MissingExtraError, Model as Model
 from .models import library_version as library_version
 from .names import repeated as repeated
+from .objects import ObjectVariable as ObjectVariable, Objects as Objects
+from .objects import OptionalVariable as OptionalVariable, each as each, flag as flag
+from .objects import nth as nth, number_of as number_of, quantity as quantity
+from .regions import Region as Region, crossed as crossed
 from .resolved import ResolvedAnalysis as ResolvedAnalysis
 from .selection import Cut as Cut, Selection as Selection
 from .shifts import Amounts as Amounts, MomentumShift as MomentumShift, OPAQUE as OPAQUE
 from .shifts import Path as Path, Shift as Shift, opaque as opaque, replaced as replaced
-from .trigger_paths import DatasetPathFired as DatasetPathFired
+from .trigger_paths import DatasetPathFired as DatasetPathFired, PathFired as PathFired
 from .variables import Axis as Axis, Condition as Condition, EventFunction as EventFunction
 from .variables import Requirement as Requirement, Values as Values, Variable as Variable
 from .weights import DOWN as DOWN, GENERATOR as GENERATOR

@@ -18,6 +18,8 @@ from bphcoffea.analysis.description import AnalysisRecord, describe
 from bphcoffea.analysis.histograms import ALL, Categories, Histogram
 from bphcoffea.analysis.mass_model import MassModel
 from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.objects import Objects
+from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.resolved import ResolvedAnalysis, resolve
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Shift
@@ -39,6 +41,9 @@ class Analysis:
     ----------
     schema
         NanoEvents schema, which makes collections from branches.
+    objects
+        Collections that are selected in each event, before anything else. Later ones may select
+        from earlier ones.
     selection
         The cuts, in order.
     best
@@ -55,6 +60,9 @@ class Analysis:
         category, weight and the factors of the weight.
     categories
         Disjoint parts of the chosen candidates, with histograms of their own; None for no parts.
+    regions
+        Parts of the chosen candidates that may overlap, with histograms of their own. An analysis
+        has either regions or categories.
     weights
         Corrections of simulation in addition to the generator weight. A weight that needs a section
         of the corrections applies if the era's corrections have it.
@@ -95,10 +103,12 @@ class Analysis:
     """
 
     schema: ClassVar[type[BaseSchema]]
+    objects: ClassVar[tuple[Objects, ...]] = ()
     selection: ClassVar[Selection]
     best: ClassVar[Variable | None] = None
     cuts_on_best: ClassVar[tuple[Cut, ...]] = ()
     categories: ClassVar[Categories | None] = None
+    regions: ClassVar[tuple[Region, ...]] = ()
     histograms: ClassVar[tuple[Histogram, ...]] = ()
     columns: ClassVar[tuple[Variable, ...]] = ()
     weights: ClassVar[tuple[Weight, ...]] = ()
@@ -120,7 +130,7 @@ class Analysis:
         check_declaration(cls)
 
     def prepare(self, events: ak.Array) -> ak.Array:
-        """Add collections to the events that the selection needs and the schema does not make."""
+        """Add what the selection needs and neither the schema nor :attr:`objects` make."""
         return events
 
     def columns_for(self, metadata: DatasetMetadata) -> tuple[Variable, ...]:  # noqa: ARG002
@@ -202,12 +212,27 @@ class Analysis:
         return self.classifier.categories(names or (ALL,))
 
     @property
+    def has_table(self) -> bool:
+        """Whether a run writes a table with one row per selected event."""
+        return self.best is not None or (self.selection.collection is None and bool(self.columns))
+
+    @property
+    def filled_names(self) -> tuple[str, ...]:
+        """Names on the axis ``category`` of the histograms.
+
+        The first of an analysis with regions stands for all chosen candidates.
+        """
+        if self.regions:
+            return (ALL, *(region.name for region in self.regions))
+        return tuple(self.categories_by_bin()) or (ALL,)
+
+    @property
     def blind_variable(self) -> Variable | None:
         """Variable of the histogram that :attr:`blind` names; None if nothing is blind."""
         if self.blind is None:
             return None
         name = self.blind.histogram
-        return next(h.variable for h in self.histograms if h.name == name)
+        return next(h.variables[0] for h in self.histograms if h.name == name)
 
     def n_minus_1(self) -> tuple[Histogram, ...]:
         """Return an N-1 histogram for each variable of the selection that has an axis."""

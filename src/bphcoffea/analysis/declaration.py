@@ -14,6 +14,8 @@ from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, Classifier
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.names import check_name, repeated, shown
+from bphcoffea.analysis.objects import Objects, ObjectVariable
+from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Requirement, Variable
@@ -35,6 +37,8 @@ FACTOR: Final = "weight_"
 #: Type of the entries of each list of declarations, and its name in messages.
 _LISTS: Final[dict[str, tuple[type, str]]] = {
     "cuts_on_best": (Cut, "Cut"),
+    "objects": (Objects, "Objects"),
+    "regions": (Region, "Region"),
     "histograms": (Histogram, "Histogram"),
     "columns": (Variable, "Variable"),
     "weights": (Weight, "Weight"),
@@ -111,6 +115,8 @@ def check_classifier(analysis: Analysis, classifier: Classifier) -> None:
         If it does not: one line per fault.
     """
     faults = []
+    if analysis.regions:
+        faults.append("has regions, which no score can split; declare categories")
     if analysis.best is None:
         faults.append("chooses no best candidate ('best') whose score could be found")
     if any(cut.name == CLASSIFIER for cut in (*analysis.selection, *analysis.cuts_on_best)):
@@ -150,6 +156,8 @@ class _Declared:
 
     def __init__(self, analysis: Analysis | type[Analysis]) -> None:
         self._analysis = analysis
+        self.objects = self._list("objects")
+        self.regions = self._list("regions")
         self.histograms = self._list("histograms")
         self.columns = self._list("columns")
         self.weights = self._list("weights")
@@ -188,6 +196,7 @@ class _Declared:
     def faults(self) -> Iterator[str]:
         """Yield a line per collision of names and per name that is not declared."""
         yield from self._cuts()
+        yield from self._objects_and_regions()
         yield from self._histograms()
         yield from _faults_of_columns(self.columns)
         yield from self._variables()
@@ -204,6 +213,10 @@ class _Declared:
             )
 
         blind = self._get("blind")
+        if blind is not None and any(
+            h.name == blind.histogram and len(h.variables) > 1 for h in self.histograms
+        ):
+            yield f"blind names the histogram '{blind.histogram}', which has several variables"
         if blind is not None and blind.histogram not in names:
             yield (
                 f"blind names the histogram '{blind.histogram}', which is not declared; "
@@ -226,6 +239,25 @@ class _Declared:
             if name in names:
                 yield f"a cut is named '{name}', as a step that every cutflow may have; rename it"
 
+    def _objects_and_regions(self) -> Iterator[str]:
+        for name in repeated(objects.name for objects in self.objects):
+            yield f"two objects are named '{name}'; give each its own name"
+        names = [region.name for region in self.regions]
+        for name in repeated(names):
+            yield f"two regions are named '{name}'; give each its own name"
+        if ALL in names:
+            yield f"a region is named '{ALL}', which stands for all events; rename it"
+        if self.regions and self.categories:
+            yield "there are regions and categories; declare the categories as regions, too"
+        compared = self.selection.variables() if self.selection else []
+        compared += [v for r in self.regions for q in r.requirements for v in q.variables()]
+        for variable in dict.fromkeys((*compared, *self.columns)):
+            if isinstance(variable, ObjectVariable):
+                yield (
+                    f"'{variable.name}' is a list per event, which cannot be compared and is no "
+                    "column; take the number of objects, or the quantity of the n-th"
+                )
+
     def _histograms(self) -> Iterator[str]:
         names = [histogram.name for histogram in self.histograms]
         for name in repeated(names):
@@ -239,10 +271,13 @@ class _Declared:
         for name in names:
             if name.startswith(N_MINUS_1):
                 yield f"histogram '{name}' has the name of an N-1 histogram; choose another name"
-        for name in self.categories.names if self.categories else ():
+        parts = list(self.categories.names if self.categories else ())
+        parts += [region.name for region in self.regions]
+        for name in parts:
             of_n_minus_1 = [f"{N_MINUS_1}{variable.name}" for variable in self._with_n_minus_1()]
             if name in (*names, *of_n_minus_1):
-                yield f"a histogram and a category are named '{name}'; rename one of them"
+                kind = "region" if self.regions else "category"
+                yield f"a histogram and a {kind} are named '{name}'; rename one of them"
 
     def _variables(self) -> Iterator[str]:
         for variable in self._with_n_minus_1():
@@ -250,7 +285,7 @@ class _Declared:
         users = {
             "the selection": self.selection.variables() if self.selection else [],
             "columns": self.columns,
-            "histograms": [histogram.variable for histogram in self.histograms],
+            "histograms": [v for histogram in self.histograms for v in histogram.variables],
         }
         first: dict[str, tuple[Variable, str]] = {}
         reported: set[str] = set()

@@ -12,6 +12,7 @@ from bphcoffea.analysis.blinding import Hidden
 from bphcoffea.analysis.classifier import ClassifierRecord
 from bphcoffea.analysis.declaration import N_MINUS_1
 from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.analysis.objects import ObjectVariable
 from bphcoffea.physics import Window
 
 if TYPE_CHECKING:
@@ -54,11 +55,13 @@ class HistogramRecord(_Record):
     Attributes
     ----------
     variable
-        Name of the variable.
+        Name of the variable; of the first one, if there are several.
     label
         Label of the variable, in mathtext.
     unit
         Unit of the variable; empty for a pure number.
+    counted
+        What the histogram counts: candidates, events or objects.
     log_y
         Whether figures have a logarithmic scale.
     resonances
@@ -72,10 +75,26 @@ class HistogramRecord(_Record):
     variable: str
     label: str = ""
     unit: str = ""
+    counted: str = "Candidates"
     log_y: bool = False
     resonances: tuple[ResonanceRecord, ...] = ()
     n_minus_1: str | None = None
     bounds: tuple[float, ...] = ()
+
+
+class RegionRecord(_Record):
+    """A part of the selected events: its name, and the text of its requirements."""
+
+    name: str
+    requirements: tuple[str, ...] = ()
+
+
+class ObjectsRecord(_Record):
+    """A selected collection: its name, what it is selected from, and the text of each step."""
+
+    name: str
+    of: str
+    requirements: tuple[str, ...] = ()
 
 
 class BlindRecord(_Record):
@@ -117,13 +136,17 @@ class AnalysisRecord(_Record):
     name, title
         Name of the analysis, and the first line of its docstring.
     collection
-        Field of the events that holds the candidates.
+        Field of the events that holds the candidates; empty if events are selected.
+    objects
+        Collections that are selected in each event.
     cuts
         Steps of the selection, in order, and those on the best candidate.
     best
         Name of the variable by which the best candidate is chosen; None if all are kept.
     categories
         Declared category of each category in the histograms; empty without categories.
+    regions
+        Parts of the selected events that may overlap.
     classifier
         Classifier that splits the categories; None without a classifier.
     histograms
@@ -145,9 +168,11 @@ class AnalysisRecord(_Record):
     name: str
     title: str = ""
     collection: str = ""
+    objects: tuple[ObjectsRecord, ...] = ()
     cuts: tuple[CutRecord, ...] = ()
     best: str | None = None
     categories: dict[str, str] = {}
+    regions: tuple[RegionRecord, ...] = ()
     classifier: ClassifierRecord | None = None
     histograms: dict[str, HistogramRecord] = {}
     overlay_signal: bool = False
@@ -178,7 +203,10 @@ def describe(
     return AnalysisRecord(
         name=analysis.name(),
         title=title.splitlines()[0].rstrip("."),
-        collection=analysis.selection.collection,
+        collection=analysis.selection.collection or "",
+        objects=tuple(
+            ObjectsRecord(name=o.name, of=o.of, requirements=o.steps) for o in analysis.objects
+        ),
         cuts=tuple(
             CutRecord(
                 name=cut.name,
@@ -189,6 +217,10 @@ def describe(
         ),
         best=analysis.best.name if analysis.best else None,
         categories=analysis.categories_by_bin(),
+        regions=tuple(
+            RegionRecord(name=region.name, requirements=tuple(map(str, region.requirements)))
+            for region in analysis.regions
+        ),
         classifier=analysis.classifier.describe() if analysis.classifier else None,
         histograms=_histograms(analysis),
         overlay_signal=analysis.overlay_signal,
@@ -203,7 +235,7 @@ def describe(
 def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
     records = {}
     for histogram in (*analysis.histograms, *analysis.n_minus_1()):
-        variable = histogram.variable
+        variable = histogram.variables[0]
         n_minus_1 = histogram.name.startswith(N_MINUS_1)
         # JSON has no infinity, and a figure has no line there
         bounds = tuple(b for b in analysis.selection.bounds(variable) if math.isfinite(b))
@@ -211,6 +243,11 @@ def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
             variable=variable.name,
             label=variable.label or variable.name,
             unit=variable.unit,
+            counted="Objects"
+            if any(isinstance(v, ObjectVariable) for v in histogram.variables)
+            else "Candidates"
+            if analysis.selection.collection
+            else "Events",
             log_y=histogram.log_y,
             resonances=tuple(
                 ResonanceRecord(label=label, mass=mass) for label, mass in histogram.resonances

@@ -1,13 +1,15 @@
 """Histograms and categories of an analysis.
 
-Every histogram has the axes ``category``, ``variation`` and that of its variable. In a run's folder
-the axis ``dataset`` comes first.
+Every histogram has the axes ``category``, ``variation`` and those of its variables. In a run's
+folder the axis ``dataset`` comes first.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import hist
 import numpy as np
@@ -22,22 +24,26 @@ from bphcoffea.errors import DeclarationError
 ALL = "all"
 #: Name of the nominal variation.
 NOMINAL = "nominal"
-#: Axes of every histogram of a run before that of its variable.
+#: Axes of every histogram of a run before those of its variables.
 AXES = ("dataset", "category", "variation")
+#: Binning of one variable: equal bins, or any axis of :mod:`hist`.
+AnyAxis: TypeAlias = Axis | hist.axis.AxesMixin
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """A distribution of the chosen candidates.
+    """A distribution of the chosen candidates, or of the selected events or their objects.
 
     Attributes
     ----------
     name
         Name in ``histograms.json`` and ``histograms.root``.
     variable
-        Variable to fill.
+        Variable to fill, or several for a histogram of several dimensions. Lists of numbers
+        (:class:`.ObjectVariable`) are filled number by number.
     axis
-        Binning.
+        Binning: an :class:`.Axis`, or an axis of :mod:`hist` such as
+        ``hist.axis.Variable([30, 50, 100])``; as many as there are variables.
     log_y
         Whether figures have a logarithmic scale.
     resonances
@@ -45,28 +51,38 @@ class Histogram:
     """
 
     name: str
-    variable: Variable
-    axis: Axis
+    variable: Variable | tuple[Variable, ...]
+    axis: AnyAxis | tuple[AnyAxis, ...]
     log_y: bool = False
     resonances: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         check_name("histogram", self.name)
         owner = f"histogram '{self.name}'"
-        if not isinstance(self.variable, Variable):
+        for variable in self.variables:
+            if not isinstance(variable, Variable):
+                raise DeclarationError(
+                    f"{owner}: its variable is {shown(variable)}, but must be a Variable"
+                )
+            if variable.name in AXES:
+                raise DeclarationError(
+                    f"{owner}: its variable is named '{variable.name}', as another axis of every "
+                    "histogram; rename the variable"
+                )
+        for axis in self.axes:
+            if not isinstance(axis, Axis | hist.axis.AxesMixin):
+                raise DeclarationError(
+                    f"{owner}: its axis is {shown(axis)}, but must be an Axis or one of hist"
+                )
+        if len(self.axes) != len(self.variables) or not self.variables:
             raise DeclarationError(
-                f"{owner}: its variable is {shown(self.variable)}, but must be a Variable"
+                f"{owner}: has {len(self.axes)} axes for {len(self.variables)} variables"
             )
-        if not isinstance(self.axis, Axis):
-            raise DeclarationError(f"{owner}: its axis is {shown(self.axis)}, but must be an Axis")
+        for name in repeated(variable.name for variable in self.variables):
+            raise DeclarationError(f"{owner}: has two axes of '{name}'")
         if not isinstance(self.log_y, bool):
             raise DeclarationError(
                 f"{owner}: log_y is {shown(self.log_y)}, but must be True or False"
-            )
-        if self.variable.name in AXES:
-            raise DeclarationError(
-                f"{owner}: its variable is named '{self.variable.name}', as another axis of every "
-                "histogram; rename the variable"
             )
         for resonance in self.resonances:
             match resonance:
@@ -77,25 +93,46 @@ class Histogram:
                 "write ((label, mass), …), with the mass in GeV"
             )
 
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The variables, one per axis."""
+        return self.variable if isinstance(self.variable, tuple) else (self.variable,)
+
+    @property
+    def axes(self) -> tuple[AnyAxis, ...]:
+        """The binning of each variable."""
+        return self.axis if isinstance(self.axis, tuple) else (self.axis,)
+
     def empty(
         self, categories: Sequence[str] = (ALL,), variations: Sequence[str] = (NOMINAL,)
     ) -> hist.Hist:
         """Return the histogram without entries, with weighted storage."""
-        transform = hist.axis.transform.log if self.axis.log else None
-        unit = f" [{self.variable.unit}]" if self.variable.unit else ""
         return hist.Hist(
             hist.axis.StrCategory(list(categories), name="category"),
             hist.axis.StrCategory(list(variations), name="variation"),
-            hist.axis.Regular(
-                self.axis.bins,
-                self.axis.start,
-                self.axis.stop,
-                name=self.variable.name,
-                label=f"{self.variable.label or self.variable.name}{unit}",
-                transform=transform,
-            ),
+            *(_named(axis, v) for axis, v in zip(self.axes, self.variables, strict=True)),
             storage=hist.storage.Weight(),
         )
+
+
+def _named(axis: AnyAxis, variable: Variable) -> hist.axis.AxesMixin:
+    """Return the axis of a variable, with its name and label."""
+    unit = f" [{variable.unit}]" if variable.unit else ""
+    label = f"{variable.label or variable.name}{unit}"
+    if isinstance(axis, Axis):
+        transform = hist.axis.transform.log if axis.log else None
+        return hist.axis.Regular(
+            axis.bins,
+            axis.start,
+            axis.stop,
+            name=variable.name,
+            label=label,
+            transform=transform,
+        )
+    named = copy.deepcopy(axis)
+    named._raw_metadata["name"] = variable.name  # hist sets it only when an axis is made
+    named.label = label
+    return named
 
 
 @dataclass(frozen=True)

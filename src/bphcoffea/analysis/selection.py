@@ -81,7 +81,8 @@ class Selection:
     Parameters
     ----------
     collection
-        Field of the events that holds the candidates, a list per event.
+        Field of the events that holds the candidates, a list per event. Without it, the events
+        themselves are selected, each as its only candidate.
     cuts
         The steps of the cutflow after ``all``.
 
@@ -94,11 +95,13 @@ class Selection:
       heavy: mass > 3 GeV
     """
 
-    def __init__(self, collection: str, *cuts: Cut) -> None:
-        if not isinstance(collection, str):
+    def __init__(self, collection: str | Cut | None = None, *cuts: Cut) -> None:
+        if isinstance(collection, Cut):
+            cuts, collection = (collection, *cuts), None
+        if not isinstance(collection, str | None):
             raise DeclarationError(
-                f"Selection({shown(collection)}, …): the first argument must be the name of the "
-                "collection of candidates"
+                f"Selection({_meant(collection)}, …): the first argument must be the name of the "
+                "collection of candidates, or a Cut on the events"
             )
         for cut in cuts:
             if not isinstance(cut, Cut):
@@ -117,11 +120,16 @@ class Selection:
 
     @override
     def __repr__(self) -> str:
-        return "\n  ".join((f"Selection of {self.collection}:", *map(str, self.cuts)))
+        return "\n  ".join((f"Selection of {self.selected}:", *map(str, self.cuts)))
 
     def _repr_html_(self) -> str:
         rows = [(cut.name, ", ".join(map(str, cut.requirements))) for cut in self.cuts]
-        return html_table(("cut", "requirements"), rows, f"Selection of {self.collection}")
+        return html_table(("cut", "requirements"), rows, f"Selection of {self.selected}")
+
+    @property
+    def selected(self) -> str:
+        """What is selected, in text."""
+        return self.collection or "events"
 
     def variables(self) -> list[Variable]:
         """Return the variables that the cuts compare with a bound, each once, in order."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import awkward as ak
@@ -23,11 +25,18 @@ def path_branches(metadata: DatasetMetadata) -> tuple[str, ...]:
     return tuple(f"{_COLLECTION}_{name}" for name in names)
 
 
-def some_path_fired(events: ak.Array) -> ak.Array:
-    """Return whether a trigger path of the dataset has fired, one boolean per event.
+def some_path_fired(events: ak.Array, branches: Iterable[str] | None = None) -> ak.Array:
+    """Return whether a trigger path has fired, one boolean per event.
 
     A path that this file lacks, but another file of the dataset has, was not in the menu and counts
     as not fired.
+
+    Parameters
+    ----------
+    events
+        Events of a chunk.
+    branches
+        Branches of the paths; by default those in the metadata of the dataset (``hlt``).
 
     Raises
     ------
@@ -36,7 +45,7 @@ def some_path_fired(events: ak.Array) -> ak.Array:
     """
     paths = set(ak.fields(events[_COLLECTION])) if _COLLECTION in events.fields else set()
     fired = np.zeros(len(events), dtype=np.bool_)
-    for branch in path_branches(events.metadata):
+    for branch in path_branches(events.metadata) if branches is None else branches:
         path = branch.removeprefix(f"{_COLLECTION}_")
         if path in paths:
             fired |= ak.to_numpy(events[_COLLECTION][path]).astype(np.bool_)
@@ -62,3 +71,27 @@ class DatasetPathFired(Condition):
     @override
     def in_some_file(self, metadata: DatasetMetadata) -> tuple[str, ...]:
         return path_branches(metadata)
+
+
+class PathFired(Condition):
+    """Require that one of some trigger paths of NanoAOD has fired, in any dataset.
+
+    Parameters
+    ----------
+    paths
+        Names of the paths, without ``HLT_``.
+
+    Examples
+    --------
+    >>> PathFired("IsoMu24", "IsoTkMu24")
+    HLT_IsoMu24 or HLT_IsoTkMu24
+    """
+
+    def __init__(self, *paths: str) -> None:
+        branches = tuple(f"{_COLLECTION}_{path}" for path in paths)
+        super().__init__(" or ".join(branches), partial(some_path_fired, branches=branches))
+        object.__setattr__(self, "_branches", branches)
+
+    @override
+    def in_some_file(self, metadata: DatasetMetadata) -> tuple[str, ...]:
+        return self._branches  # type: ignore[attr-defined, no-any-return]

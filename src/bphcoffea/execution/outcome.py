@@ -66,6 +66,12 @@ def write(
     with writing(Path(folder)) as temporary:
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
         write_json(temporary / "cutflow.json", cutflows)
+        if analysis.objects:
+            objects = {
+                name: {of: counts.rows() for of, counts in result.objects.items()}
+                for name, result in results.items()
+            }
+            write_json(temporary / "objects.json", objects)
         simulated = [name for name in results if fileset[name].metadata.is_mc]
         variations = _variations(results)
         write_histograms(temporary, _with_dataset_axis(results, simulated), variations)

@@ -78,6 +78,7 @@ def draw_comparison(
     label: str,
     unit: str = "",
     log_y: bool = False,
+    counted: str = "Candidates",
     overlays: Mapping[str, hist.Hist] = {},
     variations: Mapping[str, Sides] = {},
     hidden: Windows = (),
@@ -98,6 +99,8 @@ def draw_comparison(
         Label and unit of the variable.
     log_y
         Use a logarithmic vertical axis.
+    counted
+        What the histogram counts.
     overlays
         Signals by label, drawn as lines over the stack and not added to it.
     variations
@@ -136,7 +139,7 @@ def draw_comparison(
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
     _scale_variable(below, edges)
     below.set_xlabel(style.axis_label(label, unit))
-    axes.set_ylabel(style.per_bin("Candidates", edges, unit))
+    axes.set_ylabel(style.per_bin(counted, edges, unit))
     heading.above(axes)
     figure.align_ylabels()
     # matplotlib's own limits would warn about an empty stack on a logarithmic axis

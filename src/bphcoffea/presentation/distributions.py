@@ -38,6 +38,7 @@ def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
         label=shown.label,
         unit=record.unit,
         log_y=record.log_y,
+        counted=record.counted,
         hidden=shown.hidden,
         without=record.n_minus_1,
         bounds=record.bounds,
@@ -53,6 +54,7 @@ def draw_distribution(
     label: str,
     unit: str = "",
     log_y: bool = False,
+    counted: str = "Candidates",
     without: str | None = None,
     bounds: Sequence[float] = (),
     hidden: Windows = (),
@@ -71,6 +73,8 @@ def draw_distribution(
         Label and unit of the variable.
     log_y
         Use a logarithmic vertical axis.
+    counted
+        What the histogram counts.
     without
         Cut whose requirement on the variable was left out, for an N-1 figure.
     bounds
@@ -116,7 +120,7 @@ def draw_distribution(
         axes.set_xscale("log")
     style.scale_counts(axes, largest, log=log_y, headroom=headroom)
     axes.set_xlabel(style.axis_label(label, unit))
-    axes.set_ylabel(style.per_bin("Candidates", edges, unit))
+    axes.set_ylabel(style.per_bin(counted, edges, unit))
     legend = axes.legend(loc="upper right", fontsize=style.SMALL if rows < 5 else style.TINY)
     # long names must not leave the axes without room
     legend.set_in_layout(False)

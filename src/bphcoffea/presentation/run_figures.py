@@ -9,12 +9,13 @@ from pathlib import Path
 import hist
 from matplotlib.figure import Figure
 
-from bphcoffea.analysis import AnalysisRecord, HistogramRecord
+from bphcoffea.analysis import ALL, AnalysisRecord, HistogramRecord
 from bphcoffea.presentation import hidden_data
 from bphcoffea.presentation.cutflow import cutflow_figures
 from bphcoffea.presentation.distributions import distribution_figure
 from bphcoffea.presentation.hidden_data import RunHistogram, Windows
 from bphcoffea.presentation.labels import LabelledRun, Labels
+from bphcoffea.presentation.maps import map_figure
 from bphcoffea.presentation.mass import mass_figures
 from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure
@@ -131,17 +132,24 @@ def _histogram_figures(
         Fit of the run; None if there is none.
     """
     whole = by_category[None]
+    dimensions = len(whole.histogram.axes) - 3
+    if dimensions > 2:
+        _log.debug("histogram '%s' of %d variables is not drawn", whole.name, dimensions)
+        return
     is_fitted = analysis.fit is not None and whole.name == analysis.fit.histogram
     is_n_minus_1 = whole.record.n_minus_1 is not None
     if is_fitted:
         yield from mass_figures(whole, fit)
     categories: list[str | None] = [None]
     if len(whole.histogram.axes["category"]) > 1 and not is_n_minus_1:
-        categories += list(whole.histogram.axes["category"])
+        categories += [name for name in whole.histogram.axes["category"] if name != ALL]
     for category in categories:
         shown = by_category.get(category, whole)
-        is_stacked = shown.scaled is not None and not is_n_minus_1
         name = whole.name if category is None else f"{whole.name}_{file_name(category)}"
+        if dimensions == 2:
+            yield name, map_figure(shown, category)
+            continue
+        is_stacked = shown.scaled is not None and not is_n_minus_1
         if is_stacked:
             figure = stack_figure(shown, category, overlay_signal=analysis.overlay_signal)
             # the figure of the fit has the plain name

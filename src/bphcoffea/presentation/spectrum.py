@@ -42,6 +42,7 @@ def spectrum_figure(shown: RunHistogram, category: str | None) -> Figure:
         style.Heading.of((datasets[name] for name in names), shown.notes),
         label=shown.label,
         unit=shown.record.unit,
+        counted=shown.record.counted,
         resonances=shown.record.resonances,
         simulated=not datasets.data,
     )
@@ -56,6 +57,7 @@ def draw_spectrum(
     *,
     label: str,
     unit: str = "GeV",
+    counted: str = "Candidates",
     resonances: Sequence[ResonanceRecord] = (),
     simulated: bool = False,
 ) -> Figure:
@@ -69,6 +71,8 @@ def draw_spectrum(
         Heading above the axes.
     label, unit
         Label and unit of the mass.
+    counted
+        What the histogram counts.
     resonances
         Resonances to label.
     simulated
@@ -93,7 +97,7 @@ def draw_spectrum(
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     style.scale_counts(axes, float(counts.max(initial=0)), log=True, headroom=0.2)
     axes.set_xlabel(style.axis_label(label, unit))
-    axes.set_ylabel(style.per_bin("Candidates", edges, unit))
+    axes.set_ylabel(style.per_bin(counted, edges, unit))
     axes.legend(loc="upper right", fontsize=style.SMALL)
     heading.above(axes)
     figure.draw_without_rendering()

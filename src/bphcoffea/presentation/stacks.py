@@ -13,7 +13,7 @@ from bphcoffea.presentation.hidden_data import RunHistogram
 from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.style import Heading
 from bphcoffea.results import DatasetRecord
-from bphcoffea.statistics import of_datasets
+from bphcoffea.statistics import of_datasets, whole
 
 
 def stack_figure(shown: RunHistogram, category: str | None, *, overlay_signal: bool) -> Figure:
@@ -45,6 +45,7 @@ def stack_figure(shown: RunHistogram, category: str | None, *, overlay_signal: b
         label=shown.label,
         unit=record.unit,
         log_y=record.log_y,
+        counted=record.counted,
         overlays={label: of_datasets(histogram, names, category) for label, names in lines.items()},
         hidden=shown.hidden,
         variations=totals(histogram, [n for names in stack.values() for n in names], category),
@@ -58,7 +59,7 @@ def totals(histogram: hist.Hist, datasets: list[str], category: str | None) -> d
     lifetimes, are left out.
     """
     variations = list(histogram.axes["variation"])
-    chosen = sum if category is None else category
+    chosen = whole(histogram) if category is None else category
 
     def total(variation: str) -> Floats | None:
         if variation not in variations or not datasets:

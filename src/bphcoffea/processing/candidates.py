@@ -7,7 +7,7 @@ from collections.abc import Callable
 import awkward as ak
 import numpy as np
 
-from bphcoffea.analysis import Values, Variable
+from bphcoffea.analysis import ObjectVariable, Values, Variable
 from bphcoffea.arrays import Integers, Numbers
 
 
@@ -33,7 +33,7 @@ class Candidates:
     events
         The events.
     collection
-        Field of the events that holds the candidates.
+        Field of the events that holds the candidates. None: each event is its only candidate.
     chunk_events
         Position of each event in the chunk, shape (events,); None if these are all its events.
     cached
@@ -50,7 +50,7 @@ class Candidates:
     def __init__(
         self,
         events: ak.Array,
-        collection: str,
+        collection: str | None,
         chunk_events: Integers | None = None,
         cached: Callable[[Variable], Numbers | None] | None = None,
     ) -> None:
@@ -60,7 +60,9 @@ class Candidates:
         self._values_of_events: dict[Variable, Numbers] = {}
         self._chunk_events = chunk_events
         self._cached = cached or (lambda _: None)
-        self.counts: Integers = ak.to_numpy(ak.num(events[collection])).astype(np.int64)
+        self.counts: Integers = np.ones(len(events), dtype=np.int64)
+        if collection is not None:
+            self.counts = ak.to_numpy(ak.num(events[collection])).astype(np.int64)
         self.event = np.repeat(np.arange(len(self.counts)), self.counts)
 
     def __len__(self) -> int:
@@ -72,7 +74,10 @@ class Candidates:
         return self.event if self._chunk_events is None else self._chunk_events[self.event]
 
     def values(self, variable: Variable) -> Numbers:
-        """Return one value per candidate, shape (n,); values of events are repeated."""
+        """Return one value per candidate, shape (n,); values of events are repeated.
+
+        For an :class:`.ObjectVariable`, it is a list per candidate.
+        """
         if variable not in self._values:
             cached = self._cached(variable)
             self._values[variable] = self._evaluate(variable) if cached is None else cached
@@ -120,6 +125,11 @@ class Candidates:
 
     def _evaluate(self, variable: Variable) -> Numbers:
         values = _array_of(variable, self._events)
+        if isinstance(variable, ObjectVariable):
+            if values.ndim != 2 or len(values) != len(self.counts):
+                raise VariableError(variable, "must give a list of numbers for each event")
+            lists: Numbers = values[self.event]
+            return lists
         if values.ndim == 1:
             self._check_level(variable, values)
             of_events = self._values_of_events[variable] = _plain(variable, values)

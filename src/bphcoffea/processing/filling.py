@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import awkward as ak
 import hist
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis import ALL, FACTOR, NOMINAL, SCORE, Analysis, ResolvedAnalysis, repeated
-from bphcoffea.arrays import Floats, Integers, Numbers
+from bphcoffea.analysis import (
+    ALL,
+    FACTOR,
+    NOMINAL,
+    SCORE,
+    Analysis,
+    Histogram,
+    ObjectVariable,
+    OptionalVariable,
+    Region,
+    ResolvedAnalysis,
+    Values,
+    repeated,
+)
+from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
 from bphcoffea.processing.best_candidates import Chosen
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.result import Columns
@@ -25,15 +39,18 @@ class Filling:
     Attributes
     ----------
     values
-        Values of the variable of each histogram, by the histogram's name, shape (n,).
+        Values of the variables of each histogram, by its name: arrays of shape (n,), or lists.
     category
         Name of each candidate's category, shape (n,), or of the only category.
+    members
+        Names of regions, and which candidates belong to them, shape (n,).
     weights
         Weights, shape (n,).
     """
 
-    values: Mapping[str, Numbers]
+    values: Mapping[str, tuple[Numbers, ...]]
     category: npt.NDArray[np.str_] | str
+    members: Mapping[str, Booleans]
     weights: Floats
 
     @classmethod
@@ -44,7 +61,56 @@ class Filling:
         values = candidates.at(positions)
         categories = analysis.filled_categories
         category = ALL if categories is None else categories.of(values(categories.variable))
-        return cls({h.name: values(h.variable) for h in analysis.histograms}, category, weights)
+        members = {r.name: _members(r, values, len(positions)) for r in analysis.regions}
+        filled = {h.name: tuple(values(v) for v in h.variables) for h in analysis.histograms}
+        return cls(filled, category, members, weights)
+
+    def fill(self, histogram: Histogram, into: hist.Hist, variation: str) -> None:
+        """Fill a declared histogram, once for all candidates and once for each region."""
+        values, weights, category = self.values[histogram.name], self.weights, self.category
+        rows = np.arange(len(weights))
+        lists = [v for v in histogram.variables if isinstance(v, ObjectVariable)]
+        if lists:
+            rows, values = _by_object(histogram, values)
+        present = np.ones(len(rows), dtype=np.bool_)
+        for variable, numbers in zip(histogram.variables, values, strict=True):
+            if isinstance(variable, OptionalVariable):
+                present &= ~np.isnan(numbers)
+        whole = np.ones(len(weights), dtype=np.bool_)
+        for name, members in ((category, whole), *self.members.items()):
+            chosen = present & members[rows]
+            into.fill(
+                name if isinstance(name, str) else name[rows][chosen],
+                variation,
+                *(numbers[chosen] for numbers in values),
+                weight=weights[rows][chosen],
+            )
+
+
+def _members(region: Region, values: Values, count: int) -> Booleans:
+    """Return which candidates belong to a region, shape (n,)."""
+    met = np.ones(count, dtype=np.bool_)
+    for requirement in region.requirements:
+        met &= requirement.mask(values)
+    return met
+
+
+def _by_object(
+    histogram: Histogram, values: tuple[Numbers, ...]
+) -> tuple[Integers, tuple[Numbers, ...]]:
+    """Return the candidate of each object and the values per object, shape (objects,) each."""
+    counts = [
+        ak.to_numpy(ak.num(numbers))
+        for variable, numbers in zip(histogram.variables, values, strict=True)
+        if isinstance(variable, ObjectVariable)
+    ]
+    if any(not np.array_equal(counts[0], other) for other in counts[1:]):
+        raise ValueError(f"histogram '{histogram.name}': its lists have different lengths")
+    rows = np.repeat(np.arange(len(counts[0])), counts[0])
+    return rows, tuple(
+        ak.to_numpy(ak.flatten(numbers)) if isinstance(variable, ObjectVariable) else numbers[rows]
+        for variable, numbers in zip(histogram.variables, values, strict=True)
+    )
 
 
 def fill(
@@ -71,13 +137,10 @@ def fill(
     variations = [name for name, _ in fillings]
     if repeated(variations):
         raise ValueError(f"two variations are named {', '.join(repeated(variations))}")
-    categories = tuple(analysis.categories_by_bin()) or (ALL,)
-    histograms = {h.name: h.empty(categories, variations) for h in analysis.histograms}
+    histograms = {h.name: h.empty(analysis.filled_names, variations) for h in analysis.histograms}
     for variation, filling in fillings:
-        for name, histogram in histograms.items():
-            histogram.fill(
-                filling.category, variation, filling.values[name], weight=filling.weights
-            )
+        for histogram in analysis.histograms:
+            filling.fill(histogram, histograms[histogram.name], variation)
     return histograms
 
 
@@ -91,9 +154,12 @@ def fill_n_minus_1(analysis: Analysis, selected: Selected) -> dict[str, hist.His
     existing = selected.selection.variables()
     for declared in analysis.n_minus_1():
         histogram = histograms[declared.name] = declared.empty()
-        if declared.variable in existing:
-            passed = selected.without(declared.variable)
-            values = selected.candidates.values(declared.variable)
+        variable = declared.variables[0]
+        if variable in existing:
+            passed = selected.without(variable)
+            values = selected.candidates.values(variable)
+            if isinstance(variable, OptionalVariable):
+                passed &= ~np.isnan(values)
             histogram.fill(ALL, NOMINAL, values[passed], weight=weights[passed])
     return histograms
 
@@ -116,6 +182,8 @@ def candidates_table(
     categories = analysis.filled_categories
     if categories is not None:
         columns["category"] = categories.of(values(categories.variable))
+    for region in analysis.regions:
+        columns[f"in_{region.name}"] = _members(region, values, len(event))
     columns["weight"] = weights.nominal
     columns |= {f"{FACTOR}{name}": factor.nominal for name, factor in weights.factors.items()}
     return Columns(columns)

@@ -13,7 +13,6 @@ from coffea.processor import ProcessorABC
 from typing_extensions import override
 
 from bphcoffea.analysis import (
-    ALL,
     CLASSIFIER,
     HELD,
     Analysis,
@@ -30,6 +29,7 @@ from bphcoffea.physics import within
 from bphcoffea.processing.best_candidates import choose, continued
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.filling import Filling, candidates_table, fill, fill_n_minus_1
+from bphcoffea.processing.preparation import Preparation, object_cutflow
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.processing.selected import InWindow, Selected
 from bphcoffea.processing.shape_variations import shifted_selections
@@ -69,7 +69,8 @@ class Processor(ProcessorABC):  # type: ignore[misc]
         analysis = self.analysis
         resolved = analysis.for_dataset({HELD: _branches_of(events), **events.metadata})
         numbers = event_numbers(events)
-        prepared = analysis.prepare(events)
+        preparation = Preparation(analysis)
+        prepared = preparation(events)
         generator = np.ones(len(events))
         if resolved.metadata["is_mc"]:
             generator = analysis.generator_weight(events)
@@ -86,7 +87,7 @@ class Processor(ProcessorABC):  # type: ignore[misc]
         chosen = choose(analysis, resolved, selected, numbers)
         weights = weighting.of(candidates, chosen.positions, shifted=not analysis.nominal_only)
         nominal = Filling.of(analysis, candidates, chosen.positions, weights.nominal)
-        shapes = self._shapes(events, resolved, selected, weighting, numbers)
+        shapes = self._shapes(events, preparation, resolved, selected, weighting, numbers)
         result = DatasetResult(
             entries=Entries.of_chunk(resolved.metadata),
             events=len(events),
@@ -96,8 +97,12 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             histograms=fill(analysis, nominal, [*weights.varied()], [*shapes])
             | fill_n_minus_1(analysis, selected),
             candidates=candidates_table(analysis, resolved, selected, chosen, numbers, weights)
-            if analysis.best is not None
+            if analysis.has_table
             else None,
+            objects={
+                objects.name: object_cutflow(objects, prepared, weighting.events)
+                for objects in analysis.objects
+            },
             clamped=weights.clamped,
             notes=weights.notes,
         )
@@ -114,15 +119,14 @@ class Processor(ProcessorABC):  # type: ignore[misc]
     def _shapes(
         self,
         events: ak.Array,
+        preparation: Preparation,
         resolved: ResolvedAnalysis,
         selected: Selected,
         weighting: Weighting,
         numbers: Mapping[str, npt.NDArray[np.integer]],
     ) -> Iterator[tuple[str, Filling]]:
         """Yield the name of each shape variation and what it fills."""
-        makes_candidates = type(self.analysis).prepare is not Analysis.prepare
-        prepare = self.analysis.prepare if makes_candidates else None
-        for shifted in shifted_selections(events, selected, resolved.shifts, prepare):
+        for shifted in shifted_selections(events, selected, resolved.shifts, preparation):
             candidates = shifted.selected.candidates
             positions = choose(self.analysis, resolved, shifted.selected, numbers).positions
             weights = weighting.of(candidates, positions, shifted=False).nominal
@@ -139,15 +143,15 @@ def empty_result(analysis: Analysis, metadata: DatasetMetadata) -> DatasetResult
     """
     last = (CLASSIFIER,) if analysis.classifier is not None else ()
     steps = ("all", *(cut.name for cut in analysis.for_dataset(metadata).cuts), *last)
-    names = tuple(analysis.categories_by_bin()) or (ALL,)
-    histograms = {h.name: h.empty(names) for h in analysis.histograms}
+    histograms = {h.name: h.empty(analysis.filled_names) for h in analysis.histograms}
     return DatasetResult(
         entries=Entries(),
         events=0,
         generator_sumw=0.0,
         lumis=np.empty((0, 2), dtype=np.int64),
-        cutflow=Cutflow(steps, *(np.zeros(len(steps), t) for t in (np.int64, np.int64, float))),
+        cutflow=Cutflow.empty(steps),
         histograms=histograms | {h.name: h.empty() for h in analysis.n_minus_1()},
+        objects={o.name: Cutflow.empty(("all", *o.steps)) for o in analysis.objects},
     )
 
 

@@ -82,6 +82,8 @@ class DatasetResult:
         Histograms by name, with the axes category, variation and that of the variable.
     candidates
         Table of the best candidates, one row per event; None if there is no table.
+    objects
+        Counts of the objects after each of their requirements, by the name of the objects.
     clamped
         For each weight, the number of values of chosen candidates outside the bins of its
         correction, for which the nearest bin was taken.
@@ -96,6 +98,7 @@ class DatasetResult:
     cutflow: Cutflow
     histograms: dict[str, hist.Hist] = field(default_factory=dict)
     candidates: Columns | None = None
+    objects: dict[str, Cutflow] = field(default_factory=dict)
     clamped: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
 
@@ -111,6 +114,7 @@ class DatasetResult:
             self.cutflow + other.cutflow,
             {name: self.histograms[name] + other.histograms[name] for name in self.histograms},
             candidates,
+            {name: self.objects[name] + other.objects[name] for name in self.objects},
             dict(Counter(self.clamped) + Counter(other.clamped)),
             dict(Counter(self.notes) + Counter(other.notes)),
         )

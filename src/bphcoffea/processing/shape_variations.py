@@ -18,10 +18,13 @@ import numpy as np
 from bphcoffea.analysis import OPAQUE, Amounts, Path, Shift, Variable, opaque, replaced
 from bphcoffea.arrays import Booleans, Integers, Numbers
 from bphcoffea.processing.candidates import Candidates
+from bphcoffea.processing.preparation import Preparation
 from bphcoffea.processing.selected import Selected
 
 #: Largest number of events on which variables are tried.
 _TRIED: Final = 100
+#: Largest number of variations that are evaluated at once, which bounds the memory.
+_AT_ONCE: Final = 6
 
 
 class UnaffectedVariables:
@@ -36,6 +39,8 @@ class UnaffectedVariables:
     with_candidates
         Positions of the events with candidates. Variables are tried on up to 100 of them, from all
         over the chunk, since a variable may look at a field in some events only.
+    prepare
+        Adds to the tried events what can be made without the fields.
 
     Raises
     ------
@@ -44,12 +49,16 @@ class UnaffectedVariables:
     """
 
     def __init__(
-        self, events: ak.Array, paths: tuple[Path, ...], with_candidates: Integers
+        self,
+        events: ak.Array,
+        paths: tuple[Path, ...],
+        with_candidates: Integers,
+        prepare: Callable[[ak.Array], ak.Array] = lambda events: events,
     ) -> None:
         if not len(with_candidates):
             raise ValueError("variables can only be tried on events with candidates")
         tried = with_candidates[:: -(-len(with_candidates) // _TRIED)]
-        self._opaque_events = opaque(events[tried], paths)
+        self._opaque_events = prepare(opaque(events[tried], paths))
         self._unaffected: dict[Variable, bool] = {}
 
     def __contains__(self, variable: Variable) -> bool:
@@ -91,9 +100,9 @@ def shifted_selections(
     events: ak.Array,
     nominal: Selected,
     shifts: Iterable[tuple[Shift, Mapping[str, Amounts]]],
-    prepare: Callable[[ak.Array], ak.Array] | None,
+    preparation: Preparation,
 ) -> Iterator[Shifted]:
-    """Yield the selection of the shifted events of each shift.
+    """Yield the selections of the shifted events, a few variations of a shift at a time.
 
     Parameters
     ----------
@@ -103,32 +112,37 @@ def shifted_selections(
         Selection of these events without shifts.
     shifts
         Each shift with the amounts of its variations.
-    prepare
-        Function that adds the candidates to the events; None if the schema makes them. It may add
-        other candidates to shifted events, so that all variables are evaluated again.
+    preparation
+        Adds objects and candidates to the events. If it makes other candidates of shifted events,
+        all variables are evaluated again.
     """
-    collection = nominal.selection.collection
     for shift, variations in shifts:
-        if not variations:
-            continue
-        times = len(variations)
         kept = np.arange(len(events))
-        cached = None
-        if prepare is None and not len(nominal.candidates):
+        unaffected = None
+        if not preparation.makes_candidates and not len(nominal.candidates):
             kept = kept[:0]  # a shift makes no candidates
-        elif prepare is None:
+        elif not preparation.makes_candidates and variations:
             with_candidates = np.flatnonzero(nominal.candidates.counts)
-            unaffected = UnaffectedVariables(events, shift.paths, with_candidates)
+            unaffected = UnaffectedVariables(
+                events, shift.paths, with_candidates, preparation.unaffected
+            )
             kept = np.unique(nominal.candidates.event[_alive(nominal, unaffected)])
-            positions = np.flatnonzero(np.isin(nominal.candidates.event, kept))
-            cached = _reused(nominal.candidates, np.tile(positions, times), unaffected)
-        copies = np.tile(kept, times)
-        part = events[copies]
-        amounts = [np.repeat(sizes, len(kept)) for sizes in zip(*variations.values(), strict=True)]
-        moved = replaced(part, shift.shifted(part, amounts))
-        prepared = moved if prepare is None else prepare(moved)
-        candidates = Candidates(prepared, collection, copies, cached)
-        yield Shifted(tuple(variations), nominal.of_others(candidates))
+        positions = np.flatnonzero(np.isin(nominal.candidates.event, kept))
+        for start in range(0, len(variations), _AT_ONCE):
+            names = tuple(variations)[start : start + _AT_ONCE]
+            times = len(names)
+            copies = np.tile(kept, times)
+            several = events[copies]
+            sizes = zip(*(variations[name] for name in names), strict=True)
+            amounts = [np.repeat(of_all, len(kept)) for of_all in sizes]
+            moved = replaced(several, shift.shifted(several, amounts))
+            cached = None
+            if unaffected is not None:
+                cached = _reused(nominal.candidates, np.tile(positions, times), unaffected)
+            candidates = Candidates(
+                preparation(moved), nominal.selection.collection, copies, cached
+            )
+            yield Shifted(names, nominal.of_others(candidates))
 
 
 def _alive(nominal: Selected, unaffected: UnaffectedVariables) -> Booleans:

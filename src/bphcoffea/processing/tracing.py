@@ -23,6 +23,7 @@ from bphcoffea.analysis import (
     check_for_dataset,
 )
 from bphcoffea.processing.candidates import Candidates
+from bphcoffea.processing.preparation import Preparation
 from bphcoffea.processing.processor import Processor
 
 
@@ -117,7 +118,7 @@ def branches_of_cuts(analysis: Analysis, metadata: DatasetMetadata) -> dict[str,
 
     def evaluation(cut: Cut) -> Callable[[ak.Array], None]:
         def evaluate(events: ak.Array) -> None:
-            candidates = Candidates(analysis.prepare(events), analysis.selection.collection)
+            candidates = Candidates(Preparation(analysis)(events), analysis.selection.collection)
             for requirement in cut.requirements:
                 requirement.mask(candidates.values)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
+import numpy as np
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats, Integers
@@ -51,6 +52,11 @@ class Cutflow:
     events: Integers
     candidates: Integers
     sumw: Floats
+
+    @classmethod
+    def empty(cls, steps: tuple[str, ...]) -> Cutflow:
+        """Return the counts of no events."""
+        return cls(steps, *(np.zeros(len(steps), kind) for kind in (np.int64, np.int64, float)))
 
     def __add__(self, other: Cutflow) -> Cutflow:
         if self.steps != other.steps:

@@ -227,6 +227,12 @@ class RunFolder:
         return dict(self.read("cutflow.json"))
 
     @property
+    def objects(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """Steps of the selection of each collection of objects, by dataset and collection."""
+        declared = self.place("objects.json").is_file()
+        return dict(self.read("objects.json")) if declared else {}
+
+    @property
     def complete(self) -> bool:
         """Whether every expected event was processed."""
         return bool(self.read("ledger.json")["complete"])
@@ -350,7 +356,7 @@ def writing(folder: Path) -> Iterator[Path]:
 def write_histograms(
     folder: Path, histograms: Mapping[str, hist.Hist], variations: Mapping[str, Collection[str]]
 ) -> None:
-    """Write ``histograms.json`` (UHI) and ``histograms.root`` (a TH1 for each dataset and name).
+    """Write ``histograms.json`` (UHI) and ``histograms.root`` (TH1 to TH3, by dataset and name).
 
     The path of a histogram in the ROOT file is ``dataset/name``, or ``dataset/category/name`` for
     one category, with ``_variation`` appended for a variation.
@@ -371,8 +377,9 @@ def write_histograms(
     with uproot.recreate(folder / "histograms.root") as file:
         for name, histogram in histograms.items():
             axes, content = histogram.axes, histogram.view(flow=True)
-            xaxis = to_writable(histogram[0, 0, 0, :]).member("fXaxis")
-            centers = (axes[-1].edges[:-1] + axes[-1].edges[1:]) / 2.0
+            if len(axes) == 4:
+                xaxis = to_writable(histogram[0, 0, 0, :]).member("fXaxis")
+                centers = (axes[-1].edges[:-1] + axes[-1].edges[1:]) / 2.0
             for i, j, k in itertools.product(*(range(len(axis)) for axis in axes[:3])):
                 dataset, category, variation = axes[0][i], axes[1][j], axes[2][k]
                 if variation not in (NOMINAL, *variations.get(dataset, ())):
@@ -381,7 +388,11 @@ def write_histograms(
                 if category != ALL:
                     place.append(category)
                 place.append(name if variation == NOMINAL else f"{name}_{variation}")
-                file["/".join(place)] = _th1(content[i, j, k], centers, xaxis)
+                file["/".join(place)] = (
+                    _th1(content[i, j, k], centers, xaxis)
+                    if len(axes) == 4
+                    else histogram[i, j, k, ...]
+                )
 
 
 def _th1(content: npt.NDArray[np.void], centers: Floats, xaxis: object) -> object:

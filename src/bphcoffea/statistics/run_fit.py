@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
 import hist
 
-from bphcoffea.analysis import NOMINAL, MassModel
+from bphcoffea.analysis import ALL, NOMINAL, MassModel
 from bphcoffea.errors import FitError, RunError
 from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics.blindness import check_fit
@@ -149,6 +149,14 @@ class _Spectrum:
         return records, tail
 
 
+def whole(histogram: hist.Hist) -> str | Callable[..., object]:
+    """Return the index of all candidates on the axis of categories, which they may be summed over.
+
+    Regions may overlap, so that histograms of them have a category of their own for all candidates.
+    """
+    return ALL if ALL in histogram.axes["category"] else sum
+
+
 def of_datasets(
     histogram: hist.Hist, datasets: Iterable[str], category: str | None = None
 ) -> hist.Hist:
@@ -161,13 +169,13 @@ def of_datasets(
     datasets
         Names of the datasets; those that the histogram lacks count as empty.
     category
-        Name of a category; the sum of all categories by default.
+        Name of a category or region; by default all candidates.
     """
-    chosen = sum if category is None else category
-    total = histogram[0, chosen, NOMINAL, :].copy().reset()
+    chosen = whole(histogram) if category is None else category
+    total = histogram[0, chosen, NOMINAL, ...].copy().reset()
     for name in datasets:
         if name in histogram.axes["dataset"]:
-            total += histogram[name, chosen, NOMINAL, :]
+            total += histogram[name, chosen, NOMINAL, ...]
     return total
 
 

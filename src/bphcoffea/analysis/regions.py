@@ -1,0 +1,68 @@
+"""Regions of an analysis: parts of the selected events, which may overlap."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+from typing_extensions import override
+
+from bphcoffea.analysis.names import check_name, shown
+from bphcoffea.analysis.variables import Requirement
+from bphcoffea.errors import DeclarationError
+
+
+class Region:
+    """Further requirements on the selected events, or on their best candidates.
+
+    Each histogram is filled once for all selected events, and once for each region.
+
+    Parameters
+    ----------
+    name
+        Name of the region on the axis ``category`` of the histograms.
+    requirements
+        Requirements that an event of the region meets.
+
+    Examples
+    --------
+    >>> from bphcoffea.analysis import number_of
+    >>> Region("signal", number_of("bjet") >= 1)
+    signal: n_bjet ≥ 1
+    """
+
+    def __init__(self, name: str, *requirements: Requirement) -> None:
+        check_name("region", name)
+        for requirement in requirements:
+            if not isinstance(requirement, Requirement):
+                raise DeclarationError(
+                    f"region '{name}': {shown(requirement)} is not a requirement; "
+                    "compare a variable, as in x > 1, or use a Condition"
+                )
+        self.name = name
+        self.requirements = requirements
+
+    @override
+    def __repr__(self) -> str:
+        return f"{self.name}: {', '.join(map(str, self.requirements)) or 'all events'}"
+
+
+def crossed(*families: Iterable[Region]) -> tuple[Region, ...]:
+    """Return a region for each combination of one region of each family.
+
+    Their names are joined by ``_``, their requirements must all be met.
+
+    Examples
+    --------
+    >>> from bphcoffea.analysis import number_of
+    >>> jets, tags = number_of("jet"), number_of("bjet")
+    >>> crossed([Region("low", jets < 3), Region("high", jets >= 3)], [Region("b", tags >= 1)])
+    (low_b: n_jet < 3, n_bjet ≥ 1, high_b: n_jet ≥ 3, n_bjet ≥ 1)
+    """
+    return tuple(
+        Region(
+            "_".join(region.name for region in regions),
+            *(requirement for region in regions for requirement in region.requirements),
+        )
+        for regions in itertools.product(*map(tuple, families))
+    )
