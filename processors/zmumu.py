@@ -11,8 +11,8 @@ from bphcoffea.analysis import (
     Condition,
     Cut,
     Histogram,
-    MuonWeight,
     Objects,
+    ObjectWeight,
     OptionalVariable,
     PathFired,
     PileupWeight,
@@ -45,20 +45,18 @@ phi = quantity("phi", r"$\phi$", axis=Axis(32, -3.2, 3.2))
 btag = quantity("btag", "DeepJet score", axis=Axis(50, 0, 1), field="btagDeepFlavB")
 abs_eta = eta.magnitude()
 muon_isolation = quantity("isolation", field="pfRelIso04_all")
-electron_isolation = quantity("isolation", field="pfRelIso03_all")
 jet_id = quantity("jet_id", field="jetId")
 pileup_id = quantity("pileup_id", field="puId")
 supercluster_eta = Variable("abs_sc_eta", lambda e: abs(e.eta + e.deltaEtaSC))
 in_gap = supercluster_eta.between(1.4442, 1.566)
 
-electron_id = flag("mvaFall17V2Iso_WP80")
+electron_id = (quantity("isolation", field="pfRelIso03_all") < 0.06, flag("mvaFall17V2Iso_WP80"))
 vertices = Variable("good_vertices", lambda e: e.PV.npvsGood)
 interactions = Variable("interactions", lambda e: e.Pileup.nTrueInt)
 hardest_muon = Variable("hardest_muon", lambda e: ak.fill_none(ak.max(e.Muon.pt, axis=1), 0.0))
 muons, jets = number_of("muon", "Number of muons"), number_of("jet", "Number of jets")
 electrons, bjets = number_of("electron", "Number of electrons"), number_of("bjet", "b jets")
 leading_pt = nth("muon", 1, pt, r"$p_T(\mu_1)$")
-legs = tuple((nth("muon", number, pt), nth("muon", number, eta)) for number in (1, 2))
 
 
 def of_pair(function: Callable[[ak.Array, ak.Array], ak.Array], events: ak.Array) -> ak.Array:
@@ -94,11 +92,7 @@ class ZMuMu(Analysis):
     )
     objects = (
         Objects("muon", "Muon", (pt > 15, abs_eta < 2.4, flag("tightId"), muon_isolation < 0.25)),
-        Objects(
-            "electron",
-            "Electron",
-            (pt > 15, abs_eta < 2.4, ~in_gap, electron_isolation < 0.06, electron_id),
-        ),
+        Objects("electron", "Electron", (pt > 15, abs_eta < 2.4, ~in_gap, *electron_id)),
         Objects(
             "jet",
             "Jet",
@@ -145,5 +139,6 @@ class ZMuMu(Analysis):
     columns = (mass, leading_pt, jets, bjets)
     weights = (
         PileupWeight(interactions, branches=("Pileup_nTrueInt",)),
-        MuonWeight("muon_id", legs, after="two_muons"),
+        ObjectWeight("muon_id", of="muon", after="two_muons"),
+        ObjectWeight("muon_isolation", of="muon", after="two_muons"),
     )

@@ -19,6 +19,7 @@ from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
 from .models import MissingExtraError as MissingExtraError, Model as Model
 from .models import library_version as library_version
 from .names import repeated as repeated
+from .object_weight import ObjectWeight as ObjectWeight
 from .objects import ObjectVariable as ObjectVariable, Objects as Objects
 from .objects import OptionalVariable as OptionalVariable, each as each, flag as flag
 from .objects import nth as nth, number_of as number_of, quantity as quantity

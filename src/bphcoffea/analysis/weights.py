@@ -86,7 +86,7 @@ class Weight(ABC):
         if not metadata["is_mc"]:
             return False
         needed = self.needs()
-        return needed is None or getattr(corrections, needed, None) is not None
+        return needed is None or (corrections is not None and needed in corrections.declared())
 
     def needs(self) -> str | None:
         """Return the section of the corrections that the weight needs; None if it needs none."""

@@ -41,12 +41,28 @@ class PayloadSection(_Section):
         Treatment of values outside the bins: ``clamp`` (take the nearest bin) or ``error``.
     inputs
         Keys of inputs that are the same for all values, such as ``year`` of older files.
+    decorrelated
+        Whether the uncertainties are independent of those of other eras: the names of their
+        variations then end with the name of the era.
     """
 
     file: Name
     name: Name
     out_of_range: Policy
     inputs: Mapping[str, str] = {}
+    decorrelated: Annotated[bool, Field(strict=True)] = False
+
+
+class ObjectSection(PayloadSection):
+    """A scale factor of objects, such as the isolation of muons.
+
+    Attributes
+    ----------
+    fields
+        Fields of the objects by the payload's input, for inputs named differently.
+    """
+
+    fields: Mapping[Name, Name] = {}
 
 
 class TriggerSection(_Section):
@@ -100,6 +116,8 @@ class Declaration(_Section):
         Shell patterns of the eras of datasets, such as ``2018*``.
     pileup, muon_id, muon_reconstruction, trigger
         Payloads of the weights; None if there is none.
+    objects
+        Scale factors of objects, by a name that analyses refer to.
     momentum
         Momentum uncertainties by kind of particle.
     luminosity
@@ -112,6 +130,7 @@ class Declaration(_Section):
     muon_id: PayloadSection | None = None
     muon_reconstruction: PayloadSection | None = None
     trigger: TriggerSection | None = None
+    objects: Mapping[Name, ObjectSection] = {}
     momentum: Mapping[Particle, MomentumSection] = {}
     luminosity: LuminositySection = LuminositySection()
 
@@ -121,6 +140,7 @@ _MEANINGS: Final = {
     "extra_forbidden": "is not known here",
     "tuple_type": "must be a list",
     "string_type": "must be a text in quotes",
+    "bool_type": "must be true or false",
     "float_type": "must be a number",
     "mapping_type": "must be a section",
     "model_type": "must be a section",

@@ -16,15 +16,21 @@ from typing_extensions import override
 from bphcoffea.corrections.declaration import (
     MomentumSection,
     Particle,
-    PayloadSection,
     read_declaration,
 )
-from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
+from bphcoffea.corrections.factors import (
+    MuonFactor,
+    ObjectFactor,
+    PileupFactor,
+    TriggerFactor,
+)
 from bphcoffea.errors import CorrectionsError, InputError
 from bphcoffea.luminosity import GoldenJson, LuminosityTable
 
 #: Sections of the TOML that weight events, in the order of reports.
 SECTIONS = ("pileup", "muon_id", "muon_reconstruction", "trigger")
+#: Section of the TOML whose parts are scale factors of objects.
+OBJECTS = "objects"
 
 _Declared = TypeVar("_Declared")
 _Loaded = TypeVar("_Loaded")
@@ -46,6 +52,8 @@ class EraCorrections:
         Hash of the TOML.
     pileup, muon_id, muon_reconstruction, trigger
         Factors of the weight; None if the TOML does not declare them.
+    objects
+        Scale factors of objects, by name.
     momentum
         Momentum uncertainties of muons and tracks.
     golden
@@ -64,6 +72,7 @@ class EraCorrections:
     muon_id: MuonFactor | None = None
     muon_reconstruction: MuonFactor | None = None
     trigger: TriggerFactor | None = None
+    objects: Mapping[str, ObjectFactor] = field(default_factory=dict)
     momentum: Mapping[Particle, MomentumSection] = field(default_factory=dict)
     golden: GoldenJson | None = None
     table: LuminosityTable | None = None
@@ -82,8 +91,11 @@ class EraCorrections:
         return _unpickled, (buffer.getvalue(),)
 
     def declared(self) -> tuple[str, ...]:
-        """Return the sections of the TOML that weight events."""
-        return tuple(name for name in SECTIONS if getattr(self, name) is not None)
+        """Return the sections of the TOML that weight events, such as ``objects.muon_id``."""
+        return (
+            *(name for name in SECTIONS if getattr(self, name) is not None),
+            *(f"{OBJECTS}.{name}" for name in self.objects),
+        )
 
     def describe(self) -> dict[str, object]:
         """Return the description for ``provenance.json``."""
@@ -93,7 +105,12 @@ class EraCorrections:
             "eras": list(self.eras),
             "file": str(self.source.absolute()),
             "sha256": self.sha256,
-            **{name: getattr(self, name).describe() for name in self.declared()},
+            **{
+                name: getattr(self, name).describe()
+                for name in SECTIONS
+                if getattr(self, name) is not None
+            },
+            OBJECTS: {name: factor.describe() for name, factor in self.objects.items()},
             "momentum": {
                 particle: section.model_dump() for particle, section in self.momentum.items()
             },
@@ -194,6 +211,7 @@ def load_corrections(paths: Iterable[str | Path]) -> Corrections:
 
 def _load(path: Path) -> EraCorrections:
     declared = read_declaration(path)
+    era = declared.name
     folder, luminosity = path.parent, declared.luminosity
     faults: list[str] = []
 
@@ -208,18 +226,27 @@ def _load(path: Path) -> EraCorrections:
             faults.extend(f"{path}: [{name}] {line}" for line in str(error).splitlines())
             return None
 
-    def muon(name: str, section: PayloadSection | None) -> MuonFactor | None:
-        return load(name, section, lambda payload: MuonFactor(folder, payload, name))
+    def factor(
+        name: str,
+        section: _Declared | None,
+        kind: Callable[[Path, _Declared, str, str], _Loaded],
+    ) -> _Loaded | None:
+        return load(name, section, lambda declared: kind(folder, declared, name, era))
 
+    objects = {
+        name: factor(f"{OBJECTS}.{name}", section, ObjectFactor)
+        for name, section in declared.objects.items()
+    }
     corrections = EraCorrections(
-        name=declared.name,
+        name=era,
         eras=declared.eras,
         source=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        pileup=load("pileup", declared.pileup, lambda p: PileupFactor(folder, p, "pileup")),
-        muon_id=muon("muon_id", declared.muon_id),
-        muon_reconstruction=muon("muon_reconstruction", declared.muon_reconstruction),
-        trigger=load("trigger", declared.trigger, lambda t: TriggerFactor(folder, t, "trigger")),
+        pileup=factor("pileup", declared.pileup, PileupFactor),
+        muon_id=factor("muon_id", declared.muon_id, MuonFactor),
+        muon_reconstruction=factor("muon_reconstruction", declared.muon_reconstruction, MuonFactor),
+        trigger=factor("trigger", declared.trigger, TriggerFactor),
+        objects={name: loaded for name, loaded in objects.items() if loaded is not None},
         momentum=declared.momentum,
         golden=load("luminosity", luminosity.golden, lambda f: GoldenJson.load(folder / f)),
         table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),

@@ -3,11 +3,13 @@
 The Muon POG's files come in two interfaces: an older one with the inputs ``abseta``, ``pt`` and
 ``ValType`` (often ``year`` before them), and one with ``eta``, ``pt`` and ``scale_factors``. Files
 of either kind give the nominal factor, its statistical and its systematic uncertainty as absolute
-numbers, and the nominal factor shifted by both together.
+numbers, and the nominal factor shifted by both together. Files of electrons and photons (``sf``,
+``sfup``, ``sfdown``) and of taus (``nom`` or ``default``, ``up``, ``down``) give only the latter.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,20 +18,22 @@ from operator import mul
 from pathlib import Path
 from typing import Final
 
+import awkward as ak
 import numpy as np
 
-from bphcoffea.arrays import Booleans, Floats
+from bphcoffea.arrays import Booleans, Floats, Integers
 from bphcoffea.corrections.declaration import PayloadSection
 from bphcoffea.corrections.payload import Evaluated, Inputs, Payload
 from bphcoffea.errors import CorrectionsError
 
 #: Keys of the nominal value, and of the nominal value shifted by its whole uncertainty.
-NOMINAL: Final = ("nominal", "sf", "central")
-_UP: Final = ("systup", "up")
-_DOWN: Final = ("systdown", "down")
+NOMINAL: Final = ("nominal", "sf", "central", "nom", "default")
+_UP: Final = ("systup", "up", "sfup")
+_DOWN: Final = ("systdown", "down", "sfdown")
 #: Keys of absolute uncertainties; preferred if a file has both, since they are then kept apart.
 _PARTS: Final = ("stat", "syst")
-
+#: Keys of all uncertainties.
+SHIFTED: Final = (*_UP, *_DOWN, *_PARTS)
 
 #: Name of an uncertainty without parts.
 WHOLE: Final = ""
@@ -86,6 +90,29 @@ class Factor:
         notes = dict(Counter(self.notes) + Counter(other.notes))
         return Factor(self.nominal * other.nominal, shifts, clamped, points, notes)
 
+    def by_event(self, counts: Integers) -> Factor:
+        """Return the product of the factors of each event's objects; 1 for an event without any.
+
+        All objects are shifted together.
+
+        Parameters
+        ----------
+        counts
+            Number of objects of each event, shape (events,), which add up to n.
+        """
+
+        def multiplied(factors: Floats) -> Floats:
+            products: Floats = ak.to_numpy(ak.prod(ak.unflatten(factors, counts), axis=1))
+            return products
+
+        return Factor(
+            multiplied(self.nominal),
+            {name: (multiplied(up), multiplied(down)) for name, (up, down) in self.shifts.items()},
+            self.clamped,
+            {name: multiplied(relative) for name, relative in self.points.items()},
+            self.notes,
+        )
+
 
 def product(factors: Sequence[Factor]) -> Factor:
     """Return the product of factors; uncertainties of the same name are correlated."""
@@ -103,29 +130,33 @@ class PayloadFactor:
         Section of the TOML that declares the payload.
     where
         Name of the section, for messages.
+    era
+        Name of the era, with which names of decorrelated uncertainties end.
 
     Raises
     ------
     CorrectionsError
-        If the file, the correction or a key is missing, or the choice of the key is ambiguous.
+        If the file, the correction or a key is missing, or the choice of the key is ambiguous; or
+        if uncertainties are decorrelated and the name of the era is unfit for a variation.
     """
 
-    def __init__(self, folder: Path, section: PayloadSection, where: str) -> None:
+    def __init__(self, folder: Path, section: PayloadSection, where: str, era: str = "") -> None:
         payload = Payload(folder / section.file, section.name)
         source = f"{payload.path}: correction '{payload.name}'"
         if all(type_ == "string" for type_ in payload.inputs.values()):
             raise CorrectionsError(f"{source} takes {listed(payload)}, none of which is a number")
         fixed = dict(section.inputs)
         for name, key in fixed.items():
+            others = {other: fixed[other] for other in fixed if other != name}
             if payload.inputs.get(name) != "string":
                 raise CorrectionsError(
                     f"{source} has no text input '{name}' ({where}.inputs); "
                     f"its inputs are {listed(payload)}"
                 )
-            if key not in payload.keys(name):
+            if key not in (*payload.keys(name), *payload.keys(name, others)):
                 raise CorrectionsError(
                     f"{source}: input '{name}' has no key '{key}' ({where}.inputs); "
-                    f"it has: {', '.join(payload.keys(name))}"
+                    f"it has: {', '.join(payload.keys(name, others) or payload.keys(name))}"
                 )
         kinds: list[str] = []
         for name, type_ in payload.inputs.items():
@@ -134,7 +165,7 @@ class PayloadFactor:
             keys = payload.keys(name, section.inputs)
             if any(key in keys for key in NOMINAL):
                 kinds.append(name)
-            elif len(keys) == 1 and keys[0] not in (*_UP, *_DOWN, *_PARTS):
+            elif len(keys) == 1 and keys[0] not in SHIFTED:
                 fixed[name] = keys[0]
             else:
                 may_be = f"may be {', '.join(keys)}, none of which" if keys else "has no key that"
@@ -147,6 +178,12 @@ class PayloadFactor:
                 f"{source}: the inputs {' and '.join(kinds)} both have a key of the nominal value"
                 f"{_choose(where, kinds[0], payload.keys(kinds[0]))}"
             )
+        if section.decorrelated and not re.fullmatch("[A-Za-z0-9_.-]+", era):
+            raise CorrectionsError(
+                f"decorrelated: names of variations end with the name of the era, '{era}', which "
+                "must then be made of letters, digits, and the characters _ . -"
+            )
+        self._ending = (era,) if section.decorrelated else ()
         self.kind = kinds[0] if kinds else None
         keys = payload.keys(self.kind, fixed) if self.kind else ()
         up, down = (next((key for key in names if key in keys), None) for names in (_UP, _DOWN))
@@ -182,14 +219,15 @@ class PayloadFactor:
         if shifted:
             for part in self.absolute:
                 error = self._evaluate(numbers, part).values
-                shifts[part] = (nominal.values + error, nominal.values - error)
+                shifts[self._name(part)] = (nominal.values + error, nominal.values - error)
             if self.shifted and not self.absolute:
                 up, down = (self._evaluate(numbers, key).values for key in self.shifted)
-                shifts[WHOLE] = (up, down)
+                shifts[self._name(WHOLE)] = (up, down)
         return Factor(nominal.values, shifts, clamped)
 
     def describe(self) -> dict[str, object]:
         """Return the description for ``provenance.json``."""
+        names = self.absolute or ((WHOLE,) if self.shifted else ())
         return {
             "file": str(self.payload.path.absolute()),
             "sha256": self.payload.sha256,
@@ -197,8 +235,12 @@ class PayloadFactor:
             "version": self.payload.version,
             "inputs": dict(self.inputs),
             "out_of_range": self.out_of_range,
-            "uncertainties": list(self.absolute) or (["whole"] if self.shifted else []),
+            "uncertainties": [self._name(name or "whole") for name in names],
         }
+
+    def _name(self, part: str) -> str:
+        """Return the name of an uncertainty, with the era's name if it is decorrelated."""
+        return "_".join(filter(None, (part, *self._ending)))
 
     def _evaluate(self, numbers: Inputs, key: str | None) -> Evaluated:
         texts = dict(self.inputs)

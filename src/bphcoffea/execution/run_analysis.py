@@ -288,10 +288,15 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
         if corrections is None or not metadata.is_mc:
             continue
         applied = [weight.name for weight in resolved.weights]
-        unused = [section for section in corrections.declared() if section not in applied]
+        declared = corrections.declared()
+        needed = [section for weight in analysis.weights if (section := weight.needs())]
+        unused = [section for section in declared if section not in needed]
+        lacking = [section for section in needed if section not in declared]
         notes[corrections.name] = ", ".join(applied) or "nothing"
         if unused:
             notes[corrections.name] += f"; declared, but not used: {', '.join(unused)}"
+        if lacking:
+            notes[corrections.name] += f"; not declared: {', '.join(lacking)}"
     RunError.raise_for(problems)
     for corrections_name, note in notes.items():
         _log.info("corrections '%s': %s", corrections_name, note)

@@ -126,9 +126,7 @@ class Candidates:
     def _evaluate(self, variable: Variable) -> Numbers:
         values = _array_of(variable, self._events)
         if isinstance(variable, ObjectVariable):
-            if values.ndim != 2 or len(values) != len(self.counts):
-                raise VariableError(variable, "must give a list of numbers for each event")
-            lists: Numbers = values[self.event]
+            lists: Numbers = _lists(variable, values, len(self.counts))[self.event]
             return lists
         if values.ndim == 1:
             self._check_level(variable, values)
@@ -168,12 +166,16 @@ class Candidates:
 def values_of_events(variable: Variable, events: ak.Array) -> Numbers:
     """Return the values of a variable of events, shape (events,).
 
+    For an :class:`.ObjectVariable`, it is a list per event.
+
     Raises
     ------
     VariableError
-        If the variable does not give one number per event.
+        If the variable does not give one number, or one list, per event.
     """
     values = _array_of(variable, events)
+    if isinstance(variable, ObjectVariable):
+        return _lists(variable, values, len(events))
     if values.ndim != 1 or len(values) != len(events):
         raise VariableError(
             variable,
@@ -192,6 +194,13 @@ def _array_of(variable: Variable, events: ak.Array) -> ak.Array:
         f"gives a {type(values).__name__}; it must give an array, "
         "with one number for each candidate or one for each event",
     )
+
+
+def _lists(variable: ObjectVariable, values: ak.Array, events: int) -> Numbers:
+    if values.ndim != 2 or len(values) != events:
+        raise VariableError(variable, "must give a list of numbers for each event")
+    lists: Numbers = values
+    return lists
 
 
 def _plain(variable: Variable, values: ak.Array) -> Numbers:

@@ -1,0 +1,114 @@
+"""Scale factors of the objects of an event, which the era's TOML alone describes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from operator import add, pos
+from types import MappingProxyType
+from typing import Final
+
+import awkward as ak
+import numpy as np
+from typing_extensions import override
+
+from bphcoffea.analysis.objects import ObjectVariable
+from bphcoffea.analysis.variables import Values
+from bphcoffea.analysis.weights import Weight, WeightContext
+from bphcoffea.arrays import Numbers
+from bphcoffea.corrections import Factor
+from bphcoffea.errors import CorrectionsError, DeclarationError
+
+#: Inputs that payloads of CMS take, with the fields to compute them from if objects lack them.
+_COMPUTED: Final[Mapping[str, tuple[Callable[..., ak.Array], tuple[str, ...]]]] = MappingProxyType(
+    {
+        "abseta": (abs, ("eta",)),
+        "superclusterEta": (add, ("eta", "deltaEtaSC")),
+        "dm": (pos, ("decayMode",)),
+        "genmatch": (pos, ("genPartFlav",)),
+    }
+)
+
+
+@dataclass(frozen=True)
+class ObjectWeight(Weight):
+    """Product of the scale factors of an event's objects, with correlated uncertainties.
+
+    The weight of an event without such objects is 1. The payload's inputs are read from the fields
+    of the objects with the same names, unless the TOML names others; ``abseta``, ``dm``,
+    ``genmatch`` and ``superclusterEta`` are computed if the objects lack them.
+
+    Attributes
+    ----------
+    name
+        Name of the factor, and of its section ``[objects.<name>]`` in the TOML.
+    of
+        Collection of the objects.
+    after
+        Name of the cut that the scale factors correct; None if they apply before any cut.
+    branches
+        Branches that the weight reads; only for a schema without a template to find them with.
+
+    Examples
+    --------
+    >>> ObjectWeight("muon_isolation", of="muon", after="two_muons").needs()
+    'objects.muon_isolation'
+    """
+
+    name: str
+    of: str
+    after: str | None
+    branches: tuple[str, ...] = ()
+
+    @override
+    def needs(self) -> str:
+        return f"objects.{self.name}"
+
+    @override
+    def evaluate(self, values: Values, context: WeightContext) -> Factor:
+        if context.corrections is None:
+            raise ValueError(f"weight '{self.name}' is evaluated without corrections")
+        factor = context.corrections.objects[self.name]
+        lists: dict[str, Numbers] = {}
+        for name, field in factor.fields.items():
+            try:
+                lists[name] = values(_field_of(self.of, field))
+            except CorrectionsError as error:
+                raise CorrectionsError(
+                    f"weight '{self.name}': {error}; name the field to take in the TOML: "
+                    f'[{self.needs()}.fields] {name} = "…"'
+                ) from None
+        counts = [ak.to_numpy(ak.num(numbers)) for numbers in lists.values()]
+        # a missing value becomes NaN, which the payload refuses
+        numbers = {
+            name: ak.to_numpy(ak.fill_none(ak.flatten(of_events), np.nan))
+            for name, of_events in lists.items()
+        }
+        return factor.evaluate(numbers, counts[0], shifted=context.shifted)
+
+
+@cache
+def _field_of(collection: str, field: str) -> ObjectVariable:
+    """Return the variable of a field, the same for all weights that read it."""
+
+    def values(events: ak.Array) -> ak.Array:
+        if collection not in events.fields:
+            raise DeclarationError(f"a weight is of '{collection}', which the events do not have")
+        objects = events[collection]
+        found = _read(objects, field)
+        if found is None and field in _COMPUTED:
+            function, names = _COMPUTED[field]
+            parts = [_read(objects, name) for name in names]
+            found = function(*parts) if all(part is not None for part in parts) else None
+        if found is None:
+            raise CorrectionsError(f"'{collection}' has no field '{field}'")
+        return found
+
+    return ObjectVariable(f"{collection}_{field}", values)
+
+
+def _read(objects: ak.Array, field: str) -> ak.Array | None:
+    """Return a field, or a property of the objects' class such as pT from components."""
+    found = objects[field] if field in objects.fields else getattr(objects, field, None)
+    return found if isinstance(found, ak.Array) else None
