@@ -134,8 +134,10 @@ class Selected:
         counts reveal nothing about the hidden events.
         """
         alive = np.ones(len(self.candidates), dtype=np.bool_)
-        # None from the first cut on candidates onwards
-        events_alive: Booleans | None = np.ones(len(self.weights), dtype=np.bool_)
+        # None from the first cut on candidates onwards, such as an event that is its own candidate
+        events_alive: Booleans | None = None
+        if self.selection.collection is not None:
+            events_alive = np.ones(len(self.weights), dtype=np.bool_)
         # None before the first weight of candidates
         factors: Floats | None = None
         rows = [(len(self.candidates.counts), len(alive), float(np.sum(self.weights)))]
