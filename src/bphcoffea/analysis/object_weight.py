@@ -85,7 +85,7 @@ class ObjectWeight(Weight):
             name: ak.to_numpy(ak.fill_none(ak.flatten(of_events), np.nan))
             for name, of_events in lists.items()
         }
-        return factor.evaluate(numbers, counts[0], shifted=context.shifted)
+        return factor.evaluate_objects(numbers, counts[0], shifted=context.shifted)
 
 
 @cache

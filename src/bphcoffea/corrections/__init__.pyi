@@ -2,8 +2,9 @@ from .correction_set import read_correction_set as read_correction_set
 from .declaration import Particle as Particle
 from .era import Corrections as Corrections, EraCorrections as EraCorrections
 from .era import load_corrections as load_corrections
-from .factors import MuonFactor as MuonFactor, ObjectFactor as ObjectFactor
-from .factors import PileupFactor as PileupFactor
+from .factors import MuonFactor as MuonFactor, PileupFactor as PileupFactor
 from .factors import TriggerFactor as TriggerFactor
+from .object_factors import ObjectFactor as ObjectFactor
+from .object_factors import ObjectTriggerFactor as ObjectTriggerFactor
 from .payload import Payload as Payload
 from .payload_factor import Factor as Factor, WHOLE as WHOLE, product as product

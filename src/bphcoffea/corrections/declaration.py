@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from typing_extensions import override
 
 from bphcoffea.corrections.payload import Policy
@@ -72,6 +72,31 @@ class TriggerSection(_Section):
     simulation: PayloadSection
 
 
+class ObjectTriggerSection(TriggerSection):
+    """Trigger efficiencies of one object, for triggers that any object of an event can fire.
+
+    Attributes
+    ----------
+    fields
+        See :class:`ObjectSection`.
+    """
+
+    fields: Mapping[Name, Name] = {}
+
+
+def _kind_of_objects(section: object) -> str:
+    sides = isinstance(section, Mapping) and not {"data", "simulation"}.isdisjoint(section)
+    return ObjectTriggerSection.__name__ if sides else ObjectSection.__name__
+
+
+#: A section of objects is one payload, or the two of a trigger.
+AnyObjectSection = Annotated[
+    Annotated[ObjectSection, Tag(ObjectSection.__name__)]
+    | Annotated[ObjectTriggerSection, Tag(ObjectTriggerSection.__name__)],
+    Discriminator(_kind_of_objects),
+]
+
+
 class MomentumSection(_Section):
     """Momentum uncertainties of a kind of particle.
 
@@ -117,7 +142,7 @@ class Declaration(_Section):
     pileup, muon_id, muon_reconstruction, trigger
         Payloads of the weights; None if there is none.
     objects
-        Scale factors of objects, by a name that analyses refer to.
+        Scale factors of objects, or their trigger efficiencies, by a name that analyses refer to.
     momentum
         Momentum uncertainties by kind of particle.
     luminosity
@@ -130,7 +155,7 @@ class Declaration(_Section):
     muon_id: PayloadSection | None = None
     muon_reconstruction: PayloadSection | None = None
     trigger: TriggerSection | None = None
-    objects: Mapping[Name, ObjectSection] = {}
+    objects: Mapping[Name, AnyObjectSection] = {}
     momentum: Mapping[Particle, MomentumSection] = {}
     luminosity: LuminositySection = LuminositySection()
 
@@ -162,8 +187,10 @@ def read_declaration(path: str | Path) -> Declaration:
     try:
         return Declaration.model_validate(content)
     except ValidationError as error:
+        tags = (ObjectSection.__name__, ObjectTriggerSection.__name__)
         lines = (
-            f"{path}: {'.'.join(place)}: {text}{_HINTS.get(place[-1], '') if place else ''}"
+            f"{path}: {'.'.join(part for part in place if part not in tags)}: "
+            f"{text}{_HINTS.get(place[-1], '') if place else ''}"
             for place, text, _ in faults(error, _MEANINGS)
         )
         raise CorrectionsError("\n".join(lines)) from None

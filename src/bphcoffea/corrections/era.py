@@ -15,15 +15,12 @@ from typing_extensions import override
 
 from bphcoffea.corrections.declaration import (
     MomentumSection,
+    ObjectTriggerSection,
     Particle,
     read_declaration,
 )
-from bphcoffea.corrections.factors import (
-    MuonFactor,
-    ObjectFactor,
-    PileupFactor,
-    TriggerFactor,
-)
+from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
+from bphcoffea.corrections.object_factors import ObjectFactor, ObjectTriggerFactor
 from bphcoffea.errors import CorrectionsError, InputError
 from bphcoffea.luminosity import GoldenJson, LuminosityTable
 
@@ -53,7 +50,7 @@ class EraCorrections:
     pileup, muon_id, muon_reconstruction, trigger
         Factors of the weight; None if the TOML does not declare them.
     objects
-        Scale factors of objects, by name.
+        Scale factors of objects, or their trigger efficiencies, by name.
     momentum
         Momentum uncertainties of muons and tracks.
     golden
@@ -72,7 +69,7 @@ class EraCorrections:
     muon_id: MuonFactor | None = None
     muon_reconstruction: MuonFactor | None = None
     trigger: TriggerFactor | None = None
-    objects: Mapping[str, ObjectFactor] = field(default_factory=dict)
+    objects: Mapping[str, ObjectFactor | ObjectTriggerFactor] = field(default_factory=dict)
     momentum: Mapping[Particle, MomentumSection] = field(default_factory=dict)
     golden: GoldenJson | None = None
     table: LuminosityTable | None = None
@@ -233,10 +230,16 @@ def _load(path: Path) -> EraCorrections:
     ) -> _Loaded | None:
         return load(name, section, lambda declared: kind(folder, declared, name, era))
 
-    objects = {
-        name: factor(f"{OBJECTS}.{name}", section, ObjectFactor)
-        for name, section in declared.objects.items()
-    }
+    objects: dict[str, ObjectFactor | ObjectTriggerFactor] = {}
+    for name, section in declared.objects.items():
+        where = f"{OBJECTS}.{name}"
+        loaded = (
+            factor(where, section, ObjectTriggerFactor)
+            if isinstance(section, ObjectTriggerSection)
+            else factor(where, section, ObjectFactor)
+        )
+        if loaded is not None:
+            objects[name] = loaded
     corrections = EraCorrections(
         name=era,
         eras=declared.eras,
@@ -246,7 +249,7 @@ def _load(path: Path) -> EraCorrections:
         muon_id=factor("muon_id", declared.muon_id, MuonFactor),
         muon_reconstruction=factor("muon_reconstruction", declared.muon_reconstruction, MuonFactor),
         trigger=factor("trigger", declared.trigger, TriggerFactor),
-        objects={name: loaded for name, loaded in objects.items() if loaded is not None},
+        objects=objects,
         momentum=declared.momentum,
         golden=load("luminosity", luminosity.golden, lambda f: GoldenJson.load(folder / f)),
         table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),

@@ -1,18 +1,17 @@
-"""Factors of muons, of other objects, of the pile-up and of a trigger."""
+"""Factors of muons, of the pile-up and of a trigger."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 
 import numpy as np
-from typing_extensions import override
 
-from bphcoffea.arrays import Floats, Integers
-from bphcoffea.corrections.declaration import ObjectSection, PayloadSection, TriggerSection
+from bphcoffea.arrays import Floats
+from bphcoffea.corrections.declaration import PayloadSection, TriggerSection
 from bphcoffea.corrections.payload import Inputs
-from bphcoffea.corrections.payload_factor import NOMINAL, SHIFTED, Factor, PayloadFactor, listed
+from bphcoffea.corrections.payload_factor import NOMINAL, Factor, PayloadFactor, listed
 from bphcoffea.errors import CorrectionsError
 
 
@@ -50,60 +49,6 @@ class MuonFactor(PayloadFactor):
             policy is ``error``.
         """
         return self.factor({"pt": pt, "eta": eta, "abseta": np.abs(eta)}, shifted=shifted)
-
-
-class ObjectFactor(PayloadFactor):
-    """Scale factors of the objects of an event.
-
-    The payload takes numbers that are fields of an object, and the nominal value is among its keys;
-    else :exc:`CorrectionsError` is raised.
-
-    Attributes
-    ----------
-    fields
-        Field of the objects for each input that is a number.
-    """
-
-    def __init__(self, folder: Path, section: ObjectSection, where: str, era: str = "") -> None:
-        super().__init__(folder, section, where, era)
-        source = f"{self.payload.path}: correction '{self.payload.name}'"
-        for name in section.fields:
-            if name not in self.numbers:
-                raise CorrectionsError(
-                    f"{source} has no input '{name}' that is a number ({where}.fields); "
-                    f"its inputs are {listed(self.payload)}"
-                )
-        for name, key in self.inputs.items():
-            if key in SHIFTED:
-                raise CorrectionsError(
-                    f"{source}: {name} = '{key}' is an uncertainty ({where}.inputs); leave it out, "
-                    "or choose the nominal value"
-                )
-        self.fields = {name: section.fields.get(name, name) for name in self.numbers}
-
-    def evaluate(self, numbers: Inputs, counts: Integers, *, shifted: bool = True) -> Factor:
-        """Evaluate the product of the scale factors of each event's objects.
-
-        Parameters
-        ----------
-        numbers
-            Inputs of all objects, by name, shape (objects,) each.
-        counts
-            Number of objects of each event, shape (events,).
-        shifted
-            Whether to evaluate the uncertainties as well, by which all objects shift together.
-
-        Raises
-        ------
-        CorrectionsError
-            If an input is not finite, a pT is not positive, or a value is outside the bins and the
-            policy is ``error``.
-        """
-        return self.factor(numbers, shifted=shifted).by_event(counts)
-
-    @override
-    def describe(self) -> dict[str, object]:
-        return {**super().describe(), "fields": self.fields}
 
 
 class PileupFactor(PayloadFactor):
@@ -188,6 +133,10 @@ class TriggerFactor:
             side: [payload.factor(inputs, shifted=shifted) for inputs in muons]
             for side, payload in self._payloads.items()
         }
+        return self._combined(per_side)
+
+    def _combined(self, per_side: Mapping[str, Sequence[Factor]]) -> Factor:
+        """Return the ratio from the efficiencies of the first, second, … muon on each side."""
         data, simulation = (
             _any_fires([self._efficiency(side, factor.nominal) for factor in per_side[side]])
             for side in ("data", "simulation")

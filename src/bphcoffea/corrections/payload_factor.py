@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import mul
 from pathlib import Path
 from typing import Final
 
-import awkward as ak
 import numpy as np
 
-from bphcoffea.arrays import Booleans, Floats, Integers
+from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections.declaration import PayloadSection
 from bphcoffea.corrections.payload import Evaluated, Inputs, Payload
 from bphcoffea.errors import CorrectionsError
@@ -90,26 +89,13 @@ class Factor:
         notes = dict(Counter(self.notes) + Counter(other.notes))
         return Factor(self.nominal * other.nominal, shifts, clamped, points, notes)
 
-    def by_event(self, counts: Integers) -> Factor:
-        """Return the product of the factors of each event's objects; 1 for an event without any.
-
-        All objects are shifted together.
-
-        Parameters
-        ----------
-        counts
-            Number of objects of each event, shape (events,), which add up to n.
-        """
-
-        def multiplied(factors: Floats) -> Floats:
-            products: Floats = ak.to_numpy(ak.prod(ak.unflatten(factors, counts), axis=1))
-            return products
-
+    def mapped(self, function: Callable[[Floats], Floats]) -> Factor:
+        """Return the factor with a function applied to all its values."""
         return Factor(
-            multiplied(self.nominal),
-            {name: (multiplied(up), multiplied(down)) for name, (up, down) in self.shifts.items()},
+            function(self.nominal),
+            {name: (function(up), function(down)) for name, (up, down) in self.shifts.items()},
             self.clamped,
-            {name: multiplied(relative) for name, relative in self.points.items()},
+            {name: function(relative) for name, relative in self.points.items()},
             self.notes,
         )
 
