@@ -1,6 +1,7 @@
 """Scale factors of objects against correctionlib, which is asked for one object at a time."""
 
 import functools
+import hashlib
 import json
 import math
 import pickle
@@ -9,6 +10,8 @@ import textwrap
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
+from builders import fileset_of, write_nano
 from correction_files import binning, category, correction, evaluator, muon_grid, stored
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -22,12 +25,15 @@ from bphcoffea.analysis import (
     ObjectVariable,
     ObjectWeight,
     Selection,
+    Shift,
     WeightContext,
     number_of,
     quantity,
 )
+from bphcoffea.analysis.shifts import replaced
 from bphcoffea.corrections import load_corrections
 from bphcoffea.errors import CorrectionsError, DeclarationError
+from bphcoffea.execution import Options, run
 from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.processing import Processor
 from bphcoffea.processing.candidates import VariableError, values_of_events
@@ -689,3 +695,62 @@ def test_pileup_is_decorrelated_as_well(tmp_path):
     )
     (era,) = load_corrections([tmp_path / "era.toml"])
     assert list(era.pileup.evaluate(np.array([3.0])).shifts) == ["2018UL"]
+
+
+class Moved(Shift):
+    """Muons with more or less momentum."""
+
+    @property
+    def paths(self):
+        return (("Muon", "pt"),)
+
+    def variations(self, metadata, corrections):
+        return {"scaleUp": (1.5,), "scaleDown": (0.75,)}
+
+    def shifted(self, events, amounts):
+        return {("Muon", "pt"): events.Muon.pt * amounts[0]}
+
+
+@given(lists=st.lists(st.lists(made_object, max_size=3), min_size=1, max_size=6))
+@example(lists=[[], [OBJECT | {"pt": 24.0}], [OBJECT | {"pt": 38.0}]])
+def test_weights_of_a_shape_variation_are_those_of_shifted_objects(file, lists):
+    class Shaken(Weighed):
+        shifts = (Moved(),)
+
+    corrections = loaded(file, policy="clamp", **TWO)
+    found = processed(corrections, lists, Shaken).histograms["n"]
+    for name, (factor,) in Moved().variations({}, None).items():
+        events = events_of(lists)
+        by_hand = replaced(events, {("Muon", "pt"): events.Muon.pt * np.full(len(lists), factor)})
+        slow = Processor(Weighed().corrected(corrections)).process(by_hand)["made"]
+        expected = slow.histograms["n"]["all", "nominal", :].view(flow=True)
+        np.testing.assert_array_equal(found["all", name, :].view(flow=True), expected)
+
+
+class Read(Weighed):
+    """The same analysis, of a file."""
+
+    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
+    objects = (Objects("muon", "Muon", (pt > 5,)),)
+
+
+def test_a_run_names_what_it_applies_and_what_not(file, tmp_path, caplog):
+    path = write_nano(tmp_path / "nano.root", 20)
+    fileset = fileset_of({path: "Events"}, tree="Events", is_mc=True, era="2018")
+    corrections = loaded(file, muon_id=("v2", ""), isolatoin=TWO["isolation"])
+    with caplog.at_level("INFO"):
+        folder = run(Read().corrected(corrections), fileset, tmp_path / "run", Options("iterative"))
+    (line,) = [line for line in caplog.messages if line.startswith("corrections ")]
+    assert line == (
+        "corrections '2018UL': muon_id; declared, but not used: objects.isolatoin; "
+        "not declared: objects.isolation"
+    )
+    table = folder.candidates("D").to_pydict()
+    muons = uproot.open(path)["Events"].arrays(["Muon_pt", "Muon_eta"])
+    lists = [
+        [OBJECT | {"pt": p, "eta": e} for p, e in zip(*of_event, strict=True)]
+        for of_event in zip(muons.Muon_pt.tolist(), muons.Muon_eta.tolist(), strict=True)
+    ]
+    assert table["weight_muon_id"] == loop(file, "v2", lists)[0]
+    (known,) = folder.read("provenance.json")["corrections"]
+    assert known["objects"]["muon_id"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()

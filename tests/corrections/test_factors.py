@@ -334,7 +334,8 @@ def test_choices_that_are_not_there(tmp_path):
     source = f"{path}: correction 'sf'"
     assert fault(muon_factor, path) == (
         f"{source}: input 'year' may be 2017, 2018, none of which is the nominal value "
-        '(nominal, sf, central, nom, default); choose one in the TOML: [muon_id] inputs = { year = "…" }'
+        "(nominal, sf, central, nom, default); choose one in the TOML: "
+        '[muon_id] inputs = { year = "…" }'
     )
     assert fault(muon_factor, path, year="2016") == (
         f"{source}: input 'year' has no key '2016' (muon_id.inputs); it has: 2017, 2018"
