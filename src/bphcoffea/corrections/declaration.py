@@ -43,7 +43,7 @@ class PayloadSection(_Section):
         Keys of inputs that are the same for all values, such as ``year`` of older files.
     decorrelated
         Whether the uncertainties are independent of those of other eras: the names of their
-        variations then end with the name of the era.
+        variations then end with the name of these corrections.
     """
 
     file: Name
