@@ -183,6 +183,15 @@ def test_after_a_cut_on_candidates_an_event_needs_one():
     assert [row["events"] for row in select(late, make(events)).cutflow.rows()] == [3, 2, 1]
 
 
+def test_hidden_events_are_in_no_step_but_the_first():
+    number = Variable("number", lambda events: events.number)
+    selection = Selection(Cut("some", number >= 1), Cut("more", number >= 2))
+    events = Candidates(ak.Array({"number": np.arange(5.0)}), None)
+    selected = Selected(selection, events, in_window=lambda values: values(number) == 3)
+    rows = [(row["events"], row["candidates"], row["sumw"]) for row in selected.cutflow.rows()]
+    assert rows == [(5, 5, 5.0), (3, 3, 3.0), (2, 2, 2.0)]
+
+
 def test_bounds_and_cut_of_a_variable():
     assert SELECTION.variables() == [a, b]
     assert SELECTION.bounds(b) == (1, 3)
