@@ -250,9 +250,9 @@ OBJECT = {"pt": 30.0, "eta": 0.5, "deltaEtaSC": 0.0, "decayMode": 1, "genPartFla
 
 def events_of(lists, **metadata):
     """Events with a collection Muon, of lists of objects that are dictionaries."""
-    flat = [of_list for one in lists for of_list in one]
+    flat = [item for one in lists for item in one]
     columns = {
-        field: np.array([of_list[field] for of_list in flat], KINDS.get(field, np.float32))
+        field: np.array([item[field] for item in flat], KINDS.get(field, np.float32))
         for field in OBJECT
     }
     muons = ak.unflatten(ak.zip(columns), np.array([len(one) for one in lists], dtype=np.int64))
@@ -269,18 +269,18 @@ def loop(file, interface, lists):
     _, arguments, (nominal, parts) = INTERFACES[interface]
     oracle = evaluator(file, interface)
 
-    def evaluate(of_list, key):
-        plain = {field: float(value) for field, value in of_list.items()}
-        whole = {field: int(of_list[field]) for field in KINDS}
-        sc = float(np.float32(of_list["eta"]) + np.float32(of_list["deltaEtaSC"]))
+    def evaluate(item, key):
+        plain = {field: float(value) for field, value in item.items()}
+        whole = {field: int(item[field]) for field in KINDS}
+        sc = float(np.float32(item["eta"]) + np.float32(item["deltaEtaSC"]))
         return oracle.evaluate(*arguments({**plain, **whole, "superclusterEta": sc}, key))
 
     def products(value):
         found = []
         for one in lists:
             product = 1.0
-            for of_list in one:
-                product *= value(of_list)
+            for item in one:
+                product *= value(item)
             found.append(product)
         return found
 
@@ -571,8 +571,8 @@ def trigger_loop(file, lists):
 
     def fires(one, side, sign):
         found = None
-        for of_list in one:
-            pt = float(of_list["pt"])
+        for item in one:
+            pt = float(item["pt"])
             value = oracles[side].evaluate(pt, "nominal")
             if sign:
                 value = min(max(value + sign * oracles[side].evaluate(pt, "stat"), 0.0), 1.0)
