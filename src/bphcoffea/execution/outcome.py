@@ -16,6 +16,7 @@ from bphcoffea.luminosity import to_ranges
 from bphcoffea.processing import Columns, DatasetResult, branches_of_cuts
 from bphcoffea.redaction import redacted
 from bphcoffea.results import (
+    Cutflow,
     Ledger,
     Luminosities,
     RunFolder,
@@ -68,7 +69,7 @@ def write(
         write_json(temporary / "cutflow.json", cutflows)
         if analysis.objects:
             objects = {
-                name: {of: counts.rows() for of, counts in result.objects.items()}
+                name: {of: _object_rows(counts) for of, counts in result.objects.items()}
                 for name, result in results.items()
             }
             write_json(temporary / "objects.json", objects)
@@ -92,6 +93,12 @@ def write(
             (temporary / page.name).write_text(text, encoding="utf-8")
         write_json(temporary / "ledger.json", outcome.ledger.as_json())
     return RunFolder(folder)
+
+
+def _object_rows(counts: Cutflow) -> list[dict[str, object]]:
+    """Return one row per step, as in ``objects.json``."""
+    renamed = {"candidates": "objects"}
+    return [{renamed.get(k, k): value for k, value in row.items()} for row in counts.rows()]
 
 
 def _tables(

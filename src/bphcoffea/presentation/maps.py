@@ -28,7 +28,13 @@ def map_figure(shown: RunHistogram, category: str | None) -> Figure:
     histogram = shown.histogram if shown.scaled is None else shown.scaled
     parts = {style.DATA: datasets.data, style.SIMULATION: datasets.simulated}
     maps = {name: of_datasets(histogram, of, category) for name, of in parts.items() if of}
-    return draw_maps(maps, style.Heading.of(datasets.values(), shown.notes))
+    if shown.scaled is None and len(maps) == 2:
+        data, simulation = maps.values()
+        if data.sum().value > 0 and simulation.sum().value > 0:
+            maps[f"{style.SIMULATION}, scaled to data"] = maps.pop(style.SIMULATION) * (
+                data.sum().value / simulation.sum().value
+            )
+    return draw_maps(maps, style.Heading.of(datasets.values(), shown.notes, category))
 
 
 @style.cms_style()

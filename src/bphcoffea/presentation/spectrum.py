@@ -39,7 +39,7 @@ def spectrum_figure(shown: RunHistogram, category: str | None) -> Figure:
     names = datasets.data or list(datasets)
     figure = draw_spectrum(
         of_datasets(shown.histogram, names, category),
-        style.Heading.of((datasets[name] for name in names), shown.notes),
+        style.Heading.of((datasets[name] for name in names), shown.notes, category),
         label=shown.label,
         unit=shown.record.unit,
         counted=shown.record.counted,

@@ -41,7 +41,7 @@ def stack_figure(shown: RunHistogram, category: str | None, *, overlay_signal: b
     return draw_comparison(
         of_datasets(histogram, datasets.data, category),
         {label: of_datasets(histogram, names, category) for label, names in stack.items()},
-        Heading.of(datasets.values(), shown.notes),
+        Heading.of(datasets.values(), shown.notes, category),
         label=shown.label,
         unit=record.unit,
         log_y=record.log_y,

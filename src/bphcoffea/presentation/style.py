@@ -91,7 +91,9 @@ class Heading:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, datasets: Iterable[DatasetRecord], notes: Iterable[str] = ()) -> Heading:
+    def of(
+        cls, datasets: Iterable[DatasetRecord], notes: Iterable[str] = (), part: str | None = None
+    ) -> Heading:
         """Return the heading of some datasets; simulation counts only if there are no data.
 
         Parameters
@@ -100,6 +102,8 @@ class Heading:
             Records of the datasets, from :attr:`~bphcoffea.results.RunFolder.datasets`.
         notes
             Warnings besides that of a partial run; empty ones are left out.
+        part
+            Name of the category or region that is shown.
         """
         chosen = list(datasets)
         data = [record for record in chosen if not record.is_mc]
@@ -108,6 +112,7 @@ class Heading:
         left = ", ".join(labels) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
+        left = f"{left}, {part}" if part else left
         energies = {record.collision_energy for record in chosen}
         energy = ", ".join(f"{value:g}" for value in sorted(e for e in energies if e))
         energy = f"{energy} TeV" if energy else ""

@@ -1,0 +1,265 @@
+"""Objects, events, regions and histograms of any dimension, against loops over made events."""
+
+import math
+
+import awkward as ak
+import hist
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bphcoffea.analysis import (
+    Analysis,
+    Axis,
+    Cut,
+    Histogram,
+    Objects,
+    Region,
+    Selection,
+    Variable,
+    crossed,
+    each,
+    flag,
+    nth,
+    number_of,
+    quantity,
+)
+from bphcoffea.errors import DeclarationError
+from bphcoffea.inputs import ReducedNanoAODSchema
+from bphcoffea.processing import Processor
+from bphcoffea.processing.preparation import Preparation
+
+pt = quantity("pt", unit="GeV", axis=Axis(10, 0, 100))
+eta = quantity("eta")
+met = Variable("met", lambda events: events.MET.pt, unit="GeV", axis=Axis(20, 0, 100))
+jets, muons = number_of("jet"), number_of("muon")
+JET_PT, MET = (0, 30, 50, 100), (0, 20, 100)
+
+
+class Toy(Analysis):
+    """Events with objects, for a loop."""
+
+    schema = ReducedNanoAODSchema
+    objects = (
+        Objects("muon", "Muon", (pt > 20, eta.magnitude() < 2.4, flag("tight"))),
+        Objects("jet", "Jet", (pt > 30,), away_from={"muon": 0.4}),
+        Objects("hard_jet", "jet", (pt > 60,)),
+    )
+    selection = Selection(Cut("met", met > 10), Cut("muon", muons >= 1))
+    regions = (
+        Region("central", nth("muon", 1, eta).between(-1, 1)),
+        *crossed(
+            [Region("no_jet", jets.equals(0)), Region("jets", jets >= 1)],
+            [Region("soft", met < 40), Region("hard", met >= 30)],
+        ),
+    )
+    histograms = (
+        Histogram("met", met, Axis(10, 0, 100)),
+        Histogram("jets_pt", each("jet", pt), hist.axis.Variable(JET_PT)),
+        Histogram("second_jet", nth("jet", 2, pt), Axis(10, 0, 100)),
+        Histogram(
+            "jets_met",
+            (each("jet", pt), met),
+            (hist.axis.Variable(JET_PT), hist.axis.Variable(MET)),
+        ),
+    )
+    columns = (met, jets)
+
+
+def number(low, high):
+    return st.floats(low, high, width=32)
+
+
+particle = st.fixed_dictionaries(
+    {"pt": number(0, 100), "eta": number(-3, 3), "phi": number(-3, 3), "tight": st.booleans()}
+)
+event = st.fixed_dictionaries(
+    {
+        "Muon": st.lists(particle, max_size=3),
+        "Jet": st.lists(particle, max_size=3),
+        "met": number(0, 100),
+        "weight": st.sampled_from([-1.0, 0.5, 2.0]),
+    }
+)
+
+
+def events_of(made, is_mc=True):
+    """Eager events of made ones."""
+
+    def collection(name):
+        fields = ("pt", "eta", "phi", "tight")
+        counts = [len(one[name]) for one in made]
+        flat = [particle for one in made for particle in one[name]]
+        kinds = {"tight": np.bool_}
+        columns = {f: np.array([p[f] for p in flat], kinds.get(f, np.float32)) for f in fields}
+        return ak.unflatten(ak.zip(columns), counts)
+
+    array = ak.zip(
+        {
+            "Muon": collection("Muon"),
+            "Jet": collection("Jet"),
+            "MET": ak.zip({"pt": np.array([one["met"] for one in made], np.float32)}),
+            "genWeight": np.array([one["weight"] for one in made]),
+        },
+        depth_limit=1,
+    )
+    record = ak.Array(
+        array.layout, with_name="NanoEvents", behavior=ReducedNanoAODSchema.behavior()
+    )
+    metadata = {"dataset": "made", "is_mc": is_mc, "era": "2018", "hlt": ()}
+    return ak.with_parameter(record, "metadata", metadata)
+
+
+def distance(a, b):
+    dphi = math.remainder(float(np.float32(a["phi"]) - np.float32(b["phi"])), math.tau)
+    return math.hypot(float(np.float32(a["eta"]) - np.float32(b["eta"])), dphi)
+
+
+def chosen(one):
+    """Objects of an event, sorted."""
+    muons = [m for m in one["Muon"] if m["pt"] > 20 and abs(m["eta"]) < 2.4 and m["tight"]]
+    jets = [j for j in one["Jet"] if j["pt"] > 30 and all(distance(j, m) >= 0.4 for m in muons)]
+    by_pt = [sorted(of, key=lambda p: -p["pt"]) for of in (muons, jets)]
+    return *by_pt, [j for j in by_pt[1] if j["pt"] > 60]
+
+
+def regions_of(muons, jets, met):
+    """Names of the regions of a selected event, with the one of all events."""
+    jet_region = "jets" if jets else "no_jet"
+    yield "all"
+    if -1 < muons[0]["eta"] < 1:
+        yield "central"
+    if met < 40:
+        yield f"{jet_region}_soft"
+    if met >= 30:
+        yield f"{jet_region}_hard"
+
+
+@given(st.lists(event, min_size=1, max_size=8))
+def test_agrees_with_a_loop(made):
+    result = Processor(Toy()).process(events_of(made))["made"]
+    names = list(result.histograms["met"].axes["category"])
+    assert names == ["all", "central", "no_jet_soft", "no_jet_hard", "jets_soft", "jets_hard"]
+    expected = {
+        "met": np.zeros((6, 10)),
+        "jets_pt": np.zeros((6, 3)),
+        "second_jet": np.zeros((6, 10)),
+        "jets_met": np.zeros((6, 3, 2)),
+    }
+    counts = {"all": len(made), "met": 0, "muon": 0}
+    selected = []
+    for one in made:
+        muons, jets, _ = chosen(one)
+        if not one["met"] > 10:
+            continue
+        counts["met"] += 1
+        if not muons:
+            continue
+        counts["muon"] += 1
+        selected.append((one["met"], len(jets)))
+        for region in regions_of(muons, jets, one["met"]):
+            row, weight = names.index(region), one["weight"]
+            met_bin = min(int(one["met"] // 10), 10)
+            if met_bin < 10:
+                expected["met"][row, met_bin] += weight
+            if len(jets) > 1 and jets[1]["pt"] < 100:
+                expected["second_jet"][row, int(jets[1]["pt"] // 10)] += weight
+            for jet in (jet for jet in jets if jet["pt"] < 100):
+                column = int(np.searchsorted(JET_PT, jet["pt"], side="right")) - 1
+                expected["jets_pt"][row, column] += weight
+                if one["met"] < 100:
+                    line = int(one["met"] >= MET[1])
+                    expected["jets_met"][row, column, line] += weight
+    for name, content in expected.items():
+        found = result.histograms[name].values()[:, 0]
+        np.testing.assert_allclose(found, content, atol=1e-12, err_msg=name)
+    steps = {row["step"]: row["events"] for row in result.cutflow.rows()}
+    assert steps == counts
+    table = result.candidates.arrays()
+    assert list(zip(table["met"].tolist(), table["n_jet"].tolist(), strict=True)) == selected
+    central = [
+        -1 < chosen(one)[0][0]["eta"] < 1 for one in made if one["met"] > 10 and chosen(one)[0]
+    ]
+    assert table["in_central"].tolist() == central
+
+
+@given(st.lists(event, min_size=1, max_size=8))
+def test_objects_are_counted_after_each_requirement(made):
+    objects = Processor(Toy()).process(events_of(made))["made"].objects
+    assert {name: list(counts.steps) for name, counts in objects.items()} == {
+        "muon": ["all", "pt > 20 GeV", "abs_eta < 2.4", "tight"],
+        "jet": ["all", "pt > 30 GeV", "ΔR(muon) ≥ 0.4"],
+        "hard_jet": ["all", "pt > 60 GeV"],
+    }
+    of_events = [chosen(one) for one in made]
+    for position, name in enumerate(("muon", "jet", "hard_jet")):
+        lists = [objects[position] for objects in of_events]
+        last = objects[name].rows()[-1]
+        assert last["candidates"] == sum(map(len, lists))
+        assert last["events"] == sum(map(bool, lists))
+        weights = [one["weight"] for one, of in zip(made, lists, strict=True) if of]
+        assert last["sumw"] == pytest.approx(sum(weights))
+    assert objects["muon"].rows()[0]["candidates"] == sum(len(one["Muon"]) for one in made)
+
+
+@given(st.lists(event, min_size=1, max_size=5))
+def test_objects_are_sorted_and_are_those_of_the_loop(made):
+    events = Preparation(Toy())(events_of(made))
+    for name, position in (("muon", 0), ("jet", 1), ("hard_jet", 2)):
+        expected = [[np.float32(p["pt"]) for p in chosen(one)[position]] for one in made]
+        assert ak.to_list(events[name].pt) == expected
+
+
+def test_a_sum_of_parts_is_the_whole():
+    made = [
+        {
+            "Muon": [{"pt": 30.0 + n, "eta": 0.1, "phi": 0.0, "tight": True}],
+            "Jet": [{"pt": 20.0 * n, "eta": 1.0, "phi": 2.0, "tight": True}] * (n % 3),
+            "met": 12.0 * n,
+            "weight": 1.0,
+        }
+        for n in range(8)
+    ]
+    process = Processor(Toy()).process
+    whole = process(events_of(made))["made"]
+    parts = [process(events_of(part))["made"] for part in (made[:3], made[3:])]
+    total = parts[0] + parts[1]
+    assert total.histograms == whole.histograms
+    assert {n: c.rows() for n, c in total.objects.items()} == {
+        n: c.rows() for n, c in whole.objects.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"regions": (Region("all", jets >= 1),)}, "a region is named 'all'"),
+        ({"regions": (Region("a"), Region("a"))}, "two regions are named 'a'"),
+        ({"regions": (Region("met"),)}, "a histogram and a region are named 'met'"),
+        ({"objects": (Objects("a", "Jet"), Objects("a", "Jet"))}, "two objects are named 'a'"),
+        ({"objects": Objects("a", "Jet")}, "objects is a single Objects, not a tuple"),
+        ({"columns": (each("jet", pt),)}, "'jet_pt' is a list per event"),
+        ({"selection": Selection(Cut("jets", each("jet", pt) > 1))}, "is a list per event"),
+    ],
+)
+def test_wrong_declarations_are_told_when_the_class_is_made(declared, message):
+    with pytest.raises(DeclarationError, match=message):
+        type("Wrong", (Toy,), declared)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Objects("x", "Jet", where=pt), "must be a tuple"),
+        (lambda: Objects("x", "Jet", where=(pt,)), "is not a requirement"),
+        (lambda: Objects("x", "Jet", away_from={"muon": -1}), "must be a number above 0"),
+        (lambda: Region("x", jets), "is not a requirement"),
+        (lambda: Histogram("x", (met, jets), Axis(1, 0, 1)), "has 1 axes for 2 variables"),
+        (lambda: Histogram("x", (met, met), (Axis(1, 0, 1),) * 2), "two axes of 'met'"),
+        (lambda: Histogram("x", met, [1, 2]), "must be an Axis or one of hist"),
+    ],
+)
+def test_wrong_parts_are_told_in_one_line(make, message):
+    with pytest.raises(DeclarationError, match=message):
+        make()
