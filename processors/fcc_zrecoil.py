@@ -14,7 +14,6 @@ from bphcoffea.analysis import (
     Objects,
     Region,
     Selection,
-    Variable,
     each,
     nth,
     number_of,
@@ -25,14 +24,14 @@ from bphcoffea.physics import invariant_mass, recoil_mass
 
 #: Collision energy, and the mass that the chosen pair is nearest to, GeV [FCCAnalyses].
 SQRT_S, Z_MASS = 240.0, 91.2
-HIGGS_MASS = 125.0
 #: PDG numbers of the leptons.
 ELECTRON, MUON = 11, 13
 PARTICLES = "ReconstructedParticles/ReconstructedParticles"
 
 pt = quantity("pt", "$p_T$", "GeV", Axis(60, 0, 120))
-electrons, muons = number_of("electron", "Number of electrons"), number_of("muon", "Muons")
-pairs = number_of("pair", "Pairs of opposite charge")
+electrons = number_of("electron", "Number of electrons")
+muons = number_of("muon", "Number of muons")
+pairs = number_of("pair", "Number of pairs")
 z_mass = nth("pair", 1, quantity("mass", unit="GeV", axis=Axis(125, 0, 250)), "$m_Z$")
 recoil = nth("pair", 1, quantity("recoil", unit="GeV"), r"$m_\mathrm{recoil}$")
 flavour = nth("pair", 1, quantity("flavour"))
@@ -60,7 +59,7 @@ def nearest_first(*pairs: ak.Array) -> ak.Array:
 
 
 class ZRecoil(Analysis):
-    """$Z$ recoil"""
+    """Mass that recoils against Z → ee and Z → μμ."""
 
     schema = FCCSchema
     branches = tuple(
