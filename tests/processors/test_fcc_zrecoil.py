@@ -9,7 +9,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from coffea.nanoevents import FCC, NanoEventsFactory
+from coffea.nanoevents import FCC, NanoEventsFactory, transforms
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -150,6 +150,7 @@ def test_agrees_with_the_loop(name, nanoaod, runs):
 
 
 @pytest.mark.samples
+@pytest.mark.filterwarnings("ignore:No matched collection:UserWarning")
 @pytest.mark.parametrize("name", INDEX)
 def test_collections_are_those_of_coffea(name, nanoaod, open_events):
     events = open_events(nanoaod / name, FCCSchema, "events")
@@ -229,6 +230,16 @@ def test_command_line(nanoaod, bphcoffea, tmp_path):
 def test_files_without_lists_of_leptons_are_refused(nanoaod, open_events):
     with pytest.raises(InputError, match="the tree lists no leptons"):
         open_events(nanoaod / "nano_dy.root", FCCSchema, "Events")
+
+
+@pytest.mark.parametrize("wrong", [-1, 2])
+def test_positions_of_missing_particles_are_refused(wrong):
+    values, index = ak.Array([[1.0], [2.0, 3.0]]), ak.Array([[0], [1, 0]])
+    stack = [values, index, "Muon#0"]
+    transforms.bphcoffea_listed(stack)
+    assert stack[0].to_list() == [1.0, 3.0, 2.0]
+    with pytest.raises(InputError, match="Muon#0 refers to a particle that does not exist, in 1"):
+        transforms.bphcoffea_listed([values, ak.Array([[0], [wrong]]), "Muon#0"])
 
 
 def test_the_fileset_of_public_files_is_valid(zrecoil):

@@ -138,7 +138,7 @@ def _pop_of_event(stack: Stack) -> None:
 
 
 def _pop_numbers(stack: Stack, number: int) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
-    numbers = [np.asarray(stack.pop(), dtype=np.float64) for _ in range(number)]
+    numbers = [ak.to_numpy(stack.pop()).astype(np.float64) for _ in range(number)]
     return numbers[::-1]
 
 
