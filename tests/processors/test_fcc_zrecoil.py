@@ -12,12 +12,14 @@ import uproot
 from coffea.nanoevents import FCC, NanoEventsFactory, transforms
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from matplotlib.patches import StepPatch
 
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.inputs import FCCSchema
 from bphcoffea.physics import recoil_mass
+from bphcoffea.presentation.run_figures import figures_of_run
 
 ROOT = Path(__file__).parents[2]
 PARTICLES = "ReconstructedParticles/ReconstructedParticles"
@@ -194,6 +196,17 @@ def test_simulation_alone_is_scaled_to_the_luminosity_of_its_metadata(nanoaod, r
 
 
 @pytest.mark.samples
+def test_figures_without_data_show_the_expected_events(runs):
+    folder = runs["test_FCC_Winter2023.root"]
+    figure = next(figure for name, figure in figures_of_run(folder) if name == "recoil")
+    (axes,) = figure.axes
+    assert {"Simulation", "5 $ab^{-1}$ (240 GeV)"} <= {text.get_text() for text in axes.texts}
+    (stack, *_) = (patch for patch in axes.patches if isinstance(patch, StepPatch))
+    counts = folder.histograms()["recoil"]["zh", "all", "nominal", :].values()
+    np.testing.assert_allclose(stack.get_data().values, counts * 0.201868 * 5.0e6 / 100)
+
+
+@pytest.mark.samples
 def test_command_line(nanoaod, bphcoffea, tmp_path):
     """Build, check, run and plot simulation at its luminosity; run it again without one."""
     files, options = tmp_path / "zh.json", ["--mc", "--era", "FCC-ee", "--tree", "events"]
@@ -259,11 +272,14 @@ LEPTONS = st.lists(
     max_size=6,
 )
 PAIR = [(13, 1, 50.0, 0.0, 0.0), (13, -1, 45.6, 0.4, 2.9)]
+#: Two pairs, of masses 85.0 and 91.2 GeV.
+NEAR_AND_FAR = [(13, 1, 45.6, 0.0, 0.0), (13, -1, 45.6, 0.0, 2.4), (13, -1, 45.6, 0.0, 3.1)]
 
 
 @settings(max_examples=20)
 @given(st.lists(LEPTONS, min_size=1, max_size=8))
-@example([PAIR, [*PAIR, (13, 1, 50.0, 0.0, 0.2)], [], [(11, 1, 115.0, 0.0, 0.0)] * 2])
+@example([PAIR, NEAR_AND_FAR, [], [(11, -1, 115.0, 0.0, 0.0)] * 2, [(11, 1, 45.6, 0.0, 0.0)] * 2])
+@example([[(11, 1, 10.0, 0.0, 0.0), (11, -1, 45.6, 0.0, 3.0)], [*PAIR, (11, 1, 9.9, 0.4, 0.0)]])
 @example([[(11, 1, 115.0, 1.0, 0.0), (11, -1, 115.0, 1.0, 3.1)]])  # a recoil of negative square
 def test_the_nearest_pair_of_made_events(zrecoil, events):
     masses = {11: 0.000511, 13: 0.10566}

@@ -84,6 +84,9 @@ class Heading:
     >>> from bphcoffea.results.records import DatasetRecord
     >>> Heading.of([DatasetRecord(is_mc=False, era="2018D", luminosity=31.9)])
     Heading(left='Data', right='31.9 $fb^{-1}$ (13 TeV)', notes=())
+    >>> zh = DatasetRecord(is_mc=True, era="FCC-ee", energy=0.24, luminosity=5000)
+    >>> Heading.of([zh], scaled=True)
+    Heading(left='Simulation', right='5 $ab^{-1}$ (240 GeV)', notes=())
     """
 
     left: str
