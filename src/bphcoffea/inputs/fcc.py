@@ -26,6 +26,7 @@ from coffea.nanoevents.methods import base, candidate
 from coffea.nanoevents.schemas.base import zip_forms
 from coffea.nanoevents.util import concat, quote
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.columns import Form, Stack
 
@@ -137,7 +138,7 @@ def _pop_of_event(stack: Stack) -> None:
     stack.append(ak.flatten(values))
 
 
-def _pop_numbers(stack: Stack, number: int) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+def _pop_numbers(stack: Stack, number: int) -> list[Floats]:
     numbers = [ak.to_numpy(stack.pop()).astype(np.float64) for _ in range(number)]
     return numbers[::-1]
 
