@@ -189,7 +189,7 @@ def data():
 
 @pytest.fixture(scope="session")
 def nanoaod():
-    """Folder of coffea's NanoAOD samples."""
+    """Folder of coffea's samples: NanoAOD, and EDM4hep of the FCC."""
     try:
         return samples.folder()
     except samples.UnavailableError as reason:

@@ -1,4 +1,4 @@
-"""The NanoAOD samples that coffea's source distribution carries, from the package index.
+"""The samples that coffea's source distribution carries, from the package index.
 
 They were made by others, so they are not kept here: they are downloaded once, checked against
 known hashes, and cached in ``tests/.samples``.
@@ -20,6 +20,9 @@ SHA256 = {
     "nano_dy.root": "159b17b34b4d13ea4960d36fb9b01f2a505cc1a5a8de0fb3cfa185154543c81c",
     "nano_dy_empty.root": "6357b85ab2af3c012b9be1a2839ee42ba7e74be0ee98323397bf4179bec90fb4",
     "missing_luminosityBlock.root": "4eaa43a58b0d9d848e8132152b2035d0e1283cea810d0641834e01765f46b038",  # noqa: E501
+    "p8_ee_WW_ecm240_edm4hep.root": "97d7d9e9f2e620caa038322df51b70ea0f993b7303245c3787f1a6b0cd9341c6",  # noqa: E501
+    "test_FCC_Spring2021.root": "1a40119a640263ef0626229d258adc7dde932e7d0751f8b9ccf27a594fbe13ad",
+    "test_FCC_Winter2023.root": "5b3484309e926747e98eeed61059ab7e47a3379f76154458db22ed552eca3a65",
 }
 
 

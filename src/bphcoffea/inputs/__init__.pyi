@@ -1,3 +1,4 @@
+from .fcc import FCCSchema as FCCSchema
 from .nanoaod import ReducedNanoAODSchema as ReducedNanoAODSchema
 from .tree3mu import ThreeMuSchema as ThreeMuSchema, Tree3MuSchema as Tree3MuSchema
 from .tree3mu import TwoMuTrackSchema as TwoMuTrackSchema

@@ -44,6 +44,26 @@ def invariant_mass(*particles: ak.Array) -> ak.Array:
     return reduce(add, map(four_momentum, particles)).mass
 
 
+def recoil_mass(energy: float, *particles: ak.Array) -> ak.Array:
+    """Return the mass that recoils against particles in collisions of particle and antiparticle.
+
+    Parameters
+    ----------
+    energy
+        Collision energy in the centre of mass, which is at rest, GeV.
+    particles
+        Arrays of particles with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of equal shape.
+
+    Returns
+    -------
+    array
+        √((√s - E)² - p²), GeV; negative if the square is, as the mass of a vector in ROOT.
+    """
+    total = reduce(add, map(four_momentum, particles))
+    squared = (energy - total.energy) ** 2 - total.p2
+    return np.sign(squared) * np.sqrt(abs(squared))
+
+
 def four_momentum(particle: ak.Array) -> ak.Array:
     """Return the four-momentum of a particle in double precision, without its other fields.
 

@@ -34,7 +34,7 @@ def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
     return draw_distribution(
         of_datasets(histogram, datasets.data, category) if datasets.data else None,
         {process: of_datasets(histogram, names, category) for process, names in processes.items()},
-        style.Heading.of(datasets.values(), shown.notes, category),
+        style.Heading.of(datasets.values(), shown.notes, category, scaled=shown.scaled is not None),
         label=shown.label,
         unit=record.unit,
         log_y=record.log_y,

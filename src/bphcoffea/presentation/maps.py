@@ -34,7 +34,9 @@ def map_figure(shown: RunHistogram, category: str | None) -> Figure:
             maps[f"{style.SIMULATION}, scaled to data"] = maps.pop(style.SIMULATION) * (
                 data.sum().value / simulation.sum().value
             )
-    return draw_maps(maps, style.Heading.of(datasets.values(), shown.notes, category))
+    scaled = shown.scaled is not None
+    heading = style.Heading.of(datasets.values(), shown.notes, category, scaled=scaled)
+    return draw_maps(maps, heading)
 
 
 @style.cms_style()

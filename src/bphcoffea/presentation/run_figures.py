@@ -38,8 +38,9 @@ def plot_run(
 
     Data are summed; simulated datasets are summed by process. A fitted mass histogram is drawn
     with its fit, and a spectrum with the labels of its declared resonances. If all simulation can
-    be scaled to the luminosity of the data, it is stacked, with the band of all variations and the
-    ratio. Texts that cannot be drawn as they are meant are logged.
+    be scaled to the luminosity of the data, or to that of its metadata if there are no data, it is
+    stacked, with the band of all variations and the ratio. Texts that cannot be drawn as they are
+    meant are logged.
 
     Parameters
     ----------
@@ -173,10 +174,10 @@ def _hidden_windows(run: RunFolder) -> dict[str, dict[str | None, Windows | None
 
 
 def _scaled_histograms(run: RunFolder) -> dict[str, hist.Hist]:
-    """Return the histograms with simulation scaled to data; empty if some cannot be scaled."""
+    """Return the histograms with scaled simulation; empty if some cannot be scaled."""
     if not (run.path / "normalisation.json").is_file():
         return {}
     scales = [record.scale for record in run.normalisation.values()]
-    if not scales or None in scales or not run.datasets.data:
+    if not scales or None in scales:
         return {}
     return run.normalised_histograms()

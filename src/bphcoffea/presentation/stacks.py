@@ -17,7 +17,7 @@ from bphcoffea.statistics import of_datasets, whole
 
 
 def stack_figure(shown: RunHistogram, category: str | None, *, overlay_signal: bool) -> Figure:
-    """Draw data and the stack of scaled simulation.
+    """Draw data, if there are any, and the stack of scaled simulation.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def stack_figure(shown: RunHistogram, category: str | None, *, overlay_signal: b
         else:
             stack.setdefault(_label(name, dataset), []).append(name)
     return draw_comparison(
-        of_datasets(histogram, datasets.data, category),
+        of_datasets(histogram, datasets.data, category) if datasets.data else None,
         {label: of_datasets(histogram, names, category) for label, names in stack.items()},
-        Heading.of(datasets.values(), shown.notes, category),
+        Heading.of(datasets.values(), shown.notes, category, scaled=True),
         label=shown.label,
         unit=record.unit,
         log_y=record.log_y,

@@ -84,6 +84,9 @@ class Heading:
     >>> from bphcoffea.results.records import DatasetRecord
     >>> Heading.of([DatasetRecord(is_mc=False, era="2018D", luminosity=31.9)])
     Heading(left='Data', right='31.9 $fb^{-1}$ (13 TeV)', notes=())
+    >>> zh = DatasetRecord(is_mc=True, era="FCC-ee", energy=0.24, luminosity=5000)
+    >>> Heading.of([zh], scaled=True)
+    Heading(left='Simulation', right='5 $ab^{-1}$ (240 GeV)', notes=())
     """
 
     left: str
@@ -92,7 +95,12 @@ class Heading:
 
     @classmethod
     def of(
-        cls, datasets: Iterable[DatasetRecord], notes: Iterable[str] = (), part: str | None = None
+        cls,
+        datasets: Iterable[DatasetRecord],
+        notes: Iterable[str] = (),
+        part: str | None = None,
+        *,
+        scaled: bool = False,
     ) -> Heading:
         """Return the heading of some datasets; simulation counts only if there are no data.
 
@@ -104,25 +112,30 @@ class Heading:
             Warnings besides that of a partial run; empty ones are left out.
         part
             Name of the category or region that is shown.
+        scaled
+            Whether simulation is scaled: without data, the luminosity is that of its metadata.
         """
         chosen = list(datasets)
         data = [record for record in chosen if not record.is_mc]
         chosen = data or chosen
-        labels = dict.fromkeys(record.label for record in chosen if record.label)
+        expected = scaled and not data
+        # the legend names the scaled processes
+        labels = dict.fromkeys(r.label for r in chosen if r.label and not expected)
         left = ", ".join(labels) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
         left = f"{left}, {part}" if part else left
         energies = {record.collision_energy for record in chosen}
-        energy = ", ".join(f"{value:g}" for value in sorted(e for e in energies if e))
-        energy = f"{energy} TeV" if energy else ""
+        energy = _energies([energy for energy in energies if energy])
         luminosities = [record.luminosity for record in data]
+        if expected and len({record.luminosity for record in chosen}) == 1:
+            luminosities = [chosen[0].luminosity]
         shown = tuple(note for note in (_partial(chosen), *notes) if note)
-        if not data or None in luminosities:
+        if not luminosities or None in luminosities:
             return cls(left, energy, shown)
         total = sum(luminosity for luminosity in luminosities if luminosity is not None)
-        right = f"{total:.3g} $fb^{{-1}}$" + (f" ({energy})" if energy else "")
-        return cls(left, right, shown)
+        amount = f"{total:.3g} $fb^{{-1}}$" if total < 1000 else f"{total / 1000:.3g} $ab^{{-1}}$"
+        return cls(left, amount + (f" ({energy})" if energy else ""), shown)
 
     def above(self, axes: Axes) -> None:
         """Write the heading above the axes."""
@@ -144,6 +157,14 @@ class Heading:
                 fontsize=TINY,
                 parse_math=False,
             )
+
+
+def _energies(energies: Iterable[float]) -> str:
+    """Return collision energies, given in TeV, as text: in GeV if all are below 1 TeV."""
+    ordered = sorted(energies)
+    unit, factor = ("GeV", 1000) if ordered and ordered[-1] < 1 else ("TeV", 1)
+    texts = ", ".join(f"{factor * energy:g}" for energy in ordered)
+    return f"{texts} {unit}" if texts else ""
 
 
 def _partial(datasets: Iterable[DatasetRecord]) -> str:

@@ -94,6 +94,10 @@ def normalise(
             notes.append(f"the sum of generator weights is {sumw:g}: it can't be normalised")
         elif wrong_energy:
             notes.append(wrong_energy)
+        elif metadata.cross_section is not None and luminosity is None and not data:
+            notes.append(
+                "there are no data, and no 'luminosity' in its metadata: it is not normalised"
+            )
         elif metadata.cross_section is not None and luminosity is not None:
             expected = metadata.cross_section * luminosity * EVENTS_PER_PB_FB
             scale = expected / generated(metadata, sumw)
