@@ -4,5 +4,6 @@ from .era import Corrections as Corrections, EraCorrections as EraCorrections
 from .era import load_corrections as load_corrections
 from .factors import MuonFactor as MuonFactor, PileupFactor as PileupFactor
 from .factors import TriggerFactor as TriggerFactor
+from .jet_energy import JetEnergyPayload as JetEnergyPayload
 from .payload import Payload as Payload
 from .payload_factor import Factor as Factor, WHOLE as WHOLE, product as product

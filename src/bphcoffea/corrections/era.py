@@ -20,6 +20,7 @@ from bphcoffea.corrections.declaration import (
     read_declaration,
 )
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
+from bphcoffea.corrections.jet_energy import JetEnergyPayload
 from bphcoffea.errors import CorrectionsError, InputError
 from bphcoffea.luminosity import GoldenJson, LuminosityTable
 
@@ -48,6 +49,8 @@ class EraCorrections:
         Factors of the weight; None if the TOML does not declare them.
     momentum
         Momentum uncertainties of muons and tracks.
+    jet_energy
+        Energy corrections of jets by collection.
     golden
         Certified luminosity sections; None for all sections.
     table
@@ -65,6 +68,7 @@ class EraCorrections:
     muon_reconstruction: MuonFactor | None = None
     trigger: TriggerFactor | None = None
     momentum: Mapping[Particle, MomentumSection] = field(default_factory=dict)
+    jet_energy: Mapping[str, JetEnergyPayload] = field(default_factory=dict)
     golden: GoldenJson | None = None
     table: LuminosityTable | None = None
     luminosity_uncertainty: float = 0
@@ -97,6 +101,7 @@ class EraCorrections:
             "momentum": {
                 particle: section.model_dump() for particle, section in self.momentum.items()
             },
+            "jet_energy": {name: jets.describe() for name, jets in self.jet_energy.items()},
             "luminosity": {
                 "uncertainty": self.luminosity_uncertainty,
                 **{
@@ -211,6 +216,10 @@ def _load(path: Path) -> EraCorrections:
     def muon(name: str, section: PayloadSection | None) -> MuonFactor | None:
         return load(name, section, lambda payload: MuonFactor(folder, payload, name))
 
+    jet_energies = {
+        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets))
+        for name, section in declared.jet_energy.items()
+    }
     corrections = EraCorrections(
         name=declared.name,
         eras=declared.eras,
@@ -221,6 +230,7 @@ def _load(path: Path) -> EraCorrections:
         muon_reconstruction=muon("muon_reconstruction", declared.muon_reconstruction),
         trigger=load("trigger", declared.trigger, lambda t: TriggerFactor(folder, t, "trigger")),
         momentum=declared.momentum,
+        jet_energy={name: jets for name, jets in jet_energies.items() if jets is not None},
         golden=load("luminosity", luminosity.golden, lambda f: GoldenJson.load(folder / f)),
         table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),
         luminosity_uncertainty=luminosity.uncertainty,
