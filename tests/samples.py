@@ -1,4 +1,4 @@
-"""The samples (NanoAOD, corrections of jets) that coffea's source distribution carries, from the package index.
+"""The samples that coffea's source distribution carries, from the package index: NanoAOD, jets.
 
 They were made by others, so they are not kept here: they are downloaded once, checked against
 known hashes, and cached in ``tests/.samples``.
