@@ -34,6 +34,8 @@ from bphcoffea.corrections import Corrections, load_corrections
 from bphcoffea.errors import CorrectionsError
 from bphcoffea.processing.processor import Processor
 
+pytestmark = pytest.mark.samples
+
 FILE = "jet_jerc_Summer22_V3.json.gz"
 TAG, KIND = "Summer22_22Sep2023_V3_MC", "AK4PFPuppi"
 LEVELS = [f"{TAG}_{level}_{KIND}" for level in ("L1FastJet", "L2Relative", "L3Absolute")]
