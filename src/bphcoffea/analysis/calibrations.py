@@ -33,6 +33,11 @@ class ResolvedCalibration(Shift):
     """Calibration of one dataset: the nominal values, and the shifts of them."""
 
     @property
+    @abstractmethod
+    def sections(self) -> tuple[str, ...]:
+        """Sections of the corrections that it applies, as a run reports them."""
+
+    @property
     def branches(self) -> tuple[str, ...]:
         """Branches that every file of the dataset must have, for a schema without a template."""
         return ()

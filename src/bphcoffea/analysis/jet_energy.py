@@ -78,12 +78,8 @@ class JetEnergy(Calibration):
         payloads = {name: declared[name] for name in collections if name in declared}
         if not payloads:
             return None
-        return JetEnergyOfDataset(
-            payloads,
-            is_mc=metadata["is_mc"],
-            balanced=self.collection if self.collection in payloads else None,
-            met=self.met,
-        )
+        met = self.met if self.collection in payloads else None
+        return JetEnergyOfDataset(payloads, metadata["is_mc"], self.collection, met or "")
 
 
 @dataclass(frozen=True)
@@ -99,24 +95,25 @@ class JetEnergyOfDataset(ResolvedCalibration):
     balanced
         Collection whose changes the missing momentum balances.
     met
-        Field of the missing momentum.
+        Field of the missing momentum; empty if it is not corrected.
     """
 
     payloads: Mapping[str, JetEnergyPayload]
     is_mc: bool
-    balanced: str | None
-    met: str | None
+    balanced: str
+    met: str
 
     @property
     @override
     def paths(self) -> tuple[Path, ...]:
         of_jets = [(name, field) for name in self.payloads for field in ("pt", "mass")]
-        of_met = [(self.met, field) for field in ("pt", "phi")] if self._balances else []
-        return (*of_jets, *of_met)  # type: ignore[arg-type] # met is a name if it balances
+        of_met = [(self.met, field) for field in ("pt", "phi")] if self.met else []
+        return (*of_jets, *of_met)
 
     @property
-    def _balances(self) -> bool:
-        return self.met is not None and self.balanced is not None
+    @override
+    def sections(self) -> tuple[str, ...]:
+        return tuple(f"jet_energy.{name}" for name in self.payloads)
 
     @property
     def _sources(self) -> tuple[str, ...]:
@@ -139,7 +136,7 @@ class JetEnergyOfDataset(ResolvedCalibration):
                 yield from (f"{generated.collection}_{field}" for field in ("pt", "eta", "phi"))
             yield f"n{name}"
             yield from (f"{name}_{field}" for field in fields)
-        if self._balances:
+        if self.met:
             yield from (f"{self.met}_{field}" for field in ("pt", "phi"))
 
     @override
@@ -167,11 +164,11 @@ class JetEnergyOfDataset(ResolvedCalibration):
         """
         for name, payload in self.payloads.items():
             events = ak.with_field(events, self._calibrated(events, name, payload), name)
-        if self._balances:
+        if self.met:
             met = events[self.met]
             met = ak.with_field(met, met.pt, "pt_orig")
             events = ak.with_field(events, ak.with_field(met, met.phi, "phi_orig"), self.met)
-            payload = self.payloads[str(self.balanced)]
+            payload = self.payloads[self.balanced]
             if payload.recalibrates(is_mc=self.is_mc) or self._smears(payload):
                 events = replaced(events, self._met(events, events[self.balanced].pt))
         return events
@@ -205,8 +202,8 @@ class JetEnergyOfDataset(ResolvedCalibration):
                 factor = self._smearing(events, name, payload, 1 if sign > 0 else 2)
                 pt, mass = factor * jets.pt_jec, factor * jets.mass_jec
             fields |= {(name, "pt"): pt, (name, "mass"): mass}
-        if self._balances:
-            fields |= self._met(events, fields[str(self.balanced), "pt"])
+        if self.met:
+            fields |= self._met(events, fields[self.balanced, "pt"])
         return fields
 
     def _smears(self, payload: JetEnergyPayload) -> bool:
@@ -249,7 +246,7 @@ class JetEnergyOfDataset(ResolvedCalibration):
         """Return the missing momentum if the jets have these transverse momenta."""
         met, jets = events[self.met], events[self.balanced]
         moved = corrected_polar_met(met.pt_orig, met.phi_orig, pt, jets.phi, jets.pt_orig)
-        return {(str(self.met), field): moved[field] for field in ("pt", "phi")}
+        return {(self.met, field): moved[field] for field in ("pt", "phi")}
 
 
 def generated_pt(events: ak.Array, name: str) -> ak.Array:

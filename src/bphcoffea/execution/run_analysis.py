@@ -288,7 +288,9 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
         if corrections is None or not metadata.is_mc:
             continue
         applied = [weight.name for weight in resolved.weights]
-        unused = [section for section in corrections.declared() if section not in applied]
+        applied += [section for part in resolved.calibrations for section in part.sections]
+        declared = [*corrections.declared(), *(f"jet_energy.{n}" for n in corrections.jet_energy)]
+        unused = [section for section in declared if section not in applied]
         notes[corrections.name] = ", ".join(applied) or "nothing"
         if unused:
             notes[corrections.name] += f"; declared, but not used: {', '.join(unused)}"
