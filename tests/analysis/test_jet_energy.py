@@ -1,5 +1,6 @@
 """Jet energies against coffea's own factories, and against analyses of jets shifted by hand."""
 
+import json
 import pickle
 import sys
 
@@ -31,7 +32,7 @@ from bphcoffea.analysis import (
 from bphcoffea.analysis.jet_energy import generated_pt
 from bphcoffea.analysis.shifts import noise
 from bphcoffea.corrections import Corrections, load_corrections
-from bphcoffea.errors import CorrectionsError
+from bphcoffea.errors import CorrectionsError, DeclarationError
 from bphcoffea.processing.processor import Processor
 
 pytestmark = pytest.mark.samples
@@ -193,6 +194,67 @@ def test_a_list_of_levels_is_the_compound_correction(events, corrections, nanoao
     one, other = (resolved(c).calibrate(events()) for c in (corrections, listed))
     same(one.Jet.pt, other.Jet.pt)
     same(one.PuppiMET.pt, other.PuppiMET.pt)
+
+
+def level(name, inputs, **data):
+    return {
+        "name": name,
+        "version": 1,
+        "inputs": [{"name": i, "type": "real"} for i in inputs],
+        "output": {"name": "factor", "type": "real"},
+        "data": {"nodetype": "binning", "flow": "error", **data},
+    }
+
+
+def test_levels_see_the_momentum_after_those_before(events, tmp_path):
+    """Each level also has inputs of its own: of the jet, and of the event."""
+    doubled = level(
+        "doubled", ["JetPt"], input="JetPt", edges=[0.0, 50.0, 9999.0], content=[2.0, 1.0]
+    )
+    shared = level(
+        "shared", ["JetPt"], input="JetPt", edges=[0.0, 50.0, 9999.0], content=[100.0, 3.0]
+    )
+    later = level(
+        "later", ["run", "JetPhi"], input="run", edges=[0.0, 1.0, 9e9], content=[1.0, 5.0]
+    )
+    content = {"schema_version": 2, "corrections": [doubled, shared, later]}
+    (tmp_path / "levels.json").write_text(json.dumps(content))
+    toml = tmp_path / "2022.toml"
+    toml.write_text(
+        'name = "2022"\neras = ["*"]\n[jet_energy.Jet]\nfile = "levels.json"\n'
+        'simulation = ["doubled", "shared", "later"]\n'
+    )
+    whole = events()
+    calibrated = resolved(load_corrections([toml])).calibrate(whole)
+    raw = (1 - whole.Jet.rawFactor) * whole.Jet.pt
+    first = ak.where(raw < 50, 2.0, 1.0)
+    second = ak.where(first * raw < 50, 100.0, 3.0)
+    run = ak.where(whole.run < 1, 1.0, 5.0)
+    same(calibrated.Jet.pt, first * second * run * raw)
+    content["corrections"][0]["data"]["edges"] = [0, 50, 9999]
+    (tmp_path / "levels.json").write_text(json.dumps(content))
+    with pytest.raises(CorrectionsError, match=r"cannot read a correction of jets \(Invalid edge"):
+        load_corrections([toml])
+
+
+def test_jets_outside_the_bins_are_reported(events, tmp_path):
+    content = level("narrow", ["JetPt"], input="JetPt", edges=[0.0, 50.0], content=[1.0])
+    text = json.dumps({"schema_version": 2, "corrections": [content]})
+    (tmp_path / "narrow.json").write_text(text)
+    toml = tmp_path / "2022.toml"
+    toml.write_text(
+        'name = "2022"\neras = ["*"]\n[jet_energy.Jet]\nfile = "narrow.json"\n'
+        'simulation = "narrow"\n'
+    )
+    with pytest.raises(CorrectionsError, match="cannot evaluate a correction of jets at JetPt in"):
+        resolved(load_corrections([toml])).calibrate(events())
+
+
+def test_jets_that_nanoaod_does_not_have():
+    with pytest.raises(DeclarationError, match="'Jets' is not a collection of jets of NanoAOD"):
+        JetEnergy("Jets")
+    with pytest.raises(DeclarationError, match="'F' is not"):
+        JetEnergy("Jet", together_with="FatJet")
 
 
 def test_smearing_does_not_depend_on_the_chunk(events, corrections):

@@ -18,10 +18,12 @@ from typing_extensions import override
 
 from bphcoffea.analysis.calibrations import Calibration, ResolvedCalibration
 from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.names import shown
 from bphcoffea.analysis.shifts import Amounts, Path, noise, replaced
 from bphcoffea.analysis.weights import DOWN, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.corrections import EraCorrections, JetEnergyPayload
+from bphcoffea.errors import DeclarationError
 from bphcoffea.physics import delta_r
 
 
@@ -68,6 +70,14 @@ class JetEnergy(Calibration):
     collection: str
     met: str | None = None
     together_with: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in (self.collection, *self.together_with):
+            if name not in _GENERATED:
+                raise DeclarationError(
+                    f"JetEnergy: {shown(name)} is not a collection of jets of NanoAOD; "
+                    f"there are: {', '.join(_GENERATED)}"
+                )
 
     @override
     def resolved(

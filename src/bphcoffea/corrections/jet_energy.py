@@ -73,6 +73,13 @@ class JetEnergyPayload:
                 path, content, {}, {"PtResolution": section.resolution, "SF": section.scale_factor}
             )
 
+        try:
+            _ = self._compiled
+        except RuntimeError as error:
+            raise CorrectionsError(
+                f"{path}: correctionlib cannot read a correction of jets ({error})"
+            ) from None
+
     def recalibrates(self, *, is_mc: bool) -> bool:
         """Return whether the energies of the file are replaced."""
         return (self._section.simulation if is_mc else self._section.data) is not None
@@ -154,7 +161,15 @@ class JetEnergyPayload:
 
 
 def _evaluated(adapter: Any, method: str, inputs: Inputs) -> Any:
-    return getattr(adapter, method)(**{name: inputs(name) for name in adapter.signature})
+    """Return what a method of one of coffea's adapters gives for the inputs that it asks for."""
+    values = {name: inputs(name) for name in adapter.signature}
+    try:
+        return getattr(adapter, method)(**values)
+    except (IndexError, RuntimeError) as error:
+        ranges = [f"{name} in [{ak.min(v)}, {ak.max(v)}]" for name, v in values.items()]
+        raise CorrectionsError(
+            f"correctionlib cannot evaluate a correction of jets at {', '.join(ranges)} ({error})"
+        ) from None
 
 
 def _subset(
