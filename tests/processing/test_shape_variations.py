@@ -22,7 +22,7 @@ from bphcoffea.analysis import (
     Shift,
     Variable,
 )
-from bphcoffea.analysis.shifts import _noise, replaced
+from bphcoffea.analysis.shifts import noise, replaced
 from bphcoffea.corrections import Corrections, EraCorrections, load_corrections
 from bphcoffea.corrections.declaration import MomentumSection
 from bphcoffea.errors import DeclarationError
@@ -243,15 +243,15 @@ def test_a_chunk_without_candidates_has_all_variations(ds_phipi, toys, correctio
 def test_smearing_is_normal_and_the_same_wherever_a_particle_is_met(toys, open_events):
     file = toys / "toy_2017_0.root"
     muons = open_events(file, TwoMuTrackSchema, era="2017D").Triplet.mu1
-    noise = _noise(muons)
-    flat = ak.to_numpy(ak.flatten(noise[muons.pt > 0]))
+    numbers = noise(muons)
+    flat = ak.to_numpy(ak.flatten(numbers[muons.pt > 0]))
     # candidates of one event share their muons
     distinct = np.unique(flat)
     assert 500 < len(distinct) < len(flat)
     assert kstest(distinct, "norm").pvalue > 1e-3
-    part = _noise(muons[100:200])
-    assert ak.to_list(part) == ak.to_list(noise[100:200])
-    both = _noise(open_events(file, TwoMuTrackSchema, era="2017D").Triplet.mu2)
+    part = noise(muons[100:200])
+    assert ak.to_list(part) == ak.to_list(numbers[100:200])
+    both = noise(open_events(file, TwoMuTrackSchema, era="2017D").Triplet.mu2)
     assert abs(np.corrcoef(flat, ak.to_numpy(ak.flatten(both[muons.pt > 0])))[0, 1]) < 0.1
 
 

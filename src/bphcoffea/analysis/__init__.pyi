@@ -1,6 +1,8 @@
 from .analysis import Analysis as Analysis, GENERATOR_WEIGHT as GENERATOR_WEIGHT
 from .blinding import Blind as Blind, Hidden as Hidden
 from .branch_needs import BranchNeeds as BranchNeeds
+from .calibrations import Calibration as Calibration
+from .calibrations import ResolvedCalibration as ResolvedCalibration
 from .classifier import CLASSIFIER as CLASSIFIER, Classifier as Classifier
 from .classifier import ClassifierRecord as ClassifierRecord, SCORE as SCORE
 from .classifier import SCORE_BIN as SCORE_BIN, load_classifier as load_classifier
@@ -12,6 +14,7 @@ from .description import ResonanceRecord as ResonanceRecord
 from .event_numbering import EVENT_NUMBERS as EVENT_NUMBERS, event_numbers as event_numbers
 from .histograms import ALL as ALL, Categories as Categories, Histogram as Histogram
 from .histograms import NOMINAL as NOMINAL
+from .jet_energy import JetEnergy as JetEnergy
 from .legs import leg_abs_eta as leg_abs_eta, leg_eta as leg_eta, leg_pt as leg_pt
 from .legs import separation as separation
 from .mass_model import MassModel as MassModel, Peak as Peak, Tails as Tails

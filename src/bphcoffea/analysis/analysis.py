@@ -12,6 +12,7 @@ import numpy as np
 from coffea.nanoevents import BaseSchema
 
 from bphcoffea.analysis.blinding import Blind, Hidden
+from bphcoffea.analysis.calibrations import Calibration
 from bphcoffea.analysis.classifier import SCORE_BIN, Classifier
 from bphcoffea.analysis.declaration import N_MINUS_1, check_classifier, check_declaration
 from bphcoffea.analysis.description import AnalysisRecord, describe
@@ -41,6 +42,9 @@ class Analysis:
     ----------
     schema
         NanoEvents schema, which makes collections from branches.
+    calibrations
+        Corrections of measured energies and momenta, before anything is selected, with their shape
+        variations.
     objects
         Collections that are selected in each event, before anything else. Later ones may select
         from earlier ones.
@@ -103,6 +107,7 @@ class Analysis:
     """
 
     schema: ClassVar[type[BaseSchema]]
+    calibrations: ClassVar[tuple[Calibration, ...]] = ()
     objects: ClassVar[tuple[Objects, ...]] = ()
     selection: ClassVar[Selection]
     best: ClassVar[Variable | None] = None

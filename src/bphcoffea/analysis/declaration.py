@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from bphcoffea.analysis.blinding import Blind
+from bphcoffea.analysis.calibrations import Calibration
 from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, Classifier
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram
 from bphcoffea.analysis.metadata import DatasetMetadata
@@ -37,6 +38,7 @@ FACTOR: Final = "weight_"
 #: Type of the entries of each list of declarations, and its name in messages.
 _LISTS: Final[dict[str, tuple[type, str]]] = {
     "cuts_on_best": (Cut, "Cut"),
+    "calibrations": (Calibration, "Calibration"),
     "objects": (Objects, "Objects"),
     "regions": (Region, "Region"),
     "histograms": (Histogram, "Histogram"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import awkward as ak
 
+from bphcoffea.analysis.calibrations import ResolvedCalibration
 from bphcoffea.analysis.declaration import GOLDEN
 from bphcoffea.analysis.event_numbering import event_numbers
 from bphcoffea.analysis.metadata import DatasetMetadata, missing_branches
@@ -45,8 +46,10 @@ class ResolvedAnalysis:
     first_cuts
         For each weight of candidates, the cut of `selection` from which it applies; None if it
         applies only to candidates that were chosen.
+    calibrations
+        Calibrations that the corrections of the dataset's era declare.
     shifts
-        Each shift, with the amounts of its variations by name.
+        Each calibration and shift, with the amounts of its variations by name.
     absent
         Steps and columns that the dataset lacks, with the reason.
     """
@@ -58,6 +61,7 @@ class ResolvedAnalysis:
     columns: tuple[Variable, ...]
     weights: tuple[Weight, ...]
     first_cuts: Mapping[str, str | None]
+    calibrations: tuple[ResolvedCalibration, ...]
     shifts: tuple[tuple[Shift, Mapping[str, Amounts]], ...]
     absent: Mapping[str, str]
 
@@ -65,6 +69,12 @@ class ResolvedAnalysis:
     def cuts(self) -> tuple[Cut, ...]:
         """The cuts of the selection and those on the best candidate."""
         return (*self.selection, *self.cuts_on_best)
+
+    def calibrated(self, events: ak.Array) -> ak.Array:
+        """Return the events with the nominal values of all calibrated quantities."""
+        for calibration in self.calibrations:
+            events = calibration.calibrate(events)
+        return events
 
     @property
     def held_columns(self) -> list[Variable]:
@@ -87,7 +97,9 @@ def resolve(analysis: Analysis, metadata: DatasetMetadata) -> ResolvedAnalysis:
         selection = Selection(selection.collection, certified, *selection)
     columns = analysis.columns_for(metadata)
     weights = tuple(w for w in analysis.weights if w.applies(metadata, corrections))
-    shifts = () if analysis.nominal_only else analysis.shifts
+    declared = (c.resolved(metadata, corrections) for c in analysis.calibrations)
+    calibrations = tuple(calibration for calibration in declared if calibration is not None)
+    shifts = () if analysis.nominal_only else (*calibrations, *analysis.shifts)
     names = [cut.name for cut in (*analysis.selection, *analysis.cuts_on_best)]
     existing = {cut.name for cut in selection}
     return ResolvedAnalysis(
@@ -102,6 +114,7 @@ def resolve(analysis: Analysis, metadata: DatasetMetadata) -> ResolvedAnalysis:
             for w in weights
             if w.after is not None
         },
+        calibrations=calibrations,
         shifts=tuple((shift, shift.variations(metadata, corrections)) for shift in shifts),
         absent={**analysis.absent, **dict(_absences(analysis, columns, metadata))},
     )

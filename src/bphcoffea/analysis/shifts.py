@@ -130,7 +130,7 @@ class MomentumShift(Shift):
         scale, resolution = amounts
         momenta: dict[Path, ak.Array] = {}
         for records in self.particles:
-            factor = 1 + scale + resolution * _noise(_at(events, records[0]))
+            factor = 1 + scale + resolution * noise(_at(events, records[0]))
             for record in records:
                 momenta[*record, "pt"] = _at(events, record).pt * factor
         masses: dict[Path, ak.Array] = {}
@@ -172,7 +172,7 @@ _STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 
 
-def _noise(particle: ak.Array) -> ak.Array:
+def noise(particle: ak.Array) -> ak.Array:
     """Return a normally distributed random number per particle, derived from its momentum.
 
     The same particle always gets the same number, in whatever chunk or collection it is found.

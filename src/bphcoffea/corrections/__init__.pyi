@@ -4,6 +4,7 @@ from .era import Corrections as Corrections, EraCorrections as EraCorrections
 from .era import load_corrections as load_corrections
 from .factors import MuonFactor as MuonFactor, PileupFactor as PileupFactor
 from .factors import TriggerFactor as TriggerFactor
+from .jet_energy import JetEnergyPayload as JetEnergyPayload
 from .object_factors import ObjectFactor as ObjectFactor
 from .object_factors import ObjectTriggerFactor as ObjectTriggerFactor
 from .payload import Payload as Payload

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bphcoffea.documents import read_bytes
@@ -23,12 +23,12 @@ class CorrectionSet:
     corrections
         Text of each correction, by name.
     compound
-        Names of compound corrections, which are not supported.
+        Text of each compound correction, by name.
     """
 
     sha256: str
     corrections: dict[str, str]
-    compound: tuple[str, ...] = ()
+    compound: dict[str, str] = field(default_factory=dict)
 
 
 def read_correction_set(path: Path) -> CorrectionSet:
@@ -70,19 +70,19 @@ def _beside(path: Path) -> str:
     return f"; beside it: {', '.join(names)}" if names else ""
 
 
-def _split(text: str) -> tuple[int, dict[str, str], tuple[str, ...]]:
-    """Return the version, the text of each correction by name, and names of compound ones."""
+def _split(text: str) -> tuple[int, dict[str, str], dict[str, str]]:
+    """Return the version, and the text of each correction and compound correction by name."""
     decoder = json.JSONDecoder()
     version: object = None
     corrections: dict[str, str] | None = None
-    compound: tuple[str, ...] = ()
+    compound: dict[str, str] = {}
     for key, start in _members(decoder, text):
         if key == "schema_version":
             version, _ = decoder.raw_decode(text, start)
         elif key == "corrections":
             corrections = _by_name(_named_elements(decoder, text, start))
         elif key == "compound_corrections" and text[start] == "[":
-            compound = tuple(_by_name(_named_elements(decoder, text, start)))
+            compound = _by_name(_named_elements(decoder, text, start))
     if not isinstance(version, int) or corrections is None:
         raise ValueError("it has no schema_version, or no corrections")
     return version, corrections, compound

@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from typing_extensions import override
 
 from bphcoffea.corrections.payload import Policy
@@ -112,6 +120,40 @@ class MomentumSection(_Section):
     resolution: Relative = 0
 
 
+class JetEnergySection(_Section):
+    """Energy corrections of a collection of jets.
+
+    Attributes
+    ----------
+    file
+        Path of the correctionlib file, relative to the TOML.
+    simulation, data
+        Name of a compound correction, or of the levels in their order, which replace the energies
+        in the files. None: the energies in the files are kept.
+    resolution, scale_factor
+        Names of the resolution of simulated jets and of its scale factor. None: jets are not
+        smeared.
+    resolution_file
+        Path of the file with the resolution and its scale factor; by default `file`.
+    sources
+        Names of the uncertainties of the energy scale, by source.
+    """
+
+    file: Name
+    simulation: Name | tuple[Name, ...] | None = None
+    data: Name | tuple[Name, ...] | None = None
+    resolution: Name | None = None
+    scale_factor: Name | None = None
+    resolution_file: Name | None = None
+    sources: Mapping[str, Name] = {}
+
+    @model_validator(mode="after")
+    def _smears_or_not(self) -> Self:
+        if (self.resolution is None) != (self.scale_factor is None):
+            raise ValueError("resolution and scale_factor need each other; give both or none")
+        return self
+
+
 class LuminositySection(_Section):
     """Certified data, and their luminosity.
 
@@ -145,6 +187,8 @@ class Declaration(_Section):
         Scale factors of objects, or their trigger efficiencies, by a name that analyses refer to.
     momentum
         Momentum uncertainties by kind of particle.
+    jet_energy
+        Energy corrections of jets by collection.
     luminosity
         Certified data, and their luminosity.
     """
@@ -157,6 +201,7 @@ class Declaration(_Section):
     trigger: TriggerSection | None = None
     objects: Mapping[Name, AnyObjectSection] = {}
     momentum: Mapping[Particle, MomentumSection] = {}
+    jet_energy: Mapping[str, JetEnergySection] = {}
     luminosity: LuminositySection = LuminositySection()
 
 

@@ -20,6 +20,7 @@ from bphcoffea.corrections.declaration import (
     read_declaration,
 )
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
+from bphcoffea.corrections.jet_energy import JetEnergyPayload
 from bphcoffea.corrections.object_factors import ObjectFactor, ObjectTriggerFactor
 from bphcoffea.errors import CorrectionsError, InputError
 from bphcoffea.luminosity import GoldenJson, LuminosityTable
@@ -53,6 +54,8 @@ class EraCorrections:
         Scale factors of objects, or their trigger efficiencies, by name.
     momentum
         Momentum uncertainties of muons and tracks.
+    jet_energy
+        Energy corrections of jets by collection.
     golden
         Certified luminosity sections; None for all sections.
     table
@@ -71,6 +74,7 @@ class EraCorrections:
     trigger: TriggerFactor | None = None
     objects: Mapping[str, ObjectFactor | ObjectTriggerFactor] = field(default_factory=dict)
     momentum: Mapping[Particle, MomentumSection] = field(default_factory=dict)
+    jet_energy: Mapping[str, JetEnergyPayload] = field(default_factory=dict)
     golden: GoldenJson | None = None
     table: LuminosityTable | None = None
     luminosity_uncertainty: float = 0
@@ -111,6 +115,7 @@ class EraCorrections:
             "momentum": {
                 particle: section.model_dump() for particle, section in self.momentum.items()
             },
+            "jet_energy": {name: jets.describe() for name, jets in self.jet_energy.items()},
             "luminosity": {
                 "uncertainty": self.luminosity_uncertainty,
                 **{
@@ -240,6 +245,10 @@ def _load(path: Path) -> EraCorrections:
         )
         if loaded is not None:
             objects[name] = loaded
+    jet_energies = {
+        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets))
+        for name, section in declared.jet_energy.items()
+    }
     corrections = EraCorrections(
         name=era,
         eras=declared.eras,
@@ -251,6 +260,7 @@ def _load(path: Path) -> EraCorrections:
         trigger=factor("trigger", declared.trigger, TriggerFactor),
         objects=objects,
         momentum=declared.momentum,
+        jet_energy={name: jets for name, jets in jet_energies.items() if jets is not None},
         golden=load("luminosity", luminosity.golden, lambda f: GoldenJson.load(folder / f)),
         table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),
         luminosity_uncertainty=luminosity.uncertainty,

@@ -287,10 +287,11 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
         corrections = resolved.corrections
         if corrections is None or not metadata.is_mc:
             continue
-        applied = [weight.name for weight in resolved.weights]
-        declared = corrections.declared()
+        used = [section for part in resolved.calibrations for section in part.sections]
+        applied = [*(weight.name for weight in resolved.weights), *used]
+        declared = [*corrections.declared(), *(f"jet_energy.{n}" for n in corrections.jet_energy)]
         needed = [section for weight in analysis.weights if (section := weight.needs())]
-        unused = [section for section in declared if section not in needed]
+        unused = [section for section in declared if section not in (*needed, *used)]
         lacking = [section for section in needed if section not in declared]
         notes[corrections.name] = ", ".join(applied) or "nothing"
         if unused:

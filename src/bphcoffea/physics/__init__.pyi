@@ -6,8 +6,8 @@ from .constants import V_UD as V_UD
 from .energies import collision_energy as collision_energy
 from .generator import scale_envelope as scale_envelope
 from .generator import scales_without_envelope as scales_without_envelope
-from .kinematics import delta_r as delta_r, invariant_mass as invariant_mass
-from .kinematics import recoil_mass as recoil_mass
+from .kinematics import delta_r as delta_r, four_momentum as four_momentum
+from .kinematics import invariant_mass as invariant_mass, recoil_mass as recoil_mass
 from .lifetimes import lifetime_weight as lifetime_weight, mixture_weight as mixture_weight
 from .matching import equal_pairs as equal_pairs, first_match as first_match
 from .resolution import mass_resolution as mass_resolution, width_of as width_of

@@ -70,7 +70,8 @@ class Processor(ProcessorABC):  # type: ignore[misc]
         resolved = analysis.for_dataset({HELD: _branches_of(events), **events.metadata})
         numbers = event_numbers(events)
         preparation = Preparation(analysis)
-        prepared = preparation(events)
+        calibrated = resolved.calibrated(events)
+        prepared = preparation(calibrated)
         generator = np.ones(len(events))
         if resolved.metadata["is_mc"]:
             generator = analysis.generator_weight(events)
@@ -87,7 +88,7 @@ class Processor(ProcessorABC):  # type: ignore[misc]
         chosen = choose(analysis, resolved, selected, numbers)
         weights = weighting.of(candidates, chosen.positions, shifted=not analysis.nominal_only)
         nominal = Filling.of(analysis, candidates, chosen.positions, weights.nominal)
-        shapes = self._shapes(events, preparation, resolved, selected, weighting, numbers)
+        shapes = self._shapes(calibrated, preparation, resolved, selected, weighting, numbers)
         result = DatasetResult(
             entries=Entries.of_chunk(resolved.metadata),
             events=len(events),

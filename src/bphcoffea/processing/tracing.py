@@ -44,9 +44,11 @@ def required_branches(analysis: Analysis, metadata: DatasetMetadata) -> tuple[st
     """
     check_for_dataset(analysis, metadata)
     if not hasattr(analysis.schema, "template"):
-        weights = analysis.for_dataset(metadata).weights
-        of_weights = [branch for weight in weights for branch in weight.branches]
-        return tuple(sorted({*analysis.branches, *of_weights}))
+        resolved = analysis.for_dataset(metadata)
+        read = {*analysis.branches}
+        read.update(*(weight.branches for weight in resolved.weights))
+        read.update(*(calibration.branches for calibration in resolved.calibrations))
+        return tuple(sorted(read))
     (branches,) = _branches_read(analysis, metadata, [Processor(analysis).process])
     return branches
 
@@ -78,7 +80,8 @@ def branch_needs(
         resolved = analysis.for_dataset(metadata)
         looked_at = (metadata.get(key) for key in ("is_mc", "era", "hlt", *analysis.metadata))
         parts = (resolved.cuts, resolved.columns, resolved.weights)
-        key = repr([*looked_at, *([part.name for part in kind] for kind in parts)])
+        calibrated = [calibration.branches for calibration in resolved.calibrations]
+        key = repr([*looked_at, *([part.name for part in kind] for kind in parts), calibrated])
         if key not in traced:
             traced[key] = required_branches(analysis, metadata)
         needs[name] = _needs(analysis, resolved, traced[key])
