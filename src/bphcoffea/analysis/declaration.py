@@ -95,7 +95,7 @@ def check_for_dataset(analysis: Analysis, metadata: DatasetMetadata) -> None:
     ]
     faults += _faults_of_columns(columns)
     faults += _faults_of_inputs(analysis.classifier, [column.name for column in columns])
-    names = [name for _, variations in resolved.shifts for name in variations]
+    names = resolved.shape_names
     faults += _faults_of_variations(names)
     of_weights = [weight.name + side for weight in resolved.weights for side in (UP, DOWN)]
     faults += [

@@ -70,6 +70,11 @@ class ResolvedAnalysis:
         """The cuts of the selection and those on the best candidate."""
         return (*self.selection, *self.cuts_on_best)
 
+    @property
+    def shape_names(self) -> list[str]:
+        """Names of all shape variations."""
+        return [name for _, variations in self.shifts for name in variations]
+
     def calibrated(self, events: ak.Array) -> ak.Array:
         """Return the events with the nominal values of all calibrated quantities."""
         for calibration in self.calibrations:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import awkward as ak
@@ -117,7 +118,8 @@ def fill(
     analysis: Analysis,
     nominal: Filling,
     weights: Sequence[tuple[str, Floats]],
-    shapes: Sequence[tuple[str, Filling]],
+    shape_names: Sequence[str],
+    shapes: Iterable[tuple[str, Filling]],
 ) -> dict[str, hist.Hist]:
     """Return the histograms of the analysis with all variations.
 
@@ -129,16 +131,18 @@ def fill(
         Filling of the nominal variation.
     weights
         Names and weights of the variations that change nothing else.
+    shape_names
+        Names of the shape variations.
     shapes
-        Names and fillings of the shape variations.
+        Names and fillings of the shape variations, which are filled one after the other, so that
+        their number does not need memory.
     """
-    fillings = [(NOMINAL, nominal), *((n, replace(nominal, weights=w)) for n, w in weights)]
-    fillings += shapes
-    variations = [name for name, _ in fillings]
+    alike = ((name, replace(nominal, weights=varied)) for name, varied in weights)
+    variations = [NOMINAL, *(name for name, _ in weights), *shape_names]
     if repeated(variations):
         raise ValueError(f"two variations are named {', '.join(repeated(variations))}")
     histograms = {h.name: h.empty(analysis.filled_names, variations) for h in analysis.histograms}
-    for variation, filling in fillings:
+    for variation, filling in itertools.chain([(NOMINAL, nominal)], alike, shapes):
         for histogram in analysis.histograms:
             filling.fill(histogram, histograms[histogram.name], variation)
     return histograms

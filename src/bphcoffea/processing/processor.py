@@ -95,7 +95,7 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             generator_sumw=float(np.sum(generator)),
             lumis=_luminosity_sections(numbers),
             cutflow=continued(selected.cutflow, chosen, partial(weighting.sum_of, candidates)),
-            histograms=fill(analysis, nominal, [*weights.varied()], [*shapes])
+            histograms=fill(analysis, nominal, [*weights.varied()], resolved.shape_names, shapes)
             | fill_n_minus_1(analysis, selected),
             candidates=candidates_table(analysis, resolved, selected, chosen, numbers, weights)
             if analysis.has_table
