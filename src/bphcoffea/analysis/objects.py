@@ -16,7 +16,14 @@ import awkward as ak
 import numpy as np
 
 from bphcoffea.analysis.names import check_name, shown
-from bphcoffea.analysis.variables import Axis, Condition, Requirement, Variable, is_number
+from bphcoffea.analysis.variables import (
+    Axis,
+    Condition,
+    Requirement,
+    Variable,
+    check_requirements,
+    is_number,
+)
 from bphcoffea.arrays import Booleans, Numbers
 from bphcoffea.errors import DeclarationError
 from bphcoffea.physics import delta_r
@@ -76,12 +83,7 @@ class Objects:
             raise DeclarationError(
                 f"{owner}: where is {shown(self.where)}, but must be a tuple; write where = (…,)"
             )
-        for requirement in self.where:
-            if not isinstance(requirement, Requirement):
-                raise DeclarationError(
-                    f"{owner}: {shown(requirement)} is not a requirement; "
-                    "compare a quantity, as in pt > 30, or use a flag"
-                )
+        check_requirements(owner, self.where)
         for name, distance in self.away_from.items():
             if not is_number(distance) or distance <= 0:
                 raise DeclarationError(

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 
 from typing_extensions import override
 
-from bphcoffea.analysis.names import check_name, shown
-from bphcoffea.analysis.variables import Requirement
-from bphcoffea.errors import DeclarationError
+from bphcoffea.analysis.names import check_name
+from bphcoffea.analysis.variables import Requirement, check_requirements
 
 
 class Region:
@@ -33,12 +32,7 @@ class Region:
 
     def __init__(self, name: str, *requirements: Requirement) -> None:
         check_name("region", name)
-        for requirement in requirements:
-            if not isinstance(requirement, Requirement):
-                raise DeclarationError(
-                    f"region '{name}': {shown(requirement)} is not a requirement; "
-                    "compare a variable, as in x > 1, or use a Condition"
-                )
+        check_requirements(f"region '{name}'", requirements)
         self.name = name
         self.requirements = requirements
 

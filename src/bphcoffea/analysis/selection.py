@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing_extensions import override
 
 from bphcoffea.analysis.metadata import DatasetMetadata, missing_branches
-from bphcoffea.analysis.names import check_name, repeated, shown
-from bphcoffea.analysis.variables import Requirement, Variable
+from bphcoffea.analysis.names import check_name, repeated
+from bphcoffea.analysis.variables import Requirement, Variable, check_requirements, meant
 from bphcoffea.errors import DeclarationError
 from bphcoffea.html_table import html_table
 
@@ -47,12 +47,7 @@ class Cut:
         check_name("cut", name)
         if not requirements:
             raise DeclarationError(f"cut '{name}' requires nothing")
-        for requirement in requirements:
-            if not isinstance(requirement, Requirement):
-                raise DeclarationError(
-                    f"cut '{name}': {_meant(requirement)} is not a requirement; "
-                    "compare a variable, as in x > 1, or use a Condition"
-                )
+        check_requirements(f"cut '{name}'", requirements)
         self.name = name
         self.requirements = requirements
         self.when = when
@@ -67,12 +62,6 @@ class Cut:
         return f"{self.name}: {', '.join(str(r) for r in self.requirements)}"
 
     __repr__ = __str__
-
-
-def _meant(value: object) -> str:
-    if isinstance(value, Requirement):
-        return f"the requirement '{value}'"
-    return f"variable '{value.name}'" if isinstance(value, Variable) else shown(value)
 
 
 class Selection:
@@ -100,12 +89,12 @@ class Selection:
             cuts, collection = (collection, *cuts), None
         if not isinstance(collection, str | None):
             raise DeclarationError(
-                f"Selection({_meant(collection)}, …): the first argument must be the name of the "
+                f"Selection({meant(collection)}, …): the first argument must be the name of the "
                 "collection of candidates, or a Cut on the events"
             )
         for cut in cuts:
             if not isinstance(cut, Cut):
-                raise DeclarationError(f"Selection: {_meant(cut)} is not a Cut; write Cut(name, …)")
+                raise DeclarationError(f"Selection: {meant(cut)} is not a Cut; write Cut(name, …)")
         doubled = repeated(["all", *(cut.name for cut in cuts)])
         if doubled:
             raise DeclarationError(f"cut names must differ, and not be 'all': {', '.join(doubled)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Literal, Protocol, TypeAlias
@@ -227,6 +227,31 @@ def _requirement(operator: str, other: object) -> Requirement:
             f"(x > 1) {operator} (y < 2)"
         )
     return other
+
+
+def check_requirements(owner: str, values: Iterable[object]) -> None:
+    """Raise a DeclarationError unless all values are requirements.
+
+    Parameters
+    ----------
+    owner
+        What they belong to, with which the message begins.
+    values
+        The values.
+    """
+    for value in values:
+        if not isinstance(value, Requirement):
+            raise DeclarationError(
+                f"{owner}: {meant(value)} is not a requirement; "
+                "compare a variable, as in x > 1, or use a Condition"
+            )
+
+
+def meant(value: object) -> str:
+    """Return what a wrong value of a declaration probably is, in words."""
+    if isinstance(value, Requirement):
+        return f"the requirement '{value}'"
+    return f"variable '{value.name}'" if isinstance(value, Variable) else shown(value)
 
 
 _COMPARE: dict[str, Callable[[Numbers, float], Booleans]] = {
