@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile(
     "any machine",
     deadline=None,
-    max_examples=50,
+    max_examples=30,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")

@@ -148,7 +148,7 @@ def test_agrees_with_a_loop(made):
         "jets_met": np.zeros((6, 3, 2)),
     }
     counts = {"all": len(made), "met": 0, "muon": 0}
-    selected = []
+    selected, passed = [], []
     for one in made:
         muons, jets, _ = chosen(one)
         if not one["met"] > 10:
@@ -158,6 +158,7 @@ def test_agrees_with_a_loop(made):
             continue
         counts["muon"] += 1
         selected.append((one["met"], len(jets)))
+        passed.append((one, one["weight"], list(regions_of(muons, jets, one["met"]))))
         for region in regions_of(muons, jets, one["met"]):
             row, weight = names.index(region), one["weight"]
             met_bin = min(int(one["met"] // 10), 10)
@@ -176,6 +177,12 @@ def test_agrees_with_a_loop(made):
         np.testing.assert_allclose(found, content, atol=1e-12, err_msg=name)
     steps = {row["step"]: row["events"] for row in result.cutflow.rows()}
     assert steps == counts
+    for region in names[1:]:
+        inside = [one for one in passed if region in one[2]]
+        last = result.regions[region].rows()[-1]
+        assert (last["events"], last["candidates"]) == (len(inside), len(inside))
+        assert last["sumw"] == pytest.approx(sum(one[1] for one in inside))
+        assert result.regions[region].rows()[0]["events"] == len(passed)
     table = result.candidates.arrays()
     assert list(zip(table["met"].tolist(), table["n_jet"].tolist(), strict=True)) == selected
     central = [

@@ -36,6 +36,11 @@ class Region:
         self.name = name
         self.requirements = requirements
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Steps of the cutflow of the region: the selection, and the text of each requirement."""
+        return ("selection", *map(str, self.requirements))
+
     @override
     def __repr__(self) -> str:
         return f"{self.name}: {', '.join(map(str, self.requirements)) or 'all events'}"

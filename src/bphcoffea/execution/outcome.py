@@ -73,6 +73,12 @@ def write(
                 for name, result in results.items()
             }
             write_json(temporary / "objects.json", objects)
+        if analysis.regions:
+            regions = {
+                name: {region: counts.rows() for region, counts in result.regions.items()}
+                for name, result in results.items()
+            }
+            write_json(temporary / "regions.json", regions)
         simulated = [name for name in results if fileset[name].metadata.is_mc]
         variations = _variations(results)
         write_histograms(temporary, _with_dataset_axis(results, simulated), variations)

@@ -31,6 +31,7 @@ from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.result import Columns
 from bphcoffea.processing.selected import Selected
 from bphcoffea.processing.weighting import CandidateWeights
+from bphcoffea.results import Cutflow
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,33 @@ def _members(region: Region, values: Values, count: int) -> Booleans:
     for requirement in region.requirements:
         met &= requirement.mask(values)
     return met
+
+
+def region_cutflow(
+    region: Region, candidates: Candidates, positions: Integers, weights: Floats
+) -> Cutflow:
+    """Return how many chosen candidates meet each requirement of a region and all before it.
+
+    Parameters
+    ----------
+    region
+        The declaration.
+    candidates
+        All candidates of the chunk.
+    positions
+        Positions of the chosen ones, shape (n,).
+    weights
+        Their nominal weights, shape (n,).
+    """
+    values = candidates.at(positions)
+    left = np.ones(len(positions), dtype=np.bool_)
+    masks = [left, *(requirement.mask(values) for requirement in region.requirements)]
+    rows = []
+    for mask in masks:
+        left = left & mask
+        events = np.unique(candidates.event[positions[left]])
+        rows.append((len(events), int(np.count_nonzero(left)), float(np.sum(weights[left]))))
+    return Cutflow.of_rows(region.steps, rows)
 
 
 def _by_object(

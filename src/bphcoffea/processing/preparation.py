@@ -71,10 +71,4 @@ def object_cutflow(objects: Objects, events: ak.Array, weights: Floats) -> Cutfl
         left = left & mask
         having = np.unique(event[left])
         rows.append((len(having), int(np.count_nonzero(left)), float(np.sum(weights[having]))))
-    with_objects, number, sums = zip(*rows, strict=True)
-    return Cutflow(
-        ("all", *objects.steps),
-        np.array(with_objects, dtype=np.int64),
-        np.array(number, dtype=np.int64),
-        np.array(sums, dtype=np.float64),
-    )
+    return Cutflow.of_rows(("all", *objects.steps), rows)

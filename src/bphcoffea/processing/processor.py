@@ -28,7 +28,13 @@ from bphcoffea.arrays import Booleans
 from bphcoffea.physics import within
 from bphcoffea.processing.best_candidates import choose, continued
 from bphcoffea.processing.candidates import Candidates
-from bphcoffea.processing.filling import Filling, candidates_table, fill, fill_n_minus_1
+from bphcoffea.processing.filling import (
+    Filling,
+    candidates_table,
+    fill,
+    fill_n_minus_1,
+    region_cutflow,
+)
 from bphcoffea.processing.preparation import Preparation, object_cutflow
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.processing.selected import InWindow, Selected
@@ -104,6 +110,10 @@ class Processor(ProcessorABC):  # type: ignore[misc]
                 objects.name: object_cutflow(objects, prepared, weighting.events)
                 for objects in analysis.objects
             },
+            regions={
+                region.name: region_cutflow(region, candidates, chosen.positions, weights.nominal)
+                for region in analysis.regions
+            },
             clamped=weights.clamped,
             notes=weights.notes,
         )
@@ -153,6 +163,7 @@ def empty_result(analysis: Analysis, metadata: DatasetMetadata) -> DatasetResult
         cutflow=Cutflow.empty(steps),
         histograms=histograms | {h.name: h.empty() for h in analysis.n_minus_1()},
         objects={o.name: Cutflow.empty(("all", *o.steps)) for o in analysis.objects},
+        regions={region.name: Cutflow.empty(region.steps) for region in analysis.regions},
     )
 
 

@@ -84,6 +84,8 @@ class DatasetResult:
         Table of the best candidates, one row per event; None if there is no table.
     objects
         Counts of the objects after each of their requirements, by the name of the objects.
+    regions
+        Counts of the chosen candidates after each requirement of a region, by the region's name.
     clamped
         For each weight, the number of values of chosen candidates outside the bins of its
         correction, for which the nearest bin was taken.
@@ -99,6 +101,7 @@ class DatasetResult:
     histograms: dict[str, hist.Hist] = field(default_factory=dict)
     candidates: Columns | None = None
     objects: dict[str, Cutflow] = field(default_factory=dict)
+    regions: dict[str, Cutflow] = field(default_factory=dict)
     clamped: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
 
@@ -115,6 +118,7 @@ class DatasetResult:
             {name: self.histograms[name] + other.histograms[name] for name in self.histograms},
             candidates,
             {name: self.objects[name] + other.objects[name] for name in self.objects},
+            {name: self.regions[name] + other.regions[name] for name in self.regions},
             dict(Counter(self.clamped) + Counter(other.clamped)),
             dict(Counter(self.notes) + Counter(other.notes)),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
@@ -57,6 +58,17 @@ class Cutflow:
     def empty(cls, steps: tuple[str, ...]) -> Cutflow:
         """Return the counts of no events."""
         return cls(steps, *(np.zeros(len(steps), kind) for kind in (np.int64, np.int64, float)))
+
+    @classmethod
+    def of_rows(cls, steps: tuple[str, ...], rows: Iterable[tuple[int, int, float]]) -> Cutflow:
+        """Return the counts of which events, candidates and Σw are given for each step."""
+        events, candidates, sums = zip(*rows, strict=True)
+        return cls(
+            steps,
+            np.array(events, dtype=np.int64),
+            np.array(candidates, dtype=np.int64),
+            np.array(sums, dtype=np.float64),
+        )
 
     def __add__(self, other: Cutflow) -> Cutflow:
         if self.steps != other.steps:

@@ -233,6 +233,12 @@ class RunFolder:
         return dict(self.read("objects.json")) if declared else {}
 
     @property
+    def regions(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """Steps of each region, by dataset and region."""
+        declared = self.place("regions.json").is_file()
+        return dict(self.read("regions.json")) if declared else {}
+
+    @property
     def complete(self) -> bool:
         """Whether every expected event was processed."""
         return bool(self.read("ledger.json")["complete"])
