@@ -151,12 +151,14 @@ def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
 
 def in_group(group):
     """Whether a process of a group still lives."""
-    states = (path.read_text().rpartition(")")[2].split() for path in proc_stats())
-    return any(int(state[2]) == group and state[0] != "Z" for state in states)
-
-
-def proc_stats():
-    return [path for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        if int(state[2]) == group and state[0] != "Z":
+            return True
+    return False
 
 
 def cut_off(job, chunks):
