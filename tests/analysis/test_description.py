@@ -47,7 +47,13 @@ class Described(Analysis):
 def test_keys_and_values_of_analysis_json():
     hidden = Hidden(((1.0, 2.5),), (1.7,))
     record = Described().hiding(hidden).describe({"sound": ("pair_m",)}, {"mc": ("upUp", "upDown")})
-    spectrum = {"variable": "m", "label": "$m$", "unit": "GeV", "counted": "Candidates"}
+    spectrum = {
+        "variable": "m",
+        "label": "$m$",
+        "unit": "GeV",
+        "counted": "Candidates",
+        "others": [],
+    }
     assert record.model_dump(mode="json") == {
         "name": "test_description",
         "title": "A search for nothing",

@@ -6,17 +6,21 @@ import awkward as ak
 import hist
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Blind,
     Cut,
+    Hidden,
     Histogram,
     Objects,
+    PathFired,
     Region,
     Selection,
+    Shift,
     Variable,
     crossed,
     each,
@@ -27,7 +31,7 @@ from bphcoffea.analysis import (
 )
 from bphcoffea.errors import DeclarationError
 from bphcoffea.inputs import ReducedNanoAODSchema
-from bphcoffea.processing import Processor
+from bphcoffea.processing import Processor, branch_needs
 from bphcoffea.processing.preparation import Preparation
 
 pt = quantity("pt", unit="GeV", axis=Axis(10, 0, 100))
@@ -270,3 +274,74 @@ def test_wrong_declarations_are_told_when_the_class_is_made(declared, message):
 def test_wrong_parts_are_told_in_one_line(make, message):
     with pytest.raises(DeclarationError, match=message):
         make()
+
+
+class Moved(Shift):
+    """Jets of more or less momentum."""
+
+    @property
+    def paths(self):
+        return (("Jet", "pt"),)
+
+    def variations(self, metadata, corrections):
+        return {"jetUp": (1.5,), "jetDown": (0.6,)} if metadata["is_mc"] else {}
+
+    def shifted(self, events, amounts):
+        return {("Jet", "pt"): events.Jet.pt * amounts[0]}
+
+
+class Shadowing(Toy):
+    """Collections that depend on jets have the names of collections of the input."""
+
+    objects = (
+        Objects("hard", "Jet", (pt > 40,)),
+        Objects("Muon", "Muon", (pt > 5,), away_from={"hard": 0.8}),
+        Objects("muon", "Muon"),
+        Objects("jet", "Jet", (pt > 30,)),
+    )
+    shifts = (Moved(),)
+
+    def prepare(self, events):
+        """Replace the missing momentum by one that depends on the jets."""
+        changed = events.MET.pt + 0.2 * ak.sum(events.jet.pt, axis=1)
+        return ak.with_field(events, ak.zip({"pt": changed}), "MET")
+
+
+MUON = {"pt": 30.0, "eta": 0.1, "phi": 0.0, "tight": True}
+#: Counts as missing momentum or not, as a muon near it does, by its momentum.
+JET = MUON | {"pt": 35.0, "phi": 0.5}
+AWAY = JET | {"phi": 2.5}
+
+
+@given(st.lists(event, min_size=1, max_size=6))
+@example([{"Muon": [MUON], "Jet": [JET], "met": 50.0, "weight": 1.0}])
+@example([{"Muon": [MUON], "Jet": [AWAY], "met": 8.0, "weight": 1.0}])
+def test_what_replaces_a_collection_varies_with_what_it_is_made_of(made):
+    histograms = Processor(Shadowing()).process(events_of(made))["made"].histograms
+    for name, factor in (("jetUp", 1.5), ("jetDown", 0.6)):
+        events = events_of(made)
+        moved = ak.with_field(events, events.Jet.pt * factor, ["Jet", "pt"])
+        moved = ak.with_parameter(moved, "metadata", events.metadata)
+        again = Processor(Shadowing()).process(moved)["made"].histograms
+        for histogram in ("met", "jets_pt", "jets_met"):
+            shifted = histograms[histogram][:, name, ...]
+            assert shifted == again[histogram][:, "nominal", ...], (histogram, name)
+
+
+def test_objects_of_hidden_events_are_counted_in_no_step_but_the_first():
+    class Hiding(Toy):
+        blind = Blind("met", ((20, 30),))
+
+    made = [{"Muon": [MUON], "Jet": [], "met": met, "weight": 1.0} for met in (15.0, 25.0, 35.0)]
+    analysis = Hiding().hiding(Hidden(((20, 30),)))
+    counts = Processor(analysis).process(events_of(made, is_mc=False))["made"].objects["muon"]
+    assert [row["candidates"] for row in counts.rows()] == [3, 2, 2, 2]
+
+
+def test_paths_of_regions_may_be_missing_in_some_files():
+    class Triggered(Toy):
+        branches = ("nMuon",)
+        regions = (Region("isolated", PathFired("IsoMu24")),)
+
+    metadata = {"is_mc": True, "era": "2018", "hlt": ()}
+    assert branch_needs(Triggered(), {"made": metadata})["made"].in_some_file == ("HLT_IsoMu24",)

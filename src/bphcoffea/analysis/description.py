@@ -56,6 +56,8 @@ class HistogramRecord(_Record):
     ----------
     variable
         Name of the variable; of the first one, if there are several.
+    others
+        Names of the other variables.
     label
         Label of the variable, in mathtext.
     unit
@@ -73,6 +75,7 @@ class HistogramRecord(_Record):
     """
 
     variable: str
+    others: tuple[str, ...] = ()
     label: str = ""
     unit: str = ""
     counted: str = "Candidates"
@@ -241,6 +244,7 @@ def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
         bounds = tuple(b for b in analysis.selection.bounds(variable) if math.isfinite(b))
         records[histogram.name] = HistogramRecord(
             variable=variable.name,
+            others=tuple(other.name for other in histogram.variables[1:]),
             label=variable.label or variable.name,
             unit=variable.unit,
             counted="Objects"

@@ -25,7 +25,11 @@ def blind_histograms(analysis: AnalysisRecord) -> set[str]:
     if analysis.blind is None:
         return set()
     variable = _blind_variable(analysis, analysis.blind)
-    return {name for name, record in analysis.histograms.items() if record.variable == variable}
+    return {
+        name
+        for name, record in analysis.histograms.items()
+        if variable in (record.variable, *record.others)
+    }
 
 
 def blind_windows(run: RunFolder) -> Windows | None:
@@ -219,4 +223,6 @@ class RunHistogram:
         histogram, hidden = hide(self.histogram, windows, data, category)
         scaled = None if self.scaled is None else hide(self.scaled, windows, data, category)[0]
         notes = (blinded_in(hidden, self.record.unit),)
+        if self.record.others:
+            notes = ("Data blinded in all bins",)
         return replace(self, histogram=histogram, scaled=scaled, hidden=hidden, notes=notes)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
 from typing_extensions import override
@@ -210,15 +209,17 @@ _parser = MathTextParser("agg")
 
 def _check_histograms(run: RunFolder, analysis: Analysis) -> None:
     """Raise a RunError if an analysis fills other histograms than a run has."""
-    declared = {h.name: h.empty().axes[-1] for h in (*analysis.histograms, *analysis.n_minus_1())}
-    filled = {name: histogram.axes[-1] for name, histogram in run.histograms().items()}
+    fills = (*analysis.histograms, *analysis.n_minus_1())
+    # empty histograms lack the axis of the datasets
+    declared = {h.name: [axis.edges.tolist() for axis in h.empty().axes[2:]] for h in fills}
+    filled = {
+        name: [axis.edges.tolist() for axis in h.axes[3:]] for name, h in run.histograms().items()
+    }
     differences = {
         "are not in the run": [name for name in declared if name not in filled],
         "are only in the run": [name for name in filled if name not in declared],
         "have other bins in the run": [
-            name
-            for name, axis in filled.items()
-            if name in declared and not np.array_equal(axis.edges, declared[name].edges)
+            name for name, axes in filled.items() if name in declared and axes != declared[name]
         ],
     }
     faults = [

@@ -106,7 +106,8 @@ def figures_of_run(
         record = analysis.histograms.get(name, HistogramRecord(variable=name))
         shown = RunHistogram(name, histogram, scaled.get(name), record, datasets, notes)
         by_category = {
-            category: shown.hiding(windows, category)
+            # no range of one axis holds the window of a histogram of several variables
+            category: shown.hiding(None if record.others else windows, category)
             for category, windows in hidden.get(name, {}).items()
             # N-1 histograms have no categories
             if category in (None, *histogram.axes["category"])

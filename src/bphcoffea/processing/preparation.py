@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import awkward as ak
 import numpy as np
 
@@ -29,25 +27,53 @@ class Preparation:
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
         self._prepares = type(analysis).prepare is not Analysis.prepare
-        self._changes = self._prepares or bool(analysis.objects)
+        changes = self._prepares or bool(analysis.objects)
         # an event remains its own candidate, whatever is added to it
-        self.makes_candidates = self._changes and analysis.selection.collection is not None
+        self.makes_candidates = changes and analysis.selection.collection is not None
+        self._replaced: list[str] = []
 
     def __call__(self, events: ak.Array) -> ak.Array:
         """Return the events with the collections."""
         for objects in self._analysis.objects:
             events = ak.with_field(events, objects.select(events), objects.name)
-        return self._analysis.prepare(events) if self._prepares else events
+        if not self._prepares:
+            return events
+        prepared = self._analysis.prepare(events)
+        self._replaced = [name for name in events.fields if not _same(name, events, prepared)]
+        return prepared
 
     def unaffected(self, events: ak.Array) -> ak.Array:
-        """Return events with the objects that can be selected without some opaque fields."""
+        """Return what is certainly not changed by some fields, which are opaque in the events.
+
+        Objects that cannot be selected without the fields are left out, and so are collections that
+        `prepare` replaced when it was last called, whatever it read for that.
+        """
         for objects in self._analysis.objects:
-            with contextlib.suppress(Exception):  # whatever an opaque field leads to
+            try:
                 events = ak.with_field(events, objects.select(events), objects.name)
+            except Exception:  # noqa: BLE001 - whatever an opaque field leads to
+                events = _without(events, objects.name)
+        for name in self._replaced:
+            events = _without(events, name)
         return events
 
 
-def object_cutflow(objects: Objects, events: ak.Array, weights: Floats) -> Cutflow:
+def _same(name: str, events: ak.Array, prepared: ak.Array) -> bool:
+    """Return whether a field is certainly the same in both, which its values are not read for."""
+    layouts = [array.layout for array in (events, prepared)]
+    if name not in prepared.fields or not all(layout.is_record for layout in layouts):
+        return False
+    before, after = (layout.content(name) for layout in layouts)
+    return before is after
+
+
+def _without(events: ak.Array, name: str) -> ak.Array:
+    return ak.without_field(events, name) if name in events.fields else events
+
+
+def object_cutflow(
+    objects: Objects, events: ak.Array, weights: Floats, hidden: Booleans
+) -> Cutflow:
     """Return how many objects meet each requirement and all before it.
 
     Parameters
@@ -58,6 +84,8 @@ def object_cutflow(objects: Objects, events: ak.Array, weights: Floats) -> Cutfl
         Events of a chunk, with the collections that it names.
     weights
         Weight of each event before any cut, shape (events,).
+    hidden
+        Which events are hidden, shape (events,): only the first step counts them.
 
     Returns
     -------
@@ -67,8 +95,8 @@ def object_cutflow(objects: Objects, events: ak.Array, weights: Floats) -> Cutfl
     event: Integers = np.repeat(np.arange(len(counts)), counts)
     left: Booleans = np.ones(len(event), dtype=np.bool_)
     rows = []
-    for mask in (left, *objects.masks(events)):
-        left = left & mask
+    for step, mask in enumerate((left, *objects.masks(events))):
+        left = left & mask & ~hidden[event] if step else left
         having = np.unique(event[left])
         rows.append((len(having), int(np.count_nonzero(left)), float(np.sum(weights[having]))))
     return Cutflow.of_rows(("all", *objects.steps), rows)

@@ -107,7 +107,9 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             if analysis.has_table
             else None,
             objects={
-                objects.name: object_cutflow(objects, prepared, weighting.events)
+                objects.name: object_cutflow(
+                    objects, prepared, weighting.events, selected.hidden_events
+                )
                 for objects in analysis.objects
             },
             regions={

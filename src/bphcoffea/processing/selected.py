@@ -101,7 +101,7 @@ class Selected:
         failed = self._failed.copy()
         failed[self._hidden] += 1
         if self._best is not None:
-            failed[self._hidden_events[self.candidates.event]] += 1
+            failed[self.hidden_events[self.candidates.event]] += 1
         for requirement, mask in self._masks.items():
             if any(variable is other for other in requirement.variables()):
                 failed -= ~mask
@@ -187,7 +187,7 @@ class Selected:
     def events(self) -> Integers:
         """Positions of the events that have chosen candidates, none of which is hidden."""
         events = self.candidates.event[self._chosen_or_hidden]
-        return np.unique(events[~self._hidden_events[events]])
+        return np.unique(events[~self.hidden_events[events]])
 
     @cached_property
     def _chosen_or_hidden(self) -> Integers:
@@ -202,7 +202,7 @@ class Selected:
         return self._in_window(self.candidates.values)
 
     @cached_property
-    def _hidden_events(self) -> Booleans:
+    def hidden_events(self) -> Booleans:
         """Events with a chosen candidate in a hidden window, as a mask of shape (events,)."""
         return self._with_hidden(self._chosen_or_hidden)
 
@@ -224,7 +224,7 @@ class Selected:
         """Return which events are hidden at the step that these candidates survive."""
         if self._in_window is None or self._best is None:
             return np.zeros(len(self.candidates.counts), dtype=np.bool_)
-        return self._hidden_events | self._with_hidden(self._best_of(survivors))
+        return self.hidden_events | self._with_hidden(self._best_of(survivors))
 
     def _best_of(self, positions: Integers) -> Integers:
         """Return the best candidate of each event, or the first one if none is best.

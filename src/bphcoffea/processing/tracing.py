@@ -91,12 +91,9 @@ def branch_needs(
 def _needs(
     analysis: Analysis, resolved: ResolvedAnalysis, required: tuple[str, ...]
 ) -> BranchNeeds:
-    paths = [
-        branch
-        for cut in resolved.cuts
-        for requirement in cut.requirements
-        for branch in requirement.in_some_file(resolved.metadata)
-    ]
+    requirements = [r for cut in resolved.cuts for r in cut.requirements]
+    requirements += [r for region in analysis.regions for r in region.requirements]
+    paths = [branch for r in requirements for branch in r.in_some_file(resolved.metadata)]
     weights = [weight.field for weight in resolved.weights if weight.field is not None]
     alike = [name for name in EVENT_NUMBERS if name not in required]
     cuts = (*analysis.selection, *analysis.cuts_on_best)
