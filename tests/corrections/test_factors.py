@@ -20,7 +20,7 @@ from correction_files import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bphcoffea.corrections.declaration import PayloadSection, TriggerSection
+from bphcoffea.corrections.declaration import TriggerSection
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
 from bphcoffea.corrections.payload_factor import WHOLE, Factor, product
 from bphcoffea.errors import InputError

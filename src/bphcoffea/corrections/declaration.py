@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
     ValidationError,
     model_validator,
 )
-from typing_extensions import override
 
-from bphcoffea.corrections.payload import Policy
+from bphcoffea.corrections.energies import (
+    ElectronEnergySection,
+    MuonMomentumSection,
+    TauEnergySection,
+    UnclusteredEnergySection,
+)
+from bphcoffea.corrections.section import Name, PayloadSection, Section
 from bphcoffea.documents import faults, read_toml
 from bphcoffea.errors import CorrectionsError
 
-Name = Annotated[str, Field(min_length=1)]
 #: Kinds of particles whose momenta have uncertainties.
 Particle = Literal["muon", "track"]
 Relative = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @override
-    def __reduce__(self) -> tuple[Callable[[object], Self], tuple[dict[str, object]]]:
-        # pydantic would pickle a set of names, whose order differs between interpreters
-        return type(self).model_validate, (self.model_dump(),)
-
-
-class PayloadSection(_Section):
-    """A correction of a correctionlib file, and how to evaluate it.
-
-    Attributes
-    ----------
-    file
-        Path of the correctionlib file, relative to the TOML.
-    name
-        Name of the correction in the file.
-    out_of_range
-        Treatment of values outside the bins: ``clamp`` (take the nearest bin) or ``error``.
-    inputs
-        Keys of inputs that are the same for all values, such as ``year`` of older files.
-    decorrelated
-        Whether the uncertainties are independent of those of other eras: the names of their
-        variations then end with the name of these corrections.
-    """
-
-    file: Name
-    name: Name
-    out_of_range: Policy
-    inputs: Mapping[str, str] = {}
-    decorrelated: Annotated[bool, Field(strict=True)] = False
 
 
 class ObjectSection(PayloadSection):
@@ -73,7 +41,7 @@ class ObjectSection(PayloadSection):
     fields: Mapping[Name, Name] = {}
 
 
-class TriggerSection(_Section):
+class TriggerSection(Section):
     """Trigger efficiencies of one muon, in data and in simulation."""
 
     data: PayloadSection
@@ -105,7 +73,7 @@ AnyObjectSection = Annotated[
 ]
 
 
-class MomentumSection(_Section):
+class MomentumSection(Section):
     """Momentum uncertainties of a kind of particle.
 
     Attributes
@@ -120,7 +88,7 @@ class MomentumSection(_Section):
     resolution: Relative = 0
 
 
-class JetEnergySection(_Section):
+class JetEnergySection(Section):
     """Energy corrections of a collection of jets.
 
     Attributes
@@ -154,7 +122,7 @@ class JetEnergySection(_Section):
         return self
 
 
-class LuminositySection(_Section):
+class LuminositySection(Section):
     """Certified data, and their luminosity.
 
     Attributes
@@ -172,7 +140,7 @@ class LuminositySection(_Section):
     uncertainty: Relative = 0
 
 
-class Declaration(_Section):
+class Declaration(Section):
     """Corrections of an era.
 
     Attributes
@@ -189,6 +157,10 @@ class Declaration(_Section):
         Momentum uncertainties by kind of particle.
     jet_energy
         Energy corrections of jets by collection.
+    muon_momentum, electron_energy, tau_energy
+        Calibrations of leptons by collection.
+    unclustered_energy
+        Uncertainty of the unclustered energy by the missing momentum that has it.
     luminosity
         Certified data, and their luminosity.
     """
@@ -202,6 +174,10 @@ class Declaration(_Section):
     objects: Mapping[Name, AnyObjectSection] = {}
     momentum: Mapping[Particle, MomentumSection] = {}
     jet_energy: Mapping[str, JetEnergySection] = {}
+    muon_momentum: Mapping[Name, MuonMomentumSection] = {}
+    electron_energy: Mapping[Name, ElectronEnergySection] = {}
+    tau_energy: Mapping[Name, TauEnergySection] = {}
+    unclustered_energy: Mapping[Name, UnclusteredEnergySection] = {}
     luminosity: LuminositySection = LuminositySection()
 
 
