@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,9 @@ _DIFFERENCES: Final = {
     RESOLUTION: {True: "dEsigmaUp", False: "dEsigmaDown"},
 }
 
+#: Names of the uncertainties in the section's list of branches.
+_BRANCHES: Final = {SCALE: "scale", RESOLUTION: "resolution"}
+
 #: Function from the name of a quantity of electrons to its values, shape (electrons,).
 Quantities = Callable[[str], ak.Array]
 
@@ -68,31 +71,25 @@ class ElectronEnergyPayload:
 
     def __init__(self, folder: Path, section: ElectronEnergySection, era: str) -> None:
         self._section = section
-        self._file: CompiledCorrections | None = None
-        declared = (section.scale, section.smearing, section.scale_uncertainty)
-        names = [name for name in declared if name is not None]
+        keys = {
+            section.scale: (_FACTOR,),
+            section.smearing: (_WIDTH, _WIDTH_ERROR, _SCALE_ERROR),
+            section.scale_uncertainty: tuple(_FACTORS.values()),
+        }
+        declared = {name: of_name for name, of_name in keys.items() if name is not None}
         self._text_inputs: dict[str, str] = {}
+        self._file: CompiledCorrections | None = None
         if section.file is not None:
-            path = folder / section.file
-            self._file = CompiledCorrections(path, names)
-            for name in names:
-                self._text_inputs[name] = self._text_input(name)
+            self._file = CompiledCorrections(folder / section.file, declared)
+            for name, of_name in declared.items():
+                self._text_inputs[name] = _text_input(self._file, name, section.inputs, of_name)
         ending = era_ending(era, decorrelated=section.decorrelated)
-        has_scale = bool(section.smearing or section.scale_uncertainty)
         self._kinds = {}
-        if has_scale or "scale" in section.branches:
+        if section.smearing or section.scale_uncertainty or "scale" in section.branches:
             self._kinds[SCALE + ending] = SCALE
         if section.smearing or "resolution" in section.branches:
             self._kinds[RESOLUTION + ending] = RESOLUTION
         self.sources = tuple(self._kinds)
-        # wrong names and keys are found when the corrections are loaded
-        for name, key in (
-            (section.scale, _FACTOR),
-            *((section.smearing, key) for key in (_WIDTH, _WIDTH_ERROR, _SCALE_ERROR)),
-            *((section.scale_uncertainty, key) for key in _FACTORS.values()),
-        ):
-            if name is not None:
-                self._check_key(name, key)
 
     def corrects(self, *, is_mc: bool) -> bool:
         """Return whether the energies of the file are replaced."""
@@ -100,19 +97,13 @@ class ElectronEnergyPayload:
 
     def quantities(self, *, is_mc: bool) -> tuple[str, ...]:
         """Return the quantities that are needed, in the words of :meth:`corrected`."""
-        section = self._section
-        names = (section.smearing, section.scale_uncertainty) if is_mc else (section.scale,)
-        found = [
-            _QUANTITIES[variable]
-            for name in names
-            if name and self._file
-            for variable, kind in self._file.inputs(name).items()
-            if kind != "string"
-        ]
-        if is_mc:
-            sources = {"scale": SCALE, "resolution": RESOLUTION}
-            for branch in section.branches:
-                found += _DIFFERENCES[sources[branch]].values()
+        section, found = self._section, list[str]()
+        for name in (section.smearing, section.scale_uncertainty) if is_mc else (section.scale,):
+            if name and self._file:
+                found += [_QUANTITIES[variable] for variable in _numeric(self._file, name)]
+        for kind in self._kinds.values() if is_mc else ():
+            if _BRANCHES[kind] in section.branches:
+                found += _DIFFERENCES[kind].values()
         return tuple(dict.fromkeys(found))
 
     def corrected(self, quantities: Quantities, noise: Floats | None) -> Floats:
@@ -164,44 +155,64 @@ class ElectronEnergyPayload:
         self, name: str, key: str, quantities: Quantities, chosen: Booleans, otherwise: float
     ) -> Floats:
         """Evaluate a correction for the chosen electrons, shape (electrons,)."""
-        assert self._file is not None  # noqa: S101 - the section needs a file for every name
-        arguments: dict[str, Floats | str] = {**self._section.inputs, self._text_inputs[name]: key}
-        for variable, kind in self._file.inputs(name).items():
-            if kind != "string":
-                arguments[variable] = _numbers(quantities(_QUANTITIES[variable]))[chosen]
         values = np.full(len(chosen), otherwise)
-        if np.any(chosen):
+        if self._file is not None and np.any(chosen):
+            arguments: dict[str, Floats | str] = {**self._section.inputs}
+            arguments[self._text_inputs[name]] = key
+            for variable in _numeric(self._file, name):
+                arguments[variable] = _numbers(quantities(_QUANTITIES[variable]))[chosen]
             values[chosen] = self._file.evaluate(name, arguments)
         return values
 
-    def _text_input(self, name: str) -> str:
-        """Return the text input that selects what a correction gives, after checking the others."""
-        assert self._file is not None  # noqa: S101 - the section needs a file for every name
-        inputs = self._file.inputs(name)
-        source = f"{self._file.path}: correction '{name}'"
-        unknown = [n for n, kind in inputs.items() if kind != "string" and n not in _QUANTITIES]
-        if unknown:
-            raise CorrectionsError(
-                f"{source} has the input {unknown[0]}; corrections of electrons may have "
-                f"{', '.join(_QUANTITIES)}"
-            )
-        texts = [n for n, kind in inputs.items() if kind == "string"]
-        free = [n for n in texts if n not in self._section.inputs]
-        if len(free) != 1:
-            raise CorrectionsError(
-                f"{source} has the text inputs {', '.join(texts) or 'none'}; name the keys of all "
-                "but the one that selects the scale or its uncertainty in 'inputs'"
-            )
-        return free[0]
 
-    def _check_key(self, name: str, key: str) -> None:
-        assert self._file is not None  # noqa: S101 - the section needs a file for every name
-        keys = self._file.keys(name, self._text_inputs[name], self._section.inputs)
+def _numeric(file: CompiledCorrections, name: str) -> list[str]:
+    return [variable for variable, kind in file.inputs(name).items() if kind != "string"]
+
+
+def _text_input(
+    file: CompiledCorrections, name: str, fixed: Mapping[str, str], needed: tuple[str, ...]
+) -> str:
+    """Return the text input that selects what a correction gives.
+
+    Parameters
+    ----------
+    file
+        The file.
+    name
+        Name of the correction.
+    fixed
+        Keys of the other text inputs.
+    needed
+        Keys that the input must have.
+
+    Raises
+    ------
+    CorrectionsError
+        If the correction has an unknown input, several text inputs that might be meant, or lacks
+        a key.
+    """
+    source = f"{file.path}: correction '{name}'"
+    unknown = [variable for variable in _numeric(file, name) if variable not in _QUANTITIES]
+    if unknown:
+        raise CorrectionsError(
+            f"{source} has the input {unknown[0]}; corrections of electrons may have "
+            f"{', '.join(_QUANTITIES)}"
+        )
+    texts = [variable for variable, kind in file.inputs(name).items() if kind == "string"]
+    free = [variable for variable in texts if variable not in fixed]
+    if len(free) != 1:
+        raise CorrectionsError(
+            f"{source} has the text inputs {', '.join(texts) or 'none'}; name the keys of all "
+            "but the one that selects the scale or its uncertainty in 'inputs'"
+        )
+    keys = file.keys(name, free[0], fixed)
+    for key in needed:
         if key not in keys:
             raise CorrectionsError(
-                f"{self._file.path}: correction '{name}' has no key '{key}' of the input "
-                f"'{self._text_inputs[name]}'; it has: {', '.join(keys) or 'none'}"
+                f"{source} has no key '{key}' of the input '{free[0]}'; it has: "
+                f"{', '.join(keys) or 'none'}"
             )
+    return free[0]
 
 
 def _numbers(values: ak.Array) -> Floats:

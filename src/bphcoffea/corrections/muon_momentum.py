@@ -108,22 +108,19 @@ class RochesterPayload(MuonMomentumPayload):
 
     def _of_simulation(self, muons: ak.Array, suffix: str) -> ak.Array:
         """Return the factor of each muon, or with the suffix ``error`` its uncertainty."""
-        matched = muons.pt_gen > 0
-        spread = getattr(self._lookup, f"kSpreadMC{suffix}")
-        smear = getattr(self._lookup, f"kSmearMC{suffix}")
-        some, others = muons[matched], muons[~matched]
-        flat = ak.to_numpy(ak.flatten(matched))
-        factors = np.ones(len(flat))
-        for chosen, values in (
-            (flat, spread(some.charge, some.pt, some.eta, some.phi, some.pt_gen)),
-            (
-                ~flat,
-                smear(
-                    others.charge, others.pt, others.eta, others.phi, others.layers, others.uniform
-                ),
-            ),
+        flat = _flat(muons)
+        matched = flat["pt_gen"] > 0
+        kinematics = ("charge", "pt", "eta", "phi")
+        factors = np.zeros(len(matched))
+        for chosen, function, names in (
+            (matched, f"kSpreadMC{suffix}", (*kinematics, "pt_gen")),
+            (~matched, f"kSmearMC{suffix}", (*kinematics, "layers", "uniform")),
         ):
-            factors[chosen] = ak.to_numpy(ak.flatten(values))
+            # coffea wants lists of muons; a single one is faster by far, because it evaluates the
+            # more than hundred members of the sets one after the other
+            arguments = (flat[name][chosen][np.newaxis] for name in names)
+            if np.any(chosen):
+                factors[chosen] = ak.to_numpy(getattr(self._lookup, function)(*arguments))[0]
         return ak.unflatten(factors, ak.num(muons))
 
     def __getstate__(self) -> dict[str, object]:
