@@ -1,5 +1,7 @@
 """Top quark and missing momentum of NanoAOD v15: a single T quark that decays to tZ, Z → νν."""
 
+from operator import attrgetter
+
 import awkward as ak
 import numpy as np
 
@@ -15,6 +17,7 @@ from bphcoffea.analysis import (
     PileupWeight,
     Region,
     Selection,
+    UnclusteredEnergy,
     Variable,
     crossed,
     flag,
@@ -69,11 +72,7 @@ kind, top_mass = nth("top", 1, quantity("kind")), nth("top", 1, quantity("mass",
 signal = Region("signal", nearest_jet > 0.6, leptons.equals(0), bjets >= 1)
 tops = [Region(name, kind.equals(number)) for name, number in KINDS.items()]
 sides = [Region("central", forward.equals(0)), Region("forward", forward >= 1)]
-
-
-def passes(name: str) -> Condition:
-    """Require that an event passes a filter of missing momentum."""
-    return Condition(f"passes {name}", lambda events: events.Flag[name])
+filters = [Condition(f"passes {name}", attrgetter(f"Flag.{name}")) for name in FILTERS]
 
 
 def candidates(kind: int, particles: ak.Array, met: ak.Array) -> ak.Array:
@@ -100,7 +99,7 @@ class TopMET(Analysis):
         *(f"Electron_{name}" for name in ("pt", "eta", "phi", "mass", "mvaIso_WP80")),
         *("nJet", "nFatJet", "nMuon", "nElectron"),
     )
-    calibrations = (JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),)
+    calibrations = (JetEnergy("Jet", "PuppiMET", ("FatJet",)), UnclusteredEnergy("PuppiMET"))
     objects = (
         Objects("jet", "Jet", (pt > 30, abs_eta < 2.4, *jet_id)),
         Objects("bjet", "jet", (btag > BTAG_LOOSE,)),
@@ -112,7 +111,7 @@ class TopMET(Analysis):
     )
     selection = Selection(
         Cut("trigger", PathFired(*TRIGGERS)),
-        Cut("filters", *map(passes, FILTERS)),
+        Cut("filters", *filters),
         Cut("jets", (jets > 2) | (fat_jets >= 1)),
         Cut("met", met > 250),
     )

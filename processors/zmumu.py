@@ -11,6 +11,7 @@ from bphcoffea.analysis import (
     Condition,
     Cut,
     Histogram,
+    MuonMomentum,
     Objects,
     ObjectWeight,
     OptionalVariable,
@@ -90,6 +91,7 @@ class ZMuMu(Analysis):
         *("nJet", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_jetId", "Jet_puId", "Jet_btagDeepFlavB"),
         *("PV_npvsGood", *(f"Flag_{name}" for name in FILTERS)),
     )
+    calibrations = (MuonMomentum("Muon"),)
     objects = (
         Objects("muon", "Muon", (pt > 15, abs_eta < 2.4, flag("tightId"), muon_isolation < 0.25)),
         Objects("electron", "Electron", (pt > 15, abs_eta < 2.4, ~in_gap, *electron_id)),
