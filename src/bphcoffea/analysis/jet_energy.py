@@ -45,8 +45,8 @@ _GENERATED: Final = {
 _FIELDS: Final = {"JetEta": "eta", "JetPhi": "phi", "JetA": "area"}
 #: Energy density of NanoAOD: a field of ``Rho``, or of the events in older versions.
 _RHO: Final = "fixedGridRhoFastjetAll"
-#: Name of the resolution, and beginning of the names of sources of the scale.
-_RESOLUTION, _SCALE = "jer", "jes_"
+#: Name of the resolution among the uncertainties of a payload.
+_RESOLUTION: Final = "jer"
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ class JetEnergyOfDataset(ResolvedCalibration):
     @override
     def sources(self) -> tuple[str, ...]:
         payloads = self.payloads.values()
-        resolution = [_RESOLUTION] if any(payload.smears for payload in payloads) else []
-        scale = (_SCALE + source for payload in payloads for source in payload.sources)
-        return tuple(dict.fromkeys((*resolution, *scale)))
+        names = [name for payload in payloads for name in payload.uncertainties]
+        # the resolution first, even if only other jets have it
+        return tuple(sorted(dict.fromkeys(names), key=lambda name: not name.startswith("jer")))
 
     @property
     @override
@@ -179,14 +179,14 @@ class JetEnergyOfDataset(ResolvedCalibration):
         for name, payload in self.payloads.items():
             jets = events[name]
             pt, mass = jets.pt, jets.mass
-            of_scale = source.removeprefix(_SCALE)
-            if source != _RESOLUTION and of_scale in payload.sources:
-                factors = payload.uncertainty(of_scale, _inputs(events, name, jets.pt))
-                factor = ak.unflatten(factors[:, 0 if up else 1], ak.num(jets))
-                pt, mass = factor * jets.pt, factor * jets.mass
-            elif source == _RESOLUTION and payload.smears:
+            uncertainty = payload.uncertainties.get(source)
+            if uncertainty == _RESOLUTION:
                 factor = self._smearing(events, name, payload, 1 if up else 2)
                 pt, mass = factor * jets.pt_jec, factor * jets.mass_jec
+            elif uncertainty is not None:
+                factors = payload.uncertainty(uncertainty, _inputs(events, name, jets.pt))
+                factor = ak.unflatten(factors[:, 0 if up else 1], ak.num(jets))
+                pt, mass = factor * jets.pt, factor * jets.mass
             fields |= {(name, "pt"): pt, (name, "mass"): mass}
         if self.met:
             change = change_of(events[self.balanced], fields[self.balanced, "pt"])

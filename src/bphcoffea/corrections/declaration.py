@@ -26,6 +26,8 @@ from bphcoffea.errors import CorrectionsError
 
 #: Kinds of particles whose momenta have uncertainties.
 Particle = Literal["muon", "track"]
+#: Name of the resolution among the uncertainties of jets.
+RESOLUTION: Final = "jer"
 Relative = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
 
 
@@ -105,6 +107,9 @@ class JetEnergySection(Section):
         Path of the file with the resolution and its scale factor; by default `file`.
     sources
         Names of the uncertainties of the energy scale, by source.
+    decorrelated
+        Sources that are independent of those of other eras; ``jer`` for the resolution. The names
+        of their variations end with the name of these corrections.
     """
 
     file: Name
@@ -114,9 +119,17 @@ class JetEnergySection(Section):
     scale_factor: Name | None = None
     resolution_file: Name | None = None
     sources: Mapping[str, Name] = {}
+    decorrelated: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _smears_or_not(self) -> Self:
+        uncertainties = (*self.sources, *((RESOLUTION,) if self.resolution else ()))
+        for name in self.decorrelated:
+            if name not in uncertainties:
+                raise ValueError(
+                    f"decorrelated: there is no uncertainty '{name}'; there are: "
+                    f"{', '.join(uncertainties) or 'none'}"
+                )
         if (self.resolution is None) != (self.scale_factor is None):
             raise ValueError("resolution and scale_factor need each other; give both or none")
         return self

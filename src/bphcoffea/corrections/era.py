@@ -251,7 +251,7 @@ def _load(path: Path) -> EraCorrections:
         if loaded is not None:
             objects[name] = loaded
     jet_energies = {
-        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets))
+        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets, era))
         for name, section in declared.jet_energy.items()
     }
     energies, faults_of_energies = load_energies(folder, declared)
