@@ -1,6 +1,7 @@
 """Momenta of leptons against coffea and correctionlib called by hand, lepton by lepton."""
 
 import itertools
+import math
 import pickle
 
 import awkward as ak
@@ -12,7 +13,7 @@ from coffea.lookup_tools.doublecrystalball import doublecrystalball
 from coffea.lookup_tools.rochester_lookup import rochester_lookup
 from coffea.lookup_tools.txt_converters import convert_rochester_file
 from coffea.nanoevents import NanoAODSchema
-from scipy.special import erf
+from scipy.special import erf, erfinv
 
 from bphcoffea.analysis import (
     Analysis,
@@ -31,7 +32,7 @@ from bphcoffea.analysis import (
     quantity,
 )
 from bphcoffea.analysis.shifts import noise, replaced, uniform_noise
-from bphcoffea.corrections import Corrections, load_corrections
+from bphcoffea.corrections import load_corrections
 from bphcoffea.errors import CorrectionsError, DeclarationError
 from bphcoffea.processing.processor import Processor
 
@@ -139,17 +140,17 @@ def moved(calibration, events):
 
 
 def balances(met, original, met_original, objects):
-    """Whether the missing momentum balances the change of objects, event by event."""
-    for event in range(len(objects)):
-        x = met_original.pt[event] * np.cos(met_original.phi[event])
-        y = met_original.pt[event] * np.sin(met_original.phi[event])
-        for new, old, phi in zip(
-            objects[event], original.pt[event], original.phi[event], strict=True
-        ):
-            x -= (new - old) * np.cos(phi)
-            y -= (new - old) * np.sin(phi)
-        assert met["pt"][event] == pytest.approx(np.hypot(x, y), rel=1e-6)
-        assert met["phi"][event] == pytest.approx(np.arctan2(y, x), rel=1e-5, abs=1e-6)
+    """Check event by event that the missing momentum balances the change of objects."""
+    lists = (met["pt"], met["phi"], met_original.pt, met_original.phi)
+    lists = map(ak.to_list, (*lists, original.pt, original.phi, objects))
+    for pt, phi, pt_before, phi_before, *of_objects in zip(*lists, strict=True):
+        x, y = pt_before * math.cos(phi_before), pt_before * math.sin(phi_before)
+        for old, angle, new in zip(*of_objects, strict=True):
+            x -= (new - old) * math.cos(angle)
+            y -= (new - old) * math.sin(angle)
+        # the momentum of the file is a float
+        assert pt == pytest.approx(math.hypot(x, y), rel=1e-5)
+        assert phi == pytest.approx(math.atan2(y, x), rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["RoccoR.txt", "RoccoR2018.txt.gz"])
@@ -205,17 +206,15 @@ def test_rochester_is_that_of_coffea(events, corrections, payloads, nanoaod, nam
     assert "GenPart_pt" not in data.branches
 
 
-def crystal_ball(u, mean, sigma, alpha, n):
+def crystal_ball(u, mean, sigma, n, alpha):
     """Quantile of the double-sided Crystal Ball, as it is published [CMS, MUO]."""
     core = np.sqrt(2 * np.pi) * erf(alpha / np.sqrt(2))
     tail = n / alpha / (n - 1) * np.exp(-(alpha**2) / 2)
     total = core + 2 * tail
-    if u * total < tail or (1 - u) * total < tail:
-        side = min(u, 1 - u) * total
-        far = n / alpha * (1 - alpha**2 / n - (tail / side) ** (1 / (n - 1)))
+    nearer = min(u, 1 - u) * total
+    if nearer < tail:
+        far = n / alpha * (1 - alpha**2 / n - (tail / nearer) ** (1 / (n - 1)))
         return mean + sigma * (far if u < 0.5 else -far)
-    from scipy.special import erfinv
-
     return mean + sigma * np.sqrt(2) * erfinv((2 * u - 1) * total / np.sqrt(2 * np.pi))
 
 
@@ -230,14 +229,19 @@ def test_muonscarekit_is_correctionlib_by_hand(events, corrections, payloads):
     random = ak.to_numpy(ak.flatten(uniform_noise(whole.Muon)))
     expected = {"nominal": [], **{name: [] for name in variations}}
     inside = 0
-    for pt, eta, phi, charge, layers, u in zip(*columns, random, strict=True):
+    shape = [
+        [value["cb_params"](abs(eta), layers, i) for i in range(4)]
+        for eta, layers in zip(columns[1], columns[4], strict=True)
+    ]
+    mean, sigma, n, alpha = np.transpose(shape)
+    drawn = doublecrystalball.ppf(random, alpha, alpha, n, n, loc=mean, scale=sigma)
+    published = [crystal_ball(u, *of) for u, of in zip(random, shape, strict=True)]
+    np.testing.assert_allclose(drawn, published, rtol=1e-9, atol=1e-9)
+    for pt, eta, phi, charge, layers, number in zip(*columns, drawn, strict=True):
         a, m = (value[f"{part}_mc"](eta, phi, "nom") for part in "am")
         usable = 10 <= pt <= 200
         inside += usable
         scaled = 1 / (m / pt + charge * a) if usable else pt
-        mean, sigma, n, alpha = (value["cb_params"](abs(eta), layers, i) for i in range(4))
-        number = doublecrystalball.ppf(u, alpha, alpha, n, n, loc=mean, scale=sigma)
-        assert number == pytest.approx(crystal_ball(u, mean, sigma, alpha, n), rel=1e-9, abs=1e-9)
         one, two, three = (value["poly_params"](abs(eta), layers, i) for i in range(3))
         width = max(one + two * scaled + three * scaled * scaled, 0)
         k_mc, k_stat = (value["k_mc"](abs(eta), key) for key in ("nom", "stat"))
@@ -396,12 +400,12 @@ class Leptons(Analysis):
         Objects(name, name.title(), (pt > 12, eta.magnitude() < 2.5)) for name in OBJECTS
     )
     selection = Selection(Cut("leptons", leptons > 15), Cut("met", met > 20))
-    regions = (Region("muons", number_of("muon") >= 1), Region("hard", leptons > 60))
+    regions = (Region("muons", number_of("muon") >= 1),)
     histograms = (
         Histogram("met", met, Axis(400, 0, 500)),
         Histogram("ht", leptons, Axis(400, 0, 500)),
         Histogram("mass", mass, Axis(100, 0, 3)),
-        *(Histogram(f"{n}_pt", each(n, pt), Axis(400, 0, 200)) for n in OBJECTS),
+        *(Histogram(f"{n}_pt", each(n, pt), Axis(400, 0, 200)) for n in OBJECTS[:2]),
     )
 
 
@@ -453,7 +457,7 @@ def test_variations_are_analyses_of_events_shifted_by_hand(events, corrections):
             if histogram.startswith("nminus1"):
                 continue
             assert list(contents.axes["variation"]) == ["nominal", *names]
-            for category in ("all", "muons", "hard"):
+            for category in ("all", "muons"):
                 np.testing.assert_array_equal(
                     contents[category, name, :].view(flow=True),
                     slow.histograms[histogram][category, "nominal", :].view(flow=True),
@@ -509,11 +513,11 @@ def test_calibrations_can_be_sent_to_a_worker(events, corrections):
     era = corrections(EVERYTHING).for_era("2022C")
     sent = pickle.loads(pickle.dumps(era))
     assert pickle.dumps(era) == pickle.dumps(sent)
-    results = [
-        Processor(Leptons().corrected(Corrections([one]))).process(events()).popitem()[1]
-        for one in (era, sent)
-    ]
-    assert results[0].histograms == results[1].histograms
+    for calibration in CALIBRATIONS.values():
+        pair = [calibration.resolved({"is_mc": True}, one) for one in (era, sent)]
+        here, there = (one.calibrate(events()) for one in pair)
+        for path in pair[0].paths:
+            same(here[path[0]][path[1]], there[path[0]][path[1]])
     rochester = corrections(ROCHESTER).for_era("2022C")
     assert pickle.dumps(rochester) == pickle.dumps(pickle.loads(pickle.dumps(rochester)))
     assert list(era.energies.sections()) == [
