@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # one more than there are cores: many tests wait for servers, clusters and timeouts
 PYTEST_WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Wheels only: a source distribution would download its build requirements without hashes.
-# Modules are compiled when they are first imported: that is a tenth of those that are installed.
+# Modules are compiled when they are first imported, which most never are.
 INSTALL = $(BIN)/python -m pip install --quiet --no-compile --require-hashes --only-binary :all:
 LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --generate-hashes --no-emit-index-url --upgrade
 
