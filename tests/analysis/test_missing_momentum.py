@@ -6,6 +6,7 @@ import awkward as ak
 import energy_payloads
 import numpy as np
 import pytest
+import uproot
 from coffea.jetmet_tools import CorrectedMETFactory
 from coffea.nanoevents import NanoAODSchema
 
@@ -22,7 +23,9 @@ from bphcoffea.analysis import (
 )
 from bphcoffea.corrections import load_corrections
 from bphcoffea.errors import CorrectionsError
+from bphcoffea.inputs import form_of
 from bphcoffea.processing.processor import Processor
+from bphcoffea.processing.tracing import branch_needs
 
 pytestmark = pytest.mark.samples
 
@@ -192,18 +195,26 @@ def test_unclustered_energy_is_varied_in_simulation_if_the_corrections_say_so(
 
 def test_files_without_the_unclustered_energy(events, corrections):
     calibration = UNCLUSTERED.resolved(KNOWN, corrections.for_era("2022C"))
-    assert "PuppiMET_phiUnclusteredDown" in calibration.branches
     plain = ak.without_field(events.PuppiMET, "ptUnclusteredUp")
     message = r"\[unclustered_energy\.PuppiMET\]: 'PuppiMET' of the input has no field 'ptUncl"
     with pytest.raises(CorrectionsError, match=message):
         calibration.calibrate(ak.with_field(events, plain, "PuppiMET"))
-    components = UnclusteredEnergy("MET").resolved(KNOWN, corrections.for_era("2022C"))
-    assert components.branches == (
-        "MET_pt",
-        "MET_phi",
-        "MET_MetUnclustEnUpDeltaX",
-        "MET_MetUnclustEnUpDeltaY",
-    )
+
+
+def test_branches_of_variations_are_found_out(corrections, nanoaod):
+    """A run looks for them on an event without objects, which does not pass the cuts."""
+
+    class Strict(Momenta):
+        calibrations = (UNCLUSTERED,)
+        selection = Selection(Cut("jets", jet_ht > 50))
+
+    with uproot.open(nanoaod / "nano_tt_v15.root") as file:
+        forms = dict.fromkeys(("simulation", "data"), form_of(file, "Events"))
+    datasets = {"simulation": KNOWN, "data": {**KNOWN, "is_mc": False}}
+    needs = branch_needs(Strict().corrected(corrections), datasets, forms)
+    names = [f"PuppiMET_{of}Unclustered{side}" for of in ("phi", "pt") for side in ("Down", "Up")]
+    found = set(needs["simulation"].required) - set(needs["data"].required)
+    assert found == set(names)
 
 
 def test_empty_chunks(events, corrections):

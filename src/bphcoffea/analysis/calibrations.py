@@ -57,11 +57,6 @@ class ResolvedCalibration(Shift):
     def sources(self) -> tuple[str, ...]:
         """Names of the uncertainties, to which variations add ``Up`` and ``Down``."""
 
-    @property
-    def branches(self) -> tuple[str, ...]:
-        """Branches that every file of the dataset must have, for a schema without a template."""
-        return ()
-
     @abstractmethod
     def calibrate(self, events: ak.Array) -> ak.Array:
         """Return the events with calibrated quantities, from which variations are shifted."""

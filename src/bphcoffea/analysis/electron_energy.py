@@ -99,12 +99,6 @@ class ElectronEnergyOfDataset(ObjectCalibration):
         needed = self.payload.quantities(is_mc=self.is_mc)
         return tuple(dict.fromkeys(_FIELDS.get(name, name) for name in needed if name != _RUN))
 
-    @property
-    @override
-    def branches(self) -> tuple[str, ...]:
-        run = (_RUN,) if _RUN in self.payload.quantities(is_mc=self.is_mc) else ()
-        return (*self._branches(), *run)
-
     @override
     def nominal(self, events: ak.Array) -> Mapping[str, ak.Array]:
         electrons = _Electrons(events, self.collection)

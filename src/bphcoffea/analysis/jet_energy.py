@@ -6,7 +6,7 @@ those of its ``CorrectedJetsFactory``, which depend on the chunk: here a jet alw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -137,25 +137,6 @@ class JetEnergyOfDataset(ResolvedCalibration):
         names = [name for payload in payloads for name in payload.uncertainties]
         # the resolution first, even if only other jets have it
         return tuple(sorted(dict.fromkeys(names), key=lambda name: not name.startswith("jer")))
-
-    @property
-    @override
-    def branches(self) -> tuple[str, ...]:
-        return tuple(self._branches())
-
-    def _branches(self) -> Iterator[str]:
-        for name, payload in self.payloads.items():
-            fields = ["pt", "mass", "eta", "phi"]
-            fields += ["rawFactor"] if payload.recalibrates(is_mc=self.is_mc) else []
-            if self._smears(payload):
-                generated = _GENERATED[name]
-                fields.append(generated.index)
-                yield f"n{generated.collection}"
-                yield from (f"{generated.collection}_{field}" for field in ("pt", "eta", "phi"))
-            yield f"n{name}"
-            yield from (f"{name}_{field}" for field in fields)
-        if self.met:
-            yield from (f"{self.met}_{field}" for field in ("pt", "phi"))
 
     @override
     def calibrate(self, events: ak.Array) -> ak.Array:

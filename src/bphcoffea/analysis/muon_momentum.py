@@ -87,12 +87,6 @@ class MuonMomentumOfDataset(ObjectCalibration):
     def inputs(self) -> tuple[str, ...]:
         return ("charge", *(("nTrackerLayers", "genPartIdx") if self.is_mc else ()))
 
-    @property
-    @override
-    def branches(self) -> tuple[str, ...]:
-        generated = (f"n{_GENERATED}", f"{_GENERATED}_pt") if self.is_mc else ()
-        return (*self._branches(), *generated)
-
     @override
     def nominal(self, events: ak.Array) -> Mapping[str, ak.Array]:
         return {"pt": self.payload.corrected(self._muons(events), is_mc=self.is_mc)}

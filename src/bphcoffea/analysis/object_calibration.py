@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -56,18 +56,6 @@ class ObjectCalibration(ResolvedCalibration):
         return (*((self.collection, field) for field in self.fields), *of_met)
 
     @property
-    @override
-    def branches(self) -> tuple[str, ...]:
-        return tuple(self._branches())
-
-    def _branches(self) -> Iterator[str]:
-        yield f"n{self.collection}"
-        for field in dict.fromkeys((*self.fields, "eta", "phi", *self.inputs)):
-            yield f"{self.collection}_{field}"
-        if self.met:
-            yield from (f"{self.met}_{field}" for field in ("pt", "phi"))
-
-    @property
     @abstractmethod
     def corrects(self) -> bool:
         """Whether nominal values differ from those of the file."""
@@ -104,6 +92,8 @@ class ObjectCalibration(ResolvedCalibration):
                     f"[{self.sections[0]}]: '{self.collection}' of the input has no field "
                     f"'{field}', which the calibration reads"
                 )
+            # a run asks which branches are read, also if no variation is evaluated
+            ak.materialize(objects[field])
         for field in self.fields:
             objects = ak.with_field(objects, objects[field], f"{field}_orig")
         events = ak.with_field(events, objects, self.collection)

@@ -95,11 +95,6 @@ class UnclusteredEnergyOfDataset(ResolvedCalibration):
         return (self.source,)
 
     @property
-    @override
-    def branches(self) -> tuple[str, ...]:
-        return tuple(f"{self.met}_{field}" for field in ("pt", "phi", *self._fields))
-
-    @property
     def _fields(self) -> tuple[str, ...]:
         shifted = [field for fields in _SHIFTED.values() for field in fields]
         return _DIFFERENCES if self.met == _WITH_DIFFERENCES else tuple(shifted)
@@ -107,12 +102,14 @@ class UnclusteredEnergyOfDataset(ResolvedCalibration):
     @override
     def calibrate(self, events: ak.Array) -> ak.Array:
         """Return events whose missing momentum also has the fields ``pt_orig`` and ``phi_orig``."""
-        missing = [field for field in self._fields if field not in events[self.met].fields]
-        if missing:
-            raise CorrectionsError(
-                f"[{self.sections[0]}]: '{self.met}' of the input has no field '{missing[0]}', "
-                "which the calibration reads"
-            )
+        for field in self._fields:
+            if field not in events[self.met].fields:
+                raise CorrectionsError(
+                    f"[{self.sections[0]}]: '{self.met}' of the input has no field '{field}', "
+                    "which the calibration reads"
+                )
+            # a run asks which branches are read, also if no variation is evaluated
+            ak.materialize(events[self.met][field])
         return with_original(events, self.met)
 
     @override
