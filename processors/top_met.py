@@ -1,7 +1,5 @@
 """Top quark and missing momentum of NanoAOD v15: a single T quark that decays to tZ, Z → νν."""
 
-from operator import attrgetter
-
 import awkward as ak
 import numpy as np
 
@@ -72,7 +70,11 @@ kind, top_mass = nth("top", 1, quantity("kind")), nth("top", 1, quantity("mass",
 signal = Region("signal", nearest_jet > 0.6, leptons.equals(0), bjets >= 1)
 tops = [Region(name, kind.equals(number)) for name, number in KINDS.items()]
 sides = [Region("central", forward.equals(0)), Region("forward", forward >= 1)]
-filters = [Condition(f"passes {name}", attrgetter(f"Flag.{name}")) for name in FILTERS]
+
+
+def passes(name: str) -> Condition:
+    """Require that an event passes a filter of missing momentum."""
+    return Condition(f"passes {name}", lambda events: events.Flag[name])
 
 
 def candidates(kind: int, particles: ak.Array, met: ak.Array) -> ak.Array:
@@ -91,7 +93,10 @@ class TopMET(Analysis):
     """Tops are fat jets (merged), pairs of a W jet and a jet (mixed), or three jets (resolved)."""
 
     schema = ReducedNanoAODSchema
-    calibrations = (JetEnergy("Jet", "PuppiMET", ("FatJet",)), UnclusteredEnergy("PuppiMET"))
+    calibrations = (
+        JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),
+        UnclusteredEnergy("PuppiMET"),
+    )
     objects = (
         Objects("jet", "Jet", (pt > 30, abs_eta < 2.4, *jet_id)),
         Objects("bjet", "jet", (btag > BTAG_LOOSE,)),
@@ -103,7 +108,7 @@ class TopMET(Analysis):
     )
     selection = Selection(
         Cut("trigger", PathFired(*TRIGGERS)),
-        Cut("filters", *filters),
+        Cut("filters", *map(passes, FILTERS)),
         Cut("jets", (jets > 2) | (fat_jets >= 1)),
         Cut("met", met > 250),
     )

@@ -75,7 +75,7 @@ class Payload:
         self.sha256 = content.sha256
         if name in content.compound:
             raise CorrectionsError(
-                f"{path}: '{name}' is a compound correction, which only jet energies may have; "
+                f"{path}: '{name}' is a compound correction, which only energies may have; "
                 f"the others are: {_listed(content.corrections)}"
             )
         if name not in content.corrections:
