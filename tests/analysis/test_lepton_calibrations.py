@@ -207,6 +207,16 @@ def test_rochester_is_that_of_coffea(events, corrections, payloads, nanoaod, nam
     same(data.calibrate(whole).Muon.pt, muons.pt * scale)
 
 
+def test_uncertainties_of_rochester_are_those_of_the_muons_at_hand(events, corrections):
+    """They are kept for the variation down of the same muons."""
+    used, fresh = (resolved(ROCHESTER, corrections) for _ in range(2))
+    whole = events()
+    other = ak.with_field(whole, 1.1 * whole.Muon.pt, ["Muon", "pt"])
+    moved(used, whole)
+    for variations in zip(*(moved(one, other)[1].values() for one in (used, fresh)), strict=True):
+        same(*(fields["Muon", "pt"] for fields in variations))
+
+
 def crystal_ball(u, mean, sigma, n, alpha):
     """Quantile of the double-sided Crystal Ball, as it is published [CMS, MUO]."""
     core = np.sqrt(2 * np.pi) * erf(alpha / np.sqrt(2))

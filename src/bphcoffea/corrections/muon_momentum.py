@@ -84,6 +84,9 @@ class RochesterPayload(MuonMomentumPayload):
     2194].
     """
 
+    #: Muons whose uncertainties were evaluated last, and the uncertainties.
+    _last: tuple[tuple[bytes, ...], ak.Array] | None = None
+
     def __init__(self, path: Path, content: bytes, ending: str) -> None:
         self._path = path
         self._sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -99,12 +102,23 @@ class RochesterPayload(MuonMomentumPayload):
 
     @override
     def varied(self, muons: ak.Array, source: str, *, up: bool) -> ak.Array:
-        factors, errors = self._of_simulation(muons, ""), self._of_simulation(muons, "error")
+        factors, errors = self._of_simulation(muons, ""), self._uncertainties(muons)
         return muons.pt * (factors + errors if up else factors - errors)
 
     @override
     def describe(self) -> dict[str, object]:
         return {"file": str(self._path.absolute()), "sha256": self._sha256, "kind": "Rochester"}
+
+    def _uncertainties(self, muons: ak.Array) -> ak.Array:
+        """Return the uncertainty of the factor of each muon, which takes seconds to evaluate."""
+        flat = _flat(muons)
+        counts = ak.to_numpy(ak.num(muons)).tobytes()
+        key = (counts, *(values.tobytes() for values in flat.values()))
+        last = self._last
+        # the variations up and down of a chunk have the same muons
+        if last is None or last[0] != key:
+            last = self._last = (key, self._of_simulation(muons, "error"))
+        return last[1]
 
     def _of_simulation(self, muons: ak.Array, suffix: str) -> ak.Array:
         """Return the factor of each muon, or with the suffix ``error`` its uncertainty."""
@@ -124,7 +138,7 @@ class RochesterPayload(MuonMomentumPayload):
         return ak.unflatten(factors, ak.num(muons))
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "_lookup"}
+        return {n: value for n, value in vars(self).items() if n not in ("_lookup", "_last")}
 
     @cached_property
     def _lookup(self) -> Any:
