@@ -4,6 +4,12 @@ import itertools
 import math
 
 WP_VS_JET, WP_VS_E, WP_VS_MU = 64, 4, 8
+EDGES = {
+    "m_jj": [500, 700, 1000, 1500, 2500],
+    "lepton_pt": [0, 30, 45, 60, 80, 100, 150, 250],
+    "tau_pt": [30, 45, 60, 100],
+}
+FLAVOURS = ("muon", "electron")
 KINDS = ("signal", "fakes", "ttbar", "opposite_sign")
 
 
@@ -94,7 +100,8 @@ def select(event, era, primary_dataset=None):
     electron_path = "Ele27_WPTight_Gsf" if "2016" in era else "Ele35_WPTight_Gsf"
     jets = [jet for jet in event["Jet"] if is_jet(jet)]
     m_jj, pair = vbs_pair(jets)
-    above_35 = sum(leptons(event, pair, 35), [])
+    muons, electrons = leptons(event, pair, 35)
+    above_35 = muons + electrons
     muons, electrons = leptons(event, pair, 38 if "2017" in era else 35)
     taus = [tau for tau in event["Tau"] if is_tau(tau, muons + electrons, pair)]
     any_trigger = fired["IsoMu27"] or fired[electron_path]
