@@ -1,14 +1,14 @@
 """Scattering of W bosons of the same charge to a lepton and a hadronic τ, of NanoAOD v9.
 
-The cuts are those of JHEP 10 (2025) 219. What they leave open is read as in the public code of the
-authors (github.com/ttedeschi/RDF-VBS_SSWW_lep_tauh), if not otherwise noted:
+The cuts are those of JHEP 10 (2025) 219. Where their list is silent, the following is a reading,
+close to the public code of the authors (github.com/ttedeschi/RDF-VBS_SSWW_lep_tauh):
 
-- A loose muon has pT > 10 GeV, ``looseId`` and an isolation below 0.4, a loose electron has
+- A loose muon has pT > 10 GeV, |η| < 2.4, ``looseId`` and an isolation below 0.4, a loose electron
   pT > 15 GeV and the loose working point. Events with a second loose lepton are vetoed.
 - The muon meets ``tightId``. The lepton has ΔR ≥ 0.4 to the jets of the VBS pair, as the τ has,
-  because an electron is also a jet. There is exactly one τ.
-- Each control region inverts one requirement of the signal region (a reading of its own).
-- In 2016 there was no HLT_Ele35_WPTight_Gsf; HLT_Ele27_WPTight_Gsf replaces it.
+  because electrons are also jets. There is exactly one τ.
+- Each control region inverts one requirement of the signal region.
+- HLT_Ele27_WPTight_Gsf replaces HLT_Ele35_WPTight_Gsf in 2016, when that did not exist.
 """
 
 import awkward as ak

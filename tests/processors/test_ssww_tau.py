@@ -55,9 +55,15 @@ def made(seed, count=800, era="2018", primary_dataset=None):
     def often(probability):
         return lambda number: rng.random(number) < probability
 
-    def above(least, scale=40):
-        # whole numbers, so that thresholds are met exactly
-        return lambda number: np.round(least + rng.exponential(scale, number)).astype(np.float32)
+    def above(least, scale, *thresholds):
+        """Momenta, of which one in five is at a threshold or next to it."""
+
+        def drawn(number):
+            values = np.round(least + rng.exponential(scale, number))
+            near = rng.choice(thresholds, number) + rng.choice([0, 1], number)
+            return np.where(rng.random(number) < 0.2, near, values).astype(np.float32)
+
+        return drawn
 
     def particles(numbers, **draws):
         """Particles of which there are 0, 1, 2, … with some probabilities."""
@@ -73,16 +79,16 @@ def made(seed, count=800, era="2018", primary_dataset=None):
     quarters = [*np.arange(-5, 5.25, 0.25)]
     jets = particles(
         [0.04, 0.06, 0.1, 0.2, 0.2, 0.2, 0.2],
-        pt=above(25, 80),
+        pt=above(25, 80, 30, 50),
         eta=one_of(*quarters),
-        mass=above(0, 10),
+        mass=above(0, 10, 0),
         jetId=one_of(0, 1, 2, 6, p=[0.03, 0.03, 0.34, 0.6], dtype=np.int32),
         puId=one_of(0, 4, 6, 7, p=[0.05, 0.05, 0.1, 0.8], dtype=np.int32),
-        btagDeepFlavB=one_of(0.01, 0.303, 0.3033, 0.9, p=[0.7, 0.08, 0.1, 0.12]),
+        btagDeepFlavB=one_of(0.01, 0.303, 0.3035, 0.9, p=[0.7, 0.08, 0.1, 0.12]),
     )
     muons = particles(
         [0.5, 0.44, 0.06],
-        pt=above(8, 80),
+        pt=above(8, 80, 10, 30),
         eta=one_of(*np.arange(-2.5, 2.6, 0.1)),
         charge=charge,
         pfRelIso04_all=one_of(0.05, 0.15, 0.2, 0.4, p=[0.79, 0.07, 0.07, 0.07]),
@@ -91,7 +97,7 @@ def made(seed, count=800, era="2018", primary_dataset=None):
     )
     electrons = particles(
         [0.5, 0.44, 0.06],
-        pt=above(12, 80),
+        pt=above(12, 80, 15, 35, 38),
         eta=one_of(*np.arange(-2.5, 2.6, 0.1)),
         charge=charge,
         mvaFall17V2Iso_WPL=often(0.5),
@@ -99,7 +105,7 @@ def made(seed, count=800, era="2018", primary_dataset=None):
     )
     taus = particles(
         [0.1, 0.6, 0.2, 0.1],
-        pt=above(26),
+        pt=above(26, 40, 29),
         eta=one_of(*np.arange(-2.5, 2.6, 0.1)),
         charge=charge,
         idDeepTau2017v2p1VSjet=one_of(0, 63, 127, 255, p=[0.05, 0.1, 0.5, 0.35], **bits),
@@ -176,6 +182,8 @@ def compare(analysis, events):
     (result,) = Processor(analysis).process(events).values()
     counts, selected = looped(events)
     assert {row["step"]: row["events"] for row in result.cutflow.rows()} == counts
+    pairs = [vbs_pair(list(filter(is_jet, event["Jet"])))[1] for event in as_lists(events)]
+    assert result.objects["vbs_jet"].rows()[-1]["candidates"] == sum(map(len, pairs))
     table = result.candidates.arrays()
     assert list(table["event"]) == [event["event"] for event, _, _ in selected]
     for region in analysis.filled_names[1:]:
@@ -231,7 +239,7 @@ def test_made_events_agree_with_the_loop(era, primary_dataset, ssww_tau):
 
 
 def test_made_events_reach_each_region(ssww_tau):
-    regions = compare(ssww_tau, made(99, 1500))
+    regions = compare(ssww_tau, made(2, 2000))
     assert list(regions) == ["all", *KINDS, *(f"{k}_{f}" for k in KINDS for f in FLAVOURS)]
     assert min(regions.values()) >= 3, regions
 
