@@ -67,7 +67,6 @@ def test_branches_are_those_that_the_analysis_reads(nano):
     [
         ("zmumu", "nano_dy.root", "Events"),
         ("top_met", "nano_tt_v15.root", "Events"),
-        ("ssww_tau", "nano_dy.root", "Events"),
         ("fcc_zrecoil", "test_FCC_Winter2023.root", "events"),
     ],
 )
