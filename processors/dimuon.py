@@ -11,12 +11,12 @@ from bphcoffea.analysis import (
     Axis,
     Cut,
     DatasetPathFired,
-    GeneratorVariation,
     Histogram,
     MassModel,
     MuonWeight,
     Peak,
     PileupWeight,
+    ScaleWeights,
     Selection,
     Variable,
     leg_abs_eta,
@@ -24,7 +24,7 @@ from bphcoffea.analysis import (
     leg_pt,
 )
 from bphcoffea.inputs import ReducedNanoAODSchema
-from bphcoffea.physics import constants, invariant_mass, scale_envelope, scales_without_envelope
+from bphcoffea.physics import constants, invariant_mass
 
 MUONS = ("mu1", "mu2")
 
@@ -37,9 +37,6 @@ in_pt = [leg_pt("Dimuon", muon) > 3 for muon in MUONS]
 
 interactions = Variable("interactions", lambda e: e.Pileup.nTrueInt)
 momenta = tuple((leg_pt("Dimuon", muon), leg_eta("Dimuon", muon)) for muon in MUONS)
-scale_down = Variable("scale_down", lambda e: scale_envelope(e.LHEScaleWeight)[0])
-scale_up = Variable("scale_up", lambda e: scale_envelope(e.LHEScaleWeight)[1])
-strange_scales = Variable("strange_scales", lambda e: scales_without_envelope(e.LHEScaleWeight))
 
 RESONANCES = (
     (r"$\rho, \omega$", 0.78),
@@ -69,9 +66,7 @@ class Dimuon(Analysis):
     )
 
     weights = (
-        GeneratorVariation(
-            "generator_scale", scale_up, scale_down, "LHEScaleWeight", strange_scales
-        ),
+        ScaleWeights("generator_scale", normalised=False),
         PileupWeight(interactions, branches=("Pileup_nTrueInt",)),
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),
     )
