@@ -1,6 +1,7 @@
 from .analysis import Analysis as Analysis, GENERATOR_WEIGHT as GENERATOR_WEIGHT
 from .blinding import Blind as Blind, Hidden as Hidden
 from .branch_needs import BranchNeeds as BranchNeeds
+from .btag import BTag as BTag, BTagShape as BTagShape
 from .calibrations import Calibration as Calibration
 from .calibrations import ResolvedCalibration as ResolvedCalibration
 from .classifier import CLASSIFIER as CLASSIFIER, Classifier as Classifier

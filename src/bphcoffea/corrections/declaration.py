@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
     ValidationError,
     model_validator,
 )
-from typing_extensions import override
 
+from bphcoffea.corrections.btag_declaration import AnyBTagSection, BTagSection, BTagShapeSection
 from bphcoffea.corrections.payload import Policy
+from bphcoffea.corrections.section import Section
 from bphcoffea.documents import faults, read_toml
 from bphcoffea.errors import CorrectionsError
 
@@ -27,16 +26,7 @@ Particle = Literal["muon", "track"]
 Relative = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @override
-    def __reduce__(self) -> tuple[Callable[[object], Self], tuple[dict[str, object]]]:
-        # pydantic would pickle a set of names, whose order differs between interpreters
-        return type(self).model_validate, (self.model_dump(),)
-
-
-class PayloadSection(_Section):
+class PayloadSection(Section):
     """A correction of a correctionlib file, and how to evaluate it.
 
     Attributes
@@ -73,7 +63,7 @@ class ObjectSection(PayloadSection):
     fields: Mapping[Name, Name] = {}
 
 
-class TriggerSection(_Section):
+class TriggerSection(Section):
     """Trigger efficiencies of one muon, in data and in simulation."""
 
     data: PayloadSection
@@ -105,7 +95,7 @@ AnyObjectSection = Annotated[
 ]
 
 
-class MomentumSection(_Section):
+class MomentumSection(Section):
     """Momentum uncertainties of a kind of particle.
 
     Attributes
@@ -120,7 +110,7 @@ class MomentumSection(_Section):
     resolution: Relative = 0
 
 
-class JetEnergySection(_Section):
+class JetEnergySection(Section):
     """Energy corrections of a collection of jets.
 
     Attributes
@@ -154,7 +144,7 @@ class JetEnergySection(_Section):
         return self
 
 
-class LuminositySection(_Section):
+class LuminositySection(Section):
     """Certified data, and their luminosity.
 
     Attributes
@@ -172,7 +162,7 @@ class LuminositySection(_Section):
     uncertainty: Relative = 0
 
 
-class Declaration(_Section):
+class Declaration(Section):
     """Corrections of an era.
 
     Attributes
@@ -185,6 +175,8 @@ class Declaration(_Section):
         Payloads of the weights; None if there is none.
     objects
         Scale factors of objects, or their trigger efficiencies, by a name that analyses refer to.
+    btag
+        Scale factors of b tagging, by a name that analyses refer to.
     momentum
         Momentum uncertainties by kind of particle.
     jet_energy
@@ -200,6 +192,7 @@ class Declaration(_Section):
     muon_reconstruction: PayloadSection | None = None
     trigger: TriggerSection | None = None
     objects: Mapping[Name, AnyObjectSection] = {}
+    btag: Mapping[Name, AnyBTagSection] = {}
     momentum: Mapping[Particle, MomentumSection] = {}
     jet_energy: Mapping[str, JetEnergySection] = {}
     luminosity: LuminositySection = LuminositySection()
@@ -232,7 +225,8 @@ def read_declaration(path: str | Path) -> Declaration:
     try:
         return Declaration.model_validate(content)
     except ValidationError as error:
-        tags = (ObjectSection.__name__, ObjectTriggerSection.__name__)
+        kinds = (ObjectSection, ObjectTriggerSection, BTagSection, BTagShapeSection)
+        tags = [kind.__name__ for kind in kinds]
         lines = (
             f"{path}: {'.'.join(part for part in place if part not in tags)}: "
             f"{text}{_HINTS.get(place[-1], '') if place else ''}"

@@ -172,11 +172,8 @@ class PayloadFactor:
                 f"{source}: the inputs {' and '.join(kinds)} both have a key of the nominal value"
                 f"{_choose(where, kinds[0], payload.keys(kinds[0]))}"
             )
-        if section.decorrelated and not re.fullmatch("[A-Za-z0-9_.-]+", era):
-            raise CorrectionsError(
-                f"decorrelated: names of variations end with the name of the era, '{era}', which "
-                "must then be made of letters, digits, and the characters _ . -"
-            )
+        if section.decorrelated:
+            check_era(era)
         self._ending = (era,) if section.decorrelated else ()
         self.kind = kinds[0] if kinds else None
         keys = payload.keys(self.kind, fixed) if self.kind else ()
@@ -242,6 +239,21 @@ class PayloadFactor:
             texts[self.kind] = key
         needed = {name: numbers[name] for name in self.numbers}
         return self.payload.evaluate(needed, texts, self.out_of_range)
+
+
+def check_era(era: str) -> None:
+    """Raise a CorrectionsError if names of decorrelated variations cannot end with an era's name.
+
+    Parameters
+    ----------
+    era
+        Name of the era's corrections.
+    """
+    if not re.fullmatch("[A-Za-z0-9_.-]+", era):
+        raise CorrectionsError(
+            f"decorrelated: names of variations end with the name of the era, '{era}', which "
+            "must then be made of letters, digits, and the characters _ . -"
+        )
 
 
 def listed(payload: Payload) -> str:
