@@ -35,7 +35,6 @@ mass = Variable("mass", lambda e: invariant_mass(e.Dimuon.mu1, e.Dimuon.mu2), r"
 in_eta = [leg_abs_eta("Dimuon", muon) < 2.4 for muon in MUONS]
 in_pt = [leg_pt("Dimuon", muon) > 3 for muon in MUONS]
 
-interactions = Variable("interactions", lambda e: e.Pileup.nTrueInt)
 momenta = tuple((leg_pt("Dimuon", muon), leg_eta("Dimuon", muon)) for muon in MUONS)
 
 RESONANCES = (
@@ -66,8 +65,9 @@ class Dimuon(Analysis):
     )
 
     weights = (
+        # cross sections of the open data are of lowest order, so that the scales change them as well
         ScaleWeights("generator_scale", normalised=False),
-        PileupWeight(interactions, branches=("Pileup_nTrueInt",)),
+        PileupWeight(branches=("Pileup_nTrueInt",)),
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),
     )
 

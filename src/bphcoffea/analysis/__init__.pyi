@@ -12,6 +12,7 @@ from .declaration import check_for_dataset as check_for_dataset
 from .description import AnalysisRecord as AnalysisRecord, BlindRecord as BlindRecord
 from .description import CutRecord as CutRecord, HistogramRecord as HistogramRecord
 from .description import ResonanceRecord as ResonanceRecord
+from .event_filters import filters_passed as filters_passed
 from .event_numbering import EVENT_NUMBERS as EVENT_NUMBERS, event_numbers as event_numbers
 from .event_weights import PrefiringWeight as PrefiringWeight, TopPtWeight as TopPtWeight
 from .generator_weights import PartonShower as PartonShower, PDFWeights as PDFWeights

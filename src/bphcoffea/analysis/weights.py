@@ -34,6 +34,8 @@ UP, DOWN = "Up", "Down"
 #: Name of the generator weight.
 GENERATOR: Final = "generator"
 
+_INTERACTIONS: Final = Variable("interactions", lambda events: events.Pileup.nTrueInt)
+
 
 @dataclass(frozen=True)
 class WeightContext:
@@ -125,10 +127,10 @@ class PileupWeight(Weight):
     Attributes
     ----------
     interactions
-        True number of interactions of the event.
+        True number of interactions of the event; by default that of NanoAOD, ``Pileup_nTrueInt``.
     """
 
-    interactions: Variable
+    interactions: Variable = _INTERACTIONS
     branches: tuple[str, ...] = ()
     name: str = "pileup"
     section: ClassVar[str] = "pileup"

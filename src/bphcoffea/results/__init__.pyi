@@ -12,4 +12,5 @@ from .luminosities import Luminosities as Luminosities, certification_of as cert
 from .normalisation import generated as generated, normalise as normalise
 from .records import DatasetRecord as DatasetRecord, Datasets as Datasets, as_json as as_json
 from .renormalisation import renormalise as renormalise
+from .simulated_sums import simulated_sum as simulated_sum
 from .work_totals import Timing as Timing, table as table, tallies as tallies, total as total
