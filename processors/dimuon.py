@@ -65,7 +65,7 @@ class Dimuon(Analysis):
     )
 
     weights = (
-        # cross sections of the open data are of lowest order, so that the scales change them as well
+        # no dataset has an uncertainty of its cross section, which the scales change as well
         ScaleWeights("generator_scale", normalised=False),
         PileupWeight(branches=("Pileup_nTrueInt",)),
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),

@@ -174,7 +174,9 @@ def _has(events: ak.Array, branch: str) -> bool:
 
 def _title(events: ak.Array, branch: str) -> str:
     """Return the title of a branch in the file; empty if it has none."""
-    return str(getattr(events[branch], "__doc__", "")) if branch in events.fields else ""
+    if branch not in events.fields:
+        return ""
+    return str(events[branch].layout.purelist_parameter("__doc__") or "")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import hist
-import numpy as np
 
 from bphcoffea.analysis import DOWN, NOMINAL, UP, repeated
 from bphcoffea.physics import Combination
@@ -121,7 +120,8 @@ def with_variations(histogram: hist.Hist, variations: Sequence[str]) -> hist.His
     available = list(histogram.axes[1])
     total = _empty(histogram, variations)
     places = [available.index(name if name in available else NOMINAL) for name in variations]
-    total.view(flow=True)[...] = np.take(histogram.view(flow=True), places, axis=1)
+    # the axis has a bin for other names, which stays empty
+    total.view(flow=True)[:, : len(places)] = histogram.view(flow=True)[:, places]
     return total
 
 
