@@ -22,6 +22,7 @@ import uproot
 from coffea.nanoevents import NanoEventsFactory
 from jet_variations import enlarged, toml
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 
 from bphcoffea.analysis import PDFWeights
 from bphcoffea.corrections import load_corrections
@@ -30,8 +31,8 @@ from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.presentation.style import cms_style
 from bphcoffea.processing.processor import Processor
 
-#: Numbers of variations of each kind; two-sided shape variations come in pairs, and the smallest PDF
-#: set has two members.
+#: Numbers of variations of each kind. Shape variations come in pairs, and a PDF set has two members
+#: or more.
 NUMBERS = {"weights": (0, 2, 10, 100), "shapes": (0, 2, 10, 50)}
 LABELS = {"weights": "Weights (members of a PDF set)", "shapes": "Shapes (energies of jets)"}
 
@@ -84,11 +85,16 @@ def draw(rows, path):
             memory_axes.plot(numbers, more, marker, label=LABELS[kind])
         time_axes.set_ylabel("Time / time without variations")
         time_axes.set_yscale("log")
+        time_axes.set_ylim(0.9)
+        time_axes.yaxis.set_major_locator(FixedLocator([1, 2, 5, 10]))
         memory_axes.set_ylabel("Additional peak memory [MB]")
-        memory_axes.set_ylim(0)
+        time_axes.yaxis.set_major_formatter(ScalarFormatter())
+        time_axes.yaxis.set_minor_formatter(NullFormatter())
         for axes in (time_axes, memory_axes):
             axes.set_xlabel("Variations")
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(FixedLocator([2, 10, 50, 100]))
+            axes.xaxis.set_major_formatter(ScalarFormatter())
             axes.legend()
         figure.savefig(path)
 
