@@ -51,7 +51,6 @@ class Dimuon(Analysis):
     """Dimuon spectrum."""
 
     schema = ReducedNanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     selection = Selection(
         "Dimuon",
         Cut("hlt", DatasetPathFired(), when=lambda metadata: metadata["hlt"]),
@@ -67,7 +66,7 @@ class Dimuon(Analysis):
     weights = (
         # no dataset has an uncertainty of its cross section, which the scales change as well
         ScaleWeights("generator_scale", normalised=False),
-        PileupWeight(branches=("Pileup_nTrueInt",)),
+        PileupWeight(),
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),
     )
 

@@ -92,7 +92,6 @@ class Prefired(Analysis):
     """All events, with the weight of prefiring."""
 
     schema = ReducedNanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     selection = Selection(Cut("muon", pt > 0))
     histograms = (Histogram("pt", pt, Axis(1, 0, 100)),)
     columns = (pt,)

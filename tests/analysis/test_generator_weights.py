@@ -3,6 +3,7 @@
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
 from builders import fileset_of, write_nano
 
 from bphcoffea.analysis import (
@@ -25,8 +26,8 @@ from bphcoffea.analysis import (
 from bphcoffea.analysis.pdf_sets import pdf_errors
 from bphcoffea.errors import DeclarationError
 from bphcoffea.execution import Options, run
-from bphcoffea.inputs import ReducedNanoAODSchema
-from bphcoffea.processing import Processor
+from bphcoffea.inputs import ReducedNanoAODSchema, form_of
+from bphcoffea.processing import Processor, branch_needs
 from bphcoffea.results import finished
 
 pt = quantity("pt", unit="GeV")
@@ -41,7 +42,6 @@ class Weighed(Analysis):
     """Events with muons, in a region that overlaps all, with a list and a map."""
 
     schema = ReducedNanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     objects = (Objects("muon", "Muon", (pt > 5,)),)
     selection = Selection(Cut("any", muons >= 1))
     regions = (Region("two", muons >= 2), Region("one", muons.equals(1)))
@@ -283,6 +283,11 @@ def test_the_title_of_a_real_file_is_read(nanoaod, open_events):
     sources = ("ps_isr", "ps_fsr", "pdf", "pdf_alphas")
     variations = [source + side for source in sources for side in ("Up", "Down")]
     assert list(histogram.axes[1]) == ["nominal", *variations]
+    with uproot.open(nanoaod / "nano_dy.root") as file:
+        forms = {"dy": form_of(file, "Events")}
+    (needs,) = branch_needs(Weighed(), {"dy": dict(events.metadata)}, forms).values()
+    assert needs.optional == ("LHEScaleWeight", "LHEPdfWeight", "PSWeight")
+    assert not [b for b in needs.required if "Weight" in b]
     # αs by hand: the generator used another set, so that the central member is not 1
     generator = ak.to_numpy(events.genWeight).astype(np.float64)
     weights = ak.to_numpy(events.LHEPdfWeight).astype(np.float64)

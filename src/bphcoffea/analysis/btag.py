@@ -17,8 +17,6 @@ from bphcoffea.corrections import BTagFactor, BTagShapeFactor, Factor
 from bphcoffea.errors import DeclarationError
 
 _SCORE: Final = "score"
-#: Branch of NanoAOD with the flavour of jets.
-_FLAVOUR: Final = ("Jet_hadronFlavour",)
 
 
 class _OfJets(Weight):
@@ -66,8 +64,6 @@ class BTag(_OfJets):
         the analysis tags, with the same numbers.
     after
         Name of the cut from which the weight applies; None if it applies before any cut.
-    branches
-        Branches that the weight reads; only for a schema without a template to find them with.
 
     Examples
     --------
@@ -80,7 +76,6 @@ class BTag(_OfJets):
     score: str
     working_points: Mapping[str, float]
     after: str | None = None
-    branches: tuple[str, ...] = _FLAVOUR
 
     def __post_init__(self) -> None:
         points: object = self.working_points
@@ -143,7 +138,7 @@ class BTagShape(_OfJets):
 
     Attributes
     ----------
-    name, over, score, after, branches
+    name, over, score, after
         See :class:`BTag`.
     """
 
@@ -151,7 +146,6 @@ class BTagShape(_OfJets):
     over: str
     score: str
     after: str | None = None
-    branches: tuple[str, ...] = _FLAVOUR
 
     @override
     def faults(self, context: WeightContext) -> Iterable[str]:

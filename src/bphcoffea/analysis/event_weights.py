@@ -35,6 +35,10 @@ class PrefiringWeight(Weight):
     field = "L1PreFiringWeight_Nom"
 
     @override
+    def optional_branches(self) -> tuple[str, ...]:
+        return tuple(f"L1PreFiringWeight_{side}" for side in _PREFIRING)
+
+    @override
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
         nominal = _doubles(values(_PREFIRING["Nom"]))
         if not context.shifted:
@@ -61,9 +65,6 @@ class TopPtWeight(Weight):
     """
 
     name: str = "top_pt"
-    branches: tuple[str, ...] = (
-        *("nGenPart", "GenPart_pt", "GenPart_pdgId", "GenPart_statusFlags"),
-    )
 
     @override
     def applies(self, metadata: DatasetMetadata, corrections: EraCorrections | None) -> bool:

@@ -68,8 +68,6 @@ class Weight(ABC):
         Name of the factor; the names of its variations begin with it.
     after
         Name of the cut that a weight of candidates corrects; None for a weight of events.
-    branches
-        Branches that the weight reads; only for a schema without a template to find them with.
     field
         Branch that files may lack. If no file of a dataset has it, the dataset does not have the
         weight; in a single file without it the factor is 1. None if there is no such branch.
@@ -82,7 +80,6 @@ class Weight(ABC):
 
     name: str
     after: str | None = None
-    branches: tuple[str, ...] = ()
     field: str | None = None
     normalised: bool = False
     nominal_is_one: ClassVar[bool] = False
@@ -102,6 +99,10 @@ class Weight(ABC):
     def needs(self) -> str | None:
         """Return the section of the corrections that the weight needs; None if it needs none."""
         return self.section
+
+    def optional_branches(self) -> tuple[str, ...]:
+        """Return the branches that files lack if they lack the field, including it."""
+        return (self.field,) if self.field is not None else ()
 
     def faults(self, context: WeightContext) -> Iterable[str]:  # noqa: ARG002
         """Return one line for each reason why the weight cannot be evaluated for a dataset."""
@@ -131,7 +132,6 @@ class PileupWeight(Weight):
     """
 
     interactions: Variable = _INTERACTIONS
-    branches: tuple[str, ...] = ()
     name: str = "pileup"
     section: ClassVar[str] = "pileup"
 
@@ -158,7 +158,6 @@ class MuonWeight(Weight):
     name: str
     muons: tuple[tuple[Variable, Variable], ...]
     after: str | None
-    branches: tuple[str, ...] = ()
 
     @override
     def needs(self) -> str | None:
@@ -189,7 +188,6 @@ class TriggerWeight(Weight):
 
     muons: tuple[Mapping[str, Variable], ...]
     after: str | None
-    branches: tuple[str, ...] = ()
     name: str = "trigger"
     section: ClassVar[str] = "trigger"
 
@@ -229,7 +227,6 @@ class LifetimeWeight(Weight):
     proper_length: Variable
     points: Callable[[float], Iterable[float]]
     after: str | None = None
-    branches: tuple[str, ...] = ()
     name: str = "ctau"
 
     @override

@@ -35,7 +35,6 @@ class Counted(Analysis):
     """All events; jets by flavour, |η| and pT."""
 
     schema = ReducedNanoAODSchema
-    branches = ("nJet", "Jet_pt", "Jet_eta", "Jet_btagDeepFlavB", "Jet_hadronFlavour")
     objects = (
         Objects("jet", "Jet", (pt > 20,)),
         Objects("bjet", "jet", (score > 0.5,)),
