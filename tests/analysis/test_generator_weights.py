@@ -352,6 +352,7 @@ def test_chunks_add_up_whatever_each_of_them_has():
 
     def part(rows, **more):
         chosen = [lists[row] for row in rows]
+        more["PSWeight"] = [[1.5, 0.5, 2.0, float(row)] for row in rows]
         return processed(events_of(chosen, [generator[row] for row in rows], **more, **HESSIAN))
 
     whole = part(range(5), LHEPdfWeight=members.tolist())

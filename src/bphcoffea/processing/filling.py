@@ -286,5 +286,10 @@ def candidates_table(
     for region in analysis.regions:
         columns[f"in_{region.name}"] = _members(region, values, len(event))
     columns["weight"] = weights.nominal
-    columns |= {f"{FACTOR}{name}": factor.nominal for name, factor in weights.factors.items()}
+    without = [weight.name for weight in resolved.weights if weight.nominal_is_one]
+    columns |= {
+        f"{FACTOR}{name}": factor.nominal
+        for name, factor in weights.factors.items()
+        if name not in without
+    }
     return Columns(columns)
