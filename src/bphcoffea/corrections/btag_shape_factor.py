@@ -74,7 +74,7 @@ class BTagShapeFactor:
 
         def side(key: str) -> Floats:
             values = central.values.copy()
-            mask = np.isin(numbers["flavor"], (0, 5))
+            mask = np.isin(numbers["flavor"], self._flavours[key])
             chosen = {name: column[mask] for name, column in numbers.items()}
             values[mask] = self.payload.evaluate(chosen, {SYSTEMATIC: key}, self._policy).values
             return product_of_jets(values, counts)

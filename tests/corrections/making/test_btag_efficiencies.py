@@ -90,7 +90,7 @@ def made(tmp_path_factory):
                 is_mc=True,
                 era="2018",
                 process=name,
-                cross_section=2.0 * weight,
+                cross_section=2.0 * weight**2,
                 luminosity=1.0,
             )[name]
         }
@@ -120,7 +120,7 @@ def test_efficiencies_of_a_run_are_those_of_its_jets(made, bphcoffea):
     )
     assert ended.status == 0, ended.err
     assert "efficiency, efficiency_tt, efficiency_dy" in ended.out
-    expected_events = {"tt": 2000.0, "dy": 6000.0}  # σ times luminosity
+    expected_events = {"tt": 2000.0, "dy": 18_000.0}  # σ times luminosity, from 400 events each
     for kind in (0, 4, 5):
         for eta_bin, eta in enumerate((0.5, 2.0)):
             for pt_bin, value in enumerate((30.0, 70.0)):
