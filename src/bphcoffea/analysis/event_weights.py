@@ -35,10 +35,6 @@ class PrefiringWeight(Weight):
     field = "L1PreFiringWeight_Nom"
 
     @override
-    def optional_branches(self) -> tuple[str, ...]:
-        return tuple(f"L1PreFiringWeight_{side}" for side in _PREFIRING)
-
-    @override
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
         nominal = _doubles(values(_PREFIRING["Nom"]))
         if not context.shifted:

@@ -66,11 +66,6 @@ class GeneratorWeights(Weight):
         """Return the factor from the list of weights of each event."""
 
     @override
-    def optional_branches(self) -> tuple[str, ...]:
-        # with the lengths of the lists
-        return (str(self.field), f"n{self.field}")
-
-    @override
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
         return self.factor(values(_list_of(str(self.field))), context)
 

@@ -100,10 +100,6 @@ class Weight(ABC):
         """Return the section of the corrections that the weight needs; None if it needs none."""
         return self.section
 
-    def optional_branches(self) -> tuple[str, ...]:
-        """Return the branches that files lack if they lack the field, including it."""
-        return (self.field,) if self.field is not None else ()
-
     def faults(self, context: WeightContext) -> Iterable[str]:  # noqa: ARG002
         """Return one line for each reason why the weight cannot be evaluated for a dataset."""
         return ()
