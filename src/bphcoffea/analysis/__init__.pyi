@@ -1,6 +1,7 @@
 from .analysis import Analysis as Analysis, GENERATOR_WEIGHT as GENERATOR_WEIGHT
 from .blinding import Blind as Blind, Hidden as Hidden
 from .branch_needs import BranchNeeds as BranchNeeds
+from .btag import BTag as BTag, BTagShape as BTagShape
 from .calibrations import Calibration as Calibration
 from .calibrations import ResolvedCalibration as ResolvedCalibration
 from .classifier import CLASSIFIER as CLASSIFIER, Classifier as Classifier
@@ -12,7 +13,11 @@ from .description import AnalysisRecord as AnalysisRecord, BlindRecord as BlindR
 from .description import CutRecord as CutRecord, HistogramRecord as HistogramRecord
 from .description import ResonanceRecord as ResonanceRecord
 from .electron_energy import ElectronEnergy as ElectronEnergy
+from .event_filters import filters_passed as filters_passed
 from .event_numbering import EVENT_NUMBERS as EVENT_NUMBERS, event_numbers as event_numbers
+from .event_weights import PrefiringWeight as PrefiringWeight, TopPtWeight as TopPtWeight
+from .generator_weights import PartonShower as PartonShower, PDFWeights as PDFWeights
+from .generator_weights import ScaleWeights as ScaleWeights
 from .histograms import ALL as ALL, Categories as Categories, Histogram as Histogram
 from .histograms import NOMINAL as NOMINAL
 from .jet_energy import JetEnergy as JetEnergy
@@ -40,7 +45,7 @@ from .unclustered_energy import UnclusteredEnergy as UnclusteredEnergy
 from .variables import Axis as Axis, Condition as Condition, EventFunction as EventFunction
 from .variables import Requirement as Requirement, Values as Values, Variable as Variable
 from .weights import DOWN as DOWN, GENERATOR as GENERATOR
-from .weights import GeneratorVariation as GeneratorVariation, LifetimeWeight as LifetimeWeight
-from .weights import MuonWeight as MuonWeight, PileupWeight as PileupWeight
+from .weights import LifetimeWeight as LifetimeWeight, MuonWeight as MuonWeight
+from .weights import PileupWeight as PileupWeight
 from .weights import TriggerWeight as TriggerWeight, UP as UP, Weight as Weight
 from .weights import WeightContext as WeightContext

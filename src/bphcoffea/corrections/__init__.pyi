@@ -1,3 +1,5 @@
+from .btag_factors import BTagFactor as BTagFactor, DEFAULT as DEFAULT
+from .btag_shape_factor import BTagShapeFactor as BTagShapeFactor
 from .correction_set import read_correction_set as read_correction_set
 from .declaration import Particle as Particle
 from .electron_energy import ElectronEnergyPayload as ElectronEnergyPayload

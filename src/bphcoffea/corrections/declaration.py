@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from bphcoffea.corrections.btag_declaration import AnyBTagSection, BTagSection, BTagShapeSection
 from bphcoffea.corrections.energies import (
     ElectronEnergySection,
     MuonMomentumSection,
@@ -166,6 +167,8 @@ class Declaration(Section):
         Payloads of the weights; None if there is none.
     objects
         Scale factors of objects, or their trigger efficiencies, by a name that analyses refer to.
+    btag
+        Scale factors of b tagging, by a name that analyses refer to.
     momentum
         Momentum uncertainties by kind of particle.
     jet_energy
@@ -185,6 +188,7 @@ class Declaration(Section):
     muon_reconstruction: PayloadSection | None = None
     trigger: TriggerSection | None = None
     objects: Mapping[Name, AnyObjectSection] = {}
+    btag: Mapping[Name, AnyBTagSection] = {}
     momentum: Mapping[Particle, MomentumSection] = {}
     jet_energy: Mapping[str, JetEnergySection] = {}
     muon_momentum: Mapping[Name, MuonMomentumSection] = {}
@@ -221,7 +225,8 @@ def read_declaration(path: str | Path) -> Declaration:
     try:
         return Declaration.model_validate(content)
     except ValidationError as error:
-        tags = (ObjectSection.__name__, ObjectTriggerSection.__name__)
+        kinds = (ObjectSection, ObjectTriggerSection, BTagSection, BTagShapeSection)
+        tags = [kind.__name__ for kind in kinds]
         lines = (
             f"{path}: {'.'.join(part for part in place if part not in tags)}: "
             f"{text}{_HINTS.get(place[-1], '') if place else ''}"

@@ -106,6 +106,16 @@ class Payload:
         """
         return tuple(nodes.keys(self._node["data"], name, fixed or {}))
 
+    def all_keys(self, name: str) -> tuple[str, ...]:
+        """Return the keys that an input may have in some bin, in the order of the file."""
+        found = (
+            str(item["key"])
+            for node in nodes.descend(self._node["data"])
+            if node["nodetype"] == "category" and node["input"] == name
+            for item in node["content"]
+        )
+        return tuple(dict.fromkeys(found))
+
     def ranges(self, name: str) -> tuple[str, ...]:
         """Return the ranges of the bins of an input that is a number, such as ``2 to 200``."""
         found = (f"{low:g} to {high:g}" for low, high in nodes.ranges(self._node["data"], name))

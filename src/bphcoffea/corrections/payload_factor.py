@@ -23,6 +23,7 @@ from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections.payload import Evaluated, Inputs, Payload
 from bphcoffea.corrections.section import PayloadSection, era_ending
 from bphcoffea.errors import CorrectionsError
+from bphcoffea.physics import Combination
 
 #: Keys of the nominal value, and of the nominal value shifted by its whole uncertainty.
 NOMINAL: Final = ("nominal", "sf", "central", "nom", "default")
@@ -53,6 +54,9 @@ class Factor:
     points
         Factors for alternative hypotheses, relative to the nominal one, keyed by variation name;
         shape (n,) each.
+    combinations
+        Combinations of some of the points into two-sided variations, which are made when all
+        histograms are filled.
     notes
         Remarks for the user, with the number of values that each applies to.
 
@@ -72,6 +76,7 @@ class Factor:
     clamped: int = 0
     points: Mapping[str, Floats] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    combinations: tuple[Combination, ...] = ()
 
     def __mul__(self, other: Factor) -> Factor:
         """Return the product; uncertainties of the same name are correlated."""
@@ -86,7 +91,9 @@ class Factor:
             points[name] = points[name] * values if name in points else values
         clamped = self.clamped + other.clamped
         notes = dict(Counter(self.notes) + Counter(other.notes))
-        return Factor(self.nominal * other.nominal, shifts, clamped, points, notes)
+        combinations = tuple(dict.fromkeys((*self.combinations, *other.combinations)))
+        nominal = self.nominal * other.nominal
+        return Factor(nominal, shifts, clamped, points, notes, combinations)
 
     def mapped(self, function: Callable[[Floats], Floats]) -> Factor:
         """Return the factor with a function applied to all its values."""
@@ -96,6 +103,7 @@ class Factor:
             self.clamped,
             {name: function(relative) for name, relative in self.points.items()},
             self.notes,
+            self.combinations,
         )
 
 
