@@ -1,5 +1,6 @@
 from .fcc import FCCSchema as FCCSchema
 from .nanoaod import ReducedNanoAODSchema as ReducedNanoAODSchema
+from .physlite import ReducedPHYSLITESchema as ReducedPHYSLITESchema
 from .tree3mu import ThreeMuSchema as ThreeMuSchema, Tree3MuSchema as Tree3MuSchema
 from .tree3mu import TwoMuTrackSchema as TwoMuTrackSchema
 from .wztree import PARKING_PATHS as PARKING_PATHS, SIGNAL_PARAMETERS as SIGNAL_PARAMETERS
