@@ -34,19 +34,16 @@ when they are used.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 
-import awkward as ak
-import numpy as np
-from coffea.nanoevents import BaseSchema, transforms
+from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base, candidate
 from coffea.nanoevents.schemas.base import zip_forms
-from coffea.nanoevents.util import quote
 
 from bphcoffea.errors import FilesetError
-from bphcoffea.inputs.columns import Form, Stack, aligned, constant, is_list
+from bphcoffea.inputs.columns import Form, aligned, constant, is_list
 from bphcoffea.inputs.computed import boolean, computed, divided, key_of_numbers
+from bphcoffea.inputs.xaod import Link, first_of_event, impact_parameters, named_term
 from bphcoffea.physics import MUON_MASS
 
 #: Names of floating-point numbers in MeV, in mm, and without a unit.
@@ -84,10 +81,6 @@ _TERMS: Final = {
     "TruthMET": ("MET_TruthAuxDyn.", "NonInt"),
 }
 _VERTICES: Final = "PrimaryVerticesAuxDyn."
-#: Form of a column with one number per event.
-_OF_EVENT: Final[Form] = {"class": "NumpyArray"}
-#: Type of the primary vertex of an event [xAOD::VxType].
-_PRIMARY: Final = 1
 
 
 class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
@@ -109,8 +102,7 @@ class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
             )
         forms = {name: branches.get(branch) for name, branch in _NUMBERS.items()}
         if forms["mcEventWeights"] is not None:
-            loaded = quote(f"{_NUMBERS['mcEventWeights']},!load")
-            forms["genWeight"] = computed(_OF_EVENT, "nominal", loaded)
+            forms["genWeight"] = first_of_event(_NUMBERS["mcEventWeights"])
         forms["EventInfo"] = _event_info(branches)
         forms |= {name: _calibrated(branches, name) for name in _CALIBRATED}
         forms |= {name: _truth(branches, name) for name in _TRUTH}
@@ -134,19 +126,20 @@ def _calibrated(branches: dict[str, Form], name: str) -> Form | None:
     further: dict[str, Form] = {}
     match name:
         case "Electrons":
-            links = (reference, f"{prefix}trackParticleLinks", True)
-            further = _impact_parameters(branches, "GSFTrackParticles", *links)
+            link = Link(f"{prefix}trackParticleLinks", reference, several=True)
+            further = impact_parameters(branches, link, "GSFTrackParticlesAuxDyn.", _VERTICES)
         case "Muons":
-            links = (reference, f"{prefix}combinedTrackParticleLink", False)
-            further = _impact_parameters(branches, "CombinedMuonTrackParticles", *links)
+            link = Link(f"{prefix}combinedTrackParticleLink", reference)
+            tracks = "CombinedMuonTrackParticlesAuxDyn."
+            further = impact_parameters(branches, link, tracks, _VERTICES)
             further["mass"] = constant(MUON_MASS, branches[reference])
         case "Jets":
-            link = f"{prefix}btaggingLink"
-            further = {
-                leaf: _linked(branches, f"{branch},!load", reference, link, False)
-                for branch, leaf in _leaves(branches, _BTAGGING)
-                if PURE.fullmatch(leaf) and _link_parts(branches, link, False)
-            }
+            link = Link(f"{prefix}btaggingLink", reference)
+            scores = (pair for pair in _leaves(branches, _BTAGGING) if PURE.fullmatch(pair[1]))
+            if link.exists(branches):
+                further = {leaf: link.to(branches, f"{branch},!load") for branch, leaf in scores}
+    if "z0_sin_theta" in further:
+        further["z0_sin_theta"] = divided(further["z0_sin_theta"], _MM_PER_CM)
     return _collection(branches, prefix, "pt", name, further)
 
 
@@ -186,8 +179,8 @@ def _collection(
     record = None
     if "pt" in fields:
         record = "PtEtaPhiMCandidate" if "charge" in fields else "PtEtaPhiMLorentzVector"
-    form = zip_forms(fields, name, record)
-    return form
+    objects: Form = zip_forms(fields, name, record)
+    return objects
 
 
 def _event_info(branches: dict[str, Form]) -> Form:
@@ -221,144 +214,15 @@ def _converted(leaf: str, form: Form) -> Form | None:
     return form if PURE.fullmatch(leaf) else None
 
 
-def _impact_parameters(
-    branches: dict[str, Form], tracks: str, reference: str, link: str, several: bool
-) -> dict[str, Form]:
-    """Return the forms of the impact parameters of the linked tracks, as far as the file has them.
-
-    Parameters
-    ----------
-    branches
-        Forms of the branches of the file.
-    tracks
-        Container of the tracks.
-    reference
-        Branch that sets the number of objects per event.
-    link
-        Branch of the links.
-    several
-        Whether an object has a list of links, of which the first counts.
-    """
-    prefix = f"{tracks}AuxDyn."
-    transverse = [f"{prefix}{leaf}" for leaf in ("d0", "definingParametersCovMatrixDiag")]
-    longitudinal = [f"{prefix}{leaf}" for leaf in ("z0", "vz", "theta")]
-    longitudinal += [f"{_VERTICES}{leaf}" for leaf in ("z", "vertexType")]
-    fields: dict[str, Form] = {}
-    if not _link_parts(branches, link, several):
-        return fields
-    if set(transverse) <= set(branches):
-        values = f"{_loaded(transverse)},!bphcoffea_significance"
-        fields["d0_significance"] = _linked(branches, values, reference, link, several)
-    if set(longitudinal) <= set(branches):
-        values = f"{_loaded(longitudinal)},!bphcoffea_z0_sin_theta"
-        form = _linked(branches, values, reference, link, several)
-        fields["z0_sin_theta"] = divided(form, _MM_PER_CM)
-    return fields
-
-
-def _loaded(names: Iterable[str]) -> str:
-    return ",".join(f"{name},!load" for name in names)
-
-
-def _link_parts(branches: dict[str, Form], link: str, several: bool) -> list[tuple[str, str]]:
-    """Return branch and further steps for index and key of a link; empty if the file lacks it."""
-    parts = ("m_persIndex", "m_persKey")
-    if several:
-        found = [(link, f",{part},!bphcoffea_first") for part in parts]
-    else:
-        found = [(f"{link}/{link}.{part}", "") for part in parts]
-    return found if all(branch in branches for branch, _ in found) else []
-
-
-def _linked(
-    branches: dict[str, Form], values: str, reference: str, link: str, several: bool
-) -> Form:
-    """Return the form of the values of the objects that a branch links to."""
-    parts = [
-        f"{reference},!load,{branch},!load,{reference},{branch},!bphcoffea_aligned{step}"
-        for branch, step in _link_parts(branches, link, several)
-    ]
-    return computed(branches[reference], "linked", quote(",".join([values, *parts, link])))
-
-
 def _term(branches: dict[str, Form], name: str, prefix: str, term: str) -> Form | None:
+    """Return the form of one term of a container of missing momenta."""
     names = f"{prefix}name"
     sources = {"x": f"{prefix}mpx", "y": f"{prefix}mpy", "sumet": f"{prefix}sumet"}
     if not {names, *sources.values()} <= set(branches):
         return None
     fields = {
-        field: divided(
-            computed(_OF_EVENT, "term", quote(f"{_loaded((branch, names))},{branch},{term}")),
-            _MEV_PER_GEV,
-        )
+        field: divided(named_term(branch, names, term), _MEV_PER_GEV)
         for field, branch in sources.items()
     }
     form: Form = zip_forms(fields, name, "TwoVector")
     return form
-
-
-def _pop_first(stack: Stack) -> None:
-    part, links = stack.pop(), stack.pop()
-    stack.append(ak.fill_none(ak.firsts(links[part], axis=2), 0))
-
-
-def _pop_linked(stack: Stack) -> None:
-    name, keys, positions, values = (stack.pop() for _ in range(4))
-    counts = ak.to_numpy(ak.num(values, axis=1))
-    event = np.repeat(np.arange(len(counts)), ak.to_numpy(ak.num(positions, axis=1)))
-    position = ak.to_numpy(ak.flatten(positions)).astype(np.int64)
-    is_linked = ak.to_numpy(ak.flatten(keys)) != 0
-    outside = event[is_linked & (position >= counts[event])]
-    if len(outside):
-        raise FilesetError(
-            f"branch {name} links to an object that does not exist, in {len(np.unique(outside))} "
-            f"events, first at position {outside[0]} of the chunk"
-        )
-    starts = np.cumsum(counts) - counts
-    flat = ak.to_numpy(ak.flatten(values)).astype(np.float64)
-    linked = np.full(len(event), np.nan)
-    linked[is_linked] = flat[(starts[event] + position)[is_linked]]
-    stack.append(linked)
-
-
-def _pop_nominal(stack: Stack) -> None:
-    weights = stack.pop()
-    lacking = np.flatnonzero(ak.to_numpy(ak.num(weights)) == 0)
-    if len(lacking):
-        raise FilesetError(
-            f"branch {_NUMBERS['mcEventWeights']} is empty in {len(lacking)} events, first at "
-            f"position {lacking[0]} of the chunk"
-        )
-    stack.append(ak.to_numpy(weights[:, 0]).astype(np.float64))
-
-
-def _pop_term(stack: Stack) -> None:
-    term, branch, names, values = (stack.pop() for _ in range(4))
-    chosen = values[names == term]
-    wrong = np.flatnonzero(ak.to_numpy(ak.num(chosen)) != 1)
-    if len(wrong):
-        raise FilesetError(
-            f"branch {branch} must have one term '{term}' per event, but has "
-            f"{ak.num(chosen)[wrong[0]]} in the event at position {wrong[0]} of the chunk"
-        )
-    stack.append(ak.to_numpy(ak.flatten(chosen)))
-
-
-def _pop_significance(stack: Stack) -> None:
-    variances, d0 = stack.pop(), stack.pop()
-    # the first of five parameters of a track is d0
-    stack.append(d0 / np.sqrt(ak.firsts(variances, axis=2)))
-
-
-def _pop_z0_sin_theta(stack: Stack) -> None:
-    kinds, z, theta, vz, z0 = (stack.pop() for _ in range(5))
-    primary = ak.fill_none(ak.firsts(z[kinds == _PRIMARY]), np.nan)
-    stack.append((z0 + vz - primary) * np.sin(theta))
-
-
-transforms.bphcoffea_first = _pop_first
-transforms.bphcoffea_linked = _pop_linked
-transforms.bphcoffea_nominal = _pop_nominal
-transforms.bphcoffea_term = _pop_term
-transforms.bphcoffea_significance = _pop_significance
-transforms.bphcoffea_z0_sin_theta = _pop_z0_sin_theta
