@@ -261,6 +261,7 @@ def open_events():
             mode="virtual",
             access_log=log,
             buffer_cache={},
+            iteritems_options={"filter_name": getattr(schema, "filter_name", None)},
         ).events()
 
     return open_events

@@ -195,7 +195,11 @@ def process(
     clock = time.perf_counter()
     try:
         # coffea cannot run without chunks, but files without entries may need none
-        out: ChunkOutput = runner.run(plan.chunks, processor) if plan.chunks else {"out": {}}
+        out: ChunkOutput = {"out": {}}
+        if plan.chunks:
+            # a schema may look at a part of the branches, because opening all takes seconds
+            looked_at = {"filter_name": getattr(processor.analysis.schema, "filter_name", None)}
+            out = runner.run(plan.chunks, processor, iteritems_options=looked_at)
     except MissingExtraError as error:  # raised by a worker
         raise RunError(str(error)) from None
     wall = time.perf_counter() - clock

@@ -68,12 +68,12 @@ def boolean(form: Form) -> Form:
 
 
 def _divided(stack: Stack) -> None:
-    divisor, array = stack.pop(), np.asarray(stack.pop())
+    divisor, array = stack.pop(), ak.to_numpy(stack.pop())
     stack.append(array.astype(np.float64) / float(divisor))
 
 
 def _boolean(stack: Stack) -> None:
-    stack.append(np.asarray(stack.pop()) != 0)
+    stack.append(ak.to_numpy(stack.pop()) != 0)
 
 
 def _pop_numbers(stack: Stack, number: int) -> list[Floats]:

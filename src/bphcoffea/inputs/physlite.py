@@ -34,7 +34,7 @@ when they are used.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base, candidate
@@ -81,6 +81,16 @@ _TERMS: Final = {
     "TruthMET": ("MET_TruthAuxDyn.", "NonInt"),
 }
 _VERTICES: Final = "PrimaryVerticesAuxDyn."
+#: Containers of tracks, by the collection whose objects link to them.
+_TRACKS: Final = {
+    "Electrons": "GSFTrackParticlesAuxDyn.",
+    "Muons": "CombinedMuonTrackParticlesAuxDyn.",
+}
+_PREFIXES: Final = (
+    *(_EVENT, _BTAGGING, _VERTICES, *_TRACKS.values(), *(prefix for prefix, _ in _TERMS.values())),
+    *(f"Analysis{name}AuxDyn." for name in _CALIBRATED),
+    *(f"{name}AuxDyn." for name in _TRUTH),
+)
 
 
 class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
@@ -91,6 +101,12 @@ class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
     which raises a :class:`~bphcoffea.errors.FilesetError` if they differ, or if a link refers to an
     object that does not exist.
     """
+
+    #: Pattern of the branches to look at. Files have more than 1000 others, of which uproot cannot
+    #: read some hundreds.
+    filter_name: ClassVar[str] = (
+        rf"/({'|'.join(map(re.escape, _PREFIXES))})(?!hardScatterVertexLink).*/"
+    )
 
     def __init__(self, base_form: Form, *args: object, **kwargs: object) -> None:
         super().__init__(base_form, *args, **kwargs)
@@ -127,11 +143,10 @@ def _calibrated(branches: dict[str, Form], name: str) -> Form | None:
     match name:
         case "Electrons":
             link = Link(f"{prefix}trackParticleLinks", reference, several=True)
-            further = impact_parameters(branches, link, "GSFTrackParticlesAuxDyn.", _VERTICES)
+            further = impact_parameters(branches, link, _TRACKS[name], _VERTICES)
         case "Muons":
             link = Link(f"{prefix}combinedTrackParticleLink", reference)
-            tracks = "CombinedMuonTrackParticlesAuxDyn."
-            further = impact_parameters(branches, link, tracks, _VERTICES)
+            further = impact_parameters(branches, link, _TRACKS[name], _VERTICES)
             further["mass"] = constant(MUON_MASS, branches[reference])
         case "Jets":
             link = Link(f"{prefix}btaggingLink", reference)
