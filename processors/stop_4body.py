@@ -30,7 +30,7 @@ from bphcoffea.analysis import (
     quantity,
 )
 from bphcoffea.inputs import ReducedPHYSLITESchema
-from bphcoffea.physics import invariant_mass
+from bphcoffea.physics import four_momentum, invariant_mass
 
 #: Smallest R_2l and R_2l4j by mass difference of stop and neutralino [not verified].
 SMALL_DM, LARGE_DM = (25, 0.44), (13, 0.38)
@@ -44,7 +44,7 @@ READ = {
     "EventInfo": ("runNumber", "lumiBlock", "eventNumber", CLEAN),
     "AnalysisElectrons": ("pt", "eta", "phi", "m", "charge", LOOSE, "trackParticleLinks"),
     "AnalysisMuons": ("pt", "eta", "phi", "charge", "quality", "combinedTrackParticleLink"),
-    "AnalysisJets": ("pt", "eta", "phi", "NNJvtPass"),
+    "AnalysisJets": ("pt", "eta", "phi", "m", "NNJvtPass"),
     "GSFTrackParticles": TRACK,
     "CombinedMuonTrackParticles": TRACK,
     "PrimaryVertices": ("z", "vertexType"),
@@ -143,8 +143,7 @@ class Stop4Body(Analysis):
         leptons = ak.concatenate([ak.zip({f: of[f] for f in fields}) for of in kinds], axis=1)
         leptons = leptons[ak.argsort(leptons.pt, ascending=False, stable=True)]
         x, y = events.TrackSoftTerm.x, events.TrackSoftTerm.y
-        for of in (leptons, events.jet):
-            x = x - ak.sum(of.pt * np.cos(of.phi), axis=1)
-            y = y - ak.sum(of.pt * np.sin(of.phi), axis=1)
+        for momenta in map(four_momentum, (leptons, events.jet)):
+            x, y = x - ak.sum(momenta.px, axis=1), y - ak.sum(momenta.py, axis=1)
         missing = ak.zip({"pt": np.hypot(x, y), "phi": np.arctan2(y, x)})
         return ak.with_field(ak.with_field(events, leptons, "lepton"), missing, "MET")

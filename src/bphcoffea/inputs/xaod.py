@@ -171,16 +171,20 @@ def _pop_named_term(stack: Stack) -> None:
 
 
 def _pop_d0_significance(stack: Stack) -> None:
-    variances, d0 = stack.pop(), stack.pop()
+    variances, d0 = _pop_doubles(stack, 2)
     # the first of the five parameters of a track is d0
     variance = ak.fill_none(ak.firsts(variances, axis=2), np.nan)
     stack.append(d0 / np.sqrt(variance))
 
 
 def _pop_z0_sin_theta(stack: Stack) -> None:
-    kinds, z, theta, vz, z0 = (stack.pop() for _ in range(5))
+    kinds, z, theta, vz, z0 = _pop_doubles(stack, 5)
     primary = ak.fill_none(ak.firsts(z[kinds == _PRIMARY]), np.nan)
     stack.append((z0 + vz - primary) * np.sin(theta))
+
+
+def _pop_doubles(stack: Stack, number: int) -> list[ak.Array]:
+    return [ak.values_astype(stack.pop(), np.float64) for _ in range(number)]
 
 
 transforms.bphcoffea_first = _pop_first
