@@ -38,7 +38,7 @@ SMALL_DM, LARGE_DM = (25, 0.44), (13, 0.38)
 Z0_SIN_THETA = 0.05
 QUALITY_BITS, MEDIUM = 0b11, 1
 LOOSE, CLEAN = "DFCommonElectronsLHLooseBL", "DFCommonJets_eventClean_LooseBad"
-TRACK = ("z0", "vz", "theta")
+PILEUP, TRACK = "EventInfoAuxDyn.actualInteractionsPerCrossing", ("z0", "vz", "theta")
 #: Leaves that are read, by container.
 READ = {
     "EventInfo": ("runNumber", "lumiBlock", "eventNumber", CLEAN),
@@ -133,7 +133,7 @@ class Stop4Body(Analysis):
         Histogram("n_jet", jets, Axis(10, -0.5, 9.5)),
     )
     columns = (met, per_root_ht, r2l, r2l4j, m_ll, pt1, pt2, jet_pt, jets)
-    weights = (PileupWeight(interactions),)
+    weights = (PileupWeight(interactions, branches=(PILEUP,)),)
     shifts = (MomentumShift("muon", ((("Muons",),),), {}),)
 
     def prepare(self, events: ak.Array) -> ak.Array:

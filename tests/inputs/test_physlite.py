@@ -272,6 +272,13 @@ def test_collections_without_their_branches_do_not_exist(tmp_path, open_events):
     assert events.fields == ["event", "EventInfo"]
 
 
+def test_simulation_without_weights_is_refused(tmp_path, open_events):
+    file = written(tmp_path / "file.root")
+    with pytest.raises(FilesetError, match=r"simulation lacks the branch .*mcEventWeights, without"):
+        open_events(file, ReducedPHYSLITESchema, TREE, is_mc=True)
+    assert "genWeight" not in open_events(file, ReducedPHYSLITESchema, TREE, is_mc=False).fields
+
+
 @pytest.mark.samples
 def test_other_formats_are_refused(nanoaod, open_events):
     with pytest.raises(FilesetError, match="the tree is not PHYSLITE: it lacks the branch Event"):

@@ -211,7 +211,12 @@ def test_physlite_agrees_with_the_loop(stop_4body, nanoaod, tmp_path, open_event
     assert set(numbers["run"]) == {300000}
     assert numbers["event"].dtype == np.uint64
     fileset = Fileset.model_validate(
-        {"made": {"files": {str(path): "CollectionTree"}, "metadata": METADATA}}
+        {
+            "made": {
+                "files": {str(path): "CollectionTree"},
+                "metadata": {"is_mc": True, "era": "2018"},
+            }
+        }
     )
     folder = run(stop_4body, fileset, tmp_path / "run", Options("iterative", chunksize=60))
     in_chunks = [row["events"] for row in folder.cutflow["made"]]

@@ -116,6 +116,11 @@ class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
                 f"the tree is not PHYSLITE: it lacks the branch {_NUMBERS['event']}; "
                 "choose the schema of its format"
             )
+        if _NUMBERS["mcEventWeights"] not in branches and _is_mc(base_form):
+            raise FilesetError(
+                f"simulation lacks the branch {_NUMBERS['mcEventWeights']}, without which each "
+                "event would count 1; is the dataset simulation ('is_mc')?"
+            )
         forms = {name: branches.get(branch) for name, branch in _NUMBERS.items()}
         if forms["mcEventWeights"] is not None:
             forms["genWeight"] = first_of_event(_NUMBERS["mcEventWeights"])
@@ -132,6 +137,12 @@ class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
     def behavior(cls) -> dict[Any, Any]:
         """Return the behaviours of vectors and charged candidates."""
         return {**base.behavior, **candidate.behavior}
+
+
+def _is_mc(form: Form) -> bool:
+    """Return whether the metadata of the dataset say that it is simulation."""
+    metadata = form.get("parameters", {}).get("metadata") or {}
+    return bool(metadata.get("is_mc"))
 
 
 def _calibrated(branches: dict[str, Form], name: str) -> Form | None:
