@@ -189,7 +189,7 @@ def data():
 
 @pytest.fixture(scope="session")
 def nanoaod():
-    """Folder of coffea's samples: NanoAOD, and EDM4hep of the FCC."""
+    """Folder of coffea's samples: NanoAOD, EDM4hep of the FCC, and PHYSLITE."""
     try:
         return samples.folder()
     except samples.UnavailableError as reason:

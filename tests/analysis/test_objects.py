@@ -151,7 +151,10 @@ def with_muons(*momenta):
 @given(st.lists(event, min_size=1, max_size=8))
 @example([with_muons(), with_muons(20.0, 38.0, 39.0, 60.0)])
 def test_a_distance_may_depend_on_the_object(made):
-    cone = Variable("cone", lambda muons: np.minimum(0.4, 0.04 + 10 / muons.pt))
+    def radius(muons):
+        return np.minimum(0.4, 0.04 + 10 / ak.values_astype(muons.pt, np.float64))
+
+    cone = Variable("cone", radius)
     apart = Objects("apart", "Muon", (pt > 1,), away_from={"Jet": cone})
     expected = [
         sum(
