@@ -55,7 +55,6 @@ class Dimuon(Analysis):
     """Dimuon spectrum."""
 
     schema = ReducedNanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     selection = Selection(
         "Dimuon",
         Cut("hlt", DatasetPathFired(), when=lambda metadata: metadata["hlt"]),
@@ -72,7 +71,7 @@ class Dimuon(Analysis):
         GeneratorVariation(
             "generator_scale", scale_up, scale_down, "LHEScaleWeight", strange_scales
         ),
-        PileupWeight(interactions, branches=("Pileup_nTrueInt",)),
+        PileupWeight(interactions),
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),
     )
 

@@ -38,18 +38,6 @@ SMALL_DM, LARGE_DM = (25, 0.44), (13, 0.38)
 Z0_SIN_THETA = 0.05
 QUALITY_BITS, MEDIUM = 0b11, 1
 LOOSE, CLEAN = "DFCommonElectronsLHLooseBL", "DFCommonJets_eventClean_LooseBad"
-PILEUP, TRACK = "EventInfoAuxDyn.actualInteractionsPerCrossing", ("z0", "vz", "theta")
-#: Leaves that are read, by container.
-READ = {
-    "EventInfo": ("runNumber", "lumiBlock", "eventNumber", CLEAN),
-    "AnalysisElectrons": ("pt", "eta", "phi", "m", "charge", LOOSE, "trackParticleLinks"),
-    "AnalysisMuons": ("pt", "eta", "phi", "charge", "quality", "combinedTrackParticleLink"),
-    "AnalysisJets": ("pt", "eta", "phi", "m", "NNJvtPass"),
-    "GSFTrackParticles": TRACK,
-    "CombinedMuonTrackParticles": TRACK,
-    "PrimaryVertices": ("z", "vertexType"),
-    "MET_Core_AnalysisMET": ("name", "mpx", "mpy", "sumet"),
-}
 
 pt, abs_eta = quantity("pt", "$p_T$", "GeV", Axis(40, 0, 200)), quantity("eta").magnitude()
 abs_z0 = quantity("z0_sin_theta", unit="cm").magnitude()
@@ -109,7 +97,6 @@ class Stop4Body(Analysis):
     """Overlaps are removed in the order of the objects: electrons, then jets, then leptons."""
 
     schema = ReducedPHYSLITESchema
-    branches = tuple(f"{of}AuxDyn.{leaf}" for of, leaves in READ.items() for leaf in leaves)
     objects = (
         Objects("baseline_muon", "Muons", good_muon),
         Objects("baseline_electron", "Electrons", good_electron, {"baseline_muon": 0.01}),
@@ -133,7 +120,7 @@ class Stop4Body(Analysis):
         Histogram("n_jet", jets, Axis(10, -0.5, 9.5)),
     )
     columns = (met, per_root_ht, r2l, r2l4j, m_ll, pt1, pt2, jet_pt, jets)
-    weights = (PileupWeight(interactions, branches=(PILEUP,)),)
+    weights = (PileupWeight(interactions),)
     shifts = (MomentumShift("muon", ((("Muons",),),), {}),)
 
     def prepare(self, events: ak.Array) -> ak.Array:

@@ -56,7 +56,6 @@ class Tau3MuNano(Analysis):
     """τ → 3μ, NanoAOD."""
 
     schema = ReducedNanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     selection = Selection(
         "Triplet",
         Cut("hlt", DatasetPathFired(), when=lambda metadata: metadata["hlt"]),

@@ -29,7 +29,7 @@ from bphcoffea.errors import DeclarationError
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.shape_variations import UnaffectedVariables
-from bphcoffea.processing.tracing import required_branches
+from bphcoffea.processing.tracing import branch_needs
 
 # so large that best candidates, selections and masses change for many
 SIZES = {
@@ -274,7 +274,6 @@ class Pairs(Analysis):
     """Pairs of the muons above a threshold, made by the analysis: shifted, there are others."""
 
     schema = NanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     mass = Variable("mass", lambda e: (e.Pair.first + e.Pair.second).mass)
     leading = Variable("leading", lambda e: e.Pair.first.pt)
     side = Variable("side", lambda e: ak.values_astype(e.Pair.first.eta > 0, np.int64))
@@ -351,7 +350,7 @@ def test_two_variations_of_one_name_are_a_mistake_of_the_analysis():
     with pytest.raises(
         DeclarationError, match="two variations of shifts are named scaleUp, scaleDown"
     ):
-        required_branches(Twice(), metadata)
+        branch_needs(Twice(), {"test": metadata})
     with pytest.raises(ValueError, match="two variations are named"):
         Processor(Twice()).process(with_metadata(*nano()))
 

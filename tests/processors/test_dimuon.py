@@ -228,7 +228,7 @@ def test_simulation_is_weighed_by_what_its_file_and_its_corrections_hold(dimuon,
     folder = run(corrected, files, tmp_path / "run", Options("iterative"))
     with uproot.open(nanoaod / "nano_dy.root") as file:
         events = file["Events"].arrays(
-            ["genWeight", "Pileup_nTrueInt", "LHEScaleWeight", *dimuon.branches], library="np"
+            ["genWeight", "Pileup_nTrueInt", "LHEScaleWeight", "nMuon", *BRANCHES], library="np"
         )
     maps = correctionlib.CorrectionSet.from_file(str(corrections / "muon_JPsi_v1.json.gz"))
     factor = maps["NUM_TrackerMuons_DEN_genTracks"]

@@ -33,7 +33,6 @@ class MuonTriplets(Analysis):
     """All muon triplets of NanoAOD."""
 
     schema = ReducedNanoAODSchema
-    branches = ("Muon_pt",)
     selection = Selection(
         "Triplet",
         Cut("charge", charge.equals(1)),

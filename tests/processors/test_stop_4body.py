@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.execution import Options, load_analysis, run
-from bphcoffea.inputs import ReducedPHYSLITESchema
-from bphcoffea.processing import Processor
+from bphcoffea.inputs import ReducedPHYSLITESchema, branch_filter, form_of
+from bphcoffea.processing import Processor, branch_needs
 
 METADATA = {"dataset": "made", "is_mc": True, "era": "2018", "hlt": ()}
 STEPS = ("jet_cleaning", "two_leptons", "opposite_charge", "soft_leptons", "jet")
@@ -226,15 +226,30 @@ def test_physlite_agrees_with_the_loop(stop_4body, nanoaod, tmp_path, open_event
 
 
 @pytest.mark.samples
-def test_files_without_a_branch_are_refused(bphcoffea, nanoaod, tmp_path):
+def test_branches_are_those_of_links_and_of_the_weight_as_well(stop_4body, nanoaod):
+    with uproot.open(nanoaod / "PHYSLITE_example.root") as file:
+        form = form_of(file, "CollectionTree", branch_filter(ReducedPHYSLITESchema))
+    datasets = {"mc": METADATA, "data": METADATA | {"is_mc": False}}
+    needs = branch_needs(stop_4body, datasets, dict.fromkeys(datasets, form))
+    required = {name: set(of.required) for name, of in needs.items()}
+    assert required["mc"] - required["data"] == {"EventInfoAuxDyn.mcEventWeights"}
+    assert required["mc"] >= {
+        *(f"EventInfoAuxDyn.{name}" for name in ("runNumber", "lumiBlock", "eventNumber")),
+        *(f"GSFTrackParticlesAuxDyn.{name}" for name in ("z0", "vz", "theta")),
+        *("AnalysisElectronsAuxDyn.trackParticleLinks", "MET_Core_AnalysisMETAuxDyn.name"),
+    }
+    assert "AnalysisTauJetsAuxDyn.pt" not in required["mc"]
+
+
+@pytest.mark.samples
+def test_files_of_other_formats_are_refused(bphcoffea, nanoaod, tmp_path):
     files = tmp_path / "files.json"
-    arguments = ("--name", "dy", "--mc", "--era", "2018", "--tree", "Events")
-    assert (
-        bphcoffea("fileset", "build", nanoaod / "nano_dy.root", "-o", files, *arguments).status == 0
-    )
+    options = ("--name", "dy", "--mc", "--era", "2018", "--tree", "Events")
+    ended = bphcoffea("fileset", "build", nanoaod / "nano_dy.root", "-o", files, *options)
+    assert ended.status == 0
     ended = bphcoffea("fileset", "check", files, "--analysis", ROOT / "processors/stop_4body.py")
     assert ended.status == 2
-    assert "lacks the branches AnalysisElectronsAuxDyn" in ended.out + ended.err
+    assert "dataset 'dy': the tree is not PHYSLITE: it lacks the branch EventInfo" in ended.err
 
 
 FIELDS = {

@@ -25,7 +25,6 @@ pt = Variable("pt", lambda events: events.Muon.pt)
 class Tiny(Analysis):
     schema = ReducedNanoAODSchema
     selection = Selection("Muon", Cut("hard", pt > 3))
-    branches = ("Muon_pt",)
     best = pt
 """
 TIMEOUT = 60

@@ -72,8 +72,6 @@ class Analysis:
         of the corrections applies if the era's corrections have it.
     shifts
         Shape variations, for which events are selected again.
-    branches
-        Branches that every file must have; only for a schema without a template to find them with.
     metadata
         Metadata that every dataset must have, in addition to ``is_mc`` and ``era``.
     mass_fit
@@ -118,7 +116,6 @@ class Analysis:
     columns: ClassVar[tuple[Variable, ...]] = ()
     weights: ClassVar[tuple[Weight, ...]] = ()
     shifts: ClassVar[tuple[Shift, ...]] = ()
-    branches: ClassVar[tuple[str, ...]] = ()
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[MassModel | None] = None
     overlay_signal: ClassVar[bool] = False

@@ -45,7 +45,6 @@ _LISTS: Final[dict[str, tuple[type, str]]] = {
     "columns": (Variable, "Variable"),
     "weights": (Weight, "Weight"),
     "shifts": (Shift, "Shift"),
-    "branches": (str, "string"),
     "metadata": (str, "string"),
 }
 

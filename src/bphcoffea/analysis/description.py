@@ -34,7 +34,7 @@ class CutRecord(_Record):
     requirements
         Text of each requirement.
     reads
-        Branches that the cut reads; empty if the schema has no template to find them with.
+        Branches that the cut reads; empty if the schema has no template.
     """
 
     name: str

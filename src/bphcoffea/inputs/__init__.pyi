@@ -1,4 +1,7 @@
+from .columns import Form as Form
 from .fcc import FCCSchema as FCCSchema
+from .forms import branch_filter as branch_filter, form_of as form_of
+from .forms import template_form as template_form
 from .nanoaod import ReducedNanoAODSchema as ReducedNanoAODSchema
 from .physlite import ReducedPHYSLITESchema as ReducedPHYSLITESchema
 from .tree3mu import ThreeMuSchema as ThreeMuSchema, Tree3MuSchema as Tree3MuSchema
