@@ -151,6 +151,10 @@ def test_generated_particles_and_vertices(events, tree):
         np.testing.assert_allclose(flat.pz, z / 1000, rtol=1e-12)
         numbers = tree[f"{name}AuxDyn.pdgId"].array()
         assert particles.pdgId.to_list() == numbers.to_list()
+    taus = ak.flatten(events.TruthTaus)
+    for leaf, factor in {"pt_vis": 1000, "m_invis": 1000, "decay_vertex_z": 10}.items():
+        values = ak.flatten(tree[f"TruthTausAuxDyn.{leaf}"].array())
+        assert taus[leaf].to_list() == [value / factor for value in values.to_list()]
     z = tree["PrimaryVerticesAuxDyn.z"].array()
     assert events.PrimaryVertices.z.to_list() == [[x / 10 for x in of_event] for of_event in z]
 

@@ -61,8 +61,8 @@ class Objects:
         events, such as :func:`quantity` and :func:`flag` make.
     away_from
         For other collections, the smallest ΔR that an object may have to any of their objects: a
-        number, or a variable of the object. Only objects that were selected before are left to be
-        overlapped with, so that the order of the declarations is the order of the removals.
+        number, or a variable of the object. Declare objects in the order in which overlaps are
+        removed: what was removed before overlaps with nothing.
 
     Examples
     --------

@@ -102,8 +102,8 @@ class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
     object that does not exist.
     """
 
-    #: Pattern of the branches to look at. Files have more than 1000 others, of which uproot cannot
-    #: read some hundreds.
+    #: Pattern of the branches to look at. Files have about 1000 others; uproot cannot read 250 of
+    #: those.
     filter_name: ClassVar[str] = (
         rf"/({'|'.join(map(re.escape, _PREFIXES))})(?!hardScatterVertexLink).*/"
     )
