@@ -9,6 +9,7 @@ import awkward as ak
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Candidates,
     Cut,
     DatasetPathFired,
     GeneratorVariation,
@@ -55,8 +56,8 @@ class Dimuon(Analysis):
     """Dimuon spectrum."""
 
     schema = ReducedNanoAODSchema
+    candidates = Candidates("Dimuon")
     selection = Selection(
-        "Dimuon",
         Cut("hlt", DatasetPathFired(), when=lambda metadata: metadata["hlt"]),
         Cut("opposite_sign", charge.equals(0)),
         Cut("acceptance", *in_eta, *in_pt),

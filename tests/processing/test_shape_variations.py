@@ -13,6 +13,7 @@ from scipy.stats import kstest
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Candidates,
     Categories,
     Condition,
     Cut,
@@ -207,8 +208,8 @@ def test_first_events_without_candidates_hide_no_shift(
     class Looping(type(ds_phipi)):
         momentum = Variable("momentum", lambda e: by_hand(e.Triplet, lambda mu: float(mu.pt)))
         histograms = (Histogram("momentum", momentum, Axis(50, 0, 25)),)
-        selection = Selection("Triplet", Cut("steep", momentum > 6))
-        best = momentum
+        candidates = Candidates("Triplet", best=momentum)
+        selection = Selection(Cut("steep", momentum > 6))
         columns = ()
         weights = ()
         mass_fit = None
@@ -277,8 +278,8 @@ class Pairs(Analysis):
     mass = Variable("mass", lambda e: (e.Pair.first + e.Pair.second).mass)
     leading = Variable("leading", lambda e: e.Pair.first.pt)
     side = Variable("side", lambda e: ak.values_astype(e.Pair.first.eta > 0, np.int64))
-    selection = Selection("Pair", Cut("leading", leading > 10))
-    best = mass
+    candidates = Candidates("Pair", best=mass)
+    selection = Selection(Cut("leading", leading > 10))
     categories = Categories(("backward", "forward"), side)
     histograms = (Histogram("mass", mass, Axis(20, 0, 100)),)
     columns = (mass,)

@@ -275,4 +275,4 @@ def test_events_without_numbers_can_not_be_certified(dimuon, tmp_path):
     muons = ak.zip({name: [[1.0, 2.0]] for name in ("pt", "eta", "phi", "mass", "charge")})
     events = certified.prepare(ak.zip({"Muon": muons}, depth_limit=1))
     with pytest.raises(InputError, match="no run and luminosity section to be certified"):
-        select(selection, events)
+        select(selection, events, collection=certified.collection)

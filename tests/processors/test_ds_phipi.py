@@ -45,7 +45,7 @@ def test_agrees_with_the_loop_on_real_vectors(name, era, some_pass, data, ds_phi
 def test_every_trap_ends_where_it_was_made_to(data, ds_phipi, open_events):
     traps = json.loads((data / "expected.json").read_text())["tree3mu_phipi_traps.root"]
     events = open_events(data / "tree3mu_phipi_traps.root", TwoMuTrackSchema, era="2017D")
-    collection = ds_phipi.selection.collection
+    collection = ds_phipi.collection
     selected = Selected(ds_phipi.selection, Candidates(events, collection), best=ds_phipi.best)
     best = selected.chosen.tolist()
     offset = 0

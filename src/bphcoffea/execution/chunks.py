@@ -192,7 +192,8 @@ def _steps_beyond(entry: FileEntry, report: FileReport) -> list[str]:
 def _chunks(
     report: FileReport, entry: FileEntry, metadata: Mapping[str, object], chunksize: int
 ) -> Iterator[WorkItem]:
-    if report.lacking:  # it has no entries, so nothing is read
+    # a file without entries may lack any branch, and nothing is read of it
+    if report.lacking or not (report.entries or report.file.branches):
         return
     file = report.file
     replicas = tuple(path for path in (file.path, *entry.replicas) if path != report.used)

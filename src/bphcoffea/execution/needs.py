@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from bphcoffea.analysis import Analysis, BranchNeeds
 from bphcoffea.datasets import FileReport, Fileset, files_of
 from bphcoffea.errors import RunError
-from bphcoffea.execution.bugs import Bug
+from bphcoffea.execution.bugs import Bug, BugError
 from bphcoffea.execution.executors.engines import Engine
 from bphcoffea.execution.file_opening import open_files
 from bphcoffea.inputs import branch_filter, template_form
@@ -30,6 +29,8 @@ def needs_of(
         If declarations for a dataset are wrong.
     RunError
         If the analysis reads a field that the events of a dataset do not have.
+    BugError
+        If the analysis reads a field that the schema of an ntuple does not have.
     """
     has_template = template_form(analysis.schema) is not None
     models: dict[str, FileReport] = {}
@@ -41,18 +42,14 @@ def needs_of(
     try:
         return branch_needs(analysis, metadata, forms)
     except TracingError as error:
-        raise RunError(_lacking(error, models)) from None
-
-
-def _lacking(error: TracingError, models: Mapping[str, FileReport]) -> str:
-    """Return in one line which field is missing where, and which line of the analysis reads it."""
-    bug = Bug.from_exception(error.__cause__ or error)
-    file = f", {models[error.dataset].file.path}" if error.dataset in models else ""
-    place = f" ({bug.file}, line {bug.line}: {bug.source})" if bug.in_analysis else ""
-    return (
-        f"dataset '{error.dataset}'{file}: the analysis reads a field that the events do not have: "
-        f"{bug.error.splitlines()[0]}{place}"
-    )
+        bug = Bug.from_exception(error.__cause__ or error)
+        if error.dataset not in models:  # a template has all fields
+            raise BugError(bug) from None
+        place = f" ({bug.file}, line {bug.line}: {bug.source})" if bug.in_analysis else ""
+        raise RunError(
+            f"dataset '{error.dataset}', {models[error.dataset].file.path}: the analysis reads a "
+            f"field that the events do not have: {bug.error.splitlines()[0]}{place}"
+        ) from None
 
 
 def _models(

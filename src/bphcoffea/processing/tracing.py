@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -88,18 +89,26 @@ def branch_needs(
         check_for_dataset(analysis, metadata)
         resolved = analysis.for_dataset(metadata)
         form = template or (forms or {}).get(name)
-        read: frozenset[str] = frozenset()
-        if form is not None:
-            alike = traced.setdefault(_key(analysis, resolved), [])
-            for other, branches in alike:
-                if _agree(form, other, branches):
-                    read = branches
-                    break
-            else:
-                read = _branches_of_process(analysis, name, form, metadata)
-                alike.append((form, read))
+        needs[name] = may_lack = _may_lack(analysis, resolved)
+        if form is None:
+            continue
+        alike = traced.setdefault(_key(analysis, resolved), [])
+        for other, branches in alike:
+            if _agree(form, other, branches):
+                read = branches
+                break
+        else:
+            paths = {HELD: may_lack.in_some_file, **metadata}
+            reduced = _without(form, may_lack.optional)
+            read = _branches_of_process(analysis, name, reduced, paths)
+            alike.append((form, read))
         # a template has event numbers only if the format always has them
-        needs[name] = _needs(analysis, resolved, read, always=read if template else frozenset())
+        always = read.intersection(EVENT_NUMBERS) if template else frozenset()
+        needs[name] = replace(
+            may_lack,
+            required=tuple(sorted(read - {*may_lack.looked_for} | always)),
+            in_all_or_none=tuple(b for b in may_lack.in_all_or_none if b not in always),
+        )
     return needs
 
 
@@ -120,20 +129,24 @@ def _agree(form: Form, other: Form, branches: frozenset[str]) -> bool:
     return all(branch in types and types[branch] == others[branch] for branch in branches)
 
 
-def _needs(
-    analysis: Analysis, resolved: ResolvedAnalysis, read: frozenset[str], always: frozenset[str]
-) -> BranchNeeds:
+def _without(form: Form, branches: Collection[str]) -> Form:
+    pairs = zip(form["fields"], form["contents"], strict=True)
+    kept = {name: content for name, content in pairs if name not in branches}
+    return {**form, "fields": list(kept), "contents": list(kept.values())}
+
+
+def _may_lack(analysis: Analysis, resolved: ResolvedAnalysis) -> BranchNeeds:
+    """Return the branches that an analysis looks for, but does not require of every file."""
     requirements = [r for cut in resolved.cuts for r in cut.requirements]
     requirements += [r for region in analysis.regions for r in region.requirements]
     paths = [branch for r in requirements for branch in r.in_some_file(resolved.metadata)]
     weights = [weight.field for weight in resolved.weights if weight.field is not None]
-    alike = [name for name in EVENT_NUMBERS if name not in always]
+    alike = [*EVENT_NUMBERS]
     cuts = (*analysis.selection, *analysis.cuts_on_best)
     alike += [branch for part in (*cuts, *resolved.columns) for branch in part.branches]
     if resolved.metadata["is_mc"]:
         alike.append(GENERATOR_WEIGHT)
     return BranchNeeds(
-        required=tuple(sorted(read - {*paths, *weights, *alike})),
         in_some_file=tuple(dict.fromkeys(paths)),
         in_all_or_none=tuple(dict.fromkeys(alike)),
         optional=tuple(dict.fromkeys(weights)),
@@ -150,7 +163,7 @@ def branches_of_cuts(analysis: Analysis, metadata: DatasetMetadata) -> dict[str,
         return {}
 
     def evaluate(cut: Cut, events: ak.Array) -> None:
-        candidates = Candidates(Preparation(analysis)(events), analysis.selection.collection)
+        candidates = Candidates(Preparation(analysis)(events), analysis.collection)
         for requirement in cut.requirements:
             requirement.mask(candidates.values)
 
@@ -201,7 +214,7 @@ def _branches_read(
                 raise
             _log.debug("the analysis cannot be traced on events without data: %r", error)
 
-    # cuts and columns on branches that files may lack are left out
+    # cuts, columns and weights on branches that files may lack are left out
     held = {"dataset": "typed", HELD: (), **metadata}
     typed = schema({**copy.deepcopy(form), "parameters": {**form["parameters"], "metadata": held}})
     attributes = {"@form": typed.form, "@buffer_key": _buffer_key}
