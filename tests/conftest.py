@@ -252,7 +252,9 @@ def open_events():
 
     def open_events(file, schema, tree="Tree3Mu/ntuple", log=None, **metadata):
         known = {"dataset": "test", "is_mc": False, "era": "2017B", "hlt": ()} | metadata
-        root = uproot.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+        root = file
+        if not isinstance(file, uproot.ReadOnlyDirectory):
+            root = uproot.open(io.BytesIO(file) if isinstance(file, bytes) else file)
         return NanoEventsFactory.from_root(
             root,
             treepath=tree,

@@ -78,7 +78,9 @@ ADDED = {
 
 @pytest.fixture(scope="module")
 def sample(nanoaod):
-    return nanoaod / "PHYSLITE_example.root"
+    """The file, opened once: that takes a second."""
+    with uproot.open(nanoaod / "PHYSLITE_example.root") as file:
+        yield file
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def events(sample, open_events):
 
 @pytest.fixture(scope="module")
 def tree(sample):
-    return uproot.open(sample)[TREE]
+    return sample[TREE]
 
 
 @pytest.mark.samples

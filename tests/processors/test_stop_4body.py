@@ -142,93 +142,85 @@ def compare(result, events):
     return members
 
 
-def events_of(path):
+@pytest.fixture(scope="module")
+def sample(nanoaod):
+    """The file, opened once: that takes a second."""
+    with uproot.open(nanoaod / "PHYSLITE_example.root") as file:
+        yield file
+
+
+def events_of(tree):
     """Return the events of a file, read with uproot alone, as the loop takes them."""
-    with uproot.open(path) as file:
-        tree = file["CollectionTree"]
 
-        def lists(branch):
-            return tree[branch].array().to_list()
+    def lists(branch):
+        return tree[branch].array().to_list()
 
-        def particles(name, **fields):
-            prefix = f"Analysis{name}AuxDyn."
-            columns = {key: lists(prefix + leaf) for key, leaf in fields.items()}
-            columns["pt"] = [[x / 1000 for x in of] for of in columns["pt"]]
-            return [
-                [dict(zip(columns, values, strict=True)) for values in zip(*of_event, strict=True)]
-                for of_event in zip(*columns.values(), strict=True)
-            ]
+    def particles(name, **fields):
+        prefix = f"Analysis{name}AuxDyn."
+        columns = {key: lists(prefix + leaf) for key, leaf in fields.items()}
+        columns["pt"] = [[x / 1000 for x in of] for of in columns["pt"]]
+        return [
+            [dict(zip(columns, values, strict=True)) for values in zip(*of_event, strict=True)]
+            for of_event in zip(*columns.values(), strict=True)
+        ]
 
-        kinematics = {"pt": "pt", "eta": "eta", "phi": "phi"}
-        charged = {**kinematics, "charge": "charge"}
-        muons = particles("Muons", **charged, quality="quality")
-        electrons = particles("Electrons", **charged, **{LOOSE: LOOSE})
-        jets = particles("Jets", **kinematics, NNJvtPass="NNJvtPass")
-        vertices = zip(
-            *(lists(f"PrimaryVerticesAuxDyn.{x}") for x in ("z", "vertexType")), strict=True
-        )
-        primary = [z[kinds.index(1)] for z, kinds in vertices]
-        muon_link = "AnalysisMuonsAuxDyn.combinedTrackParticleLink"
-        links = {
-            "GSFTrackParticles": (
-                electrons,
-                [
-                    [of[0]["m_persIndex"] for of in event]
-                    for event in lists("AnalysisElectronsAuxDyn.trackParticleLinks")
-                ],
-            ),
-            "CombinedMuonTrackParticles": (muons, lists(f"{muon_link}/{muon_link}.m_persIndex")),
-        }
-        for tracks, (leptons, positions) in links.items():
-            z0, vz, theta = (lists(f"{tracks}AuxDyn.{x}") for x in ("z0", "vz", "theta"))
-            for event, indices in enumerate(positions):
-                for lepton, i in zip(leptons[event], indices, strict=True):
-                    z = z0[event][i] + vz[event][i] - primary[event]
-                    lepton["z0_sin_theta"] = z * math.sin(theta[event][i]) / 10
-        terms = zip(
-            *(lists(f"MET_Core_AnalysisMETAuxDyn.{x}") for x in ("name", "mpx", "mpy")), strict=True
-        )
-        soft = []
-        for names, x, y in terms:
-            term = names.index("PVSoftTrkCore")
-            soft.append((x[term] / 1000, y[term] / 1000))
-        clean = lists("EventInfoAuxDyn.DFCommonJets_eventClean_LooseBad")
-        weights = [of[0] for of in lists("EventInfoAuxDyn.mcEventWeights")]
+    kinematics = {"pt": "pt", "eta": "eta", "phi": "phi"}
+    charged = {**kinematics, "charge": "charge"}
+    muons = particles("Muons", **charged, quality="quality")
+    electrons = particles("Electrons", **charged, **{LOOSE: LOOSE})
+    jets = particles("Jets", **kinematics, NNJvtPass="NNJvtPass")
+    heights, kinds = (lists(f"PrimaryVerticesAuxDyn.{leaf}") for leaf in ("z", "vertexType"))
+    primary = [z[of.index(1)] for z, of in zip(heights, kinds, strict=True)]
+    muon_link = "AnalysisMuonsAuxDyn.combinedTrackParticleLink"
+    links = {
+        "GSFTrackParticles": (
+            electrons,
+            [
+                [of[0]["m_persIndex"] for of in event]
+                for event in lists("AnalysisElectronsAuxDyn.trackParticleLinks")
+            ],
+        ),
+        "CombinedMuonTrackParticles": (muons, lists(f"{muon_link}/{muon_link}.m_persIndex")),
+    }
+    for tracks, (leptons, positions) in links.items():
+        z0, vz, theta = (lists(f"{tracks}AuxDyn.{x}") for x in ("z0", "vz", "theta"))
+        for event, indices in enumerate(positions):
+            for lepton, i in zip(leptons[event], indices, strict=True):
+                z = z0[event][i] + vz[event][i] - primary[event]
+                lepton["z0_sin_theta"] = z * math.sin(theta[event][i]) / 10
+    terms = [lists(f"MET_Core_AnalysisMETAuxDyn.{leaf}") for leaf in ("name", "mpx", "mpy")]
+    soft = []
+    for names, x, y in zip(*terms, strict=True):
+        term = names.index("PVSoftTrkCore")
+        soft.append((x[term] / 1000, y[term] / 1000))
+    clean = lists("EventInfoAuxDyn.DFCommonJets_eventClean_LooseBad")
+    weights = [of[0] for of in lists("EventInfoAuxDyn.mcEventWeights")]
     keys = ("Muons", "Electrons", "Jets", "soft", "clean", "weight")
     columns = zip(muons, electrons, jets, soft, clean, weights, strict=True)
     return [dict(zip(keys, values, strict=True)) for values in columns]
 
 
 @pytest.mark.samples
-def test_physlite_agrees_with_the_loop(stop_4body, nanoaod, tmp_path, open_events):
-    path = nanoaod / "PHYSLITE_example.root"
-    events = open_events(path, ReducedPHYSLITESchema, "CollectionTree", **METADATA)
+def test_physlite_agrees_with_the_loop(stop_4body, sample, nanoaod, tmp_path, open_events):
+    events = open_events(sample, ReducedPHYSLITESchema, "CollectionTree", **METADATA)
     (result,) = Processor(stop_4body).process(events).values()
-    members = compare(result, events_of(path))
+    members = compare(result, events_of(sample["CollectionTree"]))
     # Z → ee with little missing momentum
     assert members == {"all": 23}
     numbers = result.candidates.arrays()
     assert set(numbers["run"]) == {300000}
     assert numbers["event"].dtype == np.uint64
-    fileset = Fileset.model_validate(
-        {
-            "made": {
-                "files": {str(path): "CollectionTree"},
-                "metadata": {"is_mc": True, "era": "2018"},
-            }
-        }
-    )
-    folder = run(stop_4body, fileset, tmp_path / "run", Options("iterative", chunksize=60))
-    in_chunks = [row["events"] for row in folder.cutflow["made"]]
-    assert (
-        in_chunks == [row["events"] for row in result.cutflow.rows()] == [100, 100, 41, 41, 33, 23]
-    )
+    files = {str(nanoaod / "PHYSLITE_example.root"): "CollectionTree"}
+    dataset = {"files": files, "metadata": {"is_mc": True, "era": "2018"}}
+    fileset = Fileset.model_validate({"made": dataset})
+    folder = run(stop_4body, fileset, tmp_path / "run", Options("iterative"))
+    for rows in (folder.cutflow["made"], result.cutflow.rows()):
+        assert [row["events"] for row in rows] == [100, 100, 41, 41, 33, 23]
 
 
 @pytest.mark.samples
-def test_branches_are_those_of_links_and_of_the_weight_as_well(stop_4body, nanoaod):
-    with uproot.open(nanoaod / "PHYSLITE_example.root") as file:
-        form = form_of(file, "CollectionTree", branch_filter(ReducedPHYSLITESchema))
+def test_branches_are_those_of_links_and_of_the_weight_as_well(stop_4body, sample):
+    form = form_of(sample, "CollectionTree", branch_filter(ReducedPHYSLITESchema))
     datasets = {"mc": METADATA, "data": METADATA | {"is_mc": False}}
     needs = branch_needs(stop_4body, datasets, dict.fromkeys(datasets, form))
     required = {name: set(of.required) for name, of in needs.items()}
