@@ -241,7 +241,7 @@ def test_files_of_other_formats_are_refused(bphcoffea, nanoaod, tmp_path):
     assert ended.status == 0
     ended = bphcoffea("fileset", "check", files, "--analysis", ROOT / "processors/stop_4body.py")
     assert ended.status == 2
-    assert "dataset 'dy': the tree is not PHYSLITE: it lacks the branch EventInfo" in ended.err
+    assert "nano_dy.root: the tree is not PHYSLITE: it lacks the branch EventInfo" in ended.err
 
 
 FIELDS = {

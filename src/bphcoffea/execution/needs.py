@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bphcoffea.analysis import Analysis, BranchNeeds
 from bphcoffea.datasets import FileReport, Fileset, files_of
-from bphcoffea.errors import RunError
+from bphcoffea.errors import FilesetError, RunError
 from bphcoffea.execution.bugs import Bug, BugError
 from bphcoffea.execution.executors.engines import Engine
 from bphcoffea.execution.file_opening import open_files
@@ -28,7 +28,8 @@ def needs_of(
     DeclarationError
         If declarations for a dataset are wrong.
     RunError
-        If the analysis reads a field that the events of a dataset do not have.
+        If the analysis reads a field that the events of a dataset do not have, or its files have
+        another format.
     BugError
         If the analysis reads a field that the schema of an ntuple does not have.
     """
@@ -42,13 +43,17 @@ def needs_of(
     try:
         return branch_needs(analysis, metadata, forms)
     except TracingError as error:
-        bug = Bug.from_exception(error.__cause__ or error)
+        cause = error.__cause__ or error
+        bug = Bug.from_exception(cause)
         if error.dataset not in models:  # a template has all fields
             raise BugError(bug) from None
+        file = f"dataset '{error.dataset}', {models[error.dataset].file.path}"
+        if isinstance(cause, FilesetError):
+            raise RunError(f"{file}: {cause}") from None
         place = f" ({bug.file}, line {bug.line}: {bug.source})" if bug.in_analysis else ""
         raise RunError(
-            f"dataset '{error.dataset}', {models[error.dataset].file.path}: the analysis reads a "
-            f"field that the events do not have: {bug.error.splitlines()[0]}{place}"
+            f"{file}: the analysis reads a field that the events do not have: "
+            f"{bug.error.splitlines()[0]}{place}"
         ) from None
 
 

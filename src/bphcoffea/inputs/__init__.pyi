@@ -1,3 +1,4 @@
+from .any_format import any_format as any_format
 from .columns import Form as Form
 from .fcc import FCCSchema as FCCSchema
 from .forms import branch_filter as branch_filter, form_of as form_of

@@ -34,6 +34,7 @@ when they are used.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, ClassVar, Final
 
 from coffea.nanoevents import BaseSchema
@@ -111,7 +112,7 @@ class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
     def __init__(self, base_form: Form, *args: object, **kwargs: object) -> None:
         super().__init__(base_form, *args, **kwargs)
         branches = dict(zip(self._form["fields"], self._form["contents"], strict=True))
-        if _NUMBERS["event"] not in branches:
+        if not self.reads(branches):
             raise FilesetError(
                 f"the tree is not PHYSLITE: it lacks the branch {_NUMBERS['event']}; "
                 "choose the schema of its format"
@@ -132,6 +133,11 @@ class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
         present = {name: form for name, form in forms.items() if form is not None}
         self._form["fields"] = list(present)
         self._form["contents"] = list(present.values())
+
+    @classmethod
+    def reads(cls, branches: Collection[str]) -> bool:
+        """Return whether a file with these branches is PHYSLITE."""
+        return _NUMBERS["event"] in branches
 
     @classmethod
     def behavior(cls) -> dict[Any, Any]:

@@ -42,7 +42,9 @@ _log = logging.getLogger(__name__)
 
 
 class TracingError(Exception):
-    """An analysis reads a field that the events of a dataset do not have; see its cause.
+    """An analysis cannot read the files of a dataset; see its cause.
+
+    It reads a field that the events do not have, or the files have another format.
 
     Parameters
     ----------
@@ -80,7 +82,8 @@ def branch_needs(
     DeclarationError
         If declarations for a dataset are wrong.
     TracingError
-        If the analysis reads a field that the events of a dataset do not have.
+        If the analysis reads a field that the events of a dataset do not have, or the schema does
+        not know the format.
     """
     template = template_form(analysis.schema)
     traced: dict[str, list[tuple[Form, frozenset[str]]]] = {}
@@ -183,11 +186,9 @@ def _branches_of_process(
     """Return the branches that an analysis reads of a dataset with files of a form."""
     try:
         return _branches_read(analysis.schema, form, metadata, Processor(analysis).process)
-    except FilesetError as error:  # of the schema, which does not know the dataset
-        raise FilesetError(f"dataset '{dataset}': {error}") from None
-    except InputError:
-        raise
     except Exception as error:
+        if isinstance(error, InputError) and not isinstance(error, FilesetError):
+            raise  # about the analysis or its corrections
         raise TracingError(dataset) from error
 
 
