@@ -15,6 +15,7 @@ from bphcoffea.analysis import (
     PileupWeight,
     Region,
     Selection,
+    UnclusteredEnergy,
     Variable,
     crossed,
     flag,
@@ -92,7 +93,10 @@ class TopMET(Analysis):
     """Tops are fat jets (merged), pairs of a W jet and a jet (mixed), or three jets (resolved)."""
 
     schema = ReducedNanoAODSchema
-    calibrations = (JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),)
+    calibrations = (
+        JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),
+        UnclusteredEnergy("PuppiMET"),
+    )
     objects = (
         Objects("jet", "Jet", (pt > 30, abs_eta < 2.4, *jet_id)),
         Objects("bjet", "jet", (btag > BTAG_LOOSE,)),

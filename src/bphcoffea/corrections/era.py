@@ -19,6 +19,7 @@ from bphcoffea.corrections.declaration import (
     Particle,
     read_declaration,
 )
+from bphcoffea.corrections.energy_payloads import EnergyCorrections, load_energies
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
 from bphcoffea.corrections.jet_energy import JetEnergyPayload
 from bphcoffea.corrections.object_factors import ObjectFactor, ObjectTriggerFactor
@@ -56,6 +57,8 @@ class EraCorrections:
         Momentum uncertainties of muons and tracks.
     jet_energy
         Energy corrections of jets by collection.
+    energies
+        Calibrations of leptons and of the unclustered energy.
     golden
         Certified luminosity sections; None for all sections.
     table
@@ -75,6 +78,7 @@ class EraCorrections:
     objects: Mapping[str, ObjectFactor | ObjectTriggerFactor] = field(default_factory=dict)
     momentum: Mapping[Particle, MomentumSection] = field(default_factory=dict)
     jet_energy: Mapping[str, JetEnergyPayload] = field(default_factory=dict)
+    energies: EnergyCorrections = field(default_factory=EnergyCorrections)
     golden: GoldenJson | None = None
     table: LuminosityTable | None = None
     luminosity_uncertainty: float = 0
@@ -116,6 +120,7 @@ class EraCorrections:
                 particle: section.model_dump() for particle, section in self.momentum.items()
             },
             "jet_energy": {name: jets.describe() for name, jets in self.jet_energy.items()},
+            **self.energies.describe(),
             "luminosity": {
                 "uncertainty": self.luminosity_uncertainty,
                 **{
@@ -246,9 +251,11 @@ def _load(path: Path) -> EraCorrections:
         if loaded is not None:
             objects[name] = loaded
     jet_energies = {
-        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets))
+        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets, era))
         for name, section in declared.jet_energy.items()
     }
+    energies, faults_of_energies = load_energies(folder, declared)
+    faults += [f"{path}: {line}" for line in faults_of_energies]
     corrections = EraCorrections(
         name=era,
         eras=declared.eras,
@@ -261,6 +268,7 @@ def _load(path: Path) -> EraCorrections:
         objects=objects,
         momentum=declared.momentum,
         jet_energy={name: jets for name, jets in jet_energies.items() if jets is not None},
+        energies=energies,
         golden=load("luminosity", luminosity.golden, lambda f: GoldenJson.load(folder / f)),
         table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),
         luminosity_uncertainty=luminosity.uncertainty,
