@@ -25,7 +25,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, needs, outcome, run
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.execution.loading import SOURCE_SHA256
-from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema
+from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema, branch_filter
 from bphcoffea.processing import tracing
 from bphcoffea.results import RunFolder
 from bphcoffea.storage.decompression import decompress_within
@@ -189,7 +189,7 @@ def data():
 
 @pytest.fixture(scope="session")
 def nanoaod():
-    """Folder of coffea's samples: NanoAOD, and EDM4hep of the FCC."""
+    """Folder of coffea's samples: NanoAOD, EDM4hep of the FCC, and PHYSLITE."""
     try:
         return samples.folder()
     except samples.UnavailableError as reason:
@@ -252,7 +252,9 @@ def open_events():
 
     def open_events(file, schema, tree="Tree3Mu/ntuple", log=None, **metadata):
         known = {"dataset": "test", "is_mc": False, "era": "2017B", "hlt": ()} | metadata
-        root = uproot.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+        root = file
+        if not isinstance(file, uproot.ReadOnlyDirectory):
+            root = uproot.open(io.BytesIO(file) if isinstance(file, bytes) else file)
         return NanoEventsFactory.from_root(
             root,
             treepath=tree,
@@ -261,6 +263,7 @@ def open_events():
             mode="virtual",
             access_log=log,
             buffer_cache={},
+            iteritems_options={"filter_name": branch_filter(schema)},
         ).events()
 
     return open_events

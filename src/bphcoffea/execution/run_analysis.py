@@ -24,6 +24,7 @@ from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities import Facility
+from bphcoffea.inputs import branch_filter
 from bphcoffea.processing import DatasetResult, Processor, empty_result
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
 from bphcoffea.storage import Retries, check_target, mark, stage_out_folder
@@ -195,7 +196,10 @@ def process(
     clock = time.perf_counter()
     try:
         # coffea cannot run without chunks, but files without entries may need none
-        out: ChunkOutput = runner.run(plan.chunks, processor) if plan.chunks else {"out": {}}
+        out: ChunkOutput = {"out": {}}
+        if plan.chunks:
+            looked_at = {"filter_name": branch_filter(processor.analysis.schema)}
+            out = runner.run(plan.chunks, processor, iteritems_options=looked_at)
     except MissingExtraError as error:  # raised by a worker
         raise RunError(str(error)) from None
     wall = time.perf_counter() - clock
