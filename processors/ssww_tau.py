@@ -17,6 +17,7 @@ import numpy as np
 
 from bphcoffea.analysis import (
     Analysis,
+    BTag,
     Condition,
     Cut,
     Histogram,
@@ -24,10 +25,15 @@ from bphcoffea.analysis import (
     Objects,
     ObjectWeight,
     OptionalVariable,
+    PartonShower,
     PathFired,
+    PDFWeights,
     PileupWeight,
+    PrefiringWeight,
     Region,
+    ScaleWeights,
     Selection,
+    TauEnergy,
     Variable,
     crossed,
     flag,
@@ -38,6 +44,7 @@ from bphcoffea.analysis import (
 from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.physics import four_momentum, invariant_mass
 
+BTAG_MEDIUM = 0.3033
 MJJ_EDGES = hist.axis.Variable([500, 700, 1000, 1500, 2500])
 TAU_EDGES = hist.axis.Variable([30, 45, 60, 100])
 MUON = PathFired("IsoMu27")
@@ -100,10 +107,11 @@ class SameSignWWTau(Analysis):
     """VBS pair, one lepton and one hadronic τ of the same charge, missing momentum, no b jet."""
 
     schema = ReducedNanoAODSchema
-    calibrations = (JetEnergy("Jet", met="MET"),)
+    calibrations = (JetEnergy("Jet", met="MET"), TauEnergy("Tau"))
     objects = (
         Objects("jet", "Jet", (pt > 30, abs_eta < 5, jet_id >= 2, (pt > 50) | (pileup_id >= 7))),
-        Objects("bjet", "jet", (btag >= 0.3033,)),
+        Objects("bjet", "jet", (btag >= BTAG_MEDIUM,)),
+        Objects("central_jet", "jet", (abs_eta < 2.5,)),
         Objects("vbs_jet", "jet", (Condition("in the VBS pair", in_vbs_pair),)),
         Objects("loose_muon", "Muon", (pt > 10, abs_eta < 2.4, isolation < 0.4, flag("looseId"))),
         Objects("muon", "loose_muon", (pt > 30, isolation < 0.15, flag("tightId")), apart),
@@ -133,7 +141,8 @@ class SameSignWWTau(Analysis):
     )
     columns = (m_jj, lepton_pt, tau_pt, charges, met, bjets)
     weights = (
-        PileupWeight(Variable("interactions", lambda e: e.Pileup.nTrueInt)),
+        *(PileupWeight(), PrefiringWeight(), ScaleWeights(), PDFWeights(), PartonShower()),
+        BTag("bjet", "central_jet", "btagDeepFlavB", {"M": BTAG_MEDIUM}, after="m_jj"),
         *(ObjectWeight(f"muon_{of}", of="muon", after="lepton") for of in ("id", "isolation")),
         ObjectWeight("electron_id", of="electron", after="lepton"),
         *(ObjectWeight(f"tau_vs_{of}", of="tau", after="tau") for of in ("jet", "e", "mu")),

@@ -11,6 +11,7 @@ from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.inputs import (
     FCCSchema,
     ReducedNanoAODSchema,
+    ReducedPHYSLITESchema,
     ThreeMuSchema,
     TwoMuTrackSchema,
     WZTreeSchema,
@@ -78,6 +79,9 @@ def test_each_schema_knows_its_format(nanoaod, tmp_path):
         branches = {ReducedNanoAODSchema: form_of(file, "Events")["fields"]}
     with uproot.open(nanoaod / "test_FCC_Spring2021.root") as file:
         branches[FCCSchema] = form_of(file, "events")["fields"]
+    with uproot.open(nanoaod / "PHYSLITE_example.root") as file:
+        names = file["CollectionTree"].keys(recursive=True, full_paths=False)
+    branches[ReducedPHYSLITESchema] = names
     for schema in (ThreeMuSchema, TwoMuTrackSchema, WZTreeSchema):
         branches[schema] = template_form(schema)["fields"]
     for schema in branches:
