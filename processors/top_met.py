@@ -18,6 +18,7 @@ from bphcoffea.analysis import (
     Region,
     ScaleWeights,
     Selection,
+    UnclusteredEnergy,
     Variable,
     crossed,
     filters_passed,
@@ -89,7 +90,10 @@ class TopMET(Analysis):
     """Tops are fat jets (merged), pairs of a W jet and a jet (mixed), or three jets (resolved)."""
 
     schema = ReducedNanoAODSchema
-    calibrations = (JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),)
+    calibrations = (
+        JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),
+        UnclusteredEnergy("PuppiMET"),
+    )
     objects = (
         Objects("jet", "Jet", (pt > 30, abs_eta < 2.4, *jet_id)),
         Objects("bjet", "jet", (btag > BTAG_LOOSE,)),

@@ -10,6 +10,7 @@ from bphcoffea.analysis import (
     Axis,
     Cut,
     Histogram,
+    MuonMomentum,
     Objects,
     ObjectWeight,
     OptionalVariable,
@@ -74,6 +75,7 @@ class ZMuMu(Analysis):
     """Z → μμ."""
 
     schema = ReducedNanoAODSchema
+    calibrations = (MuonMomentum("Muon"),)
     objects = (
         Objects("muon", "Muon", (pt > 15, abs_eta < 2.4, flag("tightId"), muon_isolation < 0.25)),
         Objects("electron", "Electron", (pt > 15, abs_eta < 2.4, ~in_gap, *electron_id)),

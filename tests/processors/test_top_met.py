@@ -198,6 +198,7 @@ sources = { Total = "Summer22_22Sep2023_V3_MC_Total_AK4PFPuppi" }
 [jet_energy.FatJet]
 file = "FILE"
 sources = { Total = "Summer22_22Sep2023_V3_MC_Total_AK4PFPuppi" }
+[unclustered_energy.PuppiMET]
 """
 
 
@@ -211,16 +212,19 @@ def test_jets_fat_jets_and_missing_momentum_vary_together(top_met, sample, nanoa
     events = ak.with_field(events, 6 * sample.PuppiMET.pt, ["PuppiMET", "pt"])
     (result,) = Processor(corrected).process(events).values()
     met = result.histograms["met"]
-    of_generator = ("scale_", "ps_")
-    names = [n for n in met.axes["variation"] if not n.startswith(of_generator)]
-    assert names == ["nominal", "jerUp", "jerDown", "jes_TotalUp", "jes_TotalDown"]
-    (calibration,) = corrected.for_dataset(METADATA).calibrations
+    resolved = corrected.for_dataset(METADATA)
+    calibrated, (calibration, _) = resolved.calibrated(events), resolved.calibrations
     assert ("FatJet", "pt") in calibration.paths
-    calibrated = calibration.calibrate(events)
-    for name, amounts in calibration.variations(METADATA, None).items():
+    variations = {name: (shift, a) for shift, of in resolved.shifts for name, a in of.items()}
+    sources = ("jer", "jes_Total", "unclustered")
+    assert list(variations) == [source + side for source in sources for side in ("Up", "Down")]
+    of_generator = ("scale_", "ps_")
+    shapes = [name for name in met.axes["variation"] if not name.startswith(of_generator)]
+    assert shapes == ["nominal", *variations]
+    for name, (shift, amounts) in variations.items():
         moved = calibrated
         everywhere = [np.full(len(events), amount) for amount in amounts]
-        for field, values in calibration.shifted(calibrated, everywhere).items():
+        for field, values in shift.shifted(calibrated, everywhere).items():
             moved = ak.with_field(moved, values, list(field))
         (slow,) = Processor(top_met).process(moved).values()
         for histogram in ("mt", "met", "top_mass"):

@@ -165,6 +165,7 @@ class _Declared:
         self.columns = self._list("columns")
         self.weights = self._list("weights")
         self.shifts = self._list("shifts")
+        self.calibrations = self._list("calibrations")
         self.cuts_on_best = self._list("cuts_on_best")
         self.selection = self._get("selection")
         self.categories = self._get("categories")
@@ -209,6 +210,9 @@ class _Declared:
         yield from self._weights()
         variations = [name for shift in self.shifts for name in shift.possible_variations()]
         yield from _faults_of_variations(variations)
+        sections = [section for part in self.calibrations for section in part.needs()]
+        for section in repeated(sections):
+            yield f"two calibrations apply the section '{section}'; declare one of them"
         fit = self._get("mass_fit")
         fitted = getattr(fit, "histogram", None)
         names = [histogram.name for histogram in self.histograms]

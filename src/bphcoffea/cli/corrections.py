@@ -46,7 +46,7 @@ def show(
             values = (*payload.keys(variable), *payload.ranges(variable))
             say(f"    {variable} ({kind}): {', '.join(values)}")
     for name in content.compound:
-        say(f"{name}: a compound correction, for the energies of jets")
+        say(f"{name}: a compound correction, for the energies of jets or electrons")
 
 
 @app.command()

@@ -25,7 +25,8 @@ from bphcoffea.corrections.btag_payload import (
     tagger_payload,
 )
 from bphcoffea.corrections.payload import Inputs, Payload
-from bphcoffea.corrections.payload_factor import WHOLE, Factor, check_era
+from bphcoffea.corrections.payload_factor import WHOLE, Factor
+from bphcoffea.corrections.section import era_ending
 from bphcoffea.errors import CorrectionsError
 
 #: Process whose efficiencies stand for all others.
@@ -226,16 +227,12 @@ def _parts(payload: Payload, era: str, *, decorrelated: bool) -> dict[str, tuple
     keys = payload.keys(SYSTEMATIC)
     split = ("correlated", "uncorrelated")
     if all(f"{side}_{part}" in keys for part in split for side in ("up", "down")):
-        check_era(era)
-        return {
-            f"{part}_{era}" if decorrelated or part == "uncorrelated" else part: (
-                f"up_{part}",
-                f"down_{part}",
-            )
+        endings = {
+            part: era_ending(era, decorrelated=decorrelated or part == "uncorrelated")
             for part in split
         }
+        return {f"{part}{endings[part]}": (f"up_{part}", f"down_{part}") for part in split}
     if "up" in keys and "down" in keys:
-        if decorrelated:
-            check_era(era)
-        return {era if decorrelated else WHOLE: ("up", "down")}
+        ending = era_ending(era, decorrelated=decorrelated)
+        return {ending.removeprefix("_") or WHOLE: ("up", "down")}
     return {}

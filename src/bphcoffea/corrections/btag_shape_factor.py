@@ -24,7 +24,8 @@ from bphcoffea.corrections.btag_payload import (
     tagger_payload,
 )
 from bphcoffea.corrections.payload import Inputs
-from bphcoffea.corrections.payload_factor import Factor, check_era
+from bphcoffea.corrections.payload_factor import Factor
+from bphcoffea.corrections.section import era_ending
 
 _SCORE: Final = "discriminant"
 #: Beginnings of uncertainties that come from the size of the samples of an era.
@@ -54,9 +55,8 @@ class BTagShapeFactor:
             if not up.startswith("up_") or down not in keys or name.startswith(_OF_ENERGIES):
                 continue
             decorrelated = section.decorrelated or name.startswith(_OF_ONE_ERA)
-            if decorrelated:
-                check_era(era)
-            self.uncertainties[f"{name}_{era}" if decorrelated else name] = up, down
+            ending = era_ending(era, decorrelated=decorrelated)
+            self.uncertainties[f"{name}{ending}"] = up, down
             for key in (up, down):
                 flavours = self.payload.keys("flavor", {SYSTEMATIC: key})
                 self._flavours[key] = [int(flavour) for flavour in flavours]

@@ -15,40 +15,21 @@ from pydantic import (
 )
 
 from bphcoffea.corrections.btag_declaration import AnyBTagSection, BTagSection, BTagShapeSection
-from bphcoffea.corrections.payload import Policy
-from bphcoffea.corrections.section import Section
+from bphcoffea.corrections.energies import (
+    ElectronEnergySection,
+    MuonMomentumSection,
+    TauEnergySection,
+    UnclusteredEnergySection,
+)
+from bphcoffea.corrections.section import Name, PayloadSection, Section
 from bphcoffea.documents import faults, read_toml
 from bphcoffea.errors import CorrectionsError
 
-Name = Annotated[str, Field(min_length=1)]
 #: Kinds of particles whose momenta have uncertainties.
 Particle = Literal["muon", "track"]
+#: Name of the resolution among the uncertainties of jets.
+RESOLUTION: Final = "jer"
 Relative = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
-
-
-class PayloadSection(Section):
-    """A correction of a correctionlib file, and how to evaluate it.
-
-    Attributes
-    ----------
-    file
-        Path of the correctionlib file, relative to the TOML.
-    name
-        Name of the correction in the file.
-    out_of_range
-        Treatment of values outside the bins: ``clamp`` (take the nearest bin) or ``error``.
-    inputs
-        Keys of inputs that are the same for all values, such as ``year`` of older files.
-    decorrelated
-        Whether the uncertainties are independent of those of other eras: the names of their
-        variations then end with the name of these corrections.
-    """
-
-    file: Name
-    name: Name
-    out_of_range: Policy
-    inputs: Mapping[str, str] = {}
-    decorrelated: Annotated[bool, Field(strict=True)] = False
 
 
 class ObjectSection(PayloadSection):
@@ -127,6 +108,9 @@ class JetEnergySection(Section):
         Path of the file with the resolution and its scale factor; by default `file`.
     sources
         Names of the uncertainties of the energy scale, by source.
+    decorrelated
+        Sources that are independent of those of other eras; ``jer`` for the resolution. The names
+        of their variations end with the name of these corrections.
     """
 
     file: Name
@@ -136,9 +120,17 @@ class JetEnergySection(Section):
     scale_factor: Name | None = None
     resolution_file: Name | None = None
     sources: Mapping[str, Name] = {}
+    decorrelated: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _smears_or_not(self) -> Self:
+        uncertainties = (*self.sources, *((RESOLUTION,) if self.resolution else ()))
+        for name in self.decorrelated:
+            if name not in uncertainties:
+                raise ValueError(
+                    f"decorrelated: there is no uncertainty '{name}'; there are: "
+                    f"{', '.join(uncertainties) or 'none'}"
+                )
         if (self.resolution is None) != (self.scale_factor is None):
             raise ValueError("resolution and scale_factor need each other; give both or none")
         return self
@@ -181,6 +173,10 @@ class Declaration(Section):
         Momentum uncertainties by kind of particle.
     jet_energy
         Energy corrections of jets by collection.
+    muon_momentum, electron_energy, tau_energy
+        Calibrations of leptons by collection.
+    unclustered_energy
+        Uncertainty of the unclustered energy by the missing momentum that has it.
     luminosity
         Certified data, and their luminosity.
     """
@@ -195,6 +191,10 @@ class Declaration(Section):
     btag: Mapping[Name, AnyBTagSection] = {}
     momentum: Mapping[Particle, MomentumSection] = {}
     jet_energy: Mapping[str, JetEnergySection] = {}
+    muon_momentum: Mapping[Name, MuonMomentumSection] = {}
+    electron_energy: Mapping[Name, ElectronEnergySection] = {}
+    tau_energy: Mapping[Name, TauEnergySection] = {}
+    unclustered_energy: Mapping[Name, UnclusteredEnergySection] = {}
     luminosity: LuminositySection = LuminositySection()
 
 

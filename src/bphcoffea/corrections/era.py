@@ -22,6 +22,7 @@ from bphcoffea.corrections.declaration import (
     Particle,
     read_declaration,
 )
+from bphcoffea.corrections.energy_payloads import EnergyCorrections, load_energies
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
 from bphcoffea.corrections.jet_energy import JetEnergyPayload
 from bphcoffea.corrections.object_factors import ObjectFactor, ObjectTriggerFactor
@@ -63,6 +64,8 @@ class EraCorrections:
         Momentum uncertainties of muons and tracks.
     jet_energy
         Energy corrections of jets by collection.
+    energies
+        Calibrations of leptons and of the unclustered energy.
     golden
         Certified luminosity sections; None for all sections.
     table
@@ -83,6 +86,7 @@ class EraCorrections:
     btag: Mapping[str, BTagFactor | BTagShapeFactor] = field(default_factory=dict)
     momentum: Mapping[Particle, MomentumSection] = field(default_factory=dict)
     jet_energy: Mapping[str, JetEnergyPayload] = field(default_factory=dict)
+    energies: EnergyCorrections = field(default_factory=EnergyCorrections)
     golden: GoldenJson | None = None
     table: LuminosityTable | None = None
     luminosity_uncertainty: float = 0
@@ -126,6 +130,7 @@ class EraCorrections:
                 particle: section.model_dump() for particle, section in self.momentum.items()
             },
             "jet_energy": {name: jets.describe() for name, jets in self.jet_energy.items()},
+            **self.energies.describe(),
             "luminosity": {
                 "uncertainty": self.luminosity_uncertainty,
                 **{
@@ -266,9 +271,11 @@ def _load(path: Path) -> EraCorrections:
         if tagger is not None:
             btag[name] = tagger
     jet_energies = {
-        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets))
+        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets, era))
         for name, section in declared.jet_energy.items()
     }
+    energies, faults_of_energies = load_energies(folder, declared)
+    faults += [f"{path}: {line}" for line in faults_of_energies]
     corrections = EraCorrections(
         name=era,
         eras=declared.eras,
@@ -282,6 +289,7 @@ def _load(path: Path) -> EraCorrections:
         btag=btag,
         momentum=declared.momentum,
         jet_energy={name: jets for name, jets in jet_energies.items() if jets is not None},
+        energies=energies,
         golden=load("luminosity", luminosity.golden, lambda f: GoldenJson.load(folder / f)),
         table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),
         luminosity_uncertainty=luminosity.uncertainty,

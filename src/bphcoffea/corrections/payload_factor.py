@@ -9,7 +9,6 @@ numbers, and the nominal factor shifted by both together. Files of electrons and
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,8 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.arrays import Booleans, Floats
-from bphcoffea.corrections.declaration import PayloadSection
 from bphcoffea.corrections.payload import Evaluated, Inputs, Payload
+from bphcoffea.corrections.section import PayloadSection, era_ending
 from bphcoffea.errors import CorrectionsError
 from bphcoffea.physics import Combination
 
@@ -172,9 +171,7 @@ class PayloadFactor:
                 f"{source}: the inputs {' and '.join(kinds)} both have a key of the nominal value"
                 f"{_choose(where, kinds[0], payload.keys(kinds[0]))}"
             )
-        if section.decorrelated:
-            check_era(era)
-        self._ending = (era,) if section.decorrelated else ()
+        self._ending = era_ending(era, decorrelated=section.decorrelated)
         self.kind = kinds[0] if kinds else None
         keys = payload.keys(self.kind, fixed) if self.kind else ()
         up, down = (next((key for key in names if key in keys), None) for names in (_UP, _DOWN))
@@ -231,7 +228,7 @@ class PayloadFactor:
 
     def _name(self, part: str) -> str:
         """Return the name of an uncertainty, with the era's name if it is decorrelated."""
-        return "_".join(filter(None, (part, *self._ending)))
+        return f"{part}{self._ending}" if part else self._ending.removeprefix("_")
 
     def _evaluate(self, numbers: Inputs, key: str | None) -> Evaluated:
         texts = dict(self.inputs)
@@ -239,21 +236,6 @@ class PayloadFactor:
             texts[self.kind] = key
         needed = {name: numbers[name] for name in self.numbers}
         return self.payload.evaluate(needed, texts, self.out_of_range)
-
-
-def check_era(era: str) -> None:
-    """Raise a CorrectionsError if names of decorrelated variations cannot end with an era's name.
-
-    Parameters
-    ----------
-    era
-        Name of the era's corrections.
-    """
-    if not re.fullmatch("[A-Za-z0-9_.-]+", era):
-        raise CorrectionsError(
-            f"decorrelated: names of variations end with the name of the era, '{era}', which "
-            "must then be made of letters, digits, and the characters _ . -"
-        )
 
 
 def listed(payload: Payload) -> str:

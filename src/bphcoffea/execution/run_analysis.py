@@ -290,7 +290,9 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
         used = [section for part in resolved.calibrations for section in part.sections]
         applied = [*(weight.name for weight in resolved.weights), *used]
         declared = [*corrections.declared(), *(f"jet_energy.{n}" for n in corrections.jet_energy)]
+        declared += corrections.energies.sections()
         needed = [section for weight in analysis.weights if (section := weight.needs())]
+        needed += [section for part in analysis.calibrations for section in part.needs()]
         unused = [section for section in declared if section not in (*needed, *used)]
         lacking = [section for section in needed if section not in declared]
         notes[corrections.name] = ", ".join(applied) or "nothing"
