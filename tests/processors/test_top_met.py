@@ -218,8 +218,9 @@ def test_jets_fat_jets_and_missing_momentum_vary_together(top_met, sample, nanoa
     variations = {name: (shift, a) for shift, of in resolved.shifts for name, a in of.items()}
     sources = ("jer", "jes_Total", "unclustered")
     assert list(variations) == [source + side for source in sources for side in ("Up", "Down")]
-    names = [n for n in met.axes["variation"] if not n.startswith(("scale_", "ps_"))]
-    assert names == ["nominal", *variations]
+    of_generator = ("scale_", "ps_")
+    shapes = [name for name in met.axes["variation"] if not name.startswith(of_generator)]
+    assert shapes == ["nominal", *variations]
     for name, (shift, amounts) in variations.items():
         moved = calibrated
         everywhere = [np.full(len(events), amount) for amount in amounts]

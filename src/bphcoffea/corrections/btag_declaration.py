@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Tag
 
 from bphcoffea.corrections.payload import Policy
-from bphcoffea.corrections.section import Section
-
-Name = Annotated[str, Field(min_length=1)]
+from bphcoffea.corrections.section import Flag, Name, Section
 
 
 class BTagSection(Section):
@@ -28,7 +26,7 @@ class BTagSection(Section):
         Name of the correction with the efficiencies of all processes, or names by process, of which
         ``default`` is for all others.
     out_of_range, decorrelated
-        See :class:`.declaration.PayloadSection`. The part of the uncertainty that the file calls
+        See :class:`.PayloadSection`. The part of the uncertainty that the file calls
         uncorrelated is always independent of other eras.
     fields
         Fields of the jets by the payload's input, for inputs named differently.
@@ -40,7 +38,7 @@ class BTagSection(Section):
     efficiency_file: Name
     efficiencies: Name | Mapping[Name, Name]
     out_of_range: Policy
-    decorrelated: Annotated[bool, Field(strict=True)] = False
+    decorrelated: Flag = False
     fields: Mapping[Name, Name] = {}
 
 
@@ -54,7 +52,7 @@ class BTagShapeSection(Section):
     shape
         Name of the scale factor.
     out_of_range, decorrelated
-        See :class:`.declaration.PayloadSection`. The uncertainties ``hfstats`` and ``lfstats`` are
+        See :class:`.PayloadSection`. The uncertainties ``hfstats`` and ``lfstats`` are
         always independent of other eras.
     fields
         Fields of the jets by the payload's input, for inputs named differently.
@@ -63,7 +61,7 @@ class BTagShapeSection(Section):
     file: Name
     shape: Name
     out_of_range: Policy
-    decorrelated: Annotated[bool, Field(strict=True)] = False
+    decorrelated: Flag = False
     fields: Mapping[Name, Name] = {}
 
 

@@ -231,7 +231,7 @@ def _parts(payload: Payload, era: str, *, decorrelated: bool) -> dict[str, tuple
             part: era_ending(era, decorrelated=decorrelated or part == "uncorrelated")
             for part in split
         }
-        return {part + endings[part]: (f"up_{part}", f"down_{part}") for part in split}
+        return {f"{part}{endings[part]}": (f"up_{part}", f"down_{part}") for part in split}
     if "up" in keys and "down" in keys:
         ending = era_ending(era, decorrelated=decorrelated)
         return {ending.removeprefix("_") or WHOLE: ("up", "down")}

@@ -55,7 +55,8 @@ class BTagShapeFactor:
             if not up.startswith("up_") or down not in keys or name.startswith(_OF_ENERGIES):
                 continue
             decorrelated = section.decorrelated or name.startswith(_OF_ONE_ERA)
-            self.uncertainties[name + era_ending(era, decorrelated=decorrelated)] = up, down
+            ending = era_ending(era, decorrelated=decorrelated)
+            self.uncertainties[f"{name}{ending}"] = up, down
             for key in (up, down):
                 flavours = self.payload.keys("flavor", {SYSTEMATIC: key})
                 self._flavours[key] = [int(flavour) for flavour in flavours]
