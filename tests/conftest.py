@@ -1,6 +1,7 @@
 """What the tests share: reading files as a run does, small ntuples, paths of samples."""
 
 import contextlib
+import gc
 import io
 import json
 import shutil
@@ -52,6 +53,13 @@ def pytest_collection_modifyitems(items):
     )
     rank = {name: place for place, name in enumerate(long)}
     items.sort(key=lambda item: rank.get(item.path.name, len(long)))
+
+
+def pytest_collection_finish():
+    """Search what was imported and collected for garbage no more: it stays until the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -194,6 +202,18 @@ def nanoaod():
         return samples.folder()
     except samples.UnavailableError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def slim_nanoaod(shared_folders, nanoaod):
+    """Folder of NanoAOD samples with the branches of leptons and jets alone, for runs over them."""
+
+    def make(folder):
+        folder.mkdir()
+        for name in ("nano_dy.root", "nano_dimuon.root"):
+            samples.write_slim(nanoaod / name, folder / name)
+
+    return shared_folders.get("slim_nanoaod", make)
 
 
 @pytest.fixture
