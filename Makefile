@@ -6,8 +6,12 @@ BIN := $(VENV)/bin
 # one more than there are cores: many tests wait for servers, clusters and timeouts
 PYTEST_WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Wheels only: a source distribution would download its build requirements without hashes.
-INSTALL = $(BIN)/python -m pip install --quiet --require-hashes --only-binary :all:
-LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --generate-hashes --no-emit-index-url --upgrade pyproject.toml
+# Modules are compiled when they are first imported, which most never are.
+INSTALL = $(BIN)/python -m pip install --quiet --no-compile --require-hashes --only-binary :all:
+LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --generate-hashes --no-emit-index-url --upgrade
+
+# With this variable, every start would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint lock clean
 
@@ -23,9 +27,10 @@ lint: $(VENV)/ready-dev
 	$(BIN)/mypy
 
 # The packages that runs need; and, added to them, those that development needs.
-$(VENV)/ready-demo: requirements.lock pyproject.toml
+$(VENV)/ready-demo: requirements-installer.lock requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'bphcoffea needs Python 3.11 or newer: make PYTHON=python3.x')"
 	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --requirement requirements-installer.lock
 	$(INSTALL) --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
@@ -36,8 +41,9 @@ $(VENV)/ready-dev: $(VENV)/ready-demo requirements-dev.lock
 
 # Lock the newest versions within the bounds of pyproject.toml, for every platform and Python.
 lock:
-	$(LOCK) --group build -o requirements.lock
-	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --group installer -o requirements-installer.lock
+	$(LOCK) pyproject.toml --group build -o requirements.lock
+	$(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) demo

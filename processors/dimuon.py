@@ -9,6 +9,7 @@ import awkward as ak
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Candidates,
     Cut,
     DatasetPathFired,
     GeneratorVariation,
@@ -55,9 +56,8 @@ class Dimuon(Analysis):
     """Dimuon spectrum."""
 
     schema = ReducedNanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
+    candidates = Candidates("Dimuon")
     selection = Selection(
-        "Dimuon",
         Cut("hlt", DatasetPathFired(), when=lambda metadata: metadata["hlt"]),
         Cut("opposite_sign", charge.equals(0)),
         Cut("acceptance", *in_eta, *in_pt),
@@ -72,7 +72,7 @@ class Dimuon(Analysis):
         GeneratorVariation(
             "generator_scale", scale_up, scale_down, "LHEScaleWeight", strange_scales
         ),
-        PileupWeight(interactions, branches=("Pileup_nTrueInt",)),
+        PileupWeight(interactions),
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),
     )
 

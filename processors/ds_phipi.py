@@ -10,6 +10,7 @@ import numpy as np
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Candidates,
     Condition,
     Cut,
     EventFunction,
@@ -118,8 +119,8 @@ class DsPhiPi(Analysis):
     """Ds → φ(μμ)π."""
 
     schema = TwoMuTrackSchema
+    candidates = Candidates("Triplet", best=chi2)
     selection = Selection(
-        "Triplet",
         Cut("hlt", Condition(f"{HLT}*", lambda e: fired(e.HLT, HLT))),
         Cut("l1", Condition("L1_DoubleMu* or L1_TripleMu*", lambda e: fired(e.L1, *L1))),
         Cut("vertex", chi2 >= 0),
@@ -135,7 +136,6 @@ class DsPhiPi(Analysis):
         Cut("phi_window", phi_mass.between(1.00, 1.04)),
         Cut("trigger_match", *map(trigger_match, MUONS)),
     )
-    best = chi2
     histograms = (
         Histogram("mass", mass, Axis(62, 1.65, 2.01)),
         Histogram("phi_mass", phi_mass, Axis(40, 1.00, 1.04)),

@@ -62,10 +62,6 @@ class ZRecoil(Analysis):
     """Mass that recoils against Z → ee and Z → μμ."""
 
     schema = FCCSchema
-    branches = tuple(
-        f"{PARTICLES}.{leaf}"
-        for leaf in ("momentum.x", "momentum.y", "momentum.z", "mass", "charge")
-    )
     objects = (
         Objects("electron", "Electron", (pt > 10,)),
         Objects("muon", "Muon", (pt > 10,)),

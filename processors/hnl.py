@@ -15,6 +15,7 @@ from bphcoffea.analysis import (
     Analysis,
     Axis,
     Blind,
+    Candidates,
     Categories,
     Condition,
     Cut,
@@ -178,8 +179,8 @@ class HNL(Analysis):
 
     schema = WZTreeSchema
     metadata = ("kind",)
+    candidates = Candidates("Hnl", best=from_ds_mass)
     selection = Selection(
-        "Hnl",
         Cut(
             "gen_match",
             Condition(
@@ -192,7 +193,6 @@ class HNL(Analysis):
         Cut("hnl_charge", charge.equals(0)),
         Cut("category", Condition("passes the cuts of its category", passes_its_category)),
     )
-    best = from_ds_mass
     cuts_on_best = (Cut("gen_best", Condition("is generated signal", gen_matched), when=is_signal),)
     categories = Categories(tuple(WORKING_POINT), Variable("category", category))
     histograms = (

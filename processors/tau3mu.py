@@ -16,6 +16,7 @@ from bphcoffea.analysis import (
     Analysis,
     Axis,
     Blind,
+    Candidates,
     Categories,
     Condition,
     Cut,
@@ -201,8 +202,8 @@ class Tau3Mu(Analysis):
     """τ → 3μ."""
 
     schema = ThreeMuSchema
+    candidates = Candidates("Triplet", best=chi2)
     selection = Selection(
-        "Triplet",
         Cut("hlt", Condition(f"{HLT}*, in 2018 {HLT_2018}*", fired_path_of_era)),
         Cut("l1", Condition("L1_DoubleMu* or L1_TripleMu*", lambda e: fired(e.L1, *L1))),
         Cut("vertex", chi2 >= 0),
@@ -216,7 +217,6 @@ class Tau3Mu(Analysis):
         phi_veto(category),
         OMEGA,
     )
-    best = chi2
     categories = Categories(CATEGORIES, category)
     histograms = (
         Histogram("mass", mass, Axis(40, 1.62, 2.02)),

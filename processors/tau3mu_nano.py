@@ -27,6 +27,7 @@ from bphcoffea.analysis import (
     Analysis,
     Axis,
     Blind,
+    Candidates,
     Categories,
     Cut,
     DatasetPathFired,
@@ -56,9 +57,8 @@ class Tau3MuNano(Analysis):
     """τ → 3μ, NanoAOD."""
 
     schema = ReducedNanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
+    candidates = Candidates("Triplet")
     selection = Selection(
-        "Triplet",
         Cut("hlt", DatasetPathFired(), when=lambda metadata: metadata["hlt"]),
         muon_id("Muon_isGlobal", "Muon_isPFcand"),
         ACCEPTANCE,

@@ -92,14 +92,6 @@ class TopMET(Analysis):
     """Tops are fat jets (merged), pairs of a W jet and a jet (mixed), or three jets (resolved)."""
 
     schema = ReducedNanoAODSchema
-    branches = (
-        *("PuppiMET_pt", "PuppiMET_phi", *(f"Flag_{name}" for name in FILTERS)),
-        *(f"Jet_{name}" for name in ("pt", "eta", "phi", "mass", "btagPNetB", *OF_JETS)),
-        *(f"FatJet_{name}" for name in ("pt", "eta", "phi", "mass", *SCORES)),
-        *(f"Muon_{name}" for name in ("pt", "eta", "phi", "mass", "looseId", "tightId")),
-        *(f"Electron_{name}" for name in ("pt", "eta", "phi", "mass", "mvaIso_WP80")),
-        *("nJet", "nFatJet", "nMuon", "nElectron"),
-    )
     calibrations = (JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),)
     objects = (
         Objects("jet", "Jet", (pt > 30, abs_eta < 2.4, *jet_id)),

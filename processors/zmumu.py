@@ -83,13 +83,6 @@ class ZMuMu(Analysis):
     """Z → μμ."""
 
     schema = ReducedNanoAODSchema
-    branches = (
-        *("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge", "Muon_tightId"),
-        *("Muon_pfRelIso04_all", "nElectron", "Electron_pt", "Electron_eta", "Electron_phi"),
-        *("Electron_deltaEtaSC", "Electron_pfRelIso03_all", "Electron_mvaFall17V2Iso_WP80"),
-        *("nJet", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_jetId", "Jet_puId", "Jet_btagDeepFlavB"),
-        *("PV_npvsGood", *(f"Flag_{name}" for name in FILTERS)),
-    )
     objects = (
         Objects("muon", "Muon", (pt > 15, abs_eta < 2.4, flag("tightId"), muon_isolation < 0.25)),
         Objects("electron", "Electron", (pt > 15, abs_eta < 2.4, ~in_gap, *electron_id)),
@@ -138,7 +131,7 @@ class ZMuMu(Analysis):
     )
     columns = (mass, leading_pt, jets, bjets)
     weights = (
-        PileupWeight(interactions, branches=("Pileup_nTrueInt",)),
+        PileupWeight(interactions),
         ObjectWeight("muon_id", of="muon", after="two_muons"),
         ObjectWeight("muon_isolation", of="muon", after="two_muons"),
     )

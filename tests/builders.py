@@ -87,7 +87,8 @@ def write_nano(path, events, seed=1, muons=None, **branches):
         "event": np.arange(events, dtype=np.uint64) + 1,
     }
     for name, values in branches.items():
-        data[name] = ak.from_regular(ak.from_numpy(values)) if np.ndim(values) == 2 else values
+        matrix = isinstance(values, np.ndarray) and values.ndim == 2
+        data[name] = ak.from_regular(ak.from_numpy(values)) if matrix else values
     kinds = {
         name: values.type.content if isinstance(values, ak.Array) else values.dtype
         for name, values in data.items()

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, settings
 from bphcoffea import cli
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import load_fileset
-from bphcoffea.execution import Options, chunks, load_analysis, outcome, run
+from bphcoffea.execution import Options, load_analysis, needs, outcome, run
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema
@@ -79,20 +79,20 @@ def traced_once():
     traced = {}
 
     def once(trace):
-        def trace_once(analysis, metadata):
+        def trace_once(analysis, *given):
             kind = type(analysis)
             if not hasattr(sys.modules.get(kind.__module__), SOURCE_SHA256):
-                return trace(analysis, metadata)
-            known = json.dumps(metadata, sort_keys=True, default=repr)
+                return trace(analysis, *given)
+            known = json.dumps(given, sort_keys=True, default=repr)
             key = (trace, kind.__qualname__, fingerprint(analysis), known)
             if key not in traced:
-                traced[key] = trace(analysis, metadata)
+                traced[key] = trace(analysis, *given)
             return traced[key]
 
         return trace_once
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "branch_needs", once(tracing.branch_needs))
+        patch.setattr(needs, "branch_needs", once(tracing.branch_needs))
         patch.setattr(outcome, "branches_of_cuts", once(tracing.branches_of_cuts))
         yield
 

@@ -233,7 +233,7 @@ def test_a_file_that_is_no_analysis(
 
 
 DECLARED = """
-from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
+from bphcoffea.analysis import Analysis, Axis, Candidates, Cut, Histogram, Selection
 from bphcoffea.inputs import TwoMuTrackSchema
 from variables_beside import chi2
 
@@ -241,7 +241,8 @@ AXIS = Axis(10, 0, 10)
 
 class Mine(Analysis):
     schema = TwoMuTrackSchema
-    selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
+    candidates = Candidates("Triplet")
+    selection = Selection(Cut("vertex", chi2 >= 0))
     histograms = (Histogram("chi2", chi2, AXIS), Histogram("fine", chi2, AXIS))
 """
 BESIDE = """

@@ -10,7 +10,7 @@ from bphcoffea.execution.loading import _shipped
 from bphcoffea.results import RunFolder
 
 HEAD = """
-    from bphcoffea.analysis import Analysis, Cut, MuonWeight, Selection, Variable
+    from bphcoffea.analysis import Analysis, Candidates, Cut, MuonWeight, Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
 
     mass = Variable("mass", lambda events: events.Triplet.mass)
@@ -20,20 +20,20 @@ HEAD = """
 CLASS = """
     class Mine(Analysis):
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", CUTS)
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(CUTS)
         BODY
 """
 #: What is wrong, the line on which that is found, and the message.
 DECLARED = {
-    "doubled": ('Cut("a", chi2 > 0), Cut("a", mass > 1)', "", 11, "cut names must differ"),
+    "doubled": ('Cut("a", chi2 > 0), Cut("a", mass > 1)', "", 12, "cut names must differ"),
     "doubled later": ("CUT", 'cuts_on_best = (Cut("a", mass > 1),)', 9, "two cuts are named 'a'"),
-    "empty": ('Cut("a")', "", 11, "cut 'a' requires nothing"),
-    "chained": ('Cut("a", 1 < mass < 2)', "", 11, "write x.between(a, b) for a < x < b"),
-    "joined": ('Cut("a", mass > 1 and chi2 > 0)', "", 11, "has no truth value"),
-    "equal": ('Cut("a", mass == 2)', "", 11, "write mass.equals(2)"),
-    "unequal": ('Cut("a", mass != 2)', "", 11, "write mass.equals(2)"),
-    "no cut": ("mass > 1", "", 11, "the requirement 'mass > 1' is not a Cut"),
+    "empty": ('Cut("a")', "", 12, "cut 'a' requires nothing"),
+    "chained": ('Cut("a", 1 < mass < 2)', "", 12, "write x.between(a, b) for a < x < b"),
+    "joined": ('Cut("a", mass > 1 and chi2 > 0)', "", 12, "has no truth value"),
+    "equal": ('Cut("a", mass == 2)', "", 12, "write mass.equals(2)"),
+    "unequal": ('Cut("a", mass != 2)', "", 12, "write mass.equals(2)"),
+    "no cut": ("mass > 1", "", 12, "the requirement 'mass > 1' is not a Cut"),
     "columns": ("CUT", "columns = (mass)", 9, "columns is a single Variable, not a tuple"),
     "after": (
         "CUT",
@@ -44,12 +44,12 @@ DECLARED = {
 }
 #: Bugs that Python finds when it reads the file, or the line of the template's only event.
 RAISED = {
-    "name": ('Cut("a", mas > 1)', "", 11, "NameError: name 'mas' is not defined"),
+    "name": ('Cut("a", mas > 1)', "", 12, "NameError: name 'mas' is not defined"),
     "module": ("CUT", "import nothing_there", 13, "ModuleNotFoundError: No module named 'nothing"),
     "field": (
         'Cut("a", Variable("x", lambda events: events.Triplet.chi3) > 1)',
         "",
-        11,
+        12,
         "AttributeError: no field named 'chi3'",
     ),
 }
@@ -142,7 +142,7 @@ def test_numbers_of_the_wrong_length_show_where_the_variable_is_defined(mine, ru
     path = mine('Cut("a", Variable("x", lambda events: events.Triplet.mass[0]) > 1)', "")
     status, _, errors = run(path)
     assert status == 1
-    place = f"bphcoffea: error: {path}, line 11, in <lambda>"
+    place = f"bphcoffea: error: {path}, line 12, in <lambda>"
     errors = errors[errors.index(place) :]
     assert errors[2].startswith("VariableError: variable 'x' gives a flat array of ")
     assert "a bug in the analysis" in errors[-1]

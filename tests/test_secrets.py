@@ -22,15 +22,15 @@ TREE = "Tree3Mu/ntuple"
 #: In every secret of this module.
 PLANTED = "pl4nted"
 ANALYSIS = """
-    from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection, Variable
+    from bphcoffea.analysis import Analysis, Axis, Candidates, Cut, Histogram, Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
 
     class Small(Analysis):
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(Cut("vertex", chi2 >= 0))
         histograms = (Histogram("chi2", chi2, Axis(5, 0, 20)),)
 
         def prepare(self, events):

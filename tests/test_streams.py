@@ -15,7 +15,7 @@ from bphcoffea import cli
 from bphcoffea.streams import SPELLED, PlainConsole, spelled
 
 ANALYSIS = """
-    from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection, Variable
+    from bphcoffea.analysis import Analysis, Axis, Candidates, Cut, Histogram, Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("χ²", lambda events: events.Triplet.vertex.chi2, "τ → 3μ ± 1", "fb⁻¹")
@@ -23,8 +23,8 @@ ANALYSIS = """
     class Greek(Analysis):
         title = "τ → 3μ"
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("φ(μμ)π ≥ 0", chi2 >= 0))
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(Cut("φ(μμ)π ≥ 0", chi2 >= 0))
         histograms = (Histogram("χ²", chi2, Axis(5, 0, 20)),)
         columns = (chi2,)
 """

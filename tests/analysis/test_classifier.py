@@ -318,7 +318,7 @@ def test_classifier_that_does_not_fit_the_analysis_is_told(ds_phipi, dimuon, tmp
     good = load_classifier(written(tmp_path, files))
     with pytest.raises(InputError, match="'dimuon' chooses no best candidate"):
         dimuon.classified(good)
-    cuts = Selection("Triplet", *ds_phipi.selection, Cut("classifier", ds_phipi.best > 0))
+    cuts = Selection(*ds_phipi.selection, Cut("classifier", ds_phipi.best > 0))
     of_same_name = type("Same", (type(ds_phipi),), {"selection": cuts})()
     with pytest.raises(InputError, match="has a cut 'classifier'"):
         of_same_name.classified(good)

@@ -10,6 +10,7 @@ import pytest
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Candidates,
     Categories,
     Condition,
     Cut,
@@ -45,8 +46,8 @@ class Sound(Analysis):
     """The control: each case below differs from it in one declaration."""
 
     schema = TwoMuTrackSchema
-    selection = Selection("Triplet", Cut("vertex", CHI2 > 0), Cut("mass", MASS.between(1, 2)))
-    best = CHI2
+    candidates = Candidates("Triplet", best=CHI2)
+    selection = Selection(Cut("vertex", CHI2 > 0), Cut("mass", MASS.between(1, 2)))
     cuts_on_best = (Cut("gen_best", Condition("HLT/any", lambda events: events.Triplet.mass > 0)),)
     histograms = (Histogram("mass", MASS, AXIS), Histogram("mass_fine", MASS, Axis(99, 0, 10)))
     columns = (MASS, CHI2)
@@ -149,7 +150,7 @@ WRONG = {
         "column 'a/b': its name holds '/'",
     ),
     "name of an N-1 variable": (
-        {"selection": Selection("Triplet", Cut("a", variable("a/b", AXIS) > 0)), "weights": ()},
+        {"selection": Selection(Cut("a", variable("a/b", AXIS) > 0)), "weights": ()},
         "variable 'a/b': its name holds '/'",
     ),
     "forgotten comma": (
@@ -157,13 +158,20 @@ WRONG = {
         "histograms is a single Histogram, not a tuple; write histograms = (…,)",
     ),
     "one column": ({"columns": MASS}, "columns is a single Variable, not a tuple"),
-    "one branch": ({"branches": "Muon_pt"}, "branches is a single string, not a tuple"),
+    "one key": ({"metadata": "kind"}, "metadata is a single string, not a tuple"),
     "a set": ({"columns": {MASS}}, "columns is {Variable("),
     "histogram as column": (
         {"columns": (HISTOGRAM,)},
         "columns holds Histogram 'mass', which is not a Variable",
     ),
-    "best": ({"best": CHI2 > 0}, "best is the requirement 'chi2 > 0', but must be a Variable"),
+    "best": (
+        {"best": CHI2},
+        "best is declared by itself; write candidates = Candidates(collection, best=…)",
+    ),
+    "candidates": (
+        {"candidates": "Triplet"},
+        "candidates is 'Triplet', but must be a Candidates",
+    ),
     "selection": (
         {"selection": (Cut("a", MASS > 0),)},
         "selection is (a: mass > 0,), but must be a Selection",
@@ -215,7 +223,7 @@ def test_what_an_instance_declares_is_checked_before_its_events():
 def test_the_same_leg_is_the_same_variable():
     pt = leg_pt("Triplet", "mu1")
     cut = Cut("pt", leg_pt("Triplet", "mu1") > 3)
-    changes = {"selection": Selection("Triplet", cut), "weights": (), "columns": (pt,)}
+    changes = {"selection": Selection(cut), "weights": (), "columns": (pt,)}
     type("Right", (Sound,), changes)
 
 
@@ -227,7 +235,7 @@ def test_an_analysis_without_a_title_and_with_an_infinite_bound_is_described():
     class Bare(Sound):
         """ """
 
-        selection = Selection("Triplet", Cut("x", -math.inf < CHI2, CHI2 < 5))
+        selection = Selection(Cut("x", -math.inf < CHI2, CHI2 < 5))
         weights = ()
 
     described = Bare().describe()
@@ -322,8 +330,15 @@ def test_numbers_of_numpy_make_an_axis():
             "by == or !=, which tell variables apart; write mass",
         ),
         (lambda: Cut(MASS > 1), "cut mass > 1: its name must be a string"),
-        (lambda: Selection(MASS, Cut("x", MASS > 1)), "the first argument must be the name of the"),
-        (lambda: Selection("Triplet", MASS > 1), "is not a Cut; write Cut(name, …)"),
+        (
+            lambda: Selection("Triplet", Cut("x", MASS > 1)),
+            "name the collection of candidates with candidates = Candidates('Triplet')",
+        ),
+        (
+            lambda: Candidates("Triplet", best=CHI2 > 0),
+            "best is the requirement 'chi2 > 0', but must be a Variable",
+        ),
+        (lambda: Selection(MASS > 1), "is not a Cut; write Cut(name, …)"),
         (lambda: MASS > "1", "variable 'mass' is compared with '1', but must be compared with a n"),
         (lambda: MASS.equals("1"), "variable 'mass' is compared with '1'"),
         (lambda: math.nan > MASS, "variable 'mass' is compared with nan"),

@@ -11,6 +11,7 @@ from bphcoffea.analysis import (
     AnalysisRecord,
     Axis,
     Blind,
+    Candidates,
     Categories,
     Cut,
     Hidden,
@@ -32,8 +33,8 @@ class Described(Analysis):
     More text.
     """
 
-    selection = Selection("Pair", Cut("sound", -math.inf < MASS, MASS < 4.5))
-    best = SIDE
+    candidates = Candidates("Pair", best=SIDE)
+    selection = Selection(Cut("sound", -math.inf < MASS, MASS < 4.5))
     cuts_on_best = (Cut("late", SIDE >= 0),)
     histograms = (Histogram("mass", MASS, Axis(10, 0, 5), log_y=True, resonances=(("J", 3.1),)),)
     categories = Categories(("A", "B"), SIDE)

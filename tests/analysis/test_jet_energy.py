@@ -182,8 +182,6 @@ def test_data_are_corrected_but_neither_smeared_nor_varied(
     same(calibrated.Jet.pt, jets.pt)
     same(calibrated.PuppiMET.phi, met.phi)
     assert calibration.variations({"is_mc": False}, None) == {}
-    assert "GenJet_pt" not in calibration.branches
-    assert "GenJet_pt" in resolved(corrections).branches
 
 
 def test_a_list_of_levels_is_the_compound_correction(events, corrections, nanoaod, tmp_path):

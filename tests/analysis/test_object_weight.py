@@ -730,7 +730,6 @@ def test_weights_of_a_shape_variation_are_those_of_shifted_objects(file, lists):
 class Read(Weighed):
     """The same analysis, of a file."""
 
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     objects = (Objects("muon", "Muon", (pt > 5,)),)
 
 

@@ -340,7 +340,6 @@ def test_objects_of_hidden_events_are_counted_in_no_step_but_the_first():
 
 def test_paths_of_regions_may_be_missing_in_some_files():
     class Triggered(Toy):
-        branches = ("nMuon",)
         regions = (Region("isolated", PathFired("IsoMu24")),)
 
     metadata = {"is_mc": True, "era": "2018", "hlt": ()}

@@ -17,7 +17,6 @@ from bphcoffea.processing.selected import Selected
 a = Variable("a", lambda events: events.Candidate.a, axis=Axis(3, 0, 3))
 b = Variable("b", lambda events: events.Candidate.b, axis=Axis(3, 0, 3))
 SELECTION = Selection(
-    "Candidate",
     Cut("trigger", Condition("fired", lambda events: events.fired)),
     Cut("loose", a > 0, b < 3),
     Cut("tight", (a > 1) | (b > 1)),
@@ -178,7 +177,7 @@ def test_cuts_on_the_event_count_events_without_candidates():
 
 def test_after_a_cut_on_candidates_an_event_needs_one():
     cuts = {cut.name: cut for cut in SELECTION}
-    late = Selection("Candidate", cuts["loose"], cuts["trigger"])
+    late = Selection(cuts["loose"], cuts["trigger"])
     events = [(True, [(1.0, 1.0)], 1.0), (True, [], 1.0), (False, [(1.0, 1.0)], 1.0)]
     assert [row["events"] for row in select(late, make(events)).cutflow.rows()] == [3, 2, 1]
 
@@ -199,7 +198,7 @@ def test_bounds_and_cut_of_a_variable():
 
 
 def test_a_cut_that_a_dataset_does_not_have_is_absent():
-    selection = Selection("Candidate", Cut("mc_only", a > 0, when=lambda known: known["is_mc"]))
+    selection = Selection(Cut("mc_only", a > 0, when=lambda known: known["is_mc"]))
     assert [cut.name for cut in selection.for_dataset({"is_mc": False})] == []
     assert [cut.name for cut in selection.for_dataset({"is_mc": True})] == ["mc_only"]
 
@@ -207,7 +206,7 @@ def test_a_cut_that_a_dataset_does_not_have_is_absent():
 @pytest.mark.parametrize("names", [("x", "x"), ("all",)])
 def test_names_of_cuts_differ(names):
     with pytest.raises(ValueError, match="must differ"):
-        Selection("Candidate", *(Cut(name, a > 0) for name in names))
+        Selection(*(Cut(name, a > 0) for name in names))
 
 
 def test_a_cut_requires_something():
@@ -218,7 +217,7 @@ def test_a_cut_requires_something():
 def test_two_variables_of_one_name_are_refused():
     # their N-1 histograms would be one
     with pytest.raises(ValueError, match="share the name a"):
-        Selection("Candidate", Cut("x", a > 0), Cut("y", Variable("a", a.function) > 1))
+        Selection(Cut("x", a > 0), Cut("y", Variable("a", a.function) > 1))
 
 
 LEVELS = st.lists(st.lists(st.sampled_from([1.0, 2.0]), max_size=3), min_size=1, max_size=6)
@@ -226,7 +225,7 @@ LEVELS = st.lists(st.lists(st.sampled_from([1.0, 2.0]), max_size=3), min_size=1,
 
 def select_by(function, lists):
     events = make([(True, [(value, 0.0) for value in values], 1.0) for values in lists])
-    return select(Selection("Candidate", Cut("c", Variable("x", function) > 1)), events)
+    return select(Selection(Cut("c", Variable("x", function) > 1)), events)
 
 
 @given(lists=LEVELS)
@@ -278,12 +277,12 @@ def test_what_is_no_number_of_each_candidate_is_refused(function, problem):
 
 
 def test_a_notebook_shows_the_cuts_of_a_selection():
-    selection = Selection("<Dimuon>", Cut("a & b", a > 0, b.between(1, 3)), Cut("late", b < 2))
+    selection = Selection(Cut("a & <b>", a > 0, b.between(1, 3)), Cut("late", b < 2))
     assert repr(selection).splitlines() == [
-        "Selection of <Dimuon>:",
-        "  a & b: a > 0, 1 < b < 3",
+        "Selection:",
+        "  a & <b>: a > 0, 1 < b < 3",
         "  late: b < 2",
     ]
     shown = selection._repr_html_()
-    assert "<caption>Selection of &lt;Dimuon&gt;</caption>" in shown
-    assert "<td>a &amp; b</td><td>a &gt; 0, 1 &lt; b &lt; 3</td>" in shown
+    assert "<caption>Selection</caption>" in shown
+    assert "<td>a &amp; &lt;b&gt;</td><td>a &gt; 0, 1 &lt; b &lt; 3</td>" in shown

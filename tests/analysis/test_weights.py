@@ -13,6 +13,7 @@ import pytest
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Candidates,
     Cut,
     Histogram,
     LifetimeWeight,
@@ -194,10 +195,8 @@ class Weighed(Analysis):
     schema = TwoMuTrackSchema
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
     mass = Variable("mass", lambda events: events.Triplet.mass)
-    selection = Selection(
-        "Triplet", Cut("any", chi2 > -1000), Cut("vertex", chi2 >= 0), Cut("mass", mass > 1)
-    )
-    best = chi2
+    candidates = Candidates("Triplet", best=chi2)
+    selection = Selection(Cut("any", chi2 > -1000), Cut("vertex", chi2 >= 0), Cut("mass", mass > 1))
     histograms = (Histogram("chi2", chi2, Axis(10, 0, 10)),)
     weights = (MuonWeight("muon_id", MOMENTA, after="vertex"),)
 
@@ -308,7 +307,6 @@ def test_a_weight_of_a_cut_that_a_dataset_lacks_counts_from_the_next(
 ):
     class Lacking(Weighed):
         selection = Selection(
-            "Triplet",
             Cut("vertex", Weighed.chi2 >= 0),
             Cut("absent", Weighed.chi2 >= 0, when=lambda known: False),
             Cut("mass", Weighed.mass > 1),

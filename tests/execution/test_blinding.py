@@ -26,8 +26,8 @@ from bphcoffea.toys import TOYS
 TREE = "Tree3Mu/ntuple"
 SEARCH = """
     import awkward as ak
-    from bphcoffea.analysis import Analysis, Axis, Blind, Categories, Cut, Histogram, Selection
-    from bphcoffea.analysis import Variable
+    from bphcoffea.analysis import Analysis, Axis, Blind, Candidates, Categories, Cut, Histogram
+    from bphcoffea.analysis import Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("chi2", lambda e: e.Triplet.vertex.chi2, axis=Axis(20, 0, 20))
@@ -37,13 +37,12 @@ SEARCH = """
 
     class Search(Analysis):
         schema = TwoMuTrackSchema
+        candidates = Candidates("Triplet", best=chi2)
         selection = Selection(
-            "Triplet",
             Cut("vertex", chi2.between(0, 10)),
             Cut("mass", mass.between(1.65, 2.05)),
             Cut("pt", pt > 4),
         )
-        best = chi2
         histograms = (
             Histogram("mass", mass, Axis(40, 1.6, 2.1)),
             Histogram("muon_pt", pt, Axis(40, 0, 20)),

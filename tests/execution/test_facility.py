@@ -22,14 +22,14 @@ ANALYSIS = """
     import time
     from pathlib import Path
     import correctionlib
-    from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection, Variable
+    from bphcoffea.analysis import Analysis, Axis, Candidates, Cut, Histogram, Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
     from quantities import chi2
 
     class Corrected(Analysis):
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(Cut("vertex", chi2 >= 0))
         histograms = (Histogram("chi2", chi2, Axis(20, 0, 20)),)
         columns = (chi2,)
 

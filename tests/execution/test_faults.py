@@ -151,15 +151,15 @@ def test_metrics_tell_what_each_dataset_file_and_worker_did(files, ds_phipi, tmp
 
 SLOW = """
     import time
-    from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+    from bphcoffea.analysis import Analysis, Candidates, Cut, Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
 
     class Slow(Analysis):
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(Cut("vertex", chi2 >= 0))
 
         def prepare(self, events):
             time.sleep(0.2)

@@ -31,14 +31,14 @@ from bphcoffea.storage.servers import ONCE
 ANALYSIS = """
     import os, time
     from pathlib import Path
-    from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
+    from bphcoffea.analysis import Analysis, Axis, Candidates, Cut, Histogram, Selection
     from bphcoffea.inputs import TwoMuTrackSchema
     from threshold import chi2, LOWEST
 
     class Slow(Analysis):
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("vertex", chi2 >= LOWEST))
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(Cut("vertex", chi2 >= LOWEST))
         histograms = (Histogram("chi2", chi2, Axis(20, 0, 20)),)
         columns = (chi2,)
 

@@ -186,15 +186,15 @@ def test_chunks_cover_a_file_once(entries, chunksize):
 
 
 ANALYSIS = """
-    from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection
+    from bphcoffea.analysis import Analysis, Axis, Candidates, Cut, Histogram, Selection
     from bphcoffea.inputs import TwoMuTrackSchema
     from beside_it import chi2, THRESHOLD
 
     class Mine(Analysis):
         "My own analysis."
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("vertex", chi2 >= THRESHOLD))
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(Cut("vertex", chi2 >= THRESHOLD))
         histograms = (Histogram("chi2", chi2, Axis(10, 0, 10)),)
 """
 BESIDE = """
@@ -266,7 +266,7 @@ def test_fault_in_the_middle_of_a_file_is_named(toys, ds_phipi, tmp_path, data):
 
 
 BUG = """
-    from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+    from bphcoffea.analysis import Analysis, Candidates, Cut, Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
 
     def typo(events):
@@ -274,7 +274,8 @@ BUG = """
 
     class Buggy(Analysis):
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("vertex", Variable("chi2", typo) >= 0))
+        candidates = Candidates("Triplet")
+        selection = Selection(Cut("vertex", Variable("chi2", typo) >= 0))
 """
 
 

@@ -20,14 +20,14 @@ from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
 from bphcoffea.storage.servers import Retries
 
 ANALYSIS = """
-    from bphcoffea.analysis import Analysis, Cut, Selection
+    from bphcoffea.analysis import Analysis, Candidates, Cut, Selection
     from bphcoffea.inputs import TwoMuTrackSchema
     from quantities import chi2
 
     class Vertexed(Analysis):
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(Cut("vertex", chi2 >= 0))
 """
 #: Each takes the place of the base's method.
 GREEDY = """

@@ -21,15 +21,15 @@ from bphcoffea.storage.servers import ONCE
 ANALYSIS = """
     import os, time
     from pathlib import Path
-    from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+    from bphcoffea.analysis import Analysis, Candidates, Cut, Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
 
     chi2 = Variable("chi2", lambda events: events.Triplet.vertex.chi2)
 
     class Watched(Analysis):
         schema = TwoMuTrackSchema
-        selection = Selection("Triplet", Cut("vertex", chi2 >= 0))
-        best = chi2
+        candidates = Candidates("Triplet", best=chi2)
+        selection = Selection(Cut("vertex", chi2 >= 0))
 
         def prepare(self, events):
             if "entrystart" in events.metadata:

@@ -36,7 +36,6 @@ def slim_file(tmp_path_factory):
 
         class Slim(base.DsPhiPi):
             selection = Selection(
-                "Triplet",
                 Cut("candidate", base.mass.between(1.62, 2.02), base.chi2 >= 0),
                 Cut("phi_window", base.phi_mass.between(1.00, 1.04)),
             )
@@ -270,12 +269,13 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
     mine = tmp_path / "mine.py"
     mine.write_text(
         textwrap.dedent("""
-        from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+        from bphcoffea.analysis import Analysis, Candidates, Cut, Selection, Variable
 
         x = Variable("x", lambda events: events.Triplet.mass)
 
         class Mine(Analysis):
-            selection = Selection("Triplet", Cut("x", x > 0))
+            candidates = Candidates("Triplet")
+            selection = Selection(Cut("x", x > 0))
         """)
     )
     status, _, (line,) = bphcoffea("plot", folder.path, "--analysis", mine)

@@ -13,6 +13,7 @@ from scipy.stats import kstest
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Candidates,
     Categories,
     Condition,
     Cut,
@@ -29,7 +30,7 @@ from bphcoffea.errors import DeclarationError
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.shape_variations import UnaffectedVariables
-from bphcoffea.processing.tracing import required_branches
+from bphcoffea.processing.tracing import branch_needs
 
 # so large that best candidates, selections and masses change for many
 SIZES = {
@@ -207,8 +208,8 @@ def test_first_events_without_candidates_hide_no_shift(
     class Looping(type(ds_phipi)):
         momentum = Variable("momentum", lambda e: by_hand(e.Triplet, lambda mu: float(mu.pt)))
         histograms = (Histogram("momentum", momentum, Axis(50, 0, 25)),)
-        selection = Selection("Triplet", Cut("steep", momentum > 6))
-        best = momentum
+        candidates = Candidates("Triplet", best=momentum)
+        selection = Selection(Cut("steep", momentum > 6))
         columns = ()
         weights = ()
         mass_fit = None
@@ -274,12 +275,11 @@ class Pairs(Analysis):
     """Pairs of the muons above a threshold, made by the analysis: shifted, there are others."""
 
     schema = NanoAODSchema
-    branches = ("nMuon", "Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge")
     mass = Variable("mass", lambda e: (e.Pair.first + e.Pair.second).mass)
     leading = Variable("leading", lambda e: e.Pair.first.pt)
     side = Variable("side", lambda e: ak.values_astype(e.Pair.first.eta > 0, np.int64))
-    selection = Selection("Pair", Cut("leading", leading > 10))
-    best = mass
+    candidates = Candidates("Pair", best=mass)
+    selection = Selection(Cut("leading", leading > 10))
     categories = Categories(("backward", "forward"), side)
     histograms = (Histogram("mass", mass, Axis(20, 0, 100)),)
     columns = (mass,)
@@ -351,7 +351,7 @@ def test_two_variations_of_one_name_are_a_mistake_of_the_analysis():
     with pytest.raises(
         DeclarationError, match="two variations of shifts are named scaleUp, scaleDown"
     ):
-        required_branches(Twice(), metadata)
+        branch_needs(Twice(), {"test": metadata})
     with pytest.raises(ValueError, match="two variations are named"):
         Processor(Twice()).process(with_metadata(*nano()))
 

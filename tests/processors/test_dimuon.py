@@ -228,7 +228,7 @@ def test_simulation_is_weighed_by_what_its_file_and_its_corrections_hold(dimuon,
     folder = run(corrected, files, tmp_path / "run", Options("iterative"))
     with uproot.open(nanoaod / "nano_dy.root") as file:
         events = file["Events"].arrays(
-            ["genWeight", "Pileup_nTrueInt", "LHEScaleWeight", *dimuon.branches], library="np"
+            ["genWeight", "Pileup_nTrueInt", "LHEScaleWeight", "nMuon", *BRANCHES], library="np"
         )
     maps = correctionlib.CorrectionSet.from_file(str(corrections / "muon_JPsi_v1.json.gz"))
     factor = maps["NUM_TrackerMuons_DEN_genTracks"]
@@ -275,4 +275,4 @@ def test_events_without_numbers_can_not_be_certified(dimuon, tmp_path):
     muons = ak.zip({name: [[1.0, 2.0]] for name in ("pt", "eta", "phi", "mass", "charge")})
     events = certified.prepare(ak.zip({"Muon": muons}, depth_limit=1))
     with pytest.raises(InputError, match="no run and luminosity section to be certified"):
-        select(selection, events)
+        select(selection, events, collection=certified.collection)

@@ -15,7 +15,7 @@ from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.selected import Selected
-from bphcoffea.processing.tracing import required_branches
+from bphcoffea.processing.tracing import branch_needs
 
 
 def select(analysis, events):
@@ -45,7 +45,7 @@ def test_agrees_with_the_loop_on_real_vectors(name, era, some_pass, data, ds_phi
 def test_every_trap_ends_where_it_was_made_to(data, ds_phipi, open_events):
     traps = json.loads((data / "expected.json").read_text())["tree3mu_phipi_traps.root"]
     events = open_events(data / "tree3mu_phipi_traps.root", TwoMuTrackSchema, era="2017D")
-    collection = ds_phipi.selection.collection
+    collection = ds_phipi.collection
     selected = Selected(ds_phipi.selection, Candidates(events, collection), best=ds_phipi.best)
     best = selected.chosen.tolist()
     offset = 0
@@ -222,7 +222,7 @@ def test_reads_only_the_branches_it_needs(data, ds_phipi, open_events):
     events = open_events(data / "tree3mu_phipi_2017.root", TwoMuTrackSchema, log=log, **metadata)
     Processor(ds_phipi).process(events)
     read = {column.branch for column in log}
-    assert read == set(required_branches(ds_phipi, metadata))
+    assert read == set(branch_needs(ds_phipi, {"data": metadata})["data"].required)
     assert {"Mu1_dRtriggerMatch_2017", "Track_dxy", "TripletVtx2_Chi2"} <= read
     assert not read & {"MuonEta", "Tr_dRtriggerMatch", "Triplet2_Pt", "Mu1_dRtriggerMatch"}
 

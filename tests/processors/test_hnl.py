@@ -22,7 +22,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.inputs import WZTreeSchema
 from bphcoffea.processing.processor import Processor
-from bphcoffea.processing.tracing import required_branches
+from bphcoffea.processing.tracing import branch_needs
 from bphcoffea.toys import TOYS
 
 TYPES = WZTreeSchema._known_lists()
@@ -266,9 +266,10 @@ def test_reweighted_signal_has_the_lengths_of_another(hnl):
 
 
 def test_branches_of_data_and_signal_are_found_out(hnl):
-    of_data = required_branches(hnl, {"is_mc": False, "kind": "data", "era": "2018D"})
+    data = {"is_mc": False, "kind": "data", "era": "2018D"}
     signal = {"is_mc": True, "kind": "signal", "era": "2018D", "ctau": 100.0}
-    of_signal = required_branches(hnl, signal)
+    needs = branch_needs(hnl, {"data": data, "signal": signal})
+    of_data, of_signal = needs["data"].required, needs["signal"].required
     flags = {"C_mu_Hnl_isHnlDaughter", "C_mu_Ds_isHnlBrother", "C_pi_isHnlDaughter"}
     assert {"C_Hnl_gen_l_prop"} | flags == set(of_signal) - set(of_data)
     assert set(of_data) < set(of_signal)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bphcoffea.analysis import (
     Analysis,
     Axis,
+    Candidates,
     Cut,
     Histogram,
     Selection,
@@ -33,14 +34,12 @@ class MuonTriplets(Analysis):
     """All muon triplets of NanoAOD."""
 
     schema = ReducedNanoAODSchema
-    branches = ("Muon_pt",)
+    candidates = Candidates("Triplet", best=spread)
     selection = Selection(
-        "Triplet",
         Cut("charge", charge.equals(1)),
         Cut("pt", *(leg_pt("Triplet", leg) > 2 for leg in LEGS)),
         Cut("delta_r", *(separation("Triplet", *p) < 3 for p in itertools.combinations(LEGS, 2))),
     )
-    best = spread
     histograms = (Histogram("mass", mass, Axis(50, 0, 100)),)
     columns = (mass,)
 

@@ -22,7 +22,7 @@ from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.execution import blinded
 from bphcoffea.inputs import ThreeMuSchema
 from bphcoffea.processing.processor import Processor
-from bphcoffea.processing.tracing import branch_needs, required_branches
+from bphcoffea.processing.tracing import branch_needs
 
 
 def select(analysis, events):
@@ -255,7 +255,7 @@ def test_files_need_only_what_is_cut_on(tau3mu):
     assert {"Muon_BestTrackPtErr", "Muon_vz", "MuonCharge"} <= set(needs.required)
     optional = {"Track_dxyError", "Triplet_Pt", "RefittedPV_z", "FlightDistBS_SV", "Muon_isSoft"}
     assert optional <= set(needs.in_all_or_none)
-    assert not optional & set(required_branches(tau3mu, metadata))
+    assert not optional & set(needs.required)
 
 
 def test_data_of_each_category_are_hidden_in_its_own_window(tau3mu, open_events, ntuple):

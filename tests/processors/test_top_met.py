@@ -5,15 +5,16 @@ from collections import Counter
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
 from coffea.nanoevents.methods import base, vector
 from conftest import ROOT
 from top_met_loop import FILTERS, STEPS, TRIGGERS, select
 
 from bphcoffea.corrections import load_corrections
 from bphcoffea.execution import load_analysis
-from bphcoffea.inputs import ReducedNanoAODSchema
+from bphcoffea.inputs import ReducedNanoAODSchema, form_of
 from bphcoffea.processing.processor import Processor
-from bphcoffea.processing.tracing import required_branches
+from bphcoffea.processing.tracing import branch_needs
 
 METADATA = {"dataset": "tt", "is_mc": True, "era": "2022C", "hlt": ()}
 FIELDS = {
@@ -231,6 +232,8 @@ def test_jets_fat_jets_and_missing_momentum_vary_together(top_met, sample, nanoa
         assert np.any(ak.flatten(moved.FatJet.pt) != ak.flatten(calibrated.FatJet.pt)) == (
             name.startswith("jes")
         )
-    branches = required_branches(corrected, METADATA)
+    with uproot.open(nanoaod / "nano_tt_v15.root") as file:
+        forms = {"tt": form_of(file, "Events")}
+    branches = branch_needs(corrected, {"tt": METADATA}, forms)["tt"].required
     assert {"GenJet_pt", "Jet_genJetIdx", "FatJet_phi", "PuppiMET_phi"} <= set(branches)
     assert "GenJetAK8_pt" not in branches

@@ -17,16 +17,15 @@ from bphcoffea.results import RunFolder
 from bphcoffea.storage.open_files import KEPT, reading
 
 TINY = """
-from bphcoffea.analysis import Analysis, Cut, Selection, Variable
+from bphcoffea.analysis import Analysis, Candidates, Cut, Selection, Variable
 from bphcoffea.inputs import ReducedNanoAODSchema
 
 pt = Variable("pt", lambda events: events.Muon.pt)
 
 class Tiny(Analysis):
     schema = ReducedNanoAODSchema
-    selection = Selection("Muon", Cut("hard", pt > 3))
-    branches = ("Muon_pt",)
-    best = pt
+    candidates = Candidates("Muon", best=pt)
+    selection = Selection(Cut("hard", pt > 3))
 """
 TIMEOUT = 60
 

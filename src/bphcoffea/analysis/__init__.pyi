@@ -19,6 +19,7 @@ from .legs import leg_abs_eta as leg_abs_eta, leg_eta as leg_eta, leg_pt as leg_
 from .legs import separation as separation
 from .mass_model import MassModel as MassModel, Peak as Peak, Tails as Tails
 from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
+from .model_scores import ModelScores as ModelScores, score as score
 from .models import MissingExtraError as MissingExtraError, Model as Model
 from .models import library_version as library_version
 from .names import repeated as repeated
@@ -28,7 +29,7 @@ from .objects import OptionalVariable as OptionalVariable, each as each, flag as
 from .objects import nth as nth, number_of as number_of, quantity as quantity
 from .regions import Region as Region, crossed as crossed
 from .resolved import ResolvedAnalysis as ResolvedAnalysis
-from .selection import Cut as Cut, Selection as Selection
+from .selection import Candidates as Candidates, Cut as Cut, Selection as Selection
 from .shifts import Amounts as Amounts, MomentumShift as MomentumShift, OPAQUE as OPAQUE
 from .shifts import Path as Path, Shift as Shift, opaque as opaque, replaced as replaced
 from .trigger_paths import DatasetPathFired as DatasetPathFired, PathFired as PathFired

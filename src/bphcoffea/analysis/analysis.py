@@ -22,7 +22,7 @@ from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.objects import Objects
 from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.resolved import ResolvedAnalysis, resolve
-from bphcoffea.analysis.selection import Cut, Selection
+from bphcoffea.analysis.selection import Candidates, Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Variable
 from bphcoffea.analysis.weights import Weight
@@ -48,11 +48,10 @@ class Analysis:
     objects
         Collections that are selected in each event, before anything else. Later ones may select
         from earlier ones.
+    candidates
+        What is selected in each event. None: the events themselves, each as its only candidate.
     selection
         The cuts, in order.
-    best
-        Variable whose smallest value marks the best candidate of an event. None: all candidates
-        that pass the selection are kept, and there is no table of candidates.
     cuts_on_best
         Steps that the best candidate must pass after it was chosen: an event whose best candidate
         fails is lost, even if it has other candidates.
@@ -72,8 +71,6 @@ class Analysis:
         of the corrections applies if the era's corrections have it.
     shifts
         Shape variations, for which events are selected again.
-    branches
-        Branches that every file must have; only for a schema without a template to find them with.
     metadata
         Metadata that every dataset must have, in addition to ``is_mc`` and ``era``.
     mass_fit
@@ -100,17 +97,18 @@ class Analysis:
     --------
     >>> mass = Variable("mass", lambda events: events.Dimuon.mass, unit="GeV")
     >>> class JPsi(Analysis):
-    ...     selection = Selection("Dimuon", Cut("mass", mass.between(2.9, 3.3)))
+    ...     candidates = Candidates("Dimuon")
+    ...     selection = Selection(Cut("mass", mass.between(2.9, 3.3)))
     >>> JPsi().selection
-    Selection of Dimuon:
+    Selection:
       mass: 2.9 < mass < 3.3 GeV
     """
 
     schema: ClassVar[type[BaseSchema]]
     calibrations: ClassVar[tuple[Calibration, ...]] = ()
     objects: ClassVar[tuple[Objects, ...]] = ()
+    candidates: ClassVar[Candidates | None] = None
     selection: ClassVar[Selection]
-    best: ClassVar[Variable | None] = None
     cuts_on_best: ClassVar[tuple[Cut, ...]] = ()
     categories: ClassVar[Categories | None] = None
     regions: ClassVar[tuple[Region, ...]] = ()
@@ -118,7 +116,6 @@ class Analysis:
     columns: ClassVar[tuple[Variable, ...]] = ()
     weights: ClassVar[tuple[Weight, ...]] = ()
     shifts: ClassVar[tuple[Shift, ...]] = ()
-    branches: ClassVar[tuple[str, ...]] = ()
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[MassModel | None] = None
     overlay_signal: ClassVar[bool] = False
@@ -217,9 +214,19 @@ class Analysis:
         return self.classifier.categories(names or (ALL,))
 
     @property
+    def collection(self) -> str | None:
+        """Field of the events that holds the candidates; None if events are selected."""
+        return self.candidates.of if self.candidates else None
+
+    @property
+    def best(self) -> Variable | None:
+        """Variable that marks the best candidate; None if all are kept."""
+        return self.candidates.best if self.candidates else None
+
+    @property
     def has_table(self) -> bool:
         """Whether a run writes a table with one row per selected event."""
-        return self.best is not None or (self.selection.collection is None and bool(self.columns))
+        return self.best is not None or (self.candidates is None and bool(self.columns))
 
     @property
     def filled_names(self) -> tuple[str, ...]:

@@ -37,11 +37,6 @@ class ResolvedCalibration(Shift):
     def sections(self) -> tuple[str, ...]:
         """Sections of the corrections that it applies, as a run reports them."""
 
-    @property
-    def branches(self) -> tuple[str, ...]:
-        """Branches that every file of the dataset must have, for a schema without a template."""
-        return ()
-
     @abstractmethod
     def calibrate(self, events: ak.Array) -> ak.Array:
         """Return the events with calibrated quantities, from which variations are shifted."""

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from typing_extensions import override
 
 from bphcoffea.analysis.histograms import ALL
-from bphcoffea.analysis.models import MissingExtraError, Model, library_version
+from bphcoffea.analysis.models import MissingExtraError, Model, check_values, library_version
 from bphcoffea.analysis.names import repeated
 from bphcoffea.analysis.variables import Variable
 from bphcoffea.arrays import Floats, Numbers
@@ -160,9 +160,8 @@ class Classifier:
             If an input is infinite, or if it is NaN and a model is an ONNX model.
         """
         columns = [np.asarray(inputs[name], dtype=np.float64) for name in self.inputs]
-        for name, column in zip(self.inputs, columns, strict=True):
-            self._check_finite(name, column)
         values = np.stack(columns, axis=1)
+        check_values(f"classifier '{self.name}'", self.inputs, values, self.models)
         scores = np.empty(len(values))
         fold = events % np.asarray(len(self.models), dtype=events.dtype)
         for number, model in enumerate(self.models):
@@ -170,17 +169,6 @@ class Classifier:
             if np.any(in_fold):
                 scores[in_fold] = model.scores(values[in_fold])
         return scores
-
-    def _check_finite(self, name: str, column: Floats) -> None:
-        largest = float(np.finfo(np.float32).max)
-        wrong, fault = np.abs(column) > largest, "infinite"
-        if not np.any(wrong) and any(model.library != "xgboost" for model in self.models):
-            wrong, fault = np.isnan(column), "NaN, which an ONNX model does not take,"
-        if np.any(wrong):
-            raise InputError(
-                f"classifier '{self.name}': input '{name}' is {fault} for "
-                f"{np.count_nonzero(wrong)} of {len(column)} candidates; a cut must reject those"
-            )
 
     def categories(self, names: Iterable[str] = (ALL,)) -> dict[str, str]:
         """Return the category of each bin, by the name of the bin.

@@ -17,7 +17,7 @@ from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.objects import Objects, ObjectVariable
 from bphcoffea.analysis.regions import Region
-from bphcoffea.analysis.selection import Cut, Selection
+from bphcoffea.analysis.selection import Candidates, Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Requirement, Variable
 from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight
@@ -45,7 +45,6 @@ _LISTS: Final[dict[str, tuple[type, str]]] = {
     "columns": (Variable, "Variable"),
     "weights": (Weight, "Weight"),
     "shifts": (Shift, "Shift"),
-    "branches": (str, "string"),
     "metadata": (str, "string"),
 }
 
@@ -120,7 +119,7 @@ def check_classifier(analysis: Analysis, classifier: Classifier) -> None:
     if analysis.regions:
         faults.append("has regions, which no score can split; declare categories")
     if analysis.best is None:
-        faults.append("chooses no best candidate ('best') whose score could be found")
+        faults.append("chooses no best candidate, Candidates(…, best=…), to be scored")
     if any(cut.name == CLASSIFIER for cut in (*analysis.selection, *analysis.cuts_on_best)):
         faults.append(f"has a cut '{CLASSIFIER}', as the classifier's step; rename it")
     if any(column.name == SCORE.name for column in analysis.columns):
@@ -187,13 +186,16 @@ class _Declared:
                         yield f"{name} holds {_called(entry)}, which is not a {called}"
         for name, kinds in {
             "selection": (Selection,),
-            "best": (Variable,),
+            "candidates": (Candidates,),
             "categories": (Categories,),
             "blind": (Blind,),
         }.items():
             value = self._get(name)
             if value is not None and not isinstance(value, kinds):
                 yield f"{name} is {_called(value)}, but must be a {kinds[0].__name__}"
+        kind = self._analysis if isinstance(self._analysis, type) else type(self._analysis)
+        if not isinstance(kind.best, property):
+            yield "best is declared by itself; write candidates = Candidates(collection, best=…)"
 
     def faults(self) -> Iterator[str]:
         """Yield a line per collision of names and per name that is not declared."""

@@ -34,7 +34,7 @@ class CutRecord(_Record):
     requirements
         Text of each requirement.
     reads
-        Branches that the cut reads; empty if the schema has no template to find them with.
+        Branches that the cut reads; empty if the schema has no template.
     """
 
     name: str
@@ -206,7 +206,7 @@ def describe(
     return AnalysisRecord(
         name=analysis.name(),
         title=title.splitlines()[0].rstrip("."),
-        collection=analysis.selection.collection or "",
+        collection=analysis.collection or "",
         objects=tuple(
             ObjectsRecord(name=o.name, of=o.of, requirements=o.steps) for o in analysis.objects
         ),
@@ -250,7 +250,7 @@ def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
             counted="Objects"
             if any(isinstance(v, ObjectVariable) for v in histogram.variables)
             else "Candidates"
-            if analysis.selection.collection
+            if analysis.candidates
             else "Events",
             log_y=histogram.log_y,
             resonances=tuple(

@@ -7,7 +7,7 @@ those of its ``CorrectedJetsFactory``, which depend on the chunk: here a jet alw
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -129,25 +129,6 @@ class JetEnergyOfDataset(ResolvedCalibration):
     def _sources(self) -> tuple[str, ...]:
         of_all = (source for payload in self.payloads.values() for source in payload.sources)
         return tuple(dict.fromkeys(of_all))
-
-    @property
-    @override
-    def branches(self) -> tuple[str, ...]:
-        return tuple(self._branches())
-
-    def _branches(self) -> Iterator[str]:
-        for name, payload in self.payloads.items():
-            fields = ["pt", "mass", "eta", "phi"]
-            fields += ["rawFactor"] if payload.recalibrates(is_mc=self.is_mc) else []
-            if self._smears(payload):
-                generated = _GENERATED[name]
-                fields.append(generated.index)
-                yield f"n{generated.collection}"
-                yield from (f"{generated.collection}_{field}" for field in ("pt", "eta", "phi"))
-            yield f"n{name}"
-            yield from (f"{name}_{field}" for field in fields)
-        if self.met:
-            yield from (f"{self.met}_{field}" for field in ("pt", "phi"))
 
     @override
     def variations(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -65,8 +65,15 @@ class Model:
                 return library
         raise InputError(f"{self.file}: not a model; its name must end in .json or .onnx")
 
-    def check(self, inputs: tuple[str, ...]) -> None:
+    def check(self, inputs: tuple[str, ...], *, probability: bool = True) -> None:
         """Check that the model can be opened and takes these inputs, in this order.
+
+        Parameters
+        ----------
+        inputs
+            Names of the inputs.
+        probability
+            Whether its scores must lie between 0 and 1.
 
         Raises
         ------
@@ -86,7 +93,7 @@ class Model:
                 "declare the same, in the same order"
             )
         try:
-            self.scores(np.zeros((2, len(inputs))))
+            (self.scores if probability else self.outputs)(np.zeros((2, len(inputs))))
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001 - each library raises its own
@@ -110,17 +117,51 @@ class Model:
         MissingExtraError
             If the package that evaluates it is not installed.
         """
-        scores = np.asarray(_opened(self).evaluate(inputs.astype(np.float32)), dtype=np.float64)
-        if scores.shape != (len(inputs),):
-            raise InputError(
-                f"{self.file}: gives an array of shape {scores.shape} for {len(inputs)} "
-                "candidates; it must give one number for each"
-            )
+        scores = self.outputs(inputs)
         if not np.all((scores >= 0) & (scores <= 1)):
             raise InputError(
                 f"{self.file}: gives scores outside 0 to 1; train it with a logistic objective"
             )
         return scores
+
+    def outputs(self, inputs: Floats) -> Floats:
+        """Return the output for each candidate, which may be any number; see :meth:`scores`."""
+        outputs = np.asarray(_opened(self).evaluate(inputs.astype(np.float32)), dtype=np.float64)
+        if outputs.shape != (len(inputs),):
+            raise InputError(
+                f"{self.file}: gives an array of shape {outputs.shape} for {len(inputs)} "
+                "candidates; it must give one number for each"
+            )
+        return outputs
+
+
+def check_values(
+    owner: str, inputs: Sequence[str], values: Floats, models: Iterable[Model]
+) -> None:
+    """Raise an InputError if models cannot evaluate some inputs.
+
+    Parameters
+    ----------
+    owner
+        Classifier or variable, with which the message begins.
+    inputs
+        Names of the inputs.
+    values
+        Their values, shape (n, inputs): none may be infinite in single precision; only XGBoost
+        takes NaN.
+    models
+        The models.
+    """
+    takes_nan = all(model.library == "xgboost" for model in models)
+    for name, column in zip(inputs, values.T, strict=True):
+        wrong, fault = np.abs(column) > float(np.finfo(np.float32).max), "infinite"
+        if not np.any(wrong) and not takes_nan:
+            wrong, fault = np.isnan(column), "NaN, which an ONNX model does not take,"
+        if np.any(wrong):
+            raise InputError(
+                f"{owner}: input '{name}' is {fault} for {np.count_nonzero(wrong)} of "
+                f"{len(column)} candidates; a cut must reject those"
+            )
 
 
 @dataclass(frozen=True)

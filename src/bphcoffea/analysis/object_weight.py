@@ -47,8 +47,6 @@ class ObjectWeight(Weight):
         Collection of the objects.
     after
         Name of the cut that the scale factors correct; None if they apply before any cut.
-    branches
-        Branches that the weight reads; only for a schema without a template to find them with.
 
     Examples
     --------
@@ -59,7 +57,6 @@ class ObjectWeight(Weight):
     name: str
     of: str
     after: str | None
-    branches: tuple[str, ...] = ()
 
     @override
     def needs(self) -> str:

@@ -137,13 +137,22 @@ def quantity(
     name: str, label: str = "", unit: str = "", axis: Axis | None = None, field: str = ""
 ) -> Variable:
     """Quantity of an object, read from the field of its name or from another field."""
-    return Variable(name, lambda objects: objects[field or name], label, unit, axis)
+    return Variable(name, lambda objects: _field(objects, field or name), label, unit, axis)
 
 
 @cache
 def flag(name: str) -> Condition:
     """Require that a boolean field of an object is true."""
-    return Condition(name, lambda objects: objects[name])
+    return Condition(name, lambda objects: _field(objects, name))
+
+
+def _field(objects: ak.Array, name: str) -> ak.Array:
+    if name not in objects.fields:
+        collection = objects.layout.purelist_parameter("collection_name") or "the collection"
+        raise AttributeError(
+            f"no field named '{name}' in {collection}, which has: {', '.join(objects.fields)}"
+        )
+    return objects[name]
 
 
 @cache

@@ -99,7 +99,7 @@ def resolve(analysis: Analysis, metadata: DatasetMetadata) -> ResolvedAnalysis:
     selection = analysis.selection.for_dataset(metadata)
     if corrections and corrections.golden and not metadata["is_mc"]:
         certified = _certified(corrections.golden)
-        selection = Selection(selection.collection, certified, *selection)
+        selection = Selection(certified, *selection)
     columns = analysis.columns_for(metadata)
     weights = tuple(w for w in analysis.weights if w.applies(metadata, corrections))
     declared = (c.resolved(metadata, corrections) for c in analysis.calibrations)

@@ -1,8 +1,9 @@
-"""Cuts and selections: named requirements, ANDed per candidate and applied in order."""
+"""Candidates, cuts and selections: named requirements, ANDed per candidate, applied in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from typing_extensions import override
 
@@ -64,41 +65,65 @@ class Cut:
     __repr__ = __str__
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """What is selected in each event: the candidates of a collection.
+
+    Attributes
+    ----------
+    of
+        Field of the events that holds the candidates, a list per event.
+    best
+        Variable whose smallest value marks the best candidate of an event. None: all candidates
+        that pass the selection are kept, and there is no table of candidates.
+
+    Examples
+    --------
+    >>> chi2 = Variable("vertex_chi2", lambda events: events.Triplet.vertex.chi2)
+    >>> Candidates("Triplet", best=chi2).of
+    'Triplet'
+    """
+
+    of: str
+    best: Variable | None = None
+
+    def __post_init__(self) -> None:
+        check_name("collection of candidates", self.of)
+        if self.best is not None and not isinstance(self.best, Variable):
+            raise DeclarationError(
+                f"Candidates('{self.of}'): best is {meant(self.best)}, but must be a Variable"
+            )
+
+
 class Selection:
     """The cuts of an analysis, in order.
 
     Parameters
     ----------
-    collection
-        Field of the events that holds the candidates, a list per event. Without it, the events
-        themselves are selected, each as its only candidate.
     cuts
         The steps of the cutflow after ``all``.
 
     Examples
     --------
     >>> mass = Variable("mass", lambda events: events.Dimuon.mass, unit="GeV")
-    >>> Selection("Dimuon", Cut("mass", mass.between(2.9, 3.3)), Cut("heavy", mass > 3))
-    Selection of Dimuon:
+    >>> Selection(Cut("mass", mass.between(2.9, 3.3)), Cut("heavy", mass > 3))
+    Selection:
       mass: 2.9 < mass < 3.3 GeV
       heavy: mass > 3 GeV
     """
 
-    def __init__(self, collection: str | Cut | None = None, *cuts: Cut) -> None:
-        if isinstance(collection, Cut):
-            cuts, collection = (collection, *cuts), None
-        if not isinstance(collection, str | None):
-            raise DeclarationError(
-                f"Selection({meant(collection)}, …): the first argument must be the name of the "
-                "collection of candidates, or a Cut on the events"
-            )
+    def __init__(self, *cuts: Cut) -> None:
         for cut in cuts:
+            if isinstance(cut, str):
+                raise DeclarationError(
+                    f"Selection: {meant(cut)} is not a Cut; name the collection of candidates with "
+                    f"candidates = Candidates({meant(cut)})"
+                )
             if not isinstance(cut, Cut):
                 raise DeclarationError(f"Selection: {meant(cut)} is not a Cut; write Cut(name, …)")
         doubled = repeated(["all", *(cut.name for cut in cuts)])
         if doubled:
             raise DeclarationError(f"cut names must differ, and not be 'all': {', '.join(doubled)}")
-        self.collection = collection
         self.cuts = cuts
         doubled = repeated(variable.name for variable in self.variables())
         if doubled:
@@ -109,16 +134,11 @@ class Selection:
 
     @override
     def __repr__(self) -> str:
-        return "\n  ".join((f"Selection of {self.selected}:", *map(str, self.cuts)))
+        return "\n  ".join(("Selection:", *map(str, self.cuts)))
 
     def _repr_html_(self) -> str:
         rows = [(cut.name, ", ".join(map(str, cut.requirements))) for cut in self.cuts]
-        return html_table(("cut", "requirements"), rows, f"Selection of {self.selected}")
-
-    @property
-    def selected(self) -> str:
-        """What is selected, in text."""
-        return self.collection or "events"
+        return html_table(("cut", "requirements"), rows, "Selection")
 
     def variables(self) -> list[Variable]:
         """Return the variables that the cuts compare with a bound, each once, in order."""
@@ -137,7 +157,7 @@ class Selection:
 
     def for_dataset(self, metadata: DatasetMetadata) -> Selection:
         """Return the cuts that exist for a dataset."""
-        return Selection(self.collection, *(cut for cut in self.cuts if cut.exists_for(metadata)))
+        return Selection(*(cut for cut in self.cuts if cut.exists_for(metadata)))
 
     def _requirements(self) -> Iterator[Requirement]:
         return (requirement for cut in self.cuts for requirement in cut.requirements)

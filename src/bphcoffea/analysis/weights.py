@@ -64,8 +64,6 @@ class Weight(ABC):
         Name of the factor; the names of its variations begin with it.
     after
         Name of the cut that a weight of candidates corrects; None for a weight of events.
-    branches
-        Branches that the weight reads; only for a schema without a template to find them with.
     field
         Branch that files may lack. If no file of a dataset has it, the dataset does not have the
         weight; in a single file without it the factor is 1. None if there is no such branch.
@@ -73,7 +71,6 @@ class Weight(ABC):
 
     name: str
     after: str | None = None
-    branches: tuple[str, ...] = ()
     field: str | None = None
     #: Section of the corrections that the weight needs; None if it needs none.
     section: ClassVar[str | None] = None
@@ -123,7 +120,6 @@ class PileupWeight(Weight):
     """
 
     interactions: Variable
-    branches: tuple[str, ...] = ()
     name: str = "pileup"
     section: ClassVar[str] = "pileup"
 
@@ -150,7 +146,6 @@ class MuonWeight(Weight):
     name: str
     muons: tuple[tuple[Variable, Variable], ...]
     after: str | None
-    branches: tuple[str, ...] = ()
 
     @override
     def needs(self) -> str | None:
@@ -181,7 +176,6 @@ class TriggerWeight(Weight):
 
     muons: tuple[Mapping[str, Variable], ...]
     after: str | None
-    branches: tuple[str, ...] = ()
     name: str = "trigger"
     section: ClassVar[str] = "trigger"
 
@@ -221,7 +215,6 @@ class LifetimeWeight(Weight):
     proper_length: Variable
     points: Callable[[float], Iterable[float]]
     after: str | None = None
-    branches: tuple[str, ...] = ()
     name: str = "ctau"
 
     @override
@@ -264,7 +257,6 @@ class GeneratorVariation(Weight):
     down: Variable
     field: str | None
     without_meaning: Variable | None = None
-    branches: tuple[str, ...] = ()
     after: str | None = None
 
     @override

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bphcoffea import datasets, execution, processing
+from bphcoffea import datasets, execution
 from bphcoffea.cli.arguments import Datasets, ExecutorOption, FilesetPaths, Workers, load_named
 from bphcoffea.cli.terminal import console, counted, new_table, say
 from bphcoffea.documents import read_json
@@ -99,11 +99,8 @@ def check(
 ) -> None:
     """Open every file and report all problems with trees, branches and entries."""
     files = datasets.load_filesets(fileset).select(dataset or ())
-    needs = {}
-    if analysis:
-        metadata = {name: d.metadata.model_dump() for name, d in files.root.items()}
-        needs = processing.branch_needs(load_named(analysis), metadata)
     with execution.engine(executor, workers) as running:
+        needs = execution.needs_of(load_named(analysis), files, running) if analysis else {}
         reports = execution.open_files(datasets.files_of(files, needs), running)
         sums = []
         if checksum:

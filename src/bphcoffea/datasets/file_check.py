@@ -13,6 +13,7 @@ from bphcoffea import storage
 from bphcoffea.analysis import BranchNeeds
 from bphcoffea.datasets.baskets import Tree, contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.inputs import Form, form_of
 from bphcoffea.size_limits import basket_limit
 
 
@@ -40,6 +41,8 @@ class FileToOpen:
         Branches that the tree may lack.
     basket_limit
         Largest allowed size of a decompressed basket, bytes.
+    with_form
+        Whether to report the form of the tree.
     """
 
     dataset: str
@@ -51,6 +54,7 @@ class FileToOpen:
     uuid: str | None = None
     looked_for: tuple[str, ...] = ()
     basket_limit: int = field(default_factory=basket_limit)
+    with_form: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class FileReport:
     unprotected
         True if damage may change values without an error, see
         :func:`~bphcoffea.datasets.baskets.lacks_checksums`.
+    form
+        Names and types of all branches, if asked for.
     """
 
     file: FileToOpen
@@ -92,6 +98,7 @@ class FileReport:
     lacking: tuple[str, ...] = ()
     identity: str = ""
     unprotected: bool = False
+    form: Form | None = None
 
     @property
     def unreadable(self) -> str | None:
@@ -220,6 +227,7 @@ def _inspected(file: FileToOpen, root: uproot.ReadOnlyDirectory) -> FileReport:
         tuple(problems),
         held=tuple(branch for branch in file.looked_for if branch in names),
         lacking=lacking,
+        form=form_of(root, file.tree) if file.with_form else None,
     )
 
 

@@ -3,9 +3,10 @@ from .bugs import Bug as Bug, declared_at as declared_at
 from .checkpoint_folders import CheckpointFolder as CheckpointFolder, OLD_DAYS as OLD_DAYS
 from .checkpoint_folders import default_place as default_place
 from .checkpoint_folders import list_checkpoints as list_checkpoints
-from .chunks import compare_checksums as compare_checksums, open_files as open_files
 from .chunks import unprotected as unprotected
 from .executors.dask_health import ClusterLostError as ClusterLostError
 from .executors.engines import WrongExecutorError as WrongExecutorError, engine as engine
+from .file_opening import compare_checksums as compare_checksums, open_files as open_files
 from .loading import load_analysis as load_analysis, source_notes as source_notes
+from .needs import needs_of as needs_of
 from .run_analysis import Options as Options, run as run

@@ -5,37 +5,28 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 from coffea.processor.executor import WorkItem
 
 from bphcoffea.analysis import HELD, Analysis
 from bphcoffea.datasets import (
-    ChecksumReport,
     Dataset,
     FileEntry,
     FileReport,
     Fileset,
-    FileToCompare,
     FileToOpen,
-    compare,
     compare_files,
     files_of,
-    inspect,
 )
 from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.engines import Engine
-from bphcoffea.processing import branch_needs
+from bphcoffea.execution.file_opening import open_files
+from bphcoffea.execution.needs import needs_of
 from bphcoffea.redaction import redacted
 from bphcoffea.results import FILE, IDENTITY, REPLICAS, Failure, Recovery
 from bphcoffea.storage import ONCE, Retries
-
-#: A file to open or to compare, and the report on it.
-File = TypeVar("File", FileToOpen, FileToCompare)
-Report = TypeVar("Report", FileReport, ChecksumReport)
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +75,7 @@ def find_chunks(
         If files are unfit, none can be opened, or no entries are requested; one line per problem.
     """
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
-    needs = branch_needs(analysis, metadata)
+    needs = needs_of(analysis, fileset, running, retries)
     for name, need in needs.items():
         _log.debug("dataset '%s': every file must have %s", name, ", ".join(need.required))
     files = files_of(fileset, needs)
@@ -178,43 +169,6 @@ def _events_of(dataset: Dataset, reports: Sequence[FileReport]) -> int | None:
     return sum(numbers) if len(numbers) == len(counts) else None
 
 
-def open_files(
-    files: list[FileToOpen], running: Engine, retries: Retries = ONCE
-) -> list[FileReport]:
-    """Open files in parallel, and return the reports in the order of the files."""
-
-    def if_killed(file: FileToOpen, reason: str, attempts: int) -> list[FileReport]:
-        return [FileReport(file, file.entries, faults=(reason,) * attempts)]
-
-    return _in_parallel(files, running, partial(inspect, retries), if_killed, "Opening files")
-
-
-def compare_checksums(
-    files: list[FileToCompare], running: Engine, retries: Retries = ONCE
-) -> list[ChecksumReport]:
-    """Compare files with their checksums in parallel, and return the reports in their order."""
-
-    def if_killed(file: FileToCompare, reason: str, attempts: int) -> list[ChecksumReport]:
-        return [ChecksumReport(file, None, (f"no checksum ({reason}; tried {attempts} times)",))]
-
-    return _in_parallel(files, running, partial(compare, retries), if_killed, "Comparing checksums")
-
-
-def _in_parallel(
-    files: list[File],
-    running: Engine,
-    function: Callable[[File], list[Report]],
-    if_killed: Callable[[File, str, int], list[Report]],
-    description: str,
-) -> list[Report]:
-    executor = running.executor.copy(desc=description, unit="file")
-    if hasattr(executor, "if_killed"):
-        executor.if_killed = if_killed
-    reports: list[Report] = executor(files, function, [])[0]
-    order: dict[object, int] = {file: position for position, file in enumerate(files)}
-    return sorted(reports, key=lambda report: order[report.file])
-
-
 def unprotected(reports: Sequence[FileReport]) -> Iterator[str]:
     """Yield a note with the number of files whose damage would not be noticed, if there are any."""
     count = sum(report.unprotected for report in reports)
@@ -238,7 +192,8 @@ def _steps_beyond(entry: FileEntry, report: FileReport) -> list[str]:
 def _chunks(
     report: FileReport, entry: FileEntry, metadata: Mapping[str, object], chunksize: int
 ) -> Iterator[WorkItem]:
-    if report.lacking:  # it has no entries, so nothing is read
+    # a file without entries may lack any branch, and nothing is read of it
+    if report.lacking or not (report.entries or report.file.branches):
         return
     file = report.file
     replicas = tuple(path for path in (file.path, *entry.replicas) if path != report.used)

@@ -1,4 +1,7 @@
+from .any_format import any_format as any_format
+from .columns import Form as Form
 from .fcc import FCCSchema as FCCSchema
+from .forms import form_of as form_of, template_form as template_form
 from .nanoaod import ReducedNanoAODSchema as ReducedNanoAODSchema
 from .tree3mu import ThreeMuSchema as ThreeMuSchema, Tree3MuSchema as Tree3MuSchema
 from .tree3mu import TwoMuTrackSchema as TwoMuTrackSchema

@@ -17,6 +17,7 @@ Other branches are left out. Columns are read when they are used.
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Any, Final
 
 import awkward as ak
@@ -70,6 +71,11 @@ class FCCSchema(BaseSchema):  # type: ignore[misc]
             )
         self._form["fields"] = list(present)
         self._form["contents"] = list(present.values())
+
+    @classmethod
+    def reads(cls, branches: Collection[str]) -> bool:
+        """Return whether a file with these branches has reconstructed particles of EDM4hep."""
+        return f"{PARTICLES}/{PARTICLES}.mass" in branches
 
     @classmethod
     def behavior(cls) -> dict[Any, Any]:

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from collections.abc import Collection
 from typing import ClassVar
 
 from coffea.nanoevents import NanoAODSchema
@@ -26,6 +27,11 @@ class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
 
     warn_missing_crossrefs: ClassVar[bool] = False
     event_ids: ClassVar[list[str]] = []
+
+    @classmethod
+    def reads(cls, branches: Collection[str]) -> bool:
+        """Return whether a file with these branches has the counter of a collection of NanoAOD."""
+        return any(f"n{name.partition('_')[0]}" in branches for name in branches if "_" in name)
 
     def __init__(self, base_form: Form, *args: object, **kwargs: object) -> None:
         branches = dict(zip(base_form["fields"], base_form["contents"], strict=True))

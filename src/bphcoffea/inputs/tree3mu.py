@@ -31,7 +31,7 @@ them. Columns are read when they are used.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Literal
 
 import awkward as ak
@@ -120,6 +120,12 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
     def behavior(cls) -> dict[Any, Any]:
         """Return the behaviours of vectors and charged candidates."""
         return {**base.behavior, **vector.behavior, **candidate.behavior}
+
+    @classmethod
+    def reads(cls, branches: Collection[str]) -> bool:
+        """Return whether a file with these branches has candidates of the flavour."""
+        flavours = (cls.flavour,) if cls.flavour else tuple(_LEGS)
+        return any(f"Triplet{_LEGS[flavour][0]}_Mass" in branches for flavour in flavours)
 
     @classmethod
     def template(cls) -> tuple[io.BytesIO, str]:

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Collection
 from typing import Any, ClassVar, Final
 
 import awkward as ak
@@ -136,6 +137,11 @@ class WZTreeSchema(BaseSchema):  # type: ignore[misc]
     def behavior(cls) -> dict[Any, Any]:
         """Return the behaviours of vectors and charged candidates."""
         return {**base.behavior, **momenta.behavior}
+
+    @classmethod
+    def reads(cls, branches: Collection[str]) -> bool:
+        """Return whether a file with these branches is a wztree."""
+        return "C_Hnl_mass" in branches
 
     @classmethod
     def template(cls) -> tuple[io.BytesIO, str]:

@@ -45,6 +45,8 @@ class Candidates:
         Number of candidates of each event, shape (events,).
     event
         Position of each candidate's event among the events, shape (candidates,).
+    collection
+        Field of the events that holds the candidates; None if they are the events.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Candidates:
         cached: Callable[[Variable], Numbers | None] | None = None,
     ) -> None:
         self._events = events
-        self._collection = collection
+        self.collection = collection
         self._values: dict[Variable, Numbers] = {}
         self._values_of_events: dict[Variable, Numbers] = {}
         self._chunk_events = chunk_events
@@ -117,7 +119,7 @@ class Candidates:
         events = np.unique(self.event[positions])
         if not 0 < 2 * len(events) < len(self.counts):
             return self, positions
-        part = Candidates(self._events[events], self._collection)
+        part = Candidates(self._events[events], self.collection)
         event = self.event[positions]
         in_event = positions - (np.cumsum(self.counts) - self.counts)[event]
         first = np.cumsum(part.counts) - part.counts

@@ -29,7 +29,7 @@ class Preparation:
         self._prepares = type(analysis).prepare is not Analysis.prepare
         changes = self._prepares or bool(analysis.objects)
         # an event remains its own candidate, whatever is added to it
-        self.makes_candidates = changes and analysis.selection.collection is not None
+        self.makes_candidates = changes and analysis.collection is not None
         self._replaced: list[str] = []
 
     def __call__(self, events: ak.Array) -> ak.Array:

@@ -82,7 +82,7 @@ class Processor(ProcessorABC):  # type: ignore[misc]
         if resolved.metadata["is_mc"]:
             generator = analysis.generator_weight(events)
         weighting = Weighting(resolved, prepared, generator)
-        candidates = Candidates(prepared, resolved.selection.collection)
+        candidates = Candidates(prepared, analysis.collection)
         selected = Selected(
             resolved.selection,
             candidates,

@@ -136,7 +136,7 @@ class Selected:
         alive = np.ones(len(self.candidates), dtype=np.bool_)
         # None from the first cut on candidates onwards, such as an event that is its own candidate
         events_alive: Booleans | None = None
-        if self.selection.collection is not None:
+        if self.candidates.collection is not None:
             events_alive = np.ones(len(self.weights), dtype=np.bool_)
         # None before the first weight of candidates
         factors: Floats | None = None

@@ -140,7 +140,7 @@ def shifted_selections(
             if unaffected is not None:
                 cached = _reused(nominal.candidates, np.tile(positions, times), unaffected)
             candidates = Candidates(
-                preparation(moved), nominal.selection.collection, copies, cached
+                preparation(moved), nominal.candidates.collection, copies, cached
             )
             yield Shifted(names, nominal.of_others(candidates))
 

@@ -1,0 +1,102 @@
+"""Scores of trained models as variables of events, candidates or objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+
+from bphcoffea.analysis.models import MissingExtraError, Model, check_values
+from bphcoffea.analysis.names import shown
+from bphcoffea.analysis.variables import Axis, Variable
+from bphcoffea.errors import DeclarationError, InputError
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """Function from events, or objects, to the scores of a trained model.
+
+    Attributes
+    ----------
+    model
+        The model, which travels to workers with the analysis.
+    inputs
+        Variables that the model takes, in its order.
+    """
+
+    model: Model
+    inputs: tuple[Variable, ...]
+
+    def __call__(self, events: ak.Array) -> ak.Array:
+        """Return a number for each event, candidate or object, as the inputs have them.
+
+        Raises
+        ------
+        InputError
+            If an input is infinite, or NaN for an ONNX model.
+        """
+        values = ak.broadcast_arrays(*(variable(events) for variable in self.inputs))
+        if any(ak.fields(array) for array in values):
+            raise TypeError("an input of a model must be a number, but is a record")
+        in_lists = values[0].ndim > 1
+        columns = [ak.flatten(array) if in_lists else array for array in values]
+        # a missing value becomes NaN
+        inputs = np.stack([ak.to_numpy(ak.fill_none(c, np.nan)) for c in columns], axis=1)
+        names = [variable.name for variable in self.inputs]
+        check_values(f"model '{self.model.file}'", names, inputs, (self.model,))
+        scores = self.model.outputs(inputs) if len(inputs) else np.empty(0)
+        return ak.unflatten(scores, ak.num(values[0])) if in_lists else ak.Array(scores)
+
+
+def score(
+    name: str,
+    file: str | Path,
+    inputs: tuple[Variable, ...],
+    label: str = "",
+    axis: Axis | None = None,
+) -> Variable:
+    """Return the score of a trained model as a variable.
+
+    It can be used like any other variable, in cuts, objects, regions, histograms and columns. Each
+    process opens the model once, and evaluates it for all candidates of a chunk, and of up to six
+    shape variations, at a time.
+
+    Parameters
+    ----------
+    name
+        Name of the variable.
+    file
+        A model of XGBoost (``.json``) or ONNX (``.onnx``). Its content becomes part of the
+        analysis, so that workers need not have the file. Write ``Path(__file__).parent /
+        "top.json"`` for a file beside that of the analysis.
+    inputs
+        Inputs of the model, in its order: variables of events and candidates, or quantities of
+        objects. Numbers of events are repeated for each candidate. If the model knows the names of
+        its inputs, those of the variables must be the same. NaN is a missing value for XGBoost;
+        ONNX models do not handle it.
+    label
+        Label in figures, in mathtext; the name if empty.
+    axis
+        Binning of the N-1 histogram; None for no histogram.
+
+    Raises
+    ------
+    DeclarationError
+        If the file is not a model of these inputs, or the package that evaluates it is missing.
+    """
+    owner = f"variable '{name}'"
+    if not inputs:
+        raise DeclarationError(f"{owner}: no inputs of the model are given; name them in its order")
+    for variable in inputs:
+        if not isinstance(variable, Variable):
+            raise DeclarationError(f"{owner}: its input {shown(variable)} is not a Variable")
+    try:
+        model = Model(Path(file).name, Path(file).read_bytes())
+        model.check(tuple(variable.name for variable in inputs), probability=False)
+    except OSError as error:
+        raise DeclarationError(f"{owner}: {file}: cannot be read ({error.strerror})") from None
+    except (InputError, MissingExtraError) as error:
+        raise DeclarationError(f"{owner}: {error}") from None
+    return Variable(name, ModelScores(model, tuple(inputs)), label, "", axis)
