@@ -39,8 +39,11 @@ READ = ("Jet", "FatJet", "GenJet", "Muon", "Electron", "PuppiMET", "Flag", "HLT_
 MORE_MET = 6
 
 
-def enlarged(sample, path, copies):
-    """Write copies of the events, each with its own scale of momenta."""
+def enlarged(sample, path, copies, **lists):
+    """Write copies of the events, each with its own scale of momenta.
+
+    Further lists are given by name as arrays of shape (any number of events, length), which repeat.
+    """
     rng = np.random.default_rng(1)
     with uproot.open(sample) as root:
         tree = root["Events"]
@@ -63,6 +66,10 @@ def enlarged(sample, path, copies):
             collections.setdefault(collection, {})[field] = many
         else:
             columns[name] = many
+    for name, values in lists.items():
+        columns[name] = ak.from_regular(
+            ak.from_numpy(np.resize(values, (len(order), values.shape[1])))
+        )
     columns = {name: values for name, values in columns.items() if name[1:] not in collections}
     zipped = {name: ak.zip(fields) for name, fields in collections.items()}
     with uproot.recreate(path) as root:

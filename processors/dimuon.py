@@ -12,12 +12,12 @@ from bphcoffea.analysis import (
     Candidates,
     Cut,
     DatasetPathFired,
-    GeneratorVariation,
     Histogram,
     MassModel,
     MuonWeight,
     Peak,
     PileupWeight,
+    ScaleWeights,
     Selection,
     Variable,
     leg_abs_eta,
@@ -25,7 +25,7 @@ from bphcoffea.analysis import (
     leg_pt,
 )
 from bphcoffea.inputs import ReducedNanoAODSchema
-from bphcoffea.physics import constants, invariant_mass, scale_envelope, scales_without_envelope
+from bphcoffea.physics import constants, invariant_mass
 
 MUONS = ("mu1", "mu2")
 
@@ -36,11 +36,7 @@ mass = Variable("mass", lambda e: invariant_mass(e.Dimuon.mu1, e.Dimuon.mu2), r"
 in_eta = [leg_abs_eta("Dimuon", muon) < 2.4 for muon in MUONS]
 in_pt = [leg_pt("Dimuon", muon) > 3 for muon in MUONS]
 
-interactions = Variable("interactions", lambda e: e.Pileup.nTrueInt)
 momenta = tuple((leg_pt("Dimuon", muon), leg_eta("Dimuon", muon)) for muon in MUONS)
-scale_down = Variable("scale_down", lambda e: scale_envelope(e.LHEScaleWeight)[0])
-scale_up = Variable("scale_up", lambda e: scale_envelope(e.LHEScaleWeight)[1])
-strange_scales = Variable("strange_scales", lambda e: scales_without_envelope(e.LHEScaleWeight))
 
 RESONANCES = (
     (r"$\rho, \omega$", 0.78),
@@ -69,10 +65,9 @@ class Dimuon(Analysis):
     )
 
     weights = (
-        GeneratorVariation(
-            "generator_scale", scale_up, scale_down, "LHEScaleWeight", strange_scales
-        ),
-        PileupWeight(interactions),
+        # no dataset has an uncertainty of its cross section, which the scales change as well
+        ScaleWeights("generator_scale", normalised=False),
+        PileupWeight(),
         MuonWeight("muon_reconstruction", momenta, after="acceptance"),
     )
 

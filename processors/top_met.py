@@ -6,17 +6,22 @@ import numpy as np
 from bphcoffea.analysis import (
     Analysis,
     Axis,
-    Condition,
+    BTag,
     Cut,
     Histogram,
     JetEnergy,
     Objects,
+    PartonShower,
     PathFired,
+    PDFWeights,
     PileupWeight,
     Region,
+    ScaleWeights,
     Selection,
+    UnclusteredEnergy,
     Variable,
     crossed,
+    filters_passed,
     flag,
     nth,
     number_of,
@@ -33,7 +38,6 @@ BTAG_LOOSE = 0.047
 TAGGED = 0.9
 #: Number of each kind of top candidate.
 KINDS = {"merged": 3, "mixed": 2, "resolved": 1}
-TRIGGERS = ("PFMET120_PFMHT120_IDTight", "PFMETNoMu120_PFMHTNoMu120_IDTight")
 FILTERS = (
     *("goodVertices", "globalSuperTightHalo2016Filter", "EcalDeadCellTriggerPrimitiveFilter"),
     *("BadPFMuonFilter", "BadPFMuonDzFilter", "hfNoisyHitsFilter", "eeBadScFilter"),
@@ -41,7 +45,6 @@ FILTERS = (
 )
 OF_JETS = ("neHEF", "neEmEF", "chHEF", "muEF", "chEmEF", "chMultiplicity", "neMultiplicity")
 SCORES = ("particleNetWithMass_TvsQCD", "particleNetWithMass_WvsQCD")
-
 pt, abs_eta = quantity("pt", "$p_T$", "GeV"), quantity("eta").magnitude()
 #: Tight identification with lepton veto for |η| < 2.6 [CMS, JetID13p6TeV].
 jet_id = (
@@ -71,11 +74,6 @@ tops = [Region(name, kind.equals(number)) for name, number in KINDS.items()]
 sides = [Region("central", forward.equals(0)), Region("forward", forward >= 1)]
 
 
-def passes(name: str) -> Condition:
-    """Require that an event passes a filter of missing momentum."""
-    return Condition(f"passes {name}", lambda events: events.Flag[name])
-
-
 def candidates(kind: int, particles: ak.Array, met: ak.Array) -> ak.Array:
     """Return particles with their transverse mass with the missing momentum, GeV."""
     pt, phi = particles.pt, particles.phi
@@ -92,7 +90,10 @@ class TopMET(Analysis):
     """Tops are fat jets (merged), pairs of a W jet and a jet (mixed), or three jets (resolved)."""
 
     schema = ReducedNanoAODSchema
-    calibrations = (JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),)
+    calibrations = (
+        JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),
+        UnclusteredEnergy("PuppiMET"),
+    )
     objects = (
         Objects("jet", "Jet", (pt > 30, abs_eta < 2.4, *jet_id)),
         Objects("bjet", "jet", (btag > BTAG_LOOSE,)),
@@ -103,8 +104,8 @@ class TopMET(Analysis):
         Objects("tight_muon", "muon", (pt > 50, flag("tightId"))),
     )
     selection = Selection(
-        Cut("trigger", PathFired(*TRIGGERS)),
-        Cut("filters", *map(passes, FILTERS)),
+        Cut("trigger", PathFired("PFMET120_PFMHT120_IDTight", "PFMETNoMu120_PFMHTNoMu120_IDTight")),
+        Cut("filters", filters_passed(*FILTERS)),
         Cut("jets", (jets > 2) | (fat_jets >= 1)),
         Cut("met", met > 250),
     )
@@ -122,7 +123,10 @@ class TopMET(Analysis):
         Histogram("top_mass", top_mass, Axis(50, 0, 500)),
     )
     columns = (met, mt, top_mass, kind, jets, bjets)
-    weights = (PileupWeight(Variable("interactions", lambda e: e.Pileup.nTrueInt)),)
+    weights = (
+        *(PileupWeight(), ScaleWeights(), PDFWeights(), PartonShower()),
+        BTag("bjet", "jet", "btagPNetB", {"L": BTAG_LOOSE}, after="met"),
+    )
 
     def prepare(self, events: ak.Array) -> ak.Array:
         """Add leptons, and a list of the best top candidate of the best kind, at most one."""

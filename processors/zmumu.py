@@ -8,9 +8,9 @@ import numpy as np
 from bphcoffea.analysis import (
     Analysis,
     Axis,
-    Condition,
     Cut,
     Histogram,
+    MuonMomentum,
     Objects,
     ObjectWeight,
     OptionalVariable,
@@ -20,6 +20,7 @@ from bphcoffea.analysis import (
     Selection,
     Variable,
     each,
+    filters_passed,
     flag,
     nth,
     number_of,
@@ -52,7 +53,6 @@ in_gap = supercluster_eta.between(1.4442, 1.566)
 
 electron_id = (quantity("isolation", field="pfRelIso03_all") < 0.06, flag("mvaFall17V2Iso_WP80"))
 vertices = Variable("good_vertices", lambda e: e.PV.npvsGood)
-interactions = Variable("interactions", lambda e: e.Pileup.nTrueInt)
 hardest_muon = Variable("hardest_muon", lambda e: ak.fill_none(ak.max(e.Muon.pt, axis=1), 0.0))
 muons, jets = number_of("muon", "Number of muons"), number_of("jet", "Number of jets")
 electrons, bjets = number_of("electron", "Number of electrons"), number_of("bjet", "b jets")
@@ -71,18 +71,11 @@ mass = OptionalVariable(
 )
 
 
-def filtered(*names: str) -> Condition:
-    """Require that an event passes filters of missing energy."""
-    return Condition(
-        f"passes {', '.join(names)}",
-        lambda events: np.logical_and.reduce([ak.to_numpy(events.Flag[name]) for name in names]),
-    )
-
-
 class ZMuMu(Analysis):
     """Z → μμ."""
 
     schema = ReducedNanoAODSchema
+    calibrations = (MuonMomentum("Muon"),)
     objects = (
         Objects("muon", "Muon", (pt > 15, abs_eta < 2.4, flag("tightId"), muon_isolation < 0.25)),
         Objects("electron", "Electron", (pt > 15, abs_eta < 2.4, ~in_gap, *electron_id)),
@@ -96,8 +89,12 @@ class ZMuMu(Analysis):
     )
     selection = Selection(
         Cut("vertex", vertices >= 1),
-        Cut("filters", filtered(*FILTERS)),
-        Cut("filters_of_data", filtered("eeBadScFilter"), when=lambda known: not known["is_mc"]),
+        Cut("filters", filters_passed(*FILTERS)),
+        Cut(
+            "filters_of_data",
+            filters_passed("eeBadScFilter"),
+            when=lambda of: not of["is_mc"],
+        ),
         Cut("trigger", PathFired("IsoMu24")),
         Cut("muon", hardest_muon > 18),
         Cut("two_muons", muons.equals(2)),
@@ -131,7 +128,7 @@ class ZMuMu(Analysis):
     )
     columns = (mass, leading_pt, jets, bjets)
     weights = (
-        PileupWeight(interactions),
+        PileupWeight(),
         ObjectWeight("muon_id", of="muon", after="two_muons"),
         ObjectWeight("muon_isolation", of="muon", after="two_muons"),
     )

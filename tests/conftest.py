@@ -26,7 +26,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, needs, outcome, run
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.execution.loading import SOURCE_SHA256
-from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema
+from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema, branch_filter
 from bphcoffea.processing import tracing
 from bphcoffea.results import RunFolder
 from bphcoffea.storage.decompression import decompress_within
@@ -198,7 +198,7 @@ def data():
 
 @pytest.fixture(scope="session")
 def nanoaod():
-    """Folder of coffea's samples: NanoAOD, and EDM4hep of the FCC."""
+    """Folder of coffea's samples: NanoAOD, EDM4hep of the FCC, and PHYSLITE."""
     try:
         return samples.folder()
     except samples.UnavailableError as reason:
@@ -273,7 +273,9 @@ def open_events():
 
     def open_events(file, schema, tree="Tree3Mu/ntuple", log=None, **metadata):
         known = {"dataset": "test", "is_mc": False, "era": "2017B", "hlt": ()} | metadata
-        root = uproot.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+        root = file
+        if not isinstance(file, uproot.ReadOnlyDirectory):
+            root = uproot.open(io.BytesIO(file) if isinstance(file, bytes) else file)
         return NanoEventsFactory.from_root(
             root,
             treepath=tree,
@@ -282,6 +284,7 @@ def open_events():
             mode="virtual",
             access_log=log,
             buffer_cache={},
+            iteritems_options={"filter_name": branch_filter(schema)},
         ).events()
 
     return open_events

@@ -23,8 +23,10 @@ SHA256 = {
     "nano_dy.root": "159b17b34b4d13ea4960d36fb9b01f2a505cc1a5a8de0fb3cfa185154543c81c",
     "nano_dy_empty.root": "6357b85ab2af3c012b9be1a2839ee42ba7e74be0ee98323397bf4179bec90fb4",
     "nano_tt_v15.root": "0ee769872082459bf2ccbef08b916c26b3070b64969812aea4d75a0cfa006256",
+    "RoccoR2018.txt.gz": "aa55e150aaf6da4842b80d75a03898d71e9a9be54b01497f02d5cd83ff55b7b2",
     "jet_jerc_Summer22_V3.json.gz": "ff46f36bf7e41584419afcb02361eaac323643a6d7c5367c51e4eaccae3987e2",  # noqa: E501
     "missing_luminosityBlock.root": "4eaa43a58b0d9d848e8132152b2035d0e1283cea810d0641834e01765f46b038",  # noqa: E501
+    "PHYSLITE_example.root": "6ebbafb5a1f72ca0b6fa47de73c28906101997e6f8a58d97536e4c040a15aa0b",
     "p8_ee_WW_ecm240_edm4hep.root": "97d7d9e9f2e620caa038322df51b70ea0f993b7303245c3787f1a6b0cd9341c6",  # noqa: E501
     "test_FCC_Spring2021.root": "1a40119a640263ef0626229d258adc7dde932e7d0751f8b9ccf27a594fbe13ad",
     "test_FCC_Winter2023.root": "5b3484309e926747e98eeed61059ab7e47a3379f76154458db22ed552eca3a65",

@@ -29,7 +29,7 @@ def test_public_names_are_those_of_the_list():
         ("bphcoffea", "numpy"),
         # what --help shows, among others the options of the searches
         ("bphcoffea.cli", "awkward"),
-        ("bphcoffea.analysis.declaration", "coffea.jetmet_tools"),
+        ("bphcoffea.analysis.declaration", "coffea.lookup_tools"),
     ],
 )
 def test_importing_loads_nothing_that_is_heavy_and_seldom_needed(module, heavy):

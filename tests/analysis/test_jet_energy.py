@@ -293,6 +293,17 @@ def test_without_levels_energies_of_the_file_are_kept(events, nanoaod, tmp_path)
     assert ak.any(smeared.Jet.pt != whole.Jet.pt)
 
 
+def test_some_uncertainties_are_decorrelated(nanoaod, tmp_path):
+    text = TOML.replace("sources = ", 'decorrelated = ["jer", "FlavorQCD"]\nsources = ')
+    calibration = resolved(corrections_of(nanoaod, tmp_path, text))
+    assert calibration.sources == (
+        "jer_2022",
+        "jes_Total",
+        "jes_FlavorQCD_2022",
+        *("jes_Regrouped_BBEC1_2022", "jes_AbsoluteMPFBias"),
+    )
+
+
 pt, eta = quantity("pt", unit="GeV"), quantity("eta")
 met = Variable("met", lambda e: e.PuppiMET.pt, unit="GeV", axis=Axis(50, 0, 500))
 ht = Variable("ht", lambda e: ak.sum(e.jet.pt, axis=1), unit="GeV")
@@ -379,6 +390,11 @@ def test_corrections_survive_being_sent_to_a_worker(events, corrections):
         (f"{TAG}_L1L2L3Res", f"{TAG}_L1L2", "no correction 'Summer22_22Sep2023_V3_MC_L1L2_AK4"),
         (f"{TAG}_Total_", f"{TAG}_Toal_", "no correction 'Summer22_22Sep2023_V3_MC_Toal_AK4"),
         ("resolution = ", "# ", "resolution and scale_factor need each other"),
+        (
+            "sources = ",
+            'decorrelated = ["JER"]\nsources = ',
+            "no uncertainty 'JER'; there are: Total",
+        ),
         ("sources = ", "source = ", "jet_energy.Jet.source: is not known here"),
         (FILE, "nothing.json", "no such correction file"),
     ],

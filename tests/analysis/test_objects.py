@@ -6,7 +6,7 @@ import awkward as ak
 import hist
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bphcoffea.analysis import (
@@ -140,6 +140,35 @@ def regions_of(muons, jets, met):
         yield f"{jet_region}_hard"
 
 
+def with_muons(*momenta):
+    """Return an event with muons at a distance of 0.3 from a jet."""
+    place = {"phi": 0.0, "tight": True}
+    muons = [{"pt": momentum, "eta": 0.3, **place} for momentum in momenta]
+    return {"Muon": muons, "Jet": [{"pt": 50.0, "eta": 0.0, **place}], "met": 0.0, "weight": 1.0}
+
+
+@settings(max_examples=10)
+@given(st.lists(event, min_size=1, max_size=8))
+@example([with_muons(), with_muons(20.0, 38.0, 39.0, 60.0)])
+def test_a_distance_may_depend_on_the_object(made):
+    def radius(muons):
+        return np.minimum(0.4, 0.04 + 10 / ak.values_astype(muons.pt, np.float64))
+
+    cone = Variable("cone", radius)
+    apart = Objects("apart", "Muon", (pt > 1,), away_from={"Jet": cone})
+    expected = [
+        sum(
+            all(distance(muon, jet) >= min(0.4, 0.04 + 10 / muon["pt"]) for jet in one["Jet"])
+            for muon in one["Muon"]
+            if muon["pt"] > 1
+        )
+        for one in made
+    ]
+    with np.errstate(divide="ignore"):
+        assert ak.num(apart.select(events_of(made))).to_list() == expected
+    assert apart.steps == ("pt > 1 GeV", "ΔR(Jet) ≥ cone")
+
+
 @given(st.lists(event, min_size=1, max_size=8))
 def test_agrees_with_a_loop(made):
     result = Processor(Toy()).process(events_of(made))["made"]
@@ -265,6 +294,7 @@ def test_wrong_declarations_are_told_when_the_class_is_made(declared, message):
         (lambda: Objects("x", "Jet", where=pt), "must be a tuple"),
         (lambda: Objects("x", "Jet", where=(pt,)), "is not a requirement"),
         (lambda: Objects("x", "Jet", away_from={"muon": -1}), "must be a number above 0"),
+        (lambda: Objects("x", "Jet", away_from={"muon": pt > 1}), "or a variable of the object"),
         (lambda: Region("x", jets), "is not a requirement"),
         (lambda: Histogram("x", (met, jets), Axis(1, 0, 1)), "has 1 axes for 2 variables"),
         (lambda: Histogram("x", (met, met), (Axis(1, 0, 1),) * 2), "two axes of 'met'"),

@@ -120,7 +120,7 @@ def test_all_that_a_file_holds_is_shown(command, tmp_path):
         "    charge (int): -1, 1",
         "    pt (real): 0 to 9",
         "    eta (real): -2.4 to 2.4",
-        "[all]: a compound correction, for the energies of jets",
+        "[all]: a compound correction, for the energies of jets or electrons",
     ]
 
 

@@ -20,9 +20,10 @@ from correction_files import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bphcoffea.corrections.declaration import PayloadSection, TriggerSection
+from bphcoffea.corrections.declaration import TriggerSection
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
 from bphcoffea.corrections.payload_factor import WHOLE, Factor, product
+from bphcoffea.corrections.section import PayloadSection
 from bphcoffea.errors import InputError
 
 SHIPPED = Path(__file__).parents[2] / "datasets" / "corrections"

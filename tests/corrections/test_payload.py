@@ -477,7 +477,7 @@ def test_names_that_are_not_there(tmp_path):
     path = stored(tmp_path / "c.json", *corrections, compound_corrections=[compound])
     assert fault(Payload, path, "L3") == f"{path}: no correction 'L3'; the file holds: L1, L2"
     assert fault(Payload, path, "L1L2") == (
-        f"{path}: 'L1L2' is a compound correction, which only jet energies may have; "
+        f"{path}: 'L1L2' is a compound correction, which only energies may have; "
         "the others are: L1, L2"
     )
     assert json.loads(read_correction_set(path).compound["L1L2"]) == compound

@@ -1,57 +1,71 @@
-"""Envelopes of generator weights against a loop over the pairs of scales."""
+"""Combinations of alternative weights against loops over bins and members."""
 
-import itertools
+import math
+import statistics
 
-import awkward as ak
+import numpy as np
 import pytest
-import uproot
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bphcoffea.physics import scale_envelope
+from bphcoffea.physics import Combination, top_pt_weight
 
-#: NanoAOD's order: μ_R outside, μ_F inside.
-PAIRS = list(itertools.product((0.5, 1.0, 2.0), repeat=2))
-WEIGHTS = st.floats(0.125, 8, width=32)
+CONTENT = st.floats(-50, 50, width=32)
 
 
-def envelope(weights, pairs):
-    """Without the pairs in which the scales go opposite ways, and without the nominal one."""
-    kept = [
-        weight
-        for weight, (renormalisation, factorisation) in zip(weights, pairs, strict=True)
-        if {renormalisation, factorisation} != {0.5, 2.0}
-        and (renormalisation, factorisation) != (1.0, 1.0)
-    ]
-    assert len(kept) == 6
-    return min(kept), max(kept)
+def members_of(count):
+    return st.lists(st.lists(CONTENT, min_size=count, max_size=count), min_size=1, max_size=4)
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.just([]),
-            st.lists(WEIGHTS, min_size=8, max_size=8),
-            st.lists(WEIGHTS, min_size=9, max_size=9),
-        ),
-        max_size=6,
-    )
-)
-def test_the_envelope_is_that_of_a_loop(events):
-    layout = ak.values_astype(ak.Array([*events, [1.0]])[:-1], "float32")
-    low, high = scale_envelope(layout)
-    without_nominal = [pair for pair in PAIRS if pair != (1.0, 1.0)]
-    for event, weights in enumerate(layout.tolist()):
-        pairs = {9: PAIRS, 8: without_nominal}.get(len(weights))
-        expected = envelope(weights, pairs) if pairs else (1.0, 1.0)
-        assert (low[event], high[event]) == expected
+def loop(rule, nominal, reference, members):
+    """Content up and down of one bin, from the text of the PDF4LHC recommendations."""
+    deviations = [member - reference for member in members]
+    if rule == "symmhessian":
+        size = math.sqrt(math.fsum(d * d for d in deviations))
+        return nominal + size, nominal - size
+    if rule == "replicas":
+        size = statistics.stdev(members)
+        return nominal + size, nominal - size
+    if rule == "envelope":
+        return nominal + max(0, *deviations), nominal + min(0, *deviations)
+    if rule == "sides":
+        down, up = deviations
+        return nominal + up, nominal + down
+    up = down = 0.0
+    for first in range(0, len(deviations), 2):
+        pair = deviations[first : first + 2]
+        up += max(0, *pair) ** 2
+        down += max(0, *(-d for d in pair)) ** 2
+    return nominal + math.sqrt(up), nominal - math.sqrt(down)
 
 
-@pytest.mark.samples
-def test_of_a_real_file(nanoaod):
-    with uproot.open(nanoaod / "nano_dy.root") as file:
-        weights = file["Events/LHEScaleWeight"].array()
-    low, high = scale_envelope(weights)
-    assert [envelope(w, PAIRS) for w in weights.tolist()] == list(
-        zip(low.tolist(), high.tolist(), strict=True)
-    )
+@pytest.mark.parametrize("rule", ["symmhessian", "hessian", "replicas", "envelope", "sides"])
+@pytest.mark.parametrize("has_reference", [True, False])
+@given(data=st.data())
+def test_each_bin_is_combined_as_in_a_loop(rule, has_reference, data):
+    count = 2 if rule == "sides" else 4
+    bins = data.draw(members_of(count + 2))
+    names = tuple(f"m{k}" for k in range(count))
+    contents = {n: np.array([b[2 + k] for b in bins]) for k, n in enumerate(names)}
+    nominal = np.array([b[0] for b in bins])
+    contents["central"] = np.array([b[1] for b in bins])
+    combination = Combination("x", rule, names, "central" if has_reference else "")
+    up, down = combination.sides(nominal, contents)
+    for place, of_bin in enumerate(bins):
+        expected = loop(rule, of_bin[0], of_bin[1 if has_reference else 0], of_bin[2:])
+        assert (up[place], down[place]) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_members_at_90_percent_are_scaled_to_one_standard_deviation():
+    contents = {"a": np.array([13.0]), "b": np.array([8.0])}
+    at_68 = Combination("x", "hessian", ("a", "b")).sides(np.array([10.0]), contents)
+    at_90 = Combination("x", "hessian", ("a", "b"), confidence=90).sides(np.array([10.0]), contents)
+    # the 90% interval of a Gaussian is 1.645 standard deviations
+    for whole, scaled in zip(at_68, at_90, strict=True):
+        assert (whole - 10) / (scaled - 10) == pytest.approx(1.6448536)
+
+
+@given(st.floats(0, 1000))
+@example(0.0)
+def test_the_spectrum_of_the_top_quark_is_that_of_the_formula(pt):
+    assert top_pt_weight(np.array([pt]))[0] == pytest.approx(math.exp(0.0615 - 0.0005 * pt))

@@ -8,7 +8,8 @@ import pytest
 import uproot
 from coffea.nanoevents.methods import base, vector
 from conftest import ROOT
-from top_met_loop import FILTERS, STEPS, TRIGGERS, select
+from correction_files import category, correction, stored
+from top_met_loop import FILTERS, STEPS, TRIGGERS, is_jet, select
 
 from bphcoffea.corrections import load_corrections
 from bphcoffea.execution import load_analysis
@@ -197,6 +198,7 @@ sources = { Total = "Summer22_22Sep2023_V3_MC_Total_AK4PFPuppi" }
 [jet_energy.FatJet]
 file = "FILE"
 sources = { Total = "Summer22_22Sep2023_V3_MC_Total_AK4PFPuppi" }
+[unclustered_energy.PuppiMET]
 """
 
 
@@ -210,22 +212,25 @@ def test_jets_fat_jets_and_missing_momentum_vary_together(top_met, sample, nanoa
     events = ak.with_field(events, 6 * sample.PuppiMET.pt, ["PuppiMET", "pt"])
     (result,) = Processor(corrected).process(events).values()
     met = result.histograms["met"]
-    names = ["nominal", "jerUp", "jerDown", "jes_TotalUp", "jes_TotalDown"]
-    assert list(met.axes["variation"]) == names
-    (calibration,) = corrected.for_dataset(METADATA).calibrations
+    resolved = corrected.for_dataset(METADATA)
+    calibrated, (calibration, _) = resolved.calibrated(events), resolved.calibrations
     assert ("FatJet", "pt") in calibration.paths
-    calibrated = calibration.calibrate(events)
-    for name, amounts in calibration.variations(METADATA, None).items():
+    variations = {name: (shift, a) for shift, of in resolved.shifts for name, a in of.items()}
+    sources = ("jer", "jes_Total", "unclustered")
+    assert list(variations) == [source + side for source in sources for side in ("Up", "Down")]
+    names = [n for n in met.axes["variation"] if not n.startswith(("scale_", "ps_"))]
+    assert names == ["nominal", *variations]
+    for name, (shift, amounts) in variations.items():
         moved = calibrated
         everywhere = [np.full(len(events), amount) for amount in amounts]
-        for field, values in calibration.shifted(calibrated, everywhere).items():
+        for field, values in shift.shifted(calibrated, everywhere).items():
             moved = ak.with_field(moved, values, list(field))
         (slow,) = Processor(top_met).process(moved).values()
         for histogram in ("mt", "met", "top_mass"):
-            for category in corrected.filled_names:
+            for region in corrected.filled_names:
                 np.testing.assert_array_equal(
-                    result.histograms[histogram][category, name, :].view(flow=True),
-                    slow.histograms[histogram][category, "nominal", :].view(flow=True),
+                    result.histograms[histogram][region, name, :].view(flow=True),
+                    slow.histograms[histogram][region, "nominal", :].view(flow=True),
                 )
         if name == "jes_TotalUp":
             compare(top_met, moved)
@@ -237,3 +242,73 @@ def test_jets_fat_jets_and_missing_momentum_vary_together(top_met, sample, nanoa
     branches = branch_needs(corrected, {"tt": METADATA}, forms)["tt"].required
     assert {"GenJet_pt", "Jet_genJetIdx", "FatJet_phi", "PuppiMET_phi"} <= set(branches)
     assert "GenJetAK8_pt" not in branches
+
+
+def at_point(values):
+    """Numbers by the key of the uncertainty, at the loose working point."""
+    keys = zip(("central", "up", "down"), values, strict=True)
+    return category("systematic", {k: category("working_point", {"L": v}) for k, v in keys})
+
+
+BTAG = """
+name = "2022"
+eras = ["2022*"]
+[btag.bjet]
+file = "sf.json"
+heavy = "heavy"
+light = "light"
+efficiency_file = "sf.json"
+efficiencies = "efficiency"
+out_of_range = "clamp"
+"""
+
+
+def test_jets_have_scale_factors_of_the_loose_working_point(top_met, tmp_path):
+    inputs = {"working_point": "string", "flavor": "int", "abseta": "real", "pt": "real"}
+    numbers = {"heavy": (0.9, 1.0, 0.8), "light": (1.3, 1.5, 1.1)}
+    efficiency = {0: 0.1, 4: 0.3, 5: 0.8}
+    points = {"L": category("flavor", efficiency)}
+    stored(
+        tmp_path / "sf.json",
+        *(
+            correction(name, {"systematic": "string", **inputs}, at_point(values))
+            for name, values in numbers.items()
+        ),
+        correction("efficiency", inputs, category("working_point", points)),
+    )
+    (tmp_path / "era.toml").write_text(BTAG)
+    events = made(3)
+    flavours = np.random.default_rng(1).choice([0, 4, 5], int(ak.sum(ak.num(events.Jet))))
+    jets = ak.with_field(events.Jet, ak.unflatten(flavours, ak.num(events.Jet)), "hadronFlavour")
+    events = ak.with_field(events, jets, "Jet")
+    corrected = top_met.corrected(load_corrections([tmp_path / "era.toml"]))
+    (result,) = Processor(corrected).process(events).values()
+
+    def weight(event, heavy, light):
+        product = 1.0
+        for jet in filter(is_jet, event):
+            flavour = jet["hadronFlavour"]
+            scale = light if flavour == 0 else heavy
+            if jet["btagPNetB"] > 0.047:
+                product *= scale
+            else:
+                product *= (1 - scale * efficiency[flavour]) / (1 - efficiency[flavour])
+        return product
+
+    table = result.candidates.arrays()
+    chosen = [jets[number].to_list() for number in table["event"].tolist()]
+    assert any(jet["hadronFlavour"] == 5 for event in chosen for jet in event)
+    found = table["weight_bjet"].tolist()
+    assert found == pytest.approx([weight(event, 0.9, 1.3) for event in chosen], rel=1e-12)
+    met, generator = result.histograms["met"], events.genWeight[table["event"]].to_numpy()
+    for side, heavy, light in (
+        ("heavyUp", 1.0, 1.3),
+        ("heavyDown", 0.8, 1.3),
+        ("lightUp", 0.9, 1.5),
+        ("lightDown", 0.9, 1.1),
+    ):
+        expected = sum(
+            g * weight(event, heavy, light) for g, event in zip(generator, chosen, strict=True)
+        )
+        total = met["all", f"bjet_{side}", :].sum(flow=True).value
+        assert total == pytest.approx(expected, rel=1e-9)

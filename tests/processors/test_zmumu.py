@@ -4,10 +4,15 @@ import math
 from pathlib import Path
 
 import awkward as ak
+import energy_payloads
 import numpy as np
 import pytest
 import uproot
+from coffea.lookup_tools.rochester_lookup import rochester_lookup
+from coffea.lookup_tools.txt_converters import convert_rochester_file
 
+from bphcoffea.analysis.shifts import uniform_noise
+from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import Fileset
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.inputs import ReducedNanoAODSchema
@@ -241,6 +246,53 @@ def test_a_run_writes_what_the_processor_gives(zmumu, slim_nanoaod, tmp_path):
     table = folder.candidates("dy").to_pandas()
     assert len(table) == 4
     assert table["in_jet"].sum() == (table["n_jet"] > 0).sum()
+
+
+def test_a_run_with_calibrated_muons(zmumu, nanoaod, tmp_path, caplog):
+    """Data and simulation have the momenta of coffea's corrections, whatever the chunks."""
+    path = tmp_path / "2018.toml"
+    energy_payloads.rochester(nanoaod / "RoccoR2018.txt.gz", tmp_path / "RoccoR.txt")
+    path.write_text('name = "2018"\neras = ["*"]\n[muon_momentum.Muon]\nfile = "RoccoR.txt"\n')
+    corrected = zmumu.corrected(load_corrections([path]))
+    kinds = {"dy": True, "dimuon": False}
+    fileset = Fileset.model_validate(
+        {
+            name: {
+                "files": {str(nanoaod / f"nano_{name}.root"): "Events"},
+                "metadata": {"is_mc": is_mc, "era": "2018"},
+            }
+            for name, is_mc in kinds.items()
+        }
+    )
+    with caplog.at_level("INFO"):
+        folder = run(corrected, fileset, tmp_path / "run", Options("iterative", chunksize=25))
+    assert "corrections '2018': muon_momentum.Muon; not declared: pileup" in caplog.text
+    variations = ["nominal", "muon_momentumUp", "muon_momentumDown"]
+    assert list(folder.histograms()["m_ll"].axes["variation"]) == variations
+    lookup = rochester_lookup(convert_rochester_file(str(tmp_path / "RoccoR.txt")))
+    for name, is_mc in kinds.items():
+        columns = columns_of(nanoaod / f"nano_{name}.root")
+        with uproot.open(nanoaod / f"nano_{name}.root") as file:
+            tree = file["Events"]
+            muons = {field: tree[f"Muon_{field}"].array() for field in FIELDS["Muon"].split()}
+            arguments = [muons[field] for field in ("charge", "pt", "eta", "phi")]
+            if is_mc:
+                index = tree["Muon_genPartIdx"].array()
+                generated = ak.fill_none(tree["GenPart_pt"].array()[ak.mask(index, index >= 0)], 0)
+                of_file = ak.zip({field: muons[field] for field in ("pt", "eta", "phi")})
+                others = (tree["Muon_nTrackerLayers"].array(), uniform_noise(of_file))
+                factors = ak.where(
+                    generated > 0,
+                    lookup.kSpreadMC(*arguments, ak.where(generated > 0, generated, 1)),
+                    lookup.kSmearMC(*arguments, *others),
+                )
+            else:
+                factors = lookup.kScaleDT(*arguments)
+        columns[0]["Muon"]["pt"] = factors * muons["pt"]
+        _, selected = loop(columns, is_mc)
+        assert len(selected) > 2
+        masses = folder.candidates(name).to_pandas()["mass"].sort_values()
+        np.testing.assert_allclose(masses, sorted(mass for _, mass, *_ in selected), rtol=1e-9)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 from .analysis import Analysis as Analysis, GENERATOR_WEIGHT as GENERATOR_WEIGHT
 from .blinding import Blind as Blind, Hidden as Hidden
 from .branch_needs import BranchNeeds as BranchNeeds
+from .btag import BTag as BTag, BTagShape as BTagShape
 from .calibrations import Calibration as Calibration
 from .calibrations import ResolvedCalibration as ResolvedCalibration
 from .classifier import CLASSIFIER as CLASSIFIER, Classifier as Classifier
@@ -11,7 +12,12 @@ from .declaration import check_for_dataset as check_for_dataset
 from .description import AnalysisRecord as AnalysisRecord, BlindRecord as BlindRecord
 from .description import CutRecord as CutRecord, HistogramRecord as HistogramRecord
 from .description import ResonanceRecord as ResonanceRecord
+from .electron_energy import ElectronEnergy as ElectronEnergy
+from .event_filters import filters_passed as filters_passed
 from .event_numbering import EVENT_NUMBERS as EVENT_NUMBERS, event_numbers as event_numbers
+from .event_weights import PrefiringWeight as PrefiringWeight, TopPtWeight as TopPtWeight
+from .generator_weights import PartonShower as PartonShower, PDFWeights as PDFWeights
+from .generator_weights import ScaleWeights as ScaleWeights
 from .histograms import ALL as ALL, Categories as Categories, Histogram as Histogram
 from .histograms import NOMINAL as NOMINAL
 from .jet_energy import JetEnergy as JetEnergy
@@ -22,6 +28,7 @@ from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
 from .model_scores import ModelScores as ModelScores, score as score
 from .models import MissingExtraError as MissingExtraError, Model as Model
 from .models import library_version as library_version
+from .muon_momentum import MuonMomentum as MuonMomentum
 from .names import repeated as repeated
 from .object_weight import ObjectWeight as ObjectWeight
 from .objects import ObjectVariable as ObjectVariable, Objects as Objects
@@ -32,11 +39,13 @@ from .resolved import ResolvedAnalysis as ResolvedAnalysis
 from .selection import Candidates as Candidates, Cut as Cut, Selection as Selection
 from .shifts import Amounts as Amounts, MomentumShift as MomentumShift, OPAQUE as OPAQUE
 from .shifts import Path as Path, Shift as Shift, opaque as opaque, replaced as replaced
+from .tau_energy import TauEnergy as TauEnergy
 from .trigger_paths import DatasetPathFired as DatasetPathFired, PathFired as PathFired
+from .unclustered_energy import UnclusteredEnergy as UnclusteredEnergy
 from .variables import Axis as Axis, Condition as Condition, EventFunction as EventFunction
 from .variables import Requirement as Requirement, Values as Values, Variable as Variable
 from .weights import DOWN as DOWN, GENERATOR as GENERATOR
-from .weights import GeneratorVariation as GeneratorVariation, LifetimeWeight as LifetimeWeight
-from .weights import MuonWeight as MuonWeight, PileupWeight as PileupWeight
+from .weights import LifetimeWeight as LifetimeWeight, MuonWeight as MuonWeight
+from .weights import PileupWeight as PileupWeight
 from .weights import TriggerWeight as TriggerWeight, UP as UP, Weight as Weight
 from .weights import WeightContext as WeightContext

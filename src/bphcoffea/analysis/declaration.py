@@ -20,7 +20,7 @@ from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.selection import Candidates, Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Requirement, Variable
-from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight
+from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight, WeightContext
 from bphcoffea.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def check_for_dataset(analysis: Analysis, metadata: DatasetMetadata) -> None:
     faults += _faults_of_inputs(analysis.classifier, [column.name for column in columns])
     names = resolved.shape_names
     faults += _faults_of_variations(names)
+    context = WeightContext(resolved.corrections, metadata)
+    faults += [fault for weight in resolved.weights for fault in weight.faults(context)]
     of_weights = [weight.name + side for weight in resolved.weights for side in (UP, DOWN)]
     faults += [
         f"variation '{name}' of a shift has the name of a weight's variation; rename one of them"
@@ -163,6 +165,7 @@ class _Declared:
         self.columns = self._list("columns")
         self.weights = self._list("weights")
         self.shifts = self._list("shifts")
+        self.calibrations = self._list("calibrations")
         self.cuts_on_best = self._list("cuts_on_best")
         self.selection = self._get("selection")
         self.categories = self._get("categories")
@@ -207,6 +210,9 @@ class _Declared:
         yield from self._weights()
         variations = [name for shift in self.shifts for name in shift.possible_variations()]
         yield from _faults_of_variations(variations)
+        sections = [section for part in self.calibrations for section in part.needs()]
+        for section in repeated(sections):
+            yield f"two calibrations apply the section '{section}'; declare one of them"
         fit = self._get("mass_fit")
         fitted = getattr(fit, "histogram", None)
         names = [histogram.name for histogram in self.histograms]

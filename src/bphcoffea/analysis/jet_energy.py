@@ -6,22 +6,23 @@ those of its ``CorrectedJetsFactory``, which depend on the chunk: here a jet alw
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import awkward as ak
-import numpy as np
-from coffea.jetmet_tools.CorrectedMETFactory import corrected_polar_met
 from typing_extensions import override
 
 from bphcoffea.analysis.calibrations import Calibration, ResolvedCalibration
 from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.missing_momentum import (
+    balanced,
+    change_of,
+    replaced_change,
+    with_original,
+)
 from bphcoffea.analysis.names import shown
-from bphcoffea.analysis.shifts import Amounts, Path, noise, replaced
-from bphcoffea.analysis.weights import DOWN, UP
-from bphcoffea.arrays import Floats
+from bphcoffea.analysis.shifts import Path, noise
 from bphcoffea.corrections import EraCorrections, JetEnergyPayload
 from bphcoffea.errors import DeclarationError
 from bphcoffea.physics import delta_r
@@ -44,8 +45,8 @@ _GENERATED: Final = {
 _FIELDS: Final = {"JetEta": "eta", "JetPhi": "phi", "JetA": "area"}
 #: Energy density of NanoAOD: a field of ``Rho``, or of the events in older versions.
 _RHO: Final = "fixedGridRhoFastjetAll"
-#: Number of the resolution among the sources of a variation; those of the scale follow.
-_RESOLUTION: Final = 0
+#: Name of the resolution among the uncertainties of a payload.
+_RESOLUTION: Final = "jer"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,10 @@ class JetEnergy(Calibration):
                     f"JetEnergy: {shown(name)} is not a collection of jets of NanoAOD; "
                     f"there are: {', '.join(_GENERATED)}"
                 )
+
+    @override
+    def needs(self) -> tuple[str, ...]:
+        return tuple(f"jet_energy.{name}" for name in (self.collection, *self.together_with))
 
     @override
     def resolved(
@@ -126,25 +131,12 @@ class JetEnergyOfDataset(ResolvedCalibration):
         return tuple(f"jet_energy.{name}" for name in self.payloads)
 
     @property
-    def _sources(self) -> tuple[str, ...]:
-        of_all = (source for payload in self.payloads.values() for source in payload.sources)
-        return tuple(dict.fromkeys(of_all))
-
     @override
-    def variations(
-        self, metadata: DatasetMetadata, corrections: EraCorrections | None
-    ) -> dict[str, Amounts]:
-        if not self.is_mc:
-            return {}
-        names = [f"jes_{source}" for source in self._sources]
-        numbers = dict(zip(names, range(_RESOLUTION + 1, len(names) + 1), strict=True))
-        if any(payload.smears for payload in self.payloads.values()):
-            numbers = {"jer": _RESOLUTION, **numbers}
-        return {
-            name + side: (float(number), sign)
-            for name, number in numbers.items()
-            for side, sign in ((UP, 1.0), (DOWN, -1.0))
-        }
+    def sources(self) -> tuple[str, ...]:
+        payloads = self.payloads.values()
+        names = [name for payload in payloads for name in payload.uncertainties]
+        # the resolution first, even if only other jets have it
+        return tuple(sorted(dict.fromkeys(names), key=lambda name: not name.startswith("jer")))
 
     @override
     def calibrate(self, events: ak.Array) -> ak.Array:
@@ -156,45 +148,30 @@ class JetEnergyOfDataset(ResolvedCalibration):
         for name, payload in self.payloads.items():
             events = ak.with_field(events, self._calibrated(events, name, payload), name)
         if self.met:
-            met = events[self.met]
-            met = ak.with_field(met, met.pt, "pt_orig")
-            events = ak.with_field(events, ak.with_field(met, met.phi, "phi_orig"), self.met)
-            payload = self.payloads[self.balanced]
+            events = with_original(events, self.met)
+            jets, payload = events[self.balanced], self.payloads[self.balanced]
             if payload.recalibrates(is_mc=self.is_mc) or self._smears(payload):
-                events = replaced(events, self._met(events, events[self.balanced].pt))
+                events = balanced(events, self.met, self.balanced, change_of(jets, jets.pt))
         return events
 
     @override
-    def shifted(self, events: ak.Array, amounts: Sequence[Floats]) -> Mapping[Path, ak.Array]:
-        sources, signs = amounts
-        changes = np.flatnonzero((np.diff(sources) != 0) | (np.diff(signs) != 0)) + 1
-        bounds = [0, *changes.tolist(), len(sources)]
-        parts = [
-            self._varied(events[start:stop], int(sources[start]), float(signs[start]))
-            for start, stop in itertools.pairwise(bounds)
-            if stop > start
-        ]
-        if not parts:
-            return {(name, field): events[name][field] for name, field in self.paths}
-        return {path: ak.concatenate([part[path] for part in parts]) for path in self.paths}
-
-    def _varied(self, events: ak.Array, source: int, sign: float) -> Mapping[Path, ak.Array]:
-        """Return the energies in one variation."""
+    def varied(self, events: ak.Array, source: str, *, up: bool) -> Mapping[Path, ak.Array]:
         fields: dict[Path, ak.Array] = {}
         for name, payload in self.payloads.items():
             jets = events[name]
             pt, mass = jets.pt, jets.mass
-            if source != _RESOLUTION and self._sources[source - 1] in payload.sources:
-                inputs = _inputs(events, name, jets.pt)
-                factors = payload.uncertainty(self._sources[source - 1], inputs)
-                factor = ak.unflatten(factors[:, 0 if sign > 0 else 1], ak.num(jets))
-                pt, mass = factor * jets.pt, factor * jets.mass
-            elif source == _RESOLUTION and payload.smears:
-                factor = self._smearing(events, name, payload, 1 if sign > 0 else 2)
+            uncertainty = payload.uncertainties.get(source)
+            if uncertainty == _RESOLUTION:
+                factor = self._smearing(events, name, payload, 1 if up else 2)
                 pt, mass = factor * jets.pt_jec, factor * jets.mass_jec
+            elif uncertainty is not None:
+                factors = payload.uncertainty(uncertainty, _inputs(events, name, jets.pt))
+                factor = ak.unflatten(factors[:, 0 if up else 1], ak.num(jets))
+                pt, mass = factor * jets.pt, factor * jets.mass
             fields |= {(name, "pt"): pt, (name, "mass"): mass}
         if self.met:
-            fields |= self._met(events, fields[self.balanced, "pt"])
+            change = change_of(events[self.balanced], fields[self.balanced, "pt"])
+            fields |= replaced_change(events, self.met, self.balanced, change)
         return fields
 
     def _smears(self, payload: JetEnergyPayload) -> bool:
@@ -232,12 +209,6 @@ class JetEnergyOfDataset(ResolvedCalibration):
             variation,
         )
         return ak.unflatten(flat, ak.num(jets))
-
-    def _met(self, events: ak.Array, pt: ak.Array) -> Mapping[Path, ak.Array]:
-        """Return the missing momentum if the jets have these transverse momenta."""
-        met, jets = events[self.met], events[self.balanced]
-        moved = corrected_polar_met(met.pt_orig, met.phi_orig, pt, jets.phi, jets.pt_orig)
-        return {(self.met, field): moved[field] for field in ("pt", "phi")}
 
 
 def generated_pt(events: ak.Array, name: str) -> ak.Array:

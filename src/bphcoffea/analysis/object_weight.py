@@ -16,7 +16,7 @@ from typing_extensions import override
 from bphcoffea.analysis.objects import ObjectVariable
 from bphcoffea.analysis.variables import Values
 from bphcoffea.analysis.weights import Weight, WeightContext
-from bphcoffea.arrays import Numbers
+from bphcoffea.arrays import Integers, Numbers
 from bphcoffea.corrections import Factor
 from bphcoffea.errors import CorrectionsError, DeclarationError
 
@@ -67,22 +67,46 @@ class ObjectWeight(Weight):
         if context.corrections is None:
             raise ValueError(f"weight '{self.name}' is evaluated without corrections")
         factor = context.corrections.objects[self.name]
-        lists: dict[str, Numbers] = {}
-        for name, field in factor.fields.items():
-            try:
-                lists[name] = values(_field_of(self.of, field))
-            except CorrectionsError as error:
-                raise CorrectionsError(
-                    f"weight '{self.name}': {error}; name the field to take in the TOML: "
-                    f'[{self.needs()}.fields] {name} = "…"'
-                ) from None
-        counts = [ak.to_numpy(ak.num(numbers)) for numbers in lists.values()]
-        # a missing value becomes NaN, which the payload refuses
-        numbers = {
-            name: ak.to_numpy(ak.fill_none(ak.flatten(of_events), np.nan))
-            for name, of_events in lists.items()
-        }
-        return factor.evaluate_objects(numbers, counts[0], shifted=context.shifted)
+        numbers, counts = numbers_of_objects(self, self.of, factor.fields, values)
+        return factor.evaluate_objects(numbers, counts, shifted=context.shifted)
+
+
+def numbers_of_objects(
+    weight: Weight, collection: str, fields: Mapping[str, str], values: Values
+) -> tuple[dict[str, Numbers], Integers]:
+    """Return the inputs of a payload for all objects.
+
+    Parameters
+    ----------
+    weight
+        The weight, for messages.
+    collection
+        Collection of the objects.
+    fields
+        Field of the objects for each input.
+    values
+        Function from a variable to its values.
+
+    Returns
+    -------
+    Numbers by input, shape (objects,) each, and the number of objects of each event.
+    """
+    lists: dict[str, Numbers] = {}
+    for name, field in fields.items():
+        try:
+            lists[name] = values(_field_of(collection, field))
+        except CorrectionsError as error:
+            raise CorrectionsError(
+                f"weight '{weight.name}': {error}; name the field to take in the TOML: "
+                f'[{weight.needs()}.fields] {name} = "…"'
+            ) from None
+    counts: list[Integers] = [ak.to_numpy(ak.num(numbers)) for numbers in lists.values()]
+    # a missing value becomes NaN, which the payload refuses
+    numbers = {
+        name: ak.to_numpy(ak.fill_none(ak.flatten(of_events), np.nan))
+        for name, of_events in lists.items()
+    }
+    return numbers, counts[0]
 
 
 @cache

@@ -60,19 +60,24 @@ class Objects:
         Requirements on each object. Their variables are functions of the collection instead of the
         events, such as :func:`quantity` and :func:`flag` make.
     away_from
-        For other collections, the smallest ΔR that an object may have to any of their objects.
+        For other collections, the smallest ΔR that an object may have to any of their objects: a
+        number, or a variable of the object. Declare objects in the order in which overlaps are
+        removed: what was removed before overlaps with nothing.
 
     Examples
     --------
     >>> pt = quantity("pt", unit="GeV")
     >>> Objects("jet", of="Jet", where=(pt > 30, flag("isTight")), away_from={"muon": 0.4})
     jet: Jet with pt > 30 GeV, isTight, ΔR(muon) ≥ 0.4
+    >>> cone = Variable("0.04 + 10 GeV/pt", lambda muons: 0.04 + 10 / muons.pt)
+    >>> Objects("isolated_muon", of="muon", away_from={"jet": cone})
+    isolated_muon: muon with ΔR(jet) ≥ 0.04 + 10 GeV/pt
     """
 
     name: str
     of: str
     where: tuple[Requirement, ...] = ()
-    away_from: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    away_from: Mapping[str, float | Variable] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         check_name("objects", self.name)
@@ -85,15 +90,19 @@ class Objects:
             )
         check_requirements(owner, self.where)
         for name, distance in self.away_from.items():
-            if not is_number(distance) or distance <= 0:
+            if not isinstance(distance, Variable) and (not is_number(distance) or distance <= 0):
                 raise DeclarationError(
-                    f"{owner}: ΔR to '{name}' is {shown(distance)}, but must be a number above 0"
+                    f"{owner}: ΔR to '{name}' is {shown(distance)}, but must be a number above 0, "
+                    "or a variable of the object"
                 )
 
     @property
     def steps(self) -> tuple[str, ...]:
         """Text of each requirement, in the order in which they are applied."""
-        distances = (f"ΔR({name}) ≥ {r:g}" for name, r in self.away_from.items())
+        distances = (
+            f"ΔR({name}) ≥ {least.name if isinstance(least, Variable) else f'{least:g}'}"
+            for name, least in self.away_from.items()
+        )
         return (*map(str, self.where), *distances)
 
     def masks(self, events: ak.Array) -> list[Booleans]:
@@ -113,7 +122,8 @@ class Objects:
         met = [requirement.mask(values) for requirement in self.where]
         for name, distance in self.away_from.items():
             pairs = ak.cartesian([objects, events[name]], nested=True)
-            near = ak.any(delta_r(*ak.unzip(pairs)) < distance, axis=-1)
+            least = distance(objects) if isinstance(distance, Variable) else distance
+            near = ak.any(delta_r(*ak.unzip(pairs)) < least, axis=-1)
             met.append(~ak.to_numpy(ak.flatten(near)))
         return met
 

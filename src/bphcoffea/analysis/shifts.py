@@ -177,13 +177,18 @@ def noise(particle: ak.Array) -> ak.Array:
 
     The same particle always gets the same number, in whatever chunk or collection it is found.
     """
+    uniform = uniform_noise(particle)
+    return ak.unflatten(ndtri(ak.to_numpy(ak.flatten(uniform))), ak.num(uniform))
+
+
+def uniform_noise(particle: ak.Array) -> ak.Array:
+    """Return a random number between 0 and 1 per particle; see :func:`noise`."""
     counts = ak.num(particle.pt)
     state = np.zeros(int(ak.sum(counts)), dtype=np.uint64)
     for name in ("pt", "eta", "phi"):
         values = ak.to_numpy(ak.flatten(particle[name])).astype(np.float64)
         state = _mixed(state ^ values.view(np.uint64))
-    uniform = ((state >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53
-    return ak.unflatten(ndtri(uniform), counts)
+    return ak.unflatten(((state >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53, counts)
 
 
 def _mixed(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -19,7 +19,6 @@ from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.variables import Values, Variable
 from bphcoffea.arrays import Floats, Numbers
 from bphcoffea.corrections import (
-    WHOLE,
     EraCorrections,
     Factor,
     MuonFactor,
@@ -35,6 +34,8 @@ UP, DOWN = "Up", "Down"
 #: Name of the generator weight.
 GENERATOR: Final = "generator"
 
+_INTERACTIONS: Final = Variable("interactions", lambda events: events.Pileup.nTrueInt)
+
 
 @dataclass(frozen=True)
 class WeightContext:
@@ -48,11 +49,14 @@ class WeightContext:
         Metadata of the dataset.
     shifted
         Whether to evaluate the uncertainties.
+    title
+        Title of the branch that the weight names as its field; empty if there is none.
     """
 
     corrections: EraCorrections | None
     metadata: DatasetMetadata
     shifted: bool = False
+    title: str = ""
 
 
 class Weight(ABC):
@@ -67,11 +71,18 @@ class Weight(ABC):
     field
         Branch that files may lack. If no file of a dataset has it, the dataset does not have the
         weight; in a single file without it the factor is 1. None if there is no such branch.
+    normalised
+        Whether each of the variations is normalised to its own Σw before any cut, so that it
+        changes no cross section.
+    nominal_is_one
+        Whether the weight has variations only, and its nominal factor is always 1.
     """
 
     name: str
     after: str | None = None
     field: str | None = None
+    normalised: bool = False
+    nominal_is_one: ClassVar[bool] = False
     #: Section of the corrections that the weight needs; None if it needs none.
     section: ClassVar[str | None] = None
 
@@ -89,12 +100,9 @@ class Weight(ABC):
         """Return the section of the corrections that the weight needs; None if it needs none."""
         return self.section
 
-    def absent(self, count: int, *, shifted: bool) -> Factor:  # noqa: ARG002
-        """Return the factor 1 for the events of a file that lacks the field, shape (count,).
-
-        It must have the same variations as the factor in other files, so that results add up.
-        """
-        return Factor(np.ones(count))
+    def faults(self, context: WeightContext) -> Iterable[str]:  # noqa: ARG002
+        """Return one line for each reason why the weight cannot be evaluated for a dataset."""
+        return ()
 
     @abstractmethod
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
@@ -116,10 +124,10 @@ class PileupWeight(Weight):
     Attributes
     ----------
     interactions
-        True number of interactions of the event.
+        True number of interactions of the event; by default that of NanoAOD, ``Pileup_nTrueInt``.
     """
 
-    interactions: Variable
+    interactions: Variable = _INTERACTIONS
     name: str = "pileup"
     section: ClassVar[str] = "pileup"
 
@@ -233,52 +241,6 @@ class LifetimeWeight(Weight):
                 for point in points
             },
         )
-
-
-@dataclass(frozen=True)
-class GeneratorVariation(Weight):
-    """Uncertainty of the generator, as weights relative to the nominal one; the factor is 1.
-
-    Attributes
-    ----------
-    name
-        Beginning of the names of the variations.
-    up, down
-        Weights of the event under the two variations, relative to the nominal weight.
-    field
-        Branch that holds the alternative weights. Datasets without it have no such variation.
-    without_meaning
-        Number of alternative weights of an event if their meaning is unknown, so that up and down
-        are 1; NaN if it is known. A run counts and reports such events.
-    """
-
-    name: str
-    up: Variable
-    down: Variable
-    field: str | None
-    without_meaning: Variable | None = None
-    after: str | None = None
-
-    @override
-    def absent(self, count: int, *, shifted: bool) -> Factor:
-        one = np.ones(count)
-        return Factor(one, {WHOLE: (one, one)} if shifted else {})
-
-    @override
-    def evaluate(self, values: Values, context: WeightContext) -> Factor:
-        up, down = _doubles(values(self.up)), _doubles(values(self.down))
-        notes: dict[str, int] = {}
-        if context.shifted and self.without_meaning is not None:
-            numbers = _doubles(values(self.without_meaning))
-            for number, count in zip(*np.unique(numbers, return_counts=True), strict=True):
-                if np.isfinite(number):
-                    text = (
-                        f"no envelope is known for {number:g} weights in {self.field}; "
-                        "the variation equals the nominal weight"
-                    )
-                    notes[text] = int(count)
-        shifts = {WHOLE: (up, down)} if context.shifted else {}
-        return Factor(np.ones(len(up)), shifts, notes=notes)
 
 
 def _doubles(values: Numbers) -> Floats:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from bphcoffea import corrections
+from bphcoffea import corrections, results
+from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.cli.terminal import console, say
 from bphcoffea.corrections import making
 from bphcoffea.errors import InputError
@@ -45,7 +46,7 @@ def show(
             values = (*payload.keys(variable), *payload.ranges(variable))
             say(f"    {variable} ({kind}): {', '.join(values)}")
     for name in content.compound:
-        say(f"{name}: a compound correction, for the energies of jets")
+        say(f"{name}: a compound correction, for the energies of jets or electrons")
 
 
 @app.command()
@@ -125,6 +126,46 @@ def make_pileup(
     """Make pile-up weights from the pile-up profiles of data and simulation."""
     made = making.pileup_from_profiles(data, simulation, name, data_up, data_down)
     _write([made], output, "made from profiles of data and simulation")
+
+
+@app.command("btag")
+def make_btag(
+    directory: RunDirectory,
+    output: NewFile,
+    jets: Annotated[
+        str, typer.Option(metavar="HIST", help="Histogram of all jets: flavour, |η|, pT.")
+    ],
+    tagged: Annotated[
+        list[str],
+        typer.Option(metavar="WP=HIST", help="Histogram of the jets that pass a working point."),
+    ],
+    by_process: Annotated[
+        bool, typer.Option("--by-process", help="Also make a correction for each process.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Name of the correction.")] = "efficiency",
+) -> None:
+    """Make b-tagging efficiencies from the histograms of a run.
+
+    The run must not require b tags, nor have weights for them. With --by-process, the correction of
+    a process is called NAME_PROCESS.
+    """
+    run = results.RunFolder(directory)
+    pairs = [text.partition("=") for text in tagged]
+    for working_point, equals, histogram in pairs:
+        if not (working_point and equals and histogram):
+            raise InputError(f"--tagged {working_point}{equals}{histogram}: write WP=HIST")
+    groups = {name: run.datasets.simulated}
+    if by_process:
+        groups |= {f"{name}_{process}": of for process, of in run.datasets.by_process.items()}
+    made = [
+        making.btag_efficiencies(
+            results.simulated_sum(run, jets, datasets),
+            {wp: results.simulated_sum(run, histogram, datasets) for wp, _, histogram in pairs},
+            group,
+        )
+        for group, datasets in groups.items()
+    ]
+    _write(made, output, f"made from the run {run.path}")
 
 
 def _write(converted: list[making.Converted], output: Path, description: str) -> None:

@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
     ValidationError,
     model_validator,
 )
-from typing_extensions import override
 
-from bphcoffea.corrections.payload import Policy
+from bphcoffea.corrections.btag_declaration import AnyBTagSection, BTagSection, BTagShapeSection
+from bphcoffea.corrections.energies import (
+    ElectronEnergySection,
+    MuonMomentumSection,
+    TauEnergySection,
+    UnclusteredEnergySection,
+)
+from bphcoffea.corrections.section import Name, PayloadSection, Section
 from bphcoffea.documents import faults, read_toml
 from bphcoffea.errors import CorrectionsError
 
-Name = Annotated[str, Field(min_length=1)]
 #: Kinds of particles whose momenta have uncertainties.
 Particle = Literal["muon", "track"]
+#: Name of the resolution among the uncertainties of jets.
+RESOLUTION: Final = "jer"
 Relative = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, strict=True)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @override
-    def __reduce__(self) -> tuple[Callable[[object], Self], tuple[dict[str, object]]]:
-        # pydantic would pickle a set of names, whose order differs between interpreters
-        return type(self).model_validate, (self.model_dump(),)
-
-
-class PayloadSection(_Section):
-    """A correction of a correctionlib file, and how to evaluate it.
-
-    Attributes
-    ----------
-    file
-        Path of the correctionlib file, relative to the TOML.
-    name
-        Name of the correction in the file.
-    out_of_range
-        Treatment of values outside the bins: ``clamp`` (take the nearest bin) or ``error``.
-    inputs
-        Keys of inputs that are the same for all values, such as ``year`` of older files.
-    decorrelated
-        Whether the uncertainties are independent of those of other eras: the names of their
-        variations then end with the name of these corrections.
-    """
-
-    file: Name
-    name: Name
-    out_of_range: Policy
-    inputs: Mapping[str, str] = {}
-    decorrelated: Annotated[bool, Field(strict=True)] = False
 
 
 class ObjectSection(PayloadSection):
@@ -73,7 +44,7 @@ class ObjectSection(PayloadSection):
     fields: Mapping[Name, Name] = {}
 
 
-class TriggerSection(_Section):
+class TriggerSection(Section):
     """Trigger efficiencies of one muon, in data and in simulation."""
 
     data: PayloadSection
@@ -105,7 +76,7 @@ AnyObjectSection = Annotated[
 ]
 
 
-class MomentumSection(_Section):
+class MomentumSection(Section):
     """Momentum uncertainties of a kind of particle.
 
     Attributes
@@ -120,7 +91,7 @@ class MomentumSection(_Section):
     resolution: Relative = 0
 
 
-class JetEnergySection(_Section):
+class JetEnergySection(Section):
     """Energy corrections of a collection of jets.
 
     Attributes
@@ -137,6 +108,9 @@ class JetEnergySection(_Section):
         Path of the file with the resolution and its scale factor; by default `file`.
     sources
         Names of the uncertainties of the energy scale, by source.
+    decorrelated
+        Sources that are independent of those of other eras; ``jer`` for the resolution. The names
+        of their variations end with the name of these corrections.
     """
 
     file: Name
@@ -146,15 +120,23 @@ class JetEnergySection(_Section):
     scale_factor: Name | None = None
     resolution_file: Name | None = None
     sources: Mapping[str, Name] = {}
+    decorrelated: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _smears_or_not(self) -> Self:
+        uncertainties = (*self.sources, *((RESOLUTION,) if self.resolution else ()))
+        for name in self.decorrelated:
+            if name not in uncertainties:
+                raise ValueError(
+                    f"decorrelated: there is no uncertainty '{name}'; there are: "
+                    f"{', '.join(uncertainties) or 'none'}"
+                )
         if (self.resolution is None) != (self.scale_factor is None):
             raise ValueError("resolution and scale_factor need each other; give both or none")
         return self
 
 
-class LuminositySection(_Section):
+class LuminositySection(Section):
     """Certified data, and their luminosity.
 
     Attributes
@@ -172,7 +154,7 @@ class LuminositySection(_Section):
     uncertainty: Relative = 0
 
 
-class Declaration(_Section):
+class Declaration(Section):
     """Corrections of an era.
 
     Attributes
@@ -185,10 +167,16 @@ class Declaration(_Section):
         Payloads of the weights; None if there is none.
     objects
         Scale factors of objects, or their trigger efficiencies, by a name that analyses refer to.
+    btag
+        Scale factors of b tagging, by a name that analyses refer to.
     momentum
         Momentum uncertainties by kind of particle.
     jet_energy
         Energy corrections of jets by collection.
+    muon_momentum, electron_energy, tau_energy
+        Calibrations of leptons by collection.
+    unclustered_energy
+        Uncertainty of the unclustered energy by the missing momentum that has it.
     luminosity
         Certified data, and their luminosity.
     """
@@ -200,8 +188,13 @@ class Declaration(_Section):
     muon_reconstruction: PayloadSection | None = None
     trigger: TriggerSection | None = None
     objects: Mapping[Name, AnyObjectSection] = {}
+    btag: Mapping[Name, AnyBTagSection] = {}
     momentum: Mapping[Particle, MomentumSection] = {}
     jet_energy: Mapping[str, JetEnergySection] = {}
+    muon_momentum: Mapping[Name, MuonMomentumSection] = {}
+    electron_energy: Mapping[Name, ElectronEnergySection] = {}
+    tau_energy: Mapping[Name, TauEnergySection] = {}
+    unclustered_energy: Mapping[Name, UnclusteredEnergySection] = {}
     luminosity: LuminositySection = LuminositySection()
 
 
@@ -232,7 +225,8 @@ def read_declaration(path: str | Path) -> Declaration:
     try:
         return Declaration.model_validate(content)
     except ValidationError as error:
-        tags = (ObjectSection.__name__, ObjectTriggerSection.__name__)
+        kinds = (ObjectSection, ObjectTriggerSection, BTagSection, BTagShapeSection)
+        tags = [kind.__name__ for kind in kinds]
         lines = (
             f"{path}: {'.'.join(part for part in place if part not in tags)}: "
             f"{text}{_HINTS.get(place[-1], '') if place else ''}"

@@ -13,12 +13,16 @@ from typing import TypeVar
 
 from typing_extensions import override
 
+from bphcoffea.corrections.btag_declaration import BTagShapeSection
+from bphcoffea.corrections.btag_factors import BTagFactor
+from bphcoffea.corrections.btag_shape_factor import BTagShapeFactor
 from bphcoffea.corrections.declaration import (
     MomentumSection,
     ObjectTriggerSection,
     Particle,
     read_declaration,
 )
+from bphcoffea.corrections.energy_payloads import EnergyCorrections, load_energies
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
 from bphcoffea.corrections.jet_energy import JetEnergyPayload
 from bphcoffea.corrections.object_factors import ObjectFactor, ObjectTriggerFactor
@@ -29,6 +33,8 @@ from bphcoffea.luminosity import GoldenJson, LuminosityTable
 SECTIONS = ("pileup", "muon_id", "muon_reconstruction", "trigger")
 #: Section of the TOML whose parts are scale factors of objects.
 OBJECTS = "objects"
+#: Section of the TOML whose parts are scale factors of b tagging.
+BTAG = "btag"
 
 _Declared = TypeVar("_Declared")
 _Loaded = TypeVar("_Loaded")
@@ -52,10 +58,14 @@ class EraCorrections:
         Factors of the weight; None if the TOML does not declare them.
     objects
         Scale factors of objects, or their trigger efficiencies, by name.
+    btag
+        Scale factors of b tagging by name.
     momentum
         Momentum uncertainties of muons and tracks.
     jet_energy
         Energy corrections of jets by collection.
+    energies
+        Calibrations of leptons and of the unclustered energy.
     golden
         Certified luminosity sections; None for all sections.
     table
@@ -73,8 +83,10 @@ class EraCorrections:
     muon_reconstruction: MuonFactor | None = None
     trigger: TriggerFactor | None = None
     objects: Mapping[str, ObjectFactor | ObjectTriggerFactor] = field(default_factory=dict)
+    btag: Mapping[str, BTagFactor | BTagShapeFactor] = field(default_factory=dict)
     momentum: Mapping[Particle, MomentumSection] = field(default_factory=dict)
     jet_energy: Mapping[str, JetEnergyPayload] = field(default_factory=dict)
+    energies: EnergyCorrections = field(default_factory=EnergyCorrections)
     golden: GoldenJson | None = None
     table: LuminosityTable | None = None
     luminosity_uncertainty: float = 0
@@ -96,6 +108,7 @@ class EraCorrections:
         return (
             *(name for name in SECTIONS if getattr(self, name) is not None),
             *(f"{OBJECTS}.{name}" for name in self.objects),
+            *(f"{BTAG}.{name}" for name in self.btag),
         )
 
     def describe(self) -> dict[str, object]:
@@ -112,10 +125,12 @@ class EraCorrections:
                 if getattr(self, name) is not None
             },
             OBJECTS: {name: factor.describe() for name, factor in self.objects.items()},
+            BTAG: {name: factor.describe() for name, factor in self.btag.items()},
             "momentum": {
                 particle: section.model_dump() for particle, section in self.momentum.items()
             },
             "jet_energy": {name: jets.describe() for name, jets in self.jet_energy.items()},
+            **self.energies.describe(),
             "luminosity": {
                 "uncertainty": self.luminosity_uncertainty,
                 **{
@@ -245,10 +260,22 @@ def _load(path: Path) -> EraCorrections:
         )
         if loaded is not None:
             objects[name] = loaded
+    btag: dict[str, BTagFactor | BTagShapeFactor] = {}
+    for name, tagging in declared.btag.items():
+        where = f"{BTAG}.{name}"
+        tagger = (
+            factor(where, tagging, BTagShapeFactor)
+            if isinstance(tagging, BTagShapeSection)
+            else factor(where, tagging, BTagFactor)
+        )
+        if tagger is not None:
+            btag[name] = tagger
     jet_energies = {
-        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets))
+        name: load(f"jet_energy.{name}", section, lambda jets: JetEnergyPayload(folder, jets, era))
         for name, section in declared.jet_energy.items()
     }
+    energies, faults_of_energies = load_energies(folder, declared)
+    faults += [f"{path}: {line}" for line in faults_of_energies]
     corrections = EraCorrections(
         name=era,
         eras=declared.eras,
@@ -259,8 +286,10 @@ def _load(path: Path) -> EraCorrections:
         muon_reconstruction=factor("muon_reconstruction", declared.muon_reconstruction, MuonFactor),
         trigger=factor("trigger", declared.trigger, TriggerFactor),
         objects=objects,
+        btag=btag,
         momentum=declared.momentum,
         jet_energy={name: jets for name, jets in jet_energies.items() if jets is not None},
+        energies=energies,
         golden=load("luminosity", luminosity.golden, lambda f: GoldenJson.load(folder / f)),
         table=load("luminosity", luminosity.table, lambda f: LuminosityTable.load(folder / f)),
         luminosity_uncertainty=luminosity.uncertainty,

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from bphcoffea.arrays import Floats
-from bphcoffea.corrections.declaration import PayloadSection, TriggerSection
+from bphcoffea.corrections.declaration import TriggerSection
 from bphcoffea.corrections.payload import Inputs
 from bphcoffea.corrections.payload_factor import NOMINAL, Factor, PayloadFactor, listed
+from bphcoffea.corrections.section import PayloadSection
 from bphcoffea.errors import CorrectionsError
 
 

@@ -12,7 +12,8 @@ import awkward as ak
 import correctionlib
 
 from bphcoffea.corrections.correction_set import CorrectionSet, read_correction_set
-from bphcoffea.corrections.declaration import JetEnergySection
+from bphcoffea.corrections.declaration import RESOLUTION, JetEnergySection
+from bphcoffea.corrections.section import era_ending
 from bphcoffea.errors import CorrectionsError
 
 #: Function from the name of an input to its values, shape (jets,).
@@ -32,11 +33,14 @@ class JetEnergyPayload:
         Folder of the TOML.
     section
         Names of the corrections.
+    era
+        Name of the era, with which names of decorrelated uncertainties end.
 
     Attributes
     ----------
-    sources
-        Names of the sources of uncertainty of the energy scale.
+    uncertainties
+        Sources of uncertainty of the energy scale, and ``jer`` for the resolution, by the name that
+        variations begin with.
     smears
         Whether the energies of simulated jets are smeared.
 
@@ -46,10 +50,15 @@ class JetEnergyPayload:
         If a file is missing or wrong, lacks a correction, or one has an unknown input.
     """
 
-    def __init__(self, folder: Path, section: JetEnergySection) -> None:
+    def __init__(self, folder: Path, section: JetEnergySection, era: str) -> None:
         self._section = section
-        self.sources = tuple(section.sources)
         self.smears = section.resolution is not None
+        names = {RESOLUTION: RESOLUTION} if self.smears else {}
+        names |= {source: f"jes_{source}" for source in section.sources}
+        self.uncertainties = {
+            name + era_ending(era, decorrelated=source in section.decorrelated): source
+            for source, name in names.items()
+        }
         path = folder / section.file
         content = read_correction_set(path)
         self.files = {str(path.absolute()): content.sha256}

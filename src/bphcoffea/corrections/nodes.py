@@ -109,6 +109,26 @@ def descend(node: object, keys: Mapping[str, str] = MappingProxyType({})) -> Ite
         yield from descend(part, keys)
 
 
+def keys(node: object, name: str, fixed: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """Return the keys that an input may have in every bin, in the order of the file.
+
+    Parameters
+    ----------
+    node
+        Content of a correction.
+    name
+        An input that is a text or an integer.
+    fixed
+        Keys of other inputs; bins under other keys of these are ignored.
+    """
+    found = [
+        [str(item["key"]) for item in part["content"]]
+        for part in descend(node, fixed)
+        if part["nodetype"] == "category" and part["input"] == name
+    ]
+    return [key for key in (found[0] if found else []) if all(key in keys for keys in found)]
+
+
 def ranges(node: object, name: str) -> Iterator[tuple[float, float]]:
     """Yield the lowest and highest edge of all bins of an input in a node."""
     for part in descend(node):

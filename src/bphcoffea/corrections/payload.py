@@ -75,7 +75,7 @@ class Payload:
         self.sha256 = content.sha256
         if name in content.compound:
             raise CorrectionsError(
-                f"{path}: '{name}' is a compound correction, which only jet energies may have; "
+                f"{path}: '{name}' is a compound correction, which only energies may have; "
                 f"the others are: {_listed(content.corrections)}"
             )
         if name not in content.corrections:
@@ -104,13 +104,17 @@ class Payload:
         fixed
             Keys of other inputs; bins under other keys of these are ignored.
         """
-        found = [
-            [str(item["key"]) for item in node["content"]]
-            for node in nodes.descend(self._node["data"], fixed or {})
+        return tuple(nodes.keys(self._node["data"], name, fixed or {}))
+
+    def all_keys(self, name: str) -> tuple[str, ...]:
+        """Return the keys that an input may have in some bin, in the order of the file."""
+        found = (
+            str(item["key"])
+            for node in nodes.descend(self._node["data"])
             if node["nodetype"] == "category" and node["input"] == name
-        ]
-        first = found[0] if found else []
-        return tuple(key for key in first if all(key in keys for keys in found))
+            for item in node["content"]
+        )
+        return tuple(dict.fromkeys(found))
 
     def ranges(self, name: str) -> tuple[str, ...]:
         """Return the ranges of the bins of an input that is a number, such as ``2 to 200``."""

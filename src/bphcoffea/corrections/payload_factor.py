@@ -9,7 +9,6 @@ numbers, and the nominal factor shifted by both together. Files of electrons and
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +20,10 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.arrays import Booleans, Floats
-from bphcoffea.corrections.declaration import PayloadSection
 from bphcoffea.corrections.payload import Evaluated, Inputs, Payload
+from bphcoffea.corrections.section import PayloadSection, era_ending
 from bphcoffea.errors import CorrectionsError
+from bphcoffea.physics import Combination
 
 #: Keys of the nominal value, and of the nominal value shifted by its whole uncertainty.
 NOMINAL: Final = ("nominal", "sf", "central", "nom", "default")
@@ -54,6 +54,9 @@ class Factor:
     points
         Factors for alternative hypotheses, relative to the nominal one, keyed by variation name;
         shape (n,) each.
+    combinations
+        Combinations of some of the points into two-sided variations, which are made when all
+        histograms are filled.
     notes
         Remarks for the user, with the number of values that each applies to.
 
@@ -73,6 +76,7 @@ class Factor:
     clamped: int = 0
     points: Mapping[str, Floats] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    combinations: tuple[Combination, ...] = ()
 
     def __mul__(self, other: Factor) -> Factor:
         """Return the product; uncertainties of the same name are correlated."""
@@ -87,7 +91,9 @@ class Factor:
             points[name] = points[name] * values if name in points else values
         clamped = self.clamped + other.clamped
         notes = dict(Counter(self.notes) + Counter(other.notes))
-        return Factor(self.nominal * other.nominal, shifts, clamped, points, notes)
+        combinations = tuple(dict.fromkeys((*self.combinations, *other.combinations)))
+        nominal = self.nominal * other.nominal
+        return Factor(nominal, shifts, clamped, points, notes, combinations)
 
     def mapped(self, function: Callable[[Floats], Floats]) -> Factor:
         """Return the factor with a function applied to all its values."""
@@ -97,6 +103,7 @@ class Factor:
             self.clamped,
             {name: function(relative) for name, relative in self.points.items()},
             self.notes,
+            self.combinations,
         )
 
 
@@ -164,12 +171,7 @@ class PayloadFactor:
                 f"{source}: the inputs {' and '.join(kinds)} both have a key of the nominal value"
                 f"{_choose(where, kinds[0], payload.keys(kinds[0]))}"
             )
-        if section.decorrelated and not re.fullmatch("[A-Za-z0-9_.-]+", era):
-            raise CorrectionsError(
-                f"decorrelated: names of variations end with the name of the era, '{era}', which "
-                "must then be made of letters, digits, and the characters _ . -"
-            )
-        self._ending = (era,) if section.decorrelated else ()
+        self._ending = era_ending(era, decorrelated=section.decorrelated)
         self.kind = kinds[0] if kinds else None
         keys = payload.keys(self.kind, fixed) if self.kind else ()
         up, down = (next((key for key in names if key in keys), None) for names in (_UP, _DOWN))
@@ -226,7 +228,7 @@ class PayloadFactor:
 
     def _name(self, part: str) -> str:
         """Return the name of an uncertainty, with the era's name if it is decorrelated."""
-        return "_".join(filter(None, (part, *self._ending)))
+        return f"{part}{self._ending}" if part else self._ending.removeprefix("_")
 
     def _evaluate(self, numbers: Inputs, key: str | None) -> Evaluated:
         texts = dict(self.inputs)

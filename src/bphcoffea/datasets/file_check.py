@@ -43,6 +43,8 @@ class FileToOpen:
         Largest allowed size of a decompressed basket, bytes.
     with_form
         Whether to report the form of the tree.
+    branch_filter
+        Pattern of the branches in the form; None for all.
     """
 
     dataset: str
@@ -55,6 +57,7 @@ class FileToOpen:
     looked_for: tuple[str, ...] = ()
     basket_limit: int = field(default_factory=basket_limit)
     with_form: bool = False
+    branch_filter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class FileReport:
         True if damage may change values without an error, see
         :func:`~bphcoffea.datasets.baskets.lacks_checksums`.
     form
-        Names and types of all branches, if asked for.
+        Names and types of the branches, if asked for.
     """
 
     file: FileToOpen
@@ -227,7 +230,7 @@ def _inspected(file: FileToOpen, root: uproot.ReadOnlyDirectory) -> FileReport:
         tuple(problems),
         held=tuple(branch for branch in file.looked_for if branch in names),
         lacking=lacking,
-        form=form_of(root, file.tree) if file.with_form else None,
+        form=form_of(root, file.tree, file.branch_filter) if file.with_form else None,
     )
 
 

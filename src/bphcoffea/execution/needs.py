@@ -10,7 +10,7 @@ from bphcoffea.errors import FilesetError, RunError
 from bphcoffea.execution.bugs import Bug, BugError
 from bphcoffea.execution.executors.engines import Engine
 from bphcoffea.execution.file_opening import open_files
-from bphcoffea.inputs import template_form
+from bphcoffea.inputs import branch_filter, template_form
 from bphcoffea.processing import TracingError, branch_needs
 from bphcoffea.storage import ONCE, Retries
 
@@ -34,7 +34,10 @@ def needs_of(
         If the analysis reads a field that the schema of an ntuple does not have.
     """
     has_template = template_form(analysis.schema) is not None
-    models = {} if has_template else _models(fileset, running, replace(retries, attempts=1))
+    models: dict[str, FileReport] = {}
+    if not has_template:
+        looked_at = branch_filter(analysis.schema)
+        models = _models(fileset, looked_at, running, replace(retries, attempts=1))
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
     forms = {name: report.form for name, report in models.items() if report.form is not None}
     try:
@@ -54,12 +57,14 @@ def needs_of(
         ) from None
 
 
-def _models(fileset: Fileset, running: Engine, retries: Retries) -> dict[str, FileReport]:
+def _models(
+    fileset: Fileset, looked_at: str | None, running: Engine, retries: Retries
+) -> dict[str, FileReport]:
     """Return the report on one readable file of each dataset, with its form.
 
     If the first file of a dataset has no entries or cannot be read, all files are tried.
     """
-    files = [replace(file, with_form=True) for file in files_of(fileset)]
+    files = [replace(file, with_form=True, branch_filter=looked_at) for file in files_of(fileset)]
     first = list({file.dataset: file for file in reversed(files)}.values())[::-1]
     models: dict[str, FileReport] = {}
     for attempt in (first, files):

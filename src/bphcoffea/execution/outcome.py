@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import hist
@@ -24,6 +24,7 @@ from bphcoffea.results import (
     as_json,
     certification_of,
     file_name,
+    finished,
     normalise,
     table,
     write_histograms,
@@ -63,7 +64,7 @@ def write(
     pages: Iterable[Path] = (),
 ) -> RunFolder:
     """Write a run folder, completely or not at all; `pages` are HTML files to copy into it."""
-    results = outcome.results
+    results = _finished(outcome.results)
     with writing(Path(folder)) as temporary:
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
         write_json(temporary / "cutflow.json", cutflows)
@@ -101,6 +102,23 @@ def write(
     return RunFolder(folder)
 
 
+def _finished(results: Mapping[str, DatasetResult]) -> dict[str, DatasetResult]:
+    """Return the results with the variations of the generator's weights normalised and combined."""
+    return {
+        name: replace(
+            result,
+            histograms=finished(
+                name,
+                result.histograms,
+                result.generator_sumw,
+                result.sums_of_variations,
+                result.combinations,
+            ),
+        )
+        for name, result in results.items()
+    }
+
+
 def _object_rows(counts: Cutflow) -> list[dict[str, object]]:
     """Return one row per step, as in ``objects.json``."""
     renamed = {"candidates": "objects"}
@@ -131,9 +149,10 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     certification = certification_of(analysis.era_corrections)
     luminosities = Luminosities.of(metadata, sections, counts, certification)
     generator_sumw = {name: result.generator_sumw for name, result in results.items()}
+    of_variations = {name: result.sums_of_variations for name, result in results.items()}
     write_json(folder / "lumis.json", {name: to_ranges(lumis) for name, lumis in sections.items()})
     write_json(folder / "luminosity.json", luminosities.as_json())
-    normalisation = normalise(metadata, generator_sumw, counts, luminosities)
+    normalisation = normalise(metadata, generator_sumw, counts, luminosities, of_variations)
     write_json(folder / "normalisation.json", as_json(normalisation))
 
 

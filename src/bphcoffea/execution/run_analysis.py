@@ -24,6 +24,7 @@ from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities import Facility
+from bphcoffea.inputs import branch_filter
 from bphcoffea.processing import DatasetResult, Processor, empty_result
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
 from bphcoffea.storage import Retries, check_target, mark, stage_out_folder
@@ -195,7 +196,10 @@ def process(
     clock = time.perf_counter()
     try:
         # coffea cannot run without chunks, but files without entries may need none
-        out: ChunkOutput = runner.run(plan.chunks, processor) if plan.chunks else {"out": {}}
+        out: ChunkOutput = {"out": {}}
+        if plan.chunks:
+            looked_at = {"filter_name": branch_filter(processor.analysis.schema)}
+            out = runner.run(plan.chunks, processor, iteritems_options=looked_at)
     except MissingExtraError as error:  # raised by a worker
         raise RunError(str(error)) from None
     wall = time.perf_counter() - clock
@@ -290,7 +294,9 @@ def _check_corrections(analysis: Analysis, fileset: Fileset) -> None:
         used = [section for part in resolved.calibrations for section in part.sections]
         applied = [*(weight.name for weight in resolved.weights), *used]
         declared = [*corrections.declared(), *(f"jet_energy.{n}" for n in corrections.jet_energy)]
+        declared += corrections.energies.sections()
         needed = [section for weight in analysis.weights if (section := weight.needs())]
+        needed += [section for part in analysis.calibrations for section in part.needs()]
         unused = [section for section in declared if section not in (*needed, *used)]
         lacking = [section for section in needed if section not in declared]
         notes[corrections.name] = ", ".join(applied) or "nothing"

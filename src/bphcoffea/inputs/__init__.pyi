@@ -1,8 +1,10 @@
 from .any_format import any_format as any_format
 from .columns import Form as Form
 from .fcc import FCCSchema as FCCSchema
-from .forms import form_of as form_of, template_form as template_form
+from .forms import branch_filter as branch_filter, form_of as form_of
+from .forms import template_form as template_form
 from .nanoaod import ReducedNanoAODSchema as ReducedNanoAODSchema
+from .physlite import ReducedPHYSLITESchema as ReducedPHYSLITESchema
 from .tree3mu import ThreeMuSchema as ThreeMuSchema, Tree3MuSchema as Tree3MuSchema
 from .tree3mu import TwoMuTrackSchema as TwoMuTrackSchema
 from .wztree import PARKING_PATHS as PARKING_PATHS, SIGNAL_PARAMETERS as SIGNAL_PARAMETERS

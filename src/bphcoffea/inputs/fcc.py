@@ -16,7 +16,6 @@ Other branches are left out. Columns are read when they are used.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -27,9 +26,9 @@ from coffea.nanoevents.methods import base, candidate
 from coffea.nanoevents.schemas.base import zip_forms
 from coffea.nanoevents.util import concat, quote
 
-from bphcoffea.arrays import Floats
 from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.columns import Form, Stack
+from bphcoffea.inputs.computed import computed, key_of_numbers
 
 #: Collection that the lists of leptons refer to, and collections with momenta of their own.
 PARTICLES: Final = "ReconstructedParticles"
@@ -90,20 +89,14 @@ def _momenta(branches: dict[str, Form], name: str, index: str | None = None) -> 
         return None
     fields: dict[str, Form] = {}
     for field, parts in _LEAVES.items():
-        form = copy.deepcopy(branches[leaves["mass"] if index is None else index])
+        like = branches[leaves["mass"] if index is None else index]
         taken = [
-            concat(branches[leaves[part]]["form_key"], "!content")
+            key_of_numbers(branches[leaves[part]])
             if index is None
             else quote(f"{leaves[part]},!load,{index},!load,{index},!bphcoffea_listed")
             for part in parts
         ]
-        form["content"] = {
-            "class": "NumpyArray",
-            "primitive": "float64",
-            "parameters": {},
-            "form_key": concat(*taken, f"!bphcoffea_{field if len(parts) > 1 else 'number'}"),
-        }
-        fields[field] = form
+        fields[field] = computed(like, field if len(parts) > 1 else "number", *taken)
     collection: Form = zip_forms(fields, name, "PtEtaPhiMCandidate")
     return collection
 
@@ -144,33 +137,5 @@ def _pop_of_event(stack: Stack) -> None:
     stack.append(ak.flatten(values))
 
 
-def _pop_numbers(stack: Stack, number: int) -> list[Floats]:
-    numbers = [ak.to_numpy(stack.pop()).astype(np.float64) for _ in range(number)]
-    return numbers[::-1]
-
-
-def _pop_pt(stack: Stack) -> None:
-    stack.append(np.hypot(*_pop_numbers(stack, 2)))
-
-
-def _pop_eta(stack: Stack) -> None:
-    x, y, z = _pop_numbers(stack, 3)
-    with np.errstate(divide="ignore", invalid="ignore"):  # along the beam
-        stack.append(np.arcsinh(z / np.hypot(x, y)))
-
-
-def _pop_phi(stack: Stack) -> None:
-    x, y = _pop_numbers(stack, 2)
-    stack.append(np.arctan2(y, x))
-
-
-def _pop_number(stack: Stack) -> None:
-    stack.append(_pop_numbers(stack, 1)[0])
-
-
 transforms.bphcoffea_listed = _pop_listed
 transforms.bphcoffea_of_event = _pop_of_event
-transforms.bphcoffea_number = _pop_number
-transforms.bphcoffea_pt = _pop_pt
-transforms.bphcoffea_eta = _pop_eta
-transforms.bphcoffea_phi = _pop_phi

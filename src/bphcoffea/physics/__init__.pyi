@@ -4,8 +4,8 @@ from .constants import MUON_MASS as MUON_MASS, PION_DECAY_CONSTANT as PION_DECAY
 from .constants import PION_MASS as PION_MASS, SPEED_OF_LIGHT as SPEED_OF_LIGHT, V_CS as V_CS
 from .constants import V_UD as V_UD
 from .energies import collision_energy as collision_energy
-from .generator import scale_envelope as scale_envelope
-from .generator import scales_without_envelope as scales_without_envelope
+from .generator import Combination as Combination, CombinationRule as CombinationRule
+from .generator import ONE_SIGMA as ONE_SIGMA, top_pt_weight as top_pt_weight
 from .kinematics import delta_r as delta_r, four_momentum as four_momentum
 from .kinematics import invariant_mass as invariant_mass, recoil_mass as recoil_mass
 from .lifetimes import lifetime_weight as lifetime_weight, mixture_weight as mixture_weight

@@ -1,49 +1,130 @@
-"""Uncertainties of a generator: weights of alternative QCD scales."""
+"""Uncertainties of a generator: alternative weights, combined bin by bin."""
 
 from __future__ import annotations
 
-import awkward as ak
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
 import numpy as np
 
-#: Positions of the seven-point variations, without the nominal, in NanoAOD's list of (μ_R, μ_F):
-#: all nine combinations but (½, 2) and (2, ½). Lists of eight leave out the nominal.
-_SEVEN_POINTS = {9: [0, 1, 3, 5, 7, 8], 8: [0, 1, 3, 4, 6, 7]}
+from bphcoffea.arrays import Floats
+
+#: Rule by which alternative weights become an uncertainty; names of PDF sets are LHAPDF's.
+CombinationRule: TypeAlias = Literal["symmhessian", "hessian", "replicas", "envelope", "sides"]
+#: Confidence level of one standard deviation, %.
+ONE_SIGMA: Final = 68.0
 
 
-def scale_envelope(weights: ak.Array) -> tuple[ak.Array, ak.Array]:
-    """Return the smallest and largest weight of the seven-point variation of the QCD scales.
+@dataclass(frozen=True, order=True)
+class Combination:
+    """Combination of alternative weights (members) into one two-sided variation.
+
+    The rules, for deviations dₖ of the members from the reference:
+
+    - ``symmhessian``: ±√Σdₖ²
+    - ``hessian``: members are pairs; +√Σ max(d₂ₖ, d₂ₖ₊₁, 0)² and -√Σ min(d₂ₖ, d₂ₖ₊₁, 0)²
+    - ``replicas``: ± the standard deviation of the members
+    - ``envelope``: the largest and smallest dₖ, or 0
+    - ``sides``: the members are the variation down and up
+
+    The first three are those of the PDF4LHC recommendations [J. Butterworth et al., J. Phys. G 43
+    (2016) 023001, equations 20 to 22].
+
+    Attributes
+    ----------
+    name
+        Name of the variation, without the side.
+    rule
+        Rule of the combination.
+    members
+        Names of the members, in the order of the generator.
+    reference
+        Name of the member from which deviations are measured; empty for the nominal content.
+    confidence
+        Confidence level of the members, %; the result is for one standard deviation.
+
+    Examples
+    --------
+    >>> pdf = Combination("pdf", "symmhessian", ("pdf_1", "pdf_2"))
+    >>> members = {"pdf_1": np.array([13.0]), "pdf_2": np.array([6.0])}
+    >>> pdf.sides(np.array([10.0]), members)
+    (array([15.]), array([5.]))
+    """
+
+    name: str
+    rule: CombinationRule
+    members: tuple[str, ...]
+    reference: str = ""
+    confidence: float = ONE_SIGMA
+
+    def sides(self, nominal: Floats, contents: Mapping[str, Floats]) -> tuple[Floats, Floats]:
+        """Return the content of each bin under the variation up and down.
+
+        Parameters
+        ----------
+        nominal
+            Nominal content of each bin, of any shape.
+        contents
+            Contents under the members and the reference, by name, each of that shape.
+        """
+        reference = contents[self.reference] if self.reference else nominal
+        up, down = _RULES[self.rule]([contents[name] - reference for name in self.members])
+        scale = 1.0
+        if self.confidence != ONE_SIGMA:
+            scale = NormalDist().inv_cdf(0.5 + self.confidence / 200)
+        return nominal + up / scale, nominal + down / scale
+
+
+def _symmetric(deviations: list[Floats]) -> tuple[Floats, Floats]:
+    total = np.sqrt(sum(np.square(d) for d in deviations))
+    return total, -total
+
+
+def _pairs(deviations: list[Floats]) -> tuple[Floats, Floats]:
+    pairs = list(zip(deviations[::2], deviations[1::2], strict=True))
+    up = np.sqrt(sum(np.square(np.maximum(np.maximum(a, b), 0)) for a, b in pairs))
+    down = np.sqrt(sum(np.square(np.minimum(np.minimum(a, b), 0)) for a, b in pairs))
+    return up, -down
+
+
+def _spread(deviations: list[Floats]) -> tuple[Floats, Floats]:
+    spread: Floats = np.std(deviations, axis=0, ddof=1)
+    return spread, -spread
+
+
+def _extremes(deviations: list[Floats]) -> tuple[Floats, Floats]:
+    return np.maximum(np.max(deviations, axis=0), 0), np.minimum(np.min(deviations, axis=0), 0)
+
+
+def _both_sides(deviations: list[Floats]) -> tuple[Floats, Floats]:
+    down, up = deviations
+    return up, down
+
+
+_RULES: Final[Mapping[CombinationRule, Callable[[list[Floats]], tuple[Floats, Floats]]]] = (
+    MappingProxyType(
+        {
+            "symmhessian": _symmetric,
+            "hessian": _pairs,
+            "replicas": _spread,
+            "envelope": _extremes,
+            "sides": _both_sides,
+        }
+    )
+)
+
+
+def top_pt_weight(pt: Floats) -> Floats:
+    """Return the ratio of the top quark's pT spectrum in data to POWHEG's at NLO.
+
+    exp(0.0615 - 0.0005 pT/GeV) [CMS, TOP PAG, reweighting of tt̄ at 13 TeV].
 
     Parameters
     ----------
-    weights
-        NanoAOD's ``LHEScaleWeight``: one list per event of the weights of nine (or eight) pairs of
-        scales, relative to the nominal weight.
-
-    Returns
-    -------
-    tuple of two arrays
-        One number per event each; 1 for events with another number of weights, see
-        :func:`scales_without_envelope`.
+    pt
+        Generated transverse momentum of the top quark, after radiation, GeV.
     """
-    lengths = ak.num(weights)
-    low, high = np.ones(len(weights)), np.ones(len(weights))
-    for length, positions in _SEVEN_POINTS.items():
-        selected = ak.to_numpy(lengths == length)
-        if np.any(selected):
-            values = ak.to_numpy(weights[selected]).astype(np.float64)[:, positions]
-            low[selected], high[selected] = np.min(values, axis=1), np.max(values, axis=1)
-    return ak.Array(low), ak.Array(high)
-
-
-def scales_without_envelope(weights: ak.Array) -> ak.Array:
-    """Return the number of scale weights per event; NaN if :func:`scale_envelope` accepts them.
-
-    Some samples hold 44 or 45 weights, for several dynamic scales, in an undocumented order.
-
-    Parameters
-    ----------
-    weights
-        NanoAOD's ``LHEScaleWeight``, one list per event.
-    """
-    lengths = ak.to_numpy(ak.num(weights))
-    return ak.Array(np.where(np.isin(lengths, list(_SEVEN_POINTS)), np.nan, lengths))
+    return np.exp(0.0615 - 0.0005 * pt)

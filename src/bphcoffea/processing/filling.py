@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import awkward as ak
 import hist
@@ -32,6 +33,9 @@ from bphcoffea.processing.result import Columns
 from bphcoffea.processing.selected import Selected
 from bphcoffea.processing.weighting import CandidateWeights
 from bphcoffea.results import Cutflow
+
+#: Axes on which values without a bin cannot be looked up.
+_CATEGORIES: Final = (hist.axis.StrCategory, hist.axis.IntCategory)
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,71 @@ class Filling:
 
     def fill(self, histogram: Histogram, into: hist.Hist, variation: str) -> None:
         """Fill a declared histogram, once for all candidates and once for each region."""
-        values, weights, category = self.values[histogram.name], self.weights, self.category
-        rows = np.arange(len(weights))
+        for name, rows, values in self._parts(histogram):
+            category = name if isinstance(name, str) else name[rows]
+            into.fill(category, variation, *values, weight=self.weights[rows])
+
+    def fill_weights(
+        self, histogram: Histogram, into: hist.Hist, weights: Sequence[tuple[str, Floats]]
+    ) -> None:
+        """Fill variations that differ only in the weights.
+
+        The bins are looked up once for all variations, since there may be a hundred.
+
+        Parameters
+        ----------
+        histogram
+            The declared histogram.
+        into
+            The histogram to fill.
+        weights
+            Names of variations, and weights of shape (n,).
+        """
+        if not weights:
+            return
+        category_axis, variation_axis, *axes = into.axes
+        if any(isinstance(axis, _CATEGORIES) for axis in axes):
+            for variation, varied in weights:
+                replace(self, weights=varied).fill(histogram, into, variation)
+            return
+        shape = (category_axis.extent, *(axis.extent for axis in axes))
+        places, rows = [], []
+        for name, of_part, values in self._parts(histogram):
+            found, inverse = np.unique(name, return_inverse=True)
+            indices = np.array([category_axis.index(str(each)) for each in found], dtype=np.int64)
+            category = indices[inverse]
+            if isinstance(name, str):
+                category = np.broadcast_to(category, len(of_part))
+            else:
+                category = category[of_part]
+            positions = [_place(axis, v) for axis, v in zip(axes, values, strict=True)]
+            inside = np.logical_and.reduce(
+                [(p >= 0) & (p < axis.extent) for p, axis in zip(positions, axes, strict=True)]
+            )
+            kept = (category[inside], *(position[inside] for position in positions))
+            places.append(np.ravel_multi_index(kept, shape))
+            rows.append(of_part[inside])
+        bins, of_all = np.concatenate(places), np.concatenate(rows)
+        view = into.view(flow=True)
+        for variation, varied in weights:
+            content = view[:, variation_axis.index(variation)]
+            chosen = varied[of_all]
+            size = content.size
+            content["value"] = np.bincount(bins, chosen, size).reshape(shape)
+            content["variance"] = np.bincount(bins, np.square(chosen), size).reshape(shape)
+
+    def _parts(
+        self, histogram: Histogram
+    ) -> Iterator[tuple[npt.NDArray[np.str_] | str, Integers, tuple[Numbers, ...]]]:
+        """Yield the entries of all candidates, and those of each region.
+
+        Yields
+        ------
+        Name of the category, or one name per candidate; the candidate of each entry, and the values
+        of the variables, shape (entries,) each.
+        """
+        values = self.values[histogram.name]
+        rows = np.arange(len(self.weights))
         lists = [v for v in histogram.variables if isinstance(v, ObjectVariable)]
         if lists:
             rows, values = _by_object(histogram, values)
@@ -78,15 +145,16 @@ class Filling:
         for variable, numbers in zip(histogram.variables, values, strict=True):
             if isinstance(variable, OptionalVariable):
                 present &= ~np.isnan(numbers)
-        whole = np.ones(len(weights), dtype=np.bool_)
-        for name, members in ((category, whole), *self.members.items()):
+        whole = np.ones(len(self.weights), dtype=np.bool_)
+        for name, members in ((self.category, whole), *self.members.items()):
             chosen = present & members[rows]
-            into.fill(
-                name if isinstance(name, str) else name[rows][chosen],
-                variation,
-                *(numbers[chosen] for numbers in values),
-                weight=weights[rows][chosen],
-            )
+            yield name, rows[chosen], tuple(numbers[chosen] for numbers in values)
+
+
+def _place(axis: hist.axis.AxesMixin, values: Numbers) -> Integers:
+    """Return the position of values in the view of an axis with flow bins, shape (n,)."""
+    found: Integers = np.asarray(axis.index(values)) + int(axis.traits.underflow)
+    return found
 
 
 def _members(region: Region, values: Values, count: int) -> Booleans:
@@ -165,12 +233,13 @@ def fill(
         Names and fillings of the shape variations, which are filled one after the other, so that
         their number does not need memory.
     """
-    alike = ((name, replace(nominal, weights=varied)) for name, varied in weights)
     variations = [NOMINAL, *(name for name, _ in weights), *shape_names]
     if repeated(variations):
         raise ValueError(f"two variations are named {', '.join(repeated(variations))}")
     histograms = {h.name: h.empty(analysis.filled_names, variations) for h in analysis.histograms}
-    for variation, filling in itertools.chain([(NOMINAL, nominal)], alike, shapes):
+    for histogram in analysis.histograms:
+        nominal.fill_weights(histogram, histograms[histogram.name], weights)
+    for variation, filling in itertools.chain([(NOMINAL, nominal)], shapes):
         for histogram in analysis.histograms:
             filling.fill(histogram, histograms[histogram.name], variation)
     return histograms
@@ -217,5 +286,10 @@ def candidates_table(
     for region in analysis.regions:
         columns[f"in_{region.name}"] = _members(region, values, len(event))
     columns["weight"] = weights.nominal
-    columns |= {f"{FACTOR}{name}": factor.nominal for name, factor in weights.factors.items()}
+    without = [weight.name for weight in resolved.weights if weight.nominal_is_one]
+    columns |= {
+        f"{FACTOR}{name}": factor.nominal
+        for name, factor in weights.factors.items()
+        if name not in without
+    }
     return Columns(columns)

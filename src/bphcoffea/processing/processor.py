@@ -118,6 +118,8 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             },
             clamped=weights.clamped,
             notes=weights.notes,
+            sums_of_variations={} if analysis.nominal_only else weighting.sums_of_variations(),
+            combinations=weights.combinations,
         )
         # only the template of a schema, on which branches are traced, has no entries
         if self.sink is not None and len(result.entries):

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bphcoffea.arrays import Numbers
-from bphcoffea.results import Cutflow, Entries
+from bphcoffea.physics import Combination
+from bphcoffea.results import Cutflow, Entries, with_variations
 
 #: Columns by which the table is sorted, so that it does not depend on the order of chunks.
 _SORT_KEYS = ("run", "lumi", "event", "mass")
@@ -91,6 +92,11 @@ class DatasetResult:
         correction, for which the nearest bin was taken.
     notes
         Remarks for the user, with the number of candidates that each remark applies to.
+    sums_of_variations
+        Sum of the generator weights of the events before any cut under each variation that is
+        normalised to it.
+    combinations
+        Combinations of variations that are made when all results are added.
     """
 
     entries: Entries
@@ -104,6 +110,8 @@ class DatasetResult:
     regions: dict[str, Cutflow] = field(default_factory=dict)
     clamped: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
+    sums_of_variations: dict[str, float] = field(default_factory=dict)
+    combinations: tuple[Combination, ...] = ()
 
     def __add__(self, other: DatasetResult) -> DatasetResult:
         candidates = self.candidates
@@ -115,10 +123,34 @@ class DatasetResult:
             self.generator_sumw + other.generator_sumw,
             np.unique(np.concatenate([self.lumis, other.lumis]), axis=0),
             self.cutflow + other.cutflow,
-            {name: self.histograms[name] + other.histograms[name] for name in self.histograms},
+            {name: _sum(self.histograms[name], other.histograms[name]) for name in self.histograms},
             candidates,
             {name: self.objects[name] + other.objects[name] for name in self.objects},
             {name: self.regions[name] + other.regions[name] for name in self.regions},
             dict(Counter(self.clamped) + Counter(other.clamped)),
             dict(Counter(self.notes) + Counter(other.notes)),
+            self._added_sums(other),
+            tuple(sorted({*self.combinations, *other.combinations})),
         )
+
+    def _added_sums(self, other: DatasetResult) -> dict[str, float]:
+        """Return the sums of the variations; a variation that one side lacks is nominal there."""
+        first, second = self.sums_of_variations, other.sums_of_variations
+        return {
+            name: first.get(name, self.generator_sumw) + second.get(name, other.generator_sumw)
+            for name in dict.fromkeys((*first, *second))
+        }
+
+
+def _sum(first: hist.Hist, second: hist.Hist) -> hist.Hist:
+    """Return the sum of two histograms; a variation that one of them lacks is nominal there.
+
+    A file may lack the branch of a weight, which is 1 there.
+    """
+    names, others = list(first.axes[1]), list(second.axes[1])
+    if names == others:
+        return first + second
+    if set(names) < set(others):
+        names, others = others, names
+    variations = [*names, *(name for name in others if name not in names)]
+    return with_variations(first, variations) + with_variations(second, variations)

@@ -25,14 +25,15 @@ from bphcoffea.analysis import (
 from bphcoffea.arrays import Floats, Integers, Numbers
 from bphcoffea.corrections import Factor
 from bphcoffea.errors import InputError
+from bphcoffea.physics import Combination
 from bphcoffea.processing.candidates import Candidates, values_of_events
 
 
 class Weighting:
     """The weights of a chunk.
 
-    A weight whose field this file lacks is 1, with all its variations, if other files of the
-    dataset have the field (metadata ``held``); else it is left out.
+    A weight whose field this file lacks is 1, without variations, if other files of the dataset
+    have the field (metadata ``held``); else it is left out.
 
     Parameters
     ----------
@@ -62,26 +63,38 @@ class Weighting:
     ) -> None:
         self._resolved = resolved
         self._metadata = resolved.metadata
-        held = (*events.fields, *self._metadata[HELD])
+        self._events = events
+        fields = [weight.field for weight in resolved.weights if weight.field is not None]
+        self._titles = {name: _title(events, name) for name in fields if _has(events, name)}
+        held = (*self._titles, *self._metadata[HELD])
         self._weights = [w for w in resolved.weights if w.field is None or w.field in held]
-        self._absent = {
-            weight.name
-            for weight in self._weights
-            if weight.field is not None and weight.field not in events.fields
-        }
         if self._metadata["is_mc"]:
             check_finite(f"weight '{GENERATOR}'", generator, None, self._metadata)
         self._generator = generator
         self.events = generator
 
-        def of_events(variable: Variable) -> Numbers:
-            return values_of_events(variable, events)
-
         all_events = np.arange(len(generator))
         for weight in self._weights:
             if weight.after is None:
-                factor = self._evaluate(weight, of_events, all_events, shifted=False)
+                factor = self._evaluate(weight, self._of_events, all_events, shifted=False)
                 self.events = self.events * factor.nominal
+
+    def _of_events(self, variable: Variable) -> Numbers:
+        return values_of_events(variable, self._events)
+
+    def sums_of_variations(self) -> dict[str, float]:
+        """Return the sum of the generator weights of all events under each normalised variation.
+
+        Keys are names of variations; those of weights that are not normalised have no sum.
+        """
+        sums: dict[str, float] = {}
+        all_events = np.arange(len(self._generator))
+        for weight in self._weights:
+            if weight.normalised:
+                factor = self._evaluate(weight, self._of_events, all_events, shifted=True)
+                for name, relative in factor.points.items():
+                    sums[name] = float(np.sum(self._generator * relative))
+        return sums
 
     def weights_from_cut(
         self, cut: str, positions: Integers, candidates: Candidates
@@ -134,9 +147,11 @@ class Weighting:
         self, weight: Weight, values: Values, events: Integers, *, shifted: bool
     ) -> Factor:
         """Evaluate a weight for some events of the chunk, and check that it is finite."""
-        if weight.name in self._absent:
-            return weight.absent(len(events), shifted=shifted)
-        context = WeightContext(self._resolved.corrections, self._metadata, shifted)
+        is_absent = weight.field is not None and weight.field not in self._titles
+        if is_absent or (weight.nominal_is_one and not shifted):
+            return Factor(np.ones(len(events)))
+        title = self._titles[weight.field] if weight.field is not None else ""
+        context = WeightContext(self._resolved.corrections, self._metadata, shifted, title)
         factor = weight.evaluate(values, context)
         check_finite(f"weight '{weight.name}'", factor.nominal, events, self._metadata)
         for name, sides in factor.shifts.items():
@@ -144,8 +159,24 @@ class Weighting:
             for side in sides:
                 check_finite(label, side, events, self._metadata)
         for name, relative in factor.points.items():
-            check_finite(f"variation '{name}'", relative, events, self._metadata)
+            label = f"weight '{weight.name}', variation '{name}',"
+            check_finite(label, relative, events, self._metadata)
         return factor
+
+
+def _has(events: ak.Array, branch: str) -> bool:
+    """Return whether the events have a branch, as a field or as one of a collection."""
+    collection, _, name = branch.partition("_")
+    return branch in events.fields or (
+        collection in events.fields and name in events[collection].fields
+    )
+
+
+def _title(events: ak.Array, branch: str) -> str:
+    """Return the title of a branch in the file; empty if it has none."""
+    if branch not in events.fields:
+        return ""
+    return str(events[branch].layout.purelist_parameter("__doc__") or "")
 
 
 @dataclass(frozen=True)
@@ -172,6 +203,11 @@ class CandidateWeights:
     def clamped(self) -> dict[str, int]:
         """Number of values outside the bins of a correction, by the name of the weight."""
         return {name: factor.clamped for name, factor in self.factors.items() if factor.clamped}
+
+    @property
+    def combinations(self) -> tuple[Combination, ...]:
+        """Combinations of variations that are made when all histograms are filled."""
+        return tuple(c for factor in self.factors.values() for c in factor.combinations)
 
     @property
     def notes(self) -> dict[str, int]:
@@ -227,7 +263,7 @@ def check_finite(
         Metadata of the chunk, with the entry of the file at which it begins.
     """
     with np.errstate(over="ignore"):
-        wrong = np.flatnonzero(~np.isfinite(np.square(values)))
+        wrong = np.flatnonzero(~np.isfinite(np.square(values, dtype=np.float64)))
     if not len(wrong):
         return
     first = int(wrong[0] if events is None else events[wrong[0]])

@@ -2,6 +2,8 @@ from .cutflow import Cutflow as Cutflow
 from .folder import RUN as RUN, RunFolder as RunFolder, claim as claim, file_name as file_name
 from .folder import write_histograms as write_histograms, write_json as write_json
 from .folder import writing as writing
+from .generator_variations import finished as finished
+from .generator_variations import with_variations as with_variations
 from .ledger import Entries as Entries, FILE as FILE, Failure as Failure
 from .ledger import IDENTITY as IDENTITY, Ledger as Ledger
 from .ledger import REPLICAS as REPLICAS, Recovery as Recovery, file_of as file_of
@@ -10,4 +12,5 @@ from .luminosities import Luminosities as Luminosities, certification_of as cert
 from .normalisation import generated as generated, normalise as normalise
 from .records import DatasetRecord as DatasetRecord, Datasets as Datasets, as_json as as_json
 from .renormalisation import renormalise as renormalise
+from .simulated_sums import simulated_sum as simulated_sum
 from .work_totals import Timing as Timing, table as table, tallies as tallies, total as total

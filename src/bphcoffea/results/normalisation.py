@@ -7,6 +7,7 @@ run lacks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import hist
@@ -47,6 +48,7 @@ def normalise(
     generator_sumw: Mapping[str, float],
     counts: Mapping[str, Mapping[str, int | None]],
     luminosities: Luminosities,
+    sums_of_variations: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> dict[str, Normalisation]:
     """Return the scale of each simulated dataset, by name.
 
@@ -71,6 +73,9 @@ def normalise(
         Events of each dataset, expected and processed ones, as in ``ledger.json``.
     luminosities
         Luminosities of the data.
+    sums_of_variations
+        Sum of the weights under each variation of the generator's weights, by dataset and name,
+        for the record; the histograms of these variations are normalised to it already.
     """
     assigned = _assigned(datasets)
     sharing = _sharing(assigned, datasets)
@@ -114,6 +119,7 @@ def normalise(
                 cross_section=metadata.cross_section_uncertainty or 0.0,
             ),
             notes=tuple(notes),
+            sums_of_variations=dict(sums_of_variations.get(name, {})),
         )
     return normalisation
 

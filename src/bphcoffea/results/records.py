@@ -103,6 +103,9 @@ class Normalisation(BaseModel):
         Luminosity that the dataset stands for, fb⁻¹; None if unknown.
     generator_sumw
         Sum of the generator weights of the processed events.
+    sums_of_variations
+        The same sum under each variation of the generator's weights, to which the histograms of
+        that variation are normalised.
     scale
         Factor of all weights; None if the dataset cannot be scaled, with the reason in `notes`.
     data
@@ -124,6 +127,7 @@ class Normalisation(BaseModel):
     data: tuple[str, ...]
     uncertainties: Uncertainties
     notes: tuple[str, ...]
+    sums_of_variations: Mapping[str, float] = {}
 
     def uncertainty(self, rate: Rate) -> float:
         """Return the relative uncertainty of one rate."""

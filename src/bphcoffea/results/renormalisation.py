@@ -59,7 +59,10 @@ def renormalise(
     counts = run.read("ledger.json")["datasets"]
     luminosities = Luminosities.of(run.fileset_metadata, sections, counts, certification)
     generator_sumw = {name: known.generator_sumw for name, known in run.normalisation.items()}
-    normalisation = normalise(run.fileset_metadata, generator_sumw, counts, luminosities)
+    of_variations = {name: known.sums_of_variations for name, known in run.normalisation.items()}
+    normalisation = normalise(
+        run.fileset_metadata, generator_sumw, counts, luminosities, of_variations
+    )
     run.write("luminosity.json", luminosities.as_json())
     run.write("normalisation.json", as_json(normalisation))
 

@@ -1,3 +1,4 @@
+from .btag_efficiencies import btag_efficiencies as btag_efficiencies
 from .files import from_json as from_json, write as write
 from .histograms import Converted as Converted, from_histogram as from_histogram
 from .pileup import pileup_from_histograms as pileup_from_histograms

@@ -1,0 +1,140 @@
+"""Some corrections of a correctionlib file, compound ones included, as they stand in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import correctionlib
+import numpy as np
+import numpy.typing as npt
+
+from bphcoffea.arrays import Floats
+from bphcoffea.corrections import nodes
+from bphcoffea.corrections.correction_set import read_correction_set
+from bphcoffea.errors import CorrectionsError
+
+#: Values of an input by its name: numbers, shape (n,), or a text that is the same for all.
+Arguments: TypeAlias = Mapping[str, npt.NDArray[Any] | str]
+
+
+class CompiledCorrections:
+    """Corrections of a file, ready to be evaluated; they can be pickled.
+
+    Parameters
+    ----------
+    path
+        A correctionlib file of schema version 2.
+    names
+        Names of corrections or compound corrections.
+
+    Attributes
+    ----------
+    path
+        Path of the file.
+    sha256
+        Hash of the file.
+
+    Raises
+    ------
+    CorrectionsError
+        If the file is missing or wrong, or lacks a correction.
+    """
+
+    def __init__(self, path: Path, names: Iterable[str]) -> None:
+        content = read_correction_set(path)
+        self.path, self.sha256 = path, content.sha256
+        names = tuple(names)
+        for name in names:
+            if name not in content.compound and name not in content.corrections:
+                available = ", ".join((*content.compound, *content.corrections)) or "none"
+                raise CorrectionsError(
+                    f"{path}: no correction '{name}'; the file holds: {available:.2000}"
+                )
+        compound = [content.compound[name] for name in names if name in content.compound]
+        self._parts: dict[str, tuple[str, ...]] = {
+            name: tuple(json.loads(content.compound[name])["stack"])
+            if name in content.compound
+            else (name,)
+            for name in names
+        }
+        single = dict.fromkeys(part for parts in self._parts.values() for part in parts)
+        self._texts = {name: content.corrections[name] for name in single}
+        self._compound = compound
+        try:
+            _ = self._compiled
+        except RuntimeError as error:
+            raise CorrectionsError(
+                f"{path}: correctionlib cannot read {' or '.join(map(repr, names))} ({error})"
+            ) from None
+
+    def inputs(self, name: str) -> dict[str, str]:
+        """Return the type of each input of a correction: ``real``, ``int`` or ``string``."""
+        return {variable.name: variable.type for variable in self._correction(name).inputs}
+
+    def keys(self, name: str, variable: str, fixed: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the keys that a text input may have in every part and every bin.
+
+        Parameters
+        ----------
+        name
+            Name of the correction.
+        variable
+            The input.
+        fixed
+            Keys of other inputs.
+        """
+        found = []
+        for part in self._parts[name]:
+            node = nodes.parse(self._texts[part])
+            if any(of_part["name"] == variable for of_part in node["inputs"]):
+                found.append(nodes.keys(node["data"], variable, fixed))
+        first = found[0] if found else []
+        return tuple(key for key in first if all(key in keys for keys in found))
+
+    def evaluate(self, name: str, arguments: Arguments) -> Floats:
+        """Evaluate a correction; arguments that are not among its inputs are ignored.
+
+        Raises
+        ------
+        CorrectionsError
+            If it has no value for some of the arguments.
+        """
+        values: dict[str, npt.NDArray[Any] | str] = {}
+        for variable, kind in self.inputs(name).items():
+            value = arguments[variable]
+            if not isinstance(value, str):
+                value = np.ascontiguousarray(value, np.int64 if kind == "int" else np.float64)
+            values[variable] = value
+        try:
+            found = self._correction(name).evaluate(*values.values())
+            return np.asarray(found, dtype=np.float64)
+        except (IndexError, RuntimeError) as error:
+            shown = ", ".join(_shown(variable, value) for variable, value in values.items())
+            raise CorrectionsError(
+                f"{self.path}: correction '{name}' has no value at {shown} ({error})"
+            ) from None
+
+    def __getstate__(self) -> dict[str, object]:
+        # what correctionlib compiled cannot be pickled, and is compiled again when needed
+        return {name: value for name, value in vars(self).items() if name != "_compiled"}
+
+    @cached_property
+    def _compiled(self) -> Any:
+        return correctionlib.CorrectionSet.from_string(
+            f'{{"schema_version": 2, "corrections": [{",".join(self._texts.values())}], '
+            f'"compound_corrections": [{",".join(self._compound)}]}}'
+        )
+
+    def _correction(self, name: str) -> Any:
+        compound = self._compiled.compound
+        return compound[name] if name in compound else self._compiled[name]
+
+
+def _shown(name: str, value: npt.NDArray[Any] | str) -> str:
+    if isinstance(value, str):
+        return f"{name} = '{value}'"
+    return f"{name} in [{np.min(value):g}, {np.max(value):g}]"
