@@ -1,6 +1,7 @@
 """What the tests share: reading files as a run does, small ntuples, paths of samples."""
 
 import contextlib
+import gc
 import io
 import json
 import shutil
@@ -45,13 +46,21 @@ settings.load_profile("any machine")
 def pytest_collection_modifyitems(items):
     """Run the longest files first: the last file keeps one worker, while others have none."""
     long = (
-        *("test_faults.py", "test_stops.py", "test_notebooks.py", "test_scheduler.py"),
-        *("test_facility.py", "test_mixing_limit.py", "test_resume.py", "test_cli.py"),
-        *("test_run.py", "test_services.py", "test_ds_phipi_closure.py", "test_luminosities.py"),
-        *("test_skim.py", "test_hnl.py", "test_stageout.py", "test_checksums.py"),
+        *("test_faults.py", "test_resume.py", "test_stops.py", "test_notebooks.py"),
+        *("test_scheduler.py", "test_run.py", "test_facility.py", "test_mixing_limit.py"),
+        *("test_bad_input.py", "test_services.py", "test_ds_phipi_closure.py", "test_zmumu.py"),
+        *("test_cls_limits.py", "test_stageout.py", "test_jet_energy.py", "test_clusters.py"),
+        *("test_hnl.py", "test_secrets.py", "test_cli.py", "test_dimuon.py", "test_skim.py"),
     )
     rank = {name: place for place, name in enumerate(long)}
     items.sort(key=lambda item: rank.get(item.path.name, len(long)))
+
+
+def pytest_collection_finish():
+    """Search what was imported and collected for garbage no more: it stays until the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -194,6 +203,18 @@ def nanoaod():
         return samples.folder()
     except samples.UnavailableError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def slim_nanoaod(shared_folders, nanoaod):
+    """Folder of NanoAOD samples with the branches of leptons and jets alone, for runs over them."""
+
+    def make(folder):
+        folder.mkdir()
+        for name in ("nano_dy.root", "nano_dimuon.root"):
+            samples.write_slim(nanoaod / name, folder / name)
+
+    return shared_folders.get("slim_nanoaod", make)
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import awkward as ak
+import uproot
+
 CACHE = Path(__file__).parent / ".samples"
 RELEASE = "2026.9.0"
 SHA256 = {
@@ -77,3 +80,34 @@ def _unpack(archive: Path) -> None:
                 part = CACHE / f".{name}.{os.getpid()}"
                 part.write_bytes(tar.extractfile(member).read())
                 part.replace(CACHE / name)
+
+
+#: Single branches of the slim copies.
+FLAT = ("run", "luminosityBlock", "event", "genWeight", "Pileup_nTrueInt")
+
+
+def write_slim(source: Path, target: Path) -> None:
+    """Copy NanoAOD with about a tenth of its branches, since opening 1500 takes a second.
+
+    Parameters
+    ----------
+    source
+        Path of a sample.
+    target
+        Path of the copy.
+    """
+    with uproot.open(source) as file, uproot.recreate(target) as copy:
+        tree = file["Events"]
+        alike, names = ("PV_", "Flag_", "HLT_Iso"), tree.keys()
+        kept = [name for name in names if name in FLAT or name.startswith(alike)]
+        columns = {name: tree[name].array() for name in kept}
+        for collection in ("Muon", "Electron", "Jet"):
+            fields = [name for name in names if name.startswith(f"{collection}_")]
+            arrays = {name.removeprefix(f"{collection}_"): tree[name].array() for name in fields}
+            columns[collection] = ak.zip(arrays)
+        copy.mktree("Events", {name: array.type.content for name, array in columns.items()})
+        copy["Events"].extend(columns)
+        if "Runs" in file:
+            sums = file["Runs"].arrays(filter_name=["run", "genEvent*"])
+            copy.mktree("Runs", {name: sums[name].type.content for name in sums.fields})
+            copy["Runs"].extend({name: sums[name] for name in sums.fields})

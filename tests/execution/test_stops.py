@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from bphcoffea.datasets import load_fileset
+from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.datasets.file_check import inspect
 from bphcoffea.execution import Options, chunks, engine, load_analysis, run
 from bphcoffea.execution.bugs import BugError
@@ -57,7 +57,9 @@ def watched(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def fileset(shared_folders):
-    return load_fileset(shared_folders.toys("ds_phipi", 4000, 3) / "fileset.json")
+    """Two datasets of two files each: 60 chunks of 25 events, or 18 of 90 or less."""
+    toys = load_fileset(shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json")
+    return Fileset({name: toys[name] for name in ("toy_2017", "toy_2018")})
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
@@ -73,7 +75,7 @@ def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tm
     assert bug.source == "time.sleep(0.1); events.Triplet.vertex.chi3"
     assert re.fullmatch(r"dataset '\w+', \S+\.root, entries \d+-\d+", bug.chunk)
     assert "Traceback" in bug.traceback
-    assert len(list(seen.iterdir())) < 144 / 2
+    assert len(list(seen.iterdir())) < 60 / 2
     assert not (tmp_path / "run" / "ledger.json").exists()
 
 
@@ -82,10 +84,10 @@ def test_bug_ends_the_run_before_the_other_chunks(executor, watched, fileset, tm
 def test_workers_that_are_killed_one_after_the_other_lose_nothing(
     executor, watched, fileset, tmp_path
 ):
-    analysis, seen = watched("time.sleep(0.1)")
+    analysis, _ = watched("pass")
     expected = run(analysis, fileset, tmp_path / "alone", Options("iterative"))
-    for path in seen.iterdir():
-        path.unlink()
+    # long enough for workers to be killed while they work
+    analysis, seen = watched("time.sleep(0.2)")
     killed, others = [], {os.getpid()}
 
     def kill():
@@ -101,7 +103,7 @@ def test_workers_that_are_killed_one_after_the_other_lose_nothing(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    options = Options(executor, workers=2, chunksize=67)
+    options = Options(executor, workers=2, chunksize=40)
     folder = run(analysis, fileset, tmp_path / "run", options)
     killer.join()
     assert len(killed) == 5
@@ -115,16 +117,16 @@ def test_workers_that_are_killed_one_after_the_other_lose_nothing(
 @pytest.mark.parametrize(("executor", "killed"), [("futures", 3), ("dask", 4)])
 def test_chunk_that_kills_its_workers_is_recorded(executor, killed, watched, fileset, tmp_path):
     first = next(iter(fileset["toy_2018"].files))
-    here = f"(events.metadata['filename'], events.metadata['entrystart']) == ({first!r}, 100)"
+    here = f"(events.metadata['filename'], events.metadata['entrystart']) == ({first!r}, 90)"
     analysis, _ = watched(f"{here} and os.kill(os.getpid(), 9)")
-    options = Options(executor, workers=2, chunksize=100)
+    options = Options(executor, workers=2, chunksize=90)
     folder = run(analysis, fileset, tmp_path / "run", options)
     ledger = folder.read("ledger.json")
     (failure,) = ledger["failed"]
-    assert (failure["file"], failure["start"], failure["stop"]) == (first, 100, 200)
+    assert (failure["file"], failure["start"], failure["stop"]) == (first, 90, 180)
     assert failure["attempts"] == killed
     assert "out of memory, or a crash" in failure["error"]
-    assert ledger["processed_events"] == ledger["expected_events"] - 100
+    assert ledger["processed_events"] == ledger["expected_events"] - 90
     assert not folder.complete
 
 
@@ -194,12 +196,12 @@ class Deadly:
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
 def test_chunk_for_which_there_is_no_memory_is_recorded(executor, watched, fileset, tmp_path):
     first = next(iter(fileset["toy_2018"].files))
-    here = f"(events.metadata['filename'], events.metadata['entrystart']) == ({first!r}, 100)"
+    here = f"(events.metadata['filename'], events.metadata['entrystart']) == ({first!r}, 90)"
     analysis, _ = watched(f"{here} and __import__('numpy').empty(1 << 58)")
-    options = Options(executor, workers=2, chunksize=100, retries=ONCE)
+    options = Options(executor, workers=2, chunksize=90, retries=ONCE)
     folder = run(analysis, fileset, tmp_path / "run", options)
     (failure,) = folder.read("ledger.json")["failed"]
-    assert (failure["file"], failure["start"], failure["stop"]) == (first, 100, 200)
+    assert (failure["file"], failure["start"], failure["stop"]) == (first, 90, 180)
     assert failure["error"].startswith("out of memory; use smaller chunks (Unable to alloc")
 
 

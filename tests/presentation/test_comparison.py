@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bphcoffea.presentation.comparison import band, draw_comparison
 from bphcoffea.presentation.ratio import ratio
-from bphcoffea.presentation.style import Heading, cms_style, save
+from bphcoffea.presentation.style import Heading, cms_style
 
 HEADING = Heading("Toy data", "14.4 $fb^{-1}$ (13 TeV)")
 #: Of a number that was computed twice, in another order.
@@ -386,7 +386,7 @@ VERY_LONG = {
 
 @pytest.mark.parametrize("log_y", [False, True])
 @pytest.mark.parametrize("heights", [{"all": 100.0}, LONG, MANY, VERY_LONG])
-def test_nothing_overlaps_or_is_cut(heights, log_y, tmp_path):
+def test_nothing_overlaps_or_is_cut(heights, log_y):
     stack = {name: histogram(np.full(30, height)) for name, height in heights.items()}
     total = sum(heights.values()) * np.ones(30)
     figure = drawn(
@@ -397,8 +397,6 @@ def test_nothing_overlaps_or_is_cut(heights, log_y, tmp_path):
         overlays={"signal": histogram(np.full(30, 50.0))},
     )
     with cms_style():
-        save(figure, tmp_path, "figure")
-        # places are those of the last drawing, and a PDF has other pixels
         figure.canvas.draw()
         assert_nothing_overlaps(figure, 1.3 * total[0])
 

@@ -105,8 +105,8 @@ def test_luminosity_sections_are_recorded_for_data(nanoaod, runs):
 
 
 @pytest.mark.samples
-def test_generator_weights_are_summed_before_any_cut(nanoaod, dimuon, tmp_path):
-    files = fileset(nanoaod / "nano_dy.root", is_mc=True)
+def test_generator_weights_are_summed_before_any_cut(nanoaod, slim_nanoaod, dimuon, tmp_path):
+    files = fileset(slim_nanoaod / "nano_dy.root", is_mc=True)
     folder = run(dimuon, files, tmp_path, Options("iterative", chunksize=7))
     with uproot.open(nanoaod / "nano_dy.root") as file:
         expected = math.fsum(file["Events/genWeight"].array().to_list())

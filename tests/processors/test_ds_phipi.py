@@ -157,7 +157,7 @@ def events(draw, base):
 
 
 @settings(
-    max_examples=30,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -165,7 +165,7 @@ def events(draw, base):
 def test_agrees_with_the_loop_on_every_trap(
     era, drawn, ds_phipi, open_events, ntuple, one_candidate
 ):
-    made = drawn.draw(st.lists(events(one_candidate()), min_size=1, max_size=12))
+    made = drawn.draw(st.lists(events(one_candidate()), min_size=5, max_size=20))
     for number, event in enumerate(made):
         event["evt"] = (event["evt"] + number) % 2**32
     file = ntuple(made)

@@ -20,6 +20,7 @@ from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.inputs import FCCSchema
 from bphcoffea.physics import recoil_mass
 from bphcoffea.presentation.run_figures import figures_of_run
+from bphcoffea.results import RunFolder
 
 ROOT = Path(__file__).parents[2]
 PARTICLES = "ReconstructedParticles/ReconstructedParticles"
@@ -53,7 +54,7 @@ def fileset(path, **metadata):
 def runs(nanoaod, zrecoil, tmp_path_factory):
     """Runs over one file each, in several chunks, by its name."""
     top = tmp_path_factory.mktemp("runs")
-    options = Options("iterative", chunksize=37)
+    options = Options("iterative", chunksize=60)
     return {
         name: run(zrecoil, fileset(nanoaod / name, luminosity=5000), top / name, options)
         for name in INDEX
@@ -224,14 +225,20 @@ def test_command_line(nanoaod, bphcoffea, tmp_path):
     command = ("run", PROCESSOR, files, "-o", folder, "--executor", "iterative")
     ended = bphcoffea(*command)
     assert ended.status == 0, ended.err
+    # the others are drawn alike
+    finished = RunFolder(folder)
+    stored, kept = (
+        finished.read("histograms.json"),
+        ("recoil", "nminus1_pair1_mass"),
+    )
+    finished.write("histograms.json", {name: stored[name] for name in kept})
     ended = bphcoffea("plot", folder)
     assert ended.status == 0, ended.err
     drawn = {path.stem for path in (folder / "figures").glob("*.png")}
     assert {"cutflow_zh", "cutflow_ww", "recoil", "recoil_muons", "nminus1_pair1_mass"} <= drawn
 
-    content = json.loads(files.read_text())
-    for dataset in content.values():
-        del dataset["metadata"]["luminosity"]
+    content = {"zh": json.loads(files.read_text())["zh"]}
+    del content["zh"]["metadata"]["luminosity"]
     files.write_text(json.dumps(content))
     ended = bphcoffea(
         "run", PROCESSOR, files, "-o", folder, "--executor", "iterative", "--overwrite"

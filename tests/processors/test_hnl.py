@@ -91,7 +91,7 @@ PATH = {
 @st.composite
 def events(draw):
     made = []
-    for number in range(draw(st.integers(1, 4))):
+    for number in range(draw(st.integers(1, 10))):
         event = {"run": 320500, "event": number + 1, "lumi": 7.0, "nPV": 20, "nPU_trueInt": 30}
         candidates, triggers = draw(st.integers(0, 3)), draw(st.integers(0, 2))
         for name in TYPES:
@@ -135,7 +135,7 @@ def select(analysis, events):
     return rows, sorted(zip(*table.values(), strict=True)), result
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=24)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
 @given(made=events(), signal=st.booleans())
 def test_agrees_with_the_loop(made, signal, hnl, open_events):
     content, events = written(made)

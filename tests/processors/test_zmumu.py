@@ -227,8 +227,8 @@ def test_agrees_with_the_loop_on_moved_events(zmumu, nanoaod):
     assert filled.all(), "some region has no event"
 
 
-def test_a_run_writes_what_the_processor_gives(zmumu, nanoaod, tmp_path):
-    path = nanoaod / "nano_dy.root"
+def test_a_run_writes_what_the_processor_gives(zmumu, slim_nanoaod, tmp_path):
+    path = slim_nanoaod / "nano_dy.root"
     metadata = {"is_mc": True, "era": "2018", "cross_section": 6077.22}
     fileset = Fileset.model_validate({"dy": {"files": {str(path): "Events"}, "metadata": metadata}})
     folder = run(zmumu, fileset, tmp_path / "run", Options("iterative", chunksize=7))
@@ -295,16 +295,25 @@ def test_a_run_with_calibrated_muons(zmumu, nanoaod, tmp_path, caplog):
         np.testing.assert_allclose(masses, sorted(mass for _, mass, *_ in selected), rtol=1e-9)
 
 
-@pytest.mark.parametrize("executor", ["futures", "dask"])
-def test_executors_agree(executor, zmumu, nanoaod, tmp_path):
-    files = {name: {str(nanoaod / f"nano_{name}.root"): "Events"} for name in ("dy", "dimuon")}
+@pytest.fixture(scope="module")
+def alone(zmumu, slim_nanoaod, tmp_path_factory):
+    """A fileset of simulation and data, and its run in one chunk a file in this process."""
+    paths = {name: slim_nanoaod / f"nano_{name}.root" for name in ("dy", "dimuon")}
     fileset = Fileset.model_validate(
         {
-            name: {"files": of, "metadata": {"is_mc": name == "dy", "era": "2018"}}
-            for name, of in files.items()
+            name: {
+                "files": {str(path): "Events"},
+                "metadata": {"is_mc": name == "dy", "era": "2018"},
+            }
+            for name, path in paths.items()
         }
     )
-    alone = run(zmumu, fileset, tmp_path / "alone", Options("iterative"))
+    return fileset, run(zmumu, fileset, tmp_path_factory.mktemp("alone"), Options("iterative"))
+
+
+@pytest.mark.parametrize("executor", ["futures", "dask"])
+def test_executors_agree(executor, zmumu, alone, tmp_path):
+    fileset, alone = alone
     several = run(zmumu, fileset, tmp_path / executor, Options(executor, workers=2, chunksize=11))
     for of in ("objects", "regions"):
         for name, parts in getattr(alone, of).items():

@@ -23,6 +23,7 @@ DS = Peak(name="ds", label="$D_s^+$", mass=1.968, width=0.010, process="dsphipi"
 DPLUS = Peak(name="dplus", label="$D^+$", mass=1.870, width=0.010)
 MODEL = MassModel(histogram="mass", peaks=(DS, DPLUS), range=(1.65, 2.01))
 BINS, LOW, HIGH = 62, 1.65, 2.01
+SEED = 20240501
 TRUTH = {
     "n_ds": 2000.0,
     "mean_ds": 1.968,
@@ -59,7 +60,7 @@ def toy(rng, truth=TRUTH, model=MODEL, weight=1.0):
 
 @pytest.fixture
 def rng():
-    return np.random.default_rng(20240501)
+    return np.random.default_rng(SEED)
 
 
 def pulls(fits, name, truth):
@@ -68,8 +69,15 @@ def pulls(fits, name, truth):
     )
 
 
-def test_yields_close(rng):
-    fits = [fit_histogram(toy(rng), MODEL) for _ in range(30)]
+@pytest.fixture(scope="module")
+def fits_of_toys():
+    """Fits of 30 toys."""
+    rng = np.random.default_rng(SEED)
+    return [fit_histogram(toy(rng), MODEL) for _ in range(30)]
+
+
+def test_yields_close(fits_of_toys):
+    fits = fits_of_toys
     assert sum(fit.valid for fit in fits) >= 29
     for name in ("n_ds", "n_dplus", "n_background", "mean_ds"):
         pull = pulls(fits, name, TRUTH[name])
@@ -78,9 +86,9 @@ def test_yields_close(rng):
         assert 0.6 < np.std(pull) < 1.4, name
 
 
-def test_p_values_are_spread(rng):
-    fits = [fit_histogram(toy(rng), MODEL) for _ in range(30)]
-    assert stats.kstest([fit.p_value for fit in fits], "uniform").pvalue > 1e-3
+def test_p_values_are_spread(fits_of_toys):
+    p_values = [fit.p_value for fit in fits_of_toys]
+    assert stats.kstest(p_values, "uniform").pvalue > 1e-3
 
 
 def crystal_ball(z, beta, m):

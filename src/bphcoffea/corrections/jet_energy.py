@@ -10,13 +10,6 @@ from typing import Any, Final, TypeAlias
 
 import awkward as ak
 import correctionlib
-from coffea.jetmet_tools import (
-    CorrectionLibJEC,
-    CorrectionLibJER,
-    CorrectionLibJERSF,
-    CorrectionLibJUNC,
-)
-from coffea.jetmet_tools.CorrectedJetsFactory import jer_smear
 
 from bphcoffea.corrections.correction_set import CorrectionSet, read_correction_set
 from bphcoffea.corrections.declaration import RESOLUTION, JetEnergySection
@@ -103,6 +96,9 @@ class JetEnergyPayload:
         is_mc
             Whether the jets are simulated.
         """
+        # imports numba and scipy.stats, a second for all interpreters that correct no jets
+        from coffea.jetmet_tools import CorrectionLibJEC
+
         names = self._section.simulation if is_mc else self._section.data
         name = ("simulation" if is_mc else "data") if isinstance(names, tuple) else names
         scale = self._compiled[0]
@@ -128,6 +124,9 @@ class JetEnergyPayload:
         variation
             0 for the nominal scale factor, 1 for up, 2 for down.
         """
+        from coffea.jetmet_tools import CorrectionLibJER, CorrectionLibJERSF
+        from coffea.jetmet_tools.CorrectedJetsFactory import jer_smear
+
         corrections = self._compiled[1]
         return jer_smear(
             pt_gen,
@@ -148,6 +147,8 @@ class JetEnergyPayload:
 
     def uncertainty(self, source: str, inputs: Inputs) -> ak.Array:
         """Return the factors for up and down of a source, shape (jets, 2)."""
+        from coffea.jetmet_tools import CorrectionLibJUNC
+
         correction = self._compiled[0][self._section.sources[source]]
         ((_, factors),) = _evaluated(
             CorrectionLibJUNC([(source, correction)]), "getUncertainty", inputs

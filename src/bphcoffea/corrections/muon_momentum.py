@@ -11,9 +11,6 @@ from typing import Any, Final
 
 import awkward as ak
 import numpy as np
-from coffea.lookup_tools.doublecrystalball import doublecrystalball
-from coffea.lookup_tools.rochester_lookup import rochester_lookup
-from coffea.lookup_tools.txt_converters import convert_rochester_file
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
@@ -142,11 +139,17 @@ class RochesterPayload(MuonMomentumPayload):
 
     @cached_property
     def _lookup(self) -> Any:
+        # imports scipy.stats, late for all interpreters that correct no muons
+        from coffea.lookup_tools.rochester_lookup import rochester_lookup
+
         return rochester_lookup(self._tables)
 
 
 def _rochester_tables(path: Path, content: bytes) -> dict[str, Any]:
     """Return the tables of a text file of Rochester corrections, as coffea converts them."""
+    from coffea.lookup_tools.rochester_lookup import rochester_lookup
+    from coffea.lookup_tools.txt_converters import convert_rochester_file
+
     with tempfile.NamedTemporaryFile(suffix=".txt") as file:  # coffea opens a path
         file.write(content)
         file.flush()
@@ -241,6 +244,8 @@ class ScaRePayload(MuonMomentumPayload):
         """Return the momenta with the resolution of data, GeV, shape (muons,)."""
         abs_eta, layers = abs(muons["eta"]), muons["layers"]
         mean, sigma, n, alpha = (self._value("cb_params", abs_eta, layers, i) for i in range(4))
+        from coffea.lookup_tools.doublecrystalball import doublecrystalball
+
         number = doublecrystalball.ppf(muons["uniform"], alpha, alpha, n, n, loc=mean, scale=sigma)
         first, second, third = (self._value("poly_params", abs_eta, layers, i) for i in range(3))
         width = np.maximum(first + second * pt + third * pt * pt, 0)

@@ -22,13 +22,14 @@ import typer
 
 from bphcoffea.errors import RunError
 from bphcoffea.physics import Window
-from bphcoffea.results import RunFolder
 from bphcoffea.statistics.records import Record
 from bphcoffea.statistics.workspace import Workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
+
+    from bphcoffea.results import RunFolder
 
 #: Group of the entry points.
 GROUP: Final = "bphcoffea.searches"

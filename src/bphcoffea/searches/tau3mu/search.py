@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from bphcoffea.errors import FitError
-from bphcoffea.results import RunFolder
 from bphcoffea.statistics import Search, option
 
 if TYPE_CHECKING:
+    from bphcoffea.results import RunFolder
     from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
 
 
