@@ -421,3 +421,18 @@ def test_a_run_records_the_sums_and_writes_two_sided_variations(tmp_path):
     nominal, up = first[0, 0, 0].sum(), first[0, 0, 1].sum()
     # nothing is cut away, so that only the shape could vary, and all muons are in one bin
     assert up == pytest.approx(nominal)
+
+
+def test_a_histogram_has_only_the_combinations_that_it_chooses():
+    chosen = Histogram(
+        "of_scale", Weighed.histograms[0].variable, Axis(4, 10, 50), variations=("scale_*",)
+    )
+    analysis = type("Chosen", (Weighed,), {"histograms": (*Weighed.histograms, chosen)})
+    lists, generator, scales, members, shower = sample(20)
+    weights = {"LHEScaleWeight": scales, "LHEPdfWeight": members, "PSWeight": shower}
+    result = processed(events_of(lists, generator, **weights, **HESSIAN), analysis)
+    histograms = at_the_end(result)
+    of_scale, whole = histograms["of_scale"], histograms[Weighed.histograms[0].name]
+    assert list(of_scale.axes[1]) == ["nominal", "scaleUp", "scaleDown"]
+    for variation in of_scale.axes[1]:
+        np.testing.assert_array_equal(content(of_scale, variation), content(whole, variation))

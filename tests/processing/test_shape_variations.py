@@ -380,3 +380,31 @@ def test_momentum_shifts_name_what_they_replace(ds_phipi):
     assert isinstance(muon, MomentumShift)
     assert ("Triplet", "mu1", "pt") in muon.paths
     assert ("Triplet", "mass") in muon.paths
+
+
+def test_a_histogram_is_filled_under_the_variations_that_it_chooses():
+    class Chosen(Pairs):
+        histograms = (
+            *Pairs.histograms,
+            Histogram("up", Pairs.mass, Axis(20, 0, 100), variations=("*Up",)),
+            Histogram("nominal_only", Pairs.leading, Axis(20, 0, 100), variations=()),
+        )
+
+    class Nominal(Chosen):
+        histograms = Chosen.histograms[2:]
+
+    events = with_metadata(*nano())
+    (result,) = Processor(Chosen()).process(events).values()
+    (expected,) = Processor(Pairs()).process(events).values()
+    whole, up = expected.histograms["mass"], result.histograms["up"]
+    assert result.histograms["mass"] == whole
+    assert list(up.axes["variation"]) == ["nominal", "scaleUp"]
+    for variation in up.axes["variation"]:
+        np.testing.assert_array_equal(
+            up[:, variation, :].view(flow=True), whole[:, variation, :].view(flow=True)
+        )
+    assert list(result.histograms["nominal_only"].axes["variation"]) == ["nominal"]
+    # nothing is evaluated for variations that no histogram has
+    metadata = {"is_mc": True, "era": "2022", "hlt": ()}
+    assert Chosen().for_dataset(metadata).shape_names == ["scaleUp", "scaleDown"]
+    assert Nominal().for_dataset(metadata).shape_names == []

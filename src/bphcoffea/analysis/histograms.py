@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 import hist
@@ -48,6 +49,10 @@ class Histogram:
         Whether figures have a logarithmic scale.
     resonances
         Masses that figures of a spectrum mark: label in mathtext, mass in GeV.
+    variations
+        Patterns of the names of the variations that are filled, such as ``("jes_*", "pileup*")``;
+        all by default. ``()`` fills the nominal distribution alone. Members of a PDF set are named
+        ``pdf_1`` and so on.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Histogram:
     axis: AnyAxis | tuple[AnyAxis, ...]
     log_y: bool = False
     resonances: tuple[tuple[str, float], ...] = ()
+    variations: tuple[str, ...] = ("*",)
 
     def __post_init__(self) -> None:
         check_name("histogram", self.name)
@@ -92,6 +98,16 @@ class Histogram:
                 f"{owner}: {shown(resonance)} is not a resonance; "
                 "write ((label, mass), …), with the mass in GeV"
             )
+
+        patterns: object = self.variations
+        if not isinstance(patterns, tuple) or not all(isinstance(p, str) for p in patterns):
+            raise DeclarationError(
+                f"{owner}: variations is {shown(patterns)}, but must be a tuple of patterns"
+            )
+
+    def varies(self, variation: str) -> bool:
+        """Return whether the histogram is filled under a variation; it always is nominally."""
+        return variation == NOMINAL or any(fnmatchcase(variation, p) for p in self.variations)
 
     @property
     def variables(self) -> tuple[Variable, ...]:

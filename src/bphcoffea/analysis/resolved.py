@@ -120,7 +120,9 @@ def resolve(analysis: Analysis, metadata: DatasetMetadata) -> ResolvedAnalysis:
             if w.after is not None
         },
         calibrations=calibrations,
-        shifts=tuple((shift, shift.variations(metadata, corrections)) for shift in shifts),
+        shifts=tuple(
+            (shift, _filled(analysis, shift.variations(metadata, corrections))) for shift in shifts
+        ),
         absent={**analysis.absent, **dict(_absences(analysis, columns, metadata))},
     )
 
@@ -146,3 +148,12 @@ def _absences(
         missing = missing_branches(part.branches, metadata)
         if missing:
             yield part.name, f"no branch {', '.join(missing)}"
+
+
+def _filled(analysis: Analysis, variations: Mapping[str, Amounts]) -> Mapping[str, Amounts]:
+    """Return the variations that some histogram is filled under."""
+    return {
+        name: amounts
+        for name, amounts in variations.items()
+        if any(histogram.varies(name) for histogram in analysis.histograms)
+    }

@@ -61,14 +61,20 @@ class Filling:
 
     @classmethod
     def of(
-        cls, analysis: Analysis, candidates: Candidates, positions: Integers, weights: Floats
+        cls,
+        analysis: Analysis,
+        candidates: Candidates,
+        positions: Integers,
+        weights: Floats,
+        variation: str = NOMINAL,
     ) -> Filling:
-        """Evaluate the variables of the histograms for candidates at some positions."""
+        """Evaluate what a variation fills, for candidates at some positions."""
         values = candidates.at(positions)
         categories = analysis.filled_categories
         category = ALL if categories is None else categories.of(values(categories.variable))
         members = {r.name: _members(r, values, len(positions)) for r in analysis.regions}
-        filled = {h.name: tuple(values(v) for v in h.variables) for h in analysis.histograms}
+        varied = [h for h in analysis.histograms if h.varies(variation)]
+        filled = {h.name: tuple(values(v) for v in h.variables) for h in varied}
         return cls(filled, category, members, weights)
 
     def fill(self, histogram: Histogram, into: hist.Hist, variation: str) -> None:
@@ -236,12 +242,17 @@ def fill(
     variations = [NOMINAL, *(name for name, _ in weights), *shape_names]
     if repeated(variations):
         raise ValueError(f"two variations are named {', '.join(repeated(variations))}")
-    histograms = {h.name: h.empty(analysis.filled_names, variations) for h in analysis.histograms}
+    histograms = {
+        h.name: h.empty(analysis.filled_names, [v for v in variations if h.varies(v)])
+        for h in analysis.histograms
+    }
     for histogram in analysis.histograms:
-        nominal.fill_weights(histogram, histograms[histogram.name], weights)
+        varied = [(name, values) for name, values in weights if histogram.varies(name)]
+        nominal.fill_weights(histogram, histograms[histogram.name], varied)
     for variation, filling in itertools.chain([(NOMINAL, nominal)], shapes):
         for histogram in analysis.histograms:
-            filling.fill(histogram, histograms[histogram.name], variation)
+            if histogram.varies(variation):
+                filling.fill(histogram, histograms[histogram.name], variation)
     return histograms
 
 

@@ -148,7 +148,8 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             variation = shifted.variation(positions)
             for number, name in enumerate(shifted.names):
                 part = variation == number
-                yield name, Filling.of(self.analysis, candidates, positions[part], weights[part])
+                chosen = positions[part], weights[part]
+                yield name, Filling.of(self.analysis, candidates, *chosen, variation=name)
 
 
 def empty_result(analysis: Analysis, metadata: DatasetMetadata) -> DatasetResult:

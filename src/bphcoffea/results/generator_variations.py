@@ -85,9 +85,9 @@ def _finished(
     values = {name: content["value"] for name, content in contents.items()}
     sides: dict[str, Any] = {}
     for combination in combinations:
-        for name in (combination.reference, *combination.members):
-            contents.pop(name, None)
-        if combination.name not in ambiguous:
+        filled = [contents.pop(name, None) for name in _used(combination)]
+        # the histogram may not be filled under these variations
+        if combination.name not in ambiguous and any(part is not None for part in filled):
             # a file without events may be the only one, so that nothing was filled
             of_combination = {
                 name: values.get(name, nominal["value"]) for name in _used(combination)
