@@ -10,7 +10,7 @@ import uproot
 
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError
-from bphcoffea.execution import Options, run
+from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE
 
@@ -300,3 +300,53 @@ def test_chunks_of_nanoaod_are_resumed(dimuon, tmp_path):
         for _ in range(2)
     ]
     assert resumed == [0, 4]
+
+
+SUBSAMPLES = """
+from bphcoffea.analysis import Analysis, Axis, Cut, Histogram, Selection, Variable, subsample
+from bphcoffea.inputs import ReducedNanoAODSchema
+
+quarks = Variable("quarks", lambda events: events.LHE.Nb)
+
+class Parts(Analysis):
+    schema = ReducedNanoAODSchema
+    selection = Selection(
+        subsample("b", quarks >= 1),
+        subsample("light", quarks.equals(0)),
+        Cut("odd", Variable("number", lambda events: events.event % 2) > 0),
+    )
+    histograms = (Histogram("quarks", quarks, Axis(5, 0, 5)),)
+"""
+
+
+def test_parts_of_a_simulated_sample_are_datasets_of_the_same_files(run_over, tmp_path):
+    (tmp_path / "parts.py").write_text(SUBSAMPLES)
+    analysis = load_analysis(str(tmp_path / "parts.py"))
+    rng = np.random.default_rng(5)
+    branches = {
+        "LHE_Nb": rng.integers(0, 3, 200).astype(np.uint8),
+        "genWeight": rng.choice([2.0, -1.0], 200).astype(np.float32),
+    }
+    file = builders.write_nano(tmp_path / "a.root", 200, **branches)
+    simulated = {"is_mc": True, "cross_section": 3.0}
+    parts = {name: ([file], simulated | {"subsample": name}) for name in ("b", "light")}
+    data = ([builders.write_nano(tmp_path / "b.root", 5, LHE_Nb=branches["LHE_Nb"][:5])], {})
+    folder = run_over(analysis=analysis, whole=([file], simulated), d=data, **parts)
+    histogram = folder.histograms()["quarks"]
+    whole, b, light = (histogram[name, "all", "nominal", :] for name in ("whole", "b", "light"))
+    assert whole == b + light
+    assert light[0].value == whole[0].value != 0
+    selected = branches["LHE_Nb"][::2]
+    assert [steps(folder, name)["odd"] for name in ("b", "light")] == [
+        np.count_nonzero(selected > 0),
+        np.count_nonzero(selected == 0),
+    ]
+    assert "subsample_b" not in steps(folder, "whole")
+    # each part is normalised like the whole sample
+    sums = {row["sumw"] for name, rows in folder.cutflow.items() if name != "d" for row in rows[:1]}
+    assert sums == {float(branches["genWeight"].sum())}
+    counted_twice = [n for n in folder.read("ledger.json")["notes"] if "is the same file" in n]
+    assert len(counted_twice) == 2
+    assert all("whole" in note for note in counted_twice)
+    with pytest.raises(InputError, match=r"^dataset 'd': its subsample 'c' is not one of the "):
+        run_over(analysis=analysis, d=([file], simulated | {"subsample": "c"}))

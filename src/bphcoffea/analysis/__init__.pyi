@@ -37,6 +37,7 @@ from .objects import nth as nth, number_of as number_of, quantity as quantity
 from .regions import Region as Region, crossed as crossed
 from .resolved import ResolvedAnalysis as ResolvedAnalysis
 from .selection import Candidates as Candidates, Cut as Cut, Selection as Selection
+from .selection import SUBSAMPLE as SUBSAMPLE, subsample as subsample
 from .shifts import Amounts as Amounts, MomentumShift as MomentumShift, OPAQUE as OPAQUE
 from .shifts import Path as Path, Shift as Shift, opaque as opaque, replaced as replaced
 from .tau_energy import TauEnergy as TauEnergy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from typing_extensions import override
 
@@ -12,6 +13,9 @@ from bphcoffea.analysis.names import check_name, repeated
 from bphcoffea.analysis.variables import Requirement, Variable, check_requirements, meant
 from bphcoffea.errors import DeclarationError
 from bphcoffea.html_table import html_table
+
+#: Beginning of the names of steps that select a part of a simulated sample.
+SUBSAMPLE: Final = "subsample_"
 
 
 class Cut:
@@ -63,6 +67,29 @@ class Cut:
         return f"{self.name}: {', '.join(str(r) for r in self.requirements)}"
 
     __repr__ = __str__
+
+
+def subsample(name: str, *requirements: Requirement) -> Cut:
+    """Return the step ``subsample_<name>``, which selects a part of a simulated sample.
+
+    The step exists for datasets with ``"subsample": "<name>"`` in their metadata. The parts of a
+    sample, such as Z bosons with and without b quarks, are datasets of the same files; each is
+    normalised to the Σw of the whole sample, and has a label and a process of its own.
+
+    Parameters
+    ----------
+    name
+        Name of the part.
+    requirements
+        Requirements on the generated event.
+
+    Examples
+    --------
+    >>> b_quarks = Variable("b_quarks", lambda events: events.LHE.Nb)
+    >>> subsample("light", b_quarks.equals(0))
+    subsample_light: b_quarks = 0
+    """
+    return Cut(SUBSAMPLE + name, *requirements, when=lambda m: m.get("subsample") == name)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,10 @@ class Metadata(BaseModel):
         Name of the dataset in figures.
     energy
         Collision energy, TeV; by default the LHC's in the year of the era.
+    subsample
+        Name of the part of a simulated sample that the dataset is, which the analysis declares with
+        :func:`~bphcoffea.analysis.selection.subsample`. The datasets of all parts list the same
+        files.
     hlt
         Trigger paths of a NanoAOD dataset; an event must have fired one of them.
 
@@ -92,6 +96,7 @@ class Metadata(BaseModel):
     neutrino: Literal["majorana", "dirac"] | None = None
     label: str | None = None
     energy: Positive | None = None
+    subsample: Name | None = None
     hlt: tuple[str, ...] = ()
 
     @model_validator(mode="after")

@@ -117,6 +117,9 @@ def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], comparison: C
     for same in by_identity.values():
         for first, second in combinations(same, 2):
             names = (first.file.dataset, second.file.dataset)
+            parts = {fileset[name].metadata.subsample for name in names}
+            if len(parts) == 2 and None not in parts:
+                continue
             one, other = (fileset[r.file.dataset].files[r.file.path] for r in (first, second))
             if not _overlap(one, other, first.entries or 0):
                 continue

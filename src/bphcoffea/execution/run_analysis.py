@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from bphcoffea.analysis import Analysis, MissingExtraError
+from bphcoffea.analysis import SUBSAMPLE, Analysis, MissingExtraError
 from bphcoffea.datasets import Fileset
 from bphcoffea.errors import InputError, RunError
 from bphcoffea.execution.blinding import blinded
@@ -274,6 +274,13 @@ def _check_metadata(analysis: Analysis, fileset: Fileset) -> None:
         for name, dataset in fileset.root.items()
         for key in analysis.metadata
         if getattr(dataset.metadata, key, None) is None
+    ]
+    declared = [c.name.removeprefix(SUBSAMPLE) for c in analysis.selection if SUBSAMPLE in c.name]
+    problems += [
+        f"dataset '{name}': its subsample '{dataset.metadata.subsample}' is not one of the "
+        f"analysis; there are: {', '.join(declared) or 'none'}"
+        for name, dataset in fileset.root.items()
+        if dataset.metadata.subsample not in (None, *declared)
     ]
     RunError.raise_for(problems)
 
