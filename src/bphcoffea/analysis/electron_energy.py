@@ -10,12 +10,10 @@ import awkward as ak
 import numpy as np
 from typing_extensions import override
 
-from bphcoffea.analysis.calibrations import Calibration
-from bphcoffea.analysis.metadata import DatasetMetadata
-from bphcoffea.analysis.object_calibration import ObjectCalibration
+from bphcoffea.analysis.object_calibration import LeptonCalibration, ObjectCalibration
 from bphcoffea.analysis.shifts import noise
 from bphcoffea.arrays import Floats
-from bphcoffea.corrections import ElectronEnergyPayload, EraCorrections
+from bphcoffea.corrections import ElectronEnergyPayload
 
 #: Field of NanoAOD that a quantity of the corrections is read from, if it has another name. The
 #: pseudorapidity of the supercluster is that of the electron plus the field.
@@ -28,56 +26,8 @@ _RUN: Final = "run"
 
 
 @dataclass(frozen=True)
-class ElectronEnergy(Calibration):
-    """Energies of the electrons of NanoAOD, by the section ``electron_energy`` of the corrections.
-
-    The scale of data is corrected, simulation is smeared. Variations of simulation are
-    ``electron_scaleUp``, ``electron_resolutionUp`` and ``Down``. The estimated error of the energy
-    is left as it is.
-
-    Attributes
-    ----------
-    collection
-        Collection of the electrons.
-    met
-        Field of the events that holds the missing momentum, which balances the changes; None to
-        leave it as it is.
-
-    Examples
-    --------
-    >>> ElectronEnergy("Electron").needs()
-    ('electron_energy.Electron',)
-    """
-
-    collection: str
-    met: str | None = None
-
-    @override
-    def needs(self) -> tuple[str, ...]:
-        return (f"{ElectronEnergyOfDataset.kind}.{self.collection}",)
-
-    @override
-    def resolved(
-        self, metadata: DatasetMetadata, corrections: EraCorrections | None
-    ) -> ElectronEnergyOfDataset | None:
-        declared = corrections.energies.electron_energy if corrections else {}
-        if self.collection not in declared:
-            return None
-        payload = declared[self.collection]
-        if not metadata["is_mc"] and not payload.corrects(is_mc=False):
-            return None
-        return ElectronEnergyOfDataset(self.collection, self.met or "", metadata["is_mc"], payload)
-
-
-@dataclass(frozen=True)
 class ElectronEnergyOfDataset(ObjectCalibration):
-    """Electron energies of one dataset.
-
-    Attributes
-    ----------
-    payload
-        The corrections.
-    """
+    """Electron energies of one dataset."""
 
     kind: ClassVar[str] = "electron_energy"
 
@@ -85,8 +35,8 @@ class ElectronEnergyOfDataset(ObjectCalibration):
 
     @property
     @override
-    def sources(self) -> tuple[str, ...]:
-        return self.payload.sources
+    def applies(self) -> bool:
+        return self.is_mc or self.corrects
 
     @property
     @override
@@ -110,6 +60,25 @@ class ElectronEnergyOfDataset(ObjectCalibration):
         electrons = _Electrons(events, self.collection)
         pt = self.payload.varied(electrons.quantity, electrons.noise(), source, up=up)
         return {"pt": electrons.listed(pt)}
+
+
+@dataclass(frozen=True)
+class ElectronEnergy(LeptonCalibration):
+    """Energies of the electrons of NanoAOD, by the section ``electron_energy`` of the corrections.
+
+    The scale of data is corrected, simulation is smeared. Variations of simulation are
+    ``electron_scaleUp``, ``electron_resolutionUp`` and ``Down``. The estimated error of the energy
+    is left as it is.
+
+    See :class:`.LeptonCalibration` for its attributes.
+
+    Examples
+    --------
+    >>> ElectronEnergy("Electron").needs()
+    ('electron_energy.Electron',)
+    """
+
+    of_dataset = ElectronEnergyOfDataset
 
 
 class _Electrons:

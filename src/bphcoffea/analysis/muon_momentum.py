@@ -9,73 +9,21 @@ from typing import ClassVar
 import awkward as ak
 from typing_extensions import override
 
-from bphcoffea.analysis.calibrations import Calibration
-from bphcoffea.analysis.metadata import DatasetMetadata
-from bphcoffea.analysis.object_calibration import ObjectCalibration
+from bphcoffea.analysis.object_calibration import LeptonCalibration, ObjectCalibration
 from bphcoffea.analysis.shifts import uniform_noise
-from bphcoffea.corrections import EraCorrections, MuonMomentumPayload
+from bphcoffea.corrections import MuonMomentumPayload
 
 #: Collection of generated particles, to which the index of a muon refers.
 _GENERATED = "GenPart"
 
 
 @dataclass(frozen=True)
-class MuonMomentum(Calibration):
-    """Momenta of the muons of NanoAOD, by the section ``muon_momentum`` of the corrections.
-
-    Momenta of data and simulation are corrected. Variations of simulation are ``muon_momentumUp``
-    and ``Down`` (Rochester corrections), or ``muon_scale`` and ``muon_resolution``.
-
-    Attributes
-    ----------
-    collection
-        Collection of the muons.
-    met
-        Field of the events that holds the missing momentum, which balances the changes; None to
-        leave it as it is.
-
-    Examples
-    --------
-    >>> MuonMomentum("Muon").needs()
-    ('muon_momentum.Muon',)
-    """
-
-    collection: str
-    met: str | None = None
-
-    @override
-    def needs(self) -> tuple[str, ...]:
-        return (f"{MuonMomentumOfDataset.kind}.{self.collection}",)
-
-    @override
-    def resolved(
-        self, metadata: DatasetMetadata, corrections: EraCorrections | None
-    ) -> MuonMomentumOfDataset | None:
-        declared = corrections.energies.muon_momentum if corrections else {}
-        if self.collection not in declared:
-            return None
-        payload = declared[self.collection]
-        return MuonMomentumOfDataset(self.collection, self.met or "", metadata["is_mc"], payload)
-
-
-@dataclass(frozen=True)
 class MuonMomentumOfDataset(ObjectCalibration):
-    """Muon momenta of one dataset.
-
-    Attributes
-    ----------
-    payload
-        The corrections.
-    """
+    """Muon momenta of one dataset."""
 
     kind: ClassVar[str] = "muon_momentum"
 
     payload: MuonMomentumPayload
-
-    @property
-    @override
-    def sources(self) -> tuple[str, ...]:
-        return self.payload.sources
 
     @property
     @override
@@ -107,6 +55,24 @@ class MuonMomentumOfDataset(ObjectCalibration):
                 "pt_gen": _generated_pt(events, muons),
             }
         return ak.zip(fields)
+
+
+@dataclass(frozen=True)
+class MuonMomentum(LeptonCalibration):
+    """Momenta of the muons of NanoAOD, by the section ``muon_momentum`` of the corrections.
+
+    Momenta of data and simulation are corrected. Variations of simulation are ``muon_momentumUp``
+    and ``Down`` (Rochester corrections), or ``muon_scale`` and ``muon_resolution``.
+
+    See :class:`.LeptonCalibration` for its attributes.
+
+    Examples
+    --------
+    >>> MuonMomentum("Muon").needs()
+    ('muon_momentum.Muon',)
+    """
+
+    of_dataset = MuonMomentumOfDataset
 
 
 def _generated_pt(events: ak.Array, muons: ak.Array) -> ak.Array:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import awkward as ak
 from typing_extensions import override
 
-from bphcoffea.analysis.calibrations import ResolvedCalibration
+from bphcoffea.analysis.calibrations import Calibration, ResolvedCalibration
+from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.missing_momentum import (
     balanced,
     change_of,
@@ -18,7 +19,16 @@ from bphcoffea.analysis.missing_momentum import (
     with_original,
 )
 from bphcoffea.analysis.shifts import Path
+from bphcoffea.corrections import EraCorrections
 from bphcoffea.errors import CorrectionsError
+
+
+class EnergyPayload(Protocol):
+    """Corrections of a collection."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the uncertainties."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class ObjectCalibration(ResolvedCalibration):
         Field of the missing momentum that balances their changes; empty if there is none.
     is_mc
         Whether the dataset is simulated.
+    payload
+        The corrections.
     """
 
     #: Fields of the objects that are replaced.
@@ -43,11 +55,22 @@ class ObjectCalibration(ResolvedCalibration):
     collection: str
     met: str
     is_mc: bool
+    payload: EnergyPayload
 
     @property
     @override
     def sections(self) -> tuple[str, ...]:
         return (f"{self.kind}.{self.collection}",)
+
+    @property
+    @override
+    def sources(self) -> tuple[str, ...]:
+        return self.payload.sources
+
+    @property
+    def applies(self) -> bool:
+        """Whether the dataset has the calibration."""
+        return True
 
     @property
     @override
@@ -116,3 +139,38 @@ class ObjectCalibration(ResolvedCalibration):
             change = change_of(events[self.collection], values["pt"])
             fields |= replaced_change(events, self.met, self.collection, change)
         return fields
+
+
+@dataclass(frozen=True)
+class LeptonCalibration(Calibration):
+    """Base class of the calibrations of a collection of leptons.
+
+    Attributes
+    ----------
+    collection
+        Collection of the leptons.
+    met
+        Field of the events that holds the missing momentum, which balances the changes; None to
+        leave it as it is.
+    """
+
+    #: Calibration of one dataset.
+    of_dataset: ClassVar[type[ObjectCalibration]]
+
+    collection: str
+    met: str | None = None
+
+    @override
+    def needs(self) -> tuple[str, ...]:
+        return (f"{self.of_dataset.kind}.{self.collection}",)
+
+    @override
+    def resolved(
+        self, metadata: DatasetMetadata, corrections: EraCorrections | None
+    ) -> ObjectCalibration | None:
+        declared = getattr(corrections.energies, self.of_dataset.kind) if corrections else {}
+        if self.collection not in declared:
+            return None
+        payload = declared[self.collection]
+        found = self.of_dataset(self.collection, self.met or "", metadata["is_mc"], payload)
+        return found if found.applies else None

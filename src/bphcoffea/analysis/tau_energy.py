@@ -10,61 +10,14 @@ import awkward as ak
 import numpy as np
 from typing_extensions import override
 
-from bphcoffea.analysis.calibrations import Calibration
-from bphcoffea.analysis.metadata import DatasetMetadata
-from bphcoffea.analysis.object_calibration import ObjectCalibration
+from bphcoffea.analysis.object_calibration import LeptonCalibration, ObjectCalibration
 from bphcoffea.arrays import Floats, Integers
-from bphcoffea.corrections import EraCorrections, TauEnergyPayload
-
-
-@dataclass(frozen=True)
-class TauEnergy(Calibration):
-    """Energies of simulated taus of NanoAOD, by the section ``tau_energy`` of the corrections.
-
-    Transverse momentum and mass are scaled. Variations are ``tau_scaleUp`` and ``Down``, or, if the
-    section splits them, ``tau_scale_dm0Up`` and so on. Data are left as they are.
-
-    Attributes
-    ----------
-    collection
-        Collection of the taus.
-    met
-        Field of the events that holds the missing momentum, which balances the changes; None to
-        leave it as it is.
-
-    Examples
-    --------
-    >>> TauEnergy("Tau").needs()
-    ('tau_energy.Tau',)
-    """
-
-    collection: str
-    met: str | None = None
-
-    @override
-    def needs(self) -> tuple[str, ...]:
-        return (f"{TauEnergyOfDataset.kind}.{self.collection}",)
-
-    @override
-    def resolved(
-        self, metadata: DatasetMetadata, corrections: EraCorrections | None
-    ) -> TauEnergyOfDataset | None:
-        declared = corrections.energies.tau_energy if corrections else {}
-        if not metadata["is_mc"] or self.collection not in declared:
-            return None
-        payload = declared[self.collection]
-        return TauEnergyOfDataset(self.collection, self.met or "", True, payload)
+from bphcoffea.corrections import TauEnergyPayload
 
 
 @dataclass(frozen=True)
 class TauEnergyOfDataset(ObjectCalibration):
-    """Tau energies of one simulated dataset.
-
-    Attributes
-    ----------
-    payload
-        The corrections.
-    """
+    """Tau energies of one simulated dataset."""
 
     fields: ClassVar[tuple[str, ...]] = ("pt", "mass")
     kind: ClassVar[str] = "tau_energy"
@@ -73,8 +26,8 @@ class TauEnergyOfDataset(ObjectCalibration):
 
     @property
     @override
-    def sources(self) -> tuple[str, ...]:
-        return self.payload.sources
+    def applies(self) -> bool:
+        return self.is_mc
 
     @property
     @override
@@ -108,3 +61,21 @@ class TauEnergyOfDataset(ObjectCalibration):
             **{name: ak.to_numpy(ak.flatten(v)).astype(np.float64) for name, v in real.items()},
             **{name: ak.to_numpy(ak.flatten(v)).astype(np.int64) for name, v in whole.items()},
         }
+
+
+@dataclass(frozen=True)
+class TauEnergy(LeptonCalibration):
+    """Energies of simulated taus of NanoAOD, by the section ``tau_energy`` of the corrections.
+
+    Transverse momentum and mass are scaled. Variations are ``tau_scaleUp`` and ``Down``, or, if the
+    section splits them, ``tau_scale_dm0Up`` and so on. Data are left as they are.
+
+    See :class:`.LeptonCalibration` for its attributes.
+
+    Examples
+    --------
+    >>> TauEnergy("Tau").needs()
+    ('tau_energy.Tau',)
+    """
+
+    of_dataset = TauEnergyOfDataset
