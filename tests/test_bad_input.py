@@ -259,12 +259,12 @@ chi2 = Variable(
     [
         ("", "", None),
         ('"fine"', '"chi2"', "mine.py, line 8: Mine: two histograms are named 'chi2'; give each"),
-        ('"fine"', '"a/b"', "mine.py, line 11: histogram 'a/b': its name holds '/'"),
+        ('"fine"', '"a/b"', "mine.py, line 12: histogram 'a/b': its name holds '/'"),
         ("10, 0, 10", "62, 2.01, 1.65", "mine.py, line 6: Axis(62, 2.01, 1.65): the range must"),
         (
             "chi2 >= 0",
             "chi2",
-            "mine.py, line 10: cut 'vertex': variable 'chi2' is not a requirement",
+            "mine.py, line 11: cut 'vertex': variable 'chi2' is not a requirement",
         ),
         ("vertex.chi2\n", "vertex.chi2, 5\n", "variables_beside.py, line 4: variable 'chi2': its "),
         (

@@ -343,6 +343,7 @@ JET = MUON | {"pt": 35.0, "phi": 0.5}
 AWAY = JET | {"phi": 2.5}
 
 
+@settings(max_examples=10)
 @given(st.lists(event, min_size=1, max_size=6))
 @example([{"Muon": [MUON], "Jet": [JET], "met": 50.0, "weight": 1.0}])
 @example([{"Muon": [MUON], "Jet": [AWAY], "met": 8.0, "weight": 1.0}])

@@ -13,7 +13,7 @@ import pytest
 
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.datasets.file_check import inspect
-from bphcoffea.execution import Options, chunks, engine, load_analysis, run
+from bphcoffea.execution import Options, engine, file_opening, load_analysis, run
 from bphcoffea.execution.bugs import BugError
 from bphcoffea.execution.executors import dask_cluster as cluster
 from bphcoffea.storage.servers import ONCE
@@ -207,7 +207,7 @@ def test_chunk_for_which_there_is_no_memory_is_recorded(executor, watched, files
 
 def test_file_that_kills_whoever_opens_it_is_recorded(fileset, ds_phipi, tmp_path, monkeypatch):
     first = next(iter(fileset["toy_2018"].files))
-    monkeypatch.setattr(chunks, "inspect", partial(inspect_or_die, first))
+    monkeypatch.setattr(file_opening, "inspect", partial(inspect_or_die, first))
     folder = run(ds_phipi, fileset, tmp_path / "run", Options("futures", workers=2))
     (failure,) = folder.read("ledger.json")["failed"]
     assert (failure["file"], failure["stop"]) == (first, None)

@@ -50,9 +50,11 @@ def analysis(tmp_path):
 
 @pytest.mark.samples
 @pytest.mark.parametrize("executor", ["iterative", "futures"])
-def test_files_of_two_formats_are_selected_alike(nanoaod, analysis, tmp_path, executor):
+def test_files_of_two_formats_are_selected_alike(
+    nanoaod, slim_nanoaod, analysis, tmp_path, executor
+):
     files = {
-        "nano": (nanoaod / "nano_dimuon.root", "Events", "ReducedNanoAODSchema"),
+        "nano": (slim_nanoaod / "nano_dimuon.root", "Events", "ReducedNanoAODSchema"),
         "fcc": (nanoaod / "test_FCC_Winter2023.root", "events", "FCCSchema"),
     }
     metadata = {"is_mc": True, "era": "any"}
@@ -60,7 +62,7 @@ def test_files_of_two_formats_are_selected_alike(nanoaod, analysis, tmp_path, ex
         name: {"files": {str(path): tree}, "metadata": metadata}
         for name, (path, tree, _) in files.items()
     }
-    options = Options(executor, workers=1, chunksize=30)
+    options = Options(executor, workers=1, chunksize=60)
     both = run(analysis(ANY), Fileset.model_validate(content), tmp_path / "both", options)
     assert both.complete
     for name, (_, _, schema) in files.items():
