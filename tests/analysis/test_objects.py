@@ -31,7 +31,7 @@ from bphcoffea.analysis import (
 )
 from bphcoffea.errors import DeclarationError
 from bphcoffea.inputs import ReducedNanoAODSchema
-from bphcoffea.processing import Processor, branch_needs
+from bphcoffea.processing import Processor, branch_needs, empty_result
 from bphcoffea.processing.preparation import Preparation
 
 pt = quantity("pt", unit="GeV", axis=Axis(10, 0, 100))
@@ -39,6 +39,7 @@ eta = quantity("eta")
 met = Variable("met", lambda events: events.MET.pt, unit="GeV", axis=Axis(20, 0, 100))
 jets, muons = number_of("jet"), number_of("muon")
 JET_PT, MET = (0, 30, 50, 100), (0, 20, 100)
+METADATA = {"dataset": "made", "is_mc": True, "era": "2018", "hlt": ()}
 
 
 class Toy(Analysis):
@@ -111,8 +112,7 @@ def events_of(made, is_mc=True):
     record = ak.Array(
         array.layout, with_name="NanoEvents", behavior=ReducedNanoAODSchema.behavior()
     )
-    metadata = {"dataset": "made", "is_mc": is_mc, "era": "2018", "hlt": ()}
-    return ak.with_parameter(record, "metadata", metadata)
+    return ak.with_parameter(record, "metadata", METADATA | {"is_mc": is_mc})
 
 
 def distance(a, b):
@@ -145,6 +145,30 @@ def with_muons(*momenta):
     place = {"phi": 0.0, "tight": True}
     muons = [{"pt": momentum, "eta": 0.3, **place} for momentum in momenta]
     return {"Muon": muons, "Jet": [{"pt": 50.0, "eta": 0.0, **place}], "met": 0.0, "weight": 1.0}
+
+
+@settings(max_examples=10)
+@given(st.lists(event, min_size=1, max_size=8))
+@example([with_muons(), with_muons(20.0, 38.0, 39.0, 60.0)])
+def test_n_minus_1_of_objects_agrees_with_a_loop(made):
+    result = Processor(Toy()).process(events_of(made))["made"]
+    expected = {name: np.zeros(10) for name in ("muon_pt", "jet_pt", "hard_jet_pt")}
+    for one in made:
+        muons, jets, _ = chosen(one)
+        other = {
+            "muon_pt": [m for m in one["Muon"] if abs(m["eta"]) < 2.4 and m["tight"]],
+            "jet_pt": [j for j in one["Jet"] if all(distance(j, m) >= 0.4 for m in muons)],
+            "hard_jet_pt": jets,
+        }
+        for name, objects in other.items():
+            for momentum in (particle["pt"] for particle in objects if particle["pt"] < 100):
+                expected[name][int(momentum // 10)] += one["weight"]
+    for name, content in expected.items():
+        found = result.histograms[f"nminus1_{name}"].values()[0, 0]
+        np.testing.assert_allclose(found, content, atol=1e-12, err_msg=name)
+    record = Toy().describe().histograms["nminus1_muon_pt"]
+    assert (record.n_minus_1, record.bounds, record.counted) == ("muon", (20,), "Objects")
+    assert set(empty_result(Toy(), METADATA).histograms) == set(result.histograms)
 
 
 @settings(max_examples=10)

@@ -29,6 +29,7 @@ from .model_scores import ModelScores as ModelScores, score as score
 from .models import MissingExtraError as MissingExtraError, Model as Model
 from .models import library_version as library_version
 from .muon_momentum import MuonMomentum as MuonMomentum
+from .n_minus_1 import NMinus1 as NMinus1
 from .names import repeated as repeated
 from .object_weight import ObjectWeight as ObjectWeight
 from .objects import ObjectVariable as ObjectVariable, Objects as Objects

@@ -14,11 +14,12 @@ from coffea.nanoevents import BaseSchema
 from bphcoffea.analysis.blinding import Blind, Hidden
 from bphcoffea.analysis.calibrations import Calibration
 from bphcoffea.analysis.classifier import SCORE_BIN, Classifier
-from bphcoffea.analysis.declaration import N_MINUS_1, check_classifier, check_declaration
+from bphcoffea.analysis.declaration import check_classifier, check_declaration
 from bphcoffea.analysis.description import AnalysisRecord, describe
 from bphcoffea.analysis.histograms import ALL, Categories, Histogram
 from bphcoffea.analysis.mass_model import MassModel
 from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.n_minus_1 import NMinus1, n_minus_1_histograms
 from bphcoffea.analysis.objects import Objects
 from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.resolved import ResolvedAnalysis, resolve
@@ -57,7 +58,7 @@ class Analysis:
         fails is lost, even if it has other candidates.
     histograms
         Distributions of the chosen candidates. N-1 histograms are added for every variable that
-        has an axis and is compared in a cut.
+        has an axis and is compared in a cut or in a requirement on objects.
     columns
         Variables in the table of candidates, in addition to run, luminosity section, event,
         category, weight and the factors of the weight.
@@ -246,13 +247,9 @@ class Analysis:
         name = self.blind.histogram
         return next(h.variables[0] for h in self.histograms if h.name == name)
 
-    def n_minus_1(self) -> tuple[Histogram, ...]:
-        """Return an N-1 histogram for each variable of the selection that has an axis."""
-        return tuple(
-            Histogram(f"{N_MINUS_1}{variable.name}", variable, variable.axis)
-            for variable in self.selection.variables()
-            if variable.axis is not None
-        )
+    def n_minus_1(self) -> tuple[NMinus1, ...]:
+        """Return the N-1 histograms of the selection and of the objects."""
+        return n_minus_1_histograms(self.selection, self.objects)
 
     def describe(
         self,

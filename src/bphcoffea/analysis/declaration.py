@@ -14,6 +14,7 @@ from bphcoffea.analysis.calibrations import Calibration
 from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, Classifier
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram
 from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.n_minus_1 import N_MINUS_1, NMinus1, n_minus_1_histograms
 from bphcoffea.analysis.names import check_name, repeated, shown
 from bphcoffea.analysis.objects import Objects, ObjectVariable
 from bphcoffea.analysis.regions import Region
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 #: Step of the cutflow that requires certified luminosity sections, if the era's corrections do.
 GOLDEN: Final = "golden_json"
 #: Prefix of the names of N-1 histograms.
-N_MINUS_1: Final = "nminus1_"
 #: Columns that every table of candidates may have.
 COLUMNS: Final = ("run", "lumi", "event", "category", "weight")
 #: Prefix of the columns that hold the factors of the weight.
@@ -281,17 +281,19 @@ class _Declared:
         for name in names:
             if name.startswith(N_MINUS_1):
                 yield f"histogram '{name}' has the name of an N-1 histogram; choose another name"
+        of_n_minus_1 = [histogram.name for histogram in self._n_minus_1()]
+        for name in repeated(of_n_minus_1):
+            yield f"two N-1 histograms would be named '{name}'; rename a variable or objects"
         parts = list(self.categories.names if self.categories else ())
         parts += [region.name for region in self.regions]
         for name in parts:
-            of_n_minus_1 = [f"{N_MINUS_1}{variable.name}" for variable in self._with_n_minus_1()]
             if name in (*names, *of_n_minus_1):
                 kind = "region" if self.regions else "category"
                 yield f"a histogram and a {kind} are named '{name}'; rename one of them"
 
     def _variables(self) -> Iterator[str]:
-        for variable in self._with_n_minus_1():
-            yield from _faults_of_name("variable", variable.name)
+        for histogram in self._n_minus_1():
+            yield from _faults_of_name("variable", histogram.variables[0].name)
         users = {
             "the selection": self.selection.variables() if self.selection else [],
             "columns": self.columns,
@@ -326,9 +328,8 @@ class _Declared:
                     f"'{weight.after}'; there are: {', '.join(steps)}"
                 )
 
-    def _with_n_minus_1(self) -> list[Variable]:
-        variables = self.selection.variables() if self.selection else []
-        return [variable for variable in variables if variable.axis is not None]
+    def _n_minus_1(self) -> tuple[NMinus1, ...]:
+        return n_minus_1_histograms(self.selection, self.objects)
 
     def _get(self, name: str) -> Any:
         value = getattr(self._analysis, name, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from bphcoffea.analysis.blinding import Hidden
 from bphcoffea.analysis.classifier import ClassifierRecord
-from bphcoffea.analysis.declaration import N_MINUS_1
 from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.analysis.n_minus_1 import NMinus1
 from bphcoffea.analysis.objects import ObjectVariable
 from bphcoffea.physics import Window
 
@@ -69,9 +68,10 @@ class HistogramRecord(_Record):
     resonances
         Masses that figures mark.
     n_minus_1
-        Name of the cut that an N-1 histogram leaves out; None for other histograms.
+        Name of the cut, or of the objects, with the requirements that an N-1 histogram leaves out;
+        None for other histograms.
     bounds
-        Finite bounds that this cut sets on the variable.
+        Finite bounds that these requirements set on the variable.
     """
 
     variable: str
@@ -239,9 +239,7 @@ def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
     records = {}
     for histogram in (*analysis.histograms, *analysis.n_minus_1()):
         variable = histogram.variables[0]
-        n_minus_1 = histogram.name.startswith(N_MINUS_1)
-        # JSON has no infinity, and a figure has no line there
-        bounds = tuple(b for b in analysis.selection.bounds(variable) if math.isfinite(b))
+        n_minus_1 = histogram if isinstance(histogram, NMinus1) else None
         records[histogram.name] = HistogramRecord(
             variable=variable.name,
             others=tuple(other.name for other in histogram.variables[1:]),
@@ -256,8 +254,8 @@ def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
             resonances=tuple(
                 ResonanceRecord(label=label, mass=mass) for label, mass in histogram.resonances
             ),
-            n_minus_1=analysis.selection.cut_of(variable).name if n_minus_1 else None,
-            bounds=bounds if n_minus_1 else (),
+            n_minus_1=n_minus_1.without if n_minus_1 else None,
+            bounds=n_minus_1.bounds if n_minus_1 else (),
         )
     return records
 

@@ -257,14 +257,14 @@ def fill(
 
 
 def fill_n_minus_1(analysis: Analysis, selected: Selected) -> dict[str, hist.Hist]:
-    """Return the N-1 histograms.
+    """Return the N-1 histograms of the selection.
 
     They hold candidates that a cut rejects: only weights of events apply, and no variations.
     """
     histograms = {}
     weights = selected.weights[selected.candidates.event]
     existing = selected.selection.variables()
-    for declared in analysis.n_minus_1():
+    for declared in (h for h in analysis.n_minus_1() if h.objects is None):
         histogram = histograms[declared.name] = declared.empty()
         variable = declared.variables[0]
         if variable in existing:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import awkward as ak
+import hist
 import numpy as np
 
-from bphcoffea.analysis import Analysis, Objects
+from bphcoffea.analysis import ALL, NOMINAL, Analysis
 from bphcoffea.arrays import Booleans, Floats, Integers
 from bphcoffea.results import Cutflow
 
@@ -71,32 +74,46 @@ def _without(events: ak.Array, name: str) -> ak.Array:
     return ak.without_field(events, name) if name in events.fields else events
 
 
-def object_cutflow(
-    objects: Objects, events: ak.Array, weights: Floats, hidden: Booleans
-) -> Cutflow:
-    """Return how many objects meet each requirement and all before it.
+def count_objects(
+    analysis: Analysis, events: ak.Array, weights: Floats, hidden: Booleans
+) -> tuple[dict[str, Cutflow], dict[str, hist.Hist]]:
+    """Return the cutflow of all objects, and the N-1 histograms of their requirements.
+
+    The cutflow counts, after each step, events with such an object, objects, and the sum of weights
+    of these events.
 
     Parameters
     ----------
-    objects
-        The declaration.
+    analysis
+        The analysis.
     events
-        Events of a chunk, with the collections that it names.
+        Events of a chunk, with all objects.
     weights
         Weight of each event before any cut, shape (events,).
     hidden
-        Which events are hidden, shape (events,): only the first step counts them.
-
-    Returns
-    -------
-    Events with such an object, objects, and the sum of weights of these events, after each step.
+        Which events are hidden, shape (events,): only the first step counts them, and no histogram.
     """
-    counts = ak.to_numpy(ak.num(events[objects.of])).astype(np.int64)
-    event: Integers = np.repeat(np.arange(len(counts)), counts)
-    left: Booleans = np.ones(len(event), dtype=np.bool_)
-    rows = []
-    for step, mask in enumerate((left, *objects.masks(events))):
-        left = left & mask & ~hidden[event] if step else left
-        having = np.unique(event[left])
-        rows.append((len(having), int(np.count_nonzero(left)), float(np.sum(weights[having]))))
-    return Cutflow.of_rows(("all", *objects.steps), rows)
+    cutflows, histograms = {}, {}
+    n_minus_1 = analysis.n_minus_1()
+    for objects in analysis.objects:
+        counts = ak.to_numpy(ak.num(events[objects.of])).astype(np.int64)
+        event: Integers = np.repeat(np.arange(len(counts)), counts)
+        masks = objects.masks(events)
+        left: Booleans = np.ones(len(event), dtype=np.bool_)
+        rows = []
+        for step, mask in enumerate((left, *masks)):
+            left = left & mask & ~hidden[event] if step else left
+            having = np.unique(event[left])
+            row = (len(having), int(np.count_nonzero(left)), float(np.sum(weights[having])))
+            rows.append(row)
+        cutflows[objects.name] = Cutflow.of_rows(("all", *objects.steps), rows)
+        for declared in (h for h in n_minus_1 if h.objects is objects):
+            passed = ~hidden[event]
+            for requirement, mask in itertools.zip_longest(objects.where, masks):
+                compared = () if requirement is None else requirement.variables()
+                if all(variable is not declared.compared for variable in compared):
+                    passed &= mask
+            values = ak.to_numpy(ak.flatten(declared.variables[0](events)))[passed]
+            filled = histograms[declared.name] = declared.empty()
+            filled.fill(ALL, NOMINAL, values, weight=weights[event][passed])
+    return cutflows, histograms

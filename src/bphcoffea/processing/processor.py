@@ -35,7 +35,7 @@ from bphcoffea.processing.filling import (
     fill_n_minus_1,
     region_cutflow,
 )
-from bphcoffea.processing.preparation import Preparation, object_cutflow
+from bphcoffea.processing.preparation import Preparation, count_objects
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.processing.selected import InWindow, Selected
 from bphcoffea.processing.shape_variations import shifted_selections
@@ -95,6 +95,9 @@ class Processor(ProcessorABC):  # type: ignore[misc]
         weights = weighting.of(candidates, chosen.positions, shifted=not analysis.nominal_only)
         nominal = Filling.of(analysis, candidates, chosen.positions, weights.nominal)
         shapes = self._shapes(calibrated, preparation, resolved, selected, weighting, numbers)
+        counts, of_objects = count_objects(
+            analysis, prepared, weighting.events, selected.hidden_events
+        )
         result = DatasetResult(
             entries=Entries.of_chunk(resolved.metadata),
             events=len(events),
@@ -102,16 +105,12 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             lumis=_luminosity_sections(numbers),
             cutflow=continued(selected.cutflow, chosen, partial(weighting.sum_of, candidates)),
             histograms=fill(analysis, nominal, [*weights.varied()], resolved.shape_names, shapes)
-            | fill_n_minus_1(analysis, selected),
+            | fill_n_minus_1(analysis, selected)
+            | of_objects,
             candidates=candidates_table(analysis, resolved, selected, chosen, numbers, weights)
             if analysis.has_table
             else None,
-            objects={
-                objects.name: object_cutflow(
-                    objects, prepared, weighting.events, selected.hidden_events
-                )
-                for objects in analysis.objects
-            },
+            objects=counts,
             regions={
                 region.name: region_cutflow(region, candidates, chosen.positions, weights.nominal)
                 for region in analysis.regions
