@@ -74,4 +74,6 @@ def test_knows_its_variables_and_their_bounds():
 def test_magnitude_is_another_variable():
     events = ak.Array([{"x": [-1.0, 2.0]}])
     assert x.magnitude()(events).to_list() == [[1.0, 2.0]]
+    assert Variable("y", x.function, axis=Axis(8, -2, 3)).magnitude().axis == Axis(8, 0, 3)
+    assert Variable("y", x.function, axis=Axis(8, 1, 3)).magnitude().axis == Axis(8, 1, 3)
     assert x(events).to_list() == [[-1.0, 2.0]]

@@ -164,11 +164,15 @@ class Variable:
         return Comparison(self, (("==", value),))
 
     def magnitude(self) -> Variable:
-        """Return the absolute value, named ``abs_<name>``."""
+        """Return the absolute value, named ``abs_<name>``; an axis begins at 0."""
+        axis = self.axis
+        if axis is not None and axis.start < 0:
+            axis = replace(axis, start=0, stop=max(-axis.start, axis.stop))
         return replace(
             self,
             name=f"abs_{self.name}",
             label=f"|{self.label or self.name}|",
+            axis=axis,
             function=lambda events: abs(self.function(events)),
         )
 
