@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.analysis import Condition, Variable
+from bphcoffea.analysis import Axis, Condition, Variable
 
 x = Variable("x", lambda events: events.x, unit="GeV")
 y = Variable("y", lambda events: events.y)
