@@ -19,6 +19,7 @@ from bphcoffea.analysis import (
     MassModel,
     MomentumShift,
     MuonWeight,
+    Objects,
     Peak,
     PileupWeight,
     Selection,
@@ -152,6 +153,15 @@ WRONG = {
     "name of an N-1 variable": (
         {"selection": Selection(Cut("a", variable("a/b", AXIS) > 0)), "weights": ()},
         "variable 'a/b': its name holds '/'",
+    ),
+    "N-1 histograms of one name": (
+        {
+            "objects": (
+                Objects("a", "Muon", (variable("b_c", AXIS) > 0,)),
+                Objects("a_b", "Muon", (variable("c", AXIS) > 0,)),
+            )
+        },
+        "two N-1 histograms would be named 'nminus1_a_b_c'; rename a variable or objects",
     ),
     "forgotten comma": (
         {"histograms": HISTOGRAM},

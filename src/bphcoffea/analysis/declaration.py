@@ -292,8 +292,8 @@ class _Declared:
                 yield f"a histogram and a {kind} are named '{name}'; rename one of them"
 
     def _variables(self) -> Iterator[str]:
-        for histogram in self._n_minus_1():
-            yield from _faults_of_name("variable", histogram.variables[0].name)
+        for variable in self._compared():
+            yield from _faults_of_name("variable", variable.name)
         users = {
             "the selection": self.selection.variables() if self.selection else [],
             "columns": self.columns,
@@ -328,7 +328,15 @@ class _Declared:
                     f"'{weight.after}'; there are: {', '.join(steps)}"
                 )
 
+    def _compared(self) -> list[Variable]:
+        """Return the variables that N-1 histograms are named after."""
+        compared = self.selection.variables() if self.selection else []
+        compared += [v for of in self.objects for r in of.where for v in r.variables()]
+        return [v for v in dict.fromkeys(compared) if v.axis is not None]
+
     def _n_minus_1(self) -> tuple[NMinus1, ...]:
+        if any(fault for v in self._compared() for fault in _faults_of_name("variable", v.name)):
+            return ()  # no histogram can have such a name
         return n_minus_1_histograms(self.selection, self.objects)
 
     def _get(self, name: str) -> Any:
