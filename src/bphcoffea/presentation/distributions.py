@@ -76,7 +76,7 @@ def draw_distribution(
     counted
         What the histogram counts.
     without
-        Cut whose requirement on the variable was left out, for an N-1 figure.
+        Cut, or objects, whose requirement on the variable was left out, for an N-1 figure.
     bounds
         Bounds of that requirement, drawn as vertical lines.
     hidden
@@ -114,7 +114,8 @@ def draw_distribution(
     rows = len(simulation) + (data is not None) + (without is not None)
     headroom = LEGEND_ROOM + LINE_ROOM * (rows - 1)
     if without is not None:
-        _draw_bounds(axes, bounds, without, top=1 - headroom)
+        kind = "requirement on" if counted == "Objects" else "cut"
+        _draw_bounds(axes, bounds, f"{kind} '{without}'", top=1 - headroom)
     axes.set_xlim(edges[0], edges[-1])
     if style.is_logarithmic(edges):
         axes.set_xscale("log")
@@ -129,8 +130,8 @@ def draw_distribution(
     return figure
 
 
-def _draw_bounds(axes: Axes, bounds: Sequence[float], cut: str, top: float) -> None:
-    text = f"cut '{cut}' (all but this applied)"
+def _draw_bounds(axes: Axes, bounds: Sequence[float], owner: str, top: float) -> None:
+    text = f"{owner} (all but this applied)"
     for bound in bounds:
         axes.axvline(bound, ymax=top, color=style.RED, linestyle="--", linewidth=2.5, label=text)
         text = "_nolegend_"
