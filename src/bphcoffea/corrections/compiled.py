@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import correctionlib
@@ -30,6 +31,11 @@ class CompiledCorrections:
         A correctionlib file of schema version 2.
     names
         Names of corrections or compound corrections.
+    products
+        Names of corrections to multiply, by a name for their product. Each is evaluated at the
+        `updated` input after those before it, as the compound corrections of CMS are.
+    updated
+        Input that is multiplied by each factor of a product.
 
     Attributes
     ----------
@@ -44,26 +50,36 @@ class CompiledCorrections:
         If the file is missing or wrong, or lacks a correction.
     """
 
-    def __init__(self, path: Path, names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        names: Iterable[str],
+        products: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        updated: str = "",
+    ) -> None:
         content = read_correction_set(path)
         self.path, self.sha256 = path, content.sha256
-        names = tuple(names)
+        factors = [name for of_product in products.values() for name in of_product]
+        names = (*names, *factors)
         for name in names:
-            if name not in content.compound and name not in content.corrections:
+            # a compound correction cannot be part of another one
+            is_compound = name in content.compound and name not in factors
+            if not is_compound and name not in content.corrections:
                 available = ", ".join((*content.compound, *content.corrections)) or "none"
                 raise CorrectionsError(
                     f"{path}: no correction '{name}'; the file holds: {available:.2000}"
                 )
-        compound = [content.compound[name] for name in names if name in content.compound]
-        self._parts: dict[str, tuple[str, ...]] = {
+        stacks = {
             name: tuple(json.loads(content.compound[name])["stack"])
-            if name in content.compound
-            else (name,)
             for name in names
+            if name in content.compound
         }
+        self._parts = {name: stacks.get(name, (name,)) for name in names}
+        self._parts |= {name: tuple(of_product) for name, of_product in products.items()}
         single = dict.fromkeys(part for parts in self._parts.values() for part in parts)
         self._texts = {name: content.corrections[name] for name in single}
-        self._compound = compound
+        self._compound = [content.compound[name] for name in stacks]
+        self._compound += [self._product(name, updated) for name in products]
         try:
             _ = self._compiled
         except RuntimeError as error:
@@ -71,9 +87,25 @@ class CompiledCorrections:
                 f"{path}: correctionlib cannot read {' or '.join(map(repr, names))} ({error})"
             ) from None
 
+    def _product(self, name: str, updated: str) -> str:
+        """Return the text of a compound correction that multiplies others."""
+        of_parts = (json.loads(self._texts[part])["inputs"] for part in self._parts[name])
+        inputs = {variable["name"]: variable for of_part in of_parts for variable in of_part}
+        return json.dumps(
+            {
+                "name": name,
+                "stack": self._parts[name],
+                "inputs": list(inputs.values()),
+                "output": {"name": "correction", "type": "real"},
+                "inputs_update": [updated],
+                "input_op": "*",
+                "output_op": "*",
+            }
+        )
+
     def inputs(self, name: str) -> dict[str, str]:
         """Return the type of each input of a correction: ``real``, ``int`` or ``string``."""
-        return {variable.name: variable.type for variable in self._correction(name).inputs}
+        return {variable.name: variable.type for variable in self.correction(name).inputs}
 
     def keys(self, name: str, variable: str, fixed: Mapping[str, str]) -> tuple[str, ...]:
         """Return the keys that a text input may have in every part and every bin.
@@ -110,7 +142,7 @@ class CompiledCorrections:
                 value = np.ascontiguousarray(value, np.int64 if kind == "int" else np.float64)
             values[variable] = value
         try:
-            found = self._correction(name).evaluate(*values.values())
+            found = self.correction(name).evaluate(*values.values())
             return np.asarray(found, dtype=np.float64)
         except (IndexError, RuntimeError) as error:
             shown = ", ".join(_shown(variable, value) for variable, value in values.items())
@@ -129,7 +161,8 @@ class CompiledCorrections:
             f'"compound_corrections": [{",".join(self._compound)}]}}'
         )
 
-    def _correction(self, name: str) -> Any:
+    def correction(self, name: str) -> Any:
+        """Return a correction, or a compound one, of correctionlib."""
         compound = self._compiled.compound
         return compound[name] if name in compound else self._compiled[name]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import awkward as ak
-import correctionlib
 
-from bphcoffea.corrections.correction_set import CorrectionSet, read_correction_set
+from bphcoffea.corrections.compiled import CompiledCorrections
 from bphcoffea.corrections.declaration import RESOLUTION, JetEnergySection
 from bphcoffea.corrections.section import era_ending
 from bphcoffea.errors import CorrectionsError
@@ -59,28 +56,16 @@ class JetEnergyPayload:
             name + era_ending(era, decorrelated=source in section.decorrelated): source
             for source, name in names.items()
         }
-        path = folder / section.file
-        content = read_correction_set(path)
-        self.files = {str(path.absolute()): content.sha256}
-        self._scale = _subset(
-            path, content, {"simulation": section.simulation, "data": section.data}, section.sources
-        )
-        self._resolution = ""
+        scales = {"simulation": section.simulation, "data": section.data}
+        levels = {kind: names for kind, names in scales.items() if isinstance(names, tuple)}
+        single = [names for names in scales.values() if isinstance(names, str)]
+        self._scale = _compiled(folder / section.file, (*single, *section.sources.values()), levels)
+        # of one kind a list of levels, which is called like the kind
+        self._names = {kind: kind if kind in levels else name for kind, name in scales.items()}
+        self._resolution = self._scale
         if section.resolution is not None and section.scale_factor is not None:
-            if section.resolution_file is not None:
-                path = folder / section.resolution_file
-                content = read_correction_set(path)
-                self.files[str(path.absolute())] = content.sha256
-            self._resolution = _subset(
-                path, content, {}, {"PtResolution": section.resolution, "SF": section.scale_factor}
-            )
-
-        try:
-            _ = self._compiled
-        except RuntimeError as error:
-            raise CorrectionsError(
-                f"{path}: correctionlib cannot read a correction of jets ({error})"
-            ) from None
+            file = folder / (section.resolution_file or section.file)
+            self._resolution = _compiled(file, (section.resolution, section.scale_factor), {})
 
     def recalibrates(self, *, is_mc: bool) -> bool:
         """Return whether the energies of the file are replaced."""
@@ -99,14 +84,8 @@ class JetEnergyPayload:
         # imports numba and scipy.stats, a second for all interpreters that correct no jets
         from coffea.jetmet_tools import CorrectionLibJEC
 
-        names = self._section.simulation if is_mc else self._section.data
-        name = ("simulation" if is_mc else "data") if isinstance(names, tuple) else names
-        scale = self._compiled[0]
-        return _evaluated(
-            CorrectionLibJEC(scale.compound[name] if name in scale.compound else scale[name]),
-            "getCorrection",
-            inputs,
-        )
+        correction = self._scale.correction(str(self._names["simulation" if is_mc else "data"]))
+        return _evaluated(CorrectionLibJEC(correction), "getCorrection", inputs)
 
     def smearing(
         self, inputs: Inputs, pt_gen: ak.Array, noise: ak.Array, variation: int
@@ -127,20 +106,15 @@ class JetEnergyPayload:
         from coffea.jetmet_tools import CorrectionLibJER, CorrectionLibJERSF
         from coffea.jetmet_tools.CorrectedJetsFactory import jer_smear
 
-        corrections = self._compiled[1]
+        resolution = self._resolution.correction(str(self._section.resolution))
+        scale_factor = self._resolution.correction(str(self._section.scale_factor))
         return jer_smear(
             pt_gen,
             inputs("JetPt"),
             inputs("JetEta"),
-            _evaluated(
-                CorrectionLibJER(corrections[self._section.resolution]), "getResolution", inputs
-            ),
+            _evaluated(CorrectionLibJER(resolution), "getResolution", inputs),
             noise,
-            _evaluated(
-                CorrectionLibJERSF(corrections[self._section.scale_factor]),
-                "getScaleFactor",
-                inputs,
-            ),
+            _evaluated(CorrectionLibJERSF(scale_factor), "getScaleFactor", inputs),
             variation,
             forceStochastic=False,
         )
@@ -149,7 +123,7 @@ class JetEnergyPayload:
         """Return the factors for up and down of a source, shape (jets, 2)."""
         from coffea.jetmet_tools import CorrectionLibJUNC
 
-        correction = self._compiled[0][self._section.sources[source]]
+        correction = self._scale.correction(self._section.sources[source])
         ((_, factors),) = _evaluated(
             CorrectionLibJUNC([(source, correction)]), "getUncertainty", inputs
         )
@@ -157,17 +131,9 @@ class JetEnergyPayload:
 
     def describe(self) -> dict[str, object]:
         """Return the description for ``provenance.json``."""
-        return {**self._section.model_dump(mode="json"), "sha256": dict(self.files)}
-
-    def __getstate__(self) -> dict[str, object]:
-        # what correctionlib compiled cannot be pickled, and is compiled again when needed
-        return {name: value for name, value in vars(self).items() if name != "_compiled"}
-
-    @cached_property
-    def _compiled(self) -> list[Any]:
-        """Corrections of the scale, and of the resolution if there is one."""
-        texts = (text for text in (self._scale, self._resolution) if text)
-        return [correctionlib.CorrectionSet.from_string(text) for text in texts]
+        files = (self._scale, self._resolution)
+        sha256 = {str(file.path.absolute()): file.sha256 for file in files}
+        return {**self._section.model_dump(mode="json"), "sha256": sha256}
 
 
 def _evaluated(adapter: Any, method: str, inputs: Inputs) -> Any:
@@ -182,55 +148,17 @@ def _evaluated(adapter: Any, method: str, inputs: Inputs) -> Any:
         ) from None
 
 
-def _subset(
-    path: Path,
-    content: CorrectionSet,
-    levels: Mapping[str, str | tuple[str, ...] | None],
-    single: Mapping[str, str],
-) -> str:
-    """Return a correctionlib file with only the corrections that are used.
-
-    Levels in a list are multiplied, each at the momentum after those before it, as the compound
-    corrections of CMS are.
-    """
-    compounds: dict[str, dict[str, Any]] = {}
-    needed = dict.fromkeys(single.values())
-    for key, names in levels.items():
-        if isinstance(names, str) and names in content.compound:
-            compounds[names] = json.loads(content.compound[names])
-            needed |= dict.fromkeys(compounds[names]["stack"])
-        elif names is not None:
-            needed |= dict.fromkeys([names] if isinstance(names, str) else names)
-            if not isinstance(names, str):
-                compounds[key] = {"stack": list(names)}
-    _require(path, content, needed)
-    inputs = {}
-    for name in needed:
-        inputs[name] = json.loads(content.corrections[name])["inputs"]
-        unknown = {i["name"] for i in inputs[name]} - {*INPUT_NAMES, _SYSTEMATIC}
+def _compiled(
+    path: Path, names: Iterable[str], levels: Mapping[str, tuple[str, ...]]
+) -> CompiledCorrections:
+    """Return corrections of a file; raise a CorrectionsError if one has an unknown input."""
+    names = tuple(names)
+    compiled = CompiledCorrections(path, names, levels, updated="JetPt")
+    for name in (*names, *(level for of_kind in levels.values() for level in of_kind)):
+        unknown = {*compiled.inputs(name)} - {*INPUT_NAMES, _SYSTEMATIC}
         if unknown:
             raise CorrectionsError(
                 f"{path}: '{name}' has the input {', '.join(sorted(unknown))}; corrections of jets "
                 f"may have {', '.join(INPUT_NAMES)}"
             )
-    for key, compound in compounds.items():
-        if "name" not in compound:
-            of_levels = {i["name"]: i for name in compound["stack"] for i in inputs[name]}
-            operators = {"inputs_update": ["JetPt"], "input_op": "*", "output_op": "*"}
-            output = {"name": "correction", "type": "real"}
-            compound |= {"name": key, "inputs": list(of_levels.values()), "output": output}
-            compound |= operators
-    corrections = ",".join(content.corrections[name] for name in needed)
-    return (
-        f'{{"schema_version": 2, "corrections": [{corrections}], '
-        f'"compound_corrections": {json.dumps(list(compounds.values()))}}}'
-    )
-
-
-def _require(path: Path, content: CorrectionSet, names: Iterable[str]) -> None:
-    missing = [name for name in names if name not in content.corrections]
-    if missing:
-        there = ", ".join((*content.compound, *content.corrections)) or "none"
-        raise CorrectionsError(
-            f"{path}: no correction '{missing[0]}'; the file holds: {there:.2000}"
-        )
+    return compiled
