@@ -23,12 +23,12 @@ from bphcoffea.analysis import (
     number_of,
     quantity,
 )
-from bphcoffea.analysis.pdf_sets import pdf_errors
+from bphcoffea.analysis.weights.pdf_sets import pdf_errors
 from bphcoffea.errors import DeclarationError
 from bphcoffea.execution import Options, run
 from bphcoffea.inputs import ReducedNanoAODSchema, form_of
 from bphcoffea.processing import Processor, branch_needs
-from bphcoffea.results import finished
+from bphcoffea.results import combine_generator_variations
 
 pt = quantity("pt", unit="GeV")
 muons = number_of("muon")
@@ -83,7 +83,7 @@ def processed(events, analysis=Weighed):
 
 
 def at_the_end(result):
-    return finished(
+    return combine_generator_variations(
         "made",
         result.histograms,
         result.generator_sumw,

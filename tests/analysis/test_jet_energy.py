@@ -29,7 +29,7 @@ from bphcoffea.analysis import (
     quantity,
     replaced,
 )
-from bphcoffea.analysis.jet_energy import generated_pt
+from bphcoffea.analysis.calibrations.jet_energy import generated_pt
 from bphcoffea.analysis.shifts import noise
 from bphcoffea.corrections import Corrections, load_corrections
 from bphcoffea.errors import CorrectionsError, DeclarationError

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstwobign
 
 from bphcoffea.analysis import Hidden
-from bphcoffea.analysis.weights import WeightContext
+from bphcoffea.analysis.weights.weight import WeightContext
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, run

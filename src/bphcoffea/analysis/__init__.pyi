@@ -1,9 +1,9 @@
 from .analysis import Analysis as Analysis, GENERATOR_WEIGHT as GENERATOR_WEIGHT
 from .blinding import Blind as Blind, Hidden as Hidden
 from .branch_needs import BranchNeeds as BranchNeeds
-from .btag import BTag as BTag, BTagShape as BTagShape
-from .calibrations import Calibration as Calibration
-from .calibrations import ResolvedCalibration as ResolvedCalibration
+from .weights.btag import BTag as BTag, BTagShape as BTagShape
+from .calibrations.calibration import Calibration as Calibration
+from .calibrations.calibration import ResolvedCalibration as ResolvedCalibration
 from .classifier import CLASSIFIER as CLASSIFIER, Classifier as Classifier
 from .classifier import ClassifierRecord as ClassifierRecord, SCORE as SCORE
 from .classifier import SCORE_BIN as SCORE_BIN, load_classifier as load_classifier
@@ -12,15 +12,15 @@ from .declaration import check_for_dataset as check_for_dataset
 from .description import AnalysisRecord as AnalysisRecord, BlindRecord as BlindRecord
 from .description import CutRecord as CutRecord, HistogramRecord as HistogramRecord
 from .description import ResonanceRecord as ResonanceRecord
-from .electron_energy import ElectronEnergy as ElectronEnergy
+from .calibrations.electron_energy import ElectronEnergy as ElectronEnergy
 from .event_filters import filters_passed as filters_passed
 from .event_numbering import EVENT_NUMBERS as EVENT_NUMBERS, event_numbers as event_numbers
-from .event_weights import PrefiringWeight as PrefiringWeight, TopPtWeight as TopPtWeight
-from .generator_weights import PartonShower as PartonShower, PDFWeights as PDFWeights
-from .generator_weights import ScaleWeights as ScaleWeights
+from .weights.event_weights import PrefiringWeight as PrefiringWeight, TopPtWeight as TopPtWeight
+from .weights.generator_weights import PartonShower as PartonShower, PDFWeights as PDFWeights
+from .weights.generator_weights import ScaleWeights as ScaleWeights
 from .histograms import ALL as ALL, Categories as Categories, Histogram as Histogram
 from .histograms import NOMINAL as NOMINAL
-from .jet_energy import JetEnergy as JetEnergy
+from .calibrations.jet_energy import JetEnergy as JetEnergy
 from .legs import leg_abs_eta as leg_abs_eta, leg_eta as leg_eta, leg_pt as leg_pt
 from .legs import separation as separation
 from .mass_model import MassModel as MassModel, Peak as Peak, Tails as Tails
@@ -28,10 +28,10 @@ from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
 from .model_scores import ModelScores as ModelScores, score as score
 from .models import MissingExtraError as MissingExtraError, Model as Model
 from .models import library_version as library_version
-from .muon_momentum import MuonMomentum as MuonMomentum
+from .calibrations.muon_momentum import MuonMomentum as MuonMomentum
 from .n_minus_1 import NMinus1 as NMinus1
 from .names import repeated as repeated
-from .object_weight import ObjectWeight as ObjectWeight
+from .weights.object_weight import ObjectWeight as ObjectWeight
 from .objects import ObjectVariable as ObjectVariable, Objects as Objects
 from .objects import OptionalVariable as OptionalVariable, each as each, flag as flag
 from .objects import nth as nth, number_of as number_of, quantity as quantity
@@ -41,13 +41,13 @@ from .selection import Candidates as Candidates, Cut as Cut, Selection as Select
 from .selection import SUBSAMPLE as SUBSAMPLE, subsample as subsample
 from .shifts import Amounts as Amounts, MomentumShift as MomentumShift, OPAQUE as OPAQUE
 from .shifts import Path as Path, Shift as Shift, opaque as opaque, replaced as replaced
-from .tau_energy import TauEnergy as TauEnergy
+from .calibrations.tau_energy import TauEnergy as TauEnergy
 from .trigger_paths import DatasetPathFired as DatasetPathFired, PathFired as PathFired
-from .unclustered_energy import UnclusteredEnergy as UnclusteredEnergy
+from .calibrations.unclustered_energy import UnclusteredEnergy as UnclusteredEnergy
 from .variables import Axis as Axis, Condition as Condition, EventFunction as EventFunction
 from .variables import Requirement as Requirement, Values as Values, Variable as Variable
-from .weights import DOWN as DOWN, GENERATOR as GENERATOR
-from .weights import LifetimeWeight as LifetimeWeight, MuonWeight as MuonWeight
-from .weights import PileupWeight as PileupWeight
-from .weights import TriggerWeight as TriggerWeight, UP as UP, Weight as Weight
-from .weights import WeightContext as WeightContext
+from .weights.weight import DOWN as DOWN, GENERATOR as GENERATOR
+from .weights.weight import LifetimeWeight as LifetimeWeight, MuonWeight as MuonWeight
+from .weights.weight import PileupWeight as PileupWeight
+from .weights.weight import TriggerWeight as TriggerWeight, UP as UP, Weight as Weight
+from .weights.weight import WeightContext as WeightContext

@@ -12,7 +12,7 @@ import numpy as np
 from coffea.nanoevents import BaseSchema
 
 from bphcoffea.analysis.blinding import Blind, Hidden
-from bphcoffea.analysis.calibrations import Calibration
+from bphcoffea.analysis.calibrations.calibration import Calibration
 from bphcoffea.analysis.classifier import SCORE_BIN, Classifier
 from bphcoffea.analysis.declaration import check_classifier, check_declaration
 from bphcoffea.analysis.description import AnalysisRecord, describe
@@ -26,7 +26,7 @@ from bphcoffea.analysis.resolved import ResolvedAnalysis, resolve
 from bphcoffea.analysis.selection import Candidates, Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Variable
-from bphcoffea.analysis.weights import Weight
+from bphcoffea.analysis.weights.weight import Weight
 from bphcoffea.arrays import Floats
 from bphcoffea.corrections import Corrections
 

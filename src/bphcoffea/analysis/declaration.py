@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from bphcoffea.analysis.blinding import Blind
-from bphcoffea.analysis.calibrations import Calibration
+from bphcoffea.analysis.calibrations.calibration import Calibration
 from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, Classifier
 from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram
 from bphcoffea.analysis.metadata import DatasetMetadata
@@ -21,7 +21,7 @@ from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.selection import Candidates, Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Requirement, Variable
-from bphcoffea.analysis.weights import DOWN, GENERATOR, UP, Weight, WeightContext
+from bphcoffea.analysis.weights.weight import DOWN, GENERATOR, UP, Weight, WeightContext
 from bphcoffea.errors import DeclarationError
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import awkward as ak
 
-from bphcoffea.analysis.calibrations import ResolvedCalibration
+from bphcoffea.analysis.calibrations.calibration import ResolvedCalibration
 from bphcoffea.analysis.declaration import GOLDEN
 from bphcoffea.analysis.event_numbering import event_numbers
 from bphcoffea.analysis.metadata import DatasetMetadata, missing_branches
 from bphcoffea.analysis.selection import Cut, Selection
 from bphcoffea.analysis.shifts import Amounts, Shift
 from bphcoffea.analysis.variables import Condition, Variable
-from bphcoffea.analysis.weights import Weight
+from bphcoffea.analysis.weights.weight import Weight
 from bphcoffea.corrections import EraCorrections
 from bphcoffea.errors import InputError
 from bphcoffea.luminosity import GoldenJson
@@ -101,7 +101,7 @@ def resolve(analysis: Analysis, metadata: DatasetMetadata) -> ResolvedAnalysis:
         certified = _certified(corrections.golden)
         selection = Selection(certified, *selection)
     columns = analysis.columns_for(metadata)
-    weights = tuple(w for w in analysis.weights if w.applies(metadata, corrections))
+    weights = tuple(w for w in analysis.weights if w.exists_for(metadata, corrections))
     declared = (c.resolved(metadata, corrections) for c in analysis.calibrations)
     calibrations = tuple(calibration for calibration in declared if calibration is not None)
     shifts = () if analysis.nominal_only else (*calibrations, *analysis.shifts)

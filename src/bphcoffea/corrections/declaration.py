@@ -14,8 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from bphcoffea.corrections.btag_declaration import AnyBTagSection, BTagSection, BTagShapeSection
-from bphcoffea.corrections.energies import (
+from bphcoffea.corrections.btag.declaration import AnyBTagSection, BTagSection, BTagShapeSection
+from bphcoffea.corrections.energies.declaration import (
     ElectronEnergySection,
     MuonMomentumSection,
     TauEnergySection,

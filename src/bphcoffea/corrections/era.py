@@ -13,18 +13,18 @@ from typing import TypeVar
 
 from typing_extensions import override
 
-from bphcoffea.corrections.btag_declaration import BTagShapeSection
-from bphcoffea.corrections.btag_factors import BTagFactor
-from bphcoffea.corrections.btag_shape_factor import BTagShapeFactor
+from bphcoffea.corrections.btag.declaration import BTagShapeSection
+from bphcoffea.corrections.btag.shape import BTagShapeFactor
+from bphcoffea.corrections.btag.working_points import BTagFactor
 from bphcoffea.corrections.declaration import (
     MomentumSection,
     ObjectTriggerSection,
     Particle,
     read_declaration,
 )
-from bphcoffea.corrections.energy_payloads import EnergyCorrections, load_energies
+from bphcoffea.corrections.energies.energy_corrections import EnergyCorrections, load_energies
+from bphcoffea.corrections.energies.jet_energy import JetEnergyPayload
 from bphcoffea.corrections.factors import MuonFactor, PileupFactor, TriggerFactor
-from bphcoffea.corrections.jet_energy import JetEnergyPayload
 from bphcoffea.corrections.object_factors import ObjectFactor, ObjectTriggerFactor
 from bphcoffea.errors import CorrectionsError, InputError
 from bphcoffea.luminosity import GoldenJson, LuminosityTable

@@ -23,8 +23,8 @@ from bphcoffea.results import (
     Timing,
     as_json,
     certification_of,
+    combine_generator_variations,
     file_name,
-    finished,
     normalise,
     table,
     write_histograms,
@@ -107,7 +107,7 @@ def _finished(results: Mapping[str, DatasetResult]) -> dict[str, DatasetResult]:
     return {
         name: replace(
             result,
-            histograms=finished(
+            histograms=combine_generator_variations(
                 name,
                 result.histograms,
                 result.generator_sumw,

@@ -275,7 +275,8 @@ def _check_metadata(analysis: Analysis, fileset: Fileset) -> None:
         for key in analysis.metadata
         if getattr(dataset.metadata, key, None) is None
     ]
-    declared = [c.name.removeprefix(SUBSAMPLE) for c in analysis.selection if SUBSAMPLE in c.name]
+    names = (cut.name for cut in analysis.selection if cut.name.startswith(SUBSAMPLE))
+    declared = [name.removeprefix(SUBSAMPLE) for name in names]
     problems += [
         f"dataset '{name}': its subsample '{dataset.metadata.subsample}' is not one of the "
         f"analysis; there are: {', '.join(declared) or 'none'}"

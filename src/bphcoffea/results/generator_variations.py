@@ -14,7 +14,7 @@ from bphcoffea.physics import Combination
 _log = logging.getLogger(__name__)
 
 
-def finished(
+def combine_generator_variations(
     dataset: str,
     histograms: Mapping[str, hist.Hist],
     sumw: float,

@@ -9,7 +9,7 @@ from typing import ClassVar
 import awkward as ak
 from typing_extensions import override
 
-from bphcoffea.analysis.object_calibration import LeptonCalibration, ObjectCalibration
+from bphcoffea.analysis.calibrations.lepton_calibration import LeptonCalibration, ObjectCalibration
 from bphcoffea.analysis.shifts import uniform_noise
 from bphcoffea.corrections import MuonMomentumPayload
 

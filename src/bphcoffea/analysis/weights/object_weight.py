@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from bphcoffea.analysis.objects import ObjectVariable
 from bphcoffea.analysis.variables import Values
-from bphcoffea.analysis.weights import Weight, WeightContext
+from bphcoffea.analysis.weights.weight import Weight, WeightContext
 from bphcoffea.arrays import Integers, Numbers
 from bphcoffea.corrections import Factor
 from bphcoffea.errors import CorrectionsError, DeclarationError

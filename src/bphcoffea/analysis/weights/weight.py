@@ -7,10 +7,11 @@ weights and no variations.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from typing_extensions import override
@@ -85,9 +86,29 @@ class Weight(ABC):
     nominal_is_one: ClassVar[bool] = False
     #: Section of the corrections that the weight needs; None if it needs none.
     section: ClassVar[str | None] = None
+    #: Condition on the metadata of datasets, set by :meth:`only_when`.
+    condition: Callable[[DatasetMetadata], bool] | None = None
+
+    def only_when(self, condition: Callable[[DatasetMetadata], bool]) -> Self:
+        """Return the weight for those datasets alone whose metadata meet a condition.
+
+        Examples
+        --------
+        >>> of_b = PileupWeight().only_when(lambda metadata: metadata.get("subsample") == "b")
+        >>> of_b.exists_for({"is_mc": True, "subsample": "light"}, None)
+        False
+        """
+        other = copy.copy(self)
+        object.__setattr__(other, "condition", condition)  # weights are frozen dataclasses
+        return other
+
+    def exists_for(self, metadata: DatasetMetadata, corrections: EraCorrections | None) -> bool:
+        """Return whether a dataset has the weight: it applies, and the condition is met."""
+        met = self.condition is None or self.condition(metadata)
+        return met and self.applies(metadata, corrections)
 
     def applies(self, metadata: DatasetMetadata, corrections: EraCorrections | None) -> bool:
-        """Return whether a dataset has the weight.
+        """Return whether the weight is for a dataset with these corrections.
 
         By default, simulation has it if the corrections have the section that it needs.
         """

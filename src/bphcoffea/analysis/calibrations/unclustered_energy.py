@@ -10,9 +10,9 @@ import awkward as ak
 import numpy as np
 from typing_extensions import override
 
-from bphcoffea.analysis.calibrations import Calibration, ResolvedCalibration
+from bphcoffea.analysis.calibrations.calibration import Calibration, ResolvedCalibration
+from bphcoffea.analysis.calibrations.missing_momentum import replaced_change, with_original
 from bphcoffea.analysis.metadata import DatasetMetadata
-from bphcoffea.analysis.missing_momentum import replaced_change, with_original
 from bphcoffea.analysis.shifts import Path
 from bphcoffea.corrections import EraCorrections
 from bphcoffea.errors import CorrectionsError

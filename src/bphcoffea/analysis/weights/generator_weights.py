@@ -20,9 +20,9 @@ from typing_extensions import override
 
 from bphcoffea.analysis.names import shown
 from bphcoffea.analysis.objects import ObjectVariable
-from bphcoffea.analysis.pdf_sets import PDF_ERRORS, pdf_errors
 from bphcoffea.analysis.variables import Values
-from bphcoffea.analysis.weights import DOWN, UP, Weight, WeightContext
+from bphcoffea.analysis.weights.pdf_sets import PDF_ERRORS, pdf_errors
+from bphcoffea.analysis.weights.weight import DOWN, UP, Weight, WeightContext
 from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
 from bphcoffea.corrections import Factor
 from bphcoffea.errors import DeclarationError

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.shifts import Amounts, Path, Shift
-from bphcoffea.analysis.weights import DOWN, UP
+from bphcoffea.analysis.weights.weight import DOWN, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.corrections import EraCorrections
 

@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 from typing_extensions import override
 
-from bphcoffea.analysis.object_calibration import LeptonCalibration, ObjectCalibration
+from bphcoffea.analysis.calibrations.lepton_calibration import LeptonCalibration, ObjectCalibration
 from bphcoffea.arrays import Floats, Integers
 from bphcoffea.corrections import TauEnergyPayload
 

@@ -10,14 +10,14 @@ from typing import ClassVar, Protocol
 import awkward as ak
 from typing_extensions import override
 
-from bphcoffea.analysis.calibrations import Calibration, ResolvedCalibration
-from bphcoffea.analysis.metadata import DatasetMetadata
-from bphcoffea.analysis.missing_momentum import (
+from bphcoffea.analysis.calibrations.calibration import Calibration, ResolvedCalibration
+from bphcoffea.analysis.calibrations.missing_momentum import (
     balanced,
     change_of,
     replaced_change,
     with_original,
 )
+from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.shifts import Path
 from bphcoffea.corrections import EraCorrections
 from bphcoffea.errors import CorrectionsError

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.arrays import Floats, Integers
-from bphcoffea.corrections.btag_declaration import BTagShapeSection
-from bphcoffea.corrections.btag_payload import (
+from bphcoffea.corrections.btag.declaration import BTagShapeSection
+from bphcoffea.corrections.btag.payload import (
     CENTRAL,
     FIELDS,
     SYSTEMATIC,

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from bphcoffea.arrays import Booleans, Floats, Integers
-from bphcoffea.corrections.energies import TauEnergySection
+from bphcoffea.corrections.energies.declaration import TauEnergySection
 from bphcoffea.corrections.payload_factor import PayloadFactor, listed
 from bphcoffea.corrections.section import era_ending
 from bphcoffea.errors import CorrectionsError

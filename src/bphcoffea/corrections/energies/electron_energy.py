@@ -11,7 +11,7 @@ import numpy as np
 
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections.compiled import CompiledCorrections
-from bphcoffea.corrections.energies import ElectronEnergySection
+from bphcoffea.corrections.energies.declaration import ElectronEnergySection
 from bphcoffea.corrections.section import era_ending
 from bphcoffea.errors import CorrectionsError
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from bphcoffea.corrections.declaration import Declaration
-from bphcoffea.corrections.electron_energy import ElectronEnergyPayload
-from bphcoffea.corrections.muon_momentum import MuonMomentumPayload, load_muon_momentum
+from bphcoffea.corrections.energies.declaration import MuonMomentumSection
+from bphcoffea.corrections.energies.electron_energy import ElectronEnergyPayload
+from bphcoffea.corrections.energies.muon_momentum import MuonMomentumPayload
+from bphcoffea.corrections.energies.muonscarekit import ScaRePayload
+from bphcoffea.corrections.energies.rochester import RochesterPayload
+from bphcoffea.corrections.energies.tau_energy import TauEnergyPayload
 from bphcoffea.corrections.section import era_ending
-from bphcoffea.corrections.tau_energy import TauEnergyPayload
-from bphcoffea.errors import InputError
+from bphcoffea.documents import read_bytes
+from bphcoffea.errors import CorrectionsError, InputError
 
 #: Name of the uncertainty of the unclustered energy, with which its variations begin.
 UNCLUSTERED = "unclustered"
@@ -60,6 +64,28 @@ class EnergyCorrections:
 _Described = MuonMomentumPayload | ElectronEnergyPayload | TauEnergyPayload
 
 
+def _load_muon_momentum(
+    folder: Path, section: MuonMomentumSection, era: str
+) -> MuonMomentumPayload:
+    """Load the corrections that a section of an era's TOML declares.
+
+    Raises
+    ------
+    CorrectionsError
+        If the file is missing, or neither of Rochester corrections nor of ``muonscarekit``.
+    """
+    path = folder / section.file
+    content = read_bytes(path, "file of muon momenta", CorrectionsError)
+    ending = era_ending(era, decorrelated=section.decorrelated)
+    if content.lstrip()[:1] == b"{":
+        return ScaRePayload(path, section, ending)
+    if section.min_pt is not None or section.max_pt is not None:
+        raise CorrectionsError(
+            f"{path}: Rochester corrections apply to all muons; leave min_pt and max_pt out"
+        )
+    return RochesterPayload(path, content, ending)
+
+
 def load_energies(folder: Path, declared: Declaration) -> tuple[EnergyCorrections, list[str]]:
     """Load the calibrations that the TOML of an era declares.
 
@@ -85,7 +111,7 @@ def load_energies(folder: Path, declared: Declaration) -> tuple[EnergyCorrection
         load(
             "muon_momentum",
             declared.muon_momentum,
-            lambda _, section: load_muon_momentum(folder, section, era),
+            lambda _, section: _load_muon_momentum(folder, section, era),
         ),
         load(
             "electron_energy",

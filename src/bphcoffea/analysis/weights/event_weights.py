@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.variables import Values, Variable
-from bphcoffea.analysis.weights import Weight, WeightContext
+from bphcoffea.analysis.weights.weight import Weight, WeightContext
 from bphcoffea.arrays import Floats
 from bphcoffea.corrections import WHOLE, EraCorrections, Factor
 from bphcoffea.physics import top_pt_weight

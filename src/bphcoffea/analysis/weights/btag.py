@@ -9,9 +9,9 @@ from typing import Final
 from typing_extensions import override
 
 from bphcoffea.analysis.names import shown
-from bphcoffea.analysis.object_weight import numbers_of_objects
 from bphcoffea.analysis.variables import Values, is_number
-from bphcoffea.analysis.weights import Weight, WeightContext
+from bphcoffea.analysis.weights.object_weight import numbers_of_objects
+from bphcoffea.analysis.weights.weight import Weight, WeightContext
 from bphcoffea.arrays import Floats, Integers, Numbers
 from bphcoffea.corrections import BTagFactor, BTagShapeFactor, Factor
 from bphcoffea.errors import DeclarationError
@@ -47,9 +47,9 @@ class _OfJets(Weight):
 class BTag(_OfJets):
     """Weight of an event for jets that are tagged, or not, at one or several working points.
 
-    See :class:`~bphcoffea.corrections.btag_factors.BTagFactor` for the formula. The uncertainties
-    of jets with b or c hadrons and of all others are separate, and each may have a part that is
-    correlated between eras and one that is not.
+    See :class:`~bphcoffea.corrections.btag.working_points.BTagFactor` for the formula. The
+    uncertainties of jets with b or c hadrons and of all others are separate, and each may have a
+    part that is correlated between eras and one that is not.
 
     Attributes
     ----------

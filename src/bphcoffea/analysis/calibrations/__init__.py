@@ -1,0 +1,1 @@
+"""Calibrations: corrected energies and momenta, and their uncertainties."""

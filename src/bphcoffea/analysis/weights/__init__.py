@@ -1,0 +1,1 @@
+"""Weights of simulated events: what an analysis may declare."""

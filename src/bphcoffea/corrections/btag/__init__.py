@@ -1,0 +1,1 @@
+"""b tagging: sections of the TOML, and their payloads."""

@@ -1,0 +1,1 @@
+"""Energies and momenta: sections of the TOML, and their payloads."""
