@@ -11,8 +11,7 @@ from typing_extensions import override
 
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.variables import Values, Variable
-from bphcoffea.analysis.weights.weight import Weight, WeightContext
-from bphcoffea.arrays import Floats
+from bphcoffea.analysis.weights.weight import Weight, WeightContext, doubles
 from bphcoffea.corrections import WHOLE, EraCorrections, Factor
 from bphcoffea.physics import top_pt_weight
 
@@ -36,10 +35,10 @@ class PrefiringWeight(Weight):
 
     @override
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
-        nominal = _doubles(values(_PREFIRING["Nom"]))
+        nominal = doubles(values(_PREFIRING["Nom"]))
         if not context.shifted:
             return Factor(nominal)
-        up, down = (_doubles(values(_PREFIRING[side])) for side in ("Up", "Dn"))
+        up, down = (doubles(values(_PREFIRING[side])) for side in ("Up", "Dn"))
         return Factor(nominal, {WHOLE: (up, down)})
 
 
@@ -68,7 +67,7 @@ class TopPtWeight(Weight):
 
     @override
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
-        top, antitop = (_doubles(values(variable)) for variable in _TOP_PT)
+        top, antitop = (doubles(values(variable)) for variable in _TOP_PT)
         weights = np.sqrt(top_pt_weight(top) * top_pt_weight(antitop))
         lacking = np.isnan(weights)
         weights[lacking] = 1
@@ -92,7 +91,3 @@ def _pt_of(code: int) -> Variable:
 
 
 _TOP_PT: Final = (_pt_of(_TOP), _pt_of(-_TOP))
-
-
-def _doubles(values: Floats) -> Floats:
-    return np.asarray(values, dtype=np.float64)

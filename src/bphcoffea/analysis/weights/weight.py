@@ -155,7 +155,7 @@ class PileupWeight(Weight):
     @override
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
         pileup: PileupFactor = getattr(context.corrections, self.section)
-        return pileup.evaluate(_doubles(values(self.interactions)), shifted=context.shifted)
+        return pileup.evaluate(doubles(values(self.interactions)), shifted=context.shifted)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class MuonWeight(Weight):
         muon: MuonFactor = getattr(context.corrections, self.name)
         return product(
             [
-                muon.evaluate(_doubles(values(pt)), _doubles(values(eta)), shifted=context.shifted)
+                muon.evaluate(doubles(values(pt)), doubles(values(eta)), shifted=context.shifted)
                 for pt, eta in self.muons
             ]
         )
@@ -219,7 +219,7 @@ class TriggerWeight(Weight):
                 f"{', '.join(missing)}; this analysis gives {', '.join(declared)}"
             )
         muons = [
-            {name: _doubles(values(variable)) for name, variable in muon.items()}
+            {name: doubles(values(variable)) for name, variable in muon.items()}
             for muon in self.muons
         ]
         return trigger.evaluate(muons, shifted=context.shifted)
@@ -252,7 +252,7 @@ class LifetimeWeight(Weight):
 
     @override
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
-        length = _doubles(values(self.proper_length))
+        length = doubles(values(self.proper_length))
         generated = float(context.metadata["ctau"])
         points = self.points(generated) if context.shifted else ()
         return Factor(
@@ -264,5 +264,6 @@ class LifetimeWeight(Weight):
         )
 
 
-def _doubles(values: Numbers) -> Floats:
+def doubles(values: Numbers) -> Floats:
+    """Return numbers in double precision."""
     return np.asarray(values, dtype=np.float64)
