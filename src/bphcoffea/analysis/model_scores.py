@@ -30,7 +30,7 @@ class ModelScores:
     inputs: tuple[Variable, ...]
 
     def __call__(self, events: ak.Array) -> ak.Array:
-        """Return a number for each event, candidate or object, as the inputs have them.
+        """Return one score per event, candidate or object, whichever the inputs are of.
 
         Raises
         ------

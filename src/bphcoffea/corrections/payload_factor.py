@@ -124,7 +124,7 @@ class PayloadFactor:
     where
         Name of the section, for messages.
     era
-        Name of the era, with which names of decorrelated uncertainties end.
+        Name of the era, appended to the names of decorrelated uncertainties.
 
     Raises
     ------

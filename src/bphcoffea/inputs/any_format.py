@@ -11,9 +11,9 @@ from bphcoffea.inputs.columns import Form
 
 
 class AnyFormat(BaseSchema):  # type: ignore[misc]
-    """Base class of schemas that read a file with the first of several schemas that knows it.
+    """Base class of schemas that read each file with the first of several that knows its format.
 
-    A schema knows a file if its class method ``reads(branches)`` says so.
+    A schema knows the format if its class method ``reads(branches)`` returns true.
     """
 
     formats: ClassVar[tuple[type[BaseSchema], ...]] = ()

@@ -36,7 +36,7 @@ def branch_filter(schema: type[BaseSchema]) -> str | None:
     """Return the pattern of the branches that a schema looks at, for uproot; None for all.
 
     The schema has it as its attribute ``filter_name``. Looking at all branches of formats with more
-    than 1000 takes seconds per chunk, and coffea warns of each one that uproot cannot read.
+    than 1000 takes seconds per chunk, and coffea warns about each one that uproot cannot read.
     """
     pattern: str | None = getattr(schema, "filter_name", None)
     return pattern

@@ -19,7 +19,7 @@ from bphcoffea.corrections import EraCorrections
 
 
 class Calibration(ABC):
-    """Base class of what an analysis declares to correct measured quantities."""
+    """Base class of declared corrections of measured quantities."""
 
     @abstractmethod
     def resolved(

@@ -88,7 +88,7 @@ class _Electrons:
         self._events, self._electrons = events, events[collection]
 
     def quantity(self, name: str) -> ak.Array:
-        """Return a quantity in the words of the payload, shape (electrons,)."""
+        """Return a quantity by the payload's name for it, shape (electrons,)."""
         electrons = self._electrons
         if name == _RUN:
             return ak.flatten(ak.broadcast_arrays(self._events.run, electrons.eta)[0])

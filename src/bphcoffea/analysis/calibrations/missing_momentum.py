@@ -68,7 +68,7 @@ def balanced(events: ak.Array, met: str, name: str, change: ak.Array) -> ak.Arra
 def replaced_change(
     events: ak.Array, met: str, name: str, change: ak.Array
 ) -> Mapping[Path, ak.Array]:
-    """Return the missing momentum if the change of this name is another one.
+    """Return the new values of a missing momentum after one of its changes is replaced.
 
     A change without a nominal value is added after all others.
     """

@@ -53,7 +53,7 @@ class BTagFactor:
     where
         Name of the section, for messages.
     era
-        Name of the era, with which names of decorrelated uncertainties end.
+        Name of the era, appended to the names of decorrelated uncertainties.
 
     Attributes
     ----------

@@ -56,7 +56,7 @@ class ElectronEnergyPayload:
     section
         Names of the corrections.
     era
-        Name of the era, with which names of decorrelated uncertainties end.
+        Name of the era, appended to the names of decorrelated uncertainties.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class ElectronEnergyPayload:
         return bool(self._section.smearing if is_mc else self._section.scale)
 
     def quantities(self, *, is_mc: bool) -> tuple[str, ...]:
-        """Return the quantities that are needed, in the words of :meth:`corrected`."""
+        """Return the names of the quantities that :meth:`corrected` and :meth:`varied` need."""
         section, found = self._section, list[str]()
         for name in (section.smearing, section.scale_uncertainty) if is_mc else (section.scale,):
             if name and self._file:

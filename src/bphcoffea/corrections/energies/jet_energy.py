@@ -22,7 +22,7 @@ _SYSTEMATIC: Final = "systematic"
 
 
 class JetEnergyPayload:
-    """Corrections of the energies of jets; it can be pickled.
+    """Corrections of the energies of jets; they can be pickled.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ class JetEnergyPayload:
     section
         Names of the corrections.
     era
-        Name of the era, with which names of decorrelated uncertainties end.
+        Name of the era, appended to the names of decorrelated uncertainties.
 
     Attributes
     ----------
     uncertainties
-        Sources of uncertainty of the energy scale, and ``jer`` for the resolution, by the name that
-        variations begin with.
+        Sources of uncertainty of the energy scale, and ``jer`` for the resolution, keyed by the
+        beginning of the names of their variations.
     smears
         Whether the energies of simulated jets are smeared.
 
@@ -120,7 +120,7 @@ class JetEnergyPayload:
         )
 
     def uncertainty(self, source: str, inputs: Inputs) -> ak.Array:
-        """Return the factors for up and down of a source, shape (jets, 2)."""
+        """Return the factors up and down of a source of uncertainty, shape (jets, 2)."""
         from coffea.jetmet_tools import CorrectionLibJUNC
 
         correction = self._scale.correction(self._section.sources[source])

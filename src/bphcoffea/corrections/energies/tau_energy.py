@@ -45,7 +45,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
 
 
 class TauEnergyPayload:
-    """Energy scale of simulated taus; it can be pickled.
+    """Energy scale of simulated taus, which can be pickled.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class TauEnergyPayload:
     where
         Name of the section, for messages.
     era
-        Name of the era, with which names of decorrelated uncertainties end.
+        Name of the era, appended to the names of decorrelated uncertainties.
 
     Attributes
     ----------

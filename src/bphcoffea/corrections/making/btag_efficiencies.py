@@ -42,7 +42,7 @@ def btag_efficiencies(jets: hist.Hist, tagged: Mapping[str, hist.Hist], name: st
     Raises
     ------
     CorrectionsError
-        If a histogram has other axes, or its axis of flavours does not tell 0, 4 and 5 apart.
+        If a histogram has other axes, or its axis of flavours does not separate 0, 4 and 5.
     """
     for histogram in (jets, *tagged.values()):
         if len(histogram.axes) != 3:
@@ -62,7 +62,7 @@ def btag_efficiencies(jets: hist.Hist, tagged: Mapping[str, hist.Hist], name: st
     places = [int(flavours.index(flavour)) for flavour in FLAVOURS]
     if len({*places} - {-1, len(flavours)}) < len(FLAVOURS):
         raise CorrectionsError(
-            f"the axis '{flavours.name}' does not tell the flavours 0, 4 and 5 apart; the axes "
+            f"the axis '{flavours.name}' does not separate the flavours 0, 4 and 5; the axes "
             "must be flavour, |η| and pT, in this order"
         )
     notes: list[str] = []
