@@ -190,7 +190,7 @@ def test_other_histograms_are_refused():
         (
             filled(1, wide, ETA, PT),
             filled(1, wide, ETA, PT),
-            "the axis 'flavour' does not tell the flavours 0, 4 and 5 apart; the axes must be "
+            "the axis 'flavour' does not separate the flavours 0, 4 and 5; the axes must be "
             "flavour, |η| and pT, in this order",
         ),
     ):

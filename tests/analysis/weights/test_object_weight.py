@@ -4,7 +4,6 @@ import functools
 import hashlib
 import json
 import math
-import pickle
 import textwrap
 
 import awkward as ak
@@ -15,6 +14,18 @@ from builders import fileset_of, write_nano
 from correction_files import binning, category, correction, evaluator, muon_grid, stored
 from hypothesis import example, given
 from hypothesis import strategies as st
+from objects_with_factors import (
+    DECAY_MODES,
+    GENERATED,
+    KINDS,
+    OBJECT,
+    PT,
+    assert_travels,
+    evaluated,
+    events_of,
+    fault,
+    made_object,
+)
 
 from bphcoffea.analysis import (
     Analysis,
@@ -26,21 +37,19 @@ from bphcoffea.analysis import (
     ObjectWeight,
     Selection,
     Shift,
-    WeightContext,
     number_of,
     quantity,
 )
 from bphcoffea.analysis.shifts import replaced
 from bphcoffea.corrections import load_corrections
-from bphcoffea.errors import CorrectionsError, DeclarationError
+from bphcoffea.errors import CorrectionsError
 from bphcoffea.execution import Options, run
 from bphcoffea.inputs import ReducedNanoAODSchema
 from bphcoffea.processing import Processor
 from bphcoffea.processing.candidates import VariableError, values_of_events
 
-PT, ETA, SIGNED = [10.0, 25.0, 40.0, 200.0], [0.0, 0.9, 2.4], [-2.4, -0.7, 0.3, 2.4]
+ETA, SIGNED = [0.0, 0.9, 2.4], [-2.4, -0.7, 0.3, 2.4]
 MUON_KEYS = ("stat", "syst", "systdown", "systup")
-DECAY_MODES, GENERATED = (0, 1, 10, 11), range(6)
 #: Even a product of a few such numbers depends on the order of its factors.
 random = np.random.default_rng(16)
 
@@ -231,39 +240,6 @@ def loaded(file, **how):
     return load_corrections([toml(file, **how)])
 
 
-def real(low, high):
-    return st.floats(low, high, width=32).map(np.float32)
-
-
-made_object = st.fixed_dictionaries(
-    {
-        "pt": real(10, 199),
-        "eta": real(-2.25, 2.25),
-        "deltaEtaSC": real(-0.125, 0.125),
-        "decayMode": st.sampled_from(DECAY_MODES),
-        "genPartFlav": st.sampled_from(GENERATED),
-    }
-)
-KINDS = {"decayMode": np.uint8, "genPartFlav": np.uint8}
-OBJECT = {"pt": 30.0, "eta": 0.5, "deltaEtaSC": 0.0, "decayMode": 1, "genPartFlav": 5}
-
-
-def events_of(lists, **metadata):
-    """Events with a collection Muon, of lists of objects that are dictionaries."""
-    flat = [item for one in lists for item in one]
-    columns = {
-        field: np.array([item[field] for item in flat], KINDS.get(field, np.float32))
-        for field in OBJECT
-    }
-    muons = ak.unflatten(ak.zip(columns), np.array([len(one) for one in lists], dtype=np.int64))
-    array = ak.zip({"Muon": muons, "genWeight": np.ones(len(lists))}, depth_limit=1)
-    record = ak.Array(
-        array.layout, with_name="NanoEvents", behavior=ReducedNanoAODSchema.behavior()
-    )
-    known = {"dataset": "made", "is_mc": True, "era": "2018", "hlt": ()} | metadata
-    return ak.with_parameter(record, "metadata", known)
-
-
 def loop(file, interface, lists):
     """Product for each event, nominal and shifted, with a call of correctionlib per object."""
     _, arguments, (nominal, parts) = INTERFACES[interface]
@@ -295,14 +271,6 @@ def loop(file, interface, lists):
             )
         shifted[part] = sides
     return products(functools.partial(evaluate, key=nominal)), shifted
-
-
-def evaluated(weight, events, corrections, shifted=True):
-    """Factor of each event, and its shifts as lists."""
-    context = WeightContext(corrections.for_era("2018"), events.metadata, shifted)
-    factor = weight.evaluate(lambda variable: values_of_events(variable, events), context)
-    sides = {name: (up.tolist(), down.tolist()) for name, (up, down) in factor.shifts.items()}
-    return factor, sides
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
@@ -456,14 +424,6 @@ def test_missing_values_are_refused(file, field):
         evaluated(weight, events, corrections)
 
 
-def fault(function, *arguments, **named):
-    """The only line of an error."""
-    with pytest.raises((CorrectionsError, DeclarationError)) as raised:
-        function(*arguments, **named)
-    (line,) = str(raised.value).splitlines()
-    return line
-
-
 def test_an_input_that_is_no_field_is_named(file):
     events = events_of([[OBJECT]])
     bare = ak.with_field(events, events.Muon[["pt", "decayMode"]], "Muon")
@@ -529,117 +489,8 @@ def test_an_era_whose_name_is_unfit_for_variations(file):
     )
 
 
-EFFICIENCY = {"pt": "real", "key": "string"}
-SIDES = ("data", "simulation")
-
-
-@pytest.fixture(scope="module")
-def efficiencies(tmp_path_factory):
-    """Efficiencies in data and in simulation, whose uncertainties may reach 0 and 1."""
-    keys = {"nominal": (0.3, 0.9), "stat": (0.05, 0.25)}
-    made = [
-        correction(
-            side,
-            EFFICIENCY,
-            binning(
-                "pt",
-                PT,
-                [
-                    category("key", {key: random.uniform(*range_) for key, range_ in keys.items()})
-                    for _ in PT[1:]
-                ],
-            ),
-        )
-        for side in SIDES
-    ]
-    return stored(tmp_path_factory.mktemp("trigger") / "trigger.json", *made)
-
-
-def trigger_toml(file, more="", sides=SIDES):
-    text = 'name = "2018UL"\neras = ["2018*"]\n'
-    for side in sides:
-        text += f'[objects.trigger.{side}]\nfile = "{file}"\nname = "{side}"\n'
-        text += 'out_of_range = "clamp"\n'
-    path = file.parent / "era.toml"
-    path.write_text(text + more)
-    return path
-
-
-def trigger_loop(file, lists):
-    """Ratio for each event, nominal and shifted; of no object it is 1."""
-    oracles = {side: evaluator(file, side) for side in SIDES}
-
-    def fires(one, side, sign):
-        found = None
-        for item in one:
-            pt = float(item["pt"])
-            value = oracles[side].evaluate(pt, "nominal")
-            if sign:
-                value = min(max(value + sign * oracles[side].evaluate(pt, "stat"), 0.0), 1.0)
-            found = value if found is None else found + value - found * value
-        return found
-
-    def ratios(data, simulation):
-        return [
-            fires(one, "data", data) / fires(one, "simulation", simulation) if one else 1.0
-            for one in lists
-        ]
-
-    shifted = {
-        "data_stat": (ratios(1, 0), ratios(-1, 0)),
-        "simulation_stat": (ratios(0, -1), ratios(0, 1)),
-    }
-    return ratios(0, 0), shifted
-
-
-@given(lists=st.lists(st.lists(made_object, max_size=4), min_size=1, max_size=6))
-@example(lists=[[], [OBJECT], [OBJECT] * 3])
-@example(lists=[[], []])
-def test_any_object_fires_a_trigger(efficiencies, lists):
-    corrections = load_corrections([trigger_toml(efficiencies)])
-    weight = ObjectWeight("trigger", of="Muon", after=None)
-    factor, sides = evaluated(weight, events_of(lists), corrections)
-    assert (factor.nominal.tolist(), sides) == trigger_loop(efficiencies, lists)
-    assert factor.clamped == 0
-
-
-def test_triggers_of_objects_know_fields_eras_and_clamped_values(efficiencies):
-    more = 'decorrelated = true\n[objects.trigger.fields]\npt = "eta"\n'
-    corrections = load_corrections([trigger_toml(efficiencies, more)])
-    weight = ObjectWeight("trigger", of="Muon", after=None)
-    lists = [[OBJECT | {"eta": 500.0}, OBJECT | {"eta": 30.0}], [], [OBJECT | {"eta": 5.0}]]
-    factor, sides = evaluated(weight, events_of(lists), corrections)
-    by_pt = [[OBJECT | {"pt": 199.0}, OBJECT], [], [OBJECT | {"pt": 10.0}]]
-    assert factor.nominal.tolist() == trigger_loop(efficiencies, by_pt)[0]
-    assert factor.clamped == 4  # two objects, on both sides
-    assert list(sides) == ["data_stat", "simulation_stat_2018UL"]
-    (era,) = corrections
-    assert era.describe()["objects"]["trigger"]["fields"] == {"pt": "eta"}
-    assert era.describe()["objects"]["trigger"]["data"]["name"] == "data"
-
-
-def test_faults_of_a_trigger_of_objects_are_one_line(efficiencies):
-    path = trigger_toml(efficiencies, sides=("data",))
-    assert fault(load_corrections, [path]) == f"{path}: objects.trigger.simulation: is missing"
-    path = trigger_toml(efficiencies, "names = 1\n")
-    expected = f"{path}: objects.trigger.simulation.names: is not known here"
-    assert fault(load_corrections, [path]) == expected
-    path = trigger_toml(efficiencies, '[objects.trigger.fields]\neta = "pt"\n')
-    assert fault(load_corrections, [path]).endswith(
-        "objects.trigger.fields: there is no input 'eta' that is a number; there are: pt"
-    )
-
-
-def test_factors_of_objects_travel_to_workers(file, efficiencies):
-    for path, name in ((toml(file, **TWO), "muon_id"), (trigger_toml(efficiencies), "trigger")):
-        corrections = load_corrections([path])
-        again = pickle.loads(pickle.dumps(corrections))
-        weight = ObjectWeight(name, of="Muon", after=None)
-        events = events_of([[OBJECT], [OBJECT, OBJECT]])
-        (first, sides), (second, other_sides) = (
-            evaluated(pickle.loads(pickle.dumps(weight)), events, of) for of in (corrections, again)
-        )
-        assert (first.nominal.tolist(), sides) == (second.nominal.tolist(), other_sides)
+def test_factors_of_objects_travel_to_workers(file):
+    assert_travels(toml(file, **TWO), "muon_id")
 
 
 def test_keys_that_only_some_years_have(tmp_path):
