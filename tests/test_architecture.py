@@ -11,8 +11,8 @@ import bphcoffea
 PACKAGE = Path(bphcoffea.__file__).parent
 #: Packages from the bottom to the top; modules beside them are below all packages.
 ORDER = (
-    *("physics", "storage", "inputs", "luminosity", "corrections", "analysis", "datasets"),
-    *("facilities", "results", "processing", "execution", "statistics", "training"),
+    *("physics", "storage", "inputs", "reading", "luminosity", "corrections", "analysis"),
+    *("datasets", "facilities", "results", "processing", "execution", "statistics", "training"),
     *("presentation", "searches", "toys", "cli"),
 )
 #: What may be imported without any package, since everything else imports it.

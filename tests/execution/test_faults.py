@@ -14,6 +14,7 @@ import uproot
 from builders import fileset_of, write_fileset, write_tree3mu
 from damage import corrupt_basket, forge_entries, made_again
 
+from bphcoffea import reading
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, load_analysis, run
 from bphcoffea.storage.servers import ONCE, Retries
@@ -80,7 +81,6 @@ def test_replica_is_opened_where_the_file_is_missing(files, ds_phipi, tmp_path):
 
 
 def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tmp_path):
-    # coffea reads to the end of a file wherever that is
     sound, bad = files
     with uproot.open(sound) as file:
         arrays = file["Tree3Mu/ntuple"].arrays(entry_stop=120)
@@ -93,7 +93,7 @@ def test_replica_that_is_too_short_is_not_taken_for_the_file(files, ds_phipi, tm
     errors = [failure["error"] for failure in folder.read("ledger.json")["failed"]]
     assert len(errors) == 2
     assert "the file ends early, after 120 of 150 entries" in errors[0]
-    assert "the file ends before the entries begin" in errors[1]
+    assert "the file ends early, after 0 of 150 entries" in errors[1]
     assert folder.cutflow["D"][0]["events"] == 300
 
 
@@ -182,17 +182,18 @@ def test_time_in_the_processor_is_told_from_time_in_the_input(files, tmp_path, m
     assert 0.2 < row["processor_s"] < row["wall_s"]
     assert row["input_s"] < row["wall_s"] - 0.2
     monkeypatch.setattr(uproot, "open", slowly)
+    reading.forget(str(files[0]))
     folder = run(slow, fileset, tmp_path / "run", Options("iterative", overwrite=True))
     (row,) = folder.chunks.to_pylist()
     assert row["input_s"] > 0.3
-    array = uproot.TBranch.array
+    read = reading.OpenedFile.read
 
-    def slowly_read(*arguments, **options):
+    def slowly_read(*arguments):
         time.sleep(0.3)
-        return array(*arguments, **options)
+        return read(*arguments)
 
     monkeypatch.setattr(uproot, "open", opened)
-    monkeypatch.setattr(uproot.TBranch, "array", slowly_read)
+    monkeypatch.setattr(reading.OpenedFile, "read", slowly_read)
     folder = run(slow, fileset, tmp_path / "run", Options("iterative", overwrite=True))
     (row,) = folder.chunks.to_pylist()
     assert row["input_s"] > 0.3

@@ -320,18 +320,6 @@ def test_worker_makes_the_folder_that_it_lacks(job, monkeypatch):
     assert kept.stat().st_mode & 0o777 == 0o700
 
 
-def test_result_of_a_file_that_ended_early_is_not_kept(job):
-    # while it is read the file is one of fewer entries; the chunk is read again once it is whole
-    chunks = Checkpoints(str(job.checkpoints), "code", resume=True)
-    chunks.prepare(Path("results"), "mine")
-    metadata = {"entrystart": 0, "entrystop": 100, "filename": "a.root"}
-    chunks.load(metadata, None)
-    chunks.save({"metrics": {"entries": 60}}, metadata, None)
-    assert chunks.load(metadata, None) is None
-    chunks.save({"metrics": {"entries": 100}}, metadata, None)
-    assert chunks.load(metadata, None)["resumed"] == 1
-
-
 def test_status_of_a_run_that_took_all_from_checkpoints(job, tmp_path, monkeypatch, bphcoffea):
     monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
     _, first = job.run()

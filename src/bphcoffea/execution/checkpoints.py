@@ -13,7 +13,6 @@ import logging
 import os
 import stat
 import sys
-import threading
 import time
 import uuid
 from pathlib import Path
@@ -84,13 +83,8 @@ def _unsealed(sealed: bytes) -> bytes | None:
     return content if _sealed(content) == sealed else None
 
 
-#: Path of the checkpoint of this thread's current chunk. It is set by ``load``, which coffea calls
-#: before each chunk: later the metadata may differ, since coffea's NanoAODSchema adds its version.
-_chunk = threading.local()
-
-
 class Checkpoints(CheckpointerABC):  # type: ignore[misc]
-    """Checkpoints of a run, which coffea loads and saves on the workers.
+    """Checkpoints of a run, which workers load and save.
 
     Parameters
     ----------
@@ -146,7 +140,7 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
 
     def load(self, metadata: ChunkMetadata, _processor: object) -> ChunkOutput | None:
         """Return the output of a chunk, marked as ``resumed``; None if missing or damaged."""
-        system, path = _chunk.place = self._find(metadata)
+        system, path = self._find(metadata)
         if not self.resume or not system.exists(path):
             return None
         self._check_owner(path)
@@ -164,16 +158,11 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
     def save(self, output: ChunkOutput, metadata: ChunkMetadata, _processor: object) -> None:
         """Write the checkpoint of a chunk, completely or not at all.
 
-        A failure to write is counted as ``not_kept``; the chunk itself is not lost. A chunk that is
-        shorter than expected is not kept, since it would be taken for complete later.
+        A failure to write is counted as ``not_kept``; the chunk itself is not lost.
         """
-        if output["metrics"]["entries"] != metadata["entrystop"] - metadata["entrystart"]:
-            return
         clock = time.perf_counter()
-        system, path = _chunk.place
-        # coffea's ``processed`` contains the URL of the file, with its secrets
-        kept = {key: value for key, value in output.items() if key != "processed"}
-        content = _sealed(lz4.frame.compress(cloudpickle.dumps(kept)))
+        system, path = self._find(metadata)
+        content = _sealed(lz4.frame.compress(cloudpickle.dumps(output)))
         part = f"{path}.{uuid.uuid4().hex}{folders.PART}"
         try:
             self._make(system, path.rpartition("/")[0])  # the disk of a worker's machine

@@ -16,14 +16,15 @@ class ChunkMetadata(TypedDict):
     treename: str
     entrystart: int
     entrystop: int
+    fileuuid: str
     file: NotRequired[str]
 
 
 class ChunkOutput(TypedDict, total=False):
     """Output of one chunk, or of several that were merged.
 
-    Coffea sets ``out`` (results by dataset) and ``metrics``, checkpoints set ``resumed`` and
-    ``not_kept`` (numbers of chunks), and the runner sets the others.
+    :func:`.process_chunk` sets ``out`` (results by dataset) and ``metrics``, checkpoints set
+    ``resumed`` and ``not_kept`` (numbers of chunks), and the runner sets the others.
     """
 
     out: dict[str, DatasetResult]

@@ -198,8 +198,10 @@ def _chunks(
     file = report.file
     replicas = tuple(path for path in (file.path, *entry.replicas) if path != report.used)
     meta = {**metadata, FILE: redacted(file.path), REPLICAS: replicas, IDENTITY: report.identity}
+    read = frozenset(file.branches)
     for start, stop in cut(report.entries or 0, entry.steps, chunksize):
-        yield WorkItem(file.dataset, report.used, file.tree, start, stop, report.uuid, meta)
+        where = (file.dataset, report.used, file.tree, start, stop, report.uuid)
+        yield WorkItem(*where, meta, preload=read)
 
 
 def cut(

@@ -23,6 +23,9 @@ class ReplacedFileError(Exception):
 #: Exceptions whose message describes the fault.
 _DESCRIBED = (InputError, ShortFileError, ReplacedFileError, LimitExceededError)
 
+#: Beginnings of the names of modules that read files.
+_READERS = ("uproot.", "fsspec", "bphcoffea.reading.opened_files")
+
 
 def input_fault(error: BaseException) -> str | None:
     """Return in one line the fault of the input that caused an exception; None if it is a bug.
@@ -36,8 +39,6 @@ def input_fault(error: BaseException) -> str | None:
             return shortened(f"out of memory; use smaller chunks ({cause})")
         if isinstance(cause, _DESCRIBED):
             return str(cause)
-        if "__len__() should return >= 0" in str(cause):
-            return "the file ends before the entries begin; was it replaced?"
         if _raised_in_reading(cause):
             return reason(cause) or f"{type(cause).__name__}: {shortened(str(cause))}"
     return None
@@ -60,4 +61,4 @@ def _raised_in_reading(error: BaseException) -> bool:
     # an OSError, or garbage in a basket, is a fault of the input only if uproot or fsspec raised it
     frames = traceback.walk_tb(error.__traceback__)
     modules = [frame.f_globals.get("__name__", "") for frame, _ in frames]
-    return any(module.startswith(("uproot.", "fsspec")) for module in modules)
+    return any(module.startswith(_READERS) for module in modules)

@@ -24,7 +24,6 @@ from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities import Facility
-from bphcoffea.inputs import branch_filter
 from bphcoffea.processing import DatasetResult, Processor, empty_result
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
 from bphcoffea.storage import Retries, check_target, mark, stage_out_folder
@@ -198,8 +197,7 @@ def process(
         # coffea cannot run without chunks, but files without entries may need none
         out: ChunkOutput = {"out": {}}
         if plan.chunks:
-            looked_at = {"filter_name": branch_filter(processor.analysis.schema)}
-            out = runner.run(plan.chunks, processor, iteritems_options=looked_at)
+            out = runner.run(plan.chunks, processor)
     except MissingExtraError as error:  # raised by a worker
         raise RunError(str(error)) from None
     wall = time.perf_counter() - clock
@@ -226,7 +224,7 @@ def process(
             "events_per_s": work.events / wall,
             "bytes_per_s": work.bytes_read / wall,
             "cpu_fraction": work.cpu_s / (wall * workers),
-            "columns": sorted({column.rpartition("-")[0] for column in columns}),
+            "columns": sorted(columns),
             "clamped": {name: dict(result.clamped) for name, result in out["out"].items()},
             "chunks_resumed": out.get("resumed", 0),
             "chunks_not_kept": out.get("not_kept", 0),

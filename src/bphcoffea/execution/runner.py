@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
-import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,13 +18,8 @@ from bphcoffea import storage
 from bphcoffea.analysis import MissingExtraError
 from bphcoffea.execution.bugs import Bug, BugError, guard_worker
 from bphcoffea.execution.chunk_records import ChunkOutput
-from bphcoffea.execution.faults import (
-    ReplacedFileError,
-    ShortFileError,
-    input_fault,
-    is_lasting,
-    missing_package,
-)
+from bphcoffea.execution.chunk_work import process_chunk
+from bphcoffea.execution.faults import input_fault, is_lasting, missing_package
 from bphcoffea.redaction import redacted
 from bphcoffea.results import REPLICAS, Failure, Recovery, Timing, file_of, place_of
 from bphcoffea.size_limits import basket_limit
@@ -51,9 +44,11 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     policy: storage.Retries = field(default_factory=storage.Retries)
     basket_limit: int = field(default_factory=basket_limit)
 
+    #: Function of coffea's that a worker calls with a chunk.
+    _work_function = staticmethod(process_chunk)
+
     def __post_init__(self) -> None:
-        """Let coffea keep the buffers of a chunk in :class:`Buffers`, which measure reading."""
-        self.cachestrategy = new_buffers
+        """Give coffea the timeout of the policy."""
         self.xrootdtimeout = self.policy.timeout_s
         super().__post_init__()
 
@@ -61,61 +56,6 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     def automatic_retries(self) -> Callable[..., ChunkOutput]:
         """Function that coffea calls on the worker for every chunk, with every executor."""
         return partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
-
-
-class Buffers(dict[str, object]):
-    """Buffers of a chunk, which measure how long it takes to read them.
-
-    Coffea looks up a buffer before it reads it, and sets it afterwards. The key begins with the
-    UUID of the opened file, which is compared with that of the file that was checked before the
-    run.
-
-    Parameters
-    ----------
-    file_uuid
-        UUID of the file that was checked; None if unknown.
-
-    Attributes
-    ----------
-    reading_s
-        Total time between looking up and setting buffers, s.
-    """
-
-    def __init__(self, file_uuid: bytes | None = None) -> None:
-        super().__init__()
-        self.reading_s = 0.0
-        self._looked_up = 0.0
-        self._file_uuid = str(uuid.UUID(bytes=file_uuid)) if file_uuid else ""
-
-    def get(self, key: str, default: object = None) -> object:
-        """Return a buffer, or the default if it has not been read.
-
-        Raises
-        ------
-        ReplacedFileError
-            If the opened file is not the one that was checked.
-        """
-        if not str(key).startswith(self._file_uuid):
-            raise ReplacedFileError(
-                "the file differs from the one that was checked before (another UUID); "
-                "was it replaced during the run?"
-            )
-        self._looked_up = time.perf_counter()
-        return super().get(key, default)
-
-    def __setitem__(self, key: str, value: object) -> None:
-        self.reading_s += time.perf_counter() - self._looked_up
-        super().__setitem__(key, value)
-
-
-#: The current chunk of this thread, and its buffers.
-_working = threading.local()
-
-
-def new_buffers() -> Buffers:
-    """Return new buffers for the current chunk of this thread; coffea calls it."""
-    buffers = _working.buffers = Buffers(_working.chunk.fileuuid)
-    return buffers
 
 
 def work_on_chunk(
@@ -159,7 +99,6 @@ def work_on_chunk(
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))
     faults: list[str] = []
     stopwatch = Stopwatch()
-    _working.chunk = chunk
     for _ in policy.tries():
         for place in storage.by_silence(places):
             read = replace(chunk, filename=place)
@@ -167,8 +106,8 @@ def work_on_chunk(
             bug = None
             try:
                 with storage.reading(place, policy.timeout_s):
-                    result = function((read, *rest) if rest else read, **options)
-                    _check_length(result, chunk)
+                    task = (read, *rest) if rest else read
+                    result = function(task, max_basket=basket_limit, **options)
             except Exception as error:  # noqa: BLE001 - raised as a BugError if it is not a fault
                 fault = input_fault(error)
                 if fault is None:
@@ -187,7 +126,6 @@ def work_on_chunk(
                     continue
             if bug is not None:  # outside the handler: some exceptions cannot be pickled
                 raise BugError(bug)
-            result.pop("processed", None)  # type: ignore[typeddict-item]  # entries are in `out`
             if "resumed" not in result:
                 result["timings"] = [
                     stopwatch.timing(chunk, place, len(faults) + 1, result["metrics"])
@@ -221,7 +159,7 @@ class Stopwatch:
     def timing(self, chunk: WorkItem, used: str, attempts: int, metrics: dict[str, Any]) -> Timing:
         """Return time and resources of the chunk, once coffea has its result and metrics."""
         done = time.perf_counter()
-        reading_s = _working.buffers.reading_s
+        reading_s = metrics["reading_s"]
         processing = metrics["processtime"]
         opening = done - self._attempt - processing - metrics.get("keeping_s", 0.0)
         return Timing(
@@ -250,12 +188,3 @@ def failed(chunk: WorkItem, reason: str, attempts: int) -> ChunkOutput:
     """Return the output of a chunk that could not be processed."""
     failure = Failure.of_chunk(chunk, reason, attempts)
     return {"out": {}, "failed": [failure]}
-
-
-def _check_length(result: ChunkOutput, chunk: WorkItem) -> None:
-    """Raise an error if entries are missing; coffea silently accepts a file that ends early."""
-    entries = result["metrics"]["entries"]
-    if entries != len(chunk):
-        raise ShortFileError(
-            f"the file ends early, after {entries} of {len(chunk)} entries; was it replaced?"
-        )

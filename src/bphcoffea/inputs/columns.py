@@ -194,6 +194,9 @@ def _rename(form: Form, old: str, new: str) -> Form:
 
 def _aligned(stack: Stack) -> None:
     name, reference_name, array, reference = (stack.pop() for _ in range(4))
+    if reference.ndim > 1 and array.layout.offsets.data is reference.layout.offsets.data:
+        stack.append(array)
+        return
     counts = ak.to_numpy(ak.num(array, axis=1))
     expected = ak.to_numpy(reference if reference.ndim == 1 else ak.num(reference, axis=1))
     different = np.flatnonzero(counts != expected)

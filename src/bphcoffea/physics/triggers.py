@@ -1,6 +1,9 @@
 """Trigger decisions of ntuples that store lists of path names and of decisions."""
 
 import awkward as ak
+import numpy as np
+
+from bphcoffea.arrays import Booleans
 
 
 def fired(paths: ak.Array, *prefixes: str) -> ak.Array:
@@ -19,9 +22,22 @@ def fired(paths: ak.Array, *prefixes: str) -> ak.Array:
     array of bool
         One value per event; False for empty lists.
     """
-    names = paths.name
-    accepted = paths.decision == 1
-    matches = ak.str.starts_with(names, prefixes[0])
-    for prefix in prefixes[1:]:
-        matches = matches | ak.str.starts_with(names, prefix)
-    return ak.any(matches & accepted, axis=1)
+    counts = ak.to_numpy(ak.num(paths.name))
+    names = ak.to_layout(ak.flatten(paths.name))
+    if isinstance(names, ak.contents.IndexedArray):
+        # each distinct name is compared once
+        matches = _starts_with(ak.Array(names.content), prefixes)[names.index.data]
+    else:
+        matches = _starts_with(ak.Array(names), prefixes)
+    accepted = np.flatnonzero(matches & (ak.to_numpy(ak.flatten(paths.decision)) == 1))
+    events = np.zeros(len(counts), dtype=np.bool_)
+    events[np.searchsorted(np.cumsum(counts), accepted, side="right")] = True
+    return ak.Array(events)
+
+
+def _starts_with(names: ak.Array, prefixes: tuple[str, ...]) -> Booleans:
+    """Return which names start with one of the prefixes, shape (names,)."""
+    matches = np.zeros(len(names), dtype=np.bool_)
+    for prefix in prefixes:
+        matches |= ak.to_numpy(ak.str.starts_with(names, prefix))
+    return matches

@@ -1,4 +1,4 @@
-from .decompression import decompress_within as decompress_within
+from .decompression import decompress_within as decompress_within, decompressed as decompressed
 from .disks import UnwritableError as UnwritableError, write_whole as write_whole
 from .disks import writing_to as writing_to
 from .file_identity import identity as identity

@@ -1,0 +1,133 @@
+"""Processing one chunk: its checkpoint, its events, the processor, and what it took."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+from uuid import UUID
+
+import cloudpickle
+import lz4.frame
+from coffea.nanoevents import BaseSchema
+from coffea.processor.executor import WorkItem
+
+from bphcoffea import reading
+from bphcoffea.execution.checkpoints import Checkpoints
+from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
+from bphcoffea.execution.faults import ReplacedFileError, ShortFileError
+from bphcoffea.processing import Processor
+from bphcoffea.size_limits import basket_limit
+
+
+def process_chunk(
+    _format: str,
+    timeout_s: int,
+    schema: type[BaseSchema],
+    _use_dataframes: bool,
+    _save_metrics: bool,
+    item: WorkItem | tuple[WorkItem, bytes],
+    processor_instance: Processor | bytes | str,
+    *,
+    checkpointer: Checkpoints | None,
+    max_basket: int | None = None,
+    **_options: object,
+) -> ChunkOutput:
+    """Process a chunk; coffea's Runner calls this on the worker, in place of its own function.
+
+    Files stay open between chunks, and columns are read by :mod:`bphcoffea.reading`.
+
+    Parameters
+    ----------
+    timeout_s
+        Timeout for an answer of a server, s.
+    schema
+        Schema of the events.
+    item
+        The chunk; with Dask, the chunk and the pickled processor.
+    processor_instance
+        The processor, pickled unless it runs in this process; with Dask, a placeholder.
+    checkpointer
+        Checkpoints of the run, if it has any.
+    max_basket
+        Maximum size of a decompressed basket, bytes.
+
+    Returns
+    -------
+    ``out``, the result of the dataset, and ``metrics``.
+
+    Raises
+    ------
+    ReplacedFileError, ShortFileError
+        If the file is not the one that was checked before the run.
+    """
+    chunk, given = item if isinstance(item, tuple) else (item, processor_instance)
+    processor = _unpickled(given) if isinstance(given, bytes) else given
+    metadata = _metadata(chunk)
+    if checkpointer is not None and (kept := checkpointer.load(metadata, processor)) is not None:
+        return kept
+    try:
+        file = _opened(chunk, timeout_s)
+        before = file.bytes_read
+        columns = reading.Columns(
+            *(file, chunk.treename, chunk.entrystart, chunk.entrystop),
+            *(max_basket or basket_limit(), chunk.preload or ()),
+        )
+        events = columns.events(schema, metadata)
+        began = time.time()
+        out = processor.process(events)
+    except BaseException:
+        reading.forget(chunk.filename)
+        raise
+    metrics: dict[str, Any] = {
+        "bytesread": file.bytes_read - before,
+        "columns": columns.used,
+        "entries": len(chunk),
+        "processtime": time.time() - began,
+        "reading_s": columns.reading_s,
+    }
+    output: ChunkOutput = {"out": out, "metrics": metrics}
+    if checkpointer is not None:
+        checkpointer.save(output, metadata, processor)
+    return output
+
+
+def _opened(chunk: WorkItem, timeout_s: int) -> reading.OpenedFile:
+    """Return the open file of a chunk, and check that it is still the same."""
+    expected = UUID(bytes=chunk.fileuuid) if chunk.fileuuid else None
+    file = reading.opened(chunk.filename, timeout_s)
+    if expected not in (None, file.root.file.uuid):
+        reading.forget(chunk.filename)  # it may have been replaced since it was opened
+        file = reading.opened(chunk.filename, timeout_s)
+    if expected not in (None, file.root.file.uuid):
+        raise ReplacedFileError(
+            "the file differs from the one that was checked before (another UUID); "
+            "was it replaced during the run?"
+        )
+    entries = file.root[chunk.treename].num_entries
+    if entries < chunk.entrystop:
+        found = max(entries - chunk.entrystart, 0)
+        raise ShortFileError(
+            f"the file ends early, after {found} of {len(chunk)} entries; was it replaced?"
+        )
+    return file
+
+
+def _metadata(chunk: WorkItem) -> ChunkMetadata:
+    """Return the metadata of the events of a chunk."""
+    metadata: ChunkMetadata = {
+        "dataset": chunk.dataset,
+        "filename": chunk.filename,
+        "treename": chunk.treename,
+        "entrystart": chunk.entrystart,
+        "entrystop": chunk.entrystop,
+        "fileuuid": str(UUID(bytes=chunk.fileuuid)) if chunk.fileuuid else "",
+    }
+    return {**metadata, **(chunk.usermeta or {})}
+
+
+@functools.lru_cache(maxsize=1)
+def _unpickled(compressed: bytes) -> Processor:
+    """Return a processor, the same for all chunks that this process works on."""
+    processor: Processor = cloudpickle.loads(lz4.frame.decompress(compressed))
+    return processor

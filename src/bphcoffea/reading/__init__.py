@@ -1,0 +1,5 @@
+"""Reading the columns of a chunk from files that stay open."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,151 @@
+"""Lists of strings that are nearly the same in every entry, such as names of trigger paths."""
+
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+from coffea.nanoevents.util import concat
+
+from bphcoffea.arrays import Integers
+from bphcoffea.inputs import Form
+
+Bytes = npt.NDArray[np.uint8]
+
+#: Number of different entries beyond which decoding each of them once brings nothing.
+_MAX_ROWS = 1000
+#: Number of different entries of one size that are found by comparing with one after the other.
+_COMPARED = 8
+#: Length of a string that does not fit into one byte, and the size of the number that follows.
+_LONG, _LONG_SIZE = 255, 4
+
+
+def lists_of_strings(
+    content: bytes, offsets: Integers, header: int
+) -> ak.contents.ListOffsetArray | None:
+    """Decode lists of strings, each different entry once.
+
+    Parameters
+    ----------
+    content
+        Entries of a ``std::vector<std::string>`` as in a ROOT file.
+    offsets
+        Place of each entry in the content, shape (entries + 1,).
+    header
+        Size of the header of each entry, bytes.
+
+    Returns
+    -------
+    One list per entry, whose content is an IndexedArray of the distinct strings; None if the
+    entries are damaged, or many are different.
+    """
+    row_of_entry, firsts = _rows(np.frombuffer(content, np.uint8), offsets)
+    if len(firsts) > _MAX_ROWS:
+        return None
+    positions: dict[bytes, int] = {}
+    rows = []
+    for first in firsts:
+        strings = _strings(content[offsets[first] + header : offsets[first + 1]])
+        if strings is None:
+            return None
+        rows.append([positions.setdefault(text, len(positions)) for text in strings])
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    of_rows = np.array([position for row in rows for position in row], dtype=np.int64)
+    counts = lengths[row_of_entry]
+    lists = np.zeros(len(offsets), dtype=np.int64)
+    np.cumsum(counts, out=lists[1:])
+    begins = (np.cumsum(lengths) - lengths)[row_of_entry] - lists[:-1]
+    index = of_rows[np.repeat(begins, counts) + np.arange(lists[-1])]
+    return ak.contents.ListOffsetArray(
+        ak.index.Index64(lists),
+        ak.contents.IndexedArray(ak.index.Index64(index), _array_of(list(positions))),
+    )
+
+
+def with_index(lists: ak.contents.Content) -> ak.contents.Content:
+    """Return lists of strings in the form of :func:`lists_of_strings`; other arrays unchanged."""
+    content = getattr(lists, "content", None)
+    if content is None or content.parameter("__array__") != "string":
+        return lists
+    index = ak.index.Index64(np.arange(content.length))
+    indexed = ak.contents.IndexedArray(index, content)
+    return ak.contents.ListOffsetArray(lists.offsets, indexed)
+
+
+def indexed_form(form: Form) -> Form:
+    """Return the form of a branch in which lists of strings are as :func:`with_index` makes them.
+
+    Parameters
+    ----------
+    form
+        Form of a branch, as coffea's schemas take it.
+    """
+    strings = form.get("content", {})
+    if strings.get("parameters", {}).get("__array__") != "string":
+        return form
+    strings = _below_index(strings, strings["form_key"])
+    indexed = {
+        "class": "IndexedArray",
+        "index": "i64",
+        "content": strings,
+        "parameters": {},
+        "form_key": concat(form["content"]["form_key"], "!index"),
+    }
+    return {**form, "content": indexed}
+
+
+def _below_index(form: Form, key: str) -> Form:
+    """Return a form whose buffers are found one level deeper than at a key."""
+    deeper = {**form, "form_key": form["form_key"].replace(key, concat(key, "!content"), 1)}
+    if "content" in form:
+        deeper["content"] = _below_index(form["content"], key)
+    return deeper
+
+
+def _rows(content: Bytes, offsets: Integers) -> tuple[Integers, list[int]]:
+    """Return the number of each entry's row among the different rows, and their first entries."""
+    sizes = np.diff(offsets)
+    row_of_entry = np.empty(len(sizes), dtype=np.int64)
+    firsts: list[int] = []
+    for size in np.unique(sizes):
+        left = np.flatnonzero(sizes == size)
+        every = np.lib.stride_tricks.sliding_window_view(content, size)
+        rows = every[offsets[left]]
+        # nearly all entries have the same row, so comparing is faster than sorting
+        for _ in range(_COMPARED):
+            same = (rows == rows[0]).all(axis=1)
+            row_of_entry[left[same]] = len(firsts)
+            firsts.append(int(left[0]))
+            left, rows = left[~same], rows[~same]
+            if not len(left):
+                break
+        else:
+            _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+            row_of_entry[left] = len(firsts) + number.ravel()
+            firsts += [int(entry) for entry in left[first]]
+    return row_of_entry, firsts
+
+
+def _strings(row: bytes) -> list[bytes] | None:
+    """Return the strings of an entry without its header; None if it is damaged."""
+    strings = []
+    position = 0
+    while position < len(row):
+        size = row[position]
+        position += 1
+        if size == _LONG:
+            size = int.from_bytes(row[position : position + _LONG_SIZE], "big")
+            position += _LONG_SIZE
+        strings.append(row[position : position + size])
+        position += size
+    return strings if position == len(row) else None
+
+
+def _array_of(strings: list[bytes]) -> ak.contents.ListOffsetArray:
+    offsets = np.cumsum([0, *map(len, strings)])
+    characters = np.frombuffer(b"".join(strings), np.uint8)
+    return ak.contents.ListOffsetArray(
+        ak.index.Index64(offsets),
+        ak.contents.NumpyArray(characters, parameters={"__array__": "char"}),
+        parameters={"__array__": "string"},
+    )
