@@ -172,7 +172,8 @@ class Decoder:
         if not len(places):
             return lists, np.empty(0, stored)
         possible = (len(content) - size) // step + 1
-        return lists, np.ndarray((possible,), stored, content, 0, (step,)).take(places)
+        # not with take, which would copy the whole array, because it is not contiguous
+        return lists, np.ndarray((possible,), stored, content, 0, (step,))[places]
 
 
 def _is_number(kind: object) -> bool:
