@@ -7,7 +7,9 @@ import uproot
 
 from bphcoffea.results import RunFolder
 
-NUMBERS = ("run", "lumi", "event")
+NUMBERS = ("run", "lumi", "evt")
+#: Allowed relative difference of computed quantities: libraries round sines differently.
+PRECISION = 1e-9
 
 
 def result_of_run(path, dataset):
@@ -20,11 +22,12 @@ def result_of_run(path, dataset):
             values = contents[{"category": category}].values(flow=True)
             histograms[name if category == "all" else f"{name}_{category}"] = values
     table = run.candidates(dataset)
-    events = np.stack([table[name].to_numpy() for name in NUMBERS], axis=1)
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    columns["evt"] = columns.pop("event")
     cutflow = [(r["step"], r["events"], r["candidates"]) for r in run.cutflow[dataset]]
     ranges = run.read("lumis.json")[dataset].values()
     sections = sum(last - first + 1 for of_run in ranges for first, last in of_run)
-    return {"cutflow": cutflow, "histograms": histograms, "events": events, "sections": sections}
+    return {"cutflow": cutflow, "histograms": histograms, "sections": sections} | by_event(columns)
 
 
 def result_of_rdataframe(path, _):
@@ -33,15 +36,20 @@ def result_of_rdataframe(path, _):
         histograms = {key: file[key].values(flow=True) for key in file.keys(cycle=False)}
     with uproot.open(path / "candidates.root") as file:
         columns = file["candidates"].arrays(library="np")
-    numbers = [columns[name] for name in ("run", "lumi", "evt")]
     content = json.loads((path / "cutflow.json").read_text())
     cutflow = [(r["step"], r["events"], r["candidates"]) for r in content["cutflow"]]
     return {
         "cutflow": cutflow,
         "histograms": histograms,
-        "events": np.stack(numbers, axis=1).astype(np.int64),
         "sections": content["sections"],
-    }
+    } | by_event(columns)
+
+
+def by_event(columns):
+    """Return the numbers of the selected events in order, and the other columns."""
+    numbers = np.stack([columns.pop(name).astype(np.int64) for name in NUMBERS])
+    order = np.lexsort(numbers[::-1])
+    return {"events": numbers[:, order], "table": {n: c[order] for n, c in columns.items()}}
 
 
 def differences(first, second):
@@ -50,9 +58,13 @@ def differences(first, second):
     if first["cutflow"] != second["cutflow"]:
         pairs = zip(first["cutflow"], second["cutflow"], strict=False)
         found += [f"cutflow: {one} and {other}" for one, other in pairs if one != other]
-    one, other = (np.unique(result["events"], axis=0) for result in (first, second))
+    one, other = first["events"], second["events"]
     if not np.array_equal(one, other):
-        found.append(f"selected events: {len(one)} and {len(other)}, or others")
+        return [*found, f"selected events: {one.shape[1]} and {other.shape[1]}, or others"]
+    for name in first["table"].keys() & second["table"].keys():
+        one, other = first["table"][name], second["table"][name]
+        if not np.allclose(one, other, PRECISION, 0, equal_nan=True):
+            found.append(f"column {name}: {one[one != other]} and {other[one != other]}")
     if first["histograms"].keys() != second["histograms"].keys():
         names = first["histograms"].keys() ^ second["histograms"].keys()
         found.append(f"histograms of one alone: {', '.join(sorted(names))}")

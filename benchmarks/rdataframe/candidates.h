@@ -104,11 +104,7 @@ public:
       const int best = best_of(candidates, best_);
       for (std::size_t i = 0; i < bookings_.size(); ++i) {
          const auto &booking = bookings_[i];
-         const auto fill = [&](const Candidate &candidate) {
-            const double value = candidate.values[booking.variable];
-            if (!std::isnan(value))
-               histograms[i].Fill(value);
-         };
+         const auto fill = [&](const Candidate &candidate) { histograms[i].Fill(candidate.values[booking.variable]); };
          if (!booking.of_best) {
             for (const auto &candidate : candidates)
                if (!(candidate.failed & ~booking.left_out))

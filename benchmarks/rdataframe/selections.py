@@ -4,7 +4,8 @@ The headers ``<analysis>.h`` evaluate variables and requirements of all candidat
 there are those given here, in upper case.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Selection:
     l1: tuple[str, ...] = ("L1_DoubleMu", "L1_TripleMu")
     tree: str = "Tree3Mu/ntuple"
     best: str = "vertex_chi2"
-    numbers: tuple[str, ...] = field(default=("run", "lumi", "evt"))
+    numbers: tuple[str, ...] = ("run", "lumi", "evt")
 
     def names(self) -> tuple[list[str], list[str]]:
         """Return the names of all variables and of all requirements."""
@@ -67,6 +68,14 @@ class Selection:
 def momenta(*legs: str) -> tuple[str, ...]:
     return tuple(f"{leg}_{quantity}" for leg in legs for quantity in ("Pt", "Eta", "Phi"))
 
+
+MUONS = ("mu1", "mu2", "mu3")
+PAIRS = tuple(combinations(MUONS, 2))
+#: Inputs of the classifier of τ → 3μ beside those that are selected on.
+INPUTS = (
+    *("triplet_pt", "vertex_chi2_ndof", "alpha_3d", "flight_distance", "ip_max", "ip_min"),
+    *("ip_significance_max", "ip_significance_min", "closest_track", "isolation", "muon_quality"),
+)
 
 SELECTIONS = {
     "ds_phipi": Selection(
@@ -113,5 +122,52 @@ SELECTIONS = {
             "flight_bs_significance": ("flight_bs_significance", 50, 0, 50),
         },
         table=("mass", "vertex_chi2", "phi_mass", "flight_bs_significance"),
+    ),
+    "tau3mu": Selection(
+        hlt="HLT_DoubleMu3_Trk_Tau3mu_v",
+        branches=(
+            *("Triplet_Mass", "TripletVtx_Chi2", "TripletVtx_NDOF"),
+            *(f"{vertex}_{axis}" for vertex in ("TripletVtx", "RefittedPV") for axis in "xyz"),
+            *("FlightDistBS_SV", "FlightDistBS_SV_Significance"),
+            *momenta("Triplet", "Mu1", "Mu2", "Mu3"),
+            *(f"Mu{leg}_dRtriggerMatch_2017" for leg in (1, 2, 3)),
+            *("MuonPt", "MuonCharge", "Muon_vz", "Muon_isGlobal", "Muon_isPF", "Muon_isSoft"),
+            *(f"Muon_BestTrack{quantity}Err" for quantity in ("Pt", "Eta", "Phi")),
+            *(f"Track_{name}" for name in ("pt", "eta", "phi", "dxy", "dz", "dxyError")),
+        ),
+        steps={
+            "vertex": ("good_vertex",),
+            "displacement": ("displaced",),
+            "muon_id": ("mu1_identified", "mu2_identified", "mu3_identified"),
+            "acceptance": ("mu1_accepted", "mu2_accepted", "mu3_accepted"),
+            "mass": ("in_mass", "charged"),
+            "delta_r": ("mu1_near_mu2", "mu1_near_mu3", "mu2_near_mu3"),
+            "delta_z": ("mu1_mu2_in_z", "mu1_mu3_in_z", "mu2_mu3_in_z"),
+            "trigger_match": ("mu1_triggered", "mu2_triggered", "mu3_triggered"),
+            "phi_veto": ("in_category", "low_no_phi", "high_no_phi"),
+            "omega_veto": ("low_no_omega", "high_no_omega"),
+        },
+        n_minus_1={
+            "vertex_chi2": ((50, 0, 25), ("good_vertex",)),
+            "flight_significance": ((50, 0, 50), ("displaced",)),
+            "mass": ((60, 1.4, 2.2), ("in_mass",)),
+            "abs_charge": ((4, -0.5, 3.5), ("charged",)),
+            **{f"{mu}_pt": ((50, 0, 25), (f"{mu}_accepted",)) for mu in MUONS},
+            **{f"{mu}_abs_eta": ((50, 0, 2.5), (f"{mu}_accepted",)) for mu in MUONS},
+            **{f"delta_r_{a}_{b}": ((50, 0, 1), (f"{a}_near_{b}",)) for a, b in PAIRS},
+            **{f"delta_z_{a}_{b}": ((50, 0, 1), (f"{a}_{b}_in_z",)) for a, b in PAIRS},
+            **{f"{mu}_trigger_dr": ((50, 0, 0.1), (f"{mu}_triggered",)) for mu in MUONS},
+            "dimuon_low": ((70, 0.2, 1.6), ("low_no_phi", "low_no_omega")),
+            "dimuon_high": ((70, 0.2, 1.6), ("high_no_phi", "high_no_omega")),
+        },
+        histograms={
+            "mass": ("mass", 40, 1.62, 2.02),
+            "mass_resolution": ("mass_resolution", 50, 0, 0.025),
+            "flight_significance": ("flight_significance", 50, 0, 50),
+            "vertex_chi2": ("vertex_chi2", 50, 0, 25),
+        },
+        variables=("category", "mass_resolution", *INPUTS),
+        table=("mass", "mass_resolution", "vertex_chi2", "flight_significance", *INPUTS),
+        categories=("A", "B", "C"),
     ),
 }
