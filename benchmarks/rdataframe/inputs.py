@@ -1,5 +1,6 @@
-"""Files for the benchmark: data of the toys, written by ROOT, made once."""
+"""Files for the benchmark, made once: data of the toys, written by ROOT, and NanoAOD."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import uproot
 from bphcoffea.toys import TOYS
 from bphcoffea.toys.files import write_ntuple
 
+SAMPLES = Path(__file__).parents[2] / "tests" / "samples.py"
 SEED = 1
 DATASET = "benchmark"
 
@@ -71,6 +73,8 @@ def make_input(analysis, format_of_files, events, number, cache):
     cache
         Folder to keep the files in.
     """
+    if analysis == "zmumu":
+        return repeated_nanoaod(events, number, cache)
     toy = TOYS[analysis]
     sample = replace(toy.samples[0], name=analysis, share=1.0, files=number)
     folder = cache / f"{analysis}_{number}x{events}"
@@ -97,6 +101,27 @@ def make_input(analysis, format_of_files, events, number, cache):
             print(f"made {path}", flush=True)
     metadata = sample.describe(number * events)
     return Input(tuple(files), (events,) * number, toy.tree, metadata)
+
+
+def repeated_nanoaod(events, number, cache):
+    """Return TTrees of the events of a small sample of Drell-Yan, over and over.
+
+    They have the branches of leptons, jets, vertices and filters alone.
+    """
+    spec = importlib.util.spec_from_file_location("nanoaod_samples", SAMPLES)
+    samples = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(samples)
+    folder = cache / f"zmumu_{number}x{events}"
+    files = tuple(folder / f"{part}.root" for part in range(number))
+    for path in files:
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / "part.root"
+            samples.write_slim(samples.folder() / "nano_dy.root", part, events)
+            part.replace(path)
+            print(f"made {path}", flush=True)
+    metadata = {"is_mc": True, "era": "2018", "cross_section": 6077.22}
+    return Input(files, (events,) * number, "Events", metadata)
 
 
 def read_once(paths):
