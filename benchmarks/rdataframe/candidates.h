@@ -104,7 +104,11 @@ public:
       const int best = best_of(candidates, best_);
       for (std::size_t i = 0; i < bookings_.size(); ++i) {
          const auto &booking = bookings_[i];
-         const auto fill = [&](const Candidate &candidate) { histograms[i].Fill(candidate.values[booking.variable]); };
+         const auto fill = [&](const Candidate &candidate) {
+            // rounded as boost-histogram does, since whole numbers may lie on the edge of a bin
+            const double z = (candidate.values[booking.variable] - booking.start) / (booking.stop - booking.start);
+            histograms[i].AddBinContent(z < 1 ? (z >= 0 ? 1 + int(z * booking.bins) : 0) : booking.bins + 1);
+         };
          if (!booking.of_best) {
             for (const auto &candidate : candidates)
                if (!(candidate.failed & ~booking.left_out))
