@@ -169,7 +169,7 @@ def main():
             summary = summarise(rows)
             content[title] = {"summary": summary, "rows": rows}
             name = f"{analysis}_{format_of_files}.png"
-            draw(rows, summary, arguments.output / name)
+            draw(title, rows, summary, arguments.output / name)
             Console(width=200).print(table_of(title, summary))
             text = json.dumps(content, indent=1) + "\n"
             (arguments.output / "rdataframe.json").write_text(text)

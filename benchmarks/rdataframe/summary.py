@@ -7,6 +7,10 @@ from rich.table import Table
 
 from bphcoffea.presentation.style import cms_style
 
+#: Markers and colours of the contestants in figures.
+MARKERS = "os^vD<>*"
+COLOURS = ("blue", "orange", "green", "red", "purple", "brown", "pink", "gray")
+
 
 def line(few, many, key):
     """Return the fixed cost, s, and the slope, µs per event, of the two sizes of one turn."""
@@ -79,7 +83,7 @@ def table_of(title, summary):
     return table
 
 
-def draw(rows, summary, path):
+def draw(title, rows, summary, path):
     """Draw wall and CPU time against the number of events, with the straight lines."""
     with cms_style():
         figure = Figure(figsize=(22, 10), layout="constrained")
@@ -96,20 +100,16 @@ def draw(rows, summary, path):
                 if f"{key}_fixed_s" in entry:
                     fixed, slope = entry[f"{key}_fixed_s"], entry[f"{key}_us_per_event"]
                     name += f": {fixed:.1f} s + {slope:.1f} µs/event"
-                drawn = axes.errorbar(
-                    [n / 1e3 for n in events],
-                    middle,
-                    errors,
-                    fmt="os^vD<>*"[number % 8],
-                    label=name,
-                )
+                thousands = [n / 1e3 for n in events]
+                style = {"color": f"tab:{COLOURS[number]}", "label": name}
+                axes.errorbar(thousands, middle, errors, fmt=MARKERS[number], **style)
                 if f"{key}_fixed_s" in entry:
                     ends = [0, events[-1]]
                     times = [fixed + 1e-6 * slope * n for n in ends]
-                    axes.plot([n / 1e3 for n in ends], times, "-", color=drawn[0].get_color(), lw=1)
+                    axes.plot([n / 1e3 for n in ends], times, "-", color=style["color"], lw=1)
             axes.set_xlabel("Events / 1000")
             axes.set_ylabel(f"{label} time [s]")
             axes.set_xlim(left=0)
             axes.set_ylim(0, 1.7 * axes.get_ylim()[1])
-            axes.legend(loc="upper left", fontsize=17)
+            axes.legend(loc="upper left", fontsize=17, title=title)
         figure.savefig(path)
