@@ -30,7 +30,7 @@ def test_each_contestant_is_measured_and_drawn(tmp_path):
     content, printed = compete(tmp_path, "tree3mu_phipi_2017.root", *names)
     for entries in (content["rows"], content["summary"]):
         assert [entry["contestant"] for entry in entries] == names
-        assert all(entry["events"] == 1_500 for entry in entries)
+        assert all(entry["events"] == 300 for entry in entries)
         assert all(entry["cpu_s"] > 0 and entry["peak_mb"] > 0 for entry in entries)
     assert all(name in printed for name in names)
     assert (tmp_path / "ds_phipi_ttree.png").stat().st_size
