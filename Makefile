@@ -13,7 +13,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --ge
 # With this variable, every start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint bench lock clean
 
 demo: $(VENV)/ready-demo
 	$(BIN)/bphcoffea demo --output demo
@@ -26,7 +26,11 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The packages that runs need; and, added to them, those that development needs.
+# BENCH takes options, such as BENCH="--events 50000 --repeat 3".
+bench: $(VENV)/ready-bench
+	$(BIN)/python benchmarks/rdataframe $(BENCH)
+
+# The packages that runs need; and, added to them, those that development and benchmarks need.
 $(VENV)/ready-demo: requirements-installer.lock requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'bphcoffea needs Python 3.11 or newer: make PYTHON=python3.x')"
 	$(PYTHON) -m venv $(VENV)
@@ -39,11 +43,16 @@ $(VENV)/ready-dev: $(VENV)/ready-demo requirements-dev.lock
 	$(INSTALL) --requirement requirements-dev.lock
 	touch $@
 
+$(VENV)/ready-bench: $(VENV)/ready-demo requirements-bench.lock
+	$(INSTALL) --requirement requirements-bench.lock
+	touch $@
+
 # Lock the newest versions within the bounds of pyproject.toml, for every platform and Python.
 lock:
 	$(LOCK) --group installer -o requirements-installer.lock
 	$(LOCK) pyproject.toml --group build -o requirements.lock
 	$(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --group bench -c requirements.lock -o requirements-bench.lock
 
 clean:
 	rm -rf $(VENV) demo
