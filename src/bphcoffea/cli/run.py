@@ -41,8 +41,13 @@ def run(
         typer.Option(metavar="NAME|FILE", help="Where to run; see `bphcoffea facility list`."),
     ] = None,
     chunksize: Annotated[
-        int, typer.Option(min=1, help="Approximate number of events per chunk.")
+        int,
+        typer.Option(
+            min=1,
+            help="Number of events per chunk, about; workers cut what does not fit their memory.",
+        ),
     ] = 100_000,
+    memory: arguments.Memory = None,
     max_chunks: Annotated[
         int | None,
         typer.Option(min=1, help="Process at most this many chunks per dataset, as a quick test."),
@@ -98,6 +103,7 @@ def run(
         workers,
         scheduler,
         chunksize,
+        arguments.in_bytes(memory),
         max_chunks,
         storage.Retries(attempts, timeout_s=timeout),
         checkpoints=checkpoints

@@ -1,6 +1,6 @@
 """Checkpoints: results of finished chunks, with which an interrupted run can resume.
 
-They are pickles, as coffea makes them. Therefore they never lie in a run folder, and on a disk they
+They are pickles. Therefore they never lie in a run folder, and on a disk they
 are only read if nobody else could have written them.
 """
 
@@ -13,28 +13,26 @@ import logging
 import os
 import stat
 import sys
-import threading
-import time
 import uuid
 from pathlib import Path
 
 import cloudpickle
 import fsspec
 import lz4.frame
-from coffea.processor import CheckpointerABC
+from coffea.processor.executor import WorkItem
 
 import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import RunError
 from bphcoffea.execution import checkpoint_folders as folders
-from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
+from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.processing import Sink
 from bphcoffea.results import REPLICAS
 from bphcoffea.versions import versions
 
-#: Metadata that do not change the result: where a chunk is read, and its label in figures.
-_IRRELEVANT = {"filename", REPLICAS, "label"}
+#: Metadata that do not change the result: other places of the file, and its label in figures.
+_IRRELEVANT = {REPLICAS, "label"}
 #: Length of the checksum at the beginning of a checkpoint, bytes.
 _CHECKSUM_SIZE = 32
 #: Permissions that nobody but the owner may have.
@@ -84,13 +82,8 @@ def _unsealed(sealed: bytes) -> bytes | None:
     return content if _sealed(content) == sealed else None
 
 
-#: Path of the checkpoint of this thread's current chunk. It is set by ``load``, which coffea calls
-#: before each chunk: later the metadata may differ, since coffea's NanoAODSchema adds its version.
-_chunk = threading.local()
-
-
-class Checkpoints(CheckpointerABC):  # type: ignore[misc]
-    """Checkpoints of a run, which coffea loads and saves on the workers.
+class Checkpoints:
+    """Checkpoints of a run, which its workers load and save.
 
     Parameters
     ----------
@@ -144,16 +137,18 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
                 *(self.place, folders.failure_reason(error)),
             )
 
-    def load(self, metadata: ChunkMetadata, _processor: object) -> ChunkOutput | None:
+    def load(self, chunk: WorkItem) -> ChunkOutput | None:
         """Return the output of a chunk, marked as ``resumed``; None if missing or damaged."""
-        system, path = _chunk.place = self._find(metadata)
-        if not self.resume or not system.exists(path):
+        if not self.resume:
             return None
-        self._check_owner(path)
+        system, path = self._find(chunk)
         try:
+            if not system.exists(path):
+                return None
+            self._check_owner(path)
             with system.open(path, "rb") as file:
                 content = _unsealed(file.read())
-        except OSError:
+        except folders.STORAGE_ERRORS:
             return None
         if content is None:
             return None
@@ -161,19 +156,15 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         output["resumed"] = 1
         return output
 
-    def save(self, output: ChunkOutput, metadata: ChunkMetadata, _processor: object) -> None:
+    def save(self, output: ChunkOutput, chunk: WorkItem) -> None:
         """Write the checkpoint of a chunk, completely or not at all.
 
-        A failure to write is counted as ``not_kept``; the chunk itself is not lost. A chunk that is
-        shorter than expected is not kept, since it would be taken for complete later.
+        A failure to write is counted as ``not_kept``; the chunk itself is not lost. Timings are not
+        kept, because a run reports the work that it has done itself.
         """
-        if output["metrics"]["entries"] != metadata["entrystop"] - metadata["entrystart"]:
-            return
-        clock = time.perf_counter()
-        system, path = _chunk.place
-        # coffea's ``processed`` contains the URL of the file, with its secrets
-        kept = {key: value for key, value in output.items() if key != "processed"}
+        kept: ChunkOutput = {"out": output["out"], "metrics": output["metrics"]}
         content = _sealed(lz4.frame.compress(cloudpickle.dumps(kept)))
+        system, path = self._find(chunk)
         part = f"{path}.{uuid.uuid4().hex}{folders.PART}"
         try:
             self._make(system, path.rpartition("/")[0])  # the disk of a worker's machine
@@ -182,9 +173,15 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             system.mv(part, path)
         except OSError:
             output["not_kept"] = 1
-        output["metrics"]["keeping_s"] = time.perf_counter() - clock
 
-    def _find(self, metadata: ChunkMetadata) -> tuple[folders.FileSystem, str]:
+    def _find(self, chunk: WorkItem) -> tuple[folders.FileSystem, str]:
+        metadata = {
+            "dataset": chunk.dataset,
+            "treename": chunk.treename,
+            "entries": (chunk.entrystart, chunk.entrystop),
+            "uuid": chunk.fileuuid.hex(),
+            **(chunk.usermeta or {}),
+        }
         relevant = {key: value for key, value in metadata.items() if key not in _IRRELEVANT}
         content = json.dumps([self.code, relevant], sort_keys=True, default=str)
         system, folder = fsspec.url_to_fs(self.place)

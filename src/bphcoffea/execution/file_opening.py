@@ -56,7 +56,11 @@ def _in_parallel(
 ) -> list[Report]:
     executor = running.executor.copy(desc=description, unit="file")
     if hasattr(executor, "if_killed"):
-        executor.if_killed = if_killed
+        executor.if_killed, executor.halve = if_killed, _indivisible
     reports: list[Report] = executor(files, function, [])[0]
     order: dict[object, int] = {file: position for position, file in enumerate(files)}
     return sorted(reports, key=lambda report: order[report.file])
+
+
+def _indivisible(_file: File) -> tuple[File, ...]:
+    return ()

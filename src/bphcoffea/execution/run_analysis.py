@@ -20,6 +20,7 @@ from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.chunks import Plan, find_chunks
 from bphcoffea.execution.executors.engines import Engine, ExecutorName, engine, reporting
 from bphcoffea.execution.outcome import Outcome, write
+from bphcoffea.execution.pieces import MemoryPlan
 from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
@@ -46,6 +47,9 @@ class Options:
         Address of a running Dask scheduler.
     chunksize
         Approximate number of events per chunk.
+    memory
+        Memory of each worker, bytes, half of which chunks may fill: a worker processes larger ones
+        in pieces. By default the limit of the Dask worker, or the worker's part of the machine.
     max_chunks
         Maximum number of chunks per dataset; None for all.
     retries
@@ -68,6 +72,7 @@ class Options:
     workers: int | None = None
     scheduler: str | None = None
     chunksize: int = 100_000
+    memory: int | None = None
     max_chunks: int | None = None
     retries: Retries = field(default_factory=Retries)
     checkpoints: str | None = None
@@ -130,6 +135,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
     sink = None
     if options.skim:
         mark(folder, RUN)  # the skim may be written into it
+        # named after pieces: if a chunk is processed twice, they must be the same
         sink = Skim(options.skim, options.skim_of, options.retries, tuple(fileset.names))
     _check_metadata(analysis, fileset)
     _check_corrections(analysis, fileset)
@@ -158,7 +164,8 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
             )
             count = len(plan.chunks)
             _log.debug("%d chunks for %s (%d workers)", count, running.name, running.workers)
-            outcome = process(processor, plan, running, options.retries, checkpoints)
+            memory = MemoryPlan(options.memory or running.memory, measured=sink is None)
+            outcome = process(processor, plan, running, options.retries, checkpoints, memory)
         if plan.chunks and not outcome.results:
             raise RunError("\n".join(failure.line() for failure in outcome.ledger.missing))
         outcome = _with_empty(outcome, analysis, fileset, plan)
@@ -183,6 +190,7 @@ def process(
     running: Engine,
     retries: Retries | None = None,
     checkpoints: Checkpoints | None = None,
+    memory: MemoryPlan | None = None,
 ) -> Outcome:
     """Process the chunks of a plan with a started executor, and add up their results."""
     runner = FaultTolerantRunner(
@@ -191,7 +199,8 @@ def process(
         savemetrics=True,
         processor_compression=None if running.name == "iterative" else 1,
         policy=retries or Retries(),
-        checkpointer=checkpoints,
+        checkpoints=checkpoints,
+        memory=memory or MemoryPlan(running.memory),
     )
     clock = time.perf_counter()
     try:

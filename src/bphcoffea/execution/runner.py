@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import threading
 import time
@@ -18,7 +17,9 @@ from coffea.processor.executor import WorkItem
 
 from bphcoffea import storage
 from bphcoffea.analysis import MissingExtraError
+from bphcoffea.execution import memory
 from bphcoffea.execution.bugs import Bug, BugError, guard_worker
+from bphcoffea.execution.checkpoints import Checkpoints
 from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.faults import (
     ReplacedFileError,
@@ -26,7 +27,9 @@ from bphcoffea.execution.faults import (
     input_fault,
     is_lasting,
     missing_package,
+    ran_out_of_memory,
 )
+from bphcoffea.execution.pieces import MemoryPlan, TooLargeError, halves, work_in_pieces
 from bphcoffea.redaction import redacted
 from bphcoffea.results import REPLICAS, Failure, Recovery, Timing, file_of, place_of
 from bphcoffea.size_limits import basket_limit
@@ -46,10 +49,16 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
         Number of attempts per chunk, and pauses between them.
     basket_limit
         Maximum size of a decompressed basket, bytes.
+    memory
+        Memory of the workers, into which they cut chunks.
+    checkpoints
+        Checkpoints of the run; None for none.
     """
 
     policy: storage.Retries = field(default_factory=storage.Retries)
     basket_limit: int = field(default_factory=basket_limit)
+    memory: MemoryPlan = field(default_factory=lambda: MemoryPlan(measured=False))
+    checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:
         """Let coffea keep the buffers of a chunk in :class:`Buffers`, which measure reading."""
@@ -60,7 +69,8 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     @property
     def automatic_retries(self) -> Callable[..., ChunkOutput]:
         """Function that coffea calls on the worker for every chunk, with every executor."""
-        return partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
+        work = partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
+        return partial(work_in_pieces, work, self.memory, self.checkpoints)
 
 
 class Buffers(dict[str, object]):
@@ -129,7 +139,7 @@ def work_on_chunk(
     use_result_type: bool = False,  # noqa: ARG001
     **options: object,
 ) -> ChunkOutput:
-    """Process a chunk on the worker.
+    """Process a chunk, or a piece of it, on the worker.
 
     Parameters
     ----------
@@ -149,6 +159,8 @@ def work_on_chunk(
 
     Raises
     ------
+    TooLargeError
+        If the chunk ran out of memory, and can be halved.
     BugError
         If the exception of the processor is not a fault of the input.
     """
@@ -164,7 +176,7 @@ def work_on_chunk(
         for place in storage.by_silence(places):
             read = replace(chunk, filename=place)
             stopwatch.begin_attempt()
-            bug = None
+            bug, too_large = None, False
             try:
                 with storage.reading(place, policy.timeout_s):
                     result = function((read, *rest) if rest else read, **options)
@@ -175,6 +187,8 @@ def work_on_chunk(
                     if missing := missing_package(error):
                         raise MissingExtraError(missing) from None
                     bug = Bug.from_exception(error, place_of(chunk))
+                elif ran_out_of_memory(error) and halves(chunk):
+                    too_large = True
                 else:
                     stopwatch.end_failed_attempt()
                     storage.note_silence(place, fault)
@@ -187,11 +201,10 @@ def work_on_chunk(
                     continue
             if bug is not None:  # outside the handler: some exceptions cannot be pickled
                 raise BugError(bug)
+            if too_large:
+                raise TooLargeError
             result.pop("processed", None)  # type: ignore[typeddict-item]  # entries are in `out`
-            if "resumed" not in result:
-                result["timings"] = [
-                    stopwatch.timing(chunk, place, len(faults) + 1, result["metrics"])
-                ]
+            result["timings"] = [stopwatch.timing(chunk, place, len(faults) + 1, result["metrics"])]
             skipped = storage.silence_of(chunk.filename) if place != chunk.filename else None
             if faults or skipped:
                 where = (chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop)
@@ -209,6 +222,7 @@ class Stopwatch:
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
         self._lost_s = 0.0
+        memory.forget_peak()
 
     def begin_attempt(self) -> None:
         """Begin an attempt to open and process the file."""
@@ -223,7 +237,7 @@ class Stopwatch:
         done = time.perf_counter()
         reading_s = _working.buffers.reading_s
         processing = metrics["processtime"]
-        opening = done - self._attempt - processing - metrics.get("keeping_s", 0.0)
+        opening = done - self._attempt - processing
         return Timing(
             dataset=chunk.dataset,
             file=file_of(chunk),
@@ -238,7 +252,7 @@ class Stopwatch:
             processor_s=processing - reading_s,
             cpu_s=time.process_time() - self._cpu,
             bytes_read=metrics.get("bytesread", 0),
-            peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_rss_mb=memory.peak() / 2**20,
         )
 
 
