@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from dask.utils import parse_bytes
 
 from bphcoffea import analysis, execution, facilities, storage
 from bphcoffea.cli.terminal import say
@@ -104,6 +103,8 @@ def in_bytes(size: str | None) -> int | None:
     """
     if size is None:
         return None
+    from dask.utils import parse_bytes
+
     try:
         if (number := parse_bytes(size)) > 0:
             return int(number)

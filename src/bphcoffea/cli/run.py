@@ -41,11 +41,7 @@ def run(
         typer.Option(metavar="NAME|FILE", help="Where to run; see `bphcoffea facility list`."),
     ] = None,
     chunksize: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Number of events per chunk, about; workers cut what does not fit their memory.",
-        ),
+        int, typer.Option(min=1, help="Approximate number of events per chunk.")
     ] = 100_000,
     memory: arguments.Memory = None,
     max_chunks: Annotated[

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import resource
 from pathlib import Path
@@ -33,6 +35,13 @@ def forget_peak() -> bool:
 def peak() -> int:
     """Return the peak of the resident memory since :func:`forget_peak`, or ever, bytes."""
     return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def release() -> None:
+    """Give memory that is no longer used back to the system, where the C library can do that."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def machine_memory() -> int:

@@ -6,7 +6,6 @@ chunks, checkpoints and the ledger do not depend on the memory of workers.
 
 from __future__ import annotations
 
-import gc
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -64,8 +63,22 @@ class PieceSizes:
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
+        self._idle = _resident()
         # by dataset: events of the largest piece, and memory per event, bytes
         self._largest: dict[str, tuple[int, float]] = {}
+
+    def cut(self, chunk: WorkItem) -> tuple[WorkItem, ...]:
+        """Return the piece of a chunk to process next, and what remains of the chunk, if anything.
+
+        What the last piece left behind is given back first, if the memory is short.
+        """
+        if self.fitting(chunk, _resident()) < len(chunk):
+            memory.release()
+            self._idle = _resident()
+            events = self.fitting(chunk, self._idle)
+            if events < len(chunk):
+                return cut_at(chunk, chunk.entrystart + events)
+        return (chunk,)
 
     def fitting(self, chunk: WorkItem, resident: float) -> int:
         """Return how many events of a chunk to process at once, beside the resident memory."""
@@ -77,21 +90,25 @@ class PieceSizes:
         # equal pieces: what remains of a chunk is not much smaller than the others
         return -(-events // -(-events // most)) if events else 0
 
-    def measured(self, piece: WorkItem, growth: float) -> None:
-        """Record by how much memory a piece has filled the process, bytes."""
+    def measured(self, piece: WorkItem, peak: float) -> None:
+        """Record the peak of the resident memory while a piece was processed, bytes."""
         if not len(piece):
             return
-        events, per_event = len(piece), max(growth, 0.0) / len(piece)
+        events, per_event = len(piece), max(peak - self._idle, 0.0) / len(piece)
         largest, known = self._largest.get(piece.dataset, (0, 0.0))
         if events > 2 * largest:
             self._largest[piece.dataset] = events, per_event
         elif events > largest / 2:
             self._largest[piece.dataset] = max(events, largest), max(per_event, known)
 
-    def too_large(self, piece: WorkItem, resident: float) -> None:
-        """Record that a piece did not fit, so that no more than half of it is tried next."""
+    def too_large(self, piece: WorkItem) -> None:
+        """Record that a piece ran out of memory, so that no more than half of it is tried next."""
         events = len(piece) // 2
-        self._largest[piece.dataset] = events, max(self._limit - resident, 0.0) / events
+        self._largest[piece.dataset] = events, max(self._limit - self._idle, 0.0) / events
+
+
+def _resident() -> int:
+    return memory.resident() or 0
 
 
 #: Sizes of pieces in the run that this process works for.
@@ -161,13 +178,8 @@ def work_in_pieces(
     outputs: list[ChunkOutput] = []
     todo = deque([chunk])
     while todo:
-        piece = todo.popleft()
-        before = memory.resident() or 0
-        if sizes is not None:
-            events = sizes.fitting(piece, before)
-            if events < len(piece):
-                piece, remainder = cut_at(piece, piece.entrystart + events)
-                todo.appendleft(remainder)
+        piece, *remainder = (todo.popleft(),) if sizes is None else sizes.cut(todo.popleft())
+        todo.extendleft(remainder)
         try:
             output = work(
                 retries, skipbadfiles, function, (piece, *rest) if rest else piece, **options
@@ -175,13 +187,13 @@ def work_in_pieces(
         except TooLargeError:
             output = None
         if output is None:  # outside the handler, which keeps the arrays of the piece
-            gc.collect()
+            memory.release()
             if sizes is not None:
-                sizes.too_large(piece, before)
+                sizes.too_large(piece)
             todo.extendleft(reversed(halves(piece)))
             continue
         if sizes is not None and "failed" not in output:
-            sizes.measured(piece, memory.peak() - before)
+            sizes.measured(piece, memory.peak())
         outputs.append(output)
     total: ChunkOutput = accumulate(outputs)
     if checkpoints is not None and "failed" not in total:
