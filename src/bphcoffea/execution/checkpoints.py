@@ -21,7 +21,6 @@ import fsspec
 import lz4.frame
 from coffea.processor.executor import WorkItem
 
-import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import RunError
 from bphcoffea.execution import checkpoint_folders as folders
@@ -29,7 +28,7 @@ from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.processing import Sink
 from bphcoffea.results import REPLICAS
-from bphcoffea.versions import versions
+from bphcoffea.versions import source_sha256, versions
 
 #: Metadata that do not change the result: other places of the file, and its label in figures.
 _IRRELEVANT = {REPLICAS, "label"}
@@ -53,10 +52,7 @@ def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
     explicit = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
     digest.update(cloudpickle.dumps((sorted(vars(explicit).items()), sink)))
     digest.update(json.dumps(versions()).encode())
-    package = Path(bphcoffea.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        digest.update(str(path.relative_to(package)).encode())
-        digest.update(path.read_bytes())
+    digest.update(source_sha256().encode())
     return digest.hexdigest()
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from bphcoffea.analysis import SUBSAMPLE, Analysis, MissingExtraError
-from bphcoffea.datasets import Fileset
+from bphcoffea.datasets import Fileset, KnownFiles
 from bphcoffea.errors import InputError, RunError
 from bphcoffea.execution.blinding import blinded
 from bphcoffea.execution.checkpoint_folders import folder_for
@@ -28,7 +28,7 @@ from bphcoffea.facilities import Facility
 from bphcoffea.inputs import branch_filter
 from bphcoffea.processing import DatasetResult, Processor, empty_result
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
-from bphcoffea.storage import Retries, check_target, mark, stage_out_folder
+from bphcoffea.storage import Retries, check_target, mark, stage_out_folder, user_cache
 
 _log = logging.getLogger(__name__)
 
@@ -160,7 +160,13 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
             if running.dashboard:
                 _log.info("Dask dashboard: %s", running.dashboard)
             plan = find_chunks(
-                analysis, fileset, running, options.chunksize, options.max_chunks, options.retries
+                analysis,
+                fileset,
+                running,
+                options.chunksize,
+                options.max_chunks,
+                options.retries,
+                KnownFiles(user_cache("files")),
             )
             count = len(plan.chunks)
             _log.debug("%d chunks for %s (%d workers)", count, running.name, running.workers)
