@@ -46,6 +46,7 @@ class KnownFiles:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._paths: dict[tuple[tuple[str, object], ...], Path] = {}
 
     def lookup(self, files: Iterable[FileToOpen]) -> tuple[list[FileReport], list[FileToOpen]]:
         """Return reports on files that did not change, and the files that are to be opened.
@@ -93,9 +94,12 @@ class KnownFiles:
         """Return the file of the reports on all files of which the same is asked."""
         if self._folder is None:
             return None
-        asked = {key: value for key, value in vars(file).items() if key not in _OF_FILE}
-        content = json.dumps([source_sha256(), versions(), asked], sort_keys=True)
-        return self._folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"
+        asked = tuple((key, value) for key, value in vars(file).items() if key not in _OF_FILE)
+        if asked not in self._paths:
+            content = json.dumps([source_sha256(), versions(), asked])
+            name = hashlib.sha256(content.encode()).hexdigest()[:32]
+            self._paths[asked] = self._folder / f"{name}.json"
+        return self._paths[asked]
 
 
 def _is_sound(report: FileReport) -> bool:

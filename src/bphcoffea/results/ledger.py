@@ -183,21 +183,22 @@ class Ledger:
         lost = [
             Failure(chunk.dataset, file_of(chunk), start, stop, "lost without a reason", 0)
             for chunk in self.expected
-            for start, stop in _gaps(
-                (chunk.entrystart, chunk.entrystop),
-                (
-                    *self._processed_ranges(chunk),
-                    *with_reason.get((chunk.dataset, file_of(chunk)), ()),
-                ),
+            for start, stop in self._lost(
+                chunk, with_reason.get((chunk.dataset, file_of(chunk)), [])
             )
         ]
         return sorted((*lost, *failed, *self.unopened), key=_order)
 
-    def _processed_ranges(self, chunk: WorkItem) -> tuple[tuple[int, int], ...]:
-        """Return the processed entry ranges of a chunk's file."""
+    def _lost(
+        self, chunk: WorkItem, with_reason: list[tuple[int, int]]
+    ) -> Iterable[tuple[int, int]]:
+        """Return the entries of a chunk that are neither processed nor lost with a reason."""
         processed = self.processed.get(chunk.dataset)
-        tree = (file_of(chunk), chunk.treename)
-        return () if processed is None else processed.ranges.get(tree, ())
+        whole = (chunk.entrystart, chunk.entrystop)
+        if processed is None and not with_reason:
+            return [whole]  # also if it has no entries
+        ranges = processed.ranges.get((file_of(chunk), chunk.treename), ()) if processed else ()
+        return _gaps(whole, (*ranges, *with_reason))
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of ``ledger.json``.
