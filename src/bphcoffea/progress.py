@@ -56,6 +56,10 @@ class Bar:
         """Count further units as finished."""
         self._display.advance(self._task.id, number)
 
+    def extend(self, number: int) -> None:
+        """Count further units as to be done."""
+        self._task.total = (self._task.total or 0) + number
+
     def update(self, done: int, total: int) -> None:
         """Set the count and the total; library functions take this method as `progress`."""
         task = self._task

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+from functools import cache
+from pathlib import Path
 
 #: Packages that results depend on.
 PACKAGES = (
@@ -21,3 +24,14 @@ PACKAGES = (
 def versions() -> dict[str, str]:
     """Return the installed versions of the packages that results depend on."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+@cache
+def source_sha256() -> str:
+    """Return a hash of the code of this package."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(str(path.relative_to(package)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -76,6 +76,7 @@ def test_a_file_that_may_not_be_read(monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "a.root").touch()
     monkeypatch.setattr(uproot, "open", refuse)
     assert problem_of(tmp_path / "a.root") == "may not be read (permission denied)"
 

@@ -14,6 +14,7 @@ import pytest
 import services
 import uproot
 from builders import write_fileset
+from coffea.processor.executor import WorkItem
 from damage import corrupt_basket, made_again
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -459,9 +460,8 @@ def replaced(before):
 def test_damaged_checkpoint_is_as_good_as_none(part, bit, cut, tmp_path):
     chunks = Checkpoints(str(tmp_path / "kept"), "code", resume=True)
     chunks.prepare(Path("results"), "mine")
-    metadata = {"entrystart": 0, "entrystop": 3, "filename": "a.root"}
-    chunks.load(metadata, None)
-    chunks.save({"metrics": {"entries": 3}, "out": [1.0, 2.0, 3.0]}, metadata, None)
+    chunk = WorkItem("D", "a.root", "tree", 0, 3, b"")
+    chunks.save({"metrics": {"entries": 3}, "out": [1.0, 2.0, 3.0]}, chunk)
     (kept,) = (tmp_path / "kept").glob("*.lz4")
     content = bytearray(kept.read_bytes())
     at = int(part * len(content))
@@ -470,10 +470,9 @@ def test_damaged_checkpoint_is_as_good_as_none(part, bit, cut, tmp_path):
     else:
         content[at] ^= 1 << bit
     kept.write_bytes(content)
-    assert chunks.load(metadata, None) is None
-    chunks.load(metadata, None)
-    chunks.save({"metrics": {"entries": 3}, "out": [1.0]}, metadata, None)
-    assert chunks.load(metadata, None)["out"] == [1.0]
+    assert chunks.load(chunk) is None
+    chunks.save({"metrics": {"entries": 3}, "out": [1.0]}, chunk)
+    assert chunks.load(chunk)["out"] == [1.0]
 
 
 def test_run_with_a_flipped_bit_in_each_checkpoint_gives_the_same_result(job):

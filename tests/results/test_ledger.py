@@ -1,5 +1,8 @@
 """The books of a run: whatever is not in the results is told, whoever lost it."""
 
+from dataclasses import replace
+from itertools import accumulate, pairwise
+
 from coffea.processor.executor import WorkItem
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +47,37 @@ def test_what_is_missing_is_expected_without_processed(lost, told):
     assert content["expected_events"] == 10 * len(CHUNKS)
     assert content["processed_events"] == 10 * len(processed)
     assert content["complete"] == ledger.complete
+
+
+#: A part of a file is processed, lost with a reason, or lost without one.
+FATES = ("processed", "failed", "lost")
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from(FATES)), max_size=12), st.data())
+def test_every_entry_of_a_chunk_that_was_cut_is_accounted_for_once(pieces, data):
+    fates = [fate for length, fate in pieces for _ in range(length)]
+    # chunks and pieces end independently of each other
+    places = st.sets(st.integers(0, len(fates)))
+    ends = sorted({0, len(fates)} | data.draw(places))
+    chunks = [
+        WorkItem("D", "a.root", "t", start, stop, b"", {FILE: "a.root"})
+        for start, stop in pairwise(ends)
+    ]
+    starts = [0, *accumulate(length for length, _ in pieces)]
+    found = [
+        (start, stop, fate)
+        for (start, stop), (_, fate) in zip(pairwise(starts), pieces, strict=True)
+    ]
+    failed = [Failure("D", "a.root", a, b, "gone", 1) for a, b, fate in found if fate == "failed"]
+    done = [replace(chunks[0], entrystart=a, entrystop=b) for a, b, f in found if f == "processed"]
+    ledger = Ledger(tuple(chunks), {"D": Entries()} | entries_of(done), tuple(failed))
+    told = [None] * len(fates)
+    for failure in ledger.missing:
+        for entry in range(failure.start, failure.stop):
+            assert told[entry] is None
+            told[entry] = {"gone": "failed", "lost without a reason": "lost"}[failure.error]
+    assert told == [None if fate == "processed" else fate for fate in fates]
+    assert ledger.as_json()["processed_events"] == fates.count("processed")
 
 
 def test_file_without_entries_is_no_loss():

@@ -50,6 +50,13 @@ ExecutorOption = Annotated[Executor, typer.Option(help="Executor that processes 
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes; by default one per core.")
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory per worker, such as 2GB; by default its limit, or its part of the machine.",
+    ),
+]
 FacilityName = Annotated[
     str, typer.Argument(metavar="FACILITY", help="Name from `facility list`, or a .toml file.")
 ]
@@ -84,6 +91,26 @@ def suggesting(hints: Mapping[type[InputError], str]) -> Iterator[None]:
     except tuple(hints) as error:
         hint = next(hint for kind, hint in hints.items() if isinstance(error, kind))
         raise type(error)(f"{error}{hint}") from None
+
+
+def in_bytes(size: str | None) -> int | None:
+    """Return a size with its unit in bytes; None for None.
+
+    Raises
+    ------
+    InputError
+        If it is not a size.
+    """
+    if size is None:
+        return None
+    from dask.utils import parse_bytes
+
+    try:
+        if (number := parse_bytes(size)) > 0:
+            return int(number)
+    except ValueError:
+        pass
+    raise InputError(f"--memory: '{size}' is not a size; write it as 2GB or 500MiB")
 
 
 def options_of_run() -> dict[type[InputError], str]:

@@ -43,6 +43,7 @@ def run(
     chunksize: Annotated[
         int, typer.Option(min=1, help="Approximate number of events per chunk.")
     ] = 100_000,
+    memory: arguments.Memory = None,
     max_chunks: Annotated[
         int | None,
         typer.Option(min=1, help="Process at most this many chunks per dataset, as a quick test."),
@@ -98,6 +99,7 @@ def run(
         workers,
         scheduler,
         chunksize,
+        arguments.in_bytes(memory),
         max_chunks,
         storage.Retries(attempts, timeout_s=timeout),
         checkpoints=checkpoints

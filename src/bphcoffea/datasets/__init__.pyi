@@ -8,4 +8,5 @@ from .file_check import inspect as inspect, with_entries as with_entries
 from .file_differences import compare_files as compare_files
 from .fileset import Fileset as Fileset
 from .importing import import_fileset as import_fileset
+from .known_files import KnownFiles as KnownFiles
 from .loading import load_fileset as load_fileset, load_filesets as load_filesets

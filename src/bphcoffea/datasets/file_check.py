@@ -9,7 +9,7 @@ from uuid import UUID
 import fsspec
 import uproot
 
-from bphcoffea import storage
+from bphcoffea import reading, storage
 from bphcoffea.analysis import BranchNeeds
 from bphcoffea.datasets.baskets import Tree, contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.fileset import Fileset
@@ -45,6 +45,8 @@ class FileToOpen:
         Whether to report the form of the tree.
     branch_filter
         Pattern of the branches in the form; None for all.
+    known
+        Report of an earlier run, which is returned if the file did not change since.
     """
 
     dataset: str
@@ -58,6 +60,7 @@ class FileToOpen:
     basket_limit: int = field(default_factory=basket_limit)
     with_form: bool = False
     branch_filter: str | None = None
+    known: FileReport | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,8 @@ def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
     -------
     One report, in a list, so that executors can add up the reports of many files.
     """
+    if file.known is not None and is_unchanged(file.known, retries.timeout_s):
+        return [file.known]
     storage.decompress_within(file.basket_limit)
     storage.index_fields()
     faults: list[str] = []
@@ -162,11 +167,10 @@ def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
     for _ in (retries if remote else replace(retries, attempts=1)).tries():
         for place in storage.by_silence(places):
             try:
-                # a dictionary, because uproot takes the text after a colon for an object's name
-                with (
-                    storage.reading(place, retries.timeout_s),
-                    uproot.open({place: None}, timeout=retries.timeout_s) as root,
-                ):
+                if storage.host(place):
+                    reading.forget(place)  # the file may have been replaced since
+                with storage.reading(place, retries.timeout_s):
+                    root = reading.opened(place, retries.timeout_s).root
                     fault = _truncated(root) or _unclosed(root)
                     report = _inspected(file, root)
                     # an inconsistent header does not give the number of entries
@@ -182,9 +186,19 @@ def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
                 fault = fault or str(damage)
             except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
                 fault = explain(error, place, retries.timeout_s)
+            reading.forget(place)
             storage.note_silence(place, fault)
             faults.append(fault if place == file.path else f"replica {place}: {fault}")
     return [FileReport(file, entries, faults=tuple(faults))]
+
+
+def is_unchanged(report: FileReport, timeout_s: int = storage.TIMEOUT) -> bool:
+    """Return whether a file is still that of a report; False if its storage does not answer."""
+    try:
+        with storage.reading(report.used, timeout_s):
+            return storage.identity(report.used) == report.identity
+    except Exception:  # noqa: BLE001 - clients of remote storage raise errors of their own
+        return False
 
 
 def with_entries(fileset: Fileset, reports: Iterable[FileReport]) -> Fileset:

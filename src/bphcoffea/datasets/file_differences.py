@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from uuid import UUID
 
 from bphcoffea.analysis import BranchNeeds
@@ -115,14 +114,12 @@ def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], comparison: C
             key = (report.uuid, report.file.tree, report.entries)
             by_identity.setdefault(key, []).append(report)
     for same in by_identity.values():
-        for first, second in combinations(same, 2):
+        for position, second in enumerate(same):
+            # one line for each file, however often it is listed
+            first = next((r for r in same[:position] if _count_twice(fileset, r, second)), None)
+            if first is None:
+                continue
             names = (first.file.dataset, second.file.dataset)
-            parts = {fileset[name].metadata.subsample for name in names}
-            if len(parts) == 2 and None not in parts:
-                continue
-            one, other = (fileset[r.file.dataset].files[r.file.path] for r in (first, second))
-            if not _overlap(one, other, first.entries or 0):
-                continue
             line = (
                 f"dataset '{names[1]}', {second.file.path}: is the same file as "
                 f"{first.file.path}"
@@ -135,6 +132,16 @@ def _find_doubles(fileset: Fileset, reports: Sequence[FileReport], comparison: C
                 )
             else:
                 comparison.notes.append(f"{line}; its events count twice")
+
+
+def _count_twice(fileset: Fileset, first: FileReport, second: FileReport) -> bool:
+    """Return whether the same events of two equal files are requested, and not as other parts."""
+    datasets = [fileset[report.file.dataset] for report in (first, second)]
+    parts = {dataset.metadata.subsample for dataset in datasets}
+    if len(parts) == 2 and None not in parts:
+        return False
+    one, other = (d.files[r.file.path] for d, r in zip(datasets, (first, second), strict=True))
+    return _overlap(one, other, first.entries or 0)
 
 
 def _overlap(first: FileEntry, second: FileEntry, entries: int) -> bool:

@@ -21,7 +21,7 @@ import fsspec
 
 from bphcoffea.errors import InputError, RunError
 from bphcoffea.results import RUN, RunFolder
-from bphcoffea.storage import is_locked, lock_of
+from bphcoffea.storage import is_locked, lock_of, user_cache
 
 #: A file system of fsspec.
 FileSystem: TypeAlias = fsspec.AbstractFileSystem
@@ -44,13 +44,8 @@ _DAY_S: Final = 86_400
 
 def default_place() -> str | None:
     """Return the default place for checkpoints, in the user's cache; None if not writable."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    checkpoints = cache / "bphcoffea" / "checkpoints"
-    try:
-        checkpoints.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return str(checkpoints)
+    folder = user_cache("checkpoints")
+    return None if folder is None else str(folder)
 
 
 def folder_for(place: str, results: str | Path) -> str:

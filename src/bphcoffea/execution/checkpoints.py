@@ -1,6 +1,6 @@
 """Checkpoints: results of finished chunks, with which an interrupted run can resume.
 
-They are pickles, as coffea makes them. Therefore they never lie in a run folder, and on a disk they
+They are pickles. Therefore they never lie in a run folder, and on a disk they
 are only read if nobody else could have written them.
 """
 
@@ -13,27 +13,25 @@ import logging
 import os
 import stat
 import sys
-import time
 import uuid
 from pathlib import Path
 
 import cloudpickle
 import fsspec
 import lz4.frame
-from coffea.processor import CheckpointerABC
+from coffea.processor.executor import WorkItem
 
-import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.errors import RunError
 from bphcoffea.execution import checkpoint_folders as folders
-from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
+from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.processing import Sink
 from bphcoffea.results import REPLICAS
-from bphcoffea.versions import versions
+from bphcoffea.versions import source_sha256, versions
 
-#: Metadata that do not change the result: where a chunk is read, and its label in figures.
-_IRRELEVANT = {"filename", REPLICAS, "label"}
+#: Metadata that do not change the result: other places of the file, and its label in figures.
+_IRRELEVANT = {REPLICAS, "label"}
 #: Length of the checksum at the beginning of a checkpoint, bytes.
 _CHECKSUM_SIZE = 32
 #: Permissions that nobody but the owner may have.
@@ -54,10 +52,7 @@ def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
     explicit = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
     digest.update(cloudpickle.dumps((sorted(vars(explicit).items()), sink)))
     digest.update(json.dumps(versions()).encode())
-    package = Path(bphcoffea.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        digest.update(str(path.relative_to(package)).encode())
-        digest.update(path.read_bytes())
+    digest.update(source_sha256().encode())
     return digest.hexdigest()
 
 
@@ -83,8 +78,8 @@ def _unsealed(sealed: bytes) -> bytes | None:
     return content if _sealed(content) == sealed else None
 
 
-class Checkpoints(CheckpointerABC):  # type: ignore[misc]
-    """Checkpoints of a run, which workers load and save.
+class Checkpoints:
+    """Checkpoints of a run, which its workers load and save.
 
     Parameters
     ----------
@@ -138,16 +133,18 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
                 *(self.place, folders.failure_reason(error)),
             )
 
-    def load(self, metadata: ChunkMetadata, _processor: object) -> ChunkOutput | None:
+    def load(self, chunk: WorkItem) -> ChunkOutput | None:
         """Return the output of a chunk, marked as ``resumed``; None if missing or damaged."""
-        system, path = self._find(metadata)
-        if not self.resume or not system.exists(path):
+        if not self.resume:
             return None
-        self._check_owner(path)
+        system, path = self._find(chunk)
         try:
+            if not system.exists(path):
+                return None
+            self._check_owner(path)
             with system.open(path, "rb") as file:
                 content = _unsealed(file.read())
-        except OSError:
+        except folders.STORAGE_ERRORS:
             return None
         if content is None:
             return None
@@ -155,14 +152,15 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
         output["resumed"] = 1
         return output
 
-    def save(self, output: ChunkOutput, metadata: ChunkMetadata, _processor: object) -> None:
+    def save(self, output: ChunkOutput, chunk: WorkItem) -> None:
         """Write the checkpoint of a chunk, completely or not at all.
 
-        A failure to write is counted as ``not_kept``; the chunk itself is not lost.
+        A failure to write is counted as ``not_kept``; the chunk itself is not lost. Timings are not
+        kept, because a run reports the work that it has done itself.
         """
-        clock = time.perf_counter()
-        system, path = self._find(metadata)
-        content = _sealed(lz4.frame.compress(cloudpickle.dumps(output)))
+        kept: ChunkOutput = {"out": output["out"], "metrics": output["metrics"]}
+        content = _sealed(lz4.frame.compress(cloudpickle.dumps(kept)))
+        system, path = self._find(chunk)
         part = f"{path}.{uuid.uuid4().hex}{folders.PART}"
         try:
             self._make(system, path.rpartition("/")[0])  # the disk of a worker's machine
@@ -171,9 +169,15 @@ class Checkpoints(CheckpointerABC):  # type: ignore[misc]
             system.mv(part, path)
         except OSError:
             output["not_kept"] = 1
-        output["metrics"]["keeping_s"] = time.perf_counter() - clock
 
-    def _find(self, metadata: ChunkMetadata) -> tuple[folders.FileSystem, str]:
+    def _find(self, chunk: WorkItem) -> tuple[folders.FileSystem, str]:
+        metadata = {
+            "dataset": chunk.dataset,
+            "treename": chunk.treename,
+            "entries": (chunk.entrystart, chunk.entrystop),
+            "uuid": chunk.fileuuid.hex(),
+            **(chunk.usermeta or {}),
+        }
         relevant = {key: value for key, value in metadata.items() if key not in _IRRELEVANT}
         content = json.dumps([self.code, relevant], sort_keys=True, default=str)
         system, folder = fsspec.url_to_fs(self.place)

@@ -1,4 +1,4 @@
-"""Processing one chunk: its checkpoint, its events, the processor, and what it took."""
+"""Processing one chunk: its events, the processor, and what it took."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor.executor import WorkItem
 
 from bphcoffea import reading
-from bphcoffea.execution.checkpoints import Checkpoints
 from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
 from bphcoffea.execution.faults import ReplacedFileError, ShortFileError
 from bphcoffea.processing import Processor
@@ -29,7 +28,6 @@ def process_chunk(
     item: WorkItem | tuple[WorkItem, bytes],
     processor_instance: Processor | bytes | str,
     *,
-    checkpointer: Checkpoints | None,
     max_basket: int | None = None,
     **_options: object,
 ) -> ChunkOutput:
@@ -47,8 +45,6 @@ def process_chunk(
         The chunk; with Dask, the chunk and the pickled processor.
     processor_instance
         The processor, pickled unless it runs in this process; with Dask, a placeholder.
-    checkpointer
-        Checkpoints of the run, if it has any.
     max_basket
         Maximum size of a decompressed basket, bytes.
 
@@ -64,8 +60,6 @@ def process_chunk(
     chunk, given = item if isinstance(item, tuple) else (item, processor_instance)
     processor = _unpickled(given) if isinstance(given, bytes) else given
     metadata = _metadata(chunk)
-    if checkpointer is not None and (kept := checkpointer.load(metadata, processor)) is not None:
-        return kept
     try:
         file = _opened(chunk, timeout_s)
         before = file.bytes_read
@@ -86,10 +80,7 @@ def process_chunk(
         "processtime": time.time() - began,
         "reading_s": columns.reading_s,
     }
-    output: ChunkOutput = {"out": out, "metrics": metrics}
-    if checkpointer is not None:
-        checkpointer.save(output, metadata, processor)
-    return output
+    return {"out": out, "metrics": metrics}
 
 
 def _opened(chunk: WorkItem, timeout_s: int) -> reading.OpenedFile:

@@ -17,6 +17,7 @@ from bphcoffea.datasets import (
     FileReport,
     Fileset,
     FileToOpen,
+    KnownFiles,
     compare_files,
     files_of,
 )
@@ -63,11 +64,13 @@ def find_chunks(
     chunksize: int,
     max_chunks: int | None = None,
     retries: Retries = ONCE,
+    known: KnownFiles | None = None,
 ) -> Plan:
     """Open all files, check that they contain what the analysis needs, and split them into chunks.
 
     In a partial run (with ``max_chunks``), files beyond the requested chunks are only opened to
-    count their events, and not at all if the fileset gives the number.
+    count their events, and not at all if the fileset gives the number. Files that are known from
+    earlier runs are not opened if they did not change.
 
     Raises
     ------
@@ -75,12 +78,13 @@ def find_chunks(
         If files are unfit, none can be opened, or no entries are requested; one line per problem.
     """
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
-    needs = needs_of(analysis, fileset, running, retries)
+    needs = needs_of(analysis, fileset, running, retries, known)
     for name, need in needs.items():
         _log.debug("dataset '%s': every file must have %s", name, ", ".join(need.required))
     files = files_of(fileset, needs)
     skipped = _not_to_open(fileset, files, max_chunks)
-    reports = open_files([file for file in files if file not in skipped], running, retries)
+    to_open = [file for file in files if file not in skipped]
+    reports = open_files(to_open, running, retries, known=known)
     compared = compare_files(fileset, reports, needs, {file.dataset for file in skipped})
     plan = Plan([], [], [], {}, [*compared.notes, *unprotected(reports)])
     unfit: list[str] = []

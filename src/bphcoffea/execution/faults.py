@@ -44,6 +44,11 @@ def input_fault(error: BaseException) -> str | None:
     return None
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Return whether lack of memory caused an exception."""
+    return any(isinstance(cause, MemoryError) for cause in causes(error))
+
+
 def missing_package(error: BaseException) -> str | None:
     """Return in one line which package a worker lacks for a model; None for other errors."""
     found = (cause for cause in causes(error) if isinstance(cause, MissingExtraError))

@@ -11,6 +11,7 @@ from bphcoffea.datasets import (
     FileReport,
     FileToCompare,
     FileToOpen,
+    KnownFiles,
     compare,
     inspect,
 )
@@ -27,13 +28,23 @@ def open_files(
     running: Engine,
     retries: Retries = ONCE,
     description: str = "Opening files",
+    known: KnownFiles | None = None,
 ) -> list[FileReport]:
-    """Open files in parallel, and return the reports in the order of the files."""
+    """Open files in parallel, and return the reports in the order of the files.
+
+    Files that are known from earlier runs, and did not change, are not opened.
+    """
 
     def if_killed(file: FileToOpen, reason: str, attempts: int) -> list[FileReport]:
         return [FileReport(file, file.entries, faults=(reason,) * attempts)]
 
-    return _in_parallel(files, running, partial(inspect, retries), if_killed, description)
+    known = known or KnownFiles(None)
+    reports, to_open = known.lookup(files)
+    inspecting = partial(inspect, retries)
+    opened = _in_parallel(to_open, running, inspecting, if_killed, description)
+    known.remember(opened)
+    order = {file: position for position, file in enumerate(files)}
+    return sorted((*reports, *opened), key=lambda report: order[report.file])
 
 
 def compare_checksums(
@@ -54,9 +65,15 @@ def _in_parallel(
     if_killed: Callable[[File, str, int], list[Report]],
     description: str,
 ) -> list[Report]:
+    if not files:
+        return []
     executor = running.executor.copy(desc=description, unit="file")
     if hasattr(executor, "if_killed"):
-        executor.if_killed = if_killed
+        executor.if_killed, executor.halve = if_killed, _indivisible
     reports: list[Report] = executor(files, function, [])[0]
     order: dict[object, int] = {file: position for position, file in enumerate(files)}
     return sorted(reports, key=lambda report: order[report.file])
+
+
+def _indivisible(_file: File) -> tuple[File, ...]:
+    return ()

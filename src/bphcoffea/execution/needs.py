@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bphcoffea.analysis import Analysis, BranchNeeds
-from bphcoffea.datasets import FileReport, Fileset, files_of
+from bphcoffea.datasets import FileReport, Fileset, KnownFiles, files_of
 from bphcoffea.errors import FilesetError, RunError
 from bphcoffea.execution.bugs import Bug, BugError
 from bphcoffea.execution.executors.engines import Engine
@@ -16,7 +16,11 @@ from bphcoffea.storage import ONCE, Retries
 
 
 def needs_of(
-    analysis: Analysis, fileset: Fileset, running: Engine, retries: Retries = ONCE
+    analysis: Analysis,
+    fileset: Fileset,
+    running: Engine,
+    retries: Retries = ONCE,
+    known: KnownFiles | None = None,
 ) -> dict[str, BranchNeeds]:
     """Return the branches that an analysis needs in the files of each dataset.
 
@@ -37,7 +41,7 @@ def needs_of(
     models: dict[str, FileReport] = {}
     if not has_template:
         looked_at = branch_filter(analysis.schema)
-        models = _models(fileset, looked_at, running, replace(retries, attempts=1))
+        models = _models(fileset, looked_at, running, replace(retries, attempts=1), known)
     metadata = {name: dataset.metadata.model_dump() for name, dataset in fileset.root.items()}
     forms = {name: report.form for name, report in models.items() if report.form is not None}
     try:
@@ -58,7 +62,11 @@ def needs_of(
 
 
 def _models(
-    fileset: Fileset, looked_at: str | None, running: Engine, retries: Retries
+    fileset: Fileset,
+    looked_at: str | None,
+    running: Engine,
+    retries: Retries,
+    known: KnownFiles | None,
 ) -> dict[str, FileReport]:
     """Return the report on one readable file of each dataset, with its form.
 
@@ -69,7 +77,7 @@ def _models(
     models: dict[str, FileReport] = {}
     for attempt in (first, files):
         to_open = [file for file in attempt if file.dataset not in models]
-        reports = open_files(to_open, running, retries, "Reading types of branches")
+        reports = open_files(to_open, running, retries, "Reading types of branches", known)
         readable = [report for report in reports if report.form is not None]
         # trees without entries may lack branches
         models |= {r.file.dataset: r for r in reversed(readable) if r.entries}

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from bphcoffea.analysis import SUBSAMPLE, Analysis, MissingExtraError
-from bphcoffea.datasets import Fileset
+from bphcoffea.datasets import Fileset, KnownFiles
 from bphcoffea.errors import InputError, RunError
 from bphcoffea.execution.blinding import blinded
 from bphcoffea.execution.checkpoint_folders import folder_for
@@ -20,13 +20,14 @@ from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.chunks import Plan, find_chunks
 from bphcoffea.execution.executors.engines import Engine, ExecutorName, engine, reporting
 from bphcoffea.execution.outcome import Outcome, write
+from bphcoffea.execution.pieces import MemoryPlan
 from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities import Facility
 from bphcoffea.processing import DatasetResult, Processor, empty_result
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
-from bphcoffea.storage import Retries, check_target, mark, stage_out_folder
+from bphcoffea.storage import Retries, check_target, mark, stage_out_folder, user_cache
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,9 @@ class Options:
         Address of a running Dask scheduler.
     chunksize
         Approximate number of events per chunk.
+    memory
+        Memory of each worker, bytes, half of which chunks may fill: a worker processes larger ones
+        in pieces. By default the limit of the Dask worker, or the worker's part of the machine.
     max_chunks
         Maximum number of chunks per dataset; None for all.
     retries
@@ -67,6 +71,7 @@ class Options:
     workers: int | None = None
     scheduler: str | None = None
     chunksize: int = 100_000
+    memory: int | None = None
     max_chunks: int | None = None
     retries: Retries = field(default_factory=Retries)
     checkpoints: str | None = None
@@ -129,6 +134,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
     sink = None
     if options.skim:
         mark(folder, RUN)  # the skim may be written into it
+        # named after pieces: if a chunk is processed twice, they must be the same
         sink = Skim(options.skim, options.skim_of, options.retries, tuple(fileset.names))
     _check_metadata(analysis, fileset)
     _check_corrections(analysis, fileset)
@@ -153,11 +159,18 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
             if running.dashboard:
                 _log.info("Dask dashboard: %s", running.dashboard)
             plan = find_chunks(
-                analysis, fileset, running, options.chunksize, options.max_chunks, options.retries
+                analysis,
+                fileset,
+                running,
+                options.chunksize,
+                options.max_chunks,
+                options.retries,
+                KnownFiles(user_cache("files")),
             )
             count = len(plan.chunks)
             _log.debug("%d chunks for %s (%d workers)", count, running.name, running.workers)
-            outcome = process(processor, plan, running, options.retries, checkpoints)
+            memory = MemoryPlan(options.memory or running.memory, measured=sink is None)
+            outcome = process(processor, plan, running, options.retries, checkpoints, memory)
         if plan.chunks and not outcome.results:
             raise RunError("\n".join(failure.line() for failure in outcome.ledger.missing))
         outcome = _with_empty(outcome, analysis, fileset, plan)
@@ -182,6 +195,7 @@ def process(
     running: Engine,
     retries: Retries | None = None,
     checkpoints: Checkpoints | None = None,
+    memory: MemoryPlan | None = None,
 ) -> Outcome:
     """Process the chunks of a plan with a started executor, and add up their results."""
     runner = FaultTolerantRunner(
@@ -190,7 +204,8 @@ def process(
         savemetrics=True,
         processor_compression=None if running.name == "iterative" else 1,
         policy=retries or Retries(),
-        checkpointer=checkpoints,
+        checkpoints=checkpoints,
+        memory=memory or MemoryPlan(running.memory),
     )
     clock = time.perf_counter()
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import time
 from collections.abc import Callable
@@ -16,10 +15,18 @@ from coffea.processor.executor import WorkItem
 
 from bphcoffea import storage
 from bphcoffea.analysis import MissingExtraError
+from bphcoffea.execution import memory
 from bphcoffea.execution.bugs import Bug, BugError, guard_worker
+from bphcoffea.execution.checkpoints import Checkpoints
 from bphcoffea.execution.chunk_records import ChunkOutput
 from bphcoffea.execution.chunk_work import process_chunk
-from bphcoffea.execution.faults import input_fault, is_lasting, missing_package
+from bphcoffea.execution.faults import (
+    input_fault,
+    is_lasting,
+    missing_package,
+    ran_out_of_memory,
+)
+from bphcoffea.execution.pieces import MemoryPlan, TooLargeError, halves, work_in_pieces
 from bphcoffea.redaction import redacted
 from bphcoffea.results import REPLICAS, Failure, Recovery, Timing, file_of, place_of
 from bphcoffea.size_limits import basket_limit
@@ -39,10 +46,16 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
         Number of attempts per chunk, and pauses between them.
     basket_limit
         Maximum size of a decompressed basket, bytes.
+    memory
+        Memory of the workers, into which they cut chunks.
+    checkpoints
+        Checkpoints of the run; None for none.
     """
 
     policy: storage.Retries = field(default_factory=storage.Retries)
     basket_limit: int = field(default_factory=basket_limit)
+    memory: MemoryPlan = field(default_factory=lambda: MemoryPlan(measured=False))
+    checkpoints: Checkpoints | None = None
 
     #: Function of coffea's that a worker calls with a chunk.
     _work_function = staticmethod(process_chunk)
@@ -55,7 +68,8 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     @property
     def automatic_retries(self) -> Callable[..., ChunkOutput]:
         """Function that coffea calls on the worker for every chunk, with every executor."""
-        return partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
+        work = partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
+        return partial(work_in_pieces, work, self.memory, self.checkpoints)
 
 
 def work_on_chunk(
@@ -69,7 +83,7 @@ def work_on_chunk(
     use_result_type: bool = False,  # noqa: ARG001
     **options: object,
 ) -> ChunkOutput:
-    """Process a chunk on the worker.
+    """Process a chunk, or a piece of it, on the worker.
 
     Parameters
     ----------
@@ -89,6 +103,8 @@ def work_on_chunk(
 
     Raises
     ------
+    TooLargeError
+        If the chunk ran out of memory, and can be halved.
     BugError
         If the exception of the processor is not a fault of the input.
     """
@@ -103,7 +119,7 @@ def work_on_chunk(
         for place in storage.by_silence(places):
             read = replace(chunk, filename=place)
             stopwatch.begin_attempt()
-            bug = None
+            bug, too_large = None, False
             try:
                 with storage.reading(place, policy.timeout_s):
                     task = (read, *rest) if rest else read
@@ -114,6 +130,8 @@ def work_on_chunk(
                     if missing := missing_package(error):
                         raise MissingExtraError(missing) from None
                     bug = Bug.from_exception(error, place_of(chunk))
+                elif ran_out_of_memory(error) and halves(chunk):
+                    too_large = True
                 else:
                     stopwatch.end_failed_attempt()
                     storage.note_silence(place, fault)
@@ -126,10 +144,9 @@ def work_on_chunk(
                     continue
             if bug is not None:  # outside the handler: some exceptions cannot be pickled
                 raise BugError(bug)
-            if "resumed" not in result:
-                result["timings"] = [
-                    stopwatch.timing(chunk, place, len(faults) + 1, result["metrics"])
-                ]
+            if too_large:
+                raise TooLargeError
+            result["timings"] = [stopwatch.timing(chunk, place, len(faults) + 1, result["metrics"])]
             skipped = storage.silence_of(chunk.filename) if place != chunk.filename else None
             if faults or skipped:
                 where = (chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop)
@@ -147,6 +164,7 @@ class Stopwatch:
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
         self._lost_s = 0.0
+        memory.forget_peak()
 
     def begin_attempt(self) -> None:
         """Begin an attempt to open and process the file."""
@@ -161,7 +179,7 @@ class Stopwatch:
         done = time.perf_counter()
         reading_s = metrics["reading_s"]
         processing = metrics["processtime"]
-        opening = done - self._attempt - processing - metrics.get("keeping_s", 0.0)
+        opening = done - self._attempt - processing
         return Timing(
             dataset=chunk.dataset,
             file=file_of(chunk),
@@ -176,7 +194,7 @@ class Stopwatch:
             processor_s=processing - reading_s,
             cpu_s=time.process_time() - self._cpu,
             bytes_read=metrics.get("bytesread", 0),
-            peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_rss_mb=memory.peak() / 2**20,
         )
 
 

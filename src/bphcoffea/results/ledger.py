@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -45,11 +45,6 @@ class Entries:
         for tree, ranges in other.ranges.items():
             total[tree] = _joined(tree, (*total.get(tree, ()), *ranges))
         return Entries(total)
-
-    def holds(self, tree: Tree, start: int, stop: int) -> bool:
-        """Return whether all entries of the range [start, stop) of a tree are included."""
-        ranges = self.ranges.get(tree, ())
-        return start >= stop or any(first <= start and stop <= last for first, last in ranges)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Entries) and self.ranges == other.ranges
@@ -175,19 +170,35 @@ class Ledger:
 
     @cached_property
     def missing(self) -> list[Failure]:
-        """Requested entries that the results lack, with reasons, in order."""
-        reasons = {(f.dataset, f.file, f.start, f.stop): f for f in self.failed}
-        lost = [
-            reasons.get(_place(chunk), Failure.of_chunk(chunk, "lost without a reason", 0))
-            for chunk in self.expected
-            if _place(chunk) in reasons or not self._holds(chunk)
-        ]
-        return sorted((*lost, *self.unopened), key=_order)
+        """Requested entries that the results lack, with reasons, in order.
 
-    def _holds(self, chunk: WorkItem) -> bool:
+        A chunk that was cut into pieces may have lost only some of its entries.
+        """
+        failed = tuple(dict.fromkeys(self.failed))
+        with_reason: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for failure in failed:
+            if failure.stop is not None:
+                ranges = with_reason.setdefault((failure.dataset, failure.file), [])
+                ranges.append((failure.start, failure.stop))
+        lost = [
+            Failure(chunk.dataset, file_of(chunk), start, stop, "lost without a reason", 0)
+            for chunk in self.expected
+            for start, stop in self._lost(
+                chunk, with_reason.get((chunk.dataset, file_of(chunk)), [])
+            )
+        ]
+        return sorted((*lost, *failed, *self.unopened), key=_order)
+
+    def _lost(
+        self, chunk: WorkItem, with_reason: list[tuple[int, int]]
+    ) -> Iterable[tuple[int, int]]:
+        """Return the entries of a chunk that are neither processed nor lost with a reason."""
         processed = self.processed.get(chunk.dataset)
-        tree = (file_of(chunk), chunk.treename)
-        return processed is not None and processed.holds(tree, chunk.entrystart, chunk.entrystop)
+        whole = (chunk.entrystart, chunk.entrystop)
+        if processed is None and not with_reason:
+            return [whole]  # also if it has no entries
+        ranges = processed.ranges.get((file_of(chunk), chunk.treename), ()) if processed else ()
+        return _gaps(whole, (*ranges, *with_reason))
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of ``ledger.json``.
@@ -248,6 +259,17 @@ def _in_words(dataset: str, file: str, start: int, stop: int | None) -> str:
 
 def _place(chunk: WorkItem) -> tuple[str, str, int, int]:
     return chunk.dataset, file_of(chunk), chunk.entrystart, chunk.entrystop
+
+
+def _gaps(whole: tuple[int, int], ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a range [start, stop) that are in none of some others."""
+    start, stop = whole
+    for first, last in sorted(ranges):
+        if start < min(first, stop):
+            yield start, min(first, stop)
+        start = max(start, last)
+    if start < stop:
+        yield start, stop
 
 
 def _order(entry: Failure | Recovery) -> tuple[str, str, int]:

@@ -14,7 +14,7 @@ from bphcoffea.storage import host
 
 
 class Timing(NamedTuple):
-    """Time, memory and bytes of one chunk.
+    """Time, memory and bytes of one chunk, or of a piece of it that was processed by itself.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Timing(NamedTuple):
     began
         Start, seconds since 1970.
     wall_s
-        Time until the result was ready, with pauses between attempts and the checkpoint, s.
+        Time until the result was ready, with pauses between attempts, s.
     input_s
         Time to open, read and decompress the input and to make arrays of it, s.
     processor_s
@@ -39,7 +39,7 @@ class Timing(NamedTuple):
     bytes_read
         Bytes requested from the file.
     peak_rss_mb
-        Peak memory of the worker so far, MB.
+        Peak memory of the worker during the chunk, MB; so far, where the system knows no other.
     """
 
     dataset: str

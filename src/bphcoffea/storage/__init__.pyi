@@ -1,6 +1,6 @@
 from .decompression import decompress_within as decompress_within, decompressed as decompressed
 from .disks import UnwritableError as UnwritableError, write_whole as write_whole
-from .disks import writing_to as writing_to
+from .disks import user_cache as user_cache, writing_to as writing_to
 from .file_identity import identity as identity
 from .locks import is_locked as is_locked, locked as locked
 from .manifest import OccupiedError as OccupiedError, claimed as claimed, lock_of as lock_of

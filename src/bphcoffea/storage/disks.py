@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,17 @@ _MEANINGS: Final = {
 }
 #: Error numbers among these that reading a file may cause as well.
 _OF_READING: Final = (errno.EACCES, errno.EPERM)
+
+
+def user_cache(name: str) -> Path | None:
+    """Return a folder in the user's cache, which only the user can read; None if not writable."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "bphcoffea" / name
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder
 
 
 class UnwritableError(InputError):

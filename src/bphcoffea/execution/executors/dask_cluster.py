@@ -1,18 +1,20 @@
-"""Executor on a Dask cluster, which records chunks that kill their workers."""
+"""Executor on a Dask cluster, which halves chunks that kill their workers."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from coffea.processor import DaskExecutor, accumulate
 
 from bphcoffea.execution.executors.dask_health import ClusterHealth, ClusterLostError
+from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
 from bphcoffea.progress import Bar, progress
 from bphcoffea.storage import TIMEOUT
@@ -26,8 +28,8 @@ KILLED = "killed {} workers, one after the other: out of memory, or a crash"
 _BATCH_SIZE = 500
 #: Number of times that a result may be lost with its worker before its item is tried alone.
 _MAX_LOST = 3
-#: Size of the groups into which a merge that killed its workers is split. A group that kills its
-#: workers is fetched and merged by the client.
+#: Size of the groups into which a merge that killed its workers is split. If such a group kills as
+#: well, the client merges what adds up to as many items.
 _SMALL_MERGE = 5
 #: Reason for not trying an item.
 _NOT_TRIED = "not tried, since {} other{} killed all workers, and none was finished"
@@ -43,22 +45,26 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
 
     If a worker dies, Dask lets another one process its chunks. If workers die repeatedly, Dask
     gives up all of their tasks: the one that kills, and its neighbours. These chunks are tried
-    once more at the end, one by one, and those that still kill their workers are recorded. A merge
-    that kills is split, and finally made by the client. Chunks are sent in batches, and results
-    merged as they arrive, so that no worker, scheduler or client holds all of them.
+    once more at the end, one by one, and those that still kill their workers are halved; what
+    cannot be halved any more is recorded. A merge that kills, or runs out of memory, is split, and
+    finally made by the client; no larger one is tried again. Chunks are sent in batches, and
+    results merged as they arrive, so that no worker, scheduler or client holds all of them.
 
     Attributes
     ----------
     if_killed
         Function that returns the result of an item that kills its workers, from the item, the
         reason and the number of attempts.
+    halve
+        Function that returns the parts of an item that kills its workers, if there are any.
     prepare
         Function that is called on the worker before each item.
     silence_s
         Time that the scheduler may take to answer, s.
     """
 
-    if_killed: Callable[[object, str, int], object] = failed
+    if_killed: Callable[[Any, str, int], object] = failed
+    halve: Callable[[Any], Sequence[object]] = halves
     prepare: Callable[[], None] | None = None
     silence_s: float = TIMEOUT
 
@@ -91,7 +97,7 @@ class _Work:
     def __init__(
         self,
         executor: ClusterExecutor,
-        items: Sequence[object],
+        items: list[object],
         function: Callable[[object], object],
         bar: Bar,
     ) -> None:
@@ -105,11 +111,13 @@ class _Work:
         self._batch_size = max(_BATCH_SIZE, 5 * sum(self._client.nthreads().values()))
         # indices of items to submit, and to try alone; how often the result of an item was lost
         self._todo = deque(range(len(items)))
-        self._suspects: list[int] = []
+        self._suspects: deque[int] = deque()
         self._lost: Counter[int] = Counter()
         # by key of a future: indices of the items in its result, and futures that a merge adds up
         self._made_of: dict[str, list[int]] = {}
         self._merging: dict[str, list[Future]] = {}
+        # number of items that are too many for a merge on a worker
+        self._too_many = math.inf
         # number of unfinished futures of items
         self._running = 0
         # finished futures; futures with results to be merged; results on the client
@@ -129,9 +137,8 @@ class _Work:
             else:
                 self._fetch_ready()
         # alone, so that a suspect that kills its worker destroys no other results
-        for suspect in self._suspects:
-            self._fetched.append(self._tried_alone(suspect))
-            self._bar.advance()
+        while self._suspects:
+            self._try_alone(self._suspects.popleft())
         return self._fetched
 
     def _submit(self) -> None:
@@ -169,7 +176,7 @@ class _Work:
                 del self._made_of[part.key]
             self._ready.append(future)
             if len(self._ready) >= self._executor.treereduction:
-                self._merge(self._ready)
+                self._combine(self._ready)
                 self._ready = []
             return
         indices = self._made_of.pop(future.key)
@@ -178,23 +185,33 @@ class _Work:
         else:
             self._rescue(parts)
 
-    def _merge(self, parts: list[Future]) -> None:
-        merged = self._client.submit(accumulate, parts, pure=False)
-        self._merging[merged.key] = parts
-        self._made_of[merged.key] = [i for part in parts for i in self._made_of[part.key]]
-        merged.add_done_callback(self._done.put)
+    def _combine(self, parts: list[Future]) -> None:
+        """Merge results on a worker; on the client, if they may be too many for a worker."""
+        indices = [index for part in parts for index in self._made_of[part.key]]
+        if len(indices) < self._too_many:
+            merged = self._client.submit(accumulate, parts, pure=False)
+            self._merging[merged.key] = parts
+            self._made_of[merged.key] = indices
+            merged.add_done_callback(self._done.put)
+        elif len(parts) <= _SMALL_MERGE:
+            self._fetch(parts)
+        else:
+            middle = len(parts) // 2
+            self._combine(parts[:middle])
+            self._combine(parts[middle:])
 
     def _rescue(self, parts: list[Future]) -> None:
-        """Repeat a merge that killed its workers in smaller groups, or on the client."""
+        """Repeat a merge that killed its workers, or ran out of memory, in smaller groups."""
+        if len(parts) <= _SMALL_MERGE:
+            # a larger merge may have been blamed for its neighbours
+            items = sum(len(self._made_of[part.key]) for part in parts)
+            self._too_many = min(self._too_many, items)
         intact = [part for part in parts if part.status != "error"]
         for part in parts:
             if part.status == "error":
                 self._again(part)
-        if len(intact) <= _SMALL_MERGE:
-            self._fetch(intact)
-            return
         for start in range(0, len(intact), _SMALL_MERGE):
-            self._merge(intact[start : start + _SMALL_MERGE])
+            self._combine(intact[start : start + _SMALL_MERGE])
 
     def _fetch_ready(self) -> None:
         ready, self._ready = self._ready, []
@@ -231,19 +248,32 @@ class _Work:
             else:
                 self._todo.append(index)
 
-    def _tried_alone(self, index: int) -> object:
+    def _try_alone(self, index: int) -> None:
         item = self._items[index]
         if self._killers >= _MAX_KILLERS and not self._health.has_progressed:
             plural = "" if self._killers == 1 else "s"
-            return self._executor.if_killed(item, _NOT_TRIED.format(self._killers, plural), 0)
+            reason = _NOT_TRIED.format(self._killers, plural)
+            self._finished(self._executor.if_killed(item, reason, 0))
+            return
         future = self._client.submit(self._function, item, pure=False)
         result = self._result(future)
         if result is not _LOST:
             self._health.progressed()
-            return result
+            self._finished(result)
+            return
         self._killers += 1
+        if parts := self._executor.halve(item):
+            self._suspects.extendleft(range(len(self._items), len(self._items) + len(parts)))
+            self._items += parts
+            self._bar.extend(len(parts) - 1)
+            return
         attempts = getattr(future.exception(), "allowed_failures", 0) + 1
-        return self._executor.if_killed(item, KILLED.format(attempts), attempts)
+        self._finished(self._executor.if_killed(item, KILLED.format(attempts), attempts))
+
+    def _finished(self, result: object) -> None:
+        """Keep the result of an item that was tried alone."""
+        self._fetched.append(result)
+        self._bar.advance()
 
 
 def _prepared(
@@ -254,7 +284,7 @@ def _prepared(
 
 
 def _killed(future: Future) -> bool:
-    """Return whether Dask gave up a future because its workers died.
+    """Return whether the workers of a future died, or ran out of memory.
 
     This does not include a future whose result was lost and is being computed again. Any other
     exception is raised, with the traceback of the worker.
@@ -268,6 +298,6 @@ def _killed(future: Future) -> bool:
         )
     if future.status != "error":
         return False
-    if not isinstance(future.exception(), KilledWorker):
+    if not isinstance(future.exception(), KilledWorker | MemoryError):
         future.result()
     return True

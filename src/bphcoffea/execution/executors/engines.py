@@ -15,6 +15,7 @@ from coffea.processor.executor import ExecutorBase
 from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
 from bphcoffea.execution.executors.processes import IterativeExecutor, Pool, ProcessExecutor
+from bphcoffea.execution.memory import machine_memory
 from bphcoffea.facilities import Facility, cluster, find_valid, shipping, wait
 from bphcoffea.storage import TIMEOUT
 
@@ -39,6 +40,8 @@ class Engine:
         Executor for coffea's Runner.
     workers
         Number of workers.
+    memory
+        Memory of each worker, bytes; None if Dask's workers know their limits.
     dashboard
         Address of Dask's dashboard; empty if there is none.
     """
@@ -46,6 +49,7 @@ class Engine:
     name: ExecutorName
     executor: ExecutorBase
     workers: int
+    memory: int | None = None
     dashboard: str = ""
 
 
@@ -90,12 +94,13 @@ def engine(
         raise WrongExecutorError(f"a {resource} needs the executor dask, not {name}")
     proxy = find_valid(proxy_hours, required=facility is not None and facility.proxy.required)
     if name == "iterative":
-        yield Engine(name, IterativeExecutor(), 1)
+        yield Engine(name, IterativeExecutor(), 1, machine_memory())
         return
     if name == "futures":
         pool = Pool(workers or _cores())
         try:
-            yield Engine(name, ProcessExecutor(pool=pool), pool.workers)
+            memory = machine_memory() // pool.workers
+            yield Engine(name, ProcessExecutor(pool=pool), pool.workers, memory)
         finally:
             pool.kill()
         return
@@ -116,7 +121,7 @@ def engine(
         if not running:
             _log.info("%s: waiting for the first worker", client.scheduler.address)
         dashboard = client.dashboard_link if facility.has_dashboard else ""
-        yield Engine(name, executor, running, dashboard)
+        yield Engine(name, executor, running, dashboard=dashboard)
 
 
 @contextlib.contextmanager

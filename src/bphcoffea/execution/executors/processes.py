@@ -1,4 +1,4 @@
-"""Executor of processes on this machine, which records chunks that kill their process."""
+"""Executor of processes on this machine, which halves chunks that kill their process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from typing import Any
 
 import loky
 from coffea.processor import accumulate
@@ -16,6 +17,7 @@ from coffea.processor.executor import ExecutorBase
 from loky.process_executor import BrokenProcessPool
 
 from bphcoffea.execution.executors.dask_cluster import KILLED
+from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
 from bphcoffea.progress import progress
 from bphcoffea.streams import guard_streams
@@ -70,7 +72,8 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
     """Executor that maps chunks to processes.
 
     If a process dies, all unfinished items are tried again one by one at the end, to find the one
-    that kills. That item is given up after it has killed three processes.
+    that kills. That item is halved, until it cannot be halved any more; then it is given up after
+    it has killed three processes.
 
     Attributes
     ----------
@@ -79,10 +82,13 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
     if_killed
         Function that returns the result of an item that kills its processes, from the item, the
         reason and the number of attempts.
+    halve
+        Function that returns the parts of an item that kills its process, if there are any.
     """
 
     pool: Pool = field(default_factory=lambda: Pool(1))
-    if_killed: Callable[[object, str, int], object] = failed
+    if_killed: Callable[[Any, str, int], object] = failed
+    halve: Callable[[Any], Sequence[object]] = halves
 
     def __call__(
         self, items: Iterable[object], function: Callable[[object], object], accumulator: object
@@ -108,7 +114,10 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
                 item, killed = suspects.popleft()
                 if not self._work(deque([item]), function, 1, keep):
                     continue
-                if killed + 1 < MOST_KILLED:
+                if parts := self.halve(item):
+                    bar.extend(len(parts) - 1)
+                    suspects += ((part, 0) for part in parts)
+                elif killed + 1 < MOST_KILLED:
                     suspects.append((item, killed + 1))
                 else:
                     keep(self.if_killed(item, KILLED.format(MOST_KILLED), MOST_KILLED))
@@ -136,7 +145,7 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
                 error = future.exception()
                 if error is None:
                     keep(future.result())
-                elif isinstance(error, BrokenProcessPool):
+                elif isinstance(error, BrokenProcessPool | MemoryError):
                     died.append(item)
                 else:
                     raise error
