@@ -60,9 +60,16 @@ CHUNK = 100
 
 
 @pytest.fixture(scope="module")
-def toys(shared_folders):
-    """The fileset of a small toy, whose files no test changes."""
-    return shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json"
+def toys(shared_folders, tmp_path_factory):
+    """The data of a small toy, whose files no test changes: sixteen chunks of four files."""
+    made = shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json"
+    content = json.loads(made.read_text())
+    data = {name: content[name] for name in ("toy_2017", "toy_2018")}
+    for dataset in data.values():
+        dataset["files"] = {str(made.parent / file): e for file, e in dataset["files"].items()}
+    path = tmp_path_factory.mktemp("toys") / "fileset.json"
+    path.write_text(json.dumps(data))
+    return path
 
 
 @pytest.fixture
