@@ -94,10 +94,10 @@ def job(toys, tmp_path, monkeypatch):
             folder = run(analysis, load_fileset(fileset), tmp_path / name, self.options(**changes))
             return folder, self.count() - before
 
-        def start(self, executor="iterative", stderr=subprocess.DEVNULL, pause_s=0.2, **more):
+        def start(self, executor, workers, stderr=subprocess.DEVNULL, pause_s=0.2, **more):
             """Start a run as a process, with a pause in each chunk."""
             words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", toys]
-            words += ["-o", tmp_path / "run", "--executor", executor, "--workers", "2"]
+            words += ["-o", tmp_path / "run", "--executor", executor, "--workers", str(workers)]
             words += ["--chunksize", str(CHUNK), "--checkpoints", self.checkpoints]
             # a shell lets what it starts in the background ignore Ctrl-C, which is inherited
             ours = signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -134,7 +134,7 @@ def assert_same(folder, expected):
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
-    process = job.start(executor)
+    process = job.start(executor, 2)
     deadline = time.monotonic() + 60
     while job.kept() < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -291,7 +291,7 @@ def test_checkpoints_may_lie_on_a_server(job, served):
 def test_run_that_is_interrupted_says_how_to_go_on(executor, sent, status, word, job, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    process = job.start(executor, stderr=subprocess.PIPE, pause_s=1, TMPDIR=str(scratch))
+    process = job.start(executor, 1, stderr=subprocess.PIPE, pause_s=0.5, TMPDIR=str(scratch))
     deadline = time.monotonic() + 60
     while job.kept() < 3 and time.monotonic() < deadline:
         time.sleep(0.05)

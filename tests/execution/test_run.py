@@ -179,8 +179,8 @@ def test_steps_limit_a_file_to_ranges_of_entries(toys, ds_phipi, tmp_path):
         row["candidates"] for row in whole.cutflow["x"]
     ]
     content["files"][path]["steps"] = [[0, total + 1]]
+    fileset = Fileset.model_validate({"x": content})
     with pytest.raises(InputError, match=f"steps end at entry {total + 1}"):
-        fileset = Fileset.model_validate({"x": content})
         run(ds_phipi, fileset, tmp_path / "beyond", Options("iterative"))
 
 
