@@ -36,7 +36,7 @@ def runs(ds_phipi_run, nominal_root_files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     normalisation = RunFolder(shutil.copytree(ds_phipi_run.path, folder / "ds_phipi"))
     normalisation.write("fit.json", fit_mass(normalisation).as_json())
-    fileset = load_fileset(TOYS["hnl"](folder / "toys", 16_000, 4))
+    fileset = load_fileset(TOYS["hnl"](folder / "toys", 30_000, 4))
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     analysis = blinded(load_analysis("hnl").corrected(corrections), fileset, [1.25])
     search = run(analysis, fileset, folder / "hnl", Options("iterative"))
