@@ -13,12 +13,16 @@ LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --ge
 # With this variable, every start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint pytest bench lock clean
 
 demo: $(VENV)/ready-demo
 	$(BIN)/bphcoffea demo --output demo
 
-test: lint
+# beside each other, since tests that wait leave time for mypy
+test: $(VENV)/ready-dev
+	$(MAKE) --jobs=2 lint pytest
+
+pytest: $(VENV)/ready-dev
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/ready-dev

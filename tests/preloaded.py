@@ -11,6 +11,7 @@ import pkgutil
 import signal
 import subprocess
 from multiprocessing import forkserver, spawn
+from pathlib import Path
 
 import dask
 import distributed.utils
@@ -32,15 +33,22 @@ MODULES = [
 ]
 MODULES += [
     "bphcoffea.physics.triggers",
+    "bphcoffea.storage.file_identity",
+    "bokeh.plotting",
     "coffea.processor",
     "distributed",
-    "dask.cli",
+    "distributed.cli.dask_scheduler",
+    "distributed.cli.dask_worker",
     "pandas",
     "pyarrow.parquet",
+    *(f"vector._compute.{kind}" for kind in ("lorentz", "planar", "spatial")),
+    "preloaded",
+    "preloaded_last",
 ]
 METHOD = {"distributed.worker.multiprocessing-method": "forkserver"}
 _begin = processes._begin
 _preparation_data = spawn.get_preparation_data
+_ensure_running = forkserver._forkserver.ensure_running
 
 
 class _Environment:
@@ -56,6 +64,13 @@ def _with_environment(name):
     return _preparation_data(name) | {"environment": _Environment()}
 
 
+def _ensure_running_here():
+    """Start the process that forks, where it finds the modules of this folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        _ensure_running()
+
+
 def _begin_forked(parent):
     """Begin as a worker of a pool whose parent is the process that forks."""
     _begin(os.getppid())
@@ -66,6 +81,7 @@ def forked_workers():
     """Fork the workers of pools and of local Dask clusters."""
     multiprocessing.set_forkserver_preload(MODULES)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forkserver._forkserver, "ensure_running", _ensure_running_here)
         patch.setattr(distributed.utils, "_forkserver_preload_set", True)
         patch.setattr(spawn, "get_preparation_data", _with_environment)
         patch.setattr(processes, "_begin", _begin_forked)

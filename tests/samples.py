@@ -108,8 +108,10 @@ def write_slim(source: Path, target: Path, events: int | None = None) -> None:
         alike, names = ("PV_", "Flag_", "HLT_Iso"), tree.keys()
         kept = [name for name in names if name in FLAT or name.startswith(alike)]
         columns = {name: tree[name].array() for name in kept}
-        for collection in ("Muon", "Electron", "Jet"):
+        for collection in ("Muon", "Electron", "Jet", "GenPart"):
             fields = [name for name in names if name.startswith(f"{collection}_")]
+            if not fields:  # data
+                continue
             arrays = {name.removeprefix(f"{collection}_"): tree[name].array() for name in fields}
             columns[collection] = ak.zip(arrays)
         copy.mktree("Events", {name: array.type.content for name, array in columns.items()})

@@ -5,7 +5,6 @@ import logging
 import math
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -215,9 +214,7 @@ def test_the_log_is_shown_once_in_the_chosen_detail(bphcoffea, monkeypatch, tmp_
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])
-def test_help(words):
-    done = subprocess.run(
-        [sys.executable, "-m", "bphcoffea", *words], capture_output=True, text=True
-    )
-    assert done.returncode in (0, 2)
-    assert "Usage" in done.stdout + done.stderr
+def test_help(words, bphcoffea):
+    ended = bphcoffea(*words)
+    assert ended.status in (0, 2)
+    assert "Usage" in ended.out + ended.err

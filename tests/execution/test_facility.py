@@ -11,7 +11,7 @@ import pytest
 import services
 from builders import fileset_of
 
-from bphcoffea.datasets import load_fileset
+from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.facilities import load_facility
@@ -79,7 +79,9 @@ def analysis(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fileset(shared_folders):
-    return load_fileset(shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json")
+    """Four files of data and simulation, with twelve chunks of 100 events or fewer."""
+    toys = load_fileset(shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json")
+    return Fileset({name: toys[name] for name in ("toy_2018", "toy_ds_phipi_mc")})
 
 
 def run_alone(analysis, fileset, folder):
@@ -184,12 +186,14 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
         options = Options(
             "dask",
             scheduler=cluster.address,
-            chunksize=25,
+            chunksize=50,
             checkpoints=str(kept),
             facility=site,
             proxy_hours=0.5,
         )
-        got = run(analysis, at(server), tmp_path / "run", options)
+        slow = copy.copy(analysis)
+        slow.pause_s = 0.4
+        got = run(slow, at(server), tmp_path / "run", options)
         joining.join()
         local = {
             str(folder / url.rpartition("/")[2]): "Tree3Mu/ntuple" for url in at(server)["D"].files

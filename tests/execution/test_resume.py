@@ -61,9 +61,16 @@ CHUNK = 100
 
 
 @pytest.fixture(scope="module")
-def toys(shared_folders):
-    """The fileset of a small toy, whose files no test changes."""
-    return shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json"
+def toys(shared_folders, tmp_path_factory):
+    """The data of a small toy, whose files no test changes: sixteen chunks of four files."""
+    made = shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json"
+    content = json.loads(made.read_text())
+    data = {name: content[name] for name in ("toy_2017", "toy_2018")}
+    for dataset in data.values():
+        dataset["files"] = {str(made.parent / file): e for file, e in dataset["files"].items()}
+    path = tmp_path_factory.mktemp("toys") / "fileset.json"
+    path.write_text(json.dumps(data))
+    return path
 
 
 @pytest.fixture
@@ -88,10 +95,10 @@ def job(toys, tmp_path, monkeypatch):
             folder = run(analysis, load_fileset(fileset), tmp_path / name, self.options(**changes))
             return folder, self.count() - before
 
-        def start(self, executor="iterative", stderr=subprocess.DEVNULL, pause_s=0.2, **more):
+        def start(self, executor, workers, stderr=subprocess.DEVNULL, pause_s=0.2, **more):
             """Start a run as a process, with a pause in each chunk."""
             words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", toys]
-            words += ["-o", tmp_path / "run", "--executor", executor, "--workers", "2"]
+            words += ["-o", tmp_path / "run", "--executor", executor, "--workers", str(workers)]
             words += ["--chunksize", str(CHUNK), "--checkpoints", self.checkpoints]
             # a shell lets what it starts in the background ignore Ctrl-C, which is inherited
             ours = signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -128,7 +135,7 @@ def assert_same(folder, expected):
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
-    process = job.start(executor)
+    process = job.start(executor, 2)
     deadline = time.monotonic() + 60
     while job.kept() < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -285,7 +292,7 @@ def test_checkpoints_may_lie_on_a_server(job, served):
 def test_run_that_is_interrupted_says_how_to_go_on(executor, sent, status, word, job, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    process = job.start(executor, stderr=subprocess.PIPE, pause_s=1, TMPDIR=str(scratch))
+    process = job.start(executor, 1, stderr=subprocess.PIPE, pause_s=0.5, TMPDIR=str(scratch))
     deadline = time.monotonic() + 60
     while job.kept() < 3 and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -32,6 +32,12 @@ def toys(shared_folders):
 
 
 @pytest.fixture(scope="module")
+def one_dataset(toys):
+    """Two of these files."""
+    return Fileset({"toy_2017": toys[0]["toy_2017"]})
+
+
+@pytest.fixture(scope="module")
 def reference(toys, ds_phipi, tmp_path_factory):
     """A run in one chunk a file, in this process."""
     return run(ds_phipi, toys[0], tmp_path_factory.mktemp("reference"), Options("iterative"))
@@ -142,11 +148,12 @@ def test_a_run_shows_itself_in_a_notebook(reference):
 def test_at_most_so_many_chunks_of_each_dataset(toys, ds_phipi, tmp_path, caplog):
     caplog.set_level("DEBUG", "bphcoffea")
     options = Options("iterative", chunksize=100, max_chunks=2)
-    folder = run(ds_phipi, toys[0], tmp_path, options)
-    assert f"{2 * len(toys[0])} chunks for iterative (1 workers)" in caplog.text
+    fileset = Fileset({name: toys[0][name] for name in ("toy_2017", "toy_dimuon_track_mc")})
+    folder = run(ds_phipi, fileset, tmp_path, options)
+    assert "4 chunks for iterative (1 workers)" in caplog.text
     assert "every file must have" in caplog.text
     ledger = folder.read("ledger.json")
-    assert ledger["chunks"] == 2 * len(toys[0])
+    assert ledger["chunks"] == 4
     assert folder.complete
     # a file of up to 150 events is one chunk
     assert all(rows[0]["events"] <= 2 * 150 for rows in folder.cutflow.values())
@@ -172,8 +179,9 @@ def test_steps_limit_a_file_to_ranges_of_entries(toys, ds_phipi, tmp_path):
         row["candidates"] for row in whole.cutflow["x"]
     ]
     content["files"][path]["steps"] = [[0, total + 1]]
+    fileset = Fileset.model_validate({"x": content})
     with pytest.raises(InputError, match=f"steps end at entry {total + 1}"):
-        run(ds_phipi, Fileset.model_validate({"x": content}), tmp_path / "beyond")
+        run(ds_phipi, fileset, tmp_path / "beyond", Options("iterative"))
 
 
 @given(entries=st.integers(0, 5000), chunksize=st.integers(1, 700))
@@ -206,25 +214,27 @@ BESIDE = """
 
 
 @pytest.mark.parametrize("executor", ["futures", "dask"])
-def test_analysis_by_path_reaches_workers_that_lack_the_file(executor, toys, reference, tmp_path):
+def test_analysis_by_path_reaches_workers_that_lack_the_file(
+    executor, one_dataset, reference, tmp_path
+):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "my_analysis.py").write_text(textwrap.dedent(ANALYSIS))
     (mine / "beside_it.py").write_text(textwrap.dedent(BESIDE))
     analysis = load_analysis(str(mine / "my_analysis.py"))
     shutil.rmtree(mine)
-    folder = run(analysis, toys[0], tmp_path / "run", Options(executor, workers=2))
+    folder = run(analysis, one_dataset, tmp_path / "run", Options(executor, workers=2))
     for dataset, rows in folder.cutflow.items():
         known = {row["step"]: row for row in reference.cutflow[dataset]}
         assert rows[0] == known["all"]
         assert rows[1]["candidates"] >= known["vertex"]["candidates"]
 
 
-def test_failure_leaves_the_earlier_run_whole(toys, ds_phipi, tmp_path):
+def test_failure_leaves_the_earlier_run_whole(one_dataset, ds_phipi, tmp_path):
     options = Options("iterative", max_chunks=1, overwrite=True)
-    run(ds_phipi, toys[0], tmp_path, options)
+    run(ds_phipi, one_dataset, tmp_path, options)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    broken = toys[0].model_copy(deep=True)
+    broken = one_dataset.model_copy(deep=True)
     for dataset in broken.root.values():
         dataset.files.clear()
         dataset.files["/nowhere/missing.root"] = FileEntry(object_path="Tree3Mu/ntuple")
@@ -233,9 +243,9 @@ def test_failure_leaves_the_earlier_run_whole(toys, ds_phipi, tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
-def test_new_run_replaces_what_was_derived_from_the_old(toys, ds_phipi, tmp_path):
+def test_new_run_replaces_what_was_derived_from_the_old(one_dataset, ds_phipi, tmp_path):
     options = Options("iterative", max_chunks=1, overwrite=True)
-    made = run(ds_phipi, toys[0], tmp_path, options)
+    made = run(ds_phipi, one_dataset, tmp_path, options)
     before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
     made.write("fit.json", {})
     with made.replacing("figures") as temporary:
@@ -244,7 +254,7 @@ def test_new_run_replaces_what_was_derived_from_the_old(toys, ds_phipi, tmp_path
     own = [tmp_path / name for name in ("notes.txt", "figures/my.pdf", "candidates/keep.parquet")]
     for path in own:
         path.write_text("mine")
-    run(ds_phipi, toys[0], tmp_path, options)
+    run(ds_phipi, one_dataset, tmp_path, options)
     after = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
     assert after - before == {Path("figures"), *(path.relative_to(tmp_path) for path in own)}
     assert before <= after
@@ -279,11 +289,11 @@ BUG = """
 """
 
 
-def test_bug_in_the_analysis_is_no_input_fault(toys, tmp_path):
+def test_bug_in_the_analysis_is_no_input_fault(one_dataset, tmp_path):
     (tmp_path / "buggy.py").write_text(textwrap.dedent(BUG))
     analysis = load_analysis(str(tmp_path / "buggy.py"))
     with pytest.raises(Exception, match="chi3") as raised:
-        run(analysis, toys[0], tmp_path / "run", Options("iterative"))
+        run(analysis, one_dataset, tmp_path / "run", Options("iterative"))
     assert not isinstance(raised.value, InputError)
     assert not (tmp_path / "run" / "ledger.json").exists()
 
@@ -320,14 +330,15 @@ def test_class_is_named_where_a_file_holds_several(tmp_path):
         load_analysis(f"{tmp_path}/two.py:Third")
 
 
-def test_analysis_may_be_defined_in_a_notebook(toys, tmp_path):
+def test_analysis_may_be_defined_in_a_notebook(one_dataset, tmp_path):
     # a class of a notebook lives in __main__, whose source is in no file
     namespace = {"__name__": "__main__"}
     code = textwrap.dedent(BESIDE) + textwrap.dedent(ANALYSIS).replace(
         "from beside_it import chi2, THRESHOLD", ""
     )
     exec(code, namespace)
-    folder = run(namespace["Mine"](), toys[0], tmp_path / "run", Options("iterative", max_chunks=1))
+    options = Options("iterative", max_chunks=1)
+    folder = run(namespace["Mine"](), one_dataset, tmp_path / "run", options)
     assert folder.analysis.name == "Mine"
 
 

@@ -57,7 +57,9 @@ QUANTITIES = """
 
 @pytest.fixture(scope="module")
 def fileset(shared_folders):
-    return load_fileset(shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json")
+    """Four files with sixteen chunks of 100 events or fewer."""
+    toys = load_fileset(shared_folders.toys("ds_phipi", 1500, 2) / "fileset.json")
+    return Fileset({name: toys[name] for name in ("toy_2017", "toy_2018")})
 
 
 def when_kept(kept, act):

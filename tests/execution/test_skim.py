@@ -18,7 +18,7 @@ def toys(shared_folders):
 
 @pytest.mark.parametrize("executor", ["iterative", "futures"])
 def test_skim_of_events_is_those_that_pass(executor, toys, ds_phipi, tmp_path):
-    options = Options(executor, workers=2, chunksize=200, skim=str(tmp_path / "skim"))
+    options = Options(executor, workers=2, chunksize=400, skim=str(tmp_path / "skim"))
     folder = run(ds_phipi, toys, tmp_path / "run", options)
     for dataset, steps in folder.cutflow.items():
         files = sorted((tmp_path / "skim" / dataset).iterdir())

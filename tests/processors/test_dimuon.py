@@ -107,7 +107,7 @@ def test_luminosity_sections_are_recorded_for_data(nanoaod, runs):
 @pytest.mark.samples
 def test_generator_weights_are_summed_before_any_cut(nanoaod, slim_nanoaod, dimuon, tmp_path):
     files = fileset(slim_nanoaod / "nano_dy.root", is_mc=True)
-    folder = run(dimuon, files, tmp_path, Options("iterative", chunksize=7))
+    folder = run(dimuon, files, tmp_path, Options("iterative", chunksize=14))
     with uproot.open(nanoaod / "nano_dy.root") as file:
         expected = math.fsum(file["Events/genWeight"].array().to_list())
     assert folder.cutflow["nano"][0]["sumw"] == pytest.approx(expected, rel=1e-12)
@@ -129,8 +129,8 @@ def test_trigger_paths_of_the_metadata_are_required(nanoaod, dimuon, tmp_path):
 
 
 @pytest.mark.samples
-def test_unknown_trigger_path_is_named(nanoaod, dimuon, tmp_path):
-    files = fileset(nanoaod / "nano_dimuon.root", hlt=["HLT_NoSuchPath"])
+def test_unknown_trigger_path_is_named(slim_nanoaod, dimuon, tmp_path):
+    files = fileset(slim_nanoaod / "nano_dimuon.root", hlt=["HLT_NoSuchPath"])
     with pytest.raises(InputError, match=r"dataset 'nano': no file has .*NoSuchPath"):
         run(dimuon, files, tmp_path, Options("iterative"))
 

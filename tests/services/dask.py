@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,13 +173,14 @@ class _Starter:
         inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         here = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(self.file)]
         secure = self.tls.words() if self.tls else []
-        words = (role, *here, *secure, *words)
+        words = (*here, *secure, *words)
         environment = inherited | self.environment
         if self.python is None:
-            return preloaded.ForkedProcess(_dask, words, self.folder, self.log, environment)
+            begin = (role, *words)
+            return preloaded.ForkedProcess(_dask, begin, self.folder, self.log, environment)
         with self.log.open("a") as output:
             return subprocess.Popen(
-                [str(self.python), "-m", "dask", *words],
+                [str(self.python), "-m", f"distributed.cli.dask_{role}", *words],
                 cwd=self.folder,
                 stdout=output,
                 stderr=output,
@@ -187,9 +189,8 @@ class _Starter:
             )
 
 
-def _dask(*words: str) -> None:
-    """Run the command line of Dask in this process."""
-    from dask.cli import run_cli
-
-    sys.argv = ["dask", *words]
-    run_cli()
+def _dask(role: str, *words: str) -> None:
+    """Run a command of Dask in this process."""
+    sys.argv = [f"dask {role}", *words]
+    # not the command "dask" itself, which would import what other packages add to it
+    import_module(f"distributed.cli.dask_{role}").main()

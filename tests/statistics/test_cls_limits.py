@@ -3,7 +3,7 @@
 import json
 import math
 from decimal import Decimal, localcontext
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pyhf
@@ -24,8 +24,8 @@ def counting(signal, background, observed, blinded=False, normalisation=None, **
     return counting_workspace([channel], normalisation or {}, blinded=blinded)
 
 
-def six(signal=2.0, background=5.0, observed=None, blinded=True):
-    backgrounds = [background * (1 + 0.3 * i) for i in range(6)]
+def three(signal=2.0, background=5.0, observed=None, blinded=True):
+    backgrounds = [background * (1 + 0.3 * i) for i in range(3)]
     channels = [
         Channel(
             name=f"category{i}",
@@ -79,12 +79,17 @@ def limit_by_hand(cls, s, b):
     return optimize.brentq(lambda mu: cls(mu) - 0.05, 1e-4 / s, high)
 
 
+@cache
+def limit_of(s, b, n):
+    return upper_limit(counting(s, b, n))
+
+
 CASES = [(3.0, 2.5, 4), (1.0, 0.5, 0), (10.0, 100.0, 80), (0.02, 30.0, 41), (1e4, 1e5, 100_200)]
 
 
 @pytest.mark.parametrize(("s", "b", "n"), CASES)
 def test_limit_by_hand(s, b, n):
-    limit = upper_limit(counting(s, b, n))
+    limit = limit_of(s, b, n)
     # pyhf was asked for 0.1%
     assert limit.observed == pytest.approx(
         limit_by_hand(lambda mu: by_hand(mu, n, s, b)[0], s, b), rel=0.005
@@ -98,7 +103,7 @@ def test_limit_by_hand(s, b, n):
 @pytest.mark.parametrize(("s", "b", "n"), CASES)
 @pytest.mark.parametrize("in_limits", [0.3, 1.0, 1.7])
 def test_cls_by_hand(s, b, n, in_limits):
-    mu = in_limits * upper_limit(counting(s, b, n)).observed
+    mu = in_limits * limit_of(s, b, n).observed
     found = cls_at(counting(s, b, n), mu)
     cls, both, background = by_hand(mu, n, s, b)
     assert found.observed == pytest.approx(cls, rel=1e-4)
@@ -117,7 +122,7 @@ def test_level():
 
 def test_fits_are_pyhfs():
     """Pyhf's own optimiser finds the same CLs, in units where that is easy for it."""
-    spec = six(blinded=False)
+    spec = three(blinded=False)
     spec["observations"][0]["data"] = [2.0]
     with schemas():
         built = pyhf.Workspace(spec)
@@ -152,7 +157,7 @@ def test_deviance_residuals(seen, excess):
 
 
 def test_best_fit_is_stationary():
-    model = prepare(six(blinded=False, observed=9))
+    model = prepare(three(blinded=False, observed=9))
     with backend(LeastSquaresOptimizer(model)):
         best = np.asarray(pyhf.infer.mle.fit(model.data, model.pdf))
         low, high = np.transpose(model.pdf.config.suggested_bounds())
@@ -176,7 +181,7 @@ def test_fits_that_minuit_ends(monkeypatch):
 
 
 def test_median_is_asimov():
-    hidden, opened = six(), six(blinded=False)
+    hidden, opened = three(), three(blinded=False)
     for entry, expected in zip(opened["observations"], hidden["observations"], strict=True):
         entry["data"] = expected["data"]
     limit = upper_limit(opened)
@@ -186,7 +191,7 @@ def test_median_is_asimov():
 
 
 def test_blinded_shows_nothing():
-    limit, confidence = upper_limit(six()), cls_at(six())
+    limit, confidence = upper_limit(three()), cls_at(three())
     assert limit.observed is None
     assert confidence.observed is None
     assert confidence.signal_and_background is None
@@ -217,7 +222,7 @@ def test_unknown_background_is_a_gaussian_when_large():
 
 
 def test_units_do_not_matter():
-    one, other = upper_limit(six(signal=2.0)), upper_limit(six(signal=2e-7))
+    one, other = upper_limit(three(signal=2.0)), upper_limit(three(signal=2e-7))
     assert other.expected == pytest.approx([1e7 * value for value in one.expected], rel=3e-3)
 
 
@@ -248,7 +253,7 @@ def test_no_signal():
 
 @pytest.mark.parametrize("observed", [0, 1, 5])
 def test_no_background(observed):
-    unknown = upper_limit(six(background=0.0, observed=observed, blinded=False))
+    unknown = upper_limit(three(background=0.0, observed=observed, blinded=False))
     known = upper_limit(counting(3.0, 0.0, observed))
     assert 0 < known.expected[2] < math.inf
     assert list(unknown.expected) == sorted(unknown.expected)
@@ -287,16 +292,16 @@ def test_count_in_sidebands_by_hand():
 
 @pytest.mark.parametrize("background", [1e6, 1e9])
 def test_huge_backgrounds(background):
-    limit = upper_limit(six(background=background))
+    limit = upper_limit(three(background=background))
     assert list(limit.expected) == sorted(limit.expected)
-    # six categories that a fifth of the background spoils alike, by b(1 + 0.3 i)
-    information = sum((2.0 / (i + 1) / (0.2 * background * (1 + 0.3 * i))) ** 2 for i in range(6))
+    # three categories that a fifth of the background spoils alike, by b(1 + 0.3 i)
+    information = sum((2.0 / (i + 1) / (0.2 * background * (1 + 0.3 * i))) ** 2 for i in range(3))
     # log-normal and as large as the background: of the size of two sigma
     assert limit.expected[2] == pytest.approx(1.96 / math.sqrt(information), rel=0.3)
 
 
 def test_nothing_observed():
-    limit = upper_limit(six(background=50.0, observed=0, blinded=False))
+    limit = upper_limit(three(background=50.0, observed=0, blinded=False))
     assert 0 < limit.observed < limit.expected[0]
 
 
@@ -314,10 +319,10 @@ def test_hopeless_deficit():
 
 
 def test_json():
-    confidence = cls_at(six(), 2.0).as_json()
+    confidence = cls_at(three(), 2.0).as_json()
     assert json.loads(json.dumps(confidence)) == confidence
     assert confidence["strength"] == 2.0
-    limit = upper_limit(six()).as_json()
+    limit = upper_limit(three()).as_json()
     assert json.loads(json.dumps(limit)) == limit
     assert len(limit["expected"]) == 5
 
@@ -325,13 +330,13 @@ def test_json():
 @pytest.mark.parametrize("mu", [0.0, -1.0, math.nan, math.inf])
 def test_strength_refused(mu):
     with pytest.raises(ValueError, match="must be positive"):
-        cls_at(six(), mu)
+        cls_at(three(), mu)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
 def test_level_refused(level):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        upper_limit(six(), level=level)
+        upper_limit(three(), level=level)
 
 
 def test_faint_signal():

@@ -183,7 +183,7 @@ def counting_workspace(
 def measured(
     contents: Sequence[Content], highest: Mapping[str, float], *, blinded: bool
 ) -> Workspace:
-    """Return a valid workspace that measures the strength.
+    """Return a workspace that measures the strength.
 
     Parameters
     ----------
@@ -194,24 +194,17 @@ def measured(
         likelihood vanishes.
     blinded
         Whether the counts are expectations.
-
-    Raises
-    ------
-    pyhf.exceptions.InvalidSpecification
-        If it does not match pyhf's schema.
     """
     parameters: list[ParameterSpec] = [
         {"name": name, "inits": [1.0], "bounds": [[1e-6, limit]]} for name, limit in highest.items()
     ]
     name = BLINDED if blinded else OBSERVED
-    spec: Workspace = {
+    return {
         "channels": [{"name": channel, "samples": samples} for channel, samples, _ in contents],
         "observations": [{"name": channel, "data": counts} for channel, _, counts in contents],
         "version": "1.0.0",
         "measurements": [{"name": name, "config": {"poi": STRENGTH, "parameters": parameters}}],
     }
-    validate(spec)
-    return spec
 
 
 def validate(spec: Workspace) -> None:
