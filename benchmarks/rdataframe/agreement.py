@@ -25,7 +25,7 @@ def result_of_run(path, dataset):
     columns = {name: table[name].to_numpy() for name in table.column_names}
     columns["evt"] = columns.pop("event")
     cutflow = [(r["step"], r["events"], r["candidates"]) for r in run.cutflow[dataset]]
-    ranges = run.read("lumis.json")[dataset].values()
+    ranges = run.read("lumis.json").get(dataset, {}).values()  # simulation has none
     sections = sum(last - first + 1 for of_run in ranges for first, last in of_run)
     return {"cutflow": cutflow, "histograms": histograms, "sections": sections} | by_event(columns)
 
