@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-from bphcoffea.arrays import Booleans
+    from bphcoffea.arrays import Booleans
 
 #: Lower and upper end.
 Window = tuple[float, float]
@@ -48,6 +49,8 @@ def united(windows: Iterable[Window]) -> tuple[Window, ...]:
 
 def within(values: npt.NDArray[np.floating], windows: Iterable[Window]) -> Booleans:
     """Return which values, shape (n,), lie in a window, ends included, in double precision."""
+    import numpy as np
+
     x = values.astype(np.float64)
     inside = np.zeros(len(x), dtype=np.bool_)
     for low, high in windows:

@@ -17,11 +17,11 @@ from bphcoffea.arrays import Integers
 from bphcoffea.corrections import Corrections
 from bphcoffea.datasets import Metadata
 from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
+from bphcoffea.results.records import FILESET
 
 Sections = Integers
 
-#: Sources of a luminosity in ``luminosity.json``, other than the path of a table.
-FILESET: Final = "fileset"
+#: Source of a luminosity in ``luminosity.json`` that is unknown.
 UNCOUNTED: Final = (
     "unknown, because the number of events in the dataset is unknown, of which a part was "
     "processed; `bphcoffea fileset check FILESET -o FILESET` adds it, then run again"
