@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bphcoffea.arrays import Booleans
+    from bphcoffea.arrays import Booleans, Floats
 
 #: Lower and upper end.
 Window = tuple[float, float]
 
+#: Quantiles of a Gaussian at one standard deviation below and above its mean.
+_SIGMA: Final = (0.158655, 0.841345)
 #: Half width of the signal window, in resolutions.
 WINDOW: Final = 3.0
 
@@ -30,6 +32,14 @@ def signal_window(mass: float, resolution: float) -> Window:
     """
     half = WINDOW * resolution
     return mass - half, mass + half
+
+
+def width_of(masses: Floats) -> float:
+    """Return half the width of the central 68% of measured masses, GeV, shape (n,)."""
+    import numpy as np
+
+    low, high = np.quantile(masses, _SIGMA)
+    return float(high - low) / 2
 
 
 def united(windows: Iterable[Window]) -> tuple[Window, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from scipy.stats import chi2, norm
+from scipy.special import erf, gammaincinv
 
 from bphcoffea.arrays import Floats
 from bphcoffea.results import DatasetRecord, file_name
@@ -39,7 +39,7 @@ LONGEST_HEADING = 60
 #: Names of samples without a label.
 DATA, SIMULATION = "Data", "Simulation"
 #: Coverage of an error bar: one standard deviation of a Gaussian.
-COVERAGE = float(norm.cdf(1) - norm.cdf(-1))
+COVERAGE = float(erf(2**-0.5))
 FORMATS = ("png", "pdf")
 #: Folder of the figures of a run, and the owner of these files in ``written.json``.
 FIGURES = "figures"
@@ -199,8 +199,8 @@ def garwood(counts: Floats, variances: Floats | None = None) -> tuple[Floats, Fl
         scale = np.divide(variances, counts, out=np.zeros_like(counts), where=filled)
     entries = np.divide(counts, scale, out=np.zeros_like(counts), where=scale > 0)
     outside = (1 - COVERAGE) / 2
-    low = np.where(entries > 0, chi2.ppf(outside, 2 * np.maximum(entries, 1e-9)) / 2, 0.0)
-    high = chi2.ppf(1 - outside, 2 * (entries + 1)) / 2
+    low = np.where(entries > 0, gammaincinv(np.maximum(entries, 1e-9), outside), 0.0)
+    high = gammaincinv(entries + 1, 1 - outside)
     return (entries - low) * scale, (high - entries) * scale
 
 
