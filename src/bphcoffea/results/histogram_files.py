@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import hist
@@ -25,7 +25,10 @@ def read_histograms(path: Path) -> dict[str, hist.Hist]:
 
 
 def write_histograms(
-    folder: Path, histograms: Mapping[str, hist.Hist], variations: Mapping[str, Collection[str]]
+    folder: Path,
+    histograms: Mapping[str, hist.Hist],
+    variations: Mapping[str, Collection[str]],
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Write ``histograms.json`` (UHI) and ``histograms.root`` (:func:`.write_root`).
 
@@ -37,6 +40,8 @@ def write_histograms(
         Histograms with the axes dataset, category, variation and the variable.
     variations
         Variations of each dataset.
+    progress
+        Called with the number of written histograms, and of all histograms.
     """
     # imports uproot, which reading does not need
     from bphcoffea.results.root_histograms import write_root
@@ -44,4 +49,4 @@ def write_histograms(
     (folder / HISTOGRAMS).write_text(
         json.dumps(dict(histograms), default=uhi.io.json.default) + "\n"
     )
-    write_root(folder / "histograms.root", histograms, variations)
+    write_root(folder / "histograms.root", histograms, variations, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import hist
@@ -18,7 +18,10 @@ from bphcoffea.results.folder import file_name
 
 
 def write_root(
-    path: Path, histograms: Mapping[str, hist.Hist], variations: Mapping[str, Collection[str]]
+    path: Path,
+    histograms: Mapping[str, hist.Hist],
+    variations: Mapping[str, Collection[str]],
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Write histograms as TH1 to TH3, by dataset and name.
 
@@ -34,9 +37,12 @@ def write_root(
         Histograms with the axes dataset, category, variation and the variable.
     variations
         Variations of each dataset; all others are left out.
+    progress
+        Called with the number of written histograms, and of all histograms.
     """
     with uproot.recreate(path) as file:
-        for name, histogram in histograms.items():
+        for number, (name, histogram) in enumerate(histograms.items()):
+            progress(number, len(histograms))
             axes, content = histogram.axes, histogram.view(flow=True)
             if len(axes) == 4:
                 xaxis = to_writable(histogram[0, 0, 0, :]).member("fXaxis")
@@ -58,6 +64,7 @@ def write_root(
                     if len(axes) == 4
                     else histogram[i, j, k, ...]
                 )
+        progress(len(histograms), len(histograms))
 
 
 def _th1(content: npt.NDArray[np.void], centers: Floats, xaxis: object) -> object:
