@@ -129,8 +129,8 @@ def nominal_root_files():
     """
     write = outcome.write_histograms
 
-    def write_nominal(folder, histograms, variations):
-        write(folder, histograms, {})
+    def write_nominal(folder, histograms, variations, progress):
+        write(folder, histograms, {}, progress)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outcome, "write_histograms", write_nominal)

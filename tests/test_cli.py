@@ -64,7 +64,7 @@ def test_demo_selects_what_the_toy_was_made_to_pass(demo):
 @pytest.mark.slow
 def test_demo_draws_what_it_found(demo):
     names = {path.name for path in (demo / "run" / "figures").iterdir()}
-    expected = {"mass.png", "mass.pdf", "cutflow_data.png", "phi_mass.png", "nminus1_mass.png"}
+    expected = {"mass.png", "cutflow_data.png", "phi_mass.png", "nminus1_mass.png"}
     assert expected <= names
 
 

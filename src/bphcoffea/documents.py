@@ -8,13 +8,14 @@ import tomllib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
-
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, Any, Final
 
 from bphcoffea.errors import InputError
 from bphcoffea.size_limits import decompressed, read_json_bytes
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 #: Messages that replace pydantic's, by type of the fault.
 _MEANINGS: Final = {
@@ -130,7 +131,7 @@ def faults(
 
     Examples
     --------
-    >>> from pydantic import BaseModel
+    >>> from pydantic import BaseModel, ValidationError
     >>> class Sample(BaseModel):
     ...     name: str
     >>> try:

@@ -288,8 +288,8 @@ def test_figures_of_one_name_do_not_replace_each_other(folder, monkeypatch):
         "bphcoffea.presentation.run_figures.figures_of_run",
         lambda *_, **__: ((name, mpl.figure.Figure()) for name in ("mass", "Mass", "mass_2")),
     )
-    assert [path.name for path in plot_run(folder)][::2] == [
-        "mass.png",
-        "Mass_2.png",
-        "mass_2_2.png",
-    ]
+    names = ["mass.png", "Mass_2.png", "mass_2_2.png"]
+    assert [path.name for path in plot_run(folder)] == names
+    with_pdf = [path.name for path in plot_run(folder, pdf=True)]
+    assert with_pdf[::2] == names
+    assert with_pdf[1::2] == [name.replace("png", "pdf") for name in names]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hist.intervals import poisson_interval
 
-from bphcoffea.analysis.description import ResonanceRecord
-from bphcoffea.analysis.histograms import NOMINAL
 from bphcoffea.analysis.mass_model import MassModel, Peak
+from bphcoffea.analysis.names import NOMINAL
+from bphcoffea.analysis.records import ResonanceRecord
 from bphcoffea.presentation import plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
@@ -19,7 +19,8 @@ from bphcoffea.presentation.mass import draw_mass, pulls, yields
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.style import Heading, garwood, is_logarithmic, per_bin, save
-from bphcoffea.results.folder import RunFolder, write_histograms
+from bphcoffea.results.folder import RunFolder
+from bphcoffea.results.histogram_files import write_histograms
 from bphcoffea.results.records import DatasetRecord
 from bphcoffea.statistics import fit_mass
 from bphcoffea.statistics.histogram_fit import fit_histogram

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from bphcoffea.analysis.histograms import ALL, NOMINAL
 from bphcoffea.analysis.mass_model import MassModel, Peak
+from bphcoffea.analysis.names import ALL, NOMINAL
 from bphcoffea.errors import InputError
-from bphcoffea.results.folder import RunFolder, write_histograms
+from bphcoffea.results.folder import RunFolder
+from bphcoffea.results.histogram_files import write_histograms
 from bphcoffea.searches.ds_yield import DS_TO_PHI_PI, PHI_TO_MUONS, DsYield
 from bphcoffea.statistics.histogram_fit import fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail

@@ -12,7 +12,6 @@ from scipy.stats import ks_2samp, spearmanr
 
 from bphcoffea.analysis import load_classifier
 from bphcoffea.errors import InputError
-from bphcoffea.presentation import style
 from bphcoffea.results import RunFolder
 from bphcoffea.training import folds as folds_module
 from bphcoffea.training import train_run
@@ -279,8 +278,7 @@ def test_infinite_inputs_are_told(tables, tmp_path):
         train_run(folder)
 
 
-def test_command_writes_classifier_record_and_figures(bphcoffea, searched, tmp_path, monkeypatch):
-    monkeypatch.setattr(style, "FORMATS", ("png",))  # PDF takes as long again
+def test_command_writes_classifier_record_and_figures(bphcoffea, searched, tmp_path):
     where = tmp_path / "bdt"
     status, out, err = bphcoffea(
         "train", searched.path, "-o", where, "--folds", 2, "--input", "chi2", "--edges", "A=0.2,0.7"

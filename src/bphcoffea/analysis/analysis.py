@@ -15,12 +15,14 @@ from bphcoffea.analysis.blinding import Blind, Hidden
 from bphcoffea.analysis.calibrations.calibration import Calibration
 from bphcoffea.analysis.classifier import SCORE_BIN, Classifier
 from bphcoffea.analysis.declaration import check_classifier, check_declaration
-from bphcoffea.analysis.description import AnalysisRecord, describe
-from bphcoffea.analysis.histograms import ALL, Categories, Histogram
+from bphcoffea.analysis.description import describe
+from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.mass_model import MassModel
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.n_minus_1 import NMinus1, n_minus_1_histograms
+from bphcoffea.analysis.names import ALL
 from bphcoffea.analysis.objects import Objects
+from bphcoffea.analysis.records import AnalysisRecord
 from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.resolved import ResolvedAnalysis, resolve
 from bphcoffea.analysis.selection import Candidates, Cut, Selection

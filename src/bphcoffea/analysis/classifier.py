@@ -16,9 +16,9 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
-from bphcoffea.analysis.histograms import ALL
 from bphcoffea.analysis.models import MissingExtraError, Model, check_values, library_version
-from bphcoffea.analysis.names import repeated
+from bphcoffea.analysis.names import ALL, repeated
+from bphcoffea.analysis.records import ClassifierRecord, ModelRecord
 from bphcoffea.analysis.variables import Variable
 from bphcoffea.arrays import Floats, Numbers
 from bphcoffea.documents import faults, read_toml
@@ -66,39 +66,6 @@ class _Declaration(BaseModel):
     inputs: Annotated[tuple[_Name, ...], Field(min_length=1), AfterValidator(_unique)]
     models: Annotated[tuple[_Name, ...], Field(min_length=1)]
     edges: Annotated[dict[_Name, _Edges], Field(min_length=1)]
-
-
-class ModelRecord(BaseModel):
-    """Record of one model: its file, and the hash of the file."""
-
-    model_config = ConfigDict(frozen=True)
-
-    file: str
-    sha256: str
-
-
-class ClassifierRecord(BaseModel):
-    """Record of a classifier in ``analysis.json`` and ``provenance.json``.
-
-    Attributes
-    ----------
-    name, library, inputs, edges
-        See :class:`Classifier`.
-    file, sha256
-        Path of the TOML, and the hash of its content.
-    models
-        Models of the folds, in order.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    file: str
-    sha256: str
-    models: tuple[ModelRecord, ...]
-    library: str
-    inputs: tuple[str, ...]
-    edges: dict[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)

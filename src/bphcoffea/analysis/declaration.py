@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from bphcoffea.analysis.blinding import Blind
 from bphcoffea.analysis.calibrations.calibration import Calibration
 from bphcoffea.analysis.classifier import CLASSIFIER, SCORE, Classifier
-from bphcoffea.analysis.histograms import ALL, NOMINAL, Categories, Histogram
+from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.n_minus_1 import N_MINUS_1, NMinus1, n_minus_1_histograms
-from bphcoffea.analysis.names import check_name, repeated, shown
+from bphcoffea.analysis.names import ALL, DOWN, NOMINAL, UP, check_name, repeated, shown
 from bphcoffea.analysis.objects import Objects, ObjectVariable
 from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.selection import Candidates, Cut, Selection
 from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.variables import Requirement, Variable
-from bphcoffea.analysis.weights.weight import DOWN, GENERATOR, UP, Weight, WeightContext
+from bphcoffea.analysis.weights.weight import GENERATOR, Weight, WeightContext
 from bphcoffea.errors import DeclarationError
 
 if TYPE_CHECKING:

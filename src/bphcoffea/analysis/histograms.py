@@ -16,15 +16,11 @@ import hist
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.analysis.names import check_name, repeated, shown
+from bphcoffea.analysis.names import ALL, NOMINAL, check_name, repeated, shown
 from bphcoffea.analysis.variables import Axis, Variable, is_number
 from bphcoffea.arrays import Numbers
 from bphcoffea.errors import DeclarationError
 
-#: The only category of an analysis without categories.
-ALL = "all"
-#: Name of the nominal variation.
-NOMINAL = "nominal"
 #: Axes of every histogram of a run before those of its variables.
 AXES = ("dataset", "category", "variation")
 #: Binning of one variable: equal bins, or any axis of :mod:`hist`.

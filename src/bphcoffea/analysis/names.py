@@ -1,4 +1,4 @@
-"""Rules for the names and texts of a declaration."""
+"""Names with a meaning, and rules for the names and texts of a declaration."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from bphcoffea.errors import DeclarationError
 LONGEST: Final = 80
 #: Characters that separate folders, cycles and objects in the names of ROOT keys.
 _SEPARATORS: Final = "/;:\\"
+#: The only category of an analysis without categories.
+ALL: Final = "all"
+#: Name of the nominal variation.
+NOMINAL: Final = "nominal"
+#: Suffixes of the two sides of a variation, as in coffea and Combine.
+UP: Final = "Up"
+DOWN: Final = "Down"
 
 
 def check_name(kind: str, name: object) -> None:

@@ -20,7 +20,7 @@ from scipy.special import ndtri
 from typing_extensions import override
 
 from bphcoffea.analysis.metadata import DatasetMetadata
-from bphcoffea.analysis.weights.weight import DOWN, UP
+from bphcoffea.analysis.names import DOWN, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.corrections import EraCorrections, Particle
 from bphcoffea.physics import invariant_mass

@@ -24,6 +24,7 @@ def plot(
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Also draw the data that the analysis blinds.")
     ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also write each figure as PDF.")] = False,
     fileset: Annotated[
         Path | None,
         typer.Option(metavar="FILESET", help="Take labels of datasets from this newer fileset."),
@@ -47,7 +48,7 @@ def plot(
     hints = {statistics.StillBlindError: " (run --unblind)", UnwritableError: " (--output)"}
     with suggesting(hints), progress(None, "Drawing", "histogram") as bar:
         figures = presentation.plot_run(
-            run, shapes=shapes, unblind=unblind, labels=labels, progress=bar.update
+            run, shapes=shapes, unblind=unblind, labels=labels, pdf=pdf, progress=bar.update
         )
     say(f"{len(figures)} figures in {run.output / 'figures'}")
     note_missing_events(run)

@@ -16,13 +16,14 @@ import numpy.typing as npt
 from bphcoffea.arrays import Floats
 from bphcoffea.corrections import nodes
 from bphcoffea.corrections.correction_set import read_correction_set
+from bphcoffea.corrections.sharing import Shared
 from bphcoffea.errors import CorrectionsError
 
 #: Values of an input by its name: numbers, shape (n,), or a text that is the same for all.
 Arguments: TypeAlias = Mapping[str, npt.NDArray[Any] | str]
 
 
-class CompiledCorrections:
+class CompiledCorrections(Shared):
     """Corrections of a file, ready to be evaluated; they can be pickled.
 
     Parameters
@@ -151,7 +152,7 @@ class CompiledCorrections:
             ) from None
 
     def __getstate__(self) -> dict[str, object]:
-        # what correctionlib compiled cannot be pickled, and is compiled again when needed
+        # what correctionlib compiled cannot be pickled, and is compiled again in each process
         return {name: value for name, value in vars(self).items() if name != "_compiled"}
 
     @cached_property

@@ -16,6 +16,7 @@ from correctionlib.highlevel import Correction
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections import nodes
 from bphcoffea.corrections.correction_set import CorrectionSet, read_correction_set
+from bphcoffea.corrections.sharing import Shared
 from bphcoffea.errors import CorrectionsError
 
 #: Numbers of any precision, by name of the input, shape (n,) each.
@@ -40,7 +41,7 @@ class Evaluated:
     outside: Booleans
 
 
-class Payload:
+class Payload(Shared):
     """A correction, ready to be evaluated; it can be pickled.
 
     Parameters
@@ -184,7 +185,7 @@ class Payload:
         return Evaluated(values, outside)
 
     def __getstate__(self) -> dict[str, object]:
-        # what correctionlib compiled cannot be pickled, and is compiled again when needed
+        # what correctionlib compiled cannot be pickled, and is compiled again in each process
         compiled = ("_detector", "_clamped", "_node")
         return {key: value for key, value in vars(self).items() if key not in compiled}
 

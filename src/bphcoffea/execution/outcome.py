@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,8 +63,27 @@ def write(
     outcome: Outcome,
     provenance: Mapping[str, object],
     pages: Iterable[Path] = (),
+    *,
+    began: float | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> RunFolder:
-    """Write a run folder, completely or not at all; `pages` are HTML files to copy into it."""
+    """Write a run folder, completely or not at all.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    analysis, fileset, outcome
+        What was run, and its outcome.
+    provenance
+        Content of ``provenance.json``.
+    pages
+        HTML files to copy into the folder.
+    began
+        Value of :func:`time.perf_counter` when the run began; the metrics contain the time since.
+    progress
+        Called with the number of written histograms, and of all histograms.
+    """
     results = _finished(outcome.results)
     with writing(Path(folder)) as temporary:
         cutflows = {name: result.cutflow.rows() for name, result in results.items()}
@@ -82,7 +102,7 @@ def write(
             write_json(temporary / "regions.json", regions)
         simulated = [name for name in results if fileset[name].metadata.is_mc]
         variations = _variations(results)
-        write_histograms(temporary, _with_dataset_axis(results, simulated), variations)
+        write_histograms(temporary, _with_dataset_axis(results, simulated), variations, progress)
         tables = {name: r.candidates for name, r in results.items() if r.candidates is not None}
         if tables:
             (temporary / "candidates").mkdir()
@@ -92,12 +112,13 @@ def write(
         _write_luminosity(temporary, analysis, fileset, outcome)
         record = _record(analysis, fileset, variations)
         write_json(temporary / "analysis.json", record.model_dump(mode="json"))
-        write_json(temporary / "metrics.json", outcome.metrics)
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         write_json(temporary / "provenance.json", provenance)
         for page in pages:
             text = redacted(page.read_text(encoding="utf-8"))
             (temporary / page.name).write_text(text, encoding="utf-8")
+        elapsed = {} if began is None else {"run_s": time.perf_counter() - began}
+        write_json(temporary / "metrics.json", {**elapsed, **outcome.metrics})
         write_json(temporary / "ledger.json", outcome.ledger.as_json())
     return RunFolder(folder)
 

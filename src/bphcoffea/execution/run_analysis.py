@@ -26,6 +26,7 @@ from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities import Facility
 from bphcoffea.processing import DatasetResult, Processor, empty_result
+from bphcoffea.progress import progress
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
 from bphcoffea.storage import Retries, check_target, mark, stage_out_folder, user_cache
 
@@ -127,6 +128,7 @@ def run(
 
 
 def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -> RunFolder:
+    began = time.perf_counter()
     if analysis.hidden is None:
         analysis = blinded(analysis, fileset)
     for target in filter(None, (options.stage_out, options.skim)):
@@ -177,7 +179,10 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
         times = {"started": started, "finished": _now()}
         made = times | provenance(analysis, fileset, options.as_json())
         pages = [report] if report.exists() else []
-        written = write(folder, analysis, fileset, outcome, made, pages)
+        with progress(None, "Writing results", "histogram") as bar:
+            written = write(
+                folder, analysis, fileset, outcome, made, pages, began=began, progress=bar.update
+            )
     if checkpoints and outcome.ledger.complete:
         checkpoints.clear()
     if options.stage_out:

@@ -10,8 +10,9 @@ from .kinematics import delta_r as delta_r, four_momentum as four_momentum
 from .kinematics import invariant_mass as invariant_mass, recoil_mass as recoil_mass
 from .lifetimes import lifetime_weight as lifetime_weight, mixture_weight as mixture_weight
 from .matching import equal_pairs as equal_pairs, first_match as first_match
-from .resolution import mass_resolution as mass_resolution, width_of as width_of
+from .resolution import mass_resolution as mass_resolution
 from .topology import pointing_angle as pointing_angle, surroundings as surroundings
 from .triggers import fired as fired
 from .windows import Window as Window, covered as covered, gaps as gaps, in_words as in_words
-from .windows import signal_window as signal_window, united as united, within as within
+from .windows import signal_window as signal_window, united as united, width_of as width_of
+from .windows import within as within

@@ -9,9 +9,6 @@ import numpy as np
 
 from bphcoffea.arrays import Floats
 
-#: Quantiles of a Gaussian at one standard deviation below and above its mean.
-_SIGMA = (0.158655, 0.841345)
-
 
 def mass_resolution(
     particles: Sequence[ak.Array], errors: Sequence[Sequence[ak.Array]]
@@ -76,9 +73,3 @@ def _mass(momentum: Floats) -> Floats:
     square = momentum[0] ** 2 - np.sum(momentum[1:] ** 2, axis=0)
     root: Floats = np.sqrt(np.maximum(square, 0.0))
     return root
-
-
-def width_of(masses: Floats) -> float:
-    """Return half the width of the central 68% of measured masses, GeV, shape (n,)."""
-    low, high = np.quantile(masses, _SIGMA)
-    return float(high - low) / 2

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-from bphcoffea.arrays import Booleans
+    from bphcoffea.arrays import Booleans, Floats
 
 #: Lower and upper end.
 Window = tuple[float, float]
 
+#: Quantiles of a Gaussian at one standard deviation below and above its mean.
+_SIGMA: Final = (0.158655, 0.841345)
 #: Half width of the signal window, in resolutions.
 WINDOW: Final = 3.0
 
@@ -29,6 +32,14 @@ def signal_window(mass: float, resolution: float) -> Window:
     """
     half = WINDOW * resolution
     return mass - half, mass + half
+
+
+def width_of(masses: Floats) -> float:
+    """Return half the width of the central 68% of measured masses, GeV, shape (n,)."""
+    import numpy as np
+
+    low, high = np.quantile(masses, _SIGMA)
+    return float(high - low) / 2
 
 
 def united(windows: Iterable[Window]) -> tuple[Window, ...]:
@@ -48,6 +59,8 @@ def united(windows: Iterable[Window]) -> tuple[Window, ...]:
 
 def within(values: npt.NDArray[np.floating], windows: Iterable[Window]) -> Booleans:
     """Return which values, shape (n,), lie in a window, ends included, in double precision."""
+    import numpy as np
+
     x = values.astype(np.float64)
     inside = np.zeros(len(x), dtype=np.bool_)
     for low, high in windows:

@@ -146,7 +146,7 @@ def draw_comparison(
     axes.set_autoscaley_on(False)
     style.scale_counts(axes, max(largest), log=log_y, headroom=LEGEND_HEIGHT)
     # the axes get their final position only now
-    figure.draw_without_rendering()
+    style.arrange(figure)
     headroom = _write_legend(axes, entries)
     style.scale_counts(axes, max(largest), log=log_y, headroom=headroom)
     shade(figure, hidden)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
 from typing_extensions import override
 
-from bphcoffea.analysis import Analysis, AnalysisRecord, HistogramRecord, ResonanceRecord
-from bphcoffea.datasets import Fileset, Metadata
+from bphcoffea.analysis import AnalysisRecord, HistogramRecord, ResonanceRecord
+from bphcoffea.datasets import Metadata
 from bphcoffea.errors import FilesetError, RunError
 from bphcoffea.results import RunFolder
+
+if TYPE_CHECKING:
+    from bphcoffea.analysis import Analysis
+    from bphcoffea.datasets import Fileset
 
 #: Replacement for control characters, which no font can draw.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

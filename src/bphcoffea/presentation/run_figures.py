@@ -32,6 +32,7 @@ def plot_run(
     shapes: bool = False,
     unblind: bool = False,
     labels: Labels | None = None,
+    pdf: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Path]:
     """Draw every figure of a run into the folder ``figures``.
@@ -52,13 +53,15 @@ def plot_run(
         Also draw the data that the analysis declares blind; the run must have kept them.
     labels
         Texts that replace those of the run.
+    pdf
+        Also write a PDF of each figure, which takes as long as all PNGs.
     progress
         Called with the number of drawn histograms, and of all histograms.
 
     Returns
     -------
-    The paths of the new files: a PNG and a PDF for each figure. They replace the figures of an
-    earlier call, all at once; other files stay.
+    The paths of the new files: a PNG of each figure, and a PDF if asked for. They replace the
+    figures of an earlier call, all at once; other files stay.
 
     Raises
     ------
@@ -69,13 +72,14 @@ def plot_run(
     """
     if unblind:
         check_unblinding(run)
+    formats = ("png", "pdf") if pdf else ("png",)
     paths: list[Path] = []
     taken: set[str] = set()
     labelled = LabelledRun(run, labels)
     with run.replacing(FIGURES) as temporary, cms_style():
         figures = figures_of_run(labelled, shapes=shapes, unblind=unblind, progress=progress)
         for name, figure in figures:
-            paths += save(figure, temporary / FIGURES, name_of_its_own(name, taken))
+            paths += save(figure, temporary / FIGURES, name_of_its_own(name, taken), formats)
     for note in labelled.notes:
         _log.warning("%s", note)
     return [run.output / FIGURES / path.name for path in paths]

@@ -100,7 +100,7 @@ def draw_spectrum(
     axes.set_ylabel(style.per_bin(counted, edges, unit))
     axes.legend(loc="upper right", fontsize=style.SMALL)
     heading.above(axes)
-    figure.draw_without_rendering()
+    style.arrange(figure)
     figure.set_layout_engine("none")
     inside = sorted(
         (resonance for resonance in resonances if edges[0] < resonance.mass < edges[-1]),

@@ -15,9 +15,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from scipy.stats import chi2, norm
+from scipy.special import erf, gammaincinv
 
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation.minor_ticks import merge_minor_ticks
 from bphcoffea.results import DatasetRecord, file_name
 
 #: Six colours that can be told apart with any common colour vision [M. A. Petroff,
@@ -39,8 +40,9 @@ LONGEST_HEADING = 60
 #: Names of samples without a label.
 DATA, SIMULATION = "Data", "Simulation"
 #: Coverage of an error bar: one standard deviation of a Gaussian.
-COVERAGE = float(norm.cdf(1) - norm.cdf(-1))
-FORMATS = ("png", "pdf")
+COVERAGE = float(erf(2**-0.5))
+#: Formats of figures by default.
+FORMATS = ("png",)
 #: Folder of the figures of a run, and the owner of these files in ``written.json``.
 FIGURES = "figures"
 
@@ -199,8 +201,8 @@ def garwood(counts: Floats, variances: Floats | None = None) -> tuple[Floats, Fl
         scale = np.divide(variances, counts, out=np.zeros_like(counts), where=filled)
     entries = np.divide(counts, scale, out=np.zeros_like(counts), where=scale > 0)
     outside = (1 - COVERAGE) / 2
-    low = np.where(entries > 0, chi2.ppf(outside, 2 * np.maximum(entries, 1e-9)) / 2, 0.0)
-    high = chi2.ppf(1 - outside, 2 * (entries + 1)) / 2
+    low = np.where(entries > 0, gammaincinv(np.maximum(entries, 1e-9), outside), 0.0)
+    high = gammaincinv(entries + 1, 1 - outside)
     return (entries - low) * scale, (high - entries) * scale
 
 
@@ -297,18 +299,30 @@ def name_of_its_own(name: str, taken: set[str]) -> str:
     return free
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and PDF, and return the paths."""
+def save(figure: Figure, folder: Path, name: str, formats: Iterable[str] = FORMATS) -> list[Path]:
+    """Write a figure as PNG, or in all `formats`, and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         os.fsencode(name)
     except UnicodeEncodeError:  # the locale C allows ASCII only
         name = file_name(name)
-    paths = [folder / f"{name}.{suffix}" for suffix in FORMATS]
+    paths = [folder / f"{name}.{suffix}" for suffix in formats]
+    arrange(figure)
+    # matplotlib would arrange each file anew, and draw it once more to do so
+    figure.set_layout_engine("none")
     for path in paths:
-        # without the date, the same run gives the same files
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=100, metadata=metadata)
-        # keep the layout, which takes longer to compute than to draw
-        figure.set_layout_engine("none")
+        if path.suffix == ".png":
+            # PNG is small even if it is compressed fast
+            figure.savefig(path, dpi=100, pil_kwargs={"compress_level": 1})
+        else:
+            # without the date, the same run gives the same files
+            figure.savefig(path, metadata={"CreationDate": None})
     return paths
+
+
+def arrange(figure: Figure) -> None:
+    """Give the axes of a figure their positions."""
+    merge_minor_ticks(figure)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)

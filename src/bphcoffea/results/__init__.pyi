@@ -1,9 +1,9 @@
 from .cutflow import Cutflow as Cutflow
 from .folder import RUN as RUN, RunFolder as RunFolder, claim as claim, file_name as file_name
-from .folder import write_histograms as write_histograms, write_json as write_json
-from .folder import writing as writing
+from .folder import write_json as write_json, writing as writing
 from .generator_variations import combine_generator_variations as combine_generator_variations
 from .generator_variations import with_variations as with_variations
+from .histogram_files import write_histograms as write_histograms
 from .ledger import Entries as Entries, FILE as FILE, Failure as Failure
 from .ledger import IDENTITY as IDENTITY, Ledger as Ledger
 from .ledger import REPLICAS as REPLICAS, Recovery as Recovery, file_of as file_of

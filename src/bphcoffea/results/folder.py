@@ -11,35 +11,29 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import hist
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
-import uhi.io.json
-import uproot
-from uproot.writing.identify import to_TH1x, to_writable
-
-from bphcoffea.analysis import ALL, NOMINAL, AnalysisRecord
-from bphcoffea.arrays import Floats
+from bphcoffea.analysis import AnalysisRecord
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import RunError
 from bphcoffea.html_table import html_table
 from bphcoffea.physics import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
-from bphcoffea.results.luminosities import FILESET
-from bphcoffea.results.normalisation import scaled
-from bphcoffea.results.records import DatasetRecord, Datasets, Normalisation
+from bphcoffea.results.records import FILESET, DatasetRecord, Datasets, Normalisation
 from bphcoffea.storage import claimed, replacing
+
+if TYPE_CHECKING:
+    import hist
+    import pyarrow as pa
 
 #: Owner of the files of a run in ``written.json``.
 RUN = "run"
+#: File of all histograms, from which everything after a run reads them.
+HISTOGRAMS = "histograms.json"
 #: Key by which a file of the current version is recognised, by the name of the file.
 NEWEST_KEYS = {"luminosity.json": "parts", "normalisation.json": "generator_sumw"}
 #: Longest name that :func:`file_name` returns; with a suffix, it must fit into 255 bytes.
@@ -73,7 +67,7 @@ class RunFolder:
             )
         self.output = self.path if output is None else Path(output)
         self._derived = Derived(self.path, self.output)
-        self._parsed: tuple[tuple[int, int], dict[str, Any]] | None = None
+        self._parsed: tuple[tuple[int, int], dict[str, hist.Hist]] | None = None
 
     def place(self, name: str) -> Path:
         """Return the path of a file of the run, or of one derived from it."""
@@ -219,6 +213,8 @@ class RunFolder:
                 "fileset, and the data's luminosity, there or with: bphcoffea lumi"
                 + "".join(f"; {note}" for note in notes)
             )
+        from bphcoffea.results.normalisation import scaled
+
         return scaled(self.histograms(), normalisation, self.fileset_metadata)
 
     @property
@@ -251,24 +247,25 @@ class RunFolder:
     @property
     def chunks(self) -> pa.Table:
         """Table of the processed chunks: source, worker, bytes and times of each."""
-        return pq.read_table(self.path / "chunks.parquet")
+        return _read_table(self.path / "chunks.parquet")
 
     def histograms(self) -> dict[str, hist.Hist]:
         """Return all histograms; axes ``dataset``, ``category``, ``variation`` and the variable."""
-        path = self.path / "histograms.json"
+        from bphcoffea.results.histogram_files import read_histograms
+
+        path = self.path / HISTOGRAMS
         try:
             state = path.stat()
             # parsing takes seconds for a thousand variations, and a command reads them repeatedly
             if self._parsed is None or self._parsed[0] != (state.st_ino, state.st_mtime_ns):
-                content = json.loads(path.read_text(), object_hook=uhi.io.json.object_hook)
-                self._parsed = (state.st_ino, state.st_mtime_ns), content
+                self._parsed = (state.st_ino, state.st_mtime_ns), read_histograms(path)
         except (OSError, ValueError) as error:
             raise RunError(f"{path}: no histograms can be read ({error})") from None
-        return {name: hist.Hist(histogram) for name, histogram in self._parsed[1].items()}
+        return {name: histogram.copy() for name, histogram in self._parsed[1].items()}
 
     def candidates(self, dataset: str) -> pa.Table:
         """Return the table of the best candidates of a dataset: one row per event."""
-        return pq.read_table(self._candidates_file(dataset))
+        return _read_table(self._candidates_file(dataset))
 
     def has_candidates(self, dataset: str) -> bool:
         """Return whether the run has a table of candidates of a dataset."""
@@ -296,6 +293,12 @@ class RunFolder:
     def _candidates_file(self, dataset: str) -> Path:
         name = file_name(dataset, self.read("provenance.json")["datasets"])
         return self.path / "candidates" / f"{name}.parquet"
+
+
+def _read_table(path: Path) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path)
 
 
 def _overlap(ranges: Iterable[Mapping[str, list[list[int]]]]) -> bool:
@@ -357,66 +360,6 @@ def writing(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder, RUN, also=lambda _: True, last=LEDGER) as temporary:
         yield temporary
-
-
-def write_histograms(
-    folder: Path, histograms: Mapping[str, hist.Hist], variations: Mapping[str, Collection[str]]
-) -> None:
-    """Write ``histograms.json`` (UHI) and ``histograms.root`` (TH1 to TH3, by dataset and name).
-
-    The path of a histogram in the ROOT file is ``dataset/name``, or ``dataset/category/name`` for
-    one category, with ``_variation`` appended for a variation.
-
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    histograms
-        Histograms with the axes dataset, category, variation and the variable.
-    variations
-        Variations of each dataset. The ROOT file leaves out all others, which are copies of the
-        nominal histogram.
-    """
-    (folder / "histograms.json").write_text(
-        json.dumps(dict(histograms), default=uhi.io.json.default) + "\n"
-    )
-    with uproot.recreate(folder / "histograms.root") as file:
-        for name, histogram in histograms.items():
-            axes, content = histogram.axes, histogram.view(flow=True)
-            if len(axes) == 4:
-                xaxis = to_writable(histogram[0, 0, 0, :]).member("fXaxis")
-                centers = (axes[-1].edges[:-1] + axes[-1].edges[1:]) / 2.0
-            for i, j, k in itertools.product(*(range(len(axis)) for axis in axes[:3])):
-                dataset, category, variation = axes[0][i], axes[1][j], axes[2][k]
-                if variation not in (NOMINAL, *variations.get(dataset, ())):
-                    continue
-                place = [file_name(dataset)]
-                if category != ALL:
-                    place.append(category)
-                place.append(name if variation == NOMINAL else f"{name}_{variation}")
-                file["/".join(place)] = (
-                    _th1(content[i, j, k], centers, xaxis)
-                    if len(axes) == 4
-                    else histogram[i, j, k, ...]
-                )
-
-
-def _th1(content: npt.NDArray[np.void], centers: Floats, xaxis: object) -> object:
-    """Return the TH1 of one spectrum with flow bins, as uproot converts a histogram."""
-    data, variances = content["value"].astype(">f8"), content["variance"].astype(">f8")
-    values = content["value"][1:-1]
-    return to_TH1x(
-        fName=None,
-        fTitle="",
-        data=data,
-        fEntries=data.sum(),
-        fTsumw=values.sum(),
-        fTsumw2=values.sum(),
-        fTsumwx=(values * centers).sum(),
-        fTsumwx2=(values * centers**2).sum(),
-        fSumw2=variances,
-        fXaxis=xaxis,
-    )
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from bphcoffea.arrays import Integers
-from bphcoffea.corrections import Corrections
 from bphcoffea.datasets import Metadata
-from bphcoffea.luminosity import GoldenJson, LuminosityTable, to_ranges
+from bphcoffea.luminosity import to_ranges
+from bphcoffea.results.records import FILESET
+
+if TYPE_CHECKING:
+    from bphcoffea.corrections import Corrections
+    from bphcoffea.luminosity import GoldenJson, LuminosityTable
 
 Sections = Integers
 
-#: Sources of a luminosity in ``luminosity.json``, other than the path of a table.
-FILESET: Final = "fileset"
+#: Source of a luminosity in ``luminosity.json`` that is unknown.
 UNCOUNTED: Final = (
     "unknown, because the number of events in the dataset is unknown, of which a part was "
     "processed; `bphcoffea fileset check FILESET -o FILESET` adds it, then run again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,8 @@ def as_json(records: Mapping[str, BaseModel]) -> dict[str, object]:
     return {name: record.model_dump(mode="json") for name, record in records.items()}
 
 
+#: Source of a luminosity in ``luminosity.json`` that the fileset gives.
+FILESET: Final = "fileset"
 #: Rate of a simulated dataset that is uncertain.
 Rate: TypeAlias = Literal["luminosity", "cross_section"]
 

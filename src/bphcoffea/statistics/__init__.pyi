@@ -13,6 +13,7 @@ from .datacards import write_datacard as write_datacard
 from .datacards import write_shape_datacard as write_shape_datacard
 from .exclusion import Range as Range, Scan as Scan, scan as scan
 from .fit_record import FitRecord as FitRecord, ModelFit as ModelFit
+from .limit_record import Export as Export, LimitRecord as LimitRecord
 from .limit_results import Confidence as Confidence, Limit as Limit, MEDIAN as MEDIAN
 from .limit_results import QUANTILES as QUANTILES
 from .mass_background import Background as Background, fit_background as fit_background
@@ -20,7 +21,7 @@ from .mass_fit import MassFit as MassFit
 from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
 from .run_fit import fit_mass as fit_mass, of_datasets as of_datasets, whole as whole
-from .search import Export as Export, LimitRecord as LimitRecord, Search as Search
+from .search import Search as Search
 from .search import option as option, search_of as search_of, searches as searches
 from .shape_workspace import MassChannel as MassChannel, mass_workspace as mass_workspace
 from .sidebands import SidebandFit as SidebandFit, fit_sidebands as fit_sidebands

@@ -15,11 +15,10 @@ from dataclasses import dataclass, replace
 
 import hist
 import numpy as np
-from iminuit.cost import Cost, NormalConstraint
-from iminuit.util import describe
-from scipy.stats import chi2 as chi2_distribution
+from scipy.special import chdtrc
 
 from bphcoffea.analysis import MassModel, Peak
+from bphcoffea.statistics.costs import Constraint, Cost
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.mass_shapes import (
     BACKGROUND,
@@ -79,8 +78,8 @@ def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None =
     pairs = TAIL_PARAMETERS[model.tails]
     cost: Cost = cost_of(spectrum)
     if tail is not None and tail.names:
-        values = [tail.values[name] for name in tail.names]
-        cost = cost + NormalConstraint(list(tail.names), values, np.array(tail.covariance))
+        values = np.array([tail.values[name] for name in tail.names])
+        cost = cost + Constraint(tail.names, values, np.array(tail.covariance))
     fit = Minimiser(cost, starts_of(spectrum))
     notes = []
     if tail is not None:
@@ -124,7 +123,7 @@ def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dic
     Fit of each simulated peak with a model of this peak only, by its name. A fit of too few entries
     is not valid.
     """
-    cost: Cost = 0.0
+    cost: Cost | None = None
     starts: dict[str, Start] = {}
     fits: dict[str, MassFit] = {}
     parts: dict[str, _Part] = {}
@@ -138,11 +137,11 @@ def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dic
             continue
         renamed = {name: f"{name}_{peak.name}" for name in ("n_background", "slope")}
         part = _Part(spectrum, renamed, cost_of(spectrum, renamed))
-        cost = cost + part.cost
+        cost = part.cost if cost is None else cost + part.cost
         for name, start in starts_of(spectrum).items():
             starts[renamed.get(name, name)] = start
         parts[peak.name] = part
-    if not parts:
+    if cost is None:
         return fits
     fit = Minimiser(cost, starts)
     fit.minimise()
@@ -175,7 +174,7 @@ class _Part:
 
     def chi2(self, fit: Minimiser) -> float:
         """Return the chi-square of the bins of this peak."""
-        return float(self.cost(*(fit.minuit.values[name] for name in describe(self.cost))))
+        return float(self.cost(*(fit.minuit.values[name] for name in self.cost.names)))
 
 
 def _fix_absent_tails(fit: Minimiser, pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -298,7 +297,7 @@ def _result(
     }
     chi2 = float(minuit.fval) if part is None else part.chi2(fit)
     ndof = len(spectrum.counts) + constraints - len(free)
-    p_value = float(chi2_distribution.sf(chi2, ndof)) if ndof > 0 else None
+    p_value = float(chdtrc(ndof, chi2)) if ndof > 0 else None
     if p_value is not None and p_value < POOR_FIT:
         notes = [*notes, f"the model describes the data poorly: p-value {p_value:.2g}"]
     return MassFit(

@@ -9,12 +9,12 @@ from typing import Final
 
 import hist
 import numpy as np
-from iminuit.cost import ExtendedBinnedNLL
 from scipy.special import erf
 
 from bphcoffea.analysis import MassModel, Peak, Tails
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
+from bphcoffea.statistics.costs import BinnedCost
 
 #: Name of the component below the peaks.
 BACKGROUND = "background"
@@ -94,44 +94,53 @@ def integrals(
     The peaks have a tail on the high side if ``values`` holds ``beta_high`` and ``m_high``.
     """
     low, high = window
-    integrals = {}
-    for peak in peaks:
-        mean, sigma = values[f"mean_{peak.name}"], values[f"sigma_{peak.name}"]
-        at = np.append(x, window)
-        if "beta_high" in values:
-            cdf = _double_sided((at - mean) / sigma, values)
-        else:
-            cdf = _crystal_ball((at - mean) / sigma, values["beta"], values["m"])
-        fraction = (cdf[:-2] - cdf[-2]) / (cdf[-1] - cdf[-2])
-        integrals[peak.name] = values[f"n_{peak.name}"] * fraction
+    names = [peak.name for peak in peaks]
+    mean, sigma, n = (
+        np.array([values[f"{kind}_{name}"] for name in names])[:, np.newaxis]
+        for kind in ("mean", "sigma", "n")
+    )
+    cdf = _cumulative((np.append(x, window) - mean) / sigma, values)
+    of_peaks = n * ((cdf[:, :-2] - cdf[:, -2:-1]) / (cdf[:, -1:] - cdf[:, -2:-1]))
     slope = values["slope"]
     # avoid 0/0 for a flat background
     fall = max(abs(slope), 1e-6 / (high - low))
     at = np.clip(x, low, high)
     at = high - at if slope > 0 else at - low
     fraction = np.expm1(-fall * at) / math.expm1(-fall * (high - low))
-    integrals[BACKGROUND] = values["n_background"] * (1 - fraction if slope > 0 else fraction)
-    return integrals
+    background = values["n_background"] * (1 - fraction if slope > 0 else fraction)
+    return {**dict(zip(names, of_peaks, strict=True)), BACKGROUND: background}
 
 
-def _crystal_ball(z: Floats, beta: float, m: float) -> Floats:
+def _cumulative(z: Floats, values: Mapping[str, float]) -> Floats:
     """Return the integral of a Crystal Ball from -∞ to ``z``, in resolutions from its mean.
 
-    The density is 1 at the mean. The function of numba-stats takes seconds to compile in each
-    process, and half a minute in the first.
+    The density is 1 at the mean. A Crystal Ball with tails on both sides is made of two halves,
+    which are evaluated together.
     """
-    tail = m / (beta * (m - 1)) * math.exp(-(beta**2) / 2)
-    tails = tail * (1 - beta / m * (beta + np.minimum(z, -beta))) ** (1 - m)
-    core = erf(np.maximum(z, -beta) / math.sqrt(2)) - erf(-beta / math.sqrt(2))
-    integral: Floats = tails + math.sqrt(math.pi / 2) * core
+    if "beta_high" not in values:
+        return _crystal_ball(z, values["beta"], values["m"])
+    betas, powers = (
+        np.array([[[values[name]]] for name in of_tails])
+        for of_tails in zip(*TAIL_PARAMETERS["both"], strict=True)
+    )
+    below, above = _crystal_ball(np.array([np.minimum(z, 0), np.minimum(-z, 0)]), betas, powers)
+    beta, m = values["beta_high"], values["m_high"]
+    half = math.sqrt(math.pi / 2) * math.erf(beta / math.sqrt(2))
+    half += m / (beta * (m - 1)) * math.exp(-(beta**2) / 2)
+    integral: Floats = below + half - above
     return integral
 
 
-def _double_sided(z: Floats, values: Mapping[str, float]) -> Floats:
-    """Return the integral of a Crystal Ball with tails on both sides, made of two halves."""
-    low, high = ((values[beta], values[m]) for beta, m in TAIL_PARAMETERS["both"])
-    above = _crystal_ball(np.append(-np.maximum(z, 0), 0), *high)
-    integral: Floats = _crystal_ball(np.minimum(z, 0), *low) + above[-1] - above[:-1]
+def _crystal_ball(z: Floats, beta: Floats | float, m: Floats | float) -> Floats:
+    """Return the integral of a Crystal Ball with a tail on the low side, see `_cumulative`.
+
+    The function of numba-stats takes seconds to compile in each process, and half a minute in the
+    first.
+    """
+    tail = m / (beta * (m - 1)) * np.exp(-(beta**2) / 2)
+    tails = tail * (1 - beta / m * (beta + np.minimum(z, -beta))) ** (1 - m)
+    core = erf(np.maximum(z, -beta) / math.sqrt(2)) - erf(-beta / math.sqrt(2))
+    integral: Floats = tails + math.sqrt(math.pi / 2) * core
     return integral
 
 
@@ -142,7 +151,7 @@ def parameter_names(model: MassModel) -> list[str]:
     return [*of_peaks, "n_background", "slope", *of_tails]
 
 
-def cost_of(spectrum: Spectrum, renamed: Mapping[str, str] | None = None) -> ExtendedBinnedNLL:
+def cost_of(spectrum: Spectrum, renamed: Mapping[str, str] | None = None) -> BinnedCost:
     """Return the extended binned likelihood of the peaks and a background.
 
     Parameters
@@ -154,13 +163,11 @@ def cost_of(spectrum: Spectrum, renamed: Mapping[str, str] | None = None) -> Ext
     """
     names = parameter_names(spectrum.model)
 
-    def integral(x: Floats, *parameters: float) -> Floats:
+    def expected(*parameters: float) -> Floats:
         values = dict(zip(names, parameters, strict=True))
-        components = integrals(x, spectrum.window, spectrum.model.peaks, values)
-        return np.sum(list(components.values()), axis=0)  # type: ignore[no-any-return]
+        components = integrals(spectrum.edges, spectrum.window, spectrum.model.peaks, values)
+        return np.diff(sum(components.values()))
 
-    counts = spectrum.counts
-    if spectrum.weighted:
-        counts = np.column_stack([spectrum.counts, spectrum.variances])
+    variances = spectrum.variances if spectrum.weighted else None
     public = [(renamed or {}).get(name, name) for name in names]
-    return ExtendedBinnedNLL(counts, spectrum.edges, integral, name=public)
+    return BinnedCost(spectrum.counts, variances, expected, public)

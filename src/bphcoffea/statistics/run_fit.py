@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -17,7 +17,7 @@ from bphcoffea.statistics.blindness import check_fit
 from bphcoffea.statistics.data_sample import of_year, year_of
 from bphcoffea.statistics.fit_record import FitRecord, ModelFit, SimulationFit
 from bphcoffea.statistics.histogram_fit import SEEN, fit_histogram, fit_simulation
-from bphcoffea.statistics.mass_fit import Tail
+from bphcoffea.statistics.mass_fit import MassFit, Tail
 
 _log = logging.getLogger(__name__)
 
@@ -91,13 +91,14 @@ def fit_mass(
 
 @dataclass(frozen=True)
 class _Spectrum:
-    """Fits of one histogram of a run with its mass model."""
+    """Fits of one histogram of a run with its mass model, and those of simulation made so far."""
 
     run: RunFolder
     analysis: str
     records: Datasets
     histogram: hist.Hist
     model: MassModel
+    made: dict[object, dict[str, MassFit]] = field(default_factory=dict)
 
     def fit(self, names: Sequence[str], tail: Tail | None) -> FitRecord:
         """Fit the sum of some datasets."""
@@ -142,7 +143,11 @@ class _Spectrum:
     ) -> tuple[dict[str, SimulationFit], Tail | None]:
         """Fit the simulated peaks, and return their common tail."""
         spectra = {peak: of_datasets(self.histogram, names) for peak, names in simulated.items()}
-        fits = fit_simulation(spectra, model)
+        # years without simulation of their own share that of another one
+        key = model.tails, tuple((peak, tuple(names)) for peak, names in simulated.items())
+        if key not in self.made:
+            self.made[key] = fit_simulation(spectra, model)
+        fits = self.made[key]
         used = {name for peak, fit in fits.items() if fit.valid for name in simulated[peak]}
         tail = Tail.of(fits.values(), f"simulation ({', '.join(sorted(used))})")
         records = {p: SimulationFit(tuple(simulated[p]), fit) for p, fit in fits.items()}

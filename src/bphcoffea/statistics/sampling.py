@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr
 
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.counting_likelihood import CountingModel, Counts, Point
@@ -211,7 +211,7 @@ class ToySampler:
             for at in (experiment.fit(experiment.data, strength) for strength in (0.0, mu))
         )
         # values of q̃ at the quantiles of CLs without signal: many events first
-        shares = stats.norm.cdf([-shift for shift in QUANTILES])
+        shares = ndtr([-shift for shift in QUANTILES])
         typical = background[np.minimum((shares * toys).astype(int), toys - 1)]
         seen = experiment.statistic(experiment.data, mu)
         values = np.concatenate([seen, typical])

@@ -1,7 +1,8 @@
 """Interface of a search, and its lookup for a run.
 
 General packages import no search. They find searches through the entry points of the group
-``bphcoffea.searches``, whose names are those that analyses declare (``Analysis.search``).
+``bphcoffea.searches``, whose names are those that analyses declare (``Analysis.search``). Every
+command imports this module for the options of the searches, so that it needs no arrays.
 """
 
 from __future__ import annotations
@@ -10,31 +11,27 @@ import functools
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 import typer
 
 from bphcoffea.errors import RunError
-from bphcoffea.physics import Window
-from bphcoffea.statistics.records import Record
-from bphcoffea.statistics.workspace import Workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
+    from bphcoffea.physics import Window
     from bphcoffea.results import RunFolder
+    from bphcoffea.statistics.limit_record import LimitRecord
 
 #: Group of the entry points.
 GROUP: Final = "bphcoffea.searches"
-
-
 #: Folder of datacards and workspaces, inside the folder of a run.
 DATACARDS: Final = "datacards"
 
@@ -52,48 +49,6 @@ def option(kind: Any, text: str, **settings: Any) -> Any:
         Further arguments of :func:`typer.Option`.
     """
     return Annotated[kind | None, typer.Option(help=text, **settings)]
-
-
-@dataclass(frozen=True)
-class Export:
-    """Likelihood of a limit for other programs.
-
-    Attributes
-    ----------
-    name
-        Name of the files without extension.
-    write_datacard
-        Function that writes a datacard of Combine to a path.
-    workspace
-        Function that returns the workspace for pyhf.
-    """
-
-    name: str
-    write_datacard: Callable[[Path], None]
-    workspace: Callable[[], Workspace]
-
-
-class LimitRecord(Record):
-    """Content of ``limit.json``: the limit of a search, and all inputs of its workspaces."""
-
-    @classmethod
-    def of_run(cls, run: RunFolder) -> Self:
-        """Return the limit of a run.
-
-        Raises
-        ------
-        RunError
-            If the run has no limit.
-        FitError
-            If its ``limit.json`` is unusable.
-        """
-        if not run.place("limit.json").is_file():
-            raise RunError(f"{run.path}: no limit; make one with: bphcoffea limit {run.path}")
-        return cls.from_json(run.read("limit.json"))
-
-    def exports(self) -> Iterator[Export]:
-        """Yield the likelihood of each limit or tested point."""
-        raise NotImplementedError
 
 
 class Search(ABC):

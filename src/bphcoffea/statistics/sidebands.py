@@ -18,7 +18,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2 as chi2_distribution
+from scipy.special import chdtrc, chdtri
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
@@ -34,7 +34,7 @@ FINE = 10
 MAX_ORDER, STOP = 3, 0.05
 #: Penalty per extra parameter in -2 ln L (χ² with 1 degree of freedom at p = 5%), also between
 #: families.
-PENALTY = float(chi2_distribution.isf(STOP, 1))
+PENALTY = float(chdtri(1, STOP))
 #: Number of events below which no test is made and a constant is used.
 FEW = 10
 #: Largest logarithm of the ratio of an exponential at the ends of the range, and with few events.
@@ -207,7 +207,7 @@ def fit_sidebands(
         other=other,
         chi2=chi2,
         ndof=ndof,
-        p_value=float(chi2_distribution.sf(chi2, ndof)) if meaningful else None,
+        p_value=float(chdtrc(ndof, chi2)) if meaningful else None,
         notes=notes,
     )
 
@@ -237,7 +237,7 @@ def _tested(shapes: Sequence[Shape]) -> tuple[OrderTest, ...]:
     for order, shape in enumerate(polynomials):
         for higher in range(order + 1, len(polynomials)):
             fall = max(shape.deviance - polynomials[higher].deviance, 0.0)
-            p_value = float(chi2_distribution.sf(fall, higher - order))
+            p_value = float(chdtrc(higher - order, fall))
             tests.append(OrderTest(order, higher, fall, p_value))
     return tuple(tests)
 

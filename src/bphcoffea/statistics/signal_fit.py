@@ -14,10 +14,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 from iminuit import Minuit
-from iminuit.cost import BinnedNLL
-from scipy.stats import chi2 as chi2_distribution
+from scipy.special import chdtrc
 
 from bphcoffea.arrays import Floats
+from bphcoffea.statistics.costs import BinnedCost, Cost
 from bphcoffea.statistics.records import Record
 from bphcoffea.statistics.signal_shape import RANGE, SignalShape
 
@@ -142,7 +142,6 @@ def fit_signal_shape(
     edges = np.linspace(*range_, FINE + 1)
     counts, variances = (np.histogram(x, edges, weights=power)[0] for power in (w, w**2))
     start = _start(x, w, range_)
-    contents = counts if weights is None else np.column_stack([counts, variances])
 
     def cumulative(at: Floats, *values: float) -> Floats:
         fraction, mean, cb_sigma, alpha, n, gauss_sigma, flat = values
@@ -151,7 +150,11 @@ def fit_signal_shape(
         both: Floats = (1 - flat) * shape.cumulative(at) + flat * even
         return both
 
-    cost = BinnedNLL(contents, edges, cumulative, name=(*PARAMETERS, FLAT))
+    def expected_bins(*values: float) -> Floats:
+        return total * np.diff(cumulative(edges, *values))
+
+    names = (*PARAMETERS, FLAT)
+    cost = BinnedCost(counts, None if weights is None else variances, expected_bins, names)
     stages = [stage for stage in STAGES if effective >= stage.least]
     for stage in stages:
         fits = [_fitted(cost, start, stage.fixed, factors) for factors in WIDTHS]
@@ -162,10 +165,10 @@ def fit_signal_shape(
     found = minuit.values.to_dict()
     flat = float(found.pop(FLAT))
     shape = replace(start, **found)
-    expected = total * np.diff(cumulative(edges, *found.values(), flat))
+    expected = expected_bins(*found.values(), flat)
     chi2, bins = _chi2(expected, counts, squares / total)
     ndof = bins - 1 - minuit.nfit
-    p_value = float(chi2_distribution.sf(chi2, ndof)) if ndof > 0 else None
+    p_value = float(chdtrc(ndof, chi2)) if ndof > 0 else None
     notes = [stage.text] if stage.text else []
     if p_value is not None and p_value < POOR_FIT:
         notes.append(f"the shape describes the simulation poorly: p-value {p_value:.2g}")
@@ -195,7 +198,7 @@ def _start(x: Floats, w: Floats, range_: tuple[float, float]) -> SignalShape:
 
 
 def _fitted(
-    cost: BinnedNLL,
+    cost: Cost,
     start: SignalShape,
     fixed: Mapping[str, float],
     factors: tuple[float, float],

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr
 
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.likelihood import Likelihood
@@ -85,7 +85,7 @@ def fit_strength(spec: Workspace) -> Strength:
     return Strength(
         value=model.unit * value,
         error=model.unit * error,
-        p_value=float(stats.norm.sf(math.sqrt(gain))),
+        p_value=float(ndtr(-math.sqrt(gain))),
         significance=math.sqrt(gain),
         parameters={name: float(best[i]) for i, name in enumerate(names) if i != poi},
     )

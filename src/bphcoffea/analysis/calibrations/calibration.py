@@ -12,8 +12,8 @@ import numpy as np
 from typing_extensions import override
 
 from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.names import DOWN, UP
 from bphcoffea.analysis.shifts import Amounts, Path, Shift
-from bphcoffea.analysis.weights.weight import DOWN, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.corrections import EraCorrections
 

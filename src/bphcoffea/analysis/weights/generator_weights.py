@@ -18,11 +18,11 @@ import awkward as ak
 import numpy as np
 from typing_extensions import override
 
-from bphcoffea.analysis.names import shown
+from bphcoffea.analysis.names import DOWN, UP, shown
 from bphcoffea.analysis.objects import ObjectVariable
 from bphcoffea.analysis.variables import Values
 from bphcoffea.analysis.weights.pdf_sets import PDF_ERRORS, pdf_errors
-from bphcoffea.analysis.weights.weight import DOWN, UP, Weight, WeightContext
+from bphcoffea.analysis.weights.weight import Weight, WeightContext
 from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
 from bphcoffea.corrections import Factor
 from bphcoffea.errors import DeclarationError

@@ -30,8 +30,6 @@ from bphcoffea.corrections import (
 from bphcoffea.errors import CorrectionsError
 from bphcoffea.physics import lifetime_weight
 
-#: Suffixes of the two sides of a variation, as in coffea and Combine.
-UP, DOWN = "Up", "Down"
 #: Name of the generator weight.
 GENERATOR: Final = "generator"
 

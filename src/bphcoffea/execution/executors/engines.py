@@ -14,7 +14,7 @@ from coffea.processor.executor import ExecutorBase
 
 from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
-from bphcoffea.execution.executors.processes import IterativeExecutor, Pool, ProcessExecutor
+from bphcoffea.execution.executors.processes import IterativeExecutor, ProcessExecutor, kept_pool
 from bphcoffea.execution.memory import machine_memory
 from bphcoffea.facilities import Facility, cluster, find_valid, shipping, wait
 from bphcoffea.storage import TIMEOUT
@@ -62,7 +62,7 @@ def engine(
     proxy_hours: float = 0,
     timeout_s: float = TIMEOUT,
 ) -> Iterator[Engine]:
-    """Start an executor, and stop its workers at the end.
+    """Start an executor, and stop its workers at the end, or keep them for the next run.
 
     Parameters
     ----------
@@ -97,12 +97,9 @@ def engine(
         yield Engine(name, IterativeExecutor(), 1, machine_memory())
         return
     if name == "futures":
-        pool = Pool(workers or _cores())
-        try:
+        with kept_pool(workers or _cores(), proxy.path if proxy else None) as pool:
             memory = machine_memory() // pool.workers
             yield Engine(name, ProcessExecutor(pool=pool), pool.workers, memory)
-        finally:
-            pool.kill()
         return
     facility = facility or Facility(name="here", kind="scheduler" if scheduler else "local")
     with contextlib.ExitStack() as stack:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
 import loky
 from coffea.processor import accumulate
@@ -53,6 +56,52 @@ class Pool:
         if self._pool is not None:
             self._pool.shutdown(kill_workers=True)
             self._pool = None
+
+
+#: Processes of the last run, by what they were started with; at most one entry.
+_kept: Final[dict[object, Pool]] = {}
+
+
+@contextlib.contextmanager
+def kept_pool(workers: int, proxy: Path | None = None) -> Iterator[Pool]:
+    """Yield a pool of processes: that of the last run, or a new one if it wants others.
+
+    Starting processes and importing the package in them takes longer than a short run. They are
+    kept until this process ends, unless the block raises an exception, and replaced if the number
+    of workers, the environment, the working directory or the grid proxy is another one. What they
+    process is sent with its code, so that an analysis may change between runs.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    proxy
+        Grid proxy, which clients of servers read only once.
+    """
+    identity = proxy and (proxy, proxy.stat().st_mtime_ns)
+    wanted = (workers, identity, Path.cwd(), tuple(sorted(os.environ.items())))
+    pool = _kept.pop(wanted, None) or Pool(workers)
+    _kill_kept()
+    try:
+        yield pool
+    except BaseException:
+        pool.kill()
+        raise
+    _kill_kept()  # of another thread
+    _kept[wanted] = pool
+    _kill_at_exit()
+
+
+def _kill_kept() -> None:
+    while _kept:
+        _, pool = _kept.popitem()
+        pool.kill()
+
+
+@cache
+def _kill_at_exit() -> None:
+    # before loky, which registers in the same way, waits for its processes
+    threading._register_atexit(_kill_kept)  # type: ignore[attr-defined]
 
 
 def _begin(parent: int) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
-from bphcoffea.physics import Window
 from bphcoffea.statistics import Search, option
 
 if TYPE_CHECKING:
+    from bphcoffea.physics import Window
     from bphcoffea.results import RunFolder
     from bphcoffea.searches.hnl.limit_record import MixingLimit
 

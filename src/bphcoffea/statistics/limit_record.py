@@ -1,0 +1,57 @@
+"""Limit of a search as it is stored, and its likelihood for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from bphcoffea.errors import RunError
+from bphcoffea.statistics.records import Record
+from bphcoffea.statistics.workspace import Workspace
+
+if TYPE_CHECKING:
+    from bphcoffea.results import RunFolder
+
+
+@dataclass(frozen=True)
+class Export:
+    """Likelihood of a limit for other programs.
+
+    Attributes
+    ----------
+    name
+        Name of the files without extension.
+    write_datacard
+        Function that writes a datacard of Combine to a path.
+    workspace
+        Function that returns the workspace for pyhf.
+    """
+
+    name: str
+    write_datacard: Callable[[Path], None]
+    workspace: Callable[[], Workspace]
+
+
+class LimitRecord(Record):
+    """Content of ``limit.json``: the limit of a search, and all inputs of its workspaces."""
+
+    @classmethod
+    def of_run(cls, run: RunFolder) -> Self:
+        """Return the limit of a run.
+
+        Raises
+        ------
+        RunError
+            If the run has no limit.
+        FitError
+            If its ``limit.json`` is unusable.
+        """
+        if not run.place("limit.json").is_file():
+            raise RunError(f"{run.path}: no limit; make one with: bphcoffea limit {run.path}")
+        return cls.from_json(run.read("limit.json"))
+
+    def exports(self) -> Iterator[Export]:
+        """Yield the likelihood of each limit or tested point."""
+        raise NotImplementedError
