@@ -101,6 +101,9 @@ class JetEnergySection(Section):
     simulation, data
         Name of a compound correction, or of the levels in their order, which replace the energies
         in the files. None: the energies in the files are kept.
+    simulation_offset, data_offset
+        Name of the correction for pile-up alone (``L1FastJet``), for Type-1 missing momentum. None:
+        the jets need none, such as those of PUPPI.
     resolution, scale_factor
         Names of the resolution of simulated jets and of its scale factor. None: jets are not
         smeared.
@@ -116,6 +119,8 @@ class JetEnergySection(Section):
     file: Name
     simulation: Name | tuple[Name, ...] | None = None
     data: Name | tuple[Name, ...] | None = None
+    simulation_offset: Name | None = None
+    data_offset: Name | None = None
     resolution: Name | None = None
     scale_factor: Name | None = None
     resolution_file: Name | None = None

@@ -59,6 +59,7 @@ class JetEnergyPayload:
         scales = {"simulation": section.simulation, "data": section.data}
         levels = {kind: names for kind, names in scales.items() if isinstance(names, tuple)}
         single = [names for names in scales.values() if isinstance(names, str)]
+        single += [name for name in (section.simulation_offset, section.data_offset) if name]
         self._scale = _compiled(folder / section.file, (*single, *section.sources.values()), levels)
         # of one kind a list of levels, which is called like the kind
         self._names = {kind: kind if kind in levels else name for kind, name in scales.items()}
@@ -86,6 +87,15 @@ class JetEnergyPayload:
 
         correction = self._scale.correction(str(self._names["simulation" if is_mc else "data"]))
         return _evaluated(CorrectionLibJEC(correction), "getCorrection", inputs)
+
+    def offset(self, inputs: Inputs, *, is_mc: bool) -> ak.Array:
+        """Return the factor of the correction for pile-up; see :meth:`correction`."""
+        from coffea.jetmet_tools import CorrectionLibJEC
+
+        name = self._section.simulation_offset if is_mc else self._section.data_offset
+        if name is None:
+            return ak.ones_like(inputs("JetPt"))
+        return _evaluated(CorrectionLibJEC(self._scale.correction(name)), "getCorrection", inputs)
 
     def smearing(
         self, inputs: Inputs, pt_gen: ak.Array, noise: ak.Array, variation: int
