@@ -58,7 +58,7 @@ class Analysis:
         fails is lost, even if it has other candidates.
     histograms
         Distributions of the chosen candidates. N-1 histograms are added for every variable that
-        has an axis and is compared in a cut or in a requirement on objects.
+        has an axis and is compared in a cut, a requirement on objects, or a region.
     columns
         Variables in the table of candidates, in addition to run, luminosity section, event,
         category, weight and the factors of the weight.
@@ -248,8 +248,8 @@ class Analysis:
         return next(h.variables[0] for h in self.histograms if h.name == name)
 
     def n_minus_1(self) -> tuple[NMinus1, ...]:
-        """Return the N-1 histograms of the selection and of the objects."""
-        return n_minus_1_histograms(self.selection, self.objects)
+        """Return the N-1 histograms of the selection, of the objects and of the regions."""
+        return n_minus_1_histograms(self.selection, self.objects, self.regions)
 
     def describe(
         self,

@@ -68,10 +68,13 @@ class HistogramRecord(_Record):
     resonances
         Masses that figures mark.
     n_minus_1
-        Name of the cut, or of the objects, with the requirements that an N-1 histogram leaves out;
-        None for other histograms.
+        Name of the cut, or of the objects, with the requirements that an N-1 histogram leaves out,
+        empty for that of regions; None for other histograms.
     bounds
         Finite bounds that these requirements set on the variable.
+    regions
+        Regions whose requirements on the variable an N-1 histogram leaves out, and the bounds of
+        each; it has a category per region. Empty for other histograms.
     """
 
     variable: str
@@ -83,6 +86,21 @@ class HistogramRecord(_Record):
     resonances: tuple[ResonanceRecord, ...] = ()
     n_minus_1: str | None = None
     bounds: tuple[float, ...] = ()
+    regions: dict[str, tuple[float, ...]] = {}
+
+    @property
+    def left_out(self) -> str:
+        """What an N-1 histogram leaves out, in words; empty for other histograms."""
+        if self.n_minus_1 is None:
+            return ""
+        if self.regions:
+            return f"requirement of region '{self.n_minus_1}'"
+        kind = "requirement on" if self.counted == "Objects" else "cut"
+        return f"{kind} '{self.n_minus_1}'"
+
+    def of_region(self, name: str) -> HistogramRecord:
+        """Return the record of the figure of a region, for an N-1 histogram of regions."""
+        return self.model_copy(update={"n_minus_1": name, "bounds": self.regions[name]})
 
 
 class RegionRecord(_Record):
@@ -256,6 +274,7 @@ def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
             ),
             n_minus_1=n_minus_1.without if n_minus_1 else None,
             bounds=n_minus_1.bounds if n_minus_1 else (),
+            regions=dict(n_minus_1.regions) if n_minus_1 else {},
         )
     return records
 

@@ -33,6 +33,7 @@ from bphcoffea.processing.filling import (
     candidates_table,
     fill,
     fill_n_minus_1,
+    fill_n_minus_1_of_regions,
     region_cutflow,
 )
 from bphcoffea.processing.preparation import Preparation, count_objects
@@ -106,6 +107,7 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             cutflow=continued(selected.cutflow, chosen, partial(weighting.sum_of, candidates)),
             histograms=fill(analysis, nominal, [*weights.varied()], resolved.shape_names, shapes)
             | fill_n_minus_1(analysis, selected)
+            | fill_n_minus_1_of_regions(analysis, candidates, chosen.positions, weights.nominal)
             | of_objects,
             candidates=candidates_table(analysis, resolved, selected, chosen, numbers, weights)
             if analysis.has_table
