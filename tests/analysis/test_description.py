@@ -68,6 +68,7 @@ def test_keys_and_values_of_analysis_json():
         "categories": {"A": "A", "B": "B"},
         "regions": [],
         "classifier": None,
+        "scores": [],
         "histograms": {
             "mass": {
                 **spectrum,

@@ -25,7 +25,7 @@ from .legs import leg_abs_eta as leg_abs_eta, leg_eta as leg_eta, leg_pt as leg_
 from .legs import separation as separation
 from .mass_model import MassModel as MassModel, Peak as Peak, Tails as Tails
 from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
-from .model_scores import ModelScores as ModelScores, score as score
+from .model_scores import score as score, ScoreRecord as ScoreRecord
 from .models import MissingExtraError as MissingExtraError, Model as Model
 from .models import library_version as library_version
 from .calibrations.muon_momentum import MuonMomentum as MuonMomentum

@@ -19,6 +19,7 @@ from bphcoffea.analysis.description import AnalysisRecord, describe
 from bphcoffea.analysis.histograms import ALL, Categories, Histogram
 from bphcoffea.analysis.mass_model import MassModel
 from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.model_scores import ScoreRecord, scores_in
 from bphcoffea.analysis.n_minus_1 import NMinus1, n_minus_1_histograms
 from bphcoffea.analysis.objects import Objects
 from bphcoffea.analysis.regions import Region
@@ -250,6 +251,14 @@ class Analysis:
     def n_minus_1(self) -> tuple[NMinus1, ...]:
         """Return the N-1 histograms of the selection, of the objects and of the regions."""
         return n_minus_1_histograms(self.selection, self.objects, self.regions)
+
+    @property
+    def scores(self) -> tuple[ScoreRecord, ...]:
+        """Variables that are scores of trained models."""
+        declared = (self.objects, self.candidates, self.selection, self.cuts_on_best)
+        of_results = (self.categories, self.regions, self.histograms, self.columns, self.weights)
+        functions = (self.prepare, self.columns_for, self.generator_weight)
+        return scores_in(*declared, *of_results, *functions)
 
     def describe(
         self,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from bphcoffea.analysis.blinding import Hidden
 from bphcoffea.analysis.classifier import ClassifierRecord
 from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.analysis.model_scores import ScoreRecord
 from bphcoffea.analysis.n_minus_1 import NMinus1
 from bphcoffea.analysis.objects import ObjectVariable
 from bphcoffea.physics import Window
@@ -170,6 +171,8 @@ class AnalysisRecord(_Record):
         Parts of the selected events that may overlap.
     classifier
         Classifier that splits the categories; None without a classifier.
+    scores
+        Variables that are scores of trained models.
     histograms
         Histograms by name, including N-1 histograms.
     overlay_signal
@@ -195,6 +198,7 @@ class AnalysisRecord(_Record):
     categories: dict[str, str] = {}
     regions: tuple[RegionRecord, ...] = ()
     classifier: ClassifierRecord | None = None
+    scores: tuple[ScoreRecord, ...] = ()
     histograms: dict[str, HistogramRecord] = {}
     overlay_signal: bool = False
     blind: BlindRecord | None = None
@@ -243,6 +247,7 @@ def describe(
             for region in analysis.regions
         ),
         classifier=analysis.classifier.describe() if analysis.classifier else None,
+        scores=analysis.scores,
         histograms=_histograms(analysis),
         overlay_signal=analysis.overlay_signal,
         blind=_blind(analysis),
