@@ -213,6 +213,11 @@ class PayloadFactor:
                 shifts[self._name(WHOLE)] = (up, down)
         return Factor(nominal.values, shifts, clamped)
 
+    def outside(self, numbers: Inputs) -> Booleans:
+        """Return which values are outside the bins of the nominal value, shape (n,)."""
+        needed = {name: numbers[name] for name in self.numbers}
+        return self.payload.outside(needed, self._texts(self.nominal))
+
     def describe(self) -> dict[str, object]:
         """Return the description for ``provenance.json``."""
         names = self.absolute or ((WHOLE,) if self.shifted else ())
@@ -231,11 +236,11 @@ class PayloadFactor:
         return f"{part}{self._ending}" if part else self._ending.removeprefix("_")
 
     def _evaluate(self, numbers: Inputs, key: str | None) -> Evaluated:
-        texts = dict(self.inputs)
-        if self.kind and key:
-            texts[self.kind] = key
         needed = {name: numbers[name] for name in self.numbers}
-        return self.payload.evaluate(needed, texts, self.out_of_range)
+        return self.payload.evaluate(needed, self._texts(key), self.out_of_range)
+
+    def _texts(self, key: str | None) -> Mapping[str, str]:
+        return {**self.inputs, self.kind: key} if self.kind and key else self.inputs
 
 
 def listed(payload: Payload) -> str:

@@ -117,7 +117,7 @@ class Processor(ProcessorABC):  # type: ignore[misc]
                 region.name: region_cutflow(region, candidates, chosen.positions, weights.nominal)
                 for region in analysis.regions
             },
-            clamped=weights.clamped,
+            clamped=weights.clamped | resolved.clamped(calibrated),
             notes=weights.notes,
             sums_of_variations={} if analysis.nominal_only else weighting.sums_of_variations(),
             combinations=weights.combinations,

@@ -89,7 +89,8 @@ class DatasetResult:
         Counts of the chosen candidates after each requirement of a region, by the region's name.
     clamped
         For each weight, the number of values of chosen candidates outside the bins of its
-        correction, for which the nearest bin was taken.
+        correction, for which the nearest bin was taken; and for each section that calibrates
+        objects, the number of objects of all events outside its bins.
     notes
         Remarks for the user, with the number of candidates that each remark applies to.
     sums_of_variations

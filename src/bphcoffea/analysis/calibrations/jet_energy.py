@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import awkward as ak
+import numpy as np
 from typing_extensions import override
 
 from bphcoffea.analysis.calibrations.calibration import Calibration, ResolvedCalibration
@@ -186,6 +187,18 @@ class JetEnergyOfDataset(ResolvedCalibration):
             jets = events[self.balanced]
             events = balanced(events, self.met, self.balanced, change_of(jets, jets.pt))
         return events
+
+    @override
+    def clamped(self, events: ak.Array) -> Mapping[str, int]:
+        found = {}
+        for name, payload in self.payloads.items():
+            jets = events[name]
+            recalibrated = payload.recalibrates(is_mc=self.is_mc)
+            raw_pt = (1 - jets.rawFactor) * jets.pt_orig if recalibrated else jets.pt
+            inputs = (_inputs(events, name, pt) for pt in (raw_pt, jets.pt_jec))
+            outside = payload.outside(*inputs, is_mc=self.is_mc)
+            found[f"jet_energy.{name}"] = int(np.count_nonzero(outside))
+        return found
 
     @override
     def varied(self, events: ak.Array, source: str, *, up: bool) -> Mapping[Path, ak.Array]:

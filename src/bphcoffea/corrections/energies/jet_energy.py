@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import awkward as ak
+import numpy as np
 
+from bphcoffea.arrays import Booleans
 from bphcoffea.corrections.compiled import CompiledCorrections
 from bphcoffea.corrections.declaration import RESOLUTION, JetEnergySection
 from bphcoffea.corrections.section import era_ending
@@ -128,6 +130,33 @@ class JetEnergyPayload:
             variation,
             forceStochastic=False,
         )
+
+    def outside(self, inputs: Inputs, corrected: Inputs, *, is_mc: bool) -> Booleans:
+        """Return which jets are outside the bins of the correction or of the resolution.
+
+        Parameters
+        ----------
+        inputs
+            Inputs of :meth:`correction`.
+        corrected
+            Inputs of :meth:`smearing`.
+        is_mc
+            Whether the jets are simulated.
+
+        Returns
+        -------
+        Array of shape (jets,).
+        """
+        found = np.zeros(len(inputs("JetPt")), dtype=np.bool_)
+        names = []
+        if self.recalibrates(is_mc=is_mc):
+            names.append((self._scale, self._names["simulation" if is_mc else "data"], inputs))
+        if is_mc and self.smears:
+            names.append((self._resolution, self._section.resolution, corrected))
+        for file, name, values in names:
+            of_name = file.inputs(str(name))
+            found |= file.outside(str(name), {i: ak.to_numpy(values(i)) for i in of_name})
+        return found
 
     def uncertainty(self, source: str, inputs: Inputs) -> ak.Array:
         """Return the factors up and down of a source of uncertainty, shape (jets, 2)."""
