@@ -24,7 +24,7 @@ from bphcoffea.execution.provenance import provenance
 from bphcoffea.execution.runner import FaultTolerantRunner
 from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities import Facility
-from bphcoffea.inputs import branch_filter
+from bphcoffea.inputs import branch_filter, iteritems_options
 from bphcoffea.processing import DatasetResult, Processor, empty_result
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
 from bphcoffea.storage import Retries, check_target, mark, stage_out_folder
@@ -198,7 +198,7 @@ def process(
         # coffea cannot run without chunks, but files without entries may need none
         out: ChunkOutput = {"out": {}}
         if plan.chunks:
-            looked_at = {"filter_name": branch_filter(processor.analysis.schema)}
+            looked_at = iteritems_options(branch_filter(processor.analysis.schema))
             out = runner.run(plan.chunks, processor, iteritems_options=looked_at)
     except MissingExtraError as error:  # raised by a worker
         raise RunError(str(error)) from None
