@@ -39,9 +39,25 @@ class ObjectSection(PayloadSection):
     ----------
     fields
         Fields of the objects by the payload's input, for inputs named differently.
+    keys
+        For text inputs that depend on the object: keys, and for each the ranges of the objects that
+        have it, by the name of a number, such as ``EBHighR9 = { abseta = [0, 1.5], r9 = [0.94,
+        inf] }``. A range contains its lower end. The first key that fits is taken.
     """
 
     fields: Mapping[Name, Name] = {}
+    keys: Mapping[Name, Mapping[Name, Mapping[Name, tuple[float, float]]]] = {}
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        for by_key in self.keys.values():
+            for key, ranges in by_key.items():
+                for name, (low, high) in ranges.items():
+                    if not low < high:
+                        raise ValueError(
+                            f"keys: {key}: the range of '{name}' must begin below its end"
+                        )
+        return self
 
 
 class TriggerSection(Section):
