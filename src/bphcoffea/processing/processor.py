@@ -102,7 +102,7 @@ class Processor(ProcessorABC):  # type: ignore[misc]
         result = DatasetResult(
             entries=Entries.of_chunk(resolved.metadata),
             events=len(events),
-            generator_sumw=float(np.sum(generator)),
+            generator_sumw=weighting.generator_sumw,
             lumis=_luminosity_sections(numbers),
             cutflow=continued(selected.cutflow, chosen, partial(weighting.sum_of, candidates)),
             histograms=fill(analysis, nominal, [*weights.varied()], resolved.shape_names, shapes)

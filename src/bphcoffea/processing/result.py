@@ -73,7 +73,8 @@ class DatasetResult:
     events
         Number of events read.
     generator_sumw
-        Sum of the generator weights of these events, before any cut and correction.
+        Sum of the generator weights of these events before any cut, with the weights that are
+        normalised.
     lumis
         Run and luminosity section of the events before any cut, each pair once and sorted, shape
         (sections, 2); empty if the input does not have them.
@@ -94,8 +95,7 @@ class DatasetResult:
     notes
         Remarks for the user, with the number of candidates that each remark applies to.
     sums_of_variations
-        Sum of the generator weights of the events before any cut under each variation that is
-        normalised to it.
+        The same sum under each variation that is normalised to it.
     combinations
         Combinations of variations that are made when all results are added.
     """
