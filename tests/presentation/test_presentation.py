@@ -265,6 +265,14 @@ def records(datasets):
             [{"is_mc": False, "era": "2018", "luminosity": 59.8, "energy": 5.02}],
             Heading("Data", "59.8 $fb^{-1}$ (5.02 TeV)"),
         ),
+        (
+            [{"is_mc": False, "era": "2018", "luminosity": 0.0046}],
+            Heading("Data", "4.6 $pb^{-1}$ (13 TeV)"),
+        ),
+        (
+            [{"is_mc": False, "era": "2018", "luminosity": 3000.0}],
+            Heading("Data", "3 $ab^{-1}$ (13 TeV)"),
+        ),
         ([DATA_B, {"is_mc": False, "era": "2017C"}], Heading("Toy data", "13 TeV")),
     ],
 )
@@ -318,6 +326,9 @@ def test_garwood_is_that_of_hist():
 def test_names_of_axes():
     assert per_bin("Candidates", np.linspace(0, 40, 41), "GeV") == "Candidates / 1 GeV"
     assert per_bin("Candidates", np.linspace(0, 1, 21), "") == "Candidates / 0.05"
+    assert per_bin("Events", np.linspace(-0.5, 9.5, 11), "") == "Events"
+    assert per_bin("Events", np.array([0.0, 50, 100, 500]), "GeV") == "Events / bin"
+    assert per_bin("Events", np.geomspace(1, 10, 5), "GeV") == "Events / bin"
     assert is_logarithmic(np.geomspace(1, 10, 5))
     assert not is_logarithmic(np.linspace(1, 10, 5))
 
