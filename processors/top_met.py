@@ -91,7 +91,7 @@ class TopMET(Analysis):
 
     schema = ReducedNanoAODSchema
     calibrations = (
-        JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",)),
+        JetEnergy("Jet", met="PuppiMET", together_with=("FatJet",), type1=True),
         UnclusteredEnergy("PuppiMET"),
     )
     objects = (

@@ -105,3 +105,29 @@ def write_empty_nano(path):
     with uproot.recreate(path) as file:
         file.mktree("Events", {"run": np.uint32, "luminosityBlock": np.uint32, "event": np.uint64})
     return path
+
+
+def write_jets(path, seed, weight):
+    """Write jets of all flavours; the probability to be tagged depends on flavour and weight."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 4, 400)
+    number = int(counts.sum())
+    flavours = rng.choice([0, 4, 5], number).astype(np.uint8)
+    tagged = rng.random(number) < np.where(flavours == 5, 0.7, 0.1 * weight)
+    columns = {
+        "pt": rng.uniform(20.5, 120, number).astype(np.float32),
+        "eta": rng.uniform(-2.4, 2.4, number).astype(np.float32),
+        "phi": np.zeros(number, np.float32),
+        "mass": np.ones(number, np.float32),
+        "btagDeepFlavB": np.where(tagged, 0.9, 0.1).astype(np.float32),
+        "hadronFlavour": flavours,
+    }
+    data = {
+        "Jet": ak.unflatten(ak.zip(columns), counts),
+        "genWeight": np.full(len(counts), weight, np.float32),
+        "event": np.arange(len(counts), dtype=np.uint64),
+    }
+    with uproot.recreate(path) as file:
+        kinds = {n: v.type.content if n == "Jet" else v.dtype for n, v in data.items()}
+        file.mktree("Events", kinds).extend(data)
+    return columns

@@ -26,7 +26,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, needs, outcome, run
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.execution.loading import SOURCE_SHA256
-from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema, branch_filter
+from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema, branch_filter, iteritems_options
 from bphcoffea.processing import tracing
 from bphcoffea.results import RunFolder
 from bphcoffea.storage.decompression import decompress_within
@@ -284,7 +284,7 @@ def open_events():
             mode="virtual",
             access_log=log,
             buffer_cache={},
-            iteritems_options={"filter_name": branch_filter(schema)},
+            iteritems_options=iteritems_options(branch_filter(schema)),
         ).events()
 
     return open_events

@@ -68,6 +68,7 @@ def test_keys_and_values_of_analysis_json():
         "categories": {"A": "A", "B": "B"},
         "regions": [],
         "classifier": None,
+        "scores": [],
         "histograms": {
             "mass": {
                 **spectrum,
@@ -75,6 +76,7 @@ def test_keys_and_values_of_analysis_json():
                 "resonances": [{"label": "J", "mass": 3.1}],
                 "n_minus_1": None,
                 "bounds": [],
+                "regions": {},
             },
             "nminus1_m": {
                 **spectrum,
@@ -82,6 +84,7 @@ def test_keys_and_values_of_analysis_json():
                 "resonances": [],
                 "n_minus_1": "sound",
                 "bounds": [4.5],
+                "regions": {},
             },
         },
         "overlay_signal": False,

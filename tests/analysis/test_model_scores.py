@@ -1,5 +1,6 @@
 """Scores of models as variables: of events, candidates and objects, as the libraries give them."""
 
+import hashlib
 import math
 import pickle
 
@@ -8,7 +9,17 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from bphcoffea.analysis import OPAQUE, Variable, quantity, score
+from bphcoffea.analysis import (
+    OPAQUE,
+    Analysis,
+    Cut,
+    Objects,
+    Selection,
+    Variable,
+    nth,
+    quantity,
+    score,
+)
 from bphcoffea.analysis import models as models_module
 from bphcoffea.errors import DeclarationError, InputError
 from bphcoffea.execution import load_analysis
@@ -142,6 +153,33 @@ def test_an_analysis_travels_with_the_models_of_its_variables(events, tmp_path):
     (bdt,) = analysis.objects[0].where[0].variables()
     expected = np.sum(ak.to_numpy(ak.any(bdt(events.Jet) > 0.5, axis=1)))
     assert result.cutflow.rows()[-1]["events"] == expected > 0
+
+
+def test_analysis_json_names_all_models(tmp_path):
+    """Those of variables that are declared, and of those that functions and other models use."""
+    paths = [trained(tmp_path / f"{name}.json", seed=number) for number, name in enumerate("abcd")]
+    inner, outer, used, unused = (score(f"of_{path.stem}", path, (pt, eta)) for path in paths)
+    stacked = trained(tmp_path / "stacked.json", ("of_b", "pt"))
+
+    def hardest(events):
+        return ak.max((lambda jets: used(jets))(events.Jet), axis=1)
+
+    class Scored(Analysis):
+        schema = ReducedNanoAODSchema
+        objects = (Objects("good", "Jet", (inner.magnitude() > 0.5,)),)
+        selection = Selection(Cut("hardest", Variable("hardest", hardest) > 0.5))
+        columns = (nth("good", 1, score("stacked", stacked, (outer, pt))),)
+
+    records = {record.name: record for record in Scored().describe().scores}
+    assert set(records) == {"of_a", "of_b", "of_c", "stacked"}
+    assert records["stacked"].model_dump() == {
+        "name": "stacked",
+        "file": "stacked.json",
+        "sha256": hashlib.sha256(stacked.read_bytes()).hexdigest(),
+        "library": "xgboost",
+        "inputs": ("of_b", "pt"),
+    }
+    assert unused.name == "of_d"
 
 
 def test_what_is_no_model_of_the_inputs_is_refused(tmp_path):

@@ -171,6 +171,56 @@ def test_n_minus_1_of_objects_agrees_with_a_loop(made):
     assert set(empty_result(Toy(), METADATA).histograms) == set(result.histograms)
 
 
+second = nth("jet", 2, pt)
+
+
+class InRegions(Toy):
+    regions = (
+        Region("soft", met < 40, jets >= 1),
+        Region("window", met.between(30, 80), met > 35, second > 40),
+        Region("without", met > 50, n_minus_1=False),
+        *crossed([Region("no_jet", jets.equals(0))], [Region("hard", met >= 30)]),
+    )
+
+
+@settings(max_examples=10)
+@given(st.lists(event, min_size=1, max_size=8))
+@example([with_muons(), with_muons(20.0, 38.0, 39.0, 60.0)])
+def test_n_minus_1_of_regions_agrees_with_a_loop(made):
+    result = Processor(InRegions()).process(events_of(made))["made"]
+    expected = {
+        "met": {"soft": np.zeros(20), "window": np.zeros(20)},
+        "n_jet": {"soft": np.zeros(10)},
+        "jet2_pt": {"window": np.zeros(10)},
+    }
+    for one in made:
+        muons, found, _ = chosen(one)
+        if not one["met"] > 10 or not muons:
+            continue
+        met_bin, second_pt = int(one["met"] // 5), found[1]["pt"] if len(found) > 1 else None
+        if met_bin < 20 and found:
+            expected["met"]["soft"][met_bin] += one["weight"]
+        if met_bin < 20 and second_pt is not None and second_pt > 40:
+            expected["met"]["window"][met_bin] += one["weight"]
+        if one["met"] < 40:
+            expected["n_jet"]["soft"][len(found)] += one["weight"]
+        if 35 < one["met"] < 80 and second_pt is not None and second_pt < 100:
+            expected["jet2_pt"]["window"][int(second_pt // 10)] += one["weight"]
+    of_regions = {name for name in result.histograms if name.startswith("nminus1_region")}
+    assert of_regions == {f"nminus1_region_{name}" for name in expected}
+    records = InRegions().describe().histograms
+    for name, by_region in expected.items():
+        histogram = result.histograms[f"nminus1_region_{name}"]
+        assert list(histogram.axes["category"]) == list(by_region)
+        for region, content in by_region.items():
+            found = histogram[region, "nominal", :].values()
+            np.testing.assert_allclose(found, content, atol=1e-12, err_msg=f"{name}, {region}")
+    record = records["nminus1_region_met"]
+    assert record.regions == {"soft": (40,), "window": (30, 35, 80)}
+    assert record.of_region("window").left_out == "requirement of region 'window'"
+    assert set(empty_result(InRegions(), METADATA).histograms) == set(result.histograms)
+
+
 @settings(max_examples=10)
 @given(st.lists(event, min_size=1, max_size=8))
 @example([with_muons(), with_muons(20.0, 38.0, 39.0, 60.0)])

@@ -16,6 +16,7 @@ from bphcoffea.inputs import (
     TwoMuTrackSchema,
     WZTreeSchema,
     any_format,
+    branch_filter,
     form_of,
     template_form,
 )
@@ -99,6 +100,26 @@ def test_a_file_of_another_format_is_refused(analysis, tmp_path):
     assert str(caught.value) == (
         f"dataset 'D', {path}: the tree has none of the formats of the analysis: FCCSchema"
     )
+
+
+@pytest.mark.samples
+def test_branches_that_the_format_does_not_need_are_not_looked_at(nanoaod, open_events):
+    """Coffea would warn about hundreds that uproot cannot read, and warnings are errors here."""
+    both = any_format(ReducedPHYSLITESchema, ReducedNanoAODSchema)
+    path = nanoaod / "PHYSLITE_example.root"
+    one, other = (
+        open_events(path, schema, "CollectionTree") for schema in (both, ReducedPHYSLITESchema)
+    )
+    assert one.fields == other.fields
+    assert one.Electrons.fields == other.Electrons.fields
+    assert one.Electrons.pt.to_list() == other.Electrons.pt.to_list()
+    nano = nanoaod / "nano_dimuon.root"
+    with uproot.open(path) as file, uproot.open(nano) as nano_file:
+        looked_at = cloudpickle.loads(cloudpickle.dumps(branch_filter(both)))
+        alone = form_of(file, "CollectionTree", branch_filter(ReducedPHYSLITESchema))
+        assert form_of(file, "CollectionTree", looked_at)["fields"] == alone["fields"]
+        # the same filter, for a file of another format
+        assert form_of(nano_file, "Events", looked_at)["fields"] == nano_file["Events"].keys()
 
 
 def test_a_schema_of_several_formats_travels():

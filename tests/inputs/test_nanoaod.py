@@ -60,6 +60,47 @@ def test_a_number_of_events_named_like_a_field_stands_apart(open_events, tmp_pat
     assert ak.to_list(ak.num(events.Muon)) == [2] * 20
 
 
+#: Collections of the schema, and the fields that coffea's records need at least.
+NEEDED = {
+    "PV": ("x", "y", "z"),
+    "SV": ("x", "y", "z", "pt", "eta", "phi", "mass"),
+    **dict.fromkeys(("MET", "PuppiMET", "RawMET"), ("pt", "phi")),
+    **dict.fromkeys(("Muon", "Electron", "Tau"), FIELDS),
+    **dict.fromkeys(("Jet", "FatJet", "GenJet", "GenPart", "SubJet"), FIELDS[:4]),
+    "CorrT1METJet": ("rawPt", "eta", "phi"),
+    **dict.fromkeys(("Photon", "FsrPhoton", "IsoTrack", "TrigObj"), FIELDS[:3]),
+}
+
+
+@pytest.mark.parametrize("name", list(NEEDED))
+def test_skims_may_lack_fields_that_coffea_needs(open_events, tmp_path, name):
+    """With all of them a collection has coffea's record; without one it still can be read."""
+    single = name == "PV" or name.endswith("MET")
+    lists = ak.values_astype(ak.Array([[1.0, 2.0], [], [3.0]]), np.float32)
+    for missing in (None, *NEEDED[name]):
+        kept = [field for field in ("other", *NEEDED[name]) if field != missing]
+        values = np.arange(3, dtype=np.float32)
+        columns = {f"{name}_{field}": values for field in kept}
+        if not single:
+            columns = {name: ak.zip(dict.fromkeys(kept, lists))}
+        path = tmp_path / f"{missing}.root"
+        with uproot.recreate(path) as file:
+            types = {k: getattr(v, "dtype", None) or v.type.content for k, v in columns.items()}
+            file.mktree("Events", types)
+            file["Events"].extend(columns)
+        collection = open_events(path, ReducedNanoAODSchema, "Events")[name]
+        expected = values.tolist() if single else lists.to_list()
+        assert {field: collection[field].to_list() for field in kept} == dict.fromkeys(
+            kept, expected
+        )
+        chosen = collection[np.array([True, False, True])]
+        assert chosen.other.to_list() == [expected[0], expected[2]]
+        if missing is None:
+            assert type(collection).__name__ == f"{NanoAODSchema.mixins[name]}Array"
+        elif missing == "charge":
+            assert ak.all(collection[ak.num(collection) > 0].energy > 0, axis=None)
+
+
 @pytest.mark.samples
 @pytest.mark.parametrize("name", ["nano_dy.root", "nano_dimuon.root", "nano_dimuon_rntuple.root"])
 def test_every_collection_is_that_of_coffea(nanoaod, open_events, name):

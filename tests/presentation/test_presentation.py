@@ -15,6 +15,7 @@ from bphcoffea.analysis.records import ResonanceRecord
 from bphcoffea.presentation import plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
+from bphcoffea.presentation.labels import LabelledRun
 from bphcoffea.presentation.mass import draw_mass, pulls, yields
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.presentation.spectrum import draw_spectrum
@@ -167,7 +168,7 @@ def test_simulation_alone_is_not_scaled(rng):
 def test_n_minus_1_shows_the_bounds(rng):
     data = filled(hist.axis.Regular(20, 0.9, 1.14, name="phi_mass"), rng.normal(1.02, 0.01, 500))
     figure = draw_distribution(
-        data, {}, HEADING, label="$m$", unit="GeV", without="phi_window", bounds=(1.0, 1.04)
+        data, {}, HEADING, label="$m$", unit="GeV", without="cut 'phi_window'", bounds=(1.0, 1.04)
     )
     lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     assert [line.get_xdata()[0] for line in lines] == [1.0, 1.04]
@@ -265,6 +266,14 @@ def records(datasets):
             [{"is_mc": False, "era": "2018", "luminosity": 59.8, "energy": 5.02}],
             Heading("Data", "59.8 $fb^{-1}$ (5.02 TeV)"),
         ),
+        (
+            [{"is_mc": False, "era": "2018", "luminosity": 0.0046}],
+            Heading("Data", "4.6 $pb^{-1}$ (13 TeV)"),
+        ),
+        (
+            [{"is_mc": False, "era": "2018", "luminosity": 3000.0}],
+            Heading("Data", "3 $ab^{-1}$ (13 TeV)"),
+        ),
         ([DATA_B, {"is_mc": False, "era": "2017C"}], Heading("Toy data", "13 TeV")),
     ],
 )
@@ -318,6 +327,9 @@ def test_garwood_is_that_of_hist():
 def test_names_of_axes():
     assert per_bin("Candidates", np.linspace(0, 40, 41), "GeV") == "Candidates / 1 GeV"
     assert per_bin("Candidates", np.linspace(0, 1, 21), "") == "Candidates / 0.05"
+    assert per_bin("Events", np.linspace(-0.5, 9.5, 11), "") == "Events"
+    assert per_bin("Events", np.array([0.0, 50, 100, 500]), "GeV") == "Events / bin"
+    assert per_bin("Events", np.geomspace(1, 10, 5), "GeV") == "Events / bin"
     assert is_logarithmic(np.geomspace(1, 10, 5))
     assert not is_logarithmic(np.linspace(1, 10, 5))
 
@@ -360,6 +372,9 @@ def run(rng, tmp_path):
         "mass": run_histogram(mass_axis(), {name: masses(rng) for name in datasets}),
         "pt": run_histogram(pt, {name: rng.gamma(3, 3, 500) for name in datasets}, ("A", "B")),
         "nminus1_pt": run_histogram(pt, {name: rng.gamma(3, 3, 500) for name in datasets}),
+        "nminus1_region_pt": run_histogram(
+            pt, {name: rng.gamma(3, 3, 500) for name in datasets}, ("soft", "hard")
+        ),
         "spectrum": run_histogram(log, {name: rng.lognormal(1, 1, 5000) for name in datasets}),
     }
     write_histograms(tmp_path, histograms, {})
@@ -371,6 +386,11 @@ def run(rng, tmp_path):
         "histograms": {
             "pt": {**about, "n_minus_1": None, "bounds": []},
             "nminus1_pt": {**about, "n_minus_1": "acceptance", "bounds": [3.5]},
+            "nminus1_region_pt": {
+                **about,
+                "n_minus_1": "",
+                "regions": {"soft": [20.0], "hard": [10.0, 30.0]},
+            },
             "spectrum": {"variable": "mass", "log_y": True, "resonances": RESONANCES},
         },
         "fit": MODEL.model_dump(mode="json"),
@@ -393,10 +413,20 @@ def test_every_figure_of_a_run_is_written(run):
     names = {path.name for path in paths}
     expected = ("cutflow_data", "cutflow_dsphipi", "mass", "mass_2017B", "mass_2017C")
     expected += ("pt", "pt_A", "pt_B", "nminus1_pt", "spectrum")
+    expected += ("nminus1_region_pt_soft", "nminus1_region_pt_hard")
     assert names == {f"{name}.{suffix}" for name in expected for suffix in ("png", "pdf")}
     for path in paths:
         assert path.parent == run.path / "figures"
         assert path.stat().st_size > 5000
+
+
+def test_n_minus_1_of_regions_shows_the_bounds_of_each(run):
+    figures = dict(figures_of_run(LabelledRun(run)))
+    for region, bounds in (("soft", [20]), ("hard", [10, 30])):
+        figure = figures[f"nminus1_region_pt_{region}"]
+        lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+        assert [line.get_xdata()[0] for line in lines] == bounds
+        assert f"requirement of region '{region}' (all but this applied)" in texts(figure)
 
 
 def test_the_mass_of_a_run_without_fit_is_drawn(run):

@@ -241,7 +241,7 @@ def test_jets_fat_jets_and_missing_momentum_vary_together(top_met, sample, nanoa
     with uproot.open(nanoaod / "nano_tt_v15.root") as file:
         forms = {"tt": form_of(file, "Events")}
     branches = branch_needs(corrected, {"tt": METADATA}, forms)["tt"].required
-    assert {"GenJet_pt", "Jet_genJetIdx", "FatJet_phi", "PuppiMET_phi"} <= set(branches)
+    assert {"GenJet_pt", "Jet_genJetIdx", "FatJet_phi", "RawPuppiMET_phi"} <= set(branches)
     assert "GenJetAK8_pt" not in branches
 
 

@@ -21,7 +21,7 @@ from .legs import leg_abs_eta as leg_abs_eta, leg_eta as leg_eta, leg_pt as leg_
 from .legs import separation as separation
 from .mass_model import MassModel as MassModel, Peak as Peak, Tails as Tails
 from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
-from .model_scores import ModelScores as ModelScores, score as score
+from .model_scores import score as score
 from .models import MissingExtraError as MissingExtraError, Model as Model
 from .models import library_version as library_version
 from .calibrations.muon_momentum import MuonMomentum as MuonMomentum
@@ -33,6 +33,7 @@ from .objects import ObjectVariable as ObjectVariable, Objects as Objects
 from .objects import OptionalVariable as OptionalVariable, each as each, flag as flag
 from .objects import nth as nth, number_of as number_of, quantity as quantity
 from .records import AnalysisRecord as AnalysisRecord, BlindRecord as BlindRecord
+from .records import ScoreRecord as ScoreRecord
 from .records import ClassifierRecord as ClassifierRecord, CutRecord as CutRecord
 from .records import HistogramRecord as HistogramRecord, ResonanceRecord as ResonanceRecord
 from .regions import Region as Region, crossed as crossed

@@ -19,10 +19,11 @@ from bphcoffea.analysis.description import describe
 from bphcoffea.analysis.histograms import Categories, Histogram
 from bphcoffea.analysis.mass_model import MassModel
 from bphcoffea.analysis.metadata import DatasetMetadata
+from bphcoffea.analysis.model_scores import scores_in
 from bphcoffea.analysis.n_minus_1 import NMinus1, n_minus_1_histograms
 from bphcoffea.analysis.names import ALL
 from bphcoffea.analysis.objects import Objects
-from bphcoffea.analysis.records import AnalysisRecord
+from bphcoffea.analysis.records import AnalysisRecord, ScoreRecord
 from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.resolved import ResolvedAnalysis, resolve
 from bphcoffea.analysis.selection import Candidates, Cut, Selection
@@ -60,7 +61,7 @@ class Analysis:
         fails is lost, even if it has other candidates.
     histograms
         Distributions of the chosen candidates. N-1 histograms are added for every variable that
-        has an axis and is compared in a cut or in a requirement on objects.
+        has an axis and is compared in a cut, a requirement on objects, or a region.
     columns
         Variables in the table of candidates, in addition to run, luminosity section, event,
         category, weight and the factors of the weight.
@@ -250,8 +251,16 @@ class Analysis:
         return next(h.variables[0] for h in self.histograms if h.name == name)
 
     def n_minus_1(self) -> tuple[NMinus1, ...]:
-        """Return the N-1 histograms of the selection and of the objects."""
-        return n_minus_1_histograms(self.selection, self.objects)
+        """Return the N-1 histograms of the selection, of the objects and of the regions."""
+        return n_minus_1_histograms(self.selection, self.objects, self.regions)
+
+    @property
+    def scores(self) -> tuple[ScoreRecord, ...]:
+        """Variables that are scores of trained models."""
+        declared = (self.objects, self.candidates, self.selection, self.cuts_on_best)
+        of_results = (self.categories, self.regions, self.histograms, self.columns, self.weights)
+        functions = (self.prepare, self.columns_for, self.generator_weight)
+        return scores_in(*declared, *of_results, *functions)
 
     def describe(
         self,

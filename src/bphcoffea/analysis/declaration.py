@@ -332,12 +332,13 @@ class _Declared:
         """Return the variables that N-1 histograms are named after."""
         compared = self.selection.variables() if self.selection else []
         compared += [v for of in self.objects for r in of.where for v in r.variables()]
+        compared += [v for of in self.regions for r in of.requirements for v in r.variables()]
         return [v for v in dict.fromkeys(compared) if v.axis is not None]
 
     def _n_minus_1(self) -> tuple[NMinus1, ...]:
         if any(fault for v in self._compared() for fault in _faults_of_name("variable", v.name)):
             return ()  # no histogram can have such a name
-        return n_minus_1_histograms(self.selection, self.objects)
+        return n_minus_1_histograms(self.selection, self.objects, self.regions)
 
     def _get(self, name: str) -> Any:
         value = getattr(self._analysis, name, None)

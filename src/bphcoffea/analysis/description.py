@@ -61,6 +61,7 @@ def describe(
             for region in analysis.regions
         ),
         classifier=analysis.classifier.describe() if analysis.classifier else None,
+        scores=analysis.scores,
         histograms=_histograms(analysis),
         overlay_signal=analysis.overlay_signal,
         blind=_blind(analysis),
@@ -92,6 +93,7 @@ def _histograms(analysis: Analysis) -> dict[str, HistogramRecord]:
             ),
             n_minus_1=n_minus_1.without if n_minus_1 else None,
             bounds=n_minus_1.bounds if n_minus_1 else (),
+            regions=dict(n_minus_1.regions) if n_minus_1 else {},
         )
     return records
 

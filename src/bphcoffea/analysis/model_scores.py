@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType
+from typing import Final
 
 import awkward as ak
 import numpy as np
 
 from bphcoffea.analysis.models import MissingExtraError, Model, check_values
 from bphcoffea.analysis.names import shown
+from bphcoffea.analysis.records import ScoreRecord
 from bphcoffea.analysis.variables import Axis, Variable
 from bphcoffea.errors import DeclarationError, InputError
+
+#: Beginning of the modules of this package, whose functions use no variables that are global.
+_LIBRARY: Final = "bphcoffea."
+#: Beginning of the modules whose objects may contain variables: also of analyses from files.
+_DECLARING: Final = "bphcoffea"
 
 
 @dataclass(frozen=True)
@@ -100,3 +109,57 @@ def score(
     except (InputError, MissingExtraError) as error:
         raise DeclarationError(f"{owner}: {error}") from None
     return Variable(name, ModelScores(model, tuple(inputs)), label, "", axis)
+
+
+def scores_in(*declared: object) -> tuple[ScoreRecord, ...]:
+    """Return the scores among some declarations, and among the variables that their functions use.
+
+    Parameters
+    ----------
+    declared
+        Variables, requirements, cuts, objects and the like, collections of these, and functions.
+    """
+    found: dict[Variable, ScoreRecord] = {}
+    seen: dict[int, object] = {}  # with the objects, so that no number is given twice
+    left = [*declared]
+    while left:
+        value = left.pop(0)
+        if id(value) in seen:
+            continue
+        seen[id(value)] = value
+        if isinstance(value, Variable) and isinstance(value.function, ModelScores):
+            scores = value.function
+            found[value] = ScoreRecord(
+                name=value.name,
+                file=scores.model.file,
+                sha256=scores.model.sha256,
+                library=scores.model.library,
+                inputs=tuple(variable.name for variable in scores.inputs),
+            )
+        left += _parts(value)
+    return tuple(found.values())
+
+
+def _parts(value: object) -> Iterator[object]:
+    """Yield what a declaration consists of, and what a function uses."""
+    if isinstance(value, Mapping):
+        yield from value.values()
+    elif isinstance(value, tuple | list | set | frozenset):
+        yield from value
+    elif isinstance(value, MethodType):
+        yield value.__func__
+    elif isinstance(value, FunctionType):
+        yield from (cell.cell_contents for cell in value.__closure__ or ())
+        if not str(value.__module__).startswith(_LIBRARY):
+            used = value.__globals__
+            yield from (used[name] for name in _names(value.__code__) if name in used)
+    elif type(value).__module__.startswith(_DECLARING):
+        yield from getattr(value, "__dict__", {}).values()
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names that a function, or a function in it, uses."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)

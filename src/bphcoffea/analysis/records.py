@@ -61,10 +61,13 @@ class HistogramRecord(_Record):
     resonances
         Masses that figures mark.
     n_minus_1
-        Name of the cut, or of the objects, with the requirements that an N-1 histogram leaves out;
-        None for other histograms.
+        Name of the cut, or of the objects, with the requirements that an N-1 histogram leaves out,
+        empty for that of regions; None for other histograms.
     bounds
         Finite bounds that these requirements set on the variable.
+    regions
+        Regions whose requirements on the variable an N-1 histogram leaves out, and the bounds of
+        each; it has a category per region. Empty for other histograms.
     """
 
     variable: str
@@ -76,6 +79,21 @@ class HistogramRecord(_Record):
     resonances: tuple[ResonanceRecord, ...] = ()
     n_minus_1: str | None = None
     bounds: tuple[float, ...] = ()
+    regions: dict[str, tuple[float, ...]] = {}
+
+    @property
+    def left_out(self) -> str:
+        """What an N-1 histogram leaves out, in words; empty for other histograms."""
+        if self.n_minus_1 is None:
+            return ""
+        if self.regions:
+            return f"requirement of region '{self.n_minus_1}'"
+        kind = "requirement on" if self.counted == "Objects" else "cut"
+        return f"{kind} '{self.n_minus_1}'"
+
+    def of_region(self, name: str) -> HistogramRecord:
+        """Return the record of the figure of a region, for an N-1 histogram of regions."""
+        return self.model_copy(update={"n_minus_1": name, "bounds": self.regions[name]})
 
 
 class RegionRecord(_Record):
@@ -153,6 +171,28 @@ class ClassifierRecord(_Record):
     edges: dict[str, tuple[float, ...]]
 
 
+class ScoreRecord(_Record):
+    """Record of a variable that is the score of a model, in ``analysis.json``.
+
+    Attributes
+    ----------
+    name
+        Name of the variable.
+    file, sha256
+        Name of the model's file, and the hash of its content.
+    library
+        Package that evaluates the model: ``xgboost`` or ``onnxruntime``.
+    inputs
+        Names of the model's inputs, in its order.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    library: str
+    inputs: tuple[str, ...]
+
+
 class AnalysisRecord(_Record):
     """Content of ``analysis.json``, from which figures, fits and limits are made.
 
@@ -174,6 +214,8 @@ class AnalysisRecord(_Record):
         Parts of the selected events that may overlap.
     classifier
         Classifier that splits the categories; None without a classifier.
+    scores
+        Variables that are scores of trained models.
     histograms
         Histograms by name, including N-1 histograms.
     overlay_signal
@@ -199,6 +241,7 @@ class AnalysisRecord(_Record):
     categories: dict[str, str] = {}
     regions: tuple[RegionRecord, ...] = ()
     classifier: ClassifierRecord | None = None
+    scores: tuple[ScoreRecord, ...] = ()
     histograms: dict[str, HistogramRecord] = {}
     overlay_signal: bool = False
     blind: BlindRecord | None = None

@@ -22,6 +22,8 @@ class Region:
         Name of the region on the axis ``category`` of the histograms.
     requirements
         Requirements that an event of the region meets.
+    n_minus_1
+        Whether there are N-1 histograms of the variables that the requirements compare.
 
     Examples
     --------
@@ -30,11 +32,12 @@ class Region:
     signal: n_bjet ≥ 1
     """
 
-    def __init__(self, name: str, *requirements: Requirement) -> None:
+    def __init__(self, name: str, *requirements: Requirement, n_minus_1: bool = True) -> None:
         check_name("region", name)
         check_requirements(f"region '{name}'", requirements)
         self.name = name
         self.requirements = requirements
+        self.n_minus_1 = n_minus_1
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -49,7 +52,8 @@ class Region:
 def crossed(*families: Iterable[Region]) -> tuple[Region, ...]:
     """Return a region for each combination of one region of each family.
 
-    Their names are joined by ``_``, their requirements must all be met.
+    Their names are joined by ``_``, their requirements must all be met. They have no N-1
+    histograms, which those of the families say already.
 
     Examples
     --------
@@ -62,6 +66,7 @@ def crossed(*families: Iterable[Region]) -> tuple[Region, ...]:
         Region(
             "_".join(region.name for region in regions),
             *(requirement for region in regions for requirement in region.requirements),
+            n_minus_1=False,
         )
         for regions in itertools.product(*map(tuple, families))
     )

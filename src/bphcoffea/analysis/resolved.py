@@ -81,6 +81,17 @@ class ResolvedAnalysis:
             events = calibration.calibrate(events)
         return events
 
+    def clamped(self, events: ak.Array) -> dict[str, int]:
+        """Return the number of objects outside the bins of calibrations, by section.
+
+        Parameters
+        ----------
+        events
+            Calibrated events.
+        """
+        found = {s: n for of in self.calibrations for s, n in of.clamped(events).items()}
+        return {section: number for section, number in found.items() if number}
+
     @property
     def held_columns(self) -> list[Variable]:
         """The columns whose branches the files have."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bphcoffea import corrections, results
+from bphcoffea import analysis, corrections, results
 from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.cli.terminal import console, say
 from bphcoffea.corrections import making
@@ -166,6 +166,58 @@ def make_btag(
         for group, datasets in groups.items()
     ]
     _write(made, output, f"made from the run {run.path}")
+
+
+@app.command("btag-normalisation")
+def make_btag_normalisation(
+    directory: RunDirectory,
+    without: Annotated[
+        Path, typer.Option(metavar="RUN", help="The same run without weights for b tags.")
+    ],
+    output: NewFile,
+    histogram: Annotated[
+        str, typer.Option(metavar="HIST", help="Histogram of the number of jets of all events.")
+    ],
+    weight: Annotated[str, typer.Option(metavar="NAME", help="Name of the weight for b tags.")],
+    by_process: Annotated[
+        bool, typer.Option("--by-process", help="Also make a correction for each process.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Name of the correction.")] = "normalisation",
+) -> None:
+    """Make factors that keep the number of events when b taggers' shapes are weighted.
+
+    The runs must not require b tags. With --by-process, the correction of a process is called
+    NAME_PROCESS.
+    """
+    run, other = results.RunFolder(directory), results.RunFolder(without)
+    sums = [{n: r.generator_sumw for n, r in of.normalisation.items()} for of in (run, other)]
+    if sums[0] != sums[1]:
+        raise InputError(f"{run.path}, {other.path}: are not of the same events")
+    filled = run.histograms()
+    if histogram not in filled:
+        raise InputError(
+            f"{run.path}: has no histogram '{histogram}'; there are: {', '.join(filled)}"
+        )
+    variations = list(filled[histogram].axes["variation"])
+    prefix = f"{weight}_"
+    keys = {v.removeprefix(prefix): v for v in variations if v.startswith(prefix)}
+    if not keys:
+        raise InputError(
+            f"{run.path}: histogram '{histogram}' has no variations of a weight '{weight}'"
+        )
+    keys = {corrections.CENTRAL: analysis.NOMINAL, **keys}
+    groups = {name: run.datasets.simulated}
+    if by_process:
+        groups |= {f"{name}_{process}": of for process, of in run.datasets.by_process.items()}
+    made = [
+        making.btag_normalisation(
+            results.simulated_sum(other, histogram, datasets),
+            {k: results.simulated_sum(run, histogram, datasets, v) for k, v in keys.items()},
+            group,
+        )
+        for group, datasets in groups.items()
+    ]
+    _write(made, output, f"made from the runs {run.path} and {other.path}")
 
 
 def _write(converted: list[making.Converted], output: Path, description: str) -> None:

@@ -1,4 +1,5 @@
-from .btag.working_points import BTagFactor as BTagFactor, DEFAULT as DEFAULT
+from .btag.payload import CENTRAL as CENTRAL, DEFAULT as DEFAULT
+from .btag.working_points import BTagFactor as BTagFactor
 from .btag.shape import BTagShapeFactor as BTagShapeFactor
 from .correction_set import read_correction_set as read_correction_set
 from .declaration import Particle as Particle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ import correctionlib
 import numpy as np
 import numpy.typing as npt
 
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections import nodes
 from bphcoffea.corrections.correction_set import read_correction_set
 from bphcoffea.corrections.sharing import Shared
@@ -136,12 +136,7 @@ class CompiledCorrections(Shared):
         CorrectionsError
             If it has no value for some of the arguments.
         """
-        values: dict[str, npt.NDArray[Any] | str] = {}
-        for variable, kind in self.inputs(name).items():
-            value = arguments[variable]
-            if not isinstance(value, str):
-                value = np.ascontiguousarray(value, np.int64 if kind == "int" else np.float64)
-            values[variable] = value
+        values = _converted(self.inputs(name), arguments)
         try:
             found = self.correction(name).evaluate(*values.values())
             return np.asarray(found, dtype=np.float64)
@@ -150,6 +145,19 @@ class CompiledCorrections(Shared):
             raise CorrectionsError(
                 f"{self.path}: correction '{name}' has no value at {shown} ({error})"
             ) from None
+
+    def outside(self, name: str, arguments: Arguments) -> Booleans:
+        """Return which values are outside the bins of a part of a correction, shape (n,).
+
+        All parts are asked for the same arguments, because the corrections of those before would
+        take as long as the correction itself. See :meth:`evaluate`.
+        """
+        found = np.zeros(1, dtype=np.bool_)
+        for part in self._parts[name]:
+            values = _converted(self.inputs(part), arguments).values()
+            detected = np.asarray(_detector(self._texts[part]).evaluate(*values))
+            found = found | np.equal(detected, float(nodes.OUTSIDE))
+        return found
 
     def __getstate__(self) -> dict[str, object]:
         # what correctionlib compiled cannot be pickled, and is compiled again in each process
@@ -166,6 +174,29 @@ class CompiledCorrections(Shared):
         """Return a correction, or a compound one, of correctionlib."""
         compound = self._compiled.compound
         return compound[name] if name in compound else self._compiled[name]
+
+
+def _converted(
+    inputs: Mapping[str, str], arguments: Arguments
+) -> dict[str, npt.NDArray[Any] | str]:
+    """Return the arguments of a correction by the names of its inputs, in the types it takes."""
+    values: dict[str, npt.NDArray[Any] | str] = {}
+    for variable, kind in inputs.items():
+        value = arguments[variable]
+        if not isinstance(value, str):
+            value = np.ascontiguousarray(value, np.int64 if kind == "int" else np.float64)
+        values[variable] = value
+    return values
+
+
+@cache
+def _detector(text: str) -> Any:
+    """Return a correction that gives :data:`.nodes.OUTSIDE` outside the bins of another one."""
+    node = nodes.parse(text)
+    data = nodes.without_formulas(nodes.detecting(node["data"]))
+    written = nodes.written({**node, "data": data})
+    content = f'{{"schema_version": 2, "corrections": [{written}]}}'
+    return correctionlib.CorrectionSet.from_string(content)[str(node["name"])]
 
 
 def _shown(name: str, value: npt.NDArray[Any] | str) -> str:

@@ -39,9 +39,25 @@ class ObjectSection(PayloadSection):
     ----------
     fields
         Fields of the objects by the payload's input, for inputs named differently.
+    keys
+        For text inputs that depend on the object: keys, and for each the ranges of the objects that
+        have it, by the name of a number, such as ``EBHighR9 = { abseta = [0, 1.5], r9 = [0.94,
+        inf] }``. A range contains its lower end. The first key that fits is taken.
     """
 
     fields: Mapping[Name, Name] = {}
+    keys: Mapping[Name, Mapping[Name, Mapping[Name, tuple[float, float]]]] = {}
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        for by_key in self.keys.values():
+            for key, ranges in by_key.items():
+                for name, (low, high) in ranges.items():
+                    if not low < high:
+                        raise ValueError(
+                            f"keys: {key}: the range of '{name}' must begin below its end"
+                        )
+        return self
 
 
 class TriggerSection(Section):
@@ -101,6 +117,9 @@ class JetEnergySection(Section):
     simulation, data
         Name of a compound correction, or of the levels in their order, which replace the energies
         in the files. None: the energies in the files are kept.
+    simulation_offset, data_offset
+        Name of the correction for pile-up alone (``L1FastJet``), for Type-1 missing momentum. None:
+        the jets need none, such as those of PUPPI.
     resolution, scale_factor
         Names of the resolution of simulated jets and of its scale factor. None: jets are not
         smeared.
@@ -116,6 +135,8 @@ class JetEnergySection(Section):
     file: Name
     simulation: Name | tuple[Name, ...] | None = None
     data: Name | tuple[Name, ...] | None = None
+    simulation_offset: Name | None = None
+    data_offset: Name | None = None
     resolution: Name | None = None
     scale_factor: Name | None = None
     resolution_file: Name | None = None

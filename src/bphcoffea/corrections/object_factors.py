@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing_extensions import override
 from bphcoffea.arrays import Floats, Integers
 from bphcoffea.corrections.declaration import ObjectSection, ObjectTriggerSection
 from bphcoffea.corrections.factors import TriggerFactor
-from bphcoffea.corrections.payload import Inputs
+from bphcoffea.corrections.payload import Evaluated, Inputs
 from bphcoffea.corrections.payload_factor import SHIFTED, Factor, PayloadFactor
 from bphcoffea.errors import CorrectionsError
 
@@ -32,8 +33,19 @@ class ObjectFactor(PayloadFactor):
     """
 
     def __init__(self, folder: Path, section: ObjectSection, where: str, era: str = "") -> None:
-        super().__init__(folder, section, where, era)
-        self.fields = _fields(section.fields, self.numbers, where)
+        super().__init__(folder, section, where, era, section.keys)
+        self._where, self._keys = where, section.keys
+        for name, ranges in section.keys.items():
+            known = self.payload.all_keys(name)
+            for key in ranges:
+                if key not in known:
+                    raise CorrectionsError(
+                        f"{self.payload.path}: correction '{self.payload.name}': input '{name}' "
+                        f"has no key '{key}' ({where}.keys); it has: {', '.join(known)}"
+                    )
+        of_ranges = (n for by_key in section.keys.values() for of in by_key.values() for n in of)
+        needed = tuple(dict.fromkeys((*self.numbers, *of_ranges)))
+        self.fields = _fields(section.fields, needed, where)
         for name, key in self.inputs.items():
             if key in SHIFTED:
                 raise CorrectionsError(
@@ -69,8 +81,44 @@ class ObjectFactor(PayloadFactor):
         return self.factor(numbers, shifted=shifted).mapped(multiplied)
 
     @override
+    def _evaluate(self, numbers: Inputs, key: str | None) -> Evaluated:
+        if not self._keys:
+            return super()._evaluate(numbers, key)
+        count = len(next(iter(numbers.values())))
+        values, outside = np.ones(count), np.zeros(count, dtype=np.bool_)
+        left = np.ones(count, dtype=np.bool_)
+        for names, ranges in self._combined_keys():
+            chosen = left.copy()
+            for name, (low, high) in ranges:
+                chosen &= (numbers[name] >= low) & (numbers[name] < high)
+            left &= ~chosen
+            found = self.payload.evaluate(
+                {name: numbers[name][chosen] for name in self.numbers},
+                {**self._texts(key), **names},
+                self.out_of_range,
+            )
+            values[chosen], outside[chosen] = found.values, found.outside
+        if np.any(left):
+            first = int(np.argmax(left))
+            place = ", ".join(f"{name} = {column[first]:g}" for name, column in numbers.items())
+            raise CorrectionsError(
+                f"correction '{self.payload.name}': {np.count_nonzero(left)} of {count} objects "
+                f"have no key ({self._where}.keys), the first at {place}; widen the ranges, or cut "
+                "these objects away before"
+            )
+        return Evaluated(values, outside)
+
+    def _combined_keys(
+        self,
+    ) -> Iterator[tuple[dict[str, str], list[tuple[str, tuple[float, float]]]]]:
+        """Yield each combination of keys of the inputs, and the ranges in which it is taken."""
+        for combined in itertools.product(*(by_key.items() for by_key in self._keys.values())):
+            names = dict(zip(self._keys, (key for key, _ in combined), strict=True))
+            yield names, [limits for _, ranges in combined for limits in ranges.items()]
+
+    @override
     def describe(self) -> dict[str, object]:
-        return {**super().describe(), "fields": self.fields}
+        return {**super().describe(), "fields": self.fields, "keys": self._keys}
 
 
 class ObjectTriggerFactor(TriggerFactor):

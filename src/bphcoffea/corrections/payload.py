@@ -184,6 +184,18 @@ class Payload(Shared):
             )
         return Evaluated(values, outside)
 
+    def outside(self, numbers: Inputs, texts: Mapping[str, str]) -> Booleans:
+        """Return which values are outside the bins, shape (n,); see :meth:`evaluate`."""
+        found = self._detector.evaluate(
+            *(
+                texts[name]
+                if name in texts
+                else np.ascontiguousarray(numbers[name], np.int64 if kind == "int" else np.float64)
+                for name, kind in self.inputs.items()
+            )
+        )
+        return np.equal(found, float(nodes.OUTSIDE))
+
     def __getstate__(self) -> dict[str, object]:
         # what correctionlib compiled cannot be pickled, and is compiled again in each process
         compiled = ("_detector", "_clamped", "_node")

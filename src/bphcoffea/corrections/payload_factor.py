@@ -10,7 +10,7 @@ numbers, and the nominal factor shifted by both together. Files of electrons and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import mul
@@ -125,6 +125,8 @@ class PayloadFactor:
         Name of the section, for messages.
     era
         Name of the era, appended to the names of decorrelated uncertainties.
+    of_objects
+        Text inputs with a key per object.
 
     Raises
     ------
@@ -133,10 +135,24 @@ class PayloadFactor:
         if uncertainties are decorrelated and the name of the era is unfit for a variation.
     """
 
-    def __init__(self, folder: Path, section: PayloadSection, where: str, era: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        section: PayloadSection,
+        where: str,
+        era: str = "",
+        of_objects: Collection[str] = (),
+    ) -> None:
         payload = Payload(folder / section.file, section.name)
         source = f"{payload.path}: correction '{payload.name}'"
-        if all(type_ == "string" for type_ in payload.inputs.values()):
+        texts = [name for name, type_ in payload.inputs.items() if type_ == "string"]
+        for name in of_objects:
+            if name not in texts or name in section.inputs:
+                raise CorrectionsError(
+                    f"{source} has no text input '{name}' without a fixed key ({where}.keys); "
+                    f"its inputs are {listed(payload)}"
+                )
+        if len(texts) == len(payload.inputs) and not of_objects:
             raise CorrectionsError(f"{source} takes {listed(payload)}, none of which is a number")
         fixed = dict(section.inputs)
         for name, key in fixed.items():
@@ -153,7 +169,7 @@ class PayloadFactor:
                 )
         kinds: list[str] = []
         for name, type_ in payload.inputs.items():
-            if type_ != "string" or name in fixed:
+            if type_ != "string" or name in fixed or name in of_objects:
                 continue
             keys = payload.keys(name, section.inputs)
             if any(key in keys for key in NOMINAL):
@@ -213,6 +229,11 @@ class PayloadFactor:
                 shifts[self._name(WHOLE)] = (up, down)
         return Factor(nominal.values, shifts, clamped)
 
+    def outside(self, numbers: Inputs) -> Booleans:
+        """Return which values are outside the bins of the nominal value, shape (n,)."""
+        needed = {name: numbers[name] for name in self.numbers}
+        return self.payload.outside(needed, self._texts(self.nominal))
+
     def describe(self) -> dict[str, object]:
         """Return the description for ``provenance.json``."""
         names = self.absolute or ((WHOLE,) if self.shifted else ())
@@ -231,11 +252,11 @@ class PayloadFactor:
         return f"{part}{self._ending}" if part else self._ending.removeprefix("_")
 
     def _evaluate(self, numbers: Inputs, key: str | None) -> Evaluated:
-        texts = dict(self.inputs)
-        if self.kind and key:
-            texts[self.kind] = key
         needed = {name: numbers[name] for name in self.numbers}
-        return self.payload.evaluate(needed, texts, self.out_of_range)
+        return self.payload.evaluate(needed, self._texts(key), self.out_of_range)
+
+    def _texts(self, key: str | None) -> Mapping[str, str]:
+        return {**self.inputs, self.kind: key} if self.kind and key else self.inputs
 
 
 def listed(payload: Payload) -> str:

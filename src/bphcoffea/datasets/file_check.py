@@ -13,7 +13,7 @@ from bphcoffea import reading, storage
 from bphcoffea.analysis import BranchNeeds
 from bphcoffea.datasets.baskets import Tree, contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.fileset import Fileset
-from bphcoffea.inputs import Form, form_of
+from bphcoffea.inputs import BranchFilter, Form, form_of
 from bphcoffea.size_limits import basket_limit
 
 
@@ -44,7 +44,7 @@ class FileToOpen:
     with_form
         Whether to report the form of the tree.
     branch_filter
-        Pattern of the branches in the form; None for all.
+        Branches in the form.
     known
         Report of an earlier run, which is returned if the file did not change since.
     """
@@ -59,7 +59,7 @@ class FileToOpen:
     looked_for: tuple[str, ...] = ()
     basket_limit: int = field(default_factory=basket_limit)
     with_form: bool = False
-    branch_filter: str | None = None
+    branch_filter: BranchFilter = None
     known: FileReport | None = field(default=None, compare=False, repr=False)
 
 

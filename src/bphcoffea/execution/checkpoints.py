@@ -48,6 +48,7 @@ def fingerprint(analysis: Analysis, sink: Sink | None = None) -> str:
     """
     digest = hashlib.sha256()
     digest.update(_code_of(analysis).encode())
+    digest.update("".join(score.sha256 for score in analysis.scores).encode())
     # a default has the same hash as the same value that was set explicitly
     explicit = analysis.corrected(analysis.era_corrections, nominal_only=analysis.nominal_only)
     digest.update(cloudpickle.dumps((sorted(vars(explicit).items()), sink)))

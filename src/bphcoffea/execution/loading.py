@@ -16,12 +16,11 @@ import cloudpickle
 from pydantic import ValidationError
 
 import bphcoffea
-from bphcoffea.analysis import Analysis, ModelScores, Variable
+from bphcoffea.analysis import Analysis
 from bphcoffea.documents import faults
 from bphcoffea.errors import DeclarationError, RunError
 
-#: Attribute of an analysis module with the hash of its code, of the modules beside it, and of the
-#: models whose scores they name.
+#: Attribute of an analysis module with the hash of its code, and of the modules beside it.
 SOURCE_SHA256 = "__bphcoffea_source_sha256__"
 
 #: Modules that the last analysis imported from the folder of its file.
@@ -161,10 +160,6 @@ def _import(path: Path) -> ModuleType:
     digest = hashlib.sha256()
     for source in sorted(sources):
         digest.update(source.read_bytes())
-    for other in (name, *sorted(beside)):
-        for value in vars(sys.modules[other]).values():
-            if isinstance(value, Variable) and isinstance(value.function, ModelScores):
-                digest.update(value.function.model.sha256.encode())
     setattr(module, SOURCE_SHA256, digest.hexdigest())
     return module
 

@@ -10,7 +10,7 @@ from bphcoffea.errors import FilesetError, RunError
 from bphcoffea.execution.bugs import Bug, BugError
 from bphcoffea.execution.executors.engines import Engine
 from bphcoffea.execution.file_opening import open_files
-from bphcoffea.inputs import branch_filter, template_form
+from bphcoffea.inputs import BranchFilter, branch_filter, template_form
 from bphcoffea.processing import TracingError, branch_needs
 from bphcoffea.storage import ONCE, Retries
 
@@ -63,7 +63,7 @@ def needs_of(
 
 def _models(
     fileset: Fileset,
-    looked_at: str | None,
+    looked_at: BranchFilter,
     running: Engine,
     retries: Retries,
     known: KnownFiles | None,

@@ -3,11 +3,17 @@
 import copy
 import warnings
 from collections.abc import Collection
-from typing import ClassVar
+from functools import cache
+from typing import ClassVar, Final
 
+import awkward as ak
+import numpy as np
 from coffea.nanoevents import NanoAODSchema
 
 from bphcoffea.inputs.columns import Form, aligned, is_list
+
+#: Records of collections that lack fields of their own: four-momenta without charge, and others.
+_SIMPLER: Final = ("PtEtaPhiMCollection", "NanoCollection")
 
 
 class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
@@ -17,6 +23,8 @@ class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
     coffea's ``NanoAODSchema`` in these points:
 
     - Event numbers, and the collections that indices refer to, may be missing.
+    - Collections may lack fields that coffea's records need, such as the coordinates of a vertex or
+      the charge of a muon: they then have their fields, but not all methods of coffea.
     - Coffea cuts every branch of a collection into events by the counter (``nMuon``). Here the
       lengths of the lists of the branch are compared with the counter when the branch is read,
       because skims by RDataFrame hold vectors of any length. A
@@ -52,5 +60,33 @@ class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
             # photons and missing energy are massless in coffea, also if the file has their mass
             warnings.filterwarnings("ignore", r"Branch \w+ already exists", RuntimeWarning)
             super().__init__(form, *args, **kwargs)
+        for collection in self._form["contents"]:
+            _with_possible_record(collection)
         self._form["fields"] += list(per_event)
         self._form["contents"] += list(per_event.values())
+
+
+def _with_possible_record(collection: Form) -> None:
+    """Replace the record of a collection by a simpler one if it lacks fields of it."""
+    objects = collection.get("content", collection)
+    record = objects.get("parameters", {}).get("__record__")
+    if record is None or "fields" not in objects:
+        return
+    fields = frozenset(objects["fields"])
+    names = (record, *(name for name in _SIMPLER if name != record))
+    possible = (name for name in names if _is_possible(name, fields))
+    objects["parameters"] = {**objects["parameters"], "__record__": next(possible, names[-1])}
+
+
+@cache
+def _is_possible(record: str, fields: frozenset[str]) -> bool:
+    """Return whether coffea accepts a record with these fields."""
+    empty = ak.contents.NumpyArray(np.empty(0))
+    layout = ak.contents.RecordArray(
+        [empty] * len(fields), [*fields], parameters={"__record__": record}
+    )
+    try:
+        ak.Array(layout, behavior=NanoAODSchema.behavior())
+    except ValueError:
+        return False
+    return True

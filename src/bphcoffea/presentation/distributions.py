@@ -40,7 +40,7 @@ def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
         log_y=record.log_y,
         counted=record.counted,
         hidden=shown.hidden,
-        without=record.n_minus_1,
+        without=record.left_out,
         bounds=record.bounds,
     )
 
@@ -55,7 +55,7 @@ def draw_distribution(
     unit: str = "",
     log_y: bool = False,
     counted: str = "Candidates",
-    without: str | None = None,
+    without: str = "",
     bounds: Sequence[float] = (),
     hidden: Windows = (),
 ) -> Figure:
@@ -76,7 +76,7 @@ def draw_distribution(
     counted
         What the histogram counts.
     without
-        Cut, or objects, whose requirement on the variable was left out, for an N-1 figure.
+        Requirement on the variable that was left out, in words, for an N-1 figure.
     bounds
         Bounds of that requirement, drawn as vertical lines.
     hidden
@@ -111,11 +111,10 @@ def draw_distribution(
     if largest == 0:
         text = "blinded" if len(hidden) else "no entries"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
-    rows = len(simulation) + (data is not None) + (without is not None)
+    rows = len(simulation) + (data is not None) + bool(without)
     headroom = LEGEND_ROOM + LINE_ROOM * (rows - 1)
-    if without is not None:
-        kind = "requirement on" if counted == "Objects" else "cut"
-        _draw_bounds(axes, bounds, f"{kind} '{without}'", top=1 - headroom)
+    if without:
+        _draw_bounds(axes, bounds, without, top=1 - headroom)
     axes.set_xlim(edges[0], edges[-1])
     if style.is_logarithmic(edges):
         axes.set_xscale("log")
@@ -130,8 +129,8 @@ def draw_distribution(
     return figure
 
 
-def _draw_bounds(axes: Axes, bounds: Sequence[float], owner: str, top: float) -> None:
-    text = f"{owner} (all but this applied)"
+def _draw_bounds(axes: Axes, bounds: Sequence[float], without: str, top: float) -> None:
+    text = f"{without} (all but this applied)"
     for bound in bounds:
         axes.axvline(bound, ymax=top, color=style.RED, linestyle="--", linewidth=2.5, label=text)
         text = "_nolegend_"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import hist
@@ -147,10 +148,14 @@ def _histogram_figures(
     if is_fitted:
         yield from mass_figures(whole, fit)
     categories: list[str | None] = [None]
-    if len(whole.histogram.axes["category"]) > 1 and not is_n_minus_1:
+    if whole.record.regions:
+        categories = [*whole.record.regions]
+    elif len(whole.histogram.axes["category"]) > 1 and not is_n_minus_1:
         categories += [name for name in whole.histogram.axes["category"] if name != ALL]
     for category in categories:
         shown = by_category.get(category, whole)
+        if category is not None and category in shown.record.regions:
+            shown = replace(shown, record=shown.record.of_region(category))
         name = whole.name if category is None else f"{whole.name}_{file_name(category)}"
         if dimensions == 2:
             yield name, map_figure(shown, category)

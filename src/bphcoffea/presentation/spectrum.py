@@ -89,7 +89,7 @@ def draw_spectrum(
         edges,
         color=style.BLUE,
         linewidth=1.8,
-        label=f"{name}, {style.grouped(counts.sum())} pairs",
+        label=f"{name}, {style.grouped(counts.sum())} {counted.lower()}",
     )
     axes.set_xlim(edges[0], edges[-1])
     if style.is_logarithmic(edges):

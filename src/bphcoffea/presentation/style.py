@@ -136,7 +136,7 @@ class Heading:
         if not luminosities or None in luminosities:
             return cls(left, energy, shown)
         total = sum(luminosity for luminosity in luminosities if luminosity is not None)
-        amount = f"{total:.3g} $fb^{{-1}}$" if total < 1000 else f"{total / 1000:.3g} $ab^{{-1}}$"
+        amount = _luminosity(total)
         return cls(left, amount + (f" ({energy})" if energy else ""), shown)
 
     def above(self, axes: Axes) -> None:
@@ -252,10 +252,24 @@ def brief(text: str) -> str:
     return f"{text[:kept]}…{text[-kept:]}"
 
 
+def _luminosity(amount: float) -> str:
+    """Return a luminosity in fb⁻¹ as text, in the unit that needs the fewest digits."""
+    for smallest, unit, factor in ((1000, "ab", 1e-3), (0.1, "fb", 1.0)):
+        if amount >= smallest:
+            return f"{amount * factor:.3g} ${unit}^{{-1}}$"
+    return f"{amount * 1000:.3g} $pb^{{-1}}$"
+
+
 def per_bin(quantity: str, edges: Floats, unit: str) -> str:
-    """Return the label of the vertical axis, such as ``Candidates / 5.8 MeV``."""
-    if is_logarithmic(edges):
+    """Return the label of the vertical axis, such as ``Candidates / 5.8 MeV``.
+
+    Bins of unit width without unit, such as those of a number of jets, need no words.
+    """
+    widths = np.diff(edges)
+    if not np.allclose(widths, widths[0], rtol=1e-6):
         return f"{quantity} / bin"
+    if not unit and np.isclose(widths[0], 1):
+        return quantity
     width = float(edges[-1] - edges[0]) / (len(edges) - 1)
     if unit == "GeV" and width < 0.1:
         width, unit = 1000 * width, "MeV"

@@ -24,6 +24,7 @@ from bphcoffea.analysis import (
     Region,
     ResolvedAnalysis,
     Values,
+    Variable,
     repeated,
 )
 from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
@@ -163,11 +164,14 @@ def _place(axis: hist.axis.AxesMixin, values: Numbers) -> Integers:
     return found
 
 
-def _members(region: Region, values: Values, count: int) -> Booleans:
-    """Return which candidates belong to a region, shape (n,)."""
+def _members(
+    region: Region, values: Values, count: int, without: Variable | None = None
+) -> Booleans:
+    """Return which candidates belong to a region, shape (n,), whatever one variable is."""
     met = np.ones(count, dtype=np.bool_)
     for requirement in region.requirements:
-        met &= requirement.mask(values)
+        if all(variable is not without for variable in requirement.variables()):
+            met &= requirement.mask(values)
     return met
 
 
@@ -264,7 +268,9 @@ def fill_n_minus_1(analysis: Analysis, selected: Selected) -> dict[str, hist.His
     histograms = {}
     weights = selected.weights[selected.candidates.event]
     existing = selected.selection.variables()
-    for declared in (h for h in analysis.n_minus_1() if h.objects is None):
+    for declared in analysis.n_minus_1():
+        if declared.objects is not None or declared.regions:
+            continue
         histogram = histograms[declared.name] = declared.empty()
         variable = declared.variables[0]
         if variable in existing:
@@ -273,6 +279,35 @@ def fill_n_minus_1(analysis: Analysis, selected: Selected) -> dict[str, hist.His
             if isinstance(variable, OptionalVariable):
                 passed &= ~np.isnan(values)
             histogram.fill(ALL, NOMINAL, values[passed], weight=weights[passed])
+    return histograms
+
+
+def fill_n_minus_1_of_regions(
+    analysis: Analysis, candidates: Candidates, positions: Integers, weights: Floats
+) -> dict[str, hist.Hist]:
+    """Return the N-1 histograms of regions: chosen candidates with all nominal weights.
+
+    Parameters
+    ----------
+    analysis
+        The analysis.
+    candidates
+        All candidates of the chunk.
+    positions
+        Positions of the chosen ones, shape (n,).
+    weights
+        Their nominal weights, shape (n,).
+    """
+    values = candidates.at(positions)
+    histograms = {}
+    for declared in (h for h in analysis.n_minus_1() if h.regions):
+        histogram = histograms[declared.name] = declared.empty()
+        variable = declared.variables[0]
+        numbers = values(variable)
+        present = ~np.isnan(numbers)
+        for region in (r for r in analysis.regions if r.name in declared.regions):
+            passed = present & _members(region, values, len(positions), without=variable)
+            histogram.fill(region.name, NOMINAL, numbers[passed], weight=weights[passed])
     return histograms
 
 

@@ -33,6 +33,7 @@ from bphcoffea.processing.filling import (
     candidates_table,
     fill,
     fill_n_minus_1,
+    fill_n_minus_1_of_regions,
     region_cutflow,
 )
 from bphcoffea.processing.preparation import Preparation, count_objects
@@ -101,11 +102,12 @@ class Processor(ProcessorABC):  # type: ignore[misc]
         result = DatasetResult(
             entries=Entries.of_chunk(resolved.metadata),
             events=len(events),
-            generator_sumw=float(np.sum(generator)),
+            generator_sumw=weighting.generator_sumw,
             lumis=_luminosity_sections(numbers),
             cutflow=continued(selected.cutflow, chosen, partial(weighting.sum_of, candidates)),
             histograms=fill(analysis, nominal, [*weights.varied()], resolved.shape_names, shapes)
             | fill_n_minus_1(analysis, selected)
+            | fill_n_minus_1_of_regions(analysis, candidates, chosen.positions, weights.nominal)
             | of_objects,
             candidates=candidates_table(analysis, resolved, selected, chosen, numbers, weights)
             if analysis.has_table
@@ -115,7 +117,7 @@ class Processor(ProcessorABC):  # type: ignore[misc]
                 region.name: region_cutflow(region, candidates, chosen.positions, weights.nominal)
                 for region in analysis.regions
             },
-            clamped=weights.clamped,
+            clamped=weights.clamped | resolved.clamped(calibrated),
             notes=weights.notes,
             sums_of_variations={} if analysis.nominal_only else weighting.sums_of_variations(),
             combinations=weights.combinations,

@@ -73,7 +73,8 @@ class DatasetResult:
     events
         Number of events read.
     generator_sumw
-        Sum of the generator weights of these events, before any cut and correction.
+        Sum of the generator weights of these events before any cut, with the weights that are
+        normalised.
     lumis
         Run and luminosity section of the events before any cut, each pair once and sorted, shape
         (sections, 2); empty if the input does not have them.
@@ -89,12 +90,12 @@ class DatasetResult:
         Counts of the chosen candidates after each requirement of a region, by the region's name.
     clamped
         For each weight, the number of values of chosen candidates outside the bins of its
-        correction, for which the nearest bin was taken.
+        correction, for which the nearest bin was taken; and for each section that calibrates
+        objects, the number of objects of all events outside its bins.
     notes
         Remarks for the user, with the number of candidates that each remark applies to.
     sums_of_variations
-        Sum of the generator weights of the events before any cut under each variation that is
-        normalised to it.
+        The same sum under each variation that is normalised to it.
     combinations
         Combinations of variations that are made when all results are added.
     """

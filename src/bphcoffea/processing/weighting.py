@@ -82,19 +82,31 @@ class Weighting:
     def _of_events(self, variable: Variable) -> Numbers:
         return values_of_events(variable, self._events)
 
-    def sums_of_variations(self) -> dict[str, float]:
-        """Return the sum of the generator weights of all events under each normalised variation.
+    @property
+    def generator_sumw(self) -> float:
+        """Sum of the generator weights of all events, with the nominal normalised weights."""
+        return float(np.sum(self._normalised(shifted=False).nominal))
 
-        Keys are names of variations; those of weights that are not normalised have no sum.
+    def sums_of_variations(self) -> dict[str, float]:
+        """Return the sum of the weights that are normalised under each of their variations.
+
+        Keys are names of variations; those of weights that are not normalised have no sum. See
+        :attr:`generator_sumw`.
         """
-        sums: dict[str, float] = {}
+        return {
+            name: float(np.sum(varied)) for name, varied in self._normalised(shifted=True).varied()
+        }
+
+    def _normalised(self, *, shifted: bool) -> CandidateWeights:
+        """Return the generator weights of all events, and the weights that are normalised."""
+        factors = {GENERATOR: Factor(self._generator)}
         all_events = np.arange(len(self._generator))
         for weight in self._weights:
-            if weight.normalised:
-                factor = self._evaluate(weight, self._of_events, all_events, shifted=True)
-                for name, relative in factor.points.items():
-                    sums[name] = float(np.sum(self._generator * relative))
-        return sums
+            if weight.normalised and (shifted or not weight.nominal_is_one):
+                factors[weight.name] = self._evaluate(
+                    weight, self._of_events, all_events, shifted=shifted
+                )
+        return CandidateWeights(len(self._generator), factors)
 
     def weights_from_cut(
         self, cut: str, positions: Integers, candidates: Candidates

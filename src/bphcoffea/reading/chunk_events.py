@@ -14,7 +14,7 @@ from coffea.nanoevents.mapping import UprootSourceMapping
 from coffea.nanoevents.schemas.edm4hep import podio_collection_types
 from typing_extensions import override
 
-from bphcoffea.inputs import Form, branch_filter
+from bphcoffea.inputs import Form, branch_filter, iteritems_options
 from bphcoffea.reading.baskets import Bytes, Decoder, UnusualError, ranges
 from bphcoffea.reading.opened_files import OpenedFile, Range
 from bphcoffea.reading.strings import indexed_form, with_index
@@ -134,7 +134,7 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         key = (self._tree.object_path, schema, looked_at)
         known = self._file.known
         if key not in known:
-            form = self._extract_base_form(self._tree, {"filter_name": looked_at})
+            form = self._extract_base_form(self._tree, iteritems_options(looked_at))
             form["contents"] = [indexed_form(content) for content in form["contents"]]
             form["typenames"] = self._tree.typenames()
             if issubclass(schema, EDM4HEPSchema):

@@ -104,7 +104,7 @@ class Normalisation(BaseModel):
     luminosity
         Luminosity that the dataset stands for, fb⁻¹; None if unknown.
     generator_sumw
-        Sum of the generator weights of the processed events.
+        Sum of the generator weights of the processed events, with the weights that are normalised.
     sums_of_variations
         The same sum under each variation of the generator's weights, to which the histograms of
         that variation are normalised.

@@ -11,8 +11,10 @@ from bphcoffea.errors import RunError
 from bphcoffea.results.folder import RunFolder
 
 
-def simulated_sum(run: RunFolder, name: str, datasets: Sequence[str]) -> hist.Hist:
-    """Return the nominal histogram of all selected candidates, summed over simulated datasets.
+def simulated_sum(
+    run: RunFolder, name: str, datasets: Sequence[str], variation: str = NOMINAL
+) -> hist.Hist:
+    """Return the histogram of all selected candidates, summed over simulated datasets.
 
     Several datasets are added as the luminosity of the data demands, a single one as it is.
 
@@ -24,6 +26,8 @@ def simulated_sum(run: RunFolder, name: str, datasets: Sequence[str]) -> hist.Hi
         Name of the histogram.
     datasets
         Names of simulated datasets.
+    variation
+        Name of the variation.
 
     Raises
     ------
@@ -42,7 +46,7 @@ def simulated_sum(run: RunFolder, name: str, datasets: Sequence[str]) -> hist.Hi
     categories = list(histogram.axes["category"])
     # disjoint categories are all candidates together; with regions, one category is that of all
     chosen = [ALL] if ALL in categories else categories
-    parts = [histogram[dataset, c, NOMINAL, ...] for dataset in datasets for c in chosen]
+    parts = [histogram[dataset, c, variation, ...] for dataset in datasets for c in chosen]
     total = parts[0].copy()
     for part in parts[1:]:
         total += part

@@ -229,6 +229,18 @@ def test_levels_see_the_momentum_after_those_before(events, tmp_path):
     second = ak.where(first * raw < 50, 100.0, 3.0)
     run = ak.where(whole.run < 1, 1.0, 5.0)
     same(calibrated.Jet.pt, first * second * run * raw)
+    assert resolved(load_corrections([toml])).clamped(calibrated) == {"jet_energy.Jet": 0}
+    # a value of their own for all other jets
+    doubled["data"].update(edges=[10.0, 50.0, 9999.0], flow=1.0)
+    shared["data"].update(edges=[0.0, 50.0, 90.0], flow=1.0)
+    (tmp_path / "levels.json").write_text(json.dumps(content))
+    calibration = resolved(load_corrections([toml]))
+    (clamped,) = calibration.clamped(calibration.calibrate(whole)).values()
+    pts = ak.to_numpy(ak.flatten(raw))
+    assert clamped == np.count_nonzero(pts < 10) + np.count_nonzero(pts >= 90)
+    assert min(np.count_nonzero(pts < 10), np.count_nonzero(pts >= 90)) > 0
+    for narrow in (doubled, shared):
+        narrow["data"].update(edges=[0.0, 50.0, 9999.0], flow="error")
     content["corrections"][0]["data"]["edges"] = [0, 50, 9999]
     (tmp_path / "levels.json").write_text(json.dumps(content))
     with pytest.raises(CorrectionsError, match=r"cannot read 'doubled' or .* \(Invalid edge"):

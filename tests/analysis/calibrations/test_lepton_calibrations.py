@@ -491,6 +491,40 @@ def test_data_are_corrected_but_not_varied(events, corrections):
     assert [c.collection for c in calibrations] == ["Muon", "Electron"]
 
 
+def clamped_by_hand(events, is_mc):
+    """Number of leptons outside the bins of the made payloads, by section."""
+    muons = zip(*numbers(events.Muon, "pt", "eta"), strict=True)
+    electrons = zip(*numbers(events.Electron, "pt", "eta", "deltaEtaSC", "r9"), strict=True)
+    taus = zip(*numbers(events.Tau, "pt", "eta", "decayMode", "genPartFlav"), strict=True)
+    found = {
+        "muon_momentum.Muon": sum(10 <= pt <= 200 and not -2.5 <= eta < 2.5 for pt, eta in muons),
+        "electron_energy.Electron": sum(
+            pt >= 15 and (pt < 20 or abs(eta + delta) >= 3 or not -10 <= r9 < 10)
+            for pt, eta, delta, r9 in electrons
+        ),
+    }
+    if is_mc:
+        found["tau_energy.Tau"] = sum(
+            mode in (0, 1, 2, 10, 11)
+            and ((origin == 5 and pt < 20) or (origin in (1, 3) and not -2.5 <= eta < 2.5))
+            for pt, eta, mode, origin in taus
+        )
+    return found
+
+
+@pytest.mark.parametrize("is_mc", [True, False])
+def test_leptons_outside_the_bins_are_counted(events, corrections, is_mc):
+    whole = events(is_mc=is_mc)
+    for name in ("Muon", "Electron", "Tau"):
+        whole = ak.with_field(whole, whole[name].eta * 1.7, [name, "eta"])
+    whole = ak.with_parameter(whole, "metadata", events(is_mc=is_mc).metadata)
+    analysis = Leptons().corrected(corrections(EVERYTHING))
+    (result,) = Processor(analysis).process(whole).values()
+    expected = clamped_by_hand(whole, is_mc)
+    assert {n: c for n, c in result.clamped.items() if n in expected} == expected
+    assert min(expected.values()) > 0
+
+
 def test_branches_of_calibrations_are_found_out(corrections, nanoaod):
     analysis = Leptons().corrected(corrections(EVERYTHING))
     with uproot.open(nanoaod / "nano_tt_v15.root") as file:

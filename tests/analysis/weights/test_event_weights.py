@@ -15,6 +15,7 @@ from bphcoffea.analysis import (
     Axis,
     Cut,
     Histogram,
+    PartonShower,
     PrefiringWeight,
     Selection,
     TopPtWeight,
@@ -122,6 +123,48 @@ def test_prefiring_is_that_of_the_file_and_1_in_files_without(tmp_path):
     assert sorted(table["weight_prefiring"]) == sorted(nominal)
     (row, *_) = folder.cutflow["D"]
     assert row["sumw"] == pytest.approx(sum(nominal))
+
+
+class Tops(Analysis):
+    schema = ReducedNanoAODSchema
+    selection = Selection(Cut("pt", Variable("n", lambda events: ak.num(events.GenPart)) > 0))
+    histograms = (
+        Histogram("met", Variable("met", lambda events: events.PuppiMET.pt), Axis(10, 0, 200)),
+    )
+    weights = (TopPtWeight(), PartonShower())
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize("normalised", [True, False])
+def test_the_weight_of_top_quarks_changes_no_cross_section(nanoaod, tmp_path, normalised):
+    """Scaled to a cross section, all events are as many under all variations."""
+    path = nanoaod / "nano_tt_v15.root"
+    about = {"is_mc": True, "era": "2022", "top_pt": True, "cross_section": 2.0, "luminosity": 3.0}
+    fileset = fileset_of([path], tree="Events", **about)
+    analysis = Tops()
+    analysis.weights = (TopPtWeight(normalised=normalised), PartonShower())
+    folder = run(analysis, fileset, tmp_path / "run", Options("iterative", chunksize=70))
+    scaled = folder.normalised_histograms()["met"]["D", "all", ...]
+    totals = {name: scaled[name, :].sum(flow=True).value for name in scaled.axes["variation"]}
+    assert {"nominal", "top_ptUp", "top_ptDown", "ps_isrUp"} <= set(totals)
+    with uproot.open(path) as file:
+        generator = file["Events/genWeight"].array(library="np").astype(float)
+        names = ("pdgId", "pt", "statusFlags")
+        columns = {name: file[f"Events/GenPart_{name}"].array() for name in names}
+    weights = np.array([loop(particles) for particles in ak.zip(columns).to_list()])
+    means = {
+        name: np.sum(generator * weights**power) / np.sum(generator)
+        for name, power in {"nominal": 1, "top_ptUp": 2, "top_ptDown": 0}.items()
+    }
+    # without, members of the parton shower would still be normalised to the generator alone
+    for name, total in totals.items() if normalised else ((name, totals[name]) for name in means):
+        mean = 1 if normalised else means[name]
+        assert total == pytest.approx(6000 * mean, rel=1e-6), name
+    assert abs(means["nominal"] - 1) > 0.001
+    record = folder.normalisation["D"]
+    expected = np.sum(generator) * (means["nominal"] if normalised else 1)
+    assert record.generator_sumw == pytest.approx(expected)
+    assert folder.cutflow["D"][0]["sumw"] == pytest.approx(np.sum(generator) * means["nominal"])
 
 
 @pytest.mark.samples

@@ -1,11 +1,9 @@
 """b-tagging efficiencies from histograms of jets, and from a run, against counts of jets."""
 
-import awkward as ak
 import hist
 import numpy as np
 import pytest
-import uproot
-from builders import fileset_content
+from builders import fileset_content, write_jets
 from correction_files import evaluator
 
 from bphcoffea.analysis import (
@@ -48,32 +46,6 @@ class Counted(Analysis):
         )
         for name, of in (("all", "jet"), ("medium", "bjet"))
     )
-
-
-def write_jets(path, seed, weight):
-    """Write jets whose probability to be tagged depends on flavour and process."""
-    rng = np.random.default_rng(seed)
-    counts = rng.integers(0, 4, 400)
-    number = int(counts.sum())
-    flavours = rng.choice([0, 4, 5], number).astype(np.uint8)
-    tagged = rng.random(number) < np.where(flavours == 5, 0.7, 0.1 * weight)
-    columns = {
-        "pt": rng.uniform(20.5, 120, number).astype(np.float32),
-        "eta": rng.uniform(-2.4, 2.4, number).astype(np.float32),
-        "phi": np.zeros(number, np.float32),
-        "mass": np.ones(number, np.float32),
-        "btagDeepFlavB": np.where(tagged, 0.9, 0.1).astype(np.float32),
-        "hadronFlavour": flavours,
-    }
-    data = {
-        "Jet": ak.unflatten(ak.zip(columns), counts),
-        "genWeight": np.full(len(counts), weight, np.float32),
-        "event": np.arange(len(counts), dtype=np.uint64),
-    }
-    with uproot.recreate(path) as file:
-        kinds = {n: v.type.content if n == "Jet" else v.dtype for n, v in data.items()}
-        file.mktree("Events", kinds).extend(data)
-    return columns
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,18 @@ class ResolvedCalibration(Shift):
     def calibrate(self, events: ak.Array) -> ak.Array:
         """Return the events with calibrated quantities, from which variations are shifted."""
 
+    def clamped(self, events: ak.Array) -> Mapping[str, int]:  # noqa: ARG002
+        """Return the number of objects outside the bins of the nominal corrections, by section.
+
+        The nearest bin was taken for them, or whatever the file says.
+
+        Parameters
+        ----------
+        events
+            Events with the nominal values of all calibrations.
+        """
+        return {}
+
     @abstractmethod
     def varied(self, events: ak.Array, source: str, *, up: bool) -> Mapping[Path, ak.Array]:
         """Return the new values of the fields in `paths` in a variation.

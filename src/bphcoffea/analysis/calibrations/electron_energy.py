@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from bphcoffea.analysis.calibrations.lepton_calibration import LeptonCalibration, ObjectCalibration
 from bphcoffea.analysis.shifts import noise
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections import ElectronEnergyPayload
 
 #: Field of NanoAOD that a quantity of the corrections is read from, if it has another name. The
@@ -60,6 +60,11 @@ class ElectronEnergyOfDataset(ObjectCalibration):
         electrons = _Electrons(events, self.collection)
         pt = self.payload.varied(electrons.quantity, electrons.noise(), source, up=up)
         return {"pt": electrons.listed(pt)}
+
+    @override
+    def outside(self, events: ak.Array) -> Booleans:
+        electrons = _Electrons(events, self.collection)
+        return self.payload.outside(electrons.quantity, is_mc=self.is_mc)
 
 
 @dataclass(frozen=True)

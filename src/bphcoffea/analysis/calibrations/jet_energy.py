@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import awkward as ak
+import numpy as np
 from typing_extensions import override
 
 from bphcoffea.analysis.calibrations.calibration import Calibration, ResolvedCalibration
@@ -19,12 +20,20 @@ from bphcoffea.analysis.calibrations.missing_momentum import (
     change_of,
     replaced_change,
     with_original,
+    with_raw,
+)
+from bphcoffea.analysis.calibrations.type1 import (
+    SOFT_JETS,
+    TYPE1,
+    raw_of,
+    type1_change,
+    with_type1,
 )
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.names import shown
 from bphcoffea.analysis.shifts import Path, noise
 from bphcoffea.corrections import EraCorrections, JetEnergyPayload
-from bphcoffea.errors import DeclarationError
+from bphcoffea.errors import CorrectionsError, DeclarationError
 from bphcoffea.physics import delta_r
 
 
@@ -66,11 +75,16 @@ class JetEnergy(Calibration):
     together_with
         Other collections, whose variations of the same names are the same variations. They do not
         change the missing momentum, which has their energy from the jets of `collection`.
+    type1
+        Whether the missing momentum is corrected from its raw momentum (``RawPuppiMET`` of
+        ``PuppiMET``) by the jets of ``Jet`` and ``CorrT1METJet``, instead of from that of the file
+        by all changes of ``Jet``.
     """
 
     collection: str
     met: str | None = None
     together_with: tuple[str, ...] = ()
+    type1: bool = False
 
     def __post_init__(self) -> None:
         for name in (self.collection, *self.together_with):
@@ -79,6 +93,11 @@ class JetEnergy(Calibration):
                     f"JetEnergy: {shown(name)} is not a collection of jets of NanoAOD; "
                     f"there are: {', '.join(_GENERATED)}"
                 )
+        if self.type1 and (self.met is None or self.collection != "Jet"):
+            raise DeclarationError(
+                "JetEnergy: type1 corrects the missing momentum by the jets of 'Jet'; declare "
+                'JetEnergy("Jet", met="PuppiMET", type1=True) or the like'
+            )
 
     @override
     def needs(self) -> tuple[str, ...]:
@@ -94,7 +113,13 @@ class JetEnergy(Calibration):
         if not payloads:
             return None
         met = self.met if self.collection in payloads else None
-        return JetEnergyOfDataset(payloads, metadata["is_mc"], self.collection, met or "")
+        is_mc, type1 = metadata["is_mc"], self.type1 and met is not None
+        if type1 and not payloads[self.collection].recalibrates(is_mc=is_mc):
+            raise CorrectionsError(
+                f"[jet_energy.{self.collection}]: Type-1 missing momentum needs the corrections of "
+                f"jets, '{'simulation' if is_mc else 'data'}'"
+            )
+        return JetEnergyOfDataset(payloads, is_mc, self.collection, met or "", type1)
 
 
 @dataclass(frozen=True)
@@ -111,12 +136,15 @@ class JetEnergyOfDataset(ResolvedCalibration):
         Collection whose changes the missing momentum balances.
     met
         Field of the missing momentum; empty if it is not corrected.
+    type1
+        See :class:`JetEnergy`.
     """
 
     payloads: Mapping[str, JetEnergyPayload]
     is_mc: bool
     balanced: str
     met: str
+    type1: bool = False
 
     @property
     @override
@@ -143,16 +171,34 @@ class JetEnergyOfDataset(ResolvedCalibration):
         """Return events with calibrated jets and missing momentum.
 
         The jets also have the fields ``pt_orig`` and ``mass_orig`` of the file, ``pt_jec`` and
-        ``mass_jec`` before the smearing; the missing momentum has ``pt_orig`` and ``phi_orig``.
+        ``mass_jec`` before the smearing, and the factor ``smearing``; the missing momentum has
+        ``pt_orig`` and ``phi_orig``.
         """
         for name, payload in self.payloads.items():
             events = ak.with_field(events, self._calibrated(events, name, payload), name)
-        if self.met:
-            events = with_original(events, self.met)
-            jets, payload = events[self.balanced], self.payloads[self.balanced]
-            if payload.recalibrates(is_mc=self.is_mc) or self._smears(payload):
-                events = balanced(events, self.met, self.balanced, change_of(jets, jets.pt))
+        if not self.met:
+            return events
+        payload = self.payloads[self.balanced]
+        if self.type1:
+            events = self._with_type1(events, payload)
+            return balanced(events, self.met, self.balanced, self._type1_change(events))
+        events = with_original(events, self.met)
+        if payload.recalibrates(is_mc=self.is_mc) or self._smears(payload):
+            jets = events[self.balanced]
+            events = balanced(events, self.met, self.balanced, change_of(jets, jets.pt))
         return events
+
+    @override
+    def clamped(self, events: ak.Array) -> Mapping[str, int]:
+        found = {}
+        for name, payload in self.payloads.items():
+            jets = events[name]
+            recalibrated = payload.recalibrates(is_mc=self.is_mc)
+            raw_pt = (1 - jets.rawFactor) * jets.pt_orig if recalibrated else jets.pt
+            inputs = (_inputs(events, name, pt) for pt in (raw_pt, jets.pt_jec))
+            outside = payload.outside(*inputs, is_mc=self.is_mc)
+            found[f"jet_energy.{name}"] = int(np.count_nonzero(outside))
+        return found
 
     @override
     def varied(self, events: ak.Array, source: str, *, up: bool) -> Mapping[Path, ak.Array]:
@@ -165,14 +211,60 @@ class JetEnergyOfDataset(ResolvedCalibration):
                 factor = self._smearing(events, name, payload, 1 if up else 2)
                 pt, mass = factor * jets.pt_jec, factor * jets.mass_jec
             elif uncertainty is not None:
-                factors = payload.uncertainty(uncertainty, _inputs(events, name, jets.pt))
-                factor = ak.unflatten(factors[:, 0 if up else 1], ak.num(jets))
+                factor = _uncertainty(events, name, payload, uncertainty, jets.pt, up=up)
                 pt, mass = factor * jets.pt, factor * jets.mass
             fields |= {(name, "pt"): pt, (name, "mass"): mass}
         if self.met:
-            change = change_of(events[self.balanced], fields[self.balanced, "pt"])
+            if self.type1:
+                change = self._type1_change(events, source, up=up)
+            else:
+                change = change_of(events[self.balanced], fields[self.balanced, "pt"])
             fields |= replaced_change(events, self.met, self.balanced, change)
         return fields
+
+    def _with_type1(self, events: ak.Array, payload: JetEnergyPayload) -> ak.Array:
+        """Return events whose jets have what Type-1 corrections need of them."""
+        raw = raw_of(self.met)
+        if raw not in events.fields:
+            raise CorrectionsError(
+                f"[jet_energy.{self.balanced}]: the input has no '{raw}', from which Type-1 "
+                f"corrections of '{self.met}' start; declare JetEnergy without type1"
+            )
+        events = with_raw(events, self.met, raw)
+        for name in (self.balanced, SOFT_JETS):
+            if name not in events.fields:
+                continue
+            jets = events[name]
+            soft = name == SOFT_JETS
+            raw_pt = jets.rawPt if soft else (1 - jets.rawFactor) * jets.pt_orig
+            inputs = _inputs(events, name, raw_pt)
+            correction, offset = (
+                ak.unflatten(evaluate(inputs, is_mc=self.is_mc), ak.num(jets))
+                for evaluate in (payload.correction, payload.offset)
+            )
+            # soft jets are not smeared: CMS gives no resolution below 10 GeV
+            smearing = ak.ones_like(raw_pt) if soft else jets.smearing
+            jets = with_type1(jets, raw_pt, correction, offset, smearing)
+            events = ak.with_field(events, jets, name)
+        return events
+
+    def _type1_change(self, events: ak.Array, source: str = "", *, up: bool = True) -> ak.Array:
+        """Return the Type-1 correction, nominal or in a variation."""
+        payload = self.payloads[self.balanced]
+        uncertainty = payload.uncertainties.get(source)
+        changes = []
+        for name in (self.balanced, SOFT_JETS):
+            if name not in events.fields:
+                continue
+            jets = events[name]
+            factor = jets[TYPE1].smearing
+            if uncertainty == _RESOLUTION and name == self.balanced:
+                factor = self._smearing(events, name, payload, 1 if up else 2)
+            elif uncertainty not in (None, _RESOLUTION):
+                pt = jets[TYPE1].pt
+                factor = factor + _uncertainty(events, name, payload, uncertainty, pt, up=up) - 1
+            changes.append(type1_change(jets, factor))
+        return ak.zip({axis: sum(change[axis] for change in changes) for axis in ("x", "y")})
 
     def _smears(self, payload: JetEnergyPayload) -> bool:
         return self.is_mc and payload.smears
@@ -181,6 +273,7 @@ class JetEnergyOfDataset(ResolvedCalibration):
         jets = events[name]
         fields = {"pt_orig": jets.pt, "mass_orig": jets.mass, "pt_jec": jets.pt}
         fields["mass_jec"] = jets.mass
+        fields["smearing"] = ak.ones_like(jets.pt)
         if payload.recalibrates(is_mc=self.is_mc):
             uncorrected = 1 - jets.rawFactor
             pt_raw, mass_raw = uncorrected * jets.pt, uncorrected * jets.mass
@@ -194,6 +287,7 @@ class JetEnergyOfDataset(ResolvedCalibration):
             with_jec = ak.with_field(events, jets, name)
             factor = self._smearing(with_jec, name, payload, 0)
             pt, mass = factor * pt, factor * mass
+            jets = ak.with_field(jets, factor, "smearing")
         return ak.with_field(ak.with_field(jets, pt, "pt"), mass, "mass")
 
     def _smearing(
@@ -223,6 +317,20 @@ def generated_pt(events: ak.Array, name: str) -> ak.Array:
     matched = events[generated.collection][ak.mask(index, stored)]
     near = ak.fill_none(delta_r(jets, matched) < generated.radius / 2, False)
     return ak.where(near, ak.fill_none(matched.pt, 0), 0)
+
+
+def _uncertainty(
+    events: ak.Array,
+    name: str,
+    payload: JetEnergyPayload,
+    uncertainty: str,
+    pt: ak.Array,
+    *,
+    up: bool,
+) -> ak.Array:
+    """Return the factor up or down of a source of uncertainty, a list per event."""
+    factors = payload.uncertainty(uncertainty, _inputs(events, name, pt))
+    return ak.unflatten(factors[:, 0 if up else 1], ak.num(pt))
 
 
 def _inputs(events: ak.Array, name: str, pt: ak.Array) -> Callable[[str], ak.Array]:

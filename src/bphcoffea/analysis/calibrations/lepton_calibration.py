@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import awkward as ak
+import numpy as np
 from typing_extensions import override
 
 from bphcoffea.analysis.calibrations.calibration import Calibration, ResolvedCalibration
@@ -19,6 +20,7 @@ from bphcoffea.analysis.calibrations.missing_momentum import (
 )
 from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.shifts import Path
+from bphcoffea.arrays import Booleans
 from bphcoffea.corrections import EraCorrections
 from bphcoffea.errors import CorrectionsError
 
@@ -101,6 +103,16 @@ class ObjectCalibration(ResolvedCalibration):
     @abstractmethod
     def moved(self, events: ak.Array, source: str, *, up: bool) -> Mapping[str, ak.Array]:
         """Return the values of `fields` in a variation; see :meth:`nominal` and :meth:`varied`."""
+
+    @abstractmethod
+    def outside(self, events: ak.Array) -> Booleans:
+        """Return which objects are outside the bins of the corrections, shape (objects,)."""
+
+    @override
+    def clamped(self, events: ak.Array) -> Mapping[str, int]:
+        if not self.corrects:
+            return {}
+        return {self.sections[0]: int(np.count_nonzero(self.outside(events)))}
 
     @override
     def calibrate(self, events: ak.Array) -> ak.Array:

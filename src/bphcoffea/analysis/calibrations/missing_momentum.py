@@ -2,7 +2,8 @@
 
 Several calibrations may change the same missing momentum. Each records its change, a vector, under
 a name of its own, and the changes are added to the momentum of the file in the order in which they
-were recorded. A variation replaces one of them, so that the others keep their nominal values.
+were recorded. A variation replaces one of them, so that the others keep their nominal values. With
+Type-1 corrections, the changes are added to the raw momentum instead.
 """
 
 from __future__ import annotations
@@ -43,6 +44,15 @@ def with_original(events: ak.Array, met: str) -> ak.Array:
     return ak.with_field(events, events[met].phi, [met, "phi_orig"])
 
 
+def with_raw(events: ak.Array, met: str, raw: str) -> ak.Array:
+    """Return the events in which a missing momentum starts from a raw one, another field.
+
+    The fields ``pt_raw`` and ``phi_raw`` of the missing momentum hold it.
+    """
+    events = ak.with_field(with_original(events, met), events[raw].pt, [met, "pt_raw"])
+    return ak.with_field(events, events[raw].phi, [met, "phi_raw"])
+
+
 def balanced(events: ak.Array, met: str, name: str, change: ak.Array) -> ak.Array:
     """Return the events in which a missing momentum balances one more change.
 
@@ -73,8 +83,9 @@ def replaced_change(
     A change without a nominal value is added after all others.
     """
     record = events[met]
-    x = record.pt_orig * np.cos(record.phi_orig)
-    y = record.pt_orig * np.sin(record.phi_orig)
+    start = "raw" if "pt_raw" in record.fields else "orig"
+    pt, phi = record[f"pt_{start}"], record[f"phi_{start}"]
+    x, y = pt * np.cos(phi), pt * np.sin(phi)
     for moved in (_changes(record) | {name: change}).values():
         x, y = x - moved.x, y - moved.y
     return {(met, "pt"): np.hypot(x, y), (met, "phi"): np.arctan2(y, x)}

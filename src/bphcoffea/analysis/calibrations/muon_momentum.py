@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from bphcoffea.analysis.calibrations.lepton_calibration import LeptonCalibration, ObjectCalibration
 from bphcoffea.analysis.shifts import uniform_noise
+from bphcoffea.arrays import Booleans
 from bphcoffea.corrections import MuonMomentumPayload
 
 #: Collection of generated particles, to which the index of a muon refers.
@@ -42,6 +43,10 @@ class MuonMomentumOfDataset(ObjectCalibration):
     @override
     def moved(self, events: ak.Array, source: str, *, up: bool) -> Mapping[str, ak.Array]:
         return {"pt": self.payload.varied(self._muons(events), source, up=up)}
+
+    @override
+    def outside(self, events: ak.Array) -> Booleans:
+        return self.payload.outside(self._muons(events), is_mc=self.is_mc)
 
     def _muons(self, events: ak.Array) -> ak.Array:
         """Return the quantities of muons that their corrections depend on."""

@@ -11,7 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from bphcoffea.analysis.calibrations.lepton_calibration import LeptonCalibration, ObjectCalibration
-from bphcoffea.arrays import Floats, Integers
+from bphcoffea.arrays import Booleans, Floats, Integers
 from bphcoffea.corrections import TauEnergyPayload
 
 
@@ -46,6 +46,10 @@ class TauEnergyOfDataset(ObjectCalibration):
     @override
     def moved(self, events: ak.Array, source: str, *, up: bool) -> Mapping[str, ak.Array]:
         return self._scaled(events, self.payload.varied(self._numbers(events), source, up=up))
+
+    @override
+    def outside(self, events: ak.Array) -> Booleans:
+        return self.payload.outside(self._numbers(events))
 
     def _scaled(self, events: ak.Array, factors: Floats) -> Mapping[str, ak.Array]:
         taus = events[self.collection]

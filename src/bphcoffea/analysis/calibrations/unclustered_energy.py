@@ -102,7 +102,7 @@ class UnclusteredEnergyOfDataset(ResolvedCalibration):
     @override
     def calibrate(self, events: ak.Array) -> ak.Array:
         """Return events whose missing momentum also has the fields ``pt_orig`` and ``phi_orig``."""
-        for field in self._fields:
+        for field in ("pt", "phi", *self._fields):
             if field not in events[self.met].fields:
                 raise CorrectionsError(
                     f"[{self.sections[0]}]: '{self.met}' of the input has no field '{field}', "

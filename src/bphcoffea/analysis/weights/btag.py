@@ -132,9 +132,9 @@ class BTag(_OfJets):
 class BTagShape(_OfJets):
     """Weight of an event that corrects the distribution of the score of its jets.
 
-    The weight changes the number of events before any requirement on a score, which it should not:
-    normalise the simulation by the ratio of Σw without and with the weight, as a function of the
-    number of jets, from a run without such requirements.
+    The product of the scale factors changes the number of events before any requirement on a score,
+    which it should not: the section of the corrections may have a normalisation by the number of
+    jets, which ``bphcoffea corrections btag-normalisation`` makes.
 
     Attributes
     ----------
@@ -149,10 +149,16 @@ class BTagShape(_OfJets):
 
     @override
     def faults(self, context: WeightContext) -> Iterable[str]:
-        if not isinstance(self._factor(context), BTagShapeFactor):
+        factor = self._factor(context)
+        where = f"weight '{self.name}': [{self.needs()}] of '{_era(context)}'"
+        if not isinstance(factor, BTagShapeFactor):
+            yield f"{where} is of working points, for which BTag is the weight"
+            return
+        process = context.metadata.get("process")
+        if factor.normalisations and factor.normalisation_of(process) is None:
             yield (
-                f"weight '{self.name}': [{self.needs()}] of '{_era(context)}' is of working "
-                "points, for which BTag is the weight"
+                f"{where} has no normalisation of the process '{process}'; there are: "
+                f"{', '.join(factor.normalisations)}; add it, or 'default' for all others"
             )
 
     @override
@@ -161,7 +167,8 @@ class BTagShape(_OfJets):
         if not isinstance(factor, BTagShapeFactor):
             raise DeclarationError("\n".join(self.faults(context)))
         numbers = self._numbers(factor.fields, values)
-        return factor.evaluate_jets(*numbers, shifted=context.shifted)
+        process = context.metadata.get("process")
+        return factor.evaluate_jets(*numbers, process, shifted=context.shifted)
 
 
 def _era(context: WeightContext) -> str:

@@ -55,11 +55,21 @@ class TopPtWeight(Weight):
 
     Applies to datasets with ``"top_pt": true`` in their metadata. Events without a generated top
     quark and antiquark have the weight 1, and are counted. The variation down is no correction, the
-    variation up the correction applied twice. The mean weight of a sample is not exactly 1, so
-    compare the Σw of the first row of the cutflow with that of the generator.
+    variation up the correction applied twice.
+
+    The weight is the ratio of two normalised spectra, but its mean in a sample is not exactly 1.
+
+    Attributes
+    ----------
+    name
+        Name of the weight.
+    normalised
+        Whether the weight and its variations are normalised to their own Σw over all events, so
+        that they change the spectrum and not the cross section.
     """
 
     name: str = "top_pt"
+    normalised: bool = True
 
     @override
     def applies(self, metadata: DatasetMetadata, corrections: EraCorrections | None) -> bool:

@@ -71,8 +71,8 @@ class Weight(ABC):
         Branch that files may lack. If no file of a dataset has it, the dataset does not have the
         weight; in a single file without it the factor is 1. None if there is no such branch.
     normalised
-        Whether each of the variations is normalised to its own Σw before any cut, so that it
-        changes no cross section.
+        Whether the weight, and each of its variations, is normalised to its own Σw before any cut,
+        so that it changes no cross section: Σw of a dataset, by which it is scaled, includes it.
     nominal_is_one
         Whether the weight has variations only, and its nominal factor is always 1.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Tag, model_validator
 
 from bphcoffea.corrections.payload import Policy
 from bphcoffea.corrections.section import Flag, Name, Section
@@ -51,6 +51,12 @@ class BTagShapeSection(Section):
         Path of the correctionlib file, relative to the TOML.
     shape
         Name of the scale factor.
+    normalisation_file
+        Path of the correctionlib file with the normalisation by the number of jets, relative to the
+        TOML; None: the weight may change the number of events.
+    normalisation
+        Name of the normalisation of all processes, or names by process, of which ``default`` is for
+        all others.
     out_of_range, decorrelated
         See :class:`.PayloadSection`. The uncertainties ``hfstats`` and ``lfstats`` are
         always independent of other eras.
@@ -60,9 +66,19 @@ class BTagShapeSection(Section):
 
     file: Name
     shape: Name
+    normalisation_file: Name | None = None
+    normalisation: Name | Mapping[Name, Name] | None = None
     out_of_range: Policy
     decorrelated: Flag = False
     fields: Mapping[Name, Name] = {}
+
+    @model_validator(mode="after")
+    def _normalised_or_not(self) -> Self:
+        if (self.normalisation_file is None) != (self.normalisation is None):
+            raise ValueError(
+                "normalisation_file and normalisation need each other; give both or none"
+            )
+        return self
 
 
 def _kind_of_btag(section: object) -> str:

@@ -17,6 +17,8 @@ from bphcoffea.errors import CorrectionsError
 #: Input that chooses the nominal value or an uncertainty, and the key of the nominal value.
 SYSTEMATIC: Final = "systematic"
 CENTRAL: Final = "central"
+#: Process whose efficiencies stand for all others.
+DEFAULT: Final = "default"
 #: Fields of jets that the inputs are read from.
 FIELDS: Final = {"flavor": "hadronFlavour", "abseta": "abseta", "pt": "pt"}
 

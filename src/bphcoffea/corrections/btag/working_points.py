@@ -16,6 +16,7 @@ from bphcoffea.arrays import Floats, Integers
 from bphcoffea.corrections.btag.declaration import BTagSection
 from bphcoffea.corrections.btag.payload import (
     CENTRAL,
+    DEFAULT,
     FIELDS,
     SYSTEMATIC,
     check_pt,
@@ -29,8 +30,6 @@ from bphcoffea.corrections.payload_factor import WHOLE, Factor
 from bphcoffea.corrections.section import era_ending
 from bphcoffea.errors import CorrectionsError
 
-#: Process whose efficiencies stand for all others.
-DEFAULT: Final = "default"
 _WORKING_POINT: Final = "working_point"
 #: Flavours of jets with b or c hadrons.
 _HEAVY: Final = (4, 5)

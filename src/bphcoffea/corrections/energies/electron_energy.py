@@ -146,6 +146,16 @@ class ElectronEnergyPayload:
         energy = pt * np.cosh(_numbers(quantities("eta")))
         return pt * (1 - _numbers(quantities(_DIFFERENCES[kind][up])) / energy)
 
+    def outside(self, quantities: Quantities, *, is_mc: bool) -> Booleans:
+        """Return which electrons are outside the bins of :meth:`corrected`, shape (electrons,)."""
+        valid = _numbers(quantities("pt")) >= self._section.min_pt
+        name, key = self._section.smearing, _WIDTH
+        if not is_mc:
+            name, key = self._section.scale, _FACTOR
+        if name is not None and self._file is not None and np.any(valid):
+            valid[valid] = self._file.outside(name, self._arguments(name, key, quantities, valid))
+        return valid
+
     def describe(self) -> dict[str, object]:
         """Return the description for ``provenance.json``."""
         sha256 = {str(self._file.path.absolute()): self._file.sha256} if self._file else {}
@@ -157,12 +167,19 @@ class ElectronEnergyPayload:
         """Evaluate a correction for the chosen electrons, shape (electrons,)."""
         values = np.full(len(chosen), otherwise)
         if self._file is not None and np.any(chosen):
-            arguments: dict[str, Floats | str] = {**self._section.inputs}
-            arguments[self._text_inputs[name]] = key
-            for variable in _numeric(self._file, name):
-                arguments[variable] = _numbers(quantities(_QUANTITIES[variable]))[chosen]
+            arguments = self._arguments(name, key, quantities, chosen)
             values[chosen] = self._file.evaluate(name, arguments)
         return values
+
+    def _arguments(
+        self, name: str, key: str, quantities: Quantities, chosen: Booleans
+    ) -> dict[str, Floats | str]:
+        """Return the arguments of a correction for the chosen electrons."""
+        arguments: dict[str, Floats | str] = {**self._section.inputs}
+        arguments[self._text_inputs[name]] = key
+        for variable in _numeric(self._file, name) if self._file else ():
+            arguments[variable] = _numbers(quantities(_QUANTITIES[variable]))[chosen]
+        return arguments
 
 
 def _numeric(file: CompiledCorrections, name: str) -> list[str]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import awkward as ak
+import numpy as np
 
+from bphcoffea.arrays import Booleans
 from bphcoffea.corrections.compiled import CompiledCorrections
 from bphcoffea.corrections.declaration import RESOLUTION, JetEnergySection
 from bphcoffea.corrections.section import era_ending
@@ -59,6 +61,7 @@ class JetEnergyPayload:
         scales = {"simulation": section.simulation, "data": section.data}
         levels = {kind: names for kind, names in scales.items() if isinstance(names, tuple)}
         single = [names for names in scales.values() if isinstance(names, str)]
+        single += [name for name in (section.simulation_offset, section.data_offset) if name]
         self._scale = _compiled(folder / section.file, (*single, *section.sources.values()), levels)
         # of one kind a list of levels, which is called like the kind
         self._names = {kind: kind if kind in levels else name for kind, name in scales.items()}
@@ -86,6 +89,15 @@ class JetEnergyPayload:
 
         correction = self._scale.correction(str(self._names["simulation" if is_mc else "data"]))
         return _evaluated(CorrectionLibJEC(correction), "getCorrection", inputs)
+
+    def offset(self, inputs: Inputs, *, is_mc: bool) -> ak.Array:
+        """Return the factor of the correction for pile-up; see :meth:`correction`."""
+        from coffea.jetmet_tools import CorrectionLibJEC
+
+        name = self._section.simulation_offset if is_mc else self._section.data_offset
+        if name is None:
+            return ak.ones_like(inputs("JetPt"))
+        return _evaluated(CorrectionLibJEC(self._scale.correction(name)), "getCorrection", inputs)
 
     def smearing(
         self, inputs: Inputs, pt_gen: ak.Array, noise: ak.Array, variation: int
@@ -118,6 +130,33 @@ class JetEnergyPayload:
             variation,
             forceStochastic=False,
         )
+
+    def outside(self, inputs: Inputs, corrected: Inputs, *, is_mc: bool) -> Booleans:
+        """Return which jets are outside the bins of the correction or of the resolution.
+
+        Parameters
+        ----------
+        inputs
+            Inputs of :meth:`correction`.
+        corrected
+            Inputs of :meth:`smearing`.
+        is_mc
+            Whether the jets are simulated.
+
+        Returns
+        -------
+        Array of shape (jets,).
+        """
+        found = np.zeros(len(inputs("JetPt")), dtype=np.bool_)
+        names = []
+        if self.recalibrates(is_mc=is_mc):
+            names.append((self._scale, self._names["simulation" if is_mc else "data"], inputs))
+        if is_mc and self.smears:
+            names.append((self._resolution, self._section.resolution, corrected))
+        for file, name, values in names:
+            of_name = file.inputs(str(name))
+            found |= file.outside(str(name), {i: ak.to_numpy(values(i)) for i in of_name})
+        return found
 
     def uncertainty(self, source: str, inputs: Inputs) -> ak.Array:
         """Return the factors up and down of a source of uncertainty, shape (jets, 2)."""

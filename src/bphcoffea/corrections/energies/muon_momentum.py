@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import awkward as ak
 import numpy as np
 
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Booleans, Floats
 
 
 class MuonMomentumPayload(ABC):
@@ -32,6 +32,10 @@ class MuonMomentumPayload(ABC):
     @abstractmethod
     def varied(self, muons: ak.Array, source: str, *, up: bool) -> ak.Array:
         """Return the transverse momenta of simulation in a variation, GeV."""
+
+    def outside(self, muons: ak.Array, *, is_mc: bool) -> Booleans:  # noqa: ARG002
+        """Return which muons are outside the bins of the corrections, shape (muons,)."""
+        return np.zeros(int(ak.sum(ak.num(muons))), dtype=np.bool_)
 
     @abstractmethod
     def describe(self) -> dict[str, object]:

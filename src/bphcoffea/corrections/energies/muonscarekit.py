@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ import awkward as ak
 import numpy as np
 from typing_extensions import override
 
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections.energies.declaration import MuonMomentumSection
 from bphcoffea.corrections.energies.muon_momentum import MuonMomentumPayload, flat_fields
 from bphcoffea.corrections.payload import Payload
@@ -76,6 +77,26 @@ class ScaRePayload(MuonMomentumPayload):
         return ak.unflatten(pt, ak.num(muons))
 
     @override
+    def outside(self, muons: ak.Array, *, is_mc: bool) -> Booleans:
+        flat = flat_fields(muons)
+        abs_eta = abs(flat["eta"])
+        sample = "mc" if is_mc else "data"
+        of_scale = (flat["eta"], flat["phi"], "nom")
+        arguments: dict[str, tuple[Floats | int | str, ...]] = {
+            f"a_{sample}": of_scale,
+            f"m_{sample}": of_scale,
+        }
+        if is_mc:
+            parameters = (abs_eta, flat["layers"], 0)
+            arguments |= dict.fromkeys(("cb_params", "poly_params"), parameters)
+            arguments |= dict.fromkeys(("k_data", "k_mc"), (abs_eta, "nom"))
+        found = np.zeros(len(abs_eta), dtype=np.bool_)
+        for name, of_name in arguments.items():
+            found |= self._payloads[name].outside(*self._inputs(name, of_name))
+        # others keep their momentum
+        return found & (flat["pt"] >= self._min) & (flat["pt"] <= self._max)
+
+    @override
     def describe(self) -> dict[str, object]:
         payload = self._payloads["a_mc"]
         return {
@@ -122,15 +143,21 @@ class ScaRePayload(MuonMomentumPayload):
         return np.where(valid, corrected, pt)
 
     def _value(self, name: str, *arguments: Floats | int | str) -> Floats:
+        return self._payloads[name].evaluate(*self._inputs(name, arguments), "clamp").values
+
+    def _inputs(
+        self, name: str, arguments: Sequence[Floats | int | str]
+    ) -> tuple[dict[str, Floats], dict[str, str]]:
+        """Return the numbers and texts of a payload, by the names of its inputs."""
         payload = self._payloads[name]
         size = next(len(a) for a in arguments if isinstance(a, np.ndarray))
-        numbers, texts = {}, {}
+        numbers, texts = dict[str, Floats](), dict[str, str]()
         for variable, argument in zip(payload.inputs, arguments, strict=True):
             if isinstance(argument, str):
                 texts[variable] = argument
             else:
                 numbers[variable] = np.broadcast_to(argument, size)
-        return payload.evaluate(numbers, texts, "clamp").values
+        return numbers, texts
 
 
 def _plausible(smeared: Floats, pt: Floats) -> Floats:

@@ -106,6 +106,14 @@ class TauEnergyPayload:
         moved &= np.isin(numbers["dm"], part.decay_modes)
         return np.where(moved, sides[0 if up else 1], nominal)
 
+    def outside(self, numbers: Mapping[str, Floats | Integers]) -> Booleans:
+        """Return which taus are outside the bins, shape (taus,); see :meth:`factor`."""
+        found: Booleans = np.isin(numbers["dm"], _DECAY_MODES)
+        every = {**numbers, "abseta": np.abs(numbers["eta"])}
+        chosen = {name: every[name][found] for name in self._payload.numbers}
+        found[found] = self._payload.outside(chosen)
+        return found
+
     def describe(self) -> dict[str, object]:
         """Return the description for ``provenance.json``."""
         return {**self._payload.describe(), "uncertainties": list(self.sources)}
