@@ -46,7 +46,7 @@ class KnownFiles:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._paths: dict[tuple[tuple[str, object], ...], Path] = {}
+        self._paths: dict[str, Path] = {}
 
     def lookup(self, files: Iterable[FileToOpen]) -> tuple[list[FileReport], list[FileToOpen]]:
         """Return reports on files that did not change, and the files that are to be opened.
@@ -94,7 +94,9 @@ class KnownFiles:
         """Return the file of the reports on all files of which the same is asked."""
         if self._folder is None:
             return None
-        asked = tuple((key, value) for key, value in vars(file).items() if key not in _OF_FILE)
+        asked = json.dumps(
+            {key: value for key, value in vars(file).items() if key not in _OF_FILE}, default=repr
+        )
         if asked not in self._paths:
             content = json.dumps([source_sha256(), versions(), asked])
             name = hashlib.sha256(content.encode()).hexdigest()[:32]

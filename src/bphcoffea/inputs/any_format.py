@@ -32,7 +32,9 @@ class BranchesOfFormat:
 
     formats: tuple[type[BaseSchema], ...]
     #: Tree that was asked for last, and the test of its branches' names.
-    _last: tuple[object, Callable[[str], bool]] | None = field(default=None, compare=False)
+    _last: tuple[object, Callable[[str], bool]] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     def __call__(self, branch: Any) -> bool:
         """Return whether to look at one of uproot's branches; an RNTuple's are all looked at."""
