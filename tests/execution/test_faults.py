@@ -456,8 +456,8 @@ def test_the_limit_of_baskets_holds_where_chunks_are_processed(
     monkeypatch.setenv("BPHCOFFEA_MAX_BASKET_MB", "1000")
     opened = chunks.open_files
 
-    def open_files(*arguments):
-        reports = opened(*arguments)
+    def open_files(*arguments, **options):
+        reports = opened(*arguments, **options)
         monkeypatch.setenv("BPHCOFFEA_MAX_BASKET_MB", "0.001")
         return reports
 
