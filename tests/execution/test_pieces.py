@@ -6,7 +6,7 @@ import textwrap
 import pytest
 import services
 from coffea.processor.executor import WorkItem
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bphcoffea.datasets import Fileset, load_fileset
@@ -136,6 +136,7 @@ class Machine:
         self.resident = self.idle
 
 
+@example(per_event=40_000.0, left_behind=1.0, chunks=[(0, 20_000)] * 10)
 @given(per_event=st.floats(0, 200_000), left_behind=st.floats(0, 1), chunks=st.lists(PAIRS))
 def test_pieces_fit_into_the_memory_and_are_no_smaller_than_they_must_be(
     per_event, left_behind, chunks
@@ -168,9 +169,9 @@ def test_pieces_fit_into_the_memory_and_are_no_smaller_than_they_must_be(
 
 @given(
     whole=PAIRS,
-    smaller=st.integers(100, 40_000),
+    smaller=st.integers(300, 40_000),
     bad=st.sets(st.integers(0, 60_000), max_size=3),
-    chosen=st.integers(1, 3000),
+    chosen=st.integers(50, 3000),
 )
 def test_every_entry_is_in_one_piece_or_lost_with_a_reason(whole, smaller, bad, chosen):
     start, length = whole

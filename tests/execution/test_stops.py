@@ -163,12 +163,36 @@ class DeadlyElsewhere:
         return DeadlyElsewhere(self.here, self.value + other.value)
 
 
+def test_merge_for_which_there_is_no_memory_is_made_by_the_client(tmp_path):
+    with engine("dask", 2) as running:
+        executor = running.executor.copy(treereduction=6)
+        items = list(range(60))
+        total, _ = executor(items, partial(TooLargeElsewhere, os.getpid(), tmp_path), None)
+    assert total.value == sum(items)
+    # once the limit is known, nothing above it is merged on a worker
+    assert 0 < len(list(tmp_path.iterdir())) < 20
+
+
+class TooLargeElsewhere:
+    """A number; sums of more than four do not fit into any process but one."""
+
+    def __init__(self, here, folder, value, count=1):
+        self.here, self.folder, self.value, self.count = here, folder, value, count
+
+    def __add__(self, other):
+        count = self.count + other.count
+        if os.getpid() != self.here and count > 4:
+            (self.folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+            raise MemoryError
+        return TooLargeElsewhere(self.here, self.folder, self.value + other.value, count)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_items_are_not_tried_for_ever_if_each_kills_its_workers(monkeypatch):
     monkeypatch.setattr(cluster, "_MAX_KILLERS", 1)
     with engine("dask", 2) as running:
-        executor = running.executor.copy(if_killed=lambda *what: {what})
+        executor = running.executor.copy(if_killed=lambda *what: {what}, halve=lambda _: ())
         failures, _ = executor([1, 2, 3], kill_this_process, set())
     assert {item for item, _, _ in failures} == {1, 2, 3}
     assert sorted(attempts for _, _, attempts in failures) == [0, 0, 4]
@@ -207,6 +231,7 @@ def test_chunk_for_which_there_is_no_memory_is_recorded(executor, watched, files
 
 def test_file_that_kills_whoever_opens_it_is_recorded(fileset, ds_phipi, tmp_path, monkeypatch):
     first = next(iter(fileset["toy_2018"].files))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # where no file is known
     monkeypatch.setattr(file_opening, "inspect", partial(inspect_or_die, first))
     folder = run(ds_phipi, fileset, tmp_path / "run", Options("futures", workers=2))
     (failure,) = folder.read("ledger.json")["failed"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -67,7 +68,7 @@ class KnownFiles:
                 to_open.append(replace(file, known=known))
         for path in kept:
             with contextlib.suppress(OSError):
-                path.touch()
+                os.utime(path)
         return reports, to_open
 
     def remember(self, reports: Iterable[FileReport]) -> None:
