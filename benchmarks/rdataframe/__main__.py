@@ -7,7 +7,7 @@ Each contestant is a process, timed from its start to its exit, on an increasing
 - RDataFrame with the same cuts, histograms, cutflow and table, one thread and two;
 - ``bphcoffea run`` in one process, in two and on a Dask cluster of two workers;
 - uproot making arrays of the same numeric branches, without an analysis;
-- inflating the baskets of these branches, with libdeflate and with ISA-L, and nothing else.
+- inflating the baskets of these branches, with libdeflate, and nothing else.
 
 Contestants take turns, so that changes in the speed of the machine hit all of them; CPU time
 suffers less from other processes. A straight line through the times of the smallest and the largest
@@ -93,13 +93,9 @@ def contestants(analysis, format_of_files, workers):
         yield Contestant(f"{executor}-{workers}", words, "bphcoffea")
     hows = ["uproot"]
     if format_of_files == "ttree":
-        hows += [how for how in ("libdeflate", "isal") if how == "isal" or has_libdeflate()]
+        hows.append("libdeflate")
     for how in hows:
         yield Contestant(how, (sys.executable, HERE / "bare.py", how), "bare")
-
-
-def has_libdeflate():
-    return importlib.util.find_spec("deflate") is not None
 
 
 def numeric_branches(analysis, source):

@@ -1,12 +1,13 @@
 """Read branches of TTrees without an analysis: ``bare.py HOW TREE BRANCH,BRANCH,… FILE…``.
 
-HOW is ``uproot``, which makes arrays of 100 000 entries at a time, or ``libdeflate`` or ``isal``,
-which only inflate the baskets: a lower bound for whatever reads zlib.
+HOW is ``uproot``, which makes arrays of 100 000 entries at a time, or ``libdeflate``, which only
+inflates the baskets: a lower bound for whatever reads zlib.
 """
 
 import sys
 from pathlib import Path
 
+import deflate
 import uproot
 
 CHUNK = 100_000
@@ -27,7 +28,7 @@ def baskets(tree, branches):
             yield key.fSeekKey + key.fKeylen, key.fNbytes - key.fKeylen, key.fObjlen
 
 
-def inflate(path, tree, branches, decompress):
+def inflate(path, tree, branches):
     with Path(path).open("rb") as file:
         for position, stored, length in baskets(tree, branches):
             file.seek(position)
@@ -36,26 +37,17 @@ def inflate(path, tree, branches, decompress):
                 assert bytes(data[:2]) == b"ZL", "the file is not compressed with zlib"
                 compressed, expanded = (int.from_bytes(data[i : i + 3], "little") for i in (3, 6))
                 block, data = data[_BLOCK_HEADER:][:compressed], data[_BLOCK_HEADER + compressed :]
-                assert len(decompress(block, expanded)) == expanded
+                assert len(deflate.zlib_decompress(block, expanded)) == expanded
 
 
 def main(how, tree_name, branches, *files):
     branches = branches.split(",")
-    decompress = None
-    if how == "libdeflate":
-        from deflate import zlib_decompress as decompress
-    elif how == "isal":
-        from isal import isal_zlib
-
-        def decompress(block, size):
-            return isal_zlib.decompress(block, bufsize=size)
-
     for path in files:
         with uproot.open(path) as file:
-            if decompress is None:
+            if how == "uproot":
                 read_arrays(file[tree_name], branches)
             else:
-                inflate(path, file[tree_name], branches, decompress)
+                inflate(path, file[tree_name], branches)
 
 
 main(*sys.argv[1:])

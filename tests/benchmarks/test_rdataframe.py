@@ -26,7 +26,7 @@ def compete(output, file, *contestants):
 
 
 def test_each_contestant_is_measured_and_drawn(tmp_path):
-    names = ["iterative", "uproot", "isal"]
+    names = ["iterative", "uproot", "libdeflate"]
     content, printed = compete(tmp_path, "tree3mu_phipi_2017.root", *names)
     for entries in (content["rows"], content["summary"]):
         assert [entry["contestant"] for entry in entries] == names
