@@ -9,7 +9,7 @@ from bphcoffea.statistics.costs import BinnedCost, Constraint
 
 EDGES = np.linspace(0, 3, 8)
 COUNTS = np.array([9.0, 7.0, 0.0, 4.0, 3.0, 0.0, 1.0])
-VARIANCES = np.array([12.0, 3.0, 0.0, 4.0, 9.0, 0.0, 1.0])
+VARIANCES = np.array([12.0, 3.0, 0.0, 8.0, 9.0, 0.0, 1.0])
 
 
 def integral(x, n, slope):
