@@ -342,7 +342,8 @@ def test_the_style_does_not_leak(rng):
 
 def test_the_same_figure_is_the_same_file(tmp_path):
     for name in ("a", "b"):
-        save(draw_cutflow(rows(9, 8, 7), HEADING, requirements={}), tmp_path, name)
+        figure = draw_cutflow(rows(9, 8, 7), HEADING, requirements={})
+        save(figure, tmp_path, name, ("png", "pdf"))
     for suffix in ("png", "pdf"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
 
@@ -409,7 +410,7 @@ def run(rng, tmp_path):
 
 def test_every_figure_of_a_run_is_written(run):
     run.write("fit.json", fit_mass(run, by="era").as_json())
-    paths = plot_run(run)
+    paths = plot_run(run, pdf=True)
     names = {path.name for path in paths}
     expected = ("cutflow_data", "cutflow_dsphipi", "mass", "mass_2017B", "mass_2017C")
     expected += ("pt", "pt_A", "pt_B", "nminus1_pt", "spectrum")
