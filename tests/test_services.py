@@ -87,8 +87,8 @@ def test_gsi_refuses(gsi, authority, tmp_path, which):
 @pytest.mark.slow
 @pytest.mark.xrootd
 def test_a_proxy_expires_and_is_renewed(gsi, authority, tmp_path):
-    begin = time.monotonic()
     proxy = authority.proxy(tmp_path / "proxy", seconds=20)
+    begin = time.monotonic()
     assert opened(gsi, authority.environment(proxy)).stdout.strip() == "3"
     # another second, since certificates know only whole ones
     time.sleep(max(0, begin + 21 - time.monotonic()))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import services
 from builders import write_fileset
+from coffea.processor.executor import WorkItem
 
 from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
@@ -24,9 +25,8 @@ def keep(place, results, chunks=3):
     checkpoints = Checkpoints(folder_for(str(place), results), "code", resume=False)
     checkpoints.prepare(results, "mine")
     for start in range(chunks):
-        metadata = {"entrystart": start, "entrystop": start + 1, "filename": "a.root"}
-        checkpoints.load(metadata, None)
-        checkpoints.save({"metrics": {"entries": 1}}, metadata, None)
+        chunk = WorkItem("D", "a.root", "t", start, start + 1, b"")
+        checkpoints.save({"out": {}, "metrics": {"entries": 1}}, chunk)
     return checkpoints
 
 

@@ -98,5 +98,5 @@ def test_a_run_of_datasets_with_odd_names(ds_phipi, data, tmp_path):
     figures = plot_run(folder)
     assert len({str(path).casefold() for path in figures}) == len(figures)
     cutflows = [path for path in figures if path.name.startswith("cutflow_")]
-    assert len(cutflows) == 2 * (1 + sum(i > 5 for i in range(len(ODD))))
+    assert len(cutflows) == 1 + sum(i > 5 for i in range(len(ODD)))
     assert all(len(path.name) < 255 and path.is_file() for path in figures)

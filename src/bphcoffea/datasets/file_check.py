@@ -167,7 +167,7 @@ def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
     for _ in (retries if remote else replace(retries, attempts=1)).tries():
         for place in storage.by_silence(places):
             try:
-                if storage.host(place):
+                if "://" in place:
                     reading.forget(place)  # the file may have been replaced since
                 with storage.reading(place, retries.timeout_s):
                     root = reading.opened(place, retries.timeout_s).root

@@ -17,8 +17,6 @@ from typing import Any, TypeAlias
 
 import uproot
 
-from bphcoffea.storage import host
-
 #: Number of files that a thread keeps open.
 KEPT = 3
 
@@ -42,15 +40,15 @@ class OpenedFile:
     root
         The file.
     version
-        Numbers that differ if a file on a disk was changed; None for a file on a server.
+        Numbers that differ if a file on a disk was changed; None for a URL.
     known
         Whatever is expensive to find out about the file, by what it is.
     is_remote
-        Whether the file is on a server.
+        Whether the file is read through a URL.
     """
 
     def __init__(self, place: str, timeout_s: int) -> None:
-        self.is_remote = bool(host(place))
+        self.is_remote = "://" in place
         self.version = _version(place)
         # a dictionary, because uproot takes the text after a colon for an object's name; the chunk
         # keeps its columns itself
@@ -131,7 +129,7 @@ def _files() -> OrderedDict[str, OpenedFile]:
 
 
 def _version(place: str) -> tuple[int, ...] | None:
-    if host(place):
+    if "://" in place:
         return None
     status = Path(place).stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -276,7 +276,8 @@ class Oracle:
             scale = self.sf[kind].evaluate(key, name, *place)
             passing.append((scale * efficiency, efficiency))
         passing.append((0.0, 0.0))
-        number = sum(float(np.float32(jet["score"])) > score for _, score in self.points)
+        # in single precision, as a cut on the score compares
+        number = sum(np.float32(jet["score"]) > np.float32(score) for _, score in self.points)
         above, below = passing[number], passing[number + 1]
         if number == len(self.points):
             return self.sf[kind].evaluate(key, self.points[-1][0], *place)

@@ -77,7 +77,7 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
 
     # without drawing them, which takes most of the time
     names = []
-    monkeypatch.setattr(run_figures, "save", lambda figure, folder, name: names.append(name) or [])
+    monkeypatch.setattr(run_figures, "save", lambda _, __, name, ___: names.append(name) or [])
     status, output = call("plot", run.path)
     assert status == 0, output.err
     assert {"limit_mass_A_2018", "limit_cl90"} <= set(names)
