@@ -16,7 +16,6 @@ from typing import Any, Final
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 from typing_extensions import override
 
 from bphcoffea.analysis.metadata import DatasetMetadata
@@ -177,6 +176,8 @@ def noise(particle: ak.Array) -> ak.Array:
 
     The same particle always gets the same number, in whatever chunk or collection it is found.
     """
+    from scipy.special import ndtri
+
     uniform = uniform_noise(particle)
     return ak.unflatten(ndtri(ak.to_numpy(ak.flatten(uniform))), ak.num(uniform))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 from bphcoffea import analysis, execution, facilities, storage
 from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
+
+#: What to append to errors, by their type.
+Hints: TypeAlias = Mapping[type[InputError], str]
 
 Executor = Literal["iterative", "futures", "dask"]
 AnalysisName = Annotated[
@@ -84,12 +87,18 @@ def load_named(name: str) -> analysis.Analysis:
 
 
 @contextlib.contextmanager
-def suggesting(hints: Mapping[type[InputError], str]) -> Iterator[None]:
-    """Append a hint, such as an option of the command, to errors of these types."""
+def suggesting(hints: Hints | Callable[[], Hints]) -> Iterator[None]:
+    """Append a hint, such as an option of the command, to errors of these types.
+
+    A function that returns the hints is called only after an error.
+    """
     try:
         yield
-    except tuple(hints) as error:
-        hint = next(hint for kind, hint in hints.items() if isinstance(error, kind))
+    except InputError as error:
+        found = hints() if callable(hints) else hints
+        hint = next((hint for kind, hint in found.items() if isinstance(error, kind)), None)
+        if hint is None:
+            raise
         raise type(error)(f"{error}{hint}") from None
 
 

@@ -116,9 +116,13 @@ def run(
     if resume and options.checkpoints is None:
         raise InputError("--resume: give the folder of the run's checkpoints with --checkpoints")
     note_old_checkpoints(options.checkpoints)
-    hints = arguments.options_of_run()
-    if options.checkpoints:
-        hints[storage.UnwritableError] = "; then repeat the command with --resume"
+
+    def hints() -> dict[type[InputError], str]:
+        found = arguments.options_of_run()
+        if options.checkpoints:
+            found[storage.UnwritableError] = "; then repeat the command with --resume"
+        return found
+
     try:
         with arguments.suggesting(hints):
             result = execution.run(loaded, files, output, options)

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from dask.utils import parse_bytes
-
 from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.facility import Facility
 
@@ -86,6 +84,8 @@ def kubernetes_spec(
         raise missing_package(facility, "dask-kubernetes", error) from None
     settings = facility.workers
     # in bytes, because Kubernetes does not know the unit "GB"
+    from dask.utils import parse_bytes
+
     size = {"cpu": str(settings.cores), "memory": str(parse_bytes(settings.memory))}
     spec: JsonTable = make_cluster_spec(
         name=name,

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from bphcoffea.errors import FacilityError
 from bphcoffea.periodic import repeating
 
@@ -86,6 +84,8 @@ class Proxy:
         FacilityError
             If the file cannot be read, or contains no certificate.
         """
+        from cryptography import x509
+
         try:
             chain = x509.load_pem_x509_certificates(self.read())
         except ValueError:

@@ -6,7 +6,6 @@ import re
 from datetime import time
 from typing import Annotated
 
-from dask.utils import parse_bytes
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bphcoffea.redaction import has_secrets
@@ -16,6 +15,8 @@ _SECRET = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|API_KEY)$
 
 
 def _size(value: str) -> str:
+    from dask.utils import parse_bytes
+
     if not re.fullmatch(r"\d+(\.\d+)?\s*[kMGT]i?B", value) or not parse_bytes(value):
         raise ValueError(f'\'{value}\' is not a size; write it as "2GB" or "500MiB"')
     return value

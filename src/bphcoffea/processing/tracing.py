@@ -171,10 +171,9 @@ def branches_of_cuts(analysis: Analysis, metadata: DatasetMetadata) -> dict[str,
             requirement.mask(candidates.values)
 
     declared = (*analysis.selection, *analysis.cuts_on_best)
+    events = _typed_events(analysis.schema, form, metadata)
     return {
-        cut.name: tuple(
-            sorted(_branches_read(analysis.schema, form, metadata, partial(evaluate, cut)))
-        )
+        cut.name: tuple(sorted(_branches_read(events, partial(evaluate, cut))))
         for cut in declared
         if cut.exists_for(metadata)
     }
@@ -185,20 +184,25 @@ def _branches_of_process(
 ) -> frozenset[str]:
     """Return the branches that an analysis reads of a dataset with files of a form."""
     try:
-        return _branches_read(analysis.schema, form, metadata, Processor(analysis).process)
+        events = _typed_events(analysis.schema, form, metadata)
+        return _branches_read(events, Processor(analysis).process)
     except Exception as error:
         if isinstance(error, InputError) and not isinstance(error, FilesetError):
             raise  # about the analysis or its corrections
         raise TracingError(dataset) from error
 
 
-def _branches_read(
-    schema: type[BaseSchema],
-    form: Form,
-    metadata: DatasetMetadata,
-    function: Callable[[ak.Array], object],
-) -> frozenset[str]:
-    """Return the branches that a function reads of events of a form.
+def _typed_events(schema: type[BaseSchema], form: Form, metadata: DatasetMetadata) -> ak.Array:
+    """Return no events, which know the types of their fields."""
+    # cuts, columns and weights on branches that files may lack are left out
+    held = {"dataset": "typed", HELD: (), **metadata}
+    typed = schema({**copy.deepcopy(form), "parameters": {**form["parameters"], "metadata": held}})
+    attributes = {"@form": typed.form, "@buffer_key": _buffer_key}
+    return ak.Array([], behavior=typed.behavior(), attrs=attributes)
+
+
+def _branches_read(events: ak.Array, function: Callable[[ak.Array], object]) -> frozenset[str]:
+    """Return the branches that a function reads of typed events.
 
     An exception of the function is raised if it is about the declarations or about a field that the
     events do not have. After any other one, which may be due to the empty lists of the events, the
@@ -215,11 +219,6 @@ def _branches_read(
                 raise
             _log.debug("the analysis cannot be traced on events without data: %r", error)
 
-    # cuts, columns and weights on branches that files may lack are left out
-    held = {"dataset": "typed", HELD: (), **metadata}
-    typed = schema({**copy.deepcopy(form), "parameters": {**form["parameters"], "metadata": held}})
-    attributes = {"@form": typed.form, "@buffer_key": _buffer_key}
-    events = ak.Array([], behavior=typed.behavior(), attrs=attributes)
     branches: frozenset[str] = trace_with_length_one_array(guarded, events, throw=True)
     return branches
 

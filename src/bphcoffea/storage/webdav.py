@@ -7,15 +7,16 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
-import requests
-import urllib3.exceptions
 from typing_extensions import override
 
 from bphcoffea.errors import FacilityError, causes
 from bphcoffea.storage.targets import BLOCK, Fault, Target, TransferError, by_words
+
+if TYPE_CHECKING:
+    import requests
 
 #: Time of modification in the answer to PROPFIND, under any prefix of the namespace.
 _LAST_MODIFIED = re.compile(r"<(?:\w+:)?getlastmodified[^>]*>([^<]+)<")
@@ -148,6 +149,8 @@ class WebDAV(Target):
         allowed: Iterable[int] = (),
         **headers: str | bytes,
     ) -> Iterator[requests.Response]:
+        import requests
+
         with self._faults():
             # a new connection per request: a server may have closed an old one
             answer = requests.request(
@@ -171,6 +174,8 @@ class WebDAV(Target):
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
+        import requests
+
         try:
             yield
         except requests.exceptions.SSLError as error:
@@ -189,6 +194,9 @@ def _file_of(variable: str) -> str | None:
 
 def _silence(error: BaseException) -> Fault:
     """Return the fault behind a missing answer over HTTP, from the causes of an exception."""
+    import requests
+    import urllib3.exceptions
+
     for cause in causes(error):
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
             return Fault.NO_HOST

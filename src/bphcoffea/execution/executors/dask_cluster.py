@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coffea.processor import DaskExecutor, accumulate
 
 from bphcoffea.execution.executors.dask_health import ClusterHealth, ClusterLostError
+from bphcoffea.execution.executors.processes import KILLED
 from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
 from bphcoffea.progress import Bar, progress
@@ -22,8 +23,6 @@ from bphcoffea.storage import TIMEOUT
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-#: Reason for giving up an item that killed several workers.
-KILLED = "killed {} workers, one after the other: out of memory, or a crash"
 #: Minimum size of a batch of items; the cluster has two batches at a time.
 _BATCH_SIZE = 500
 #: Number of times that a result may be lost with its worker before its item is tried alone.

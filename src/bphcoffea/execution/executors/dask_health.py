@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from dask.utils import format_bytes
-
 from bphcoffea.errors import RunError
 
 if TYPE_CHECKING:
@@ -130,6 +128,8 @@ class ClusterHealth:
                 restartable, timeout=self._silence_s, raise_for_error=False
             )
         elif len(addresses) == len(workers):
+            from dask.utils import format_bytes
+
             limit = format_bytes(min(workers[address]["memory_limit"] for address in addresses))
             raise ClusterLostError(
                 f"all {len(workers)} Dask workers accept no work, since their memory is full "

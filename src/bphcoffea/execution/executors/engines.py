@@ -13,10 +13,9 @@ from typing import Literal
 from coffea.processor.executor import ExecutorBase
 
 from bphcoffea.errors import RunError
-from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
 from bphcoffea.execution.executors.processes import IterativeExecutor, ProcessExecutor, kept_pool
 from bphcoffea.execution.memory import machine_memory
-from bphcoffea.facilities import Facility, cluster, find_valid, shipping, wait
+from bphcoffea.facilities import Facility, find_valid
 from bphcoffea.storage import TIMEOUT
 
 ExecutorName = Literal["iterative", "futures", "dask"]
@@ -101,6 +100,10 @@ def engine(
             memory = machine_memory() // pool.workers
             yield Engine(name, ProcessExecutor(pool=pool), pool.workers, memory)
         return
+    # what Dask needs is not imported for other executors
+    from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
+    from bphcoffea.facilities import cluster, shipping, wait
+
     facility = facility or Facility(name="here", kind="scheduler" if scheduler else "local")
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(cluster(facility, workers, scheduler))

@@ -19,12 +19,13 @@ from coffea.processor import accumulate
 from coffea.processor.executor import ExecutorBase
 from loky.process_executor import BrokenProcessPool
 
-from bphcoffea.execution.executors.dask_cluster import KILLED
 from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
 from bphcoffea.progress import progress
 from bphcoffea.streams import guard_streams
 
+#: Reason for giving up an item that killed several workers.
+KILLED = "killed {} workers, one after the other: out of memory, or a crash"
 #: Number of processes that an item may kill before it is given up.
 MOST_KILLED = 3
 #: Number of results that are added up at once.
