@@ -102,24 +102,18 @@ def suggesting(hints: Hints | Callable[[], Hints]) -> Iterator[None]:
         raise type(error)(f"{error}{hint}") from None
 
 
-def in_bytes(size: str | None) -> int | None:
-    """Return a size with its unit in bytes; None for None.
+def bytes_of(memory: str | None) -> int | None:
+    """Return the value of ``--memory`` in bytes.
 
     Raises
     ------
     InputError
         If it is not a size.
     """
-    if size is None:
-        return None
-    from dask.utils import parse_bytes
-
     try:
-        if (number := parse_bytes(size)) > 0:
-            return int(number)
-    except ValueError:
-        pass
-    raise InputError(f"--memory: '{size}' is not a size; write it as 2GB or 500MiB")
+        return None if memory is None else facilities.in_bytes(memory)
+    except ValueError as error:
+        raise InputError(f"--memory: {error}") from None
 
 
 def options_of_run() -> dict[type[InputError], str]:

@@ -99,7 +99,7 @@ def run(
         workers,
         scheduler,
         chunksize,
-        arguments.in_bytes(memory),
+        arguments.bytes_of(memory),
         max_chunks,
         storage.Retries(attempts, timeout_s=timeout),
         checkpoints=checkpoints

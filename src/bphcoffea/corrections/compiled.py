@@ -16,14 +16,13 @@ import numpy.typing as npt
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections import nodes
 from bphcoffea.corrections.correction_set import read_correction_set
-from bphcoffea.corrections.sharing import Shared
 from bphcoffea.errors import CorrectionsError
 
 #: Values of an input by its name: numbers, shape (n,), or a text that is the same for all.
 Arguments: TypeAlias = Mapping[str, npt.NDArray[Any] | str]
 
 
-class CompiledCorrections(Shared):
+class CompiledCorrections:
     """Corrections of a file, ready to be evaluated; they can be pickled.
 
     Parameters
@@ -160,7 +159,7 @@ class CompiledCorrections(Shared):
         return found
 
     def __getstate__(self) -> dict[str, object]:
-        # what correctionlib compiled cannot be pickled, and is compiled again in each process
+        # what correctionlib compiled cannot be pickled, and is compiled again when needed
         return {name: value for name, value in vars(self).items() if name != "_compiled"}
 
     @cached_property

@@ -16,7 +16,6 @@ from correctionlib.highlevel import Correction
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections import nodes
 from bphcoffea.corrections.correction_set import CorrectionSet, read_correction_set
-from bphcoffea.corrections.sharing import Shared
 from bphcoffea.errors import CorrectionsError
 
 #: Numbers of any precision, by name of the input, shape (n,) each.
@@ -41,7 +40,7 @@ class Evaluated:
     outside: Booleans
 
 
-class Payload(Shared):
+class Payload:
     """A correction, ready to be evaluated; it can be pickled.
 
     Parameters

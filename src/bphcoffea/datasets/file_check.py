@@ -169,7 +169,7 @@ def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
             try:
                 if "://" in place:
                     reading.forget(place)  # the file may have been replaced since
-                with storage.reading(place, retries.timeout_s):
+                with storage.in_use(place, retries.timeout_s):
                     root = reading.opened(place, retries.timeout_s).root
                     fault = _truncated(root) or _unclosed(root)
                     report = _inspected(file, root)
@@ -195,7 +195,7 @@ def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
 def is_unchanged(report: FileReport, timeout_s: int = storage.TIMEOUT) -> bool:
     """Return whether a file is still that of a report; False if its storage does not answer."""
     try:
-        with storage.reading(report.used, timeout_s):
+        with storage.in_use(report.used, timeout_s):
             return storage.identity(report.used) == report.identity
     except Exception:  # noqa: BLE001 - clients of remote storage raise errors of their own
         return False

@@ -1,7 +1,7 @@
 """Checkpoints: results of finished chunks, with which an interrupted run can resume.
 
-They are pickles. Therefore they never lie in a run folder, and on a disk they
-are only read if nobody else could have written them.
+They are pickles. Therefore they never lie in a run folder, and on a disk they are only read if
+nobody else could have written them.
 """
 
 from __future__ import annotations

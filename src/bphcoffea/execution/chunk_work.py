@@ -58,7 +58,7 @@ def process_chunk(
         If the file is not the one that was checked before the run.
     """
     chunk, given = item if isinstance(item, tuple) else (item, processor_instance)
-    processor = _unpickled(given) if isinstance(given, bytes) else given
+    processor = unpickled(given) if isinstance(given, bytes) else given
     metadata = _metadata(chunk)
     try:
         file = _opened(chunk, timeout_s)
@@ -118,7 +118,7 @@ def _metadata(chunk: WorkItem) -> ChunkMetadata:
 
 
 @functools.lru_cache(maxsize=1)
-def _unpickled(compressed: bytes) -> Processor:
+def unpickled(compressed: bytes) -> Processor:
     """Return a processor, the same for all chunks that this process works on."""
     processor: Processor = cloudpickle.loads(lz4.frame.decompress(compressed))
     return processor

@@ -121,7 +121,7 @@ def work_on_chunk(
             stopwatch.begin_attempt()
             bug, too_large = None, False
             try:
-                with storage.reading(place, policy.timeout_s):
+                with storage.in_use(place, policy.timeout_s):
                     task = (read, *rest) if rest else read
                     result = function(task, max_basket=basket_limit, **options)
             except Exception as error:  # noqa: BLE001 - raised as a BugError if it is not a fault

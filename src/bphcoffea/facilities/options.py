@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.facility import Facility
+from bphcoffea.facilities.values import in_bytes
 
 #: Options of a cluster class, a DaskCluster of Kubernetes, or a part of them.
 JsonTable: TypeAlias = dict[str, Any]
@@ -84,9 +85,7 @@ def kubernetes_spec(
         raise missing_package(facility, "dask-kubernetes", error) from None
     settings = facility.workers
     # in bytes, because Kubernetes does not know the unit "GB"
-    from dask.utils import parse_bytes
-
-    size = {"cpu": str(settings.cores), "memory": str(parse_bytes(settings.memory))}
+    size = {"cpu": str(settings.cores), "memory": str(in_bytes(settings.memory))}
     spec: JsonTable = make_cluster_spec(
         name=name,
         image=settings.image,

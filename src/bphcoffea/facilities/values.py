@@ -14,11 +14,24 @@ from bphcoffea.redaction import has_secrets
 _SECRET = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|API_KEY)$", re.IGNORECASE)
 
 
-def _size(value: str) -> str:
+def in_bytes(size: str) -> int:
+    """Return a size with its unit, such as ``2GB``, in bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is not a size.
+    """
     from dask.utils import parse_bytes
 
-    if not re.fullmatch(r"\d+(\.\d+)?\s*[kMGT]i?B", value) or not parse_bytes(value):
-        raise ValueError(f'\'{value}\' is not a size; write it as "2GB" or "500MiB"')
+    found = parse_bytes(size) if re.fullmatch(r"\d+(\.\d+)?\s*[kMGT]i?B", size) else 0
+    if not found:
+        raise ValueError(f'\'{size}\' is not a size; write it as "2GB" or "500MiB"')
+    return int(found)
+
+
+def _size(value: str) -> str:
+    in_bytes(value)
     return value
 
 

@@ -5,7 +5,7 @@ from .file_identity import identity as identity
 from .locks import is_locked as is_locked, locked as locked
 from .manifest import OccupiedError as OccupiedError, claimed as claimed, lock_of as lock_of
 from .manifest import mark as mark, replacing as replacing, written as written
-from .open_files import reading as reading
+from .file_handles import in_use as in_use
 from .rntuple_fields import index_fields as index_fields
 from .servers import ONCE as ONCE, Retries as Retries, Storage as Storage, TIMEOUT as TIMEOUT
 from .servers import by_silence as by_silence, host as host, note_silence as note_silence

@@ -100,10 +100,7 @@ class BTag(_OfJets):
         process = context.metadata.get("process")
         efficiencies = factor.efficiency_of(process)
         if efficiencies is None:
-            yield (
-                f"{where} has no efficiencies of the process '{process}'; there are: "
-                f"{', '.join(factor.efficiencies)}; add it, or 'default' for all others"
-            )
+            yield f"{where} {_missing('efficiencies', process, factor.efficiencies)}"
         payloads = [*factor.scale_factors.values(), efficiencies]
         for payload in filter(None, payloads):
             available = payload.all_keys("working_point")
@@ -156,10 +153,7 @@ class BTagShape(_OfJets):
             return
         process = context.metadata.get("process")
         if factor.normalisations and factor.normalisation_of(process) is None:
-            yield (
-                f"{where} has no normalisation of the process '{process}'; there are: "
-                f"{', '.join(factor.normalisations)}; add it, or 'default' for all others"
-            )
+            yield f"{where} {_missing('normalisation', process, factor.normalisations)}"
 
     @override
     def evaluate(self, values: Values, context: WeightContext) -> Factor:
@@ -169,6 +163,13 @@ class BTagShape(_OfJets):
         numbers = self._numbers(factor.fields, values)
         process = context.metadata.get("process")
         return factor.evaluate_jets(*numbers, process, shifted=context.shifted)
+
+
+def _missing(what: str, process: object, available: Iterable[str]) -> str:
+    return (
+        f"has no {what} of the process '{process}'; there are: {', '.join(available)}; add it, or "
+        "'default' for all others"
+    )
 
 
 def _era(context: WeightContext) -> str:

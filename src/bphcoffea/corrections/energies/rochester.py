@@ -13,14 +13,13 @@ import numpy as np
 from typing_extensions import override
 
 from bphcoffea.corrections.energies.muon_momentum import MuonMomentumPayload, flat_fields
-from bphcoffea.corrections.sharing import Shared
 from bphcoffea.errors import CorrectionsError
 
 #: Name of the uncertainty, with which the names of variations begin.
 MOMENTUM: Final = "muon_momentum"
 
 
-class RochesterPayload(Shared, MuonMomentumPayload):
+class RochesterPayload(MuonMomentumPayload):
     """Rochester corrections, evaluated by coffea's ``rochester_lookup``.
 
     Simulated muons with a generated one are corrected by ``kSpreadMC``, others by ``kSmearMC``. The

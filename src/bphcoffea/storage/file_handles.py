@@ -1,4 +1,4 @@
-"""Closing remote files after use.
+"""Handles of files on XRootD servers, which are closed after use.
 
 fsspec-xrootd keeps up to 256 files open per process for about a minute, so a large cluster of
 workers exhausts the file descriptors of a server. Local files, and files over HTTP, are open only
@@ -33,7 +33,7 @@ _unused: OrderedDict[_File, None] = OrderedDict()
 
 
 @contextlib.contextmanager
-def reading(place: str, timeout_s: int) -> Iterator[None]:
+def in_use(place: str, timeout_s: int) -> Iterator[None]:
     """Keep a file open in this block, after which it counts as unused.
 
     The longest unused files are closed. If the block fails, this file is closed at once, so that

@@ -14,7 +14,7 @@ from damage import made_again
 from services.processes import until
 
 from bphcoffea.results import RunFolder
-from bphcoffea.storage.open_files import KEPT, reading
+from bphcoffea.storage.file_handles import KEPT, in_use
 
 TINY = """
 from bphcoffea.analysis import Analysis, Candidates, Cut, Selection, Variable
@@ -77,7 +77,7 @@ def test_200_files_are_read_with_64_descriptors_here_and_at_the_server(served, t
 @pytest.mark.xrootd
 def test_only_the_files_that_were_read_last_stay_open(server):
     for number in (0, 1, *range(KEPT + 1), 0):
-        with reading(server.url(f"{number}.root"), TIMEOUT):
+        with in_use(server.url(f"{number}.root"), TIMEOUT):
             read(server.url(f"{number}.root"))
     # 1 was read before 2, 3 and 4, and before 0 was read once more
     until(lambda: not is_open(server, 1))
@@ -87,13 +87,13 @@ def test_only_the_files_that_were_read_last_stay_open(server):
 @pytest.mark.xrootd
 def test_a_file_that_fails_is_closed_at_once(server):
     url = server.url("0.root")
-    with pytest.raises(uproot.KeyInFileError), reading(url, TIMEOUT):  # noqa: PT012
+    with pytest.raises(uproot.KeyInFileError), in_use(url, TIMEOUT):  # noqa: PT012
         read(url)
         assert is_open(server, 0)
         with uproot.open({url: None}, timeout=TIMEOUT) as file:
             file["nothing"]
     until(lambda: not is_open(server, 0))
-    with reading(url, TIMEOUT):
+    with in_use(url, TIMEOUT):
         assert len(read(url)) == 5
 
 
@@ -103,7 +103,7 @@ def test_a_file_that_another_thread_reads_stays_open(server):
     began, end = threading.Event(), threading.Event()
 
     def elsewhere():
-        with reading(first, TIMEOUT):
+        with in_use(first, TIMEOUT):
             read(first)
             began.set()
             end.wait()
@@ -111,10 +111,10 @@ def test_a_file_that_another_thread_reads_stays_open(server):
     thread = threading.Thread(target=elsewhere)
     thread.start()
     began.wait()
-    with reading(first, TIMEOUT):
+    with in_use(first, TIMEOUT):
         read(first)
     for url in others:
-        with reading(url, TIMEOUT):
+        with in_use(url, TIMEOUT):
             read(url)
     until(lambda: len(server.open_files()) == KEPT + 1)
     assert is_open(server, 0)
