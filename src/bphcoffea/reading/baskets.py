@@ -179,7 +179,7 @@ class Decoder:
 def _is_number(kind: object) -> bool:
     return (
         isinstance(kind, AsDtype)
-        and type(kind) is AsDtype
+        and type(kind) is AsDtype  # subclasses store numbers in other ways
         and kind.inner_shape == ()
         and kind.from_dtype.kind in "biuf"
         and kind.to_dtype.kind in "biuf"
