@@ -57,7 +57,7 @@ Memory = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="Memory per worker, such as 2GB; by default its limit, or its part of the machine.",
+        help="Memory per worker, such as 2GB; by default its limit, or its share of the machine.",
     ),
 ]
 FacilityName = Annotated[

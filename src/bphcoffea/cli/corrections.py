@@ -192,7 +192,7 @@ def make_btag_normalisation(
     run, other = results.RunFolder(directory), results.RunFolder(without)
     sums = [{n: r.generator_sumw for n, r in of.normalisation.items()} for of in (run, other)]
     if sums[0] != sums[1]:
-        raise InputError(f"{run.path}, {other.path}: are not of the same events")
+        raise InputError(f"{run.path}, {other.path}: the runs did not process the same events")
     filled = run.histograms()
     if histogram not in filled:
         raise InputError(

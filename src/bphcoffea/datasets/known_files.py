@@ -72,7 +72,7 @@ class KnownFiles:
         return reports, to_open
 
     def remember(self, reports: Iterable[FileReport]) -> None:
-        """Keep the reports on sound files; without a word if the disk is full."""
+        """Keep the reports on sound files; a full disk is ignored."""
         by_path: dict[Path, _Reports] = {}
         for report in reports:
             path = self._path(report.file)

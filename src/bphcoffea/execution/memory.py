@@ -24,7 +24,7 @@ def resident() -> int | None:
 
 
 def forget_peak() -> bool:
-    """Let :func:`peak` begin anew, and return whether the system can do that."""
+    """Restart the measurement of :func:`peak`, and return whether the system supports that."""
     try:
         _CLEAR.write_text(_FORGET_PEAK)
     except OSError:
@@ -38,7 +38,7 @@ def peak() -> int:
 
 
 def release() -> None:
-    """Give memory that is no longer used back to the system, where the C library can do that."""
+    """Return unused memory to the system, if the C library supports that."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -57,7 +57,7 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     memory: MemoryPlan = field(default_factory=lambda: MemoryPlan(measured=False))
     checkpoints: Checkpoints | None = None
 
-    #: Function of coffea's that a worker calls with a chunk.
+    #: The function that coffea lets a worker call with a chunk.
     _work_function = staticmethod(process_chunk)
 
     def __post_init__(self) -> None:

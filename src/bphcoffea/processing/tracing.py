@@ -193,7 +193,7 @@ def _branches_of_process(
 
 
 def _typed_events(schema: type[BaseSchema], form: Form, metadata: DatasetMetadata) -> ak.Array:
-    """Return no events, which know the types of their fields."""
+    """Return an array without events whose fields have the types of a form."""
     # cuts, columns and weights on branches that files may lack are left out
     held = {"dataset": "typed", HELD: (), **metadata}
     typed = schema({**copy.deepcopy(form), "parameters": {**form["parameters"], "metadata": held}})

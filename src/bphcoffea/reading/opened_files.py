@@ -42,7 +42,7 @@ class OpenedFile:
     version
         Numbers that differ if a file on a disk was changed; None for a URL.
     known
-        Whatever is expensive to find out about the file, by what it is.
+        What is expensive to find out about the file, for whoever needs it, by keys of their choice.
     is_remote
         Whether the file is read through a URL.
     """

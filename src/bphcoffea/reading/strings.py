@@ -12,9 +12,9 @@ from bphcoffea.inputs import Form
 
 Bytes = npt.NDArray[np.uint8]
 
-#: Number of different entries beyond which decoding each of them once brings nothing.
+#: Number of distinct entries above which decoding each of them once does not pay.
 _MAX_ROWS = 1000
-#: Number of different entries of one size that are found by comparing with one after the other.
+#: Number of distinct entries of one size to look for by comparing all entries with one of them.
 _COMPARED = 8
 #: Length of a string that does not fit into one byte, and the size of the number that follows.
 _LONG, _LONG_SIZE = 255, 4
@@ -23,7 +23,7 @@ _LONG, _LONG_SIZE = 255, 4
 def lists_of_strings(
     content: bytes, offsets: Integers, header: int
 ) -> ak.contents.ListOffsetArray | None:
-    """Decode lists of strings, each different entry once.
+    """Decode lists of strings, each distinct entry once.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def lists_of_strings(
     Returns
     -------
     One list per entry, whose content is an IndexedArray of the distinct strings; None if the
-    entries are damaged, or many are different.
+    entries are damaged, or too many of them are distinct.
     """
     row_of_entry, firsts = _rows(np.frombuffer(content, np.uint8), offsets)
     if len(firsts) > _MAX_ROWS:
@@ -103,7 +103,7 @@ def _below_index(form: Form, key: str) -> Form:
 
 
 def _rows(content: Bytes, offsets: Integers) -> tuple[Integers, list[int]]:
-    """Return the number of each entry's row among the different rows, and their first entries."""
+    """Return which distinct row each entry is, and the first entry of each distinct row."""
     sizes = np.diff(offsets)
     row_of_entry = np.empty(len(sizes), dtype=np.int64)
     firsts: list[int] = []

@@ -39,7 +39,7 @@ class Timing(NamedTuple):
     bytes_read
         Bytes requested from the file.
     peak_rss_mb
-        Peak memory of the worker during the chunk, MB; so far, where the system knows no other.
+        Peak memory of the worker during the chunk, MB; since its start on systems other than Linux.
     """
 
     dataset: str
