@@ -63,7 +63,12 @@ def differences(first, second):
         return [*found, f"selected events: {one.shape[1]} and {other.shape[1]}, or others"]
     for name in first["table"].keys() & second["table"].keys():
         one, other = first["table"][name], second["table"][name]
-        if not np.allclose(one, other, PRECISION, 0, equal_nan=True):
+        alike = (
+            np.allclose(one, other, PRECISION, 0, equal_nan=True)
+            if one.dtype.kind in "biuf"
+            else np.array_equal(one, other)  # names of categories
+        )
+        if not alike:
             found.append(f"column {name}: {one[one != other]} and {other[one != other]}")
     if first["histograms"].keys() != second["histograms"].keys():
         names = first["histograms"].keys() ^ second["histograms"].keys()

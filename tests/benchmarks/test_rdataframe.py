@@ -67,7 +67,7 @@ RESULT = {
     "cutflow": [("all", 3, 4)],
     "histograms": {"mass": np.array([0.0, 1.0, 0.0])},
     "events": np.array([[1], [1], [7]]),
-    "table": {"mass": np.array([1.9])},
+    "table": {"mass": np.array([1.9]), "category": np.array(["A"], object)},
     "sections": 1,
 }
 
@@ -81,6 +81,7 @@ RESULT = {
         ({"histograms": {}}, ["histograms of one alone"]),
         ({"events": np.array([[1], [1], [8]])}, ["selected events"]),
         ({"table": {"mass": np.array([1.90001])}}, ["column mass"]),
+        ({"table": {"category": np.array(["B"], object)}}, ["column category"]),
         ({"sections": 2}, ["luminosity sections"]),
     ],
 )
