@@ -1,5 +1,6 @@
 """What ends a run, and what does not: a bug does at once, a worker that dies does not."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -10,6 +11,8 @@ import time
 from functools import partial
 
 import pytest
+from distributed import Status
+from distributed.process import AsyncProcess
 
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.datasets.file_check import inspect
@@ -243,3 +246,20 @@ def inspect_or_die(deadly, retries, file):
     if file.path == deadly:
         os.kill(os.getpid(), signal.SIGKILL)
     return inspect(retries, file)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_cluster_that_ends_while_a_worker_is_restarted_is_closed(monkeypatch):
+    start = AsyncProcess.start
+
+    async def start_late(process):
+        # as after the death of a worker that has just reported
+        process._exit_callback.__self__.status = Status.running
+        await asyncio.sleep(0.5)
+        await start(process)
+
+    with engine("dask", 1) as running:
+        (worker,) = running.executor.client.run(os.getpid).values()
+        monkeypatch.setattr(AsyncProcess, "start", start_late)
+        os.kill(worker, signal.SIGKILL)
+        time.sleep(0.1)

@@ -171,5 +171,6 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[LocalCluster]:
         running = stack.enter_context(LocalCluster(**options))
         if not fixed:
             running.adapt(minimum=settings.minimum, maximum=settings.maximum)
+        stack.enter_context(dask_workers.restarts_awaited(running))
         with dask_workers.replacing_lost_workers(running):
             yield running

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING
 from bphcoffea.periodic import repeating
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster, SpecCluster, Worker
+    from distributed import Client, LocalCluster, Nanny, SpecCluster, Worker
 
 #: Time between two replacements of lost workers, s.
 REPLACED_AFTER = 2.0
+#: Longest time for which the end of a cluster waits for a worker that is being restarted, s.
+RESTART = 5.0
 
 
 def replacing_lost_workers(running: SpecCluster) -> contextlib.AbstractContextManager[None]:
@@ -68,6 +71,40 @@ def ending_at_once(running: LocalCluster) -> Iterator[None]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(nanny.process.pid, signal.SIGKILL)
         raise
+
+
+@contextlib.contextmanager
+def restarts_awaited(running: LocalCluster) -> Iterator[None]:
+    """Wait at the end of the block until no worker is being restarted, for at most `RESTART`.
+
+    A cluster that is closed while one of its workers is restarted raises an error, and leaves its
+    scheduler running. An interrupted block ends at once.
+    """
+    try:
+        yield
+    except Exception:
+        _await_restarts(running)
+        raise
+    _await_restarts(running)
+
+
+def _await_restarts(running: LocalCluster) -> None:
+    end = time.monotonic() + RESTART
+    while time.monotonic() < end and any(map(_restarts, list(running.workers.values()))):
+        time.sleep(0.05)
+
+
+def _restarts(nanny: Nanny) -> bool:
+    """Return whether a nanny that runs has no running worker yet.
+
+    If a worker dies just after it has started, its status may already be that of its successor.
+    """
+    from distributed import Status
+
+    process = nanny.process
+    return nanny.status == Status.running and (
+        process is None or process.status != Status.running or process.pid is None
+    )
 
 
 @contextlib.contextmanager
