@@ -94,7 +94,6 @@ def traced_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(needs, "branch_needs", once(tracing.branch_needs))
-        patch.setattr(outcome, "branches_of_cuts", once(tracing.branches_of_cuts))
         yield
 
 

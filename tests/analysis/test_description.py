@@ -47,7 +47,7 @@ class Described(Analysis):
 
 def test_keys_and_values_of_analysis_json():
     hidden = Hidden(((1.0, 2.5),), (1.7,))
-    record = Described().hiding(hidden).describe({"sound": ("pair_m",)}, {"mc": ("upUp", "upDown")})
+    record = Described().hiding(hidden).describe({"mc": ("upUp", "upDown")})
     spectrum = {
         "variable": "m",
         "label": "$m$",
@@ -61,8 +61,8 @@ def test_keys_and_values_of_analysis_json():
         "collection": "Pair",
         "objects": [],
         "cuts": [
-            {"name": "sound", "requirements": ["m > -inf GeV", "m < 4.5 GeV"], "reads": ["pair_m"]},
-            {"name": "late", "requirements": ["side ≥ 0"], "reads": []},
+            {"name": "sound", "requirements": ["m > -inf GeV", "m < 4.5 GeV"]},
+            {"name": "late", "requirements": ["side ≥ 0"]},
         ],
         "best": "side",
         "categories": {"A": "A", "B": "B"},

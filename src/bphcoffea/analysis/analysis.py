@@ -263,12 +263,10 @@ class Analysis:
         return scores_in(*declared, *of_results, *functions)
 
     def describe(
-        self,
-        reads: Mapping[str, Sequence[str]] = MappingProxyType({}),
-        variations: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        self, variations: Mapping[str, Sequence[str]] = MappingProxyType({})
     ) -> AnalysisRecord:
         """Return the content of ``analysis.json``; see :func:`.description.describe`."""
-        return describe(self, reads, variations)
+        return describe(self, variations)
 
     def name(self) -> str:
         """Return the name of the analysis' file, or of its class if a notebook defines it."""

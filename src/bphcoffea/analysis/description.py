@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 def describe(
     analysis: Analysis,
-    reads: Mapping[str, Sequence[str]],
     variations: Mapping[str, Sequence[str]],
 ) -> AnalysisRecord:
     """Return the record of an analysis.
@@ -33,8 +32,6 @@ def describe(
     ----------
     analysis
         The analysis.
-    reads
-        Branches that each cut reads, by the name of the cut.
     variations
         Names of the variations of each dataset.
     """
@@ -50,7 +47,6 @@ def describe(
             CutRecord(
                 name=cut.name,
                 requirements=tuple(str(requirement) for requirement in cut.requirements),
-                reads=tuple(reads.get(cut.name, ())),
             )
             for cut in (*analysis.selection, *analysis.cuts_on_best)
         ),

@@ -25,13 +25,10 @@ class CutRecord(_Record):
         Name of the step in the cutflow.
     requirements
         Text of each requirement.
-    reads
-        Branches that the cut reads; empty if the schema has no template.
     """
 
     name: str
     requirements: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
 
 
 class ResonanceRecord(_Record):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +11,10 @@ import hist
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bphcoffea.analysis import NOMINAL, Analysis, AnalysisRecord
+from bphcoffea.analysis import NOMINAL, Analysis
 from bphcoffea.datasets import Fileset
 from bphcoffea.luminosity import to_ranges
-from bphcoffea.processing import Columns, DatasetResult, branches_of_cuts
+from bphcoffea.processing import Columns, DatasetResult
 from bphcoffea.redaction import redacted
 from bphcoffea.results import (
     Cutflow,
@@ -110,7 +110,7 @@ def write(
             file = f"{file_name(name, fileset.names)}.parquet"
             pq.write_table(candidates, temporary / "candidates" / file)
         _write_luminosity(temporary, analysis, fileset, outcome)
-        record = _record(analysis, fileset, variations)
+        record = analysis.describe(variations)
         write_json(temporary / "analysis.json", record.model_dump(mode="json"))
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         write_json(temporary / "provenance.json", provenance)
@@ -175,13 +175,6 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     write_json(folder / "luminosity.json", luminosities.as_json())
     normalisation = normalise(metadata, generator_sumw, counts, luminosities, of_variations)
     write_json(folder / "normalisation.json", as_json(normalisation))
-
-
-def _record(
-    analysis: Analysis, fileset: Fileset, variations: Mapping[str, Sequence[str]]
-) -> AnalysisRecord:
-    metadata = next(iter(fileset.root.values())).metadata.model_dump()
-    return analysis.describe(branches_of_cuts(analysis, metadata), variations)
 
 
 def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:
