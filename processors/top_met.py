@@ -87,7 +87,10 @@ def nearest_to_top(tops: ak.Array) -> ak.Array:
 
 
 class TopMET(Analysis):
-    """Tops are fat jets (merged), pairs of a W jet and a jet (mixed), or three jets (resolved)."""
+    """Top quarks and missing momentum.
+
+    Tops are fat jets (merged), pairs of a W jet and a jet (mixed), or three jets (resolved).
+    """
 
     schema = ReducedNanoAODSchema
     calibrations = (

@@ -4,6 +4,7 @@
 subclasses name the subject; catch one of them to handle, for example, an unusable fileset alone.
 """
 
+import difflib
 from collections.abc import Iterable, Iterator
 
 from bphcoffea.redaction import redacted
@@ -35,6 +36,19 @@ class InputError(Exception):
         lines = list(problems)
         if lines:
             raise cls("\n".join(lines))
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """Return the question whether a similar known name is meant; empty if there is none.
+
+    Examples
+    --------
+    >>> near_miss("2017b", ["2017B", "2018D"])
+    ", did you mean '2017B'?"
+    """
+    by_folded = {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(name.casefold(), by_folded, 1)
+    return f", did you mean '{by_folded[near[0]]}'?" if near else ""
 
 
 class DeclarationError(InputError, ValueError):

@@ -23,8 +23,10 @@ from bphcoffea.cli import (
     fit,
     limits,
     lumi,
+    new,
     plot,
     run,
+    show,
     status,
     toys,
     train,
@@ -42,8 +44,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(run.run, status.status, fit.fit, train.train, lumi.lumi, plot.plot, toys.toys),
-    *(limits.limit, limits.export, demo.demo, clean.clean),
+    *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot, toys.toys),
+    *(limits.limit, limits.export, new.new, demo.demo, clean.clean),
 )
 for command in _COMMANDS:
     app.command()(command)

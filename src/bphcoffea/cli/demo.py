@@ -41,6 +41,6 @@ def _run(analysis: str, folder: Path, events: int, executor: Executor) -> Path:
     samples, results = folder / "toys", folder / "run"
     toys(analysis, samples, events, 1, overwrite=True)
     corrections = [samples / "corrections.toml"]
-    filesets = [samples / "fileset.json"]
+    filesets = [str(samples / "fileset.json")]
     run(analysis, filesets, results, corrections=corrections, executor=executor, overwrite=True)
     return results

@@ -9,6 +9,7 @@ import typer
 
 import bphcoffea
 from bphcoffea import datasets, execution, results, storage
+from bphcoffea.analysis import Analysis
 from bphcoffea.cli import arguments
 from bphcoffea.cli.clean import note_old_checkpoints
 from bphcoffea.cli.lumi import print_luminosity, print_normalisation
@@ -19,8 +20,16 @@ from bphcoffea.errors import InputError
 
 def run(
     analysis: arguments.AnalysisName,
-    fileset: arguments.FilesetPaths,
+    fileset: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILESET...", help="JSON files of filesets; or ROOT files, for a first look."
+        ),
+    ],
     output: arguments.Output,
+    era: Annotated[
+        str, typer.Option(help="Era of ROOT files, which no fileset tells: 2017B, 2018D, 2022.")
+    ] = datasets.UNKNOWN_ERA,
     dataset: arguments.Datasets = None,
     corrections: arguments.CorrectionFiles = None,
     classifier: Annotated[
@@ -88,7 +97,7 @@ def run(
     loaded = loaded.corrected(bphcoffea.load_corrections(corrections or ()), nominal_only=nominal)
     if classifier is not None:
         loaded = loaded.classified(bphcoffea.load_classifier(classifier))
-    all_files = datasets.load_filesets(fileset)
+    all_files = _files(fileset, loaded, era)
     files = all_files.select(dataset or ())
     with arguments.suggesting(
         {execution.NothingToHideError: " (--mass), or hide nothing (--unblind)"}
@@ -140,6 +149,19 @@ def run(
             say(f"{content} staged out to {url}")
     if not result.complete:
         raise typer.Exit(3)
+
+
+def _files(places: list[str], analysis: Analysis, era: str) -> datasets.Fileset:
+    """Return the fileset of JSON files, or of ROOT files."""
+    if not any(place.partition("?")[0].endswith(".root") for place in places):
+        if era != datasets.UNKNOWN_ERA:
+            raise InputError("--era: is for ROOT files; a fileset tells the era of each dataset")
+        return datasets.load_filesets(places)
+    fileset = datasets.fileset_of_files(places, analysis.schema, era)
+    for name in fileset.names:
+        kind = "simulation" if fileset[name].metadata.is_mc else "data"
+        say(f"note: {name} is taken as {kind} of era {era}; a fileset would tell")
+    return fileset
 
 
 def _print_cutflow(folder: results.RunFolder) -> None:

@@ -6,6 +6,7 @@ from .dataset import Dataset as Dataset, FileEntry as FileEntry, Metadata as Met
 from .file_check import FileReport as FileReport, FileToOpen as FileToOpen, files_of as files_of
 from .file_check import inspect as inspect, with_entries as with_entries
 from .file_differences import compare_files as compare_files
+from .first_look import UNKNOWN_ERA as UNKNOWN_ERA, fileset_of_files as fileset_of_files
 from .fileset import Fileset as Fileset
 from .importing import import_fileset as import_fileset
 from .known_files import KnownFiles as KnownFiles

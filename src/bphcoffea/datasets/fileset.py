@@ -16,7 +16,7 @@ from pydantic import ConfigDict, RootModel
 from typing_extensions import override
 
 from bphcoffea.datasets.dataset import Dataset, FileEntry, Name
-from bphcoffea.errors import FilesetError
+from bphcoffea.errors import FilesetError, near_miss
 from bphcoffea.html_table import html_table
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
 from bphcoffea.storage import write_whole
@@ -92,7 +92,8 @@ class Fileset(RootModel[dict[Name, Dataset]]):
         for pattern in patterns:
             if not any(_matches(name, pattern) for name in self.names):
                 raise FilesetError(
-                    f"no dataset matches '{pattern}'; the fileset has: {', '.join(self.names)}"
+                    f"no dataset matches '{pattern}'{near_miss(pattern, self.names)}; "
+                    f"the fileset has: {', '.join(self.names)}"
                 )
         return Fileset(
             {

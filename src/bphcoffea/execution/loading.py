@@ -18,7 +18,7 @@ from pydantic import ValidationError
 import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.documents import faults
-from bphcoffea.errors import DeclarationError, RunError
+from bphcoffea.errors import DeclarationError, RunError, near_miss
 
 #: Attribute of an analysis module with the hash of its code, and of the modules beside it.
 SOURCE_SHA256 = "__bphcoffea_source_sha256__"
@@ -108,10 +108,11 @@ def _find(name: str) -> Path:
         return path
     candidates = (Path("processors", f"{name}.py"), Path(f"{name}.py"))
     local = next((str(file) for file in candidates if file.is_file()), None)
-    available = ", ".join(sorted(path.stem for path in _shipped().glob("[!_]*.py")))
+    available = sorted(path.stem for path in _shipped().glob("[!_]*.py"))
     raise RunError(
-        f"unknown analysis '{name}'; available: {available}; or give the path "
-        f"of a file{f', {local}' if local else ' such as my/analysis.py'}"
+        f"unknown analysis '{name}'{near_miss(name, available)}; "
+        f"available: {', '.join(available)}; or give the path of a file"
+        f"{f', {local}' if local else ' such as my/analysis.py'}"
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, get_args, get_type_hints
 
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 
 import bphcoffea
 from bphcoffea.documents import faults, read_toml
-from bphcoffea.errors import FacilityError
+from bphcoffea.errors import FacilityError, near_miss
 from bphcoffea.facilities.facility import Facility, Kind
 
 #: Keys whose values are not expanded: text, shell code that workers expand, options of Dask.
@@ -49,7 +48,7 @@ def load_facility(name_or_path: str | Path) -> Facility:
         available = available_facilities()
         if name not in available:
             raise FacilityError(
-                f"unknown facility '{name}'{_suggestion(name, available)}; available: "
+                f"unknown facility '{name}'{near_miss(name, available)}; available: "
                 f"{', '.join(available)}; or give the path of a file such as my/facility.toml"
             )
         path = available[name]
@@ -123,13 +122,8 @@ def _problems_of(error: ValidationError) -> Iterator[str]:
         if fault["type"] == "extra_forbidden":
             table = get_type_hints(Facility)[place[0]] if len(place) > 1 else Facility
             known = [key for key in table.model_fields if key != "name"]
-            text = f"unknown key{_suggestion(place[-1], known)}; known keys: {', '.join(known)}"
+            text = f"unknown key{near_miss(place[-1], known)}; known keys: {', '.join(known)}"
         elif fault["type"] == "literal_error":
             text = f"{fault['input']!r} is none of {', '.join(get_args(Kind))}"
         where = f"{'.'.join(place)}: " if place else ""
         yield " ".join(f"{where}{text}".split())
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f", did you mean '{near[0]}'?" if near else ""

@@ -11,7 +11,7 @@ from typing import Literal
 import hist
 
 from bphcoffea.analysis import ALL, NOMINAL, MassModel
-from bphcoffea.errors import FitError, RunError
+from bphcoffea.errors import FitError, RunError, near_miss
 from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics.blindness import check_fit
 from bphcoffea.statistics.data_sample import of_year, year_of
@@ -191,7 +191,10 @@ def _matching(patterns: Sequence[str] | None, datasets: Iterable[str]) -> list[s
         return names
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise FitError(f"no dataset matches '{pattern}'; there are: {', '.join(names)}")
+            raise FitError(
+                f"no dataset matches '{pattern}'{near_miss(pattern, names)}; "
+                f"there are: {', '.join(names)}"
+            )
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 

@@ -1,0 +1,101 @@
+"""A fileset of ROOT files alone, for a first look: what a fileset would say is found in them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+import awkward as ak
+import uproot
+from coffea.nanoevents.schemas.base import BaseSchema
+
+from bphcoffea.datasets.build import build_fileset
+from bphcoffea.datasets.dataset import Dataset
+from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.errors import FilesetError
+from bphcoffea.storage import reason, shortened
+
+#: Era of files of which nobody has said the era.
+UNKNOWN_ERA: Final = "unknown"
+#: Branches of generated events, in all formats; data may have them without any entry.
+_GENERATED: Final = re.compile(
+    r"genWeight$|nGenPart$|GenParticle_Pt$|C_Hnl_gen_|EventInfoAuxDyn\.mcEventWeights$|"
+    r"MCRecoAssociations|(Particle/Particle\.)?PDG$"
+)
+_TREES: Final = ("TTree", "ROOT::RNTuple")
+#: Events in which generated objects are looked for.
+_LOOKED_AT: Final = 100
+
+
+def fileset_of_files(
+    paths: Sequence[str], schema: type[BaseSchema], era: str = UNKNOWN_ERA
+) -> Fileset:
+    """Return a fileset of ROOT files, a dataset for each file.
+
+    The tree is the one whose format the schema reads. A file with generated events is simulation.
+
+    Parameters
+    ----------
+    paths
+        Paths or URLs of the files.
+    schema
+        Schema of the analysis.
+    era
+        Era of all files.
+
+    Raises
+    ------
+    FilesetError
+        If a file cannot be read, has no tree of the format or several, or is named twice.
+    """
+    stems = [PurePosixPath(path.partition("?")[0]).stem for path in paths]
+    FilesetError.raise_for(
+        f"{stem}.root: {times} files of this name; write a fileset, with a name for each"
+        for stem, times in Counter(stems).items()
+        if times > 1
+    )
+    datasets: dict[str, Dataset] = {}
+    for stem, path in zip(stems, paths, strict=True):
+        tree, simulated = _looked_into(path, schema)
+        metadata = {"is_mc": simulated, "era": era}
+        datasets |= build_fileset(stem, [path], tree, metadata).root
+    return Fileset(datasets)
+
+
+def _looked_into(path: str, schema: type[BaseSchema]) -> tuple[str, bool]:
+    """Return the path of the tree of a file, and whether it holds generated events."""
+    formats = getattr(schema, "formats", ()) or (schema,)
+    try:
+        with uproot.open({path: None}) as file:
+            known = file.keys(filter_classname=list(_TREES), cycle=False)
+            trees = [
+                tree
+                for tree in dict.fromkeys(known)
+                if any(
+                    not hasattr(format_, "reads") or format_.reads(file[tree].keys())
+                    for format_ in formats
+                )
+            ]
+            if len(trees) == 1:
+                return trees[0], _is_simulated(file[trees[0]])
+    except (OSError, ValueError) as error:
+        why = reason(error) or shortened(str(error))
+        raise FilesetError(f"{path}: cannot be read: {why}") from None
+    if trees:
+        raise FilesetError(f"{path}: has several such trees: {', '.join(trees)}; write a fileset")
+    names = ", ".join(format_.__name__ for format_ in formats)
+    raise FilesetError(
+        f"{path}: no tree is of the format of the analysis ({names}); "
+        f"its trees: {', '.join(known) or 'none'}"
+    )
+
+
+def _is_simulated(tree: uproot.TTree) -> bool:
+    for name in filter(_GENERATED.match, tree.keys()):
+        values = tree[name].array(entry_stop=_LOOKED_AT)
+        if values.ndim == 1 or ak.any(ak.num(values) > 0):
+            return True
+    return False
