@@ -15,6 +15,7 @@ from bphcoffea.inputs import (
     ReducedNanoAODSchema,
     ReducedPHYSLITESchema,
     TwoMuTrackSchema,
+    WZTreeSchema,
     any_format,
 )
 from bphcoffea.results import RunFolder
@@ -37,6 +38,20 @@ def test_tree_and_kind_are_found_in_the_file(nanoaod, name, schema, tree, simula
         ((_, entry),) = fileset[name].files.items()
         assert entry.object_path == tree
         assert fileset[name].metadata.is_mc == simulated
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "simulated"),
+    [
+        ("wztree_hnl_data", WZTreeSchema, False),
+        ("wztree_hnl_mc", WZTreeSchema, True),
+        ("tree3mu_phipi_2017", TwoMuTrackSchema, False),
+        ("tree3mu_phipi_2018_mc", TwoMuTrackSchema, True),
+    ],
+)
+def test_kinds_of_ntuples_are_found(data, name, schema, simulated):
+    fileset = fileset_of_files([str(data / f"{name}.root")], schema)
+    assert fileset[name].metadata.is_mc == simulated
 
 
 @pytest.mark.parametrize("generated", [[[], []], [[], [1.0]]])

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 import bphcoffea
 from bphcoffea import datasets, execution, results, storage
-from bphcoffea.analysis import Analysis
 from bphcoffea.cli import arguments
 from bphcoffea.cli.clean import note_old_checkpoints
 from bphcoffea.cli.lumi import print_luminosity, print_normalisation
 from bphcoffea.cli.status import print_blinding, print_ledger
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import InputError
+
+if TYPE_CHECKING:
+    from bphcoffea.analysis import Analysis
 
 
 def run(
@@ -28,8 +30,9 @@ def run(
     ],
     output: arguments.Output,
     era: Annotated[
-        str, typer.Option(help="Era of ROOT files, which no fileset tells: 2017B, 2018D, 2022.")
-    ] = datasets.UNKNOWN_ERA,
+        str | None,
+        typer.Option(help="Era of ROOT files, which no fileset tells: 2017B, 2018D, 2022."),
+    ] = None,
     dataset: arguments.Datasets = None,
     corrections: arguments.CorrectionFiles = None,
     classifier: Annotated[
@@ -151,12 +154,13 @@ def run(
         raise typer.Exit(3)
 
 
-def _files(places: list[str], analysis: Analysis, era: str) -> datasets.Fileset:
+def _files(places: list[str], analysis: Analysis, era: str | None) -> datasets.Fileset:
     """Return the fileset of JSON files, or of ROOT files."""
     if not any(place.partition("?")[0].endswith(".root") for place in places):
-        if era != datasets.UNKNOWN_ERA:
+        if era is not None:
             raise InputError("--era: is for ROOT files; a fileset tells the era of each dataset")
         return datasets.load_filesets(places)
+    era = era or datasets.UNKNOWN_ERA
     fileset = datasets.fileset_of_files(places, analysis.schema, era)
     for name in fileset.names:
         kind = "simulation" if fileset[name].metadata.is_mc else "data"

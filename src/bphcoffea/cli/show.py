@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from bphcoffea import datasets, execution, processing
-from bphcoffea.analysis import Analysis, AnalysisRecord
 from bphcoffea.cli.arguments import AnalysisName, load_named
 from bphcoffea.cli.terminal import new_table
 from bphcoffea.cli.terminal import show as print_lines
 
-#: Metadata with which branches are traced if there is no file: simulation has all of them.
-_METADATA = datasets.Metadata(is_mc=True, era=datasets.UNKNOWN_ERA)
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bphcoffea.analysis import Analysis, AnalysisRecord
 
 
 def show(
@@ -99,7 +99,9 @@ def _branches(analysis: Analysis, files: list[str]) -> Iterator[str]:
         with execution.engine("iterative") as running:
             needs = execution.needs_of(analysis, fileset, running)
     else:
-        needs = processing.branch_needs(analysis, {"": _METADATA.model_dump()})
+        # simulation has all branches
+        metadata = datasets.Metadata(is_mc=True, era=datasets.UNKNOWN_ERA)
+        needs = processing.branch_needs(analysis, {"": metadata.model_dump()})
     for name, need in needs.items():
         of = f" of {name}" if name else ""
         if need.required:

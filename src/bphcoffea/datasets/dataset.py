@@ -15,6 +15,8 @@ Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Efficiency = Annotated[float, Field(gt=0, le=1)]
 NonNegative = Annotated[int, Field(ge=0)]
+#: Era of files of which nobody has said the era.
+UNKNOWN_ERA: Final = "unknown"
 #: Keys that coffea's preprocessing adds to a dataset and that are not needed here.
 _IGNORED = {"format", "form", "compressed_form", "did"}
 #: Keys that coffea and the executors add to the metadata of a chunk.

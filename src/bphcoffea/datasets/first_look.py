@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -13,18 +12,11 @@ import uproot
 from coffea.nanoevents.schemas.base import BaseSchema
 
 from bphcoffea.datasets.build import build_fileset
-from bphcoffea.datasets.dataset import Dataset
+from bphcoffea.datasets.dataset import UNKNOWN_ERA, Dataset
 from bphcoffea.datasets.fileset import Fileset
 from bphcoffea.errors import FilesetError
 from bphcoffea.storage import reason, shortened
 
-#: Era of files of which nobody has said the era.
-UNKNOWN_ERA: Final = "unknown"
-#: Branches of generated events, in all formats; data may have them without any entry.
-_GENERATED: Final = re.compile(
-    r"genWeight$|nGenPart$|GenParticle_Pt$|C_Hnl_gen_|EventInfoAuxDyn\.mcEventWeights$|"
-    r"MCRecoAssociations|(Particle/Particle\.)?PDG$"
-)
 _TREES: Final = ("TTree", "ROOT::RNTuple")
 #: Events in which generated objects are looked for.
 _LOOKED_AT: Final = 100
@@ -80,7 +72,7 @@ def _looked_into(path: str, schema: type[BaseSchema]) -> tuple[str, bool]:
                 )
             ]
             if len(trees) == 1:
-                return trees[0], _is_simulated(file[trees[0]])
+                return trees[0], _is_simulated(file[trees[0]], formats)
     except (OSError, ValueError) as error:
         why = reason(error) or shortened(str(error))
         raise FilesetError(f"{path}: cannot be read: {why}") from None
@@ -93,9 +85,17 @@ def _looked_into(path: str, schema: type[BaseSchema]) -> tuple[str, bool]:
     )
 
 
-def _is_simulated(tree: uproot.TTree) -> bool:
-    for name in filter(_GENERATED.match, tree.keys()):
-        values = tree[name].array(entry_stop=_LOOKED_AT)
-        if values.ndim == 1 or ak.any(ak.num(values) > 0):
-            return True
-    return False
+def _is_simulated(tree: uproot.TTree, formats: Sequence[type[BaseSchema]]) -> bool:
+    """Return whether a tree has generated events; one of a format without data always has."""
+    branches = set(tree.keys())
+    for format_ in formats:
+        if hasattr(format_, "reads") and format_.reads(branches):
+            generated = getattr(format_, "generated", None)
+            found = branches.intersection(generated or ())
+            return generated is None or any(_filled(tree[branch]) for branch in found)
+    return "genWeight" in branches
+
+
+def _filled(branch: uproot.TBranch) -> bool:
+    values = branch.array(entry_stop=_LOOKED_AT)
+    return values.ndim == 1 or bool(ak.any(ak.num(values) > 0))

@@ -35,6 +35,8 @@ class ReducedNanoAODSchema(NanoAODSchema):  # type: ignore[misc]
 
     warn_missing_crossrefs: ClassVar[bool] = False
     event_ids: ClassVar[list[str]] = []
+    #: Branches that only simulation has, or only there with entries.
+    generated: ClassVar[tuple[str, ...]] = ("genWeight", "nGenPart")
 
     @classmethod
     def reads(cls, branches: Collection[str]) -> bool:

@@ -103,6 +103,8 @@ class ReducedPHYSLITESchema(BaseSchema):  # type: ignore[misc]
     object that does not exist.
     """
 
+    #: Branches that only simulation has, or only there with entries.
+    generated: ClassVar[tuple[str, ...]] = ("EventInfoAuxDyn.mcEventWeights",)
     #: Pattern of the branches to look at. Files have about 1000 others; uproot cannot read 250 of
     #: those.
     filter_name: ClassVar[str] = (

@@ -93,6 +93,8 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
     """
 
     flavour: ClassVar[Flavour | None] = None
+    #: Branches that only simulation has, or only there with entries.
+    generated: ClassVar[tuple[str, ...]] = ("GenParticle_Pt",)
 
     def __init__(self, base_form: Form, *args: object, **kwargs: object) -> None:
         super().__init__(base_form, *args, **kwargs)

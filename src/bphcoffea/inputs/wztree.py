@@ -119,6 +119,8 @@ class WZTreeSchema(BaseSchema):  # type: ignore[misc]
 
     #: Path of the tree in the file.
     tree: ClassVar[str] = "wztree"
+    #: Branches that only simulation has, or only there with entries.
+    generated: ClassVar[tuple[str, ...]] = ("C_Hnl_gen_l_prop",)
 
     def __init__(self, base_form: Form, *args: object, **kwargs: object) -> None:
         super().__init__(base_form, *args, **kwargs)
