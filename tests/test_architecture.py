@@ -13,7 +13,7 @@ PACKAGE = Path(bphcoffea.__file__).parent
 ORDER = (
     *("physics", "storage", "inputs", "reading", "luminosity", "corrections", "analysis"),
     *("datasets", "facilities", "results", "processing", "execution", "statistics", "training"),
-    *("presentation", "searches", "toys", "cli"),
+    *("presentation", "searches", "toys", "report", "cli"),
 )
 #: What may be imported without any package, since everything else imports it.
 BESIDE = {path.stem for path in PACKAGE.glob("*.py")}

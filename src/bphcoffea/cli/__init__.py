@@ -25,6 +25,7 @@ from bphcoffea.cli import (
     lumi,
     new,
     plot,
+    report,
     run,
     show,
     status,
@@ -44,8 +45,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot, toys.toys),
-    *(limits.limit, limits.export, new.new, demo.demo, clean.clean),
+    *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot),
+    *(report.report, toys.toys, limits.limit, limits.export, new.new, demo.demo, clean.clean),
 )
 for command in _COMMANDS:
     app.command()(command)

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from bphcoffea import physics, results
+from bphcoffea import results
 from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.cli.terminal import console, counted, new_table, say
 
@@ -59,7 +59,7 @@ def print_ledger(run: results.RunFolder) -> None:
             "--resume; give a folder that the workers can write to with --checkpoints"
         )
     if partial:
-        share = _processed_share(ledger)
+        share = results.processed_share(ledger)
         say(f"PARTIAL: the run covers {share} of its datasets; its results are preliminary")
     if not ledger["complete"]:
         say("INCOMPLETE: the results lack the failed entries; repeat the run with --resume")
@@ -67,19 +67,8 @@ def print_ledger(run: results.RunFolder) -> None:
 
 def print_blinding(run: results.RunFolder) -> None:
     """Print whether a run with data is blind, and in which windows."""
-    blind = run.analysis.blind
-    if blind is None or all(metadata.is_mc for metadata in run.fileset_metadata.values()):
-        return
-    if not run.hidden:
-        say(f"NOT BLIND: the results include data at all values of {blind.variable}")
-        return
-    windows = physics.in_words(run.hidden, blind.unit)
-    if blind.by_category:
-        by_category = blind.by_category.items()
-        parts = (f"{physics.in_words(hidden)} ({category})" for category, hidden in by_category)
-        windows = f"{', '.join(parts)} {blind.unit}"
-    masses = f" (masses {', '.join(f'{m:g}' for m in blind.masses)})" if blind.masses else ""
-    say(f"BLIND: data with {blind.variable} in {windows} are left out of the results{masses}")
+    if text := results.blinding_in_words(run):
+        say(text)
 
 
 def note_missing_events(run: results.RunFolder) -> None:
@@ -87,21 +76,11 @@ def note_missing_events(run: results.RunFolder) -> None:
     if not run.complete:
         say(f"note: the run is incomplete; see: bphcoffea status {run.path}")
     if run.partial:
-        share = _processed_share(run.read("ledger.json"))
+        share = results.processed_share(run.read("ledger.json"))
         say(
             f"note: the run {run.path} is partial: {share} of its datasets; "
             "its results are preliminary"
         )
-
-
-def _processed_share(ledger: Mapping[str, Any]) -> str:
-    """Return which share of the events of its datasets a run was asked to process, in words."""
-    counts = ledger["datasets"].values()
-    lengths = [count["dataset_events"] for count in counts]
-    if None in lengths or not sum(lengths):
-        return "an unknown part of the events"
-    share = sum(count["expected_events"] for count in counts) / sum(lengths)
-    return f"{share:.3%} of the events" if share < 0.01 else f"{share:.1%} of the events"
 
 
 def _print_slowest(metrics: Mapping[str, Any], most: int = 5) -> None:

@@ -8,3 +8,5 @@ from .style import TINY as TINY, cms_style as cms_style, garwood as garwood
 from .style import new_figure as new_figure, per_bin as per_bin, points as points
 from .style import scale_counts as scale_counts
 from .training_figures import plot_training as plot_training
+from .labels import LabelledRun as LabelledRun
+from .run_figures import figures_of_run as figures_of_run

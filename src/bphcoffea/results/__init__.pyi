@@ -12,5 +12,7 @@ from .luminosities import Luminosities as Luminosities, certification_of as cert
 from .normalisation import generated as generated, normalise as normalise
 from .records import DatasetRecord as DatasetRecord, Datasets as Datasets, as_json as as_json
 from .renormalisation import renormalise as renormalise
+from .run_state import blinding_in_words as blinding_in_words
+from .run_state import processed_share as processed_share
 from .simulated_sums import simulated_sum as simulated_sum
 from .work_totals import Timing as Timing, table as table, tallies as tallies, total as total

@@ -55,7 +55,8 @@ class Search(ABC):
     """Base class of a search, through which the command line and figures use it.
 
     Report and figures come from modules beside that of the subclass, which are imported when they
-    are needed: ``report.report(limit)`` and ``figures.figures_of_limit(run, limit, unblind=…)``.
+    are needed: ``report.report(limit, unblind=…)`` and
+    ``figures.figures_of_limit(run, limit, unblind=…)``.
 
     Attributes
     ----------
@@ -92,9 +93,9 @@ class Search(ABC):
     def record(self, run: RunFolder) -> LimitRecord:
         """Return the limit that a run has; for the errors see :meth:`LimitRecord.of_run`."""
 
-    def report(self, limit: LimitRecord) -> Iterator[str | Table]:
-        """Yield the lines and tables that the command line shows of a limit."""
-        yield from self._module("report").report(limit)
+    def report(self, limit: LimitRecord, *, unblind: bool = True) -> Iterator[str | Table]:
+        """Yield the lines and tables of a limit; `unblind` shows what was observed, if anything."""
+        yield from self._module("report").report(limit, unblind=unblind)
 
     def export(self, run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
         """Write datacards or workspaces of the limit of a run into its folder ``datacards``.

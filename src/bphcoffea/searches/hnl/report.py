@@ -11,7 +11,7 @@ from bphcoffea.searches.hnl.limit_record import MixingLimit, in_words
 from bphcoffea.statistics import MEDIAN
 
 
-def report(limit: MixingLimit) -> Iterator[str | Table]:
+def report(limit: MixingLimit, *, unblind: bool = True) -> Iterator[str | Table]:
     """Yield a table of the excluded |V|², and lines about statistics and normalisation."""
     title = f"|V|² excluded at {limit.level:.0%} CL, {limit.neutrino.capitalize()} N"
     table = Table(
@@ -20,7 +20,8 @@ def report(limit: MixingLimit) -> Iterator[str | Table]:
     for hypothesis in limit.hypotheses:
         ends = (hypothesis.expected[MEDIAN - 1], hypothesis.expected[MEDIAN + 1])
         lower = [f"{ranges[0].low:.3g}" if ranges else "–" for ranges in ends]
-        observed = "blinded" if hypothesis.observed is None else in_words(hypothesis.observed)
+        shown = hypothesis.observed if unblind else None
+        observed = "blinded" if shown is None else in_words(shown)
         expected = in_words(hypothesis.expected[MEDIAN])
         table.add_row(f"{hypothesis.mass:g}", expected, " to ".join(lower), observed)
     yield table

@@ -10,8 +10,9 @@ from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
 from bphcoffea.searches.tau3mu.normalisation import NO_FRACTION
 
 
-def report(limit: BranchingLimit) -> Iterator[str | Table]:
+def report(limit: BranchingLimit, *, unblind: bool = True) -> Iterator[str | Table]:
     """Yield a table of limits per confidence level, and lines about their inputs."""
+    blinded = limit.blinded or not unblind
     for number, level in enumerate(limit.levels):
         title = f"upper limits on B(τ → 3μ) at {100 * level:.4g}% CL, in units of 1e-8"
         table = Table("", "expected", "±1σ", "±2σ", "observed", title=title, title_justify="left")
@@ -20,13 +21,13 @@ def report(limit: BranchingLimit) -> Iterator[str | Table]:
         for group in limit.limits:
             of_level = group.limits[number]
             lowest, low, median, high, highest = map(_in_1e8, of_level.expected)
-            observed = "blinded" if limit.blinded else _in_1e8(of_level.observed)
+            observed = "blinded" if blinded else _in_1e8(of_level.observed)
             table.add_row(
                 group.name, median, f"{low} to {high}", f"{lowest} to {highest}", observed
             )
         yield table
     for group in limit.limits:
-        if fitted := group.fitted:
+        if not blinded and (fitted := group.fitted):
             yield (
                 f"{group.name}: fitted B(τ → 3μ) = ({1e8 * fitted.branching:.3g} ± "
                 f"{1e8 * fitted.error:.2g})e-8, {fitted.significance:.2g}σ"

@@ -1,0 +1,152 @@
+"""Figures of a run as SVG that can stand in a page beside others."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from bphcoffea.analysis import AnalysisRecord
+from bphcoffea.presentation import LabelledRun, cms_style, figures_of_run
+from bphcoffea.results import RunFolder
+
+#: Section of the report in which a figure stands.
+Place: TypeAlias = Literal["limit", "fit", "cutflow", "distributions", "n-1"]
+
+#: Parts of matplotlib's SVG that a page does not need: header, metadata, comments, sizes.
+_NEEDLESS: Final = re.compile(
+    r"^.*?(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->"
+    r"| xmlns(?::xlink)?=\"[^\"]*\"",
+    re.DOTALL,
+)
+_SIZE: Final = re.compile(r'<svg width="[^"]*" height="[^"]*"')
+_ID: Final = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
+#: Numbers with more digits than a screen can show.
+_LONG_NUMBER: Final = re.compile(r"(\d+\.\d\d)\d+")
+#: Black and greys, which have no hue, become the colours of the page.
+_GREY: Final = re.compile(r"#([0-9a-f]{2})\1\1\b")
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """Figure of a report.
+
+    Attributes
+    ----------
+    anchor
+        Identifier of the figure in the page.
+    name
+        Name, as that of the file which ``plot`` writes.
+    place
+        Section in which it stands.
+    caption
+        What it shows, in words.
+    svg
+        The figure; its identifiers are unique in the page.
+    """
+
+    anchor: str
+    name: str
+    place: Place
+    caption: str
+    svg: Markup
+
+    def copy(self, of_run: str = "") -> PageFigure:
+        """Return a copy that may stand in the same page, with the name of its run if given."""
+        prefix = "copy-" if not of_run else "side-"
+        caption = f"{of_run}: {self.caption}" if of_run else self.caption
+        svg = Markup(_ID.sub(prefix, self.svg))  # noqa: S704 - changes identifiers only
+        return replace(self, anchor=prefix + self.anchor, caption=caption, svg=svg)
+
+
+def figures_for_page(
+    run: RunFolder,
+    prefix: str,
+    *,
+    unblind: bool,
+    progress: Callable[[int, int], None],
+) -> Iterator[PageFigure]:
+    """Yield the figures of a run, without the data that it hides.
+
+    Parameters
+    ----------
+    run
+        Folder of a finished run.
+    prefix
+        Beginning of all identifiers.
+    unblind
+        Also draw the data that the analysis declares blind.
+    progress
+        Called with the number of drawn histograms, and of all histograms.
+    """
+    analysis = run.analysis
+    is_fitted = run.place("fit.json").is_file()
+    with cms_style():
+        figures = figures_of_run(LabelledRun(run), unblind=unblind, progress=progress)
+        for number, (name, figure) in enumerate(figures):
+            place, caption = _content(name, analysis, is_fitted=is_fitted)
+            anchor = f"{prefix}figure-{number}"
+            yield PageFigure(anchor, name, place, caption, inline_svg(figure, f"{anchor}-"))
+
+
+def inline_svg(figure: Figure, prefix: str) -> Markup:
+    """Return a figure as the SVG element of a page.
+
+    Texts are paths, so that the figure looks the same everywhere. Black, grey and white become
+    colours of the page, which may be dark.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    prefix
+        Beginning of its identifiers.
+    """
+    file = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": prefix}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    text = _SIZE.sub("<svg", _NEEDLESS.sub("", file.getvalue()))
+    text = _ID.sub(prefix, text.replace("xlink:href", "href"))
+    text = _GREY.sub(_color, _LONG_NUMBER.sub(r"\1", text))
+    # matplotlib escapes all texts, and the comments with them are removed
+    return Markup(re.sub(r"\n\s*", "\n", text))  # noqa: S704
+
+
+def _color(match: re.Match[str]) -> str:
+    """Return a grey as a mixture of the colours of the page."""
+    percent = round(int(match[1], 16) / 2.55)
+    if percent in (0, 100):
+        return "var(--paper)" if percent else "currentColor"
+    return f"color-mix(in srgb, var(--paper) {percent}%, var(--ink))"
+
+
+def _content(name: str, analysis: AnalysisRecord, *, is_fitted: bool) -> tuple[Place, str]:
+    """Return the section of a figure, and what it shows."""
+    if name.startswith("cutflow_"):
+        group = name.removeprefix("cutflow_")
+        return "cutflow", f"Cutflow of {group}: events and candidates that pass each cut"
+    histogram = max(
+        (h for h in analysis.histograms if name == h or name.startswith(f"{h}_")),
+        key=len,
+        default=None,
+    )
+    if histogram is None:
+        return "limit", f"{name.replace('_', ' ').capitalize()}; the numbers are in the tables"
+    record = analysis.histograms[histogram]
+    variable = " against ".join((record.variable, *record.others))
+    rest = name.removeprefix(histogram).strip("_").replace("_", " ")
+    part = f" ({rest})" if rest and rest not in ("stack", "spectrum") else ""
+    if record.n_minus_1 is not None:
+        others = "all cuts but those on it"
+        return "n-1", f"Distribution of {variable}{part} after {others}; lines mark the cut"
+    fitted = is_fitted and analysis.fit is not None and histogram == analysis.fit.histogram
+    if fitted and rest not in ("stack", "spectrum"):
+        return "fit", f"Spectrum of {variable}{part}, with the fitted components and the pulls"
+    kind = "stacked simulation and data" if rest == "stack" else "all selected events"
+    return "distributions", f"Distribution of {variable}{part}: {kind}"
