@@ -1,5 +1,6 @@
 """Real services on this machine, for the time of a test."""
 
+from services.chromium import Tab, chromium, why_no_chromium
 from services.dask import DaskCluster, Tls, dask_cluster
 from services.disks import SmallDisk, small_disk
 from services.grid import CertificateAuthority, gsi_server
@@ -20,8 +21,10 @@ __all__ = [
     "RestartableServer",
     "Slurm",
     "SmallDisk",
+    "Tab",
     "Tls",
     "XRootDServer",
+    "chromium",
     "dask_cluster",
     "free_port",
     "gsi_server",
@@ -29,6 +32,7 @@ __all__ = [
     "server_folders",
     "slurm",
     "small_disk",
+    "why_no_chromium",
     "why_no_slurm",
     "why_no_xrootd",
     "xrootd_server",

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from bphcoffea import report as pages
 from bphcoffea import results, statistics, storage
 from bphcoffea.cli.arguments import suggesting
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import say
 from bphcoffea.progress import progress
-from bphcoffea.report import write_report
 
 
 def report(
@@ -42,7 +42,7 @@ def report(
         storage.UnwritableError: " (--output)",
     }
     with suggesting(hints), progress(None, "Drawing", "histogram") as bar:
-        path = write_report(runs, output, unblind=unblind, progress=bar.update)
+        path = pages.write_report(runs, output, unblind=unblind, progress=bar.update)
     say(f"report: {path}")
     for run in runs:
         note_missing_events(run)

@@ -68,13 +68,12 @@ def _cutflows(reports: Sequence[RunReport], names: Sequence[str]) -> Iterator[Ta
         values = [
             {row["step"]: row["events"] for row in cutflow.get(dataset, ())} for cutflow in cutflows
         ]
-        yield _side_by_side(
-            f"Events of {dataset} after each cut",
-            "step",
-            values,
-            names,
-            lambda index, step, values=values: values[index][step],
-        )
+        caption = f"Events of {dataset} after each cut"
+        yield _side_by_side(caption, "step", values, names, _count_of(values))
+
+
+def _count_of(values: Sequence[Mapping[str, int]]) -> Callable[[int, str], CellLike]:
+    return lambda index, step: values[index][step]
 
 
 def _side_by_side(

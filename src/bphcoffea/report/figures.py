@@ -27,10 +27,11 @@ _NEEDLESS: Final = re.compile(
 )
 _SIZE: Final = re.compile(r'<svg width="[^"]*" height="[^"]*"')
 _ID: Final = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
-#: Numbers with more digits than a screen can show.
-_LONG_NUMBER: Final = re.compile(r"(\d+\.\d\d)\d+")
-#: Black and greys, which have no hue, become the colours of the page.
-_GREY: Final = re.compile(r"#([0-9a-f]{2})\1\1\b")
+#: Numbers with more digits than a screen can show; those below 1 may be scales.
+_LONG_NUMBER: Final = re.compile(r"(?<![\d.])([1-9]\d*\.\d)\d+")
+_COLOR: Final = re.compile(r"#[0-9a-f]{6}\b")
+#: Luminance [W3C, WCAG 2.2] below which a colour is mixed with white on a dark page.
+_DARK: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -113,17 +114,25 @@ def inline_svg(figure: Figure, prefix: str) -> Markup:
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = _SIZE.sub("<svg", _NEEDLESS.sub("", file.getvalue()))
     text = _ID.sub(prefix, text.replace("xlink:href", "href"))
-    text = _GREY.sub(_color, _LONG_NUMBER.sub(r"\1", text))
+    text = _COLOR.sub(_color, _LONG_NUMBER.sub(r"\1", text))
     # matplotlib escapes all texts, and the comments with them are removed
     return Markup(re.sub(r"\n\s*", "\n", text))  # noqa: S704
 
 
 def _color(match: re.Match[str]) -> str:
-    """Return a grey as a mixture of the colours of the page."""
-    percent = round(int(match[1], 16) / 2.55)
-    if percent in (0, 100):
-        return "var(--paper)" if percent else "currentColor"
-    return f"color-mix(in srgb, var(--paper) {percent}%, var(--ink))"
+    """Return a colour for any page: greys are mixtures of its colours, dark hues become lighter."""
+    color = match[0]
+    channels = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    if len(set(channels)) == 1:
+        percent = round(100 * channels[0])
+        if percent in (0, 100):
+            return "var(--paper)" if percent else "currentColor"
+        return f"color-mix(in srgb, var(--paper) {percent}%, var(--ink))"
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    if luminance >= _DARK:
+        return color
+    return f"light-dark({color}, color-mix(in srgb, {color} 65%, white))"
 
 
 def _content(name: str, analysis: AnalysisRecord, *, is_fitted: bool) -> tuple[Place, str]:

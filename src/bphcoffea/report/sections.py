@@ -13,7 +13,7 @@ from bphcoffea.analysis import ALL, HistogramRecord
 from bphcoffea.report.figures import PageFigure, Place, figures_for_page
 from bphcoffea.report.tables import Cell, Row, Table, number, pairs, share
 from bphcoffea.results import RunFolder, blinding_in_words, processed_share
-from bphcoffea.statistics import FitRecord, MassFit, search_of
+from bphcoffea.statistics import FitRecord, MassFit, Parameter, search_of
 
 #: Rows of the summary about the yields of a fit: parameters with this prefix.
 YIELD: Final = "n_"
@@ -130,9 +130,10 @@ class RunReport:
     def main_figure(self) -> PageFigure | None:
         """Figure of the summary: limit, else mass fit, else the first distribution."""
         limits = [figure for figure in self._figures("limit") if "mass" not in figure.name]
-        # the figure of all points is named as the limit itself, or comes last
+        # the figure of all points is named as the limit itself, or comes first
         named = [figure for figure in limits if figure.name == "limit"]
-        for found in (named, limits[-1:], *map(self._figures, ("fit", "distributions"))):
+        fits, distributions = self._figures("fit"), self._figures("distributions")
+        for found in (named, limits[:1], fits, distributions):
             if found:
                 return found[0]
         return None
@@ -142,12 +143,12 @@ class RunReport:
         """Tables of the summary: limits, yields, and events after all cuts."""
         tables = [content for content in self._limit if isinstance(content, Table)][:1]
         if self.fit is not None:
-            rows = [
-                (name.removeprefix(YIELD), value, error)
-                for name, value, error, _ in _parameters(self.fit.fit)
+            yields: list[Row] = [
+                (name.removeprefix(YIELD), _with_error(parameter))
+                for name, parameter in self.fit.parameters.items()
                 if name.startswith(YIELD)
             ]
-            tables.append(Table("Fitted yields", ("component", "candidates", "error"), rows))
+            tables.append(Table("Fitted yields", ("component", "candidates"), yields))
         selected = [
             (name, rows[-1]["events"], share(rows[-1]["events"], rows[0]["events"]))
             for name, rows in self.run.cutflow.items()
@@ -205,17 +206,17 @@ class RunReport:
             lost = [
                 (f["file"], f["dataset"], *_range(f), f["attempts"], f["error"]) for f in failed
             ]
-            header = ("file", "dataset", "entries", "tries", "reason")
-            tables.append(Table("Missing entries", header, lost))
+            columns = ("file", "dataset", "entries", "tries", "reason")
+            tables.append(Table("Missing entries", columns, lost))
         if detours := self.ledger["detours"]:
-            read = [
+            read: list[Row] = [
                 (d["file"], d["dataset"], *_range(d), d["used"], d["attempts"], d["error"])
                 for d in detours
             ]
-            header = ("file", "dataset", "entries", "read from", "tries", "first error")
-            tables.append(Table("Entries that were read after an error", header, read))
+            places = ("file", "dataset", "entries", "read from", "tries", "first error")
+            tables.append(Table("Entries that were read after an error", places, read))
         notes = [f"Note: {note}" for note in self.ledger.get("notes", ())]
-        return Section("completeness", "Completeness", [self.state, *notes], tables)
+        return Section("completeness", "Completeness", notes, tables)
 
     @cached_property
     def _limit(self) -> list[str | Table]:
@@ -280,15 +281,15 @@ class RunReport:
             header = ("dataset", "luminosity [fb⁻¹]", "sections", "uncertainty", "source")
             tables.append(Table("Luminosity of the data", header, rows))
         if self.run.place("normalisation.json").is_file():
-            normalised = [
+            normalised: list[Row] = [
                 (
                     *(name, number(of.cross_section), number(of.luminosity, ".4g")),
                     *(number(of.generator_sumw), number(of.scale, ".4g"), "; ".join(of.notes)),
                 )
                 for name, of in self.run.normalisation.items()
             ]
-            header = ("dataset", "σ [pb]", "luminosity [fb⁻¹]", "generator Σw", "scale", "notes")
-            tables.append(Table("Normalisation of the simulation", header, normalised))
+            columns = ("dataset", "σ [pb]", "luminosity [fb⁻¹]", "generator Σw", "scale", "notes")
+            tables.append(Table("Normalisation of the simulation", columns, normalised))
         return [table for table in tables if table.rows]
 
     def _variations(self) -> Iterator[Table]:
@@ -453,6 +454,11 @@ def _parameters(fit: MassFit) -> Iterator[tuple[str, Cell, Cell, str]]:
     for name, parameter in fit.parameters.items():
         error = Cell("fixed") if parameter.fixed else number(parameter.error, ".4g")
         yield name, number(parameter.value), error, parameter.unit
+
+
+def _with_error(parameter: Parameter) -> Cell:
+    error = "" if parameter.error is None else f" ± {parameter.error:,.0f}"
+    return Cell(f"{parameter.value:,.0f}{error}", parameter.value)
 
 
 def _range(entry: Mapping[str, Any]) -> tuple[str]:

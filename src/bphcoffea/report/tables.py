@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -55,13 +56,22 @@ class Table:
     @classmethod
     def of_terminal(cls, table: TerminalTable) -> Table:
         """Return a table that is made for terminals."""
-        columns = [[_plain(cell) for cell in column.cells] for column in table.columns]
+        columns = [[_read(_plain(cell)) for cell in column.cells] for column in table.columns]
         header = [_plain(column.header) for column in table.columns]
         return cls(_plain(table.title or ""), header, list(zip(*columns, strict=True)))
 
 
 def _plain(text: object) -> str:
     return text.plain if isinstance(text, Text) else Text.from_markup(str(text)).plain
+
+
+def _read(text: str) -> Cell:
+    """Return a cell with a text, and its number if it is one."""
+    try:
+        value = float(text.replace(",", ""))
+    except ValueError:
+        return Cell(text)
+    return Cell(text, value if math.isfinite(value) else None)
 
 
 def _cell(content: CellLike) -> Cell:

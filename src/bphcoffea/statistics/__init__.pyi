@@ -17,7 +17,7 @@ from .limit_record import Export as Export, LimitRecord as LimitRecord
 from .limit_results import Confidence as Confidence, Limit as Limit, MEDIAN as MEDIAN
 from .limit_results import QUANTILES as QUANTILES
 from .mass_background import Background as Background, fit_background as fit_background
-from .mass_fit import MassFit as MassFit
+from .mass_fit import MassFit as MassFit, Parameter as Parameter
 from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
 from .run_fit import fit_mass as fit_mass, of_datasets as of_datasets, whole as whole

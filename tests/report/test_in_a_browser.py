@@ -1,0 +1,111 @@
+"""The page of a report in a real browser."""
+
+import io
+from importlib import resources
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.chromium
+
+#: What a tab reports of errors.
+ERRORS = ("Runtime.exceptionThrown", "Log.entryAdded")
+
+
+@pytest.fixture
+def opened(tab, fitted_run):
+    """A tab that shows the report, with the settings of a new user."""
+    tab.prefer("light")
+    tab.resize(1280)
+    tab.open(fitted_run.path / "report.html")
+    tab.evaluate("localStorage.clear()")
+    tab.open(fitted_run.path / "report.html")
+    return tab
+
+
+def brightness(tab):
+    """Return the median brightness of the visible page, between 0 and 1."""
+    image = Image.open(io.BytesIO(tab.screenshot())).convert("L")
+    return float(np.median(np.asarray(image))) / 255
+
+
+def column(number, table="#provenance table"):
+    cells = f"document.querySelector('{table}').tBodies[0].rows"
+    return f"[...{cells}].map((row) => row.cells[{number}].textContent)"
+
+
+def test_it_opens_without_errors_and_requests(opened):
+    opened.evaluate("new Promise((done) => setTimeout(done, 200))")
+    assert [event for event in opened.events if event[0] in ERRORS] == []
+    assert [event for event in opened.events if event[0] == "Runtime.consoleAPICalled"] == []
+    asked = [
+        e["request"]["url"] for name, e in opened.events if name == "Network.requestWillBeSent"
+    ]
+    assert len(asked) == 1
+    assert asked[0].endswith("report.html")
+
+
+def test_a_click_on_a_header_sorts(opened, fitted_run):
+    table = "#completeness table"
+    assert opened.evaluate(f"document.querySelectorAll('{table} thead button').length") == 6
+    events = [
+        f"{c['expected_events']:,}" for c in fitted_run.read("ledger.json")["datasets"].values()
+    ]
+    ascending = sorted(events, key=lambda text: int(text.replace(",", "")))
+    # as texts, the order would be another one
+    assert ascending != sorted(events)
+    click = f"document.querySelectorAll('{table} thead button')[2].click()"
+    state = f"document.querySelectorAll('{table} th')[2].getAttribute('aria-sort')"
+    for expected, name in ((ascending, "ascending"), (ascending[::-1], "descending")):
+        opened.evaluate(click)
+        assert opened.evaluate(column(2, table)) == expected
+        assert opened.evaluate(state) == name
+
+
+def test_colours_follow_the_system_and_the_button(opened):
+    assert brightness(opened) > 0.9
+    opened.prefer("dark")
+    assert brightness(opened) < 0.3
+    press = "document.getElementById('theme').click()"
+    opened.evaluate(press)
+    assert opened.evaluate("document.getElementById('theme').textContent") == "Colours: light"
+    assert brightness(opened) > 0.9
+    opened.prefer("light")
+    opened.evaluate(press)
+    assert brightness(opened) < 0.3
+    # the choice stays
+    opened.call("Page.reload")
+    opened.evaluate("new Promise((done) => setTimeout(done, 500))")
+    assert brightness(opened) < 0.3
+
+
+@pytest.mark.parametrize("width", [320, 360, 800])
+def test_nothing_is_wider_than_the_page(opened, width):
+    opened.resize(width)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert brightness(opened) > 0.9
+
+
+def test_it_can_be_printed(opened):
+    assert opened.pdf().startswith(b"%PDF")
+
+
+def test_the_first_key_reaches_the_link_to_the_results(opened):
+    for kind in ("keyDown", "keyUp"):
+        opened.call("Input.dispatchKeyEvent", type=kind, key="Tab", windowsVirtualKeyCode=9)
+    assert opened.evaluate("document.activeElement.className") == "skip"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(opened, scheme):
+    opened.prefer(scheme)
+    rules = resources.files("axe_core_python") / "axe.min.js"
+    opened.evaluate(f"{rules.read_text()}; undefined")
+    # figures are named as a whole, so that their parts need no look
+    found = opened.evaluate(
+        "axe.run({exclude: [['svg']]}, {resultTypes: ['violations']}).then("
+        "  (found) => found.violations.map((each) => ["
+        "    each.id, each.help, each.nodes.slice(0, 3).map((node) => node.html)]))"
+    )
+    assert found == []
