@@ -87,7 +87,13 @@ def test_nothing_is_wider_than_the_page(opened, width):
     assert brightness(opened) > 0.9
 
 
-def test_it_can_be_printed(opened):
+def test_it_is_printed_in_light_colours(opened):
+    opened.prefer("dark")
+    opened.evaluate("document.documentElement.dataset.theme = 'dark'")
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    assert brightness(opened) > 0.9
+    opened.call("Emulation.setEmulatedMedia", media="")
+    assert brightness(opened) < 0.3
     assert opened.pdf().startswith(b"%PDF")
 
 
