@@ -102,7 +102,7 @@ def difference(value: float, reference: float) -> Cell:
     """Return the relative difference to a reference; it is highlighted unless it is zero.
 
     >>> difference(11, 10)
-    Cell(text='+10%', value=0.1..., differs=True)
+    Cell(text='+10%', value=0.1, differs=True)
     """
     if value == reference:
         return Cell("same", 0.0)
