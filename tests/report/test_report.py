@@ -20,7 +20,7 @@ from bphcoffea.storage import OccupiedError
 from .conftest import edited, small_copy
 
 #: Elements without an end.
-VOID = {"meta", "br", "img", "link", "input", "hr"}
+VOID = {"meta", "br", "img", "link", "input", "hr", "wbr"}
 ODD = "a<b>&\"'</table><script>alert(1)</script>"
 
 

@@ -108,16 +108,14 @@ class RunReport:
         if not self.complete:
             failed = self.ledger["failed"]
             files = len({(failure["dataset"], failure["file"]) for failure in failed})
+            lack = "1 file lacks entries" if files == 1 else f"{files:,} files lack entries"
             whole = self.ledger["uncounted_files"]
-            unknown = f"; {whole} of them have an unknown number of events" if whole else ""
-            return (
-                f"Incomplete: {done} were processed; {files} files lack entries{unknown}. "
-                "All results below lack them."
-            )
+            unknown = f", {whole:,} of an unknown number" if whole else ""
+            return f"Incomplete: {done} were processed; {lack}{unknown}. All results lack them."
         if self.partial:
             return (
                 f"Partial: {done} requested were processed, {processed_share(self.ledger)} of the "
-                "datasets. All results below are preliminary."
+                "datasets. All results are preliminary."
             )
         return f"Complete: {done} were processed."
 
