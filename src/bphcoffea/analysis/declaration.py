@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GOLDEN: Final = "golden_json"
 #: Prefix of the names of N-1 histograms.
 #: Columns that every table of candidates may have.
-COLUMNS: Final = ("run", "lumi", "event", "category", "weight")
+COLUMNS: Final = ("run", "lumi", "event", "file", "entry", "category", "weight")
 #: Prefix of the columns that hold the factors of the weight.
 FACTOR: Final = "weight_"
 

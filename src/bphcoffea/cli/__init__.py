@@ -24,6 +24,7 @@ from bphcoffea.cli import (
     limits,
     lumi,
     new,
+    pick,
     plot,
     run,
     show,
@@ -45,7 +46,7 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot, toys.toys),
-    *(limits.limit, limits.export, new.new, demo.demo, clean.clean),
+    *(pick.pick, limits.limit, limits.export, new.new, demo.demo, clean.clean),
 )
 for command in _COMMANDS:
     app.command()(command)
