@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.analysis.template_fit import TemplateFit
 from bphcoffea.physics import Window
 
 
@@ -228,8 +229,13 @@ class AnalysisRecord(_Record):
         Steps of the selection that the input cannot answer, with the reason.
     fit
         The mass model; None if the analysis has no mass fit.
+    measurements
+        Template fits that the analysis declares.
     variations
         Names of the variations of each dataset, in order.
+    shape_variations
+        Names of the variations for which events are selected again; None if an older version wrote
+        the record.
     """
 
     name: str
@@ -248,4 +254,6 @@ class AnalysisRecord(_Record):
     search: str | None = None
     absent: dict[str, str] = {}
     fit: MassModel | None = None
+    measurements: tuple[TemplateFit, ...] = ()
     variations: dict[str, tuple[str, ...]] = {}
+    shape_variations: tuple[str, ...] | None = None

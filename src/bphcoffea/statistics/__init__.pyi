@@ -1,4 +1,7 @@
 from .blindness import NotHiddenError as NotHiddenError, StillBlindError as StillBlindError
+from .blindness import Windows as Windows, blind_variable as blind_variable
+from .blindness import blind_windows as blind_windows, category_windows as category_windows
+from .blindness import overlapping as overlapping
 from .blindness import check_hidden as check_hidden, check_unblinding as check_unblinding
 from .cls_limits import cls_at as cls_at, upper_limit as upper_limit
 from .counting import Channel as Channel, counting_workspace as counting_workspace
