@@ -11,6 +11,7 @@ from .ledger import place_of as place_of
 from .luminosities import Luminosities as Luminosities, certification_of as certification_of
 from .normalisation import generated as generated, normalise as normalise
 from .records import DatasetRecord as DatasetRecord, Datasets as Datasets, as_json as as_json
+from .records import Normalisation as Normalisation
 from .renormalisation import renormalise as renormalise
 from .simulated_sums import simulated_sum as simulated_sum
 from .work_totals import Timing as Timing, table as table, tallies as tallies, total as total

@@ -30,4 +30,7 @@ from .shape_workspace import MassChannel as MassChannel, mass_workspace as mass_
 from .sidebands import SidebandFit as SidebandFit, fit_sidebands as fit_sidebands
 from .signal_fit import SignalFit as SignalFit, fit_signal_shape as fit_signal_shape
 from .strength import fit_strength as fit_strength
+from .templates import BuiltModel as BuiltModel, Finding as Finding, TemplateFit as TemplateFit
+from .templates import build_model as build_model, declared_model as declared_model
+from .templates import findings_of as findings_of, load_model_file as load_model_file
 from .workspace import Workspace as Workspace

@@ -1,0 +1,531 @@
+"""Templates of a model from the folders of its runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import hist
+import numpy as np
+
+from bphcoffea.analysis import (
+    DOWN,
+    NOMINAL,
+    UP,
+    AnalysisRecord,
+    FitRegion,
+    TemplateFit,
+    matches,
+    repeated,
+)
+from bphcoffea.arrays import Booleans, Floats
+from bphcoffea.errors import FitError
+from bphcoffea.results import DatasetRecord, Normalisation, RunFolder
+from bphcoffea.statistics.blindness import (
+    blind_variable,
+    blind_windows,
+    category_windows,
+    check_unblinding,
+    overlapping,
+)
+from bphcoffea.statistics.templates.binning import Binning
+from bphcoffea.statistics.templates.covariance import shape_covariance, weight_covariance
+from bphcoffea.statistics.templates.template import Sides, Template, TemplateChannel, Varied
+
+#: Name of the variation of the luminosity, and beginning of those of cross sections.
+LUMINOSITY, CROSS_SECTION = "luminosity", "cross_section_"
+#: Content and variance of the bins of a dataset under a variation, each of shape (bins,).
+_Content = tuple[Floats, Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A run folder, each file of which is read once."""
+
+    folder: RunFolder
+    analysis: AnalysisRecord
+    normalisation: Mapping[str, Normalisation]
+    histograms: Mapping[str, hist.Hist]
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> _Run:
+        return cls(folder, folder.analysis, folder.normalisation, folder.histograms())
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset of a run."""
+
+    run: _Run
+    name: str
+    metadata: DatasetRecord
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Templates of all channels, and where they come from.
+
+    Attributes
+    ----------
+    channels
+        The channels.
+    processes
+        Names of the datasets of each process.
+    signal
+        Processes that the strength multiplies.
+    unused
+        Names of simulated datasets of no process.
+    overlaps
+        Numbers of events that two regions share, by the names of the regions.
+    """
+
+    channels: tuple[TemplateChannel, ...]
+    processes: Mapping[str, tuple[str, ...]]
+    signal: tuple[str, ...]
+    unused: tuple[str, ...] = ()
+    overlaps: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def collect(fit: TemplateFit, runs: Sequence[RunFolder], *, unblind: bool = False) -> Collection:
+    """Read the templates of a model.
+
+    Parameters
+    ----------
+    fit
+        The declaration.
+    runs
+        Folders of the runs.
+    unblind
+        Read data of blind regions and bins. Otherwise they are not read.
+
+    Raises
+    ------
+    StillBlindError
+        If hidden data are asked for that a run does not have.
+    FitError
+        If a declared name does not exist, a dataset has no scale, or there are no data.
+    """
+    eras = _eras(fit, runs)
+    everything = [source for sources in eras.values() for source in sources]
+    processes, unused = _processes(fit, everything)
+    signal = _signal(fit, processes)
+    _check_patterns(fit, eras, processes)
+    channels = []
+    for era, sources in eras.items():
+        _check_luminosity(era, sources)
+        for region in fit.regions:
+            reader = _Reader(fit, region, era, sources)
+            channels.append(reader.channel(processes, unblind=unblind))
+    names = [channel.name for channel in channels]
+    if repeated(names):
+        raise FitError(f"two channels are named '{repeated(names)[0]}'; rename an era or a region")
+    return Collection(
+        tuple(channels),
+        {name: tuple(dict.fromkeys(s.name for s in of)) for name, of in processes.items()},
+        signal,
+        tuple(dict.fromkeys(source.name for source in unused)),
+        _overlaps(fit, everything),
+    )
+
+
+def parameter_name(*parts: str) -> str:
+    """Return a name that pyhf, ROOT and Combine accept, made of some parts.
+
+    >>> parameter_name("jes", "2022 C")
+    'jes_2022_C'
+    """
+    name = re.sub(r"\W", "_", "_".join(part for part in parts if part), flags=re.ASCII)
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+def _eras(fit: TemplateFit, runs: Sequence[RunFolder]) -> dict[str, list[Source]]:
+    """Return the datasets of each era of the model."""
+    found: dict[str, list[Source]] = {}
+    names = [run.path.absolute().name for run in runs] if len(runs) > 1 else [""]
+    if not fit.eras and repeated(names):
+        raise FitError(
+            f"{runs[0].path}: two run folders are named '{repeated(names)[0]}', so that their eras "
+            "have the same name; declare eras"
+        )
+    for folder, own_era in zip(runs, names, strict=True):
+        run = _Run.of(folder)
+        for name, metadata in folder.datasets.items():
+            eras = [era for era, of in fit.eras.items() if matches(metadata.era, of)]
+            if len(eras) > 1:
+                raise FitError(
+                    f"{run.path}: the era '{metadata.era}' of dataset '{name}' matches "
+                    f"{' and '.join(eras)}; eras must not share datasets"
+                )
+            for era in eras if fit.eras else [own_era]:
+                sources = found.setdefault(era, [])
+                if any(other.name == name for other in sources):
+                    raise FitError(
+                        f"{run.path}: dataset '{name}' is in another run of the same era as well, "
+                        "so that it would count twice"
+                    )
+                sources.append(Source(run, name, metadata))
+    if empty := [era for era in fit.eras if era not in found]:
+        raise FitError(f"no dataset of the runs belongs to the era '{empty[0]}'")
+    return {era: found[era] for era in fit.eras or found}
+
+
+def _processes(
+    fit: TemplateFit, sources: Sequence[Source]
+) -> tuple[dict[str, list[Source]], list[Source]]:
+    """Return the simulated datasets of each process, and those of none."""
+    processes: dict[str, list[Source]] = {name: [] for name in fit.processes}
+    unused = []
+    for source in sources:
+        if not source.metadata.is_mc:
+            continue
+        process = source.metadata.process or source.name
+        groups = [
+            group
+            for group, patterns in fit.processes.items()
+            if matches(process, patterns) or matches(source.name, patterns)
+        ]
+        if len(groups) > 1:
+            raise FitError(
+                f"dataset '{source.name}' of process '{process}' belongs to "
+                f"{' and '.join(groups)}; processes must not share datasets"
+            )
+        if not fit.processes:
+            groups = [process]
+        for group in groups:
+            processes.setdefault(group, []).append(source)
+        if not groups:
+            unused.append(source)
+    for name, of in processes.items():
+        if not of:
+            raise FitError(f"no simulated dataset of the runs belongs to the process '{name}'")
+        points = {(s.metadata.mass, s.metadata.ctau) for s in of if s.metadata.kind == "signal"}
+        if len(points) > 1:
+            raise FitError(
+                f"process '{name}' holds signals of several masses or lifetimes "
+                f"({', '.join(dict.fromkeys(s.name for s in of))}); declare processes with one each"
+            )
+    if not processes:
+        raise FitError("the runs have no simulated dataset, of which templates are made")
+    return processes, unused
+
+
+def _signal(fit: TemplateFit, processes: Mapping[str, Sequence[Source]]) -> tuple[str, ...]:
+    signal = fit.signal or tuple(
+        name
+        for name, sources in processes.items()
+        if any(source.metadata.kind == "signal" for source in sources)
+    )
+    if unknown := [name for name in signal if name not in processes]:
+        raise FitError(
+            f"the signal '{unknown[0]}' is no process; there are: {', '.join(processes)}"
+        )
+    if not signal:
+        raise FitError(f"no process is the signal; name one of: {', '.join(processes)}")
+    if len(signal) == len(processes):
+        raise FitError(f"all processes are signals ({', '.join(signal)}); there is no background")
+    return signal
+
+
+def _check_patterns(
+    fit: TemplateFit, eras: Mapping[str, object], processes: Mapping[str, object]
+) -> None:
+    """Raise an error for a pattern that matches nothing: it is probably misspelt."""
+    regions = [region.name for region in fit.regions]
+    known = {"processes": list(processes), "regions": regions, "eras": list(eras)}
+    declared = [
+        *((f"normalisation '{one.name}'", one) for one in fit.normalisations),
+        *((f"free normalisation '{one.name}'", one) for one in fit.free),
+        *((f"variations {', '.join(one.names)}", one) for one in fit.variations),
+    ]
+    faults = [
+        f"{what}: no {kind} match '{pattern}'; there are: {', '.join(names)}"
+        for what, one in declared
+        for kind, names in known.items()
+        for pattern in getattr(one, kind)
+        if not any(matches(name, (pattern,)) for name in names)
+    ]
+    faults += [
+        f"blind: no regions match '{pattern}'; there are: {', '.join(regions)}"
+        for pattern in fit.blind
+        if not any(matches(name, (pattern,)) for name in regions)
+    ]
+    FitError.raise_for(faults)
+
+
+def _check_luminosity(era: str, sources: Sequence[Source]) -> None:
+    """Raise an error if simulation of an era is scaled to data of another one."""
+    for source in sources:
+        if not source.metadata.is_mc:
+            continue
+        data = source.run.normalisation[source.name].data
+        of_era = [s.name for s in sources if s.run is source.run]
+        if foreign := [name for name in data if name not in of_era]:
+            raise FitError(
+                f"{source.run.path}: simulation '{source.name}' of the era '{era}' is scaled to "
+                f"the luminosity of {', '.join(foreign)}, which belongs to another era"
+            )
+
+
+def _overlaps(fit: TemplateFit, sources: Sequence[Source]) -> dict[tuple[str, str], int]:
+    """Return the numbers of simulated events that two regions share, if the run has tables."""
+    names = [region.name for region in fit.regions]
+    shared: dict[tuple[str, str], int] = {}
+    for source in sources:
+        regions = [one.name for one in source.run.analysis.regions]
+        chosen = [name for name in names if name in regions]
+        has_table = source.run.folder.has_candidates(source.name)
+        if not source.metadata.is_mc or len(chosen) < 2 or not has_table:
+            continue
+        table = source.run.folder.candidates(source.name)
+        members = {name: table[f"in_{name}"].to_numpy() for name in chosen}
+        for number, first in enumerate(chosen):
+            for second in chosen[number + 1 :]:
+                common = int(np.count_nonzero(members[first] & members[second]))
+                if common:
+                    shared[first, second] = shared.get((first, second), 0) + common
+    return shared
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the histograms of a region in an era."""
+
+    fit: TemplateFit
+    region: FitRegion
+    era: str
+    sources: Sequence[Source]
+
+    def channel(
+        self, processes: Mapping[str, Sequence[Source]], *, unblind: bool
+    ) -> TemplateChannel:
+        binnings = {source.run.path: self._binning(source.run) for source in self.sources}
+        first, *others = binnings.values()
+        if any(not np.array_equal(first.edges, other.edges) for other in others):
+            raise FitError(
+                f"the histogram '{self._name}' has other bins in {list(binnings)[1]} than in "
+                f"{next(iter(binnings))}"
+            )
+        templates = {}
+        for process, of_process in processes.items():
+            of_era = [source for source in of_process if source in self.sources]
+            if of_era:
+                templates[process] = self._template(of_era, first)
+        data, hidden = self._data(first, unblind=unblind)
+        record = self.sources[0].run.analysis.histograms[self._name]
+        label = f"{record.label or record.variable}{f' [{record.unit}]' if record.unit else ''}"
+        return TemplateChannel(
+            parameter_name(self.region.name, self.era),
+            *(self.region.name, self.era, self._name, first.edges, label),
+            templates,
+            data,
+            hidden,
+        )
+
+    @property
+    def _name(self) -> str:
+        return self.region.histogram or self.fit.histogram
+
+    def _histogram(self, run: _Run) -> hist.Hist:
+        histograms = run.histograms
+        if self._name not in histograms:
+            known = [name for name in histograms if name in run.analysis.histograms]
+            raise FitError(
+                f"{run.path}: has no histogram '{self._name}'; there are: {', '.join(known)}"
+            )
+        histogram = histograms[self._name]
+        regions = list(histogram.axes["category"])
+        if self.region.name not in regions:
+            raise FitError(
+                f"{run.path}: the histogram '{self._name}' has no region '{self.region.name}'; "
+                f"there are: {', '.join(regions)}"
+            )
+        return histogram
+
+    def _binning(self, run: _Run) -> Binning:
+        rebin = self.fit.rebin if self.region.rebin is None else self.region.rebin
+        try:
+            return Binning.of(self._histogram(run), rebin, overflow=self.fit.overflow)
+        except ValueError as error:
+            raise FitError(f"region '{self.region.name}', '{self._name}': {error}") from None
+
+    def _contents(self, source: Source, names: Sequence[str], binning: Binning) -> list[_Content]:
+        """Return content and variance of a dataset under some variations."""
+        histogram = self._histogram(source.run)
+        datasets, regions, variations = (list(axis) for axis in histogram.axes[:3])
+        view = histogram.view(flow=True)[
+            datasets.index(source.name), regions.index(self.region.name)
+        ]
+        chosen = view[[variations.index(name) for name in names]]
+        values, variances = binning.merged(chosen["value"]), binning.merged(chosen["variance"])
+        return list(zip(values, variances, strict=True))
+
+    def _template(self, sources: Sequence[Source], binning: Binning) -> Template:
+        parts = [self._of_dataset(source, binning) for source in sources]
+        nominal = np.sum([part.nominal for part in parts], axis=0)
+        names = list(dict.fromkeys(name for part in parts for name in part.variations))
+        return Template(
+            nominal,
+            np.sum([part.variance for part in parts], axis=0),
+            {name: _summed(name, parts) for name in names},
+            {
+                name: lacking
+                for name in names
+                # a cross section concerns its own process alone
+                if not name.startswith(CROSS_SECTION)
+                and (
+                    lacking := tuple(
+                        source.name
+                        for source, part in zip(sources, parts, strict=True)
+                        if name not in part.variations
+                    )
+                )
+            },
+            tuple(dict.fromkeys(name for part in parts for name in part.cross_sections)),
+        )
+
+    def _of_dataset(self, source: Source, binning: Binning) -> Template:
+        """Return the template of one dataset, scaled to the luminosity."""
+        known = source.run.normalisation[source.name]
+        if known.scale is None:
+            raise FitError(
+                f"{source.run.path}: no scale for '{source.name}'; give a cross_section in the "
+                "fileset, and the data's luminosity, there or with: bphcoffea lumi"
+                + "".join(f"; {note}" for note in known.notes)
+            )
+        names = self._variations(source)
+        contents = self._contents(source, [NOMINAL, *names], binning)
+        scaled = [(v * known.scale, w * known.scale**2) for v, w in contents]
+        (nominal, variance), varied = scaled[0], dict(zip(names, scaled[1:], strict=True))
+        sides: dict[str, dict[str, Varied]] = {}
+        for name, content in varied.items():
+            base, side = _split(name)
+            covariance = self._covariance(source, name, (nominal, variance), content)
+            sides.setdefault(base, {})[side] = Varied(content[0], covariance)
+        variations = {name: Sides(of.get(UP), of.get(DOWN)) for name, of in sides.items()}
+        cross_section = f"{CROSS_SECTION}{source.metadata.process or source.name}"
+        rates = {
+            LUMINOSITY: known.uncertainties.luminosity,
+            cross_section: known.uncertainties.cross_section,
+        }
+        for name, size in rates.items():
+            if size and self.fit.rates:
+                variations[name] = Sides(
+                    *(
+                        Varied(nominal * f, np.diag(variance * (f - 1) ** 2))
+                        for f in (1 + size, 1 / (1 + size))
+                    )
+                )
+        return Template(
+            nominal,
+            variance,
+            variations,
+            cross_sections=tuple(name for name in variations if name == cross_section),
+        )
+
+    def _variations(self, source: Source) -> list[str]:
+        """Return the variations of a dataset that the histogram is filled under."""
+        filled = list(self._histogram(source.run).axes["variation"])
+        literal = {name for rule in self.fit.variations for name in rule.names}
+        return [
+            name
+            for name in source.run.analysis.variations.get(source.name, ())
+            if name in filled
+            and name != NOMINAL
+            # without sides it is another hypothesis, unless it is asked for
+            and (
+                _split(name)[0] != name
+                or name in literal
+                or any(matches(name, envelope.of) for envelope in self.fit.envelopes)
+            )
+        ]
+
+    def _covariance(
+        self, source: Source, name: str, nominal: _Content, varied: _Content
+    ) -> Floats | None:
+        shapes = source.run.analysis.shape_variations
+        if shapes is None:
+            return None
+        if name not in shapes:
+            return weight_covariance(*nominal, *varied)
+        # bins of several variables in a row are not all neighbours
+        one_variable = len(self._histogram(source.run).axes) == 4
+        return shape_covariance(*nominal, *varied) if one_variable else None
+
+    def _data(self, binning: Binning, *, unblind: bool) -> tuple[Floats, Booleans]:
+        """Return the observed events, NaN in hidden bins, and which bins are hidden."""
+        bins = len(binning.edges) - 1
+        data = [source for source in self.sources if not source.metadata.is_mc]
+        expected = self.fit.data == "asimov"
+        if not expected and not data:
+            raise FitError(
+                f"the runs have no data of the era '{self.era}'; set data = 'asimov'"
+                if self.era
+                else "the runs have no data; set data = 'asimov'"
+            )
+        hidden = np.full(bins, expected or (not unblind and self._is_blind()))
+        for run in {source.run.path: source.run for source in data}.values():
+            if not np.all(hidden):
+                hidden |= self._hidden_in(run, binning, unblind=unblind)
+        seen = np.full(bins, np.nan)
+        if not np.all(hidden):
+            seen[~hidden] = 0
+            for source in data:
+                ((values, _),) = self._contents(source, [NOMINAL], binning)
+                seen[~hidden] += values[~hidden]
+        return seen, hidden
+
+    def _is_blind(self) -> bool:
+        return matches(self.region.name, self.fit.blind)
+
+    def _hidden_in(self, run: _Run, binning: Binning, *, unblind: bool) -> Booleans:
+        """Return which bins a run hides, or must not show."""
+        analysis, bins = run.analysis, len(binning.edges) - 1
+        if analysis.blind is None:
+            return np.zeros(bins, dtype=np.bool_)
+        if unblind:
+            check_unblinding(run.folder)
+            return np.zeros(bins, dtype=np.bool_)
+        windows = category_windows(run.folder).get(self.region.name, blind_windows(run.folder))
+        if windows is None:
+            return np.ones(bins, dtype=np.bool_)
+        record = analysis.histograms[self._name]
+        if record.variable == blind_variable(analysis, analysis.blind) and not record.others:
+            return overlapping(binning.ends, windows)
+        # events in the windows may be in any bin of other variables
+        return np.full(bins, len(windows) > 0)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return a variation's name without its side, and the side; upwards if it has none."""
+    for side in (UP, DOWN):
+        if name.endswith(side) and name != side:
+            return name.removesuffix(side), side
+    return name, UP
+
+
+def _summed(name: str, parts: Sequence[Template]) -> Sides:
+    """Return a variation of the sum of some datasets; those that lack it are nominal."""
+
+    def side(of: str) -> Varied | None:
+        found = [
+            getattr(part.variations[name], of) if name in part.variations else None
+            for part in parts
+        ]
+        if not any(found):
+            return None
+        values = [
+            part.nominal if varied is None else varied.values
+            for part, varied in zip(parts, found, strict=True)
+        ]
+        present = [varied.covariance for varied in found if varied is not None]
+        known = [covariance for covariance in present if covariance is not None]
+        covariance = np.sum(known, axis=0) if len(known) == len(present) else None
+        return Varied(np.sum(values, axis=0), covariance)
+
+    return Sides(side("up"), side("down"))
