@@ -22,15 +22,12 @@ class Binning:
         Edges of the template's bins, shape (bins + 1,); numbers if there are several variables.
     starts
         Positions of the edges of each axis, among the bins with underflow.
-    flow
-        For each axis, whether its underflow and overflow exist.
     overflow
         Whether underflow and overflow are added to the first and last bin.
     """
 
     edges: Floats
     starts: tuple[Integers, ...]
-    flow: tuple[tuple[bool, bool], ...]
     overflow: bool
 
     @classmethod
@@ -53,9 +50,11 @@ class Binning:
             edges = all_edges[0][positions[0]]
         else:
             edges = np.arange(np.prod([len(p) - 1 for p in positions]) + 1, dtype=np.float64)
-        flow = tuple((bool(a.traits.underflow), bool(a.traits.overflow)) for a in axes)
-        starts = tuple(p + int(under) for p, (under, _) in zip(positions, flow, strict=True))
-        return cls(edges, starts, flow, overflow)
+        starts = tuple(
+            position + int(axis.traits.underflow)
+            for position, axis in zip(positions, axes, strict=True)
+        )
+        return cls(edges, starts, overflow)
 
     @property
     def ends(self) -> Floats:
@@ -82,6 +81,29 @@ class Binning:
                 inner[-1] = inner[-1] + moved[..., starts[-1] :].sum(axis=-1)
             content = np.stack(inner, axis=axis)
         return content.reshape(len(content), -1)
+
+    def with_flow(self, content: npt.NDArray[np.float64]) -> Floats:
+        """Return the content of the bins of one variable between underflow and overflow.
+
+        Parameters
+        ----------
+        content
+            Contents with underflow and overflow, shape (n, all bins).
+
+        Returns
+        -------
+        Array of shape (n, bins + 2).
+        """
+        (starts,) = self.starts
+        ends = [0, *starts.tolist(), content.shape[-1]]
+        return np.stack([content[:, a:b].sum(axis=-1) for a, b in pairwise(ends)], axis=-1)
+
+    def without_flow(self, covariance: Floats) -> Floats:
+        """Return the covariance of the bins, from that of :meth:`with_flow`."""
+        inner = np.eye(len(covariance))[1:-1]
+        if self.overflow:
+            inner[0, 0] = inner[-1, -1] = 1
+        return inner @ covariance @ inner.T
 
 
 def _positions(edges: Floats, rebin: int | tuple[float, ...] | None) -> Integers:

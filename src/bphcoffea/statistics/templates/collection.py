@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import hist
 import numpy as np
@@ -36,8 +37,6 @@ from bphcoffea.statistics.templates.template import Sides, Template, TemplateCha
 
 #: Name of the variation of the luminosity, and beginning of those of cross sections.
 LUMINOSITY, CROSS_SECTION = "luminosity", "cross_section_"
-#: Content and variance of the bins of a dataset under a variation, each of shape (bins,).
-_Content = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,16 +353,14 @@ class _Reader:
         except ValueError as error:
             raise FitError(f"region '{self.region.name}', '{self._name}': {error}") from None
 
-    def _contents(self, source: Source, names: Sequence[str], binning: Binning) -> list[_Content]:
-        """Return content and variance of a dataset under some variations."""
+    def _filled(self, source: Source, names: Sequence[str]) -> Any:
+        """Return the bins of a dataset under some variations: axes variation and variables."""
         histogram = self._histogram(source.run)
         datasets, regions, variations = (list(axis) for axis in histogram.axes[:3])
         view = histogram.view(flow=True)[
             datasets.index(source.name), regions.index(self.region.name)
         ]
-        chosen = view[[variations.index(name) for name in names]]
-        values, variances = binning.merged(chosen["value"]), binning.merged(chosen["variance"])
-        return list(zip(values, variances, strict=True))
+        return view[[variations.index(name) for name in names]]
 
     def _template(self, sources: Sequence[Source], binning: Binning) -> Template:
         parts = [self._of_dataset(source, binning) for source in sources]
@@ -399,14 +396,15 @@ class _Reader:
                 + "".join(f"; {note}" for note in known.notes)
             )
         names = self._variations(source)
-        contents = self._contents(source, [NOMINAL, *names], binning)
-        scaled = [(v * known.scale, w * known.scale**2) for v, w in contents]
-        (nominal, variance), varied = scaled[0], dict(zip(names, scaled[1:], strict=True))
+        filled = self._filled(source, [NOMINAL, *names])
+        values, variances = filled["value"] * known.scale, filled["variance"] * known.scale**2
+        merged = binning.merged(values), binning.merged(variances)
+        nominal, variance = merged[0][0], merged[1][0]
         sides: dict[str, dict[str, Varied]] = {}
-        for name, content in varied.items():
+        for index, name in enumerate(names, 1):
             base, side = _split(name)
-            covariance = self._covariance(source, name, (nominal, variance), content)
-            sides.setdefault(base, {})[side] = Varied(content[0], covariance)
+            covariance = _covariance(source.run.analysis, name, binning, values, variances, index)
+            sides.setdefault(base, {})[side] = Varied(merged[0][index], covariance)
         variations = {name: Sides(of.get(UP), of.get(DOWN)) for name, of in sides.items()}
         cross_section = f"{CROSS_SECTION}{source.metadata.process or source.name}"
         rates = {
@@ -445,18 +443,6 @@ class _Reader:
             )
         ]
 
-    def _covariance(
-        self, source: Source, name: str, nominal: _Content, varied: _Content
-    ) -> Floats | None:
-        shapes = source.run.analysis.shape_variations
-        if shapes is None:
-            return None
-        if name not in shapes:
-            return weight_covariance(*nominal, *varied)
-        # bins of several variables in a row are not all neighbours
-        one_variable = len(self._histogram(source.run).axes) == 4
-        return shape_covariance(*nominal, *varied) if one_variable else None
-
     def _data(self, binning: Binning, *, unblind: bool) -> tuple[Floats, Booleans]:
         """Return the observed events, NaN in hidden bins, and which bins are hidden."""
         bins = len(binning.edges) - 1
@@ -476,7 +462,7 @@ class _Reader:
         if not np.all(hidden):
             seen[~hidden] = 0
             for source in data:
-                ((values, _),) = self._contents(source, [NOMINAL], binning)
+                (values,) = binning.merged(self._filled(source, [NOMINAL])["value"])
                 seen[~hidden] += values[~hidden]
         return seen, hidden
 
@@ -499,6 +485,32 @@ class _Reader:
             return overlapping(binning.ends, windows)
         # events in the windows may be in any bin of other variables
         return np.full(bins, len(windows) > 0)
+
+
+def _covariance(
+    analysis: AnalysisRecord,
+    name: str,
+    binning: Binning,
+    values: Any,
+    variances: Any,
+    index: int,
+) -> Floats | None:
+    """Return the covariance of the difference of a variation; None if it is unknown.
+
+    `values` and `variances` have the axes variation, with the nominal one first, and variables.
+    """
+    shapes = analysis.shape_variations
+    if shapes is None:
+        return None
+    both = [0, index]
+    if name not in shapes:
+        contents = binning.merged(values[both]), binning.merged(variances[both])
+        return weight_covariance(*(of[i] for i in (0, 1) for of in contents))
+    if len(binning.starts) > 1:
+        # bins of several variables in a row are not all neighbours
+        return None
+    contents = binning.with_flow(values[both]), binning.with_flow(variances[both])
+    return binning.without_flow(shape_covariance(*(of[i] for i in (0, 1) for of in contents)))
 
 
 def _split(name: str) -> tuple[str, str]:

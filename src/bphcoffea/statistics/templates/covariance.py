@@ -9,9 +9,10 @@ of both variances. A run stores Σw and Σw² of each bin under each variation, 
   (√Σw'² − √Σw²)², which holds for any weights. Bins are independent.
 - *Shape variations* move events between bins, or in and out of the region: var(Δ) is Σw² of those
   that move. Only net flows are known. The change of the yield counts as events that enter or leave
-  in proportion to the bins, the rest as flow to neighbouring bins. That is exact if all events move
-  in one direction by at most one bin, and too small if they move in both, as for a resolution. It
-  is at least |Σw'² − Σw²|, and at most the sum of both variances.
+  in proportion to the bins, the rest as flow to neighbouring bins, among them underflow and
+  overflow. That is exact if all events move in one direction by at most one bin, and too small if
+  they move in both, as for a resolution. It is at least |Σw'² − Σw²|, and at most the sum of both
+  variances.
 - *Combinations* of several variations, such as the sides of a PDF set, have the nominal variance in
   the run. Then r is taken to be the same for all events of a bin: var(Δ) = (r − 1)²·Σw².
 """
@@ -59,8 +60,9 @@ def shape_covariance(
 ) -> Floats:
     """Return the covariance of a difference that is due to events that change bins.
 
-    The parameters are those of :func:`weight_covariance`; neighbouring bins are neighbours in the
-    arrays. The matrix has the shape (bins, bins).
+    The parameters are those of :func:`weight_covariance`. Neighbouring bins are neighbours in the
+    arrays; the first and last one are underflow and overflow, where events may go. The matrix has
+    the shape (bins, bins).
     """
     bins = len(nominal)
     total, varied_total = float(np.sum(nominal)), float(np.sum(varied))
