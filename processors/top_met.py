@@ -18,6 +18,7 @@ from bphcoffea.analysis import (
     Region,
     ScaleWeights,
     Selection,
+    TemplateFit,
     UnclusteredEnergy,
     Variable,
     crossed,
@@ -123,6 +124,9 @@ class TopMET(Analysis):
         Histogram("top_mass", top_mass, Axis(50, 0, 500)),
     )
     columns = (met, mt, top_mass, kind, jets, bjets)
+    measurements = (
+        TemplateFit(histogram="mt", regions=("signal", "top", "w_jets"), blind="signal"),
+    )
     weights = (
         *(PileupWeight(), ScaleWeights(), PDFWeights(), PartonShower()),
         BTag("bjet", "jet", "btagPNetB", {"L": BTAG_LOOSE}, after="met"),

@@ -47,7 +47,7 @@ from .template_fit import Envelope as Envelope, FitRegion as FitRegion
 from .template_fit import FreeNormalisation as FreeNormalisation, LogNormal as LogNormal
 from .template_fit import Pruning as Pruning, StatisticalErrors as StatisticalErrors
 from .template_fit import TemplateFit as TemplateFit, VariationRule as VariationRule
-from .template_fit import matches as matches
+from .template_fit import as_names as as_names, matches as matches
 from .trigger_paths import DatasetPathFired as DatasetPathFired, PathFired as PathFired
 from .calibrations.unclustered_energy import UnclusteredEnergy as UnclusteredEnergy
 from .variables import Axis as Axis, Condition as Condition, EventFunction as EventFunction

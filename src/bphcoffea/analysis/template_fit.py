@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -27,21 +27,39 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-#: One name, or several; shell patterns where the documentation says so.
-Names = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
-]
 Fraction = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+if TYPE_CHECKING:
+    #: One name, or several; shell patterns where the documentation says so. Models hold several.
+    Names = str | tuple[str, ...]
+    #: Names, possibly none.
+    AnyNames = str | tuple[str, ...]
+    #: Names of regions, or regions; models hold regions.
+    Regions = str | tuple["str | FitRegion", ...]
+else:
+    # what is declared in a short form is stored in the long one
+    _Name = Annotated[str, Field(min_length=1)]
+    AnyNames = Annotated[tuple[_Name, ...], BeforeValidator(_as_tuple)]
+    Names = Annotated[AnyNames, Field(min_length=1)]
+    Regions = Annotated[
+        tuple["FitRegion", ...],
+        BeforeValidator(lambda value: _as_regions(value)),
+        Field(min_length=1),
+    ]
 EVERYTHING: Final = ("*",)
 
 
-def matches(name: str, patterns: tuple[str, ...]) -> bool:
+def as_names(names: Names) -> tuple[str, ...]:
+    """Return one name or several as a tuple."""
+    return (names,) if isinstance(names, str) else names
+
+
+def matches(name: str, patterns: Names) -> bool:
     """Return whether a name matches one of some shell patterns.
 
     >>> matches("jes_Total", ("jer", "jes_*"))
     True
     """
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return any(fnmatchcase(name, pattern) for pattern in as_names(patterns))
 
 
 class _Table(BaseModel):
@@ -276,18 +294,18 @@ class TemplateFit(_Table):
     Examples
     --------
     >>> fit = TemplateFit(histogram="mt", regions=("signal", "top"), signal="tT")
-    >>> [region.name for region in fit.regions]
+    >>> [region.name for region in fit.fit_regions]
     ['signal', 'top']
     """
 
     histogram: str
-    regions: Annotated[tuple[FitRegion, ...], BeforeValidator(_as_regions), Field(min_length=1)]
+    regions: Regions
     name: Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")] = "model"
     processes: Mapping[str, Names] = {}
-    signal: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    signal: AnyNames = ()
     eras: Mapping[str, Names] = {}
     data: Literal["observed", "asimov"] = "observed"
-    blind: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    blind: AnyNames = ()
     expected_strength: Fraction = 0.0
     poi: str = "mu"
     poi_bounds: tuple[float, float] = (0.0, 10.0)
@@ -303,7 +321,7 @@ class TemplateFit(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> TemplateFit:
-        names = [region.name for region in self.regions]
+        names = [region.name for region in self.fit_regions]
         if repeated := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"the region '{repeated[0]}' is listed twice")
         parameters = [self.poi, *(one.name for one in self.normalisations)]
@@ -313,7 +331,7 @@ class TemplateFit(_Table):
         for bounds in (self.poi_bounds, *(free.bounds for free in self.free)):
             if not (all(map(math.isfinite, bounds)) and bounds[0] <= 1 <= bounds[1]):
                 raise ValueError(f"bounds {bounds} of a factor must be finite and contain 1")
-        for rebin in (self.rebin, *(region.rebin for region in self.regions)):
+        for rebin in (self.rebin, *(region.rebin for region in self.fit_regions)):
             if isinstance(rebin, int) and rebin < 1:
                 raise ValueError(f"rebin = {rebin}: must be positive")
             if isinstance(rebin, tuple) and (
@@ -322,6 +340,11 @@ class TemplateFit(_Table):
                 raise ValueError("rebin: edges must be at least two and ascend")
         return self
 
+    @property
+    def fit_regions(self) -> tuple[FitRegion, ...]:
+        """The regions in their long form."""
+        return tuple(r if isinstance(r, FitRegion) else FitRegion(name=r) for r in self.regions)
+
     def histograms(self) -> dict[str, str]:
         """Return the name of the histogram of each region."""
-        return {region.name: region.histogram or self.histogram for region in self.regions}
+        return {region.name: region.histogram or self.histogram for region in self.fit_regions}

@@ -116,7 +116,7 @@ def test_histograms_of_two_variables_are_put_in_a_row(toy_run):
     np.testing.assert_array_equal(channel.edges, np.arange(9))
 
 
-def test_regions_without_a_table_of_their_own_are_compared(toy_run):
+def test_regions_that_share_events_are_found(toy_run):
     fit = TemplateFit(histogram="met", regions=("sr", "cr", "wide"))
     assert set(collect(fit, [toy_run]).overlaps) == {("sr", "wide"), ("cr", "wide")}
 

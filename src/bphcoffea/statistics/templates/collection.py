@@ -18,6 +18,7 @@ from bphcoffea.analysis import (
     AnalysisRecord,
     FitRegion,
     TemplateFit,
+    as_names,
     matches,
     repeated,
 )
@@ -118,7 +119,7 @@ def collect(fit: TemplateFit, runs: Sequence[RunFolder], *, unblind: bool = Fals
     channels = []
     for era, sources in eras.items():
         _check_luminosity(era, sources)
-        for region in fit.regions:
+        for region in fit.fit_regions:
             reader = _Reader(fit, region, era, sources)
             channels.append(reader.channel(processes, unblind=unblind))
     names = [channel.name for channel in channels]
@@ -215,7 +216,7 @@ def _processes(
 
 
 def _signal(fit: TemplateFit, processes: Mapping[str, Sequence[Source]]) -> tuple[str, ...]:
-    signal = fit.signal or tuple(
+    signal = as_names(fit.signal) or tuple(
         name
         for name, sources in processes.items()
         if any(source.metadata.kind == "signal" for source in sources)
@@ -235,23 +236,23 @@ def _check_patterns(
     fit: TemplateFit, eras: Mapping[str, object], processes: Mapping[str, object]
 ) -> None:
     """Raise an error for a pattern that matches nothing: it is probably misspelt."""
-    regions = [region.name for region in fit.regions]
+    regions = [region.name for region in fit.fit_regions]
     known = {"processes": list(processes), "regions": regions, "eras": list(eras)}
     declared = [
         *((f"normalisation '{one.name}'", one) for one in fit.normalisations),
         *((f"free normalisation '{one.name}'", one) for one in fit.free),
-        *((f"variations {', '.join(one.names)}", one) for one in fit.variations),
+        *((f"variations {', '.join(as_names(one.names))}", one) for one in fit.variations),
     ]
     faults = [
         f"{what}: no {kind} match '{pattern}'; there are: {', '.join(names)}"
         for what, one in declared
         for kind, names in known.items()
-        for pattern in getattr(one, kind)
+        for pattern in as_names(getattr(one, kind))
         if not any(matches(name, (pattern,)) for name in names)
     ]
     faults += [
         f"blind: no regions match '{pattern}'; there are: {', '.join(regions)}"
-        for pattern in fit.blind
+        for pattern in as_names(fit.blind)
         if not any(matches(name, (pattern,)) for name in regions)
     ]
     FitError.raise_for(faults)
@@ -273,7 +274,7 @@ def _check_luminosity(era: str, sources: Sequence[Source]) -> None:
 
 def _overlaps(fit: TemplateFit, sources: Sequence[Source]) -> dict[tuple[str, str], int]:
     """Return the numbers of simulated events that two regions share, if the run has tables."""
-    names = [region.name for region in fit.regions]
+    names = [region.name for region in fit.fit_regions]
     shared: dict[tuple[str, str], int] = {}
     for source in sources:
         regions = [one.name for one in source.run.analysis.regions]
@@ -429,7 +430,7 @@ class _Reader:
     def _variations(self, source: Source) -> list[str]:
         """Return the variations of a dataset that the histogram is filled under."""
         filled = list(self._histogram(source.run).axes["variation"])
-        literal = {name for rule in self.fit.variations for name in rule.names}
+        literal = {name for rule in self.fit.variations for name in as_names(rule.names)}
         return [
             name
             for name in source.run.analysis.variations.get(source.name, ())

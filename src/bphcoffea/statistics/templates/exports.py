@@ -2,9 +2,9 @@
 
 Yields are interpolated exponentially and shapes by polynomials in both; a shape is stored at the
 nominal yield, apart from the factor of the yield, as Combine does it by itself. With pyhf's
-interpolation ``code4p`` of shapes and ``code1`` of yields the only differences are asymmetric
-factors within half a standard deviation, and negative bins, which Combine sets to zero; with
-``code4`` of yields, pyhf's and cabinetry's choice, they are below 0.1% of a yield.
+interpolation ``code4p`` of shapes, and ``code1`` or ``code4`` of yields, these differ: asymmetric
+factors within half or one standard deviation (by 0.7% of the yield for 0.85/1.3); negative bins,
+which Combine sets to zero; and statistical uncertainties, which Combine scales with each process.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from bphcoffea.analysis import ALL, TemplateFit, matches
+from bphcoffea.analysis import ALL, TemplateFit, as_names, matches
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.records import Record
 from bphcoffea.statistics.templates.collection import CROSS_SECTION, LUMINOSITY, Collection
@@ -81,7 +81,7 @@ def lint(fit: TemplateFit, collection: Collection) -> list[Finding]:
 
 
 def _of_model(fit: TemplateFit, collection: Collection) -> Iterator[Finding]:
-    regions = [region.name for region in fit.regions]
+    regions = [region.name for region in fit.fit_regions]
     if ALL in regions and len(regions) > 1:
         yield Finding("overlap", f"the region '{ALL}' contains the events of all others")
     for (first, second), events in collection.overlaps.items():
@@ -95,8 +95,8 @@ def _of_model(fit: TemplateFit, collection: Collection) -> Iterator[Finding]:
     names = {
         name for c in collection.channels for of in c.templates.values() for name in of.variations
     }
-    patterns = [pattern for rule in fit.variations for pattern in rule.names]
-    patterns += [pattern for envelope in fit.envelopes for pattern in envelope.of]
+    patterns = [pattern for rule in fit.variations for pattern in as_names(rule.names)]
+    patterns += [pattern for envelope in fit.envelopes for pattern in as_names(envelope.of)]
     for pattern in dict.fromkeys(patterns):
         if not any(matches(name, (pattern,)) for name in names):
             yield Finding("unused", f"no variation matches '{pattern}'")

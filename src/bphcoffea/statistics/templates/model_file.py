@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -12,7 +13,14 @@ from bphcoffea.errors import FitError
 from bphcoffea.results import RunFolder
 
 #: Key of the run folders in a model file.
-RUNS = "runs"
+RUNS: Final = "runs"
+#: Messages that are clearer than those of pydantic, by the type of the fault.
+_MEANINGS: Final = {
+    "extra_forbidden": "unknown key",
+    "string_type": "expected text in quotes",
+    "tuple_type": "expected a list, in [ ]",
+    "model_type": "expected a table",
+}
 
 
 def load_model_file(path: Path) -> tuple[TemplateFit, list[RunFolder]]:
@@ -39,9 +47,12 @@ def load_model_file(path: Path) -> tuple[TemplateFit, list[RunFolder]]:
     try:
         fit = TemplateFit.model_validate({"name": path.stem, **content})
     except ValidationError as error:
-        lines = (f"{path}: {'.'.join(place)}: {text}" for place, text, _ in faults(error))
-        FitError.raise_for(line.replace(": : ", ": ") for line in lines)
-        raise
+        raise FitError(
+            "\n".join(
+                ": ".join((str(path), *([".".join(place)] if place else []), text))
+                for place, text, _ in faults(error, _MEANINGS)
+            )
+        ) from None
     return fit, [RunFolder(path.parent / folder) for folder in folders]
 
 
