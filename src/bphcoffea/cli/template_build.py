@@ -14,7 +14,7 @@ from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import console, counted, new_table, say
 
 #: Findings of one kind that are printed; the others are in ``preparation.json``.
-SHOWN = 10
+SHOWN = 5
 Model = Annotated[
     Path,
     typer.Argument(

@@ -66,6 +66,18 @@ def test_variations_are_those_of_the_run_and_the_rates(toy_run):
     assert "cross_section_top" not in without.channels[0].templates["top"].variations
 
 
+def test_the_luminosity_is_shared_by_all_processes(toy_run, tmp_path):
+    run = copy_of(toy_run, tmp_path / "run")
+    path = run.path / "normalisation.json"
+    content = json.loads(path.read_text())
+    for known in content.values():
+        known["uncertainties"]["luminosity"] = 0.02
+    path.write_text(json.dumps(content))
+    for sample in build_model(FIT, [run]).model.channels[0].samples:
+        assert sample.effects["luminosity"].factors == pytest.approx((1 / 1.02, 1.02))
+        assert sample.effects["luminosity"].shapes is None
+
+
 def test_processes_are_groups_of_datasets(toy_run):
     fit = TemplateFit(
         histogram="met",

@@ -282,7 +282,7 @@ def _overlaps(fit: TemplateFit, sources: Sequence[Source]) -> dict[tuple[str, st
         has_table = source.run.folder.has_candidates(source.name)
         if not source.metadata.is_mc or len(chosen) < 2 or not has_table:
             continue
-        table = source.run.folder.candidates(source.name)
+        table = source.run.folder.candidates(source.name, [f"in_{name}" for name in chosen])
         members = {name: table[f"in_{name}"].to_numpy() for name in chosen}
         for number, first in enumerate(chosen):
             for second in chosen[number + 1 :]:

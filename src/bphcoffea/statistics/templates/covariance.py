@@ -73,9 +73,12 @@ def shape_covariance(
     entered = change * nominal if total > 0 else varied - nominal
     covariance = np.diag(np.abs(weight * entered))
     flows = np.cumsum(varied - nominal - entered)[:-1]
-    for index, flow in enumerate(flows):
-        moved = abs(flow) * (weight[index] + weight[index + 1]) / 2
-        covariance[index : index + 2, index : index + 2] += moved * np.array([[1, -1], [-1, 1]])
+    moved = np.abs(flows) * (weight[:-1] + weight[1:]) / 2
+    lower, upper = np.arange(bins - 1), np.arange(1, bins)
+    covariance[lower, lower] += moved
+    covariance[upper, upper] += moved
+    covariance[lower, upper] -= moved
+    covariance[upper, lower] -= moved
     diagonal = np.diag(covariance)
     bounded = np.clip(diagonal, np.abs(varied_variance - variance), both)
     # correlations stay within their bounds
