@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bphcoffea.analysis import TemplateFit
+from bphcoffea.analysis import StatisticalErrors, TemplateFit
 from bphcoffea.statistics.templates.collection import Collection
 from bphcoffea.statistics.templates.lint import lint
 from bphcoffea.statistics.templates.template import Sides, Template, TemplateChannel, Varied
@@ -96,6 +96,28 @@ def test_missing_variations():
     assert found({"v": SOUND}, lacking={"v": ("part_mc",)}) == [
         ("missing", "v", "missing for part_mc")
     ]
+
+
+def test_a_signal_that_dominates_the_statistical_uncertainty():
+    templates = {
+        "s": Template(np.array([0.0, 100.0]), np.array([0.0, 400.0])),
+        "b": Template(np.array([50.0, 50.0]), np.array([25.0, 25.0])),
+    }
+    channel = TemplateChannel(
+        *("r", "r", "", "x", np.arange(3.0), "x", templates, np.ones(2), np.zeros(2, dtype=bool))
+    )
+    collection = Collection((channel,), {}, ("s",))
+    fit = TemplateFit(histogram="x", regions="r")
+    # 20.6/150 instead of 5/50
+    assert "signal statistics" not in kinds_of(fit, collection)
+    templates["s"] = Template(np.array([0.0, 100.0]), np.array([0.0, 900.0]))
+    assert "signal statistics" in kinds_of(fit, collection)
+    without = fit.model_copy(update={"statistics": StatisticalErrors(signal=False)})
+    assert "signal statistics" not in kinds_of(without, collection)
+
+
+def kinds_of(fit, collection):
+    return [finding.kind for finding in lint(fit, collection)]
 
 
 def test_declarations_without_effect():

@@ -27,11 +27,14 @@ Kind: TypeAlias = Literal[
     "missing",
     "not significant",
     "noisy shape",
+    "signal statistics",
 ]
 #: Probability above which a difference is taken for a fluctuation.
 FLUCTUATION = 0.05
 #: Relative change above which a variation is large.
 LARGE = 1.0
+#: Relative change of a statistical uncertainty by the signal that is large.
+LARGE_BY_SIGNAL = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def lint(fit: TemplateFit, collection: Collection) -> list[Finding]:
         *(
             finding
             for channel in collection.channels
-            for finding in _of_channel(channel, collection.signal)
+            for finding in _of_channel(fit, channel, collection.signal)
         ),
         *_missing(collection),
     ]
@@ -102,7 +105,9 @@ def _of_model(fit: TemplateFit, collection: Collection) -> Iterator[Finding]:
             yield Finding("unused", f"no variation matches '{pattern}'")
 
 
-def _of_channel(channel: TemplateChannel, signal: tuple[str, ...]) -> Iterator[Finding]:
+def _of_channel(
+    fit: TemplateFit, channel: TemplateChannel, signal: tuple[str, ...]
+) -> Iterator[Finding]:
     backgrounds = [of.nominal for name, of in channel.templates.items() if name not in signal]
     total = np.sum(backgrounds, axis=0) if backgrounds else np.zeros(len(channel.edges) - 1)
     if np.any(total <= 0):
@@ -111,6 +116,8 @@ def _of_channel(channel: TemplateChannel, signal: tuple[str, ...]) -> Iterator[F
             f"no background is expected in bins {_listed(total <= 0)}; merge them",
             channel.name,
         )
+    if fit.statistics.include and fit.statistics.signal:
+        yield from _signal_statistics(channel, signal)
     for process, template in channel.templates.items():
         where = channel.name, process
         if not np.any(template.nominal):
@@ -123,6 +130,29 @@ def _of_channel(channel: TemplateChannel, signal: tuple[str, ...]) -> Iterator[F
         for name, sides in template.variations.items():
             for kind, text in _of_variation(template, name, sides):
                 yield Finding(kind, text, *where, name)
+
+
+def _signal_statistics(channel: TemplateChannel, signal: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield a finding if the signal at a strength of 1 dominates a statistical uncertainty."""
+
+    def relative(templates: list[Template]) -> Floats:
+        content = np.sum([template.nominal for template in templates], axis=0)
+        errors = np.sqrt(np.sum([template.variance for template in templates], axis=0))
+        return _relative(errors, content)
+
+    backgrounds = [of for name, of in channel.templates.items() if name not in signal]
+    if not backgrounds or len(backgrounds) == len(channel.templates):
+        return
+    without, together = relative(backgrounds), relative(list(channel.templates.values()))
+    changed = (without > 0) & (np.abs(together - without) > LARGE_BY_SIGNAL * without)
+    if np.any(changed):
+        yield Finding(
+            "signal statistics",
+            f"at a strength of 1, the signal determines the statistical uncertainty of bins "
+            f"{_listed(changed)}; if its cross section is arbitrary, leave it out with "
+            "signal = false in [statistics]",
+            channel.name,
+        )
 
 
 def _of_variation(template: Template, name: str, sides: Sides) -> Iterator[tuple[Kind, str]]:
