@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from bphcoffea.analysis import TemplateFit
 from bphcoffea.errors import FitError
+from bphcoffea.statistics.templates.adjustments import smoothed, symmetrised
 from bphcoffea.statistics.templates.collection import Collection
-from bphcoffea.statistics.templates.preparation import prepare, smoothed, symmetrised
+from bphcoffea.statistics.templates.preparation import prepare
 from bphcoffea.statistics.templates.template import Sides, Template, TemplateChannel, Varied
 
 NOMINAL = np.array([40.0, 30.0, 20.0, 10.0])

@@ -11,7 +11,8 @@ import numpy as np
 from bphcoffea.analysis import ALL, TemplateFit, as_names, matches
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.records import Record
-from bphcoffea.statistics.templates.collection import CROSS_SECTION, LUMINOSITY, Collection
+from bphcoffea.statistics.templates.collection import Collection
+from bphcoffea.statistics.templates.region_reader import CROSS_SECTION, LUMINOSITY
 from bphcoffea.statistics.templates.significance import probabilities
 from bphcoffea.statistics.templates.template import Sides, Template, TemplateChannel
 

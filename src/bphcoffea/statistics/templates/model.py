@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -112,3 +113,13 @@ class TemplateModel:
         """Names of the constrained parameters, without those of bins."""
         samples = [sample for channel in self.channels for sample in channel.samples]
         return tuple(dict.fromkeys(name for sample in samples for name in sample.effects))
+
+
+def parameter_name(*parts: str) -> str:
+    """Return a name that pyhf, ROOT and Combine accept, made of some parts.
+
+    >>> parameter_name("jes", "2022 C")
+    'jes_2022_C'
+    """
+    name = re.sub(r"\W", "_", "_".join(part for part in parts if part), flags=re.ASCII)
+    return f"_{name}" if name[:1].isdigit() else name
