@@ -1,8 +1,9 @@
 """Likelihood of a datacard of Combine and its templates, written from Combine's documentation.
 
-Shapes are interpolated as fractions of the yield, by a polynomial within one standard deviation and
-linearly beyond; yields exponentially, asymmetric ones by a polynomial within half a standard
-deviation. The bins have one parameter each, which adds the error of the scaled sum.
+Shapes are interpolated as fractions of the yield, or as their logarithms (``shapeN``), by a
+polynomial within one standard deviation and linearly beyond; yields exponentially, asymmetric ones
+by a polynomial within half a standard deviation. With ``autoMCStats``, bins have one parameter
+each, which adds the error of the scaled sum.
 """
 
 import iminuit
@@ -40,7 +41,7 @@ class CombineCard:
                 case ["*", "autoMCStats", threshold, "1"]:
                     assert float(threshold) == 0
                     self.statistics = True
-                case [name, "lnN" | "shape" | "shape?" as kind, *values]:
+                case [name, "lnN" | "shape" | "shape?" | "shapeN" as kind, *values]:
                     self.sources[name] = kind, values
         self.channels = bins[0]
         columns = list(zip(bins[1], *processes, rates, strict=True))
@@ -62,11 +63,13 @@ class CombineCard:
                 if kind != "lnN" and f"{place}Up" in keys:
                     assert float(values[index]) == 1
                     up, down = (templates[place + side].values() for side in ("Up", "Down"))
-                    fraction = nominal.values() / rate
-                    shapes[name] = up / np.sum(up) - fraction, down / np.sum(down) - fraction
+                    fractions = [up / np.sum(up), down / np.sum(down), nominal.values() / rate]
+                    if kind == "shapeN":
+                        fractions = [np.log(fraction) for fraction in fractions]
+                    shapes[name] = kind, fractions[0] - fractions[2], fractions[1] - fractions[2]
                     yields[name] = np.sum(up) / rate, np.sum(down) / rate
                 else:
-                    assert kind != "shape"
+                    assert kind not in ("shape", "shapeN")
                     down, *rest = map(float, values[index].split("/"))
                     yields[name] = (rest[0], down) if rest else (down, 1 / down)
             free = [name for name, (_, of) in self.free.items() if (channel, process) in of]
@@ -80,6 +83,7 @@ class CombineCard:
             for i in range(len(self.data[channel]))
             if self.statistics and sum(part[1][i] ** 2 for part in self.parts[channel]) > 0
         ]
+        self.bounds = 0, 10
         self.constrained = [*self.sources, *self.bins]
         self.names = ["r", *self.free, *self.constrained]
 
@@ -90,8 +94,11 @@ class CombineCard:
             total, variance = 0.0, 0.0
             for nominal, errors, rate, shapes, yields, free in parts:
                 fraction = nominal / rate
-                for name, (up, down) in shapes.items():
-                    fraction = fraction + vertical(values[name], up, down)
+                for name, (kind, up, down) in shapes.items():
+                    change = vertical(values[name], up, down)
+                    fraction = fraction * np.exp(change) if kind == "shapeN" else fraction + change
+                if any(kind == "shapeN" for kind, *_ in shapes.values()):
+                    fraction = fraction / np.sum(fraction)
                 scale = np.prod([values[name] for name in free])
                 scale *= np.exp(sum(log_normal(values[n], *of) for n, of in yields.items()))
                 total = total + np.maximum(fraction, 0) * rate * scale
@@ -118,7 +125,7 @@ class CombineCard:
         start = [1.0] * (1 + len(self.free)) + [0.0] * len(self.constrained)
         minuit = iminuit.Minuit(cost, start, name=self.names)
         minuit.errordef = iminuit.Minuit.LIKELIHOOD
-        minuit.limits["r"] = (0, 10)
+        minuit.limits["r"] = self.bounds
         for name, (limits, _) in self.free.items():
             minuit.limits[name] = limits
         if r is not None:
@@ -128,8 +135,8 @@ class CombineCard:
         assert minuit.valid
         return minuit.fval, minuit.values.to_dict(), minuit.errors["r"]
 
-    def limit(self):
-        """Upper limit with CLs and the asymptotic distributions, at 95%."""
+    def limit(self, level=0.95):
+        """Upper limit with CLs and the asymptotic distributions."""
         best, at_best, _ = self.fit()
         _, without, _ = self.fit(r=0.0)
         asimov = self.expected(without)
@@ -147,9 +154,12 @@ class CombineCard:
                     norm.sf((q + q_asimov) / (2 * root_asimov)),
                     norm.sf((q - q_asimov) / (2 * root_asimov)),
                 )
-            return both[0] / both[1] - 0.05
+            return both[0] / both[1] - (1 - level)
 
-        return brentq(excess, at_best["r"] + 0.1, at_best["r"] + 4, xtol=3e-3)
+        highest = 1.0
+        while excess(highest) > 0:
+            highest *= 2
+        return brentq(excess, max(highest / 2, at_best["r"] + 0.01), highest, rtol=1e-3)
 
 
 def vertical(x, up, down):
