@@ -70,7 +70,7 @@ def test_keys_and_values_of_analysis_json():
         "classifier": None,
         "scores": [],
         "measurements": [],
-        "shape_variations": [],
+        "shapes": [],
         "histograms": {
             "mass": {
                 **spectrum,

@@ -270,10 +270,10 @@ class Analysis:
         self,
         reads: Mapping[str, Sequence[str]] = MappingProxyType({}),
         variations: Mapping[str, Sequence[str]] = MappingProxyType({}),
-        shape_variations: Sequence[str] = (),
+        shapes: Sequence[str] = (),
     ) -> AnalysisRecord:
         """Return the content of ``analysis.json``; see :func:`.description.describe`."""
-        return describe(self, reads, variations, shape_variations)
+        return describe(self, reads, variations, shapes)
 
     def name(self) -> str:
         """Return the name of the analysis' file, or of its class if a notebook defines it."""

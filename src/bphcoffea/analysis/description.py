@@ -26,7 +26,7 @@ def describe(
     analysis: Analysis,
     reads: Mapping[str, Sequence[str]],
     variations: Mapping[str, Sequence[str]],
-    shape_variations: Sequence[str] = (),
+    shapes: Sequence[str] = (),
 ) -> AnalysisRecord:
     """Return the record of an analysis.
 
@@ -38,8 +38,8 @@ def describe(
         Branches that each cut reads, by the name of the cut.
     variations
         Names of the variations of each dataset.
-    shape_variations
-        Names of those for which events are selected again.
+    shapes
+        Names of the shape variations.
     """
     title = (type(analysis).__doc__ or "").strip() or analysis.name()
     return AnalysisRecord(
@@ -72,8 +72,8 @@ def describe(
         absent=dict(analysis.absent),
         fit=analysis.mass_fit,
         measurements=tuple(analysis.measurements),
-        shape_variations=tuple(shape_variations),
         variations={dataset: tuple(names) for dataset, names in variations.items()},
+        shapes=tuple(shapes),
     )
 
 

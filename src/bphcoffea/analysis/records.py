@@ -233,9 +233,8 @@ class AnalysisRecord(_Record):
         Template fits that the analysis declares.
     variations
         Names of the variations of each dataset, in order.
-    shape_variations
-        Names of the variations for which events are selected again; None if an older version wrote
-        the record.
+    shapes
+        Names of the variations that select events anew; all others change weights alone.
     """
 
     name: str
@@ -256,4 +255,4 @@ class AnalysisRecord(_Record):
     fit: MassModel | None = None
     measurements: tuple[TemplateFit, ...] = ()
     variations: dict[str, tuple[str, ...]] = {}
-    shape_variations: tuple[str, ...] | None = None
+    shapes: tuple[str, ...] = ()

@@ -180,14 +180,9 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
 def _record(
     analysis: Analysis, fileset: Fileset, variations: Mapping[str, Sequence[str]]
 ) -> AnalysisRecord:
-    of_datasets = [dataset.metadata.model_dump() for dataset in fileset.root.values()]
-    shapes = {name for of in of_datasets for name in analysis.for_dataset(of).shape_names}
-    filled = dict.fromkeys(name for names in variations.values() for name in names)
-    return analysis.describe(
-        branches_of_cuts(analysis, of_datasets[0]),
-        variations,
-        [name for name in filled if name in shapes],
-    )
+    datasets = [dataset.metadata.model_dump() for dataset in fileset.root.values()]
+    shapes = dict.fromkeys(n for of in datasets for n in analysis.for_dataset(of).shape_names)
+    return analysis.describe(branches_of_cuts(analysis, datasets[0]), variations, tuple(shapes))
 
 
 def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:

@@ -66,6 +66,20 @@ def test_variations_are_those_of_the_run_and_the_rates(toy_run):
     assert "cross_section_top" not in without.channels[0].templates["top"].variations
 
 
+def test_the_covariance_is_unknown_for_runs_of_older_versions(toy_run, tmp_path):
+    run = copy_of(toy_run, tmp_path / "run")
+    assert run.analysis.shapes == ("scaleUp", "scaleDown", "smearUp")
+    path = run.path / "analysis.json"
+    content = json.loads(path.read_text())
+    del content["shapes"]
+    path.write_text(json.dumps(content))
+    top = collect(FIT, [run]).channels[0].templates["top"]
+    assert top.variations["tilt"].up.covariance is None
+    assert not any(
+        finding.kind == "not significant" for finding in build_model(FIT, [run]).findings
+    )
+
+
 def test_the_luminosity_is_shared_by_all_processes(toy_run, tmp_path):
     run = copy_of(toy_run, tmp_path / "run")
     path = run.path / "normalisation.json"

@@ -266,11 +266,10 @@ def _covariance(
 
     `values` and `variances` have the axes variation, with the nominal one first, and variables.
     """
-    shapes = analysis.shape_variations
-    if shapes is None:
+    if "shapes" not in analysis.model_fields_set:  # written by an older version
         return None
     both = [0, index]
-    if name not in shapes:
+    if name not in analysis.shapes:
         contents = binning.merged(values[both]), binning.merged(variances[both])
         return weight_covariance(*(of[i] for i in (0, 1) for of in contents))
     if len(binning.starts) > 1:
