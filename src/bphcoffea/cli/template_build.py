@@ -44,11 +44,7 @@ def build(
     """Build a template model: a workspace of pyhf, a datacard of Combine, and its preparation."""
     built, runs = _built(model, name, unblind=unblind)
     if output is None and model.is_dir():
-        folder = Path("templates") / built.fit.name
-        with runs[0].replacing(folder.as_posix().replace("/", " ")) as temporary:
-            (temporary / folder).mkdir(parents=True)
-            built.write_files(temporary / folder)
-        written = runs[0].output / folder
+        written = built.write_into_run(runs[0])
     else:
         written = built.write(output or model.with_suffix(""))
     console.print(_yields(built))

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 from bphcoffea.statistics.pyhf_backend import schemas
+from bphcoffea.storage import replacing
 
 DOCS = ROOT / "docs" / "templates.md"
 
@@ -68,6 +69,22 @@ def test_a_declared_model_is_built_in_its_run(model, bphcoffea):
     assert opened["observations"][1] == workspace["observations"][1]
     assert all(count % 1 == 0 for count in opened["observations"][0]["data"])
     assert "findings" in bphcoffea("template", "check", run).out
+
+
+@pytest.mark.parametrize("where", ["file", "run"])
+def test_results_of_an_earlier_model_are_removed(model, bphcoffea, where):
+    run = model.parent / "results2022"
+    place = {"file": model, "run": run}[where]
+    folder = {"file": model.with_suffix(""), "run": run / "templates" / "model"}[where]
+    bphcoffea("template", "build", place)
+    with replacing(folder, "template-fit") as temporary:
+        (temporary / "fit.json").write_text("{}")
+    (folder / "mine.txt").write_text("kept")
+    assert (folder / "fit.json").is_file()
+    assert bphcoffea("template", "build", place).status == 0
+    assert not (folder / "fit.json").exists()
+    assert (folder / "mine.txt").is_file()
+    assert (folder / "workspace.json").is_file()
 
 
 @pytest.mark.parametrize(

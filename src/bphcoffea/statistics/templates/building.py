@@ -63,14 +63,27 @@ class BuiltModel:
     def write(self, folder: Path) -> Path:
         """Write the model into a folder, all files or none, and return the folder.
 
+        What was made of an earlier model in the folder, such as its fits, is removed.
+
         Raises
         ------
         UnwritableError
             If the disk is full or read-only, or permission is denied.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder, OWNER, last=WORKSPACE) as temporary:
+        with replacing(folder, OWNER, also=_is_result, last=WORKSPACE) as temporary:
             self.write_files(temporary)
+        return folder
+
+    def write_into_run(self, run: RunFolder) -> Path:
+        """Write the model into the folder of its run, so that a new run removes it; see `write`."""
+        place = Path("templates") / self.fit.name
+        folder = run.output / place
+        with run.replacing(f"{OWNER} {self.fit.name}") as temporary:
+            (temporary / place).mkdir(parents=True)
+            self.write_files(temporary / place)
+        with replacing(folder, OWNER, also=_is_result):
+            pass  # only the results of an earlier model are removed
         return folder
 
     def write_files(self, folder: Path) -> None:
@@ -158,6 +171,11 @@ def findings_of(folder: Path) -> list[Finding]:
         raise FitError(f"{folder}: neither a run, nor a template model (it has no {PREPARATION})")
     content: Any = read_json(path, "record of a template model", FitError)
     return [Finding.from_json(finding) for finding in content["findings"]]
+
+
+def _is_result(owner: str) -> bool:
+    """Return whether an owner of files has made them of a model."""
+    return owner.startswith(f"{OWNER}-")
 
 
 def _as_json(step: Step) -> JsonObject:
