@@ -147,6 +147,17 @@ def test_regions_that_share_events_are_found(toy_run):
     assert set(collect(fit, [toy_run]).overlaps) == {("sr", "wide"), ("cr", "wide")}
 
 
+def test_a_lost_uncertainty_is_a_finding(toy_run):
+    fit = TemplateFit(histogram="met", regions=("sr", "cr"), rebin=(95, 100), signal="w_jets")
+    built = build_model(fit, [toy_run])
+    lost = [step for step in built.prepared.steps if "no events on one side" in step.done]
+    assert lost
+    texts = [str(finding) for finding in built.findings]
+    for step in lost:
+        where = " ".join(step.place)
+        assert f"large: {where}: {step.done}; symmetrise, smooth or exclude it" in texts
+
+
 def test_blind_regions_have_the_expectation(toy_run):
     fit = FIT.model_copy(update={"blind": ("s*",), "expected_strength": 2.0})
     model = build_model(fit, [toy_run]).model

@@ -111,6 +111,12 @@ def test_smoothing_keeps_the_yield_and_what_is_smooth(change, neighbours):
     np.testing.assert_allclose(result, expected, atol=1e-9)
 
 
+def test_an_uncertainty_that_cannot_be_used_is_noted():
+    background, notes = prepared({"v": sides(2.5 * NOMINAL)})
+    assert background.effects == {}
+    assert notes[-1] == "has no events on one side, and is left out"
+
+
 def test_an_envelope_takes_the_place_of_its_members():
     variations = {
         "f1": sides(NOMINAL + np.array([1, 0, 0, 0]), NOMINAL - np.array([2, 0, 0, 0])),

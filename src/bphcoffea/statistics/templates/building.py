@@ -20,7 +20,7 @@ from bphcoffea.statistics.templates.collection import Collection, collect
 from bphcoffea.statistics.templates.exports import template_workspace, write_template_datacard
 from bphcoffea.statistics.templates.lint import Finding, lint
 from bphcoffea.statistics.templates.model import TemplateModel
-from bphcoffea.statistics.templates.preparation import Prepared, Step, prepare
+from bphcoffea.statistics.templates.preparation import NO_EVENTS, Prepared, Step, prepare
 from bphcoffea.storage import replacing
 
 #: Files of a built model.
@@ -154,8 +154,13 @@ def build_model(
     """Make a template model of runs; parameters and errors are those of :func:`collect`."""
     collection = collect(fit, runs, unblind=unblind)
     paths = tuple(run.path for run in runs)
-    findings = tuple(lint(fit, collection))
-    return BuiltModel(fit, paths, collection, prepare(fit, collection), findings)
+    prepared = prepare(fit, collection)
+    lost = (
+        Finding("large", f"{step.done}; symmetrise, smooth or exclude it", *step.place)
+        for step in prepared.steps
+        if step.done == NO_EVENTS
+    )
+    return BuiltModel(fit, paths, collection, prepared, (*lint(fit, collection), *lost))
 
 
 def findings_of(folder: Path) -> list[Finding]:

@@ -29,6 +29,8 @@ from bphcoffea.statistics.templates.template import Sides, Template, TemplateCha
 
 #: Relative changes that are rounding errors.
 ROUNDING: Final = 1e-10
+#: Step by which an uncertainty is lost without being asked for.
+NO_EVENTS: Final = "has no events on one side, and is left out"
 #: What takes the place of a missing side, in words.
 MISSING_SIDES: Final = {"mirror": "its mirror image", "nominal": "the nominal template"}
 
@@ -41,6 +43,11 @@ class Step:
     process: str
     variation: str
     done: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Channel, process and variation."""
+        return self.channel, self.process, self.variation
 
 
 @dataclass(frozen=True)
@@ -233,7 +240,6 @@ class _Channel:
                 Varied(np.max(contents, axis=0)), Varied(np.min(contents, axis=0))
             )
             self._note(process, envelope.name, f"is the envelope of {', '.join(members)}")
-
         return left
 
     def _effect(
@@ -262,7 +268,7 @@ class _Channel:
         total = float(np.sum(positive))
         yields = float(np.sum(down)), float(np.sum(up))
         if min(yields) <= 0:
-            note("a side has no events; the variation is left out")
+            note(NO_EVENTS)
             return None
         factors = yields[0] / total, yields[1] / total
         shapes = down / factors[0], up / factors[1]
