@@ -69,6 +69,8 @@ def test_keys_and_values_of_analysis_json():
         "regions": [],
         "classifier": None,
         "scores": [],
+        "measurements": [],
+        "shapes": [],
         "histograms": {
             "mass": {
                 **spectrum,

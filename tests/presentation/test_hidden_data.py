@@ -10,11 +10,11 @@ import pytest
 
 from bphcoffea.physics.windows import WINDOW
 from bphcoffea.presentation import plot_run, run_figures
-from bphcoffea.presentation.hidden_data import blind_windows, blinded_in
+from bphcoffea.presentation.hidden_data import blinded_in
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.histogram_files import write_histograms
-from bphcoffea.statistics import Search
+from bphcoffea.statistics import Search, blind_windows
 from bphcoffea.statistics.blindness import StillBlindError
 
 DATA = {"is_mc": False, "era": "2018D", "luminosity": 1.0}

@@ -43,6 +43,11 @@ from .selection import SUBSAMPLE as SUBSAMPLE, subsample as subsample
 from .shifts import Amounts as Amounts, MomentumShift as MomentumShift, OPAQUE as OPAQUE
 from .shifts import Path as Path, Shift as Shift, opaque as opaque, replaced as replaced
 from .calibrations.tau_energy import TauEnergy as TauEnergy
+from .template_fit import Envelope as Envelope, FitRegion as FitRegion
+from .template_fit import FreeNormalisation as FreeNormalisation, LogNormal as LogNormal
+from .template_fit import Pruning as Pruning, StatisticalErrors as StatisticalErrors
+from .template_fit import TemplateFit as TemplateFit, VariationRule as VariationRule
+from .template_fit import as_names as as_names, matches as matches
 from .trigger_paths import DatasetPathFired as DatasetPathFired, PathFired as PathFired
 from .calibrations.unclustered_energy import UnclusteredEnergy as UnclusteredEnergy
 from .variables import Axis as Axis, Condition as Condition, EventFunction as EventFunction

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def describe(
     analysis: Analysis,
     variations: Mapping[str, Sequence[str]],
+    shapes: Sequence[str] = (),
 ) -> AnalysisRecord:
     """Return the record of an analysis.
 
@@ -34,6 +35,8 @@ def describe(
         The analysis.
     variations
         Names of the variations of each dataset.
+    shapes
+        Names of the shape variations.
     """
     title = (type(analysis).__doc__ or "").strip() or analysis.name()
     return AnalysisRecord(
@@ -64,7 +67,9 @@ def describe(
         search=analysis.search,
         absent=dict(analysis.absent),
         fit=analysis.mass_fit,
+        measurements=tuple(analysis.measurements),
         variations={dataset: tuple(names) for dataset, names in variations.items()},
+        shapes=tuple(shapes),
     )
 
 

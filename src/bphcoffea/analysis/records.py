@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.analysis.template_fit import TemplateFit
 from bphcoffea.physics import Window
 
 
@@ -225,8 +226,12 @@ class AnalysisRecord(_Record):
         Steps of the selection that the input cannot answer, with the reason.
     fit
         The mass model; None if the analysis has no mass fit.
+    measurements
+        Template fits that the analysis declares.
     variations
         Names of the variations of each dataset, in order.
+    shapes
+        Names of the variations that select events anew; all others change weights alone.
     """
 
     name: str
@@ -245,4 +250,6 @@ class AnalysisRecord(_Record):
     search: str | None = None
     absent: dict[str, str] = {}
     fit: MassModel | None = None
+    measurements: tuple[TemplateFit, ...] = ()
     variations: dict[str, tuple[str, ...]] = {}
+    shapes: tuple[str, ...] = ()

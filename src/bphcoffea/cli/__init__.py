@@ -29,6 +29,7 @@ from bphcoffea.cli import (
     run,
     show,
     status,
+    template,
     toys,
     train,
 )
@@ -53,6 +54,7 @@ for command in _COMMANDS:
 app.add_typer(fileset.app, name="fileset")
 app.add_typer(facility.app, name="facility")
 app.add_typer(corrections.app, name="corrections")
+app.add_typer(template.app, name="template")
 
 
 @app.callback()

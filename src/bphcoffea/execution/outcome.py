@@ -110,7 +110,9 @@ def write(
             file = f"{file_name(name, fileset.names)}.parquet"
             pq.write_table(candidates, temporary / "candidates" / file)
         _write_luminosity(temporary, analysis, fileset, outcome)
-        record = analysis.describe(variations)
+        datasets = [dataset.metadata.model_dump() for dataset in fileset.root.values()]
+        shapes = dict.fromkeys(n for of in datasets for n in analysis.for_dataset(of).shape_names)
+        record = analysis.describe(variations, tuple(shapes))
         write_json(temporary / "analysis.json", record.model_dump(mode="json"))
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         write_json(temporary / "provenance.json", provenance)

@@ -22,7 +22,13 @@ from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure
 from bphcoffea.presentation.style import FIGURES, cms_style, name_of_its_own, save
 from bphcoffea.results import RunFolder, file_name
-from bphcoffea.statistics import FitRecord, check_unblinding, search_of
+from bphcoffea.statistics import (
+    FitRecord,
+    blind_windows,
+    category_windows,
+    check_unblinding,
+    search_of,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -178,8 +184,8 @@ def _hidden_windows(run: RunFolder) -> dict[str, dict[str | None, Windows | None
     names = hidden_data.blind_histograms(run.analysis)
     if not names:
         return {}
-    by_category: dict[str | None, Windows | None] = {None: hidden_data.blind_windows(run)}
-    by_category.update(hidden_data.category_windows(run))
+    by_category: dict[str | None, Windows | None] = {None: blind_windows(run)}
+    by_category.update(category_windows(run))
     return dict.fromkeys(names, by_category)
 
 

@@ -13,6 +13,7 @@ from .normalisation import generated as generated, normalise as normalise
 from .picking import ValueRange as ValueRange, pick as pick
 from .picking import write_table as write_table
 from .records import DatasetRecord as DatasetRecord, Datasets as Datasets, as_json as as_json
+from .records import Normalisation as Normalisation
 from .renormalisation import renormalise as renormalise
 from .simulated_sums import simulated_sum as simulated_sum
 from .work_totals import Timing as Timing, table as table, tallies as tallies, total as total

@@ -22,7 +22,9 @@ NormFactor = TypedDict("NormFactor", {"name": str, "type": Literal["normfactor"]
 NormSys = TypedDict("NormSys", {"name": str, "type": Literal["normsys"], "data": Factors})
 #: Modifier that moves the bins of a sample between two templates.
 HistoSys = TypedDict("HistoSys", {"name": str, "type": Literal["histosys"], "data": Templates})
-Modifier: TypeAlias = NormFactor | NormSys | HistoSys
+#: Modifier with a factor per bin, constrained by the absolute uncertainties of a sample.
+StatError = TypedDict("StatError", {"name": str, "type": Literal["staterror"], "data": list[float]})
+Modifier: TypeAlias = NormFactor | NormSys | HistoSys | StatError
 
 #: Start value and limits of a parameter.
 ParameterSpec = TypedDict(
