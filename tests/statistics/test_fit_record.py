@@ -42,8 +42,8 @@ def test_unusable_content_is_named(tmp_path):
         FitError, match=r"the stored fit is unusable \('complete'\); fit the run again"
     ):
         FitRecord.from_json({key: content[key] for key in content if key != "complete"})
-    with pytest.raises(FitError, match=r"the stored fit is unusable \(.*tails.*\); fit the run"):
-        FitRecord.from_json(content | {"model": content["model"] | {"tails": "none"}})
+    with pytest.raises(FitError, match=r"the stored fit is unusable \(.*shape.*\); fit the run"):
+        FitRecord.from_json(content | {"model": content["model"] | {"shape": "none"}})
     with pytest.raises(FitError, match=r"unusable \(low: is missing; .*\); make it again"):
         Range.from_json({"high": 1.0})
     (tmp_path / "ledger.json").write_text("{}")

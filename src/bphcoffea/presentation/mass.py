@@ -42,7 +42,7 @@ def mass_figures(shown: RunHistogram, fit: FitRecord | None) -> Iterator[tuple[s
         simulated = all(record.is_mc for record in records)
         hidden = () if simulated else shown.hidden
         figure = draw_mass(
-            of_datasets(shown.histogram, names),
+            of_datasets(shown.histogram, names, part.category if part else None),
             style.Heading.of(records, () if simulated else shown.notes),
             label=shown.label,
             unit=shown.record.unit or "GeV",

@@ -49,11 +49,16 @@ class Tail:
 
     @classmethod
     def of(cls, fits: Iterable[MassFit], source: str) -> Tail | None:
-        """Return the tail of simulated peaks that were fitted together; None if no fit is valid."""
+        """Return the tail of simulated peaks that were fitted together.
+
+        None if no fit is valid, or if their shape has no tails.
+        """
         for fit in fits:
             if fit.valid:
-                shared = [name for pair in TAIL_PARAMETERS[fit.model.tails] for name in pair]
+                shared = [name for pair in TAIL_PARAMETERS[fit.model.shape] for name in pair]
                 values = {name: fit.parameters[name].value for name in shared}
+                if not values:
+                    return None
                 free = [fit.names.index(name) for name in shared if name in fit.names]
                 covariance = tuple(tuple(fit.covariance[i][j] for j in free) for i in free)
                 names = tuple(fit.names[index] for index in free)
@@ -74,9 +79,12 @@ class MassFit:
     entries
         Number of candidates in the range, or the sum of their weights.
     parameters
-        ``n_<peak>``, ``mean_<peak>`` and ``sigma_<peak>`` (GeV), ``n_background`` and ``slope``
-        (1/GeV, negative if the background falls), ``beta`` and ``m`` of the tail, ``beta_high`` and
-        ``m_high`` of a tail on the high side. Empty if there were too few entries to fit.
+        ``n_<peak>``, ``mean_<peak>`` and ``sigma_<peak>`` (GeV), and ``gamma_<peak>``, the full
+        natural width of a Voigtian (GeV). ``n_background``, and ``slope`` of an exponential (1/GeV,
+        negative if it falls) or ``bernstein_1`` and so on of a polynomial (see
+        :mod:`~.statistics.mass_shapes`). ``beta`` and ``m`` of the tail of a Crystal Ball,
+        ``beta_high`` and ``m_high`` of one on the high side. Empty if there were too few entries to
+        fit.
     names, covariance
         Names of the free parameters, and their covariance matrix in that order.
     chi2, ndof, p_value
@@ -127,7 +135,7 @@ class MassFit:
         at = np.asarray(self.edges if edges is None else edges, dtype=np.float64)
         return {
             name: np.diff(integral)
-            for name, integral in integrals(at, self.range, self.model.peaks, values).items()
+            for name, integral in integrals(at, self.range, self.model, values).items()
         }
 
     def curve(self, points: int = 500) -> tuple[Floats, dict[str, Floats]]:
