@@ -40,7 +40,7 @@ zfit:
 
 .PHONY: zfit-tests
 zfit-tests: $(VENV)/ready-zfit
-	$(BIN)/python -m pytest -q tests/statistics/test_zfit_backend.py
+	$(BIN)/python -m pytest -q tests/statistics/test_zfit_models.py
 
 # The packages that runs need; and, added to them, those that development and benchmarks need.
 $(VENV)/ready-demo: requirements-installer.lock requirements.lock pyproject.toml

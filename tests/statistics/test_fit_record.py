@@ -26,9 +26,9 @@ def test_a_record_is_its_json():
 
 def test_a_fit_is_shown_in_notebooks():
     fit = MassFit.from_json(mass_fit(512.25, 31.5, "no minimum in <data>"))
-    assert repr(fit) == "MassFit(not valid: n_ds = 512.25 ± 32)"
+    assert repr(fit) == "MassFit(not valid: n_ds = 512 ± 32)"
     table = fit._repr_html_()
-    assert "<td>n_ds</td><td>512.25 ± 32</td>" in table
+    assert "<td>n_ds</td><td>512 ± 32</td>" in table
     assert "not valid: no minimum in &lt;data&gt;" in table
     assert "<data>" not in table
     record = FitRecord.from_json(fit_of(["one", "two"], ["mc"], 500.0, 50.0))

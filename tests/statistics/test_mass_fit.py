@@ -7,14 +7,14 @@ import math
 import hist
 import numpy as np
 import pytest
+from mass_fits import write_run
 from scipy import integrate, interpolate, stats
 
 from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.analysis.names import ALL, NOMINAL
 from bphcoffea.errors import InputError
-from bphcoffea.results.folder import RunFolder
-from bphcoffea.results.histogram_files import write_histograms
 from bphcoffea.searches.ds_yield import DS_TO_PHI_PI, PHI_TO_MUONS, DsYield
+from bphcoffea.statistics.fit_record import FitRecord
 from bphcoffea.statistics.histogram_fit import fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.minimiser import BETA_LIMITS, BETA_START
@@ -451,35 +451,6 @@ def test_a_small_simulation_gives_no_tail(rng):
     assert Tail.of([fit], "toys") is None
 
 
-def write_run(folder, spectra, metadata, fit=MODEL):
-    histogram = hist.Hist(
-        hist.axis.StrCategory(list(spectra), name="dataset"),
-        hist.axis.StrCategory([ALL], name="category"),
-        hist.axis.StrCategory([NOMINAL], name="variation"),
-        hist.axis.Regular(BINS, LOW, HIGH, name="mass", label="$m$ [GeV]"),
-        storage=hist.storage.Weight(),
-    )
-    for index, content in enumerate(spectra.values()):
-        histogram.view()[index, 0, 0, :] = content.view()
-    write_histograms(folder, {"mass": histogram}, {})
-    analysis = {"name": "ds_phipi", "fit": None if fit is None else fit.model_dump(mode="json")}
-    luminosities = {n: k.get("luminosity") for n, k in metadata.items() if not k["is_mc"]}
-    files = {
-        "ledger": {"complete": True, "expected_events": 10, "processed_events": 10},
-        "lumis": {},
-        "luminosity": {
-            "sections_shared": False,
-            "datasets": {n: {"luminosity": x, "source": "table"} for n, x in luminosities.items()},
-            "parts": [{"datasets": [n], "luminosity": x} for n, x in luminosities.items()],
-        },
-        "provenance": {"datasets": metadata},
-        "analysis": analysis,
-    }
-    for name, content in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
-    return RunFolder(folder)
-
-
 DATA_B = {"is_mc": False, "era": "2017B", "luminosity": 4.79}
 DATA_C = {"is_mc": False, "era": "2017C", "luminosity": 9.63}
 SIMULATED = {"is_mc": True, "era": "2017C", "process": "dsphipi"}
@@ -492,6 +463,7 @@ def run(rng, tmp_path):
         tmp_path,
         {"data_B": toy(rng), "data_C": toy(rng), "mc_ds": toy(rng, simulated, weight=0.1)},
         {"data_B": DATA_B, "data_C": DATA_C, "mc_ds": SIMULATED},
+        MODEL,
     )
 
 
@@ -521,6 +493,44 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     assert content["by"]["2017B"]["luminosity"] == 4.79
 
 
+def test_each_category_is_fitted_with_the_tail_of_all(rng, tmp_path):
+    few = {**TRUTH, "n_ds": 400.0, "n_background": 1000.0}
+    simulated = {**TRUTH, "n_ds": 10_000.0, "n_dplus": 0.0, "n_background": 0.0}
+    by_category = {"central": toy(rng), "forward": toy(rng, few)}
+    spectra = {
+        "data": by_category,
+        "mc": {"central": toy(rng, simulated), "forward": toy(rng, simulated, weight=0.1)},
+    }
+    run = write_run(tmp_path, spectra, {"data": DATA_B, "mc": SIMULATED}, MODEL)
+    record = fit_mass(run, by="category")
+    assert FitRecord.from_json(json.loads(json.dumps(record.as_json()))) == record
+    assert (record.category, list(record.by)) == (None, ["central", "forward"])
+    for name, part in record.by.items():
+        assert (part.category, part.datasets) == (name, ("data",))
+        total = np.sum(by_category[name].values())
+        assert part.fit.entries == total
+        number, truth = part.parameters["n_ds"], (TRUTH if name == "central" else few)["n_ds"]
+        assert abs(number.value - truth) < 4 * number.error
+        assert part.fit.notes[0] == "tail constrained to that of simulation (mc)"
+    assert record.fit.entries == sum(part.fit.entries for part in record.by.values())
+
+
+def test_a_run_without_categories_is_not_fitted_by_category(run):
+    with pytest.raises(InputError, match="the analysis 'ds_phipi' has no categories to fit"):
+        fit_mass(run, by="category")
+
+
+def test_the_declared_model_may_be_replaced(run):
+    """Simulation of peaks without tails constrains none, but gives an alternative."""
+    record = fit_mass(run, shape="gaussian", background="bernstein2")
+    assert (record.fit.model.shape, record.fit.model.background) == ("gaussian", "bernstein2")
+    assert {"bernstein_1", "bernstein_2"} < set(record.parameters)
+    assert "beta" not in record.parameters
+    assert record.alternative.fit.model.shape == "crystal_ball"
+    assert any("with a tail on the low side alone" in note for note in record.fit.notes)
+    assert not any("tail constrained" in note for note in record.fit.notes)
+
+
 def test_the_fit_of_a_year_has_the_simulation_of_that_year(rng, tmp_path):
     """The year without simulation has that of the nearest one."""
     simulated = {**TRUTH, "n_ds": 20_000.0, "n_dplus": 0.0, "n_background": 0.0}
@@ -532,7 +542,7 @@ def test_the_fit_of_a_year_has_the_simulation_of_that_year(rng, tmp_path):
         "mc_18": {**SIMULATED, "era": "2018"},
         "mc_12": {**SIMULATED, "era": "2012"},
     }
-    content = fit_mass(write_run(tmp_path, spectra, metadata), by="year").as_json()
+    content = fit_mass(write_run(tmp_path, spectra, metadata, MODEL), by="year").as_json()
     for part, datasets, number in (
         (content, ["mc_18", "mc_12"], 25_000),
         (content["by"]["2017"], ["mc_18"], 20_000),
@@ -567,6 +577,7 @@ def test_the_second_model_covers_tails_on_both_sides(tmp_path, peak):
         tmp_path,
         {"data": spectrum(data), "mc": spectrum(simulated)},
         {"data": DATA_B, "mc": {**SIMULATED, "filter_efficiency": 0.02}},
+        MODEL,
     )
     run.write("cutflow.json", {"mc": [{"step": "all", "sumw": 20_000.0}]})
     fit = fit_mass(run).as_json()
@@ -633,7 +644,7 @@ def test_errors_of_a_run_name_the_cause(run, tmp_path):
         fit_mass(run, ["x*"]).as_json()
     empty = tmp_path / "empty"
     empty.mkdir()
-    nothing = write_run(empty, {"data_B": spectrum(np.zeros(BINS))}, {"data_B": DATA_B})
+    nothing = write_run(empty, {"data_B": spectrum(np.zeros(BINS))}, {"data_B": DATA_B}, MODEL)
     with pytest.raises(InputError, match=r"'mass' is empty in 1\.65-2\.01 GeV for data_B"):
         fit_mass(nothing).as_json()
     undeclared = tmp_path / "undeclared"
@@ -686,7 +697,7 @@ def test_a_negative_sum_of_weights_is_not_fitted(tmp_path):
         f"the weights in 1.65-2.01 GeV add up to {total:.6g}: a fit needs a positive sum",
     )
     assert fit_simulation({"ds": negative}, MODEL)["ds"].problems == fit.problems
-    run = write_run(tmp_path, {"x": negative}, {"x": {"is_mc": True, "era": "2018"}})
+    run = write_run(tmp_path, {"x": negative}, {"x": {"is_mc": True, "era": "2018"}}, MODEL)
     content = fit_mass(run).as_json()
     assert content["problems"] == list(fit.problems)
     assert MassFit.from_json(content) == fit

@@ -27,6 +27,7 @@ from .shape_workspace import MassChannel as MassChannel, mass_workspace as mass_
 from .sidebands import SidebandFit as SidebandFit, fit_sidebands as fit_sidebands
 from .signal_fit import SignalFit as SignalFit, fit_signal_shape as fit_signal_shape
 from .splot import sweighted_candidates as sweighted_candidates, sweights as sweights
+from .splot import write_sweights as write_sweights
 from .strength import fit_strength as fit_strength
 from .workspace import Workspace as Workspace
 from .zfit_models import zfit_model as zfit_model

@@ -11,6 +11,7 @@ import numpy as np
 from bphcoffea.analysis import MassModel
 from bphcoffea.arrays import Floats
 from bphcoffea.html_table import html_table
+from bphcoffea.rounding import with_error
 from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, integrals
 from bphcoffea.statistics.records import JsonObject, Record, plain
 
@@ -164,13 +165,12 @@ class MassFit:
     def _texts(self) -> dict[str, str]:
         """Return value and error of each parameter as text."""
 
-        def spread(found: Parameter) -> str:
-            return "" if found.error is None else f" ± {found.error:.2g}"
+        def text(found: Parameter) -> str:
+            if found.error is not None:
+                return with_error(found.value, found.error)
+            return f"{found.value:.6g}{' (fixed)' if found.fixed else ''}"
 
-        return {
-            name: f"{found.value:.6g}{' (fixed)' if found.fixed else spread(found)}"
-            for name, found in self.parameters.items()
-        }
+        return {name: text(found) for name, found in self.parameters.items()}
 
     def as_json(self) -> JsonObject:
         """Return the content of ``fit.json`` about this fit."""

@@ -6,20 +6,20 @@ variable must be independent of the mass within each component.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
+from bphcoffea.results import RunFolder, file_name
 from bphcoffea.statistics.data_sample import CATEGORY, WEIGHT
 from bphcoffea.statistics.fit_record import FitRecord
 from bphcoffea.statistics.mass_fit import MassFit
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from bphcoffea.results import RunFolder
 
 #: Largest relative difference between the numbers of candidates and of fitted entries: masses are
 #: rounded, so that a few at an edge of a bin may be counted on its other side.
@@ -125,3 +125,31 @@ def sweighted_candidates(run: RunFolder, record: FitRecord) -> dict[str, pa.Tabl
             table = table.append_column(f"{PREFIX}{component}", pa.array(values[part]))
         tables[name] = table
     return tables
+
+
+def write_sweights(run: RunFolder, record: FitRecord | None, folder: str) -> list[Path]:
+    """Write the tables of :func:`sweighted_candidates` into a folder of a run.
+
+    Parameters
+    ----------
+    run
+        The run that was fitted.
+    record
+        Its fit; None to remove the tables of an earlier fit only.
+    folder
+        Name of the folder.
+
+    Returns
+    -------
+    The Parquet files, one for each dataset.
+    """
+    tables = {} if record is None else sweighted_candidates(run, record)
+    names = {name: f"{file_name(name, run.datasets)}.parquet" for name in tables}
+    with run.replacing(folder) as temporary:
+        if tables:
+            import pyarrow.parquet as pq
+
+            (temporary / folder).mkdir()
+            for name, table in tables.items():
+                pq.write_table(table, temporary / folder / names[name])
+    return [run.output / folder / name for name in names.values()]

@@ -5,6 +5,7 @@ zfit is imported when a model is made, which takes many seconds.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
@@ -83,7 +84,10 @@ def expected_contents(spectrum: Spectrum) -> Callable[..., Floats]:
 
 def _zfit() -> ModuleType:
     try:
-        return import_module("zfit")
+        with warnings.catch_warnings():
+            # zfit warns that it hides the warnings of TensorFlow
+            warnings.simplefilter("ignore")
+            return import_module("zfit")
     except ModuleNotFoundError as error:
         if error.name != "zfit":
             raise
