@@ -93,7 +93,8 @@ def test_the_pdfs_have_the_same_integrals(shape, background):
     values = [VALUES[name] for name in parameter_names(model)]
     expected = expected_contents(spectrum)(*values)
     found = zfit_models.expected_contents(spectrum)(*values)
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # quadrature is less precise in the bin in which a tail begins
+    np.testing.assert_allclose(found, expected, rtol=5e-5)
 
 
 @needs_zfit
@@ -124,5 +125,5 @@ def test_the_unbinned_fit_of_the_documentation(run, monkeypatch):
     assert unbinned.valid
     for name in ("n_ds", "n_dplus", "n_background", "mean_ds", "sigma_ds"):
         found, known = unbinned.params[name], binned.parameters[name]
-        assert abs(found["value"] - known.value) < 0.3 * known.error
+        assert abs(found["value"] - known.value) < 0.5 * known.error
         assert found["hesse"]["error"] == pytest.approx(known.error, rel=0.1)

@@ -29,9 +29,9 @@ TAIL_PARAMETERS: Final[Mapping[PeakShape, tuple[tuple[str, str], ...]]] = {
     "gaussian": (),
     "voigtian": (),
 }
-#: Points and weights of the quadrature of a Voigtian on -1 to 1. Over two resolutions it is exact
-#: to 1e-10.
-_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+#: Points and weights of the quadrature of densities on -1 to 1. That of a Voigtian over two
+#: resolutions is exact to 1e-10.
+POINTS, WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 def peak_parameters(model: MassModel, peak: Peak) -> list[str]:
@@ -147,8 +147,8 @@ def _voigt(x: Floats, mean: float, sigma: float, gamma: float) -> Floats:
     parts = max(1, math.ceil(np.max(widths) / (2 * sigma)))
     half = widths[:, np.newaxis, np.newaxis] / (2 * parts)
     low = x[:-1, np.newaxis, np.newaxis] + 2 * half * np.arange(parts)[:, np.newaxis]
-    density = voigt_profile(low + half * (1 + _POINTS) - mean, sigma, gamma / 2)
-    contents = np.sum(density * _WEIGHTS * half, axis=(1, 2))
+    density = voigt_profile(low + half * (1 + POINTS) - mean, sigma, gamma / 2)
+    contents = np.sum(density * WEIGHTS * half, axis=(1, 2))
     return np.concatenate([[0.0], np.cumsum(contents)])
 
 
