@@ -34,7 +34,7 @@ lint: $(VENV)/ready-dev
 bench: $(VENV)/ready-bench
 	$(BIN)/python benchmarks/rdataframe $(BENCH)
 
-# zfit brings TensorFlow, half a gigabyte that nothing else needs: it has an environment of its own.
+# zfit brings TensorFlow, 1.9 GB that nothing else needs: it has an environment of its own.
 zfit:
 	$(MAKE) VENV=.venv-zfit zfit-tests
 

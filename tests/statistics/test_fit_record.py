@@ -36,6 +36,16 @@ def test_a_fit_is_shown_in_notebooks():
     assert record._repr_html_() == record.fit._repr_html_()
 
 
+@pytest.mark.parametrize(
+    ("tails", "shape"), [("low", "crystal_ball"), ("both", "double_crystal_ball")]
+)
+def test_fits_of_older_versions_are_read(tails, shape):
+    content = fit_of(["data"], ["mc"], 500.0, 50.0)
+    model = {key: known for key, known in content["model"].items() if key[:2] not in ("sh", "ba")}
+    record = FitRecord.from_json(content | {"model": model | {"tails": tails}})
+    assert (record.fit.model.shape, record.fit.model.background) == (shape, "exponential")
+
+
 def test_unusable_content_is_named(tmp_path):
     content = fit_of(["data"], ["mc"], 500.0, 50.0)
     with pytest.raises(
@@ -44,6 +54,8 @@ def test_unusable_content_is_named(tmp_path):
         FitRecord.from_json({key: content[key] for key in content if key != "complete"})
     with pytest.raises(FitError, match=r"the stored fit is unusable \(.*shape.*\); fit the run"):
         FitRecord.from_json(content | {"model": content["model"] | {"shape": "none"}})
+    with pytest.raises(FitError, match=r"the stored fit is unusable \(.*shape.*\); fit the run"):
+        FitRecord.from_json(content | {"model": content["model"] | {"tails": "none"}})
     with pytest.raises(FitError, match=r"unusable \(low: is missing; .*\); make it again"):
         Range.from_json({"high": 1.0})
     (tmp_path / "ledger.json").write_text("{}")

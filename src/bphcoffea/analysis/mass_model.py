@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -84,6 +85,16 @@ class MassModel(BaseModel):
         """
         other = "double_crystal_ball" if self.shape == "crystal_ball" else "crystal_ball"
         return self.model_copy(update={"shape": other})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_tails(cls, content: Any) -> Any:
+        """Read the key ``tails`` of older runs and analyses, which only had Crystal Balls."""
+        if not isinstance(content, Mapping) or "tails" not in content:
+            return content
+        tails = content["tails"]
+        shape = {"low": "crystal_ball", "both": "double_crystal_ball"}.get(tails, tails)
+        return {**{key: content[key] for key in content if key != "tails"}, "shape": shape}
 
     @model_validator(mode="after")
     def _consistent(self) -> MassModel:

@@ -46,7 +46,7 @@ MIN_SIMULATED = 100
 SEEN = 9.0
 #: Rise without a peak whose mean or width is at its limit, above which the model is wrong.
 PROMINENT = 25.0
-#: Rise without a background, its yield and slope, below which it is not seen.
+#: Rise without a background, its yield and shape, below which it is not seen.
 BACKGROUND_SEEN = 4.0
 #: Number of its errors above which a background of simulation is evident.
 EVIDENT = 5.0
