@@ -26,6 +26,12 @@ class Parameter(Record):
     limits: tuple[float, float] | None
     unit: str
 
+    def __str__(self) -> str:
+        """Return value and error, rounded to two digits of the error, without the unit."""
+        if self.error is not None:
+            return with_error(self.value, self.error)
+        return f"{self.value:.6g}{' (fixed)' if self.fixed else ''}"
+
 
 @dataclass(frozen=True)
 class Tail:
@@ -152,25 +158,15 @@ class MassFit:
     def __repr__(self) -> str:
         goodness = "" if self.p_value is None else f", p-value {self.p_value:.2g}"
         yields = ", ".join(
-            f"{name} = {text}" for name, text in self._texts().items() if name.startswith("n_")
+            f"{name} = {found}" for name, found in self.parameters.items() if name.startswith("n_")
         )
         return f"MassFit({'valid' if self.valid else 'not valid'}: {yields}{goodness})"
 
     def _repr_html_(self) -> str:
         """Return a table of the parameters for notebooks."""
-        rows = [(name, text, self.parameters[name].unit) for name, text in self._texts().items()]
+        rows = [(name, str(found), found.unit) for name, found in self.parameters.items()]
         caption = "; ".join(("mass fit", *(f"not valid: {text}" for text in self.problems)))
         return html_table(("parameter", "value", "unit"), rows, caption)
-
-    def _texts(self) -> dict[str, str]:
-        """Return value and error of each parameter as text."""
-
-        def text(found: Parameter) -> str:
-            if found.error is not None:
-                return with_error(found.value, found.error)
-            return f"{found.value:.6g}{' (fixed)' if found.fixed else ''}"
-
-        return {name: text(found) for name, found in self.parameters.items()}
 
     def as_json(self) -> JsonObject:
         """Return the content of ``fit.json`` about this fit."""

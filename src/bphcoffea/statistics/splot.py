@@ -63,11 +63,11 @@ def sweights(fit: MassFit, masses: Floats) -> dict[str, Floats]:
             f"{np.sum(counts)} of the candidates are in the range of the fit, which has "
             f"{fit.entries:g} entries: sWeights need the candidates that were fitted"
         )
-    yields = {name: fit.parameters[f"n_{name}"] for name in fit.expected()}
+    expected = fit.expected()
+    yields = {name: fit.parameters[f"n_{name}"] for name in expected}
     names = [name for name, found in yields.items() if not found.fixed and found.value]
     if not names:
         raise FitError("all yields of the fit are fixed: there are no sWeights")
-    expected = fit.expected()
     total = sum(expected.values())
     fractions = np.array([expected[name] / yields[name].value for name in names])
     per_event = np.divide(fractions, total, out=np.zeros_like(fractions), where=total > 0)

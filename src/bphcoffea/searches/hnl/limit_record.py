@@ -181,7 +181,7 @@ class MixingLimit(LimitRecord):
     def exports(self) -> Iterator[Export]:
         """Yield the likelihood of each mass and mixing.
 
-        The signal is scaled so that its upper limit is about 1: at the largest mixings 10⁵ events
+        The signal is scaled so that its upper limit is about 1: at large mixings 10⁵ events or more
         are predicted, which minimisers of other programs cannot handle.
         """
         for tested in self.hypotheses:
