@@ -88,7 +88,7 @@ def nearest_to_top(tops: ak.Array) -> ak.Array:
 
 
 class TopMET(Analysis):
-    """Missing momentum and tops: fat jets (merged), W jet and jet (mixed), three jets (resolved)."""
+    """Missing momentum and a top: a fat jet (merged), W jet and jet (mixed), or jets (resolved)."""
 
     schema = ReducedNanoAODSchema
     calibrations = (

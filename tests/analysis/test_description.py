@@ -111,11 +111,13 @@ def test_keys_and_values_of_analysis_json():
                     "mass": 3.1,
                     "width": 0.1,
                     "mass_window": 0.02,
+                    "natural_width": 0.0,
                     "process": "",
                 }
             ],
             "range": [2.5, 4.0],
-            "tails": "low",
+            "shape": "crystal_ball",
+            "background": "exponential",
         },
         "variations": {"mc": ["upUp", "upDown"]},
     }

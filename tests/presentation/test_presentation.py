@@ -8,6 +8,7 @@ import mplhep
 import numpy as np
 import pytest
 from hist.intervals import poisson_interval
+from mass_fits import write_run
 
 from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.analysis.names import NOMINAL
@@ -15,8 +16,9 @@ from bphcoffea.analysis.records import ResonanceRecord
 from bphcoffea.presentation import plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
+from bphcoffea.presentation.hidden_data import RunHistogram
 from bphcoffea.presentation.labels import LabelledRun
-from bphcoffea.presentation.mass import draw_mass, pulls, yields
+from bphcoffea.presentation.mass import draw_mass, mass_figures, pulls, yields
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.style import Heading, garwood, is_logarithmic, per_bin, save
@@ -419,6 +421,25 @@ def test_every_figure_of_a_run_is_written(run):
     for path in paths:
         assert path.parent == run.path / "figures"
         assert path.stat().st_size > 5000
+
+
+def test_each_category_has_a_figure_of_its_own_candidates(rng, tmp_path):
+    parts = {name: filled(mass_axis(), masses(rng)) for name in ("A", "B")}
+    made = write_run(tmp_path, {"data": parts}, {"data": DATA_B}, MODEL)
+    shown = RunHistogram(
+        "mass",
+        made.histograms()["mass"],
+        None,
+        made.analysis.histograms["mass"],
+        made.datasets,
+    )
+    drawn = dict(mass_figures(shown, fit_mass(made, by="category")))
+    assert list(drawn) == ["mass", "mass_A", "mass_B"]
+    for name, histogram in parts.items():
+        figure = drawn[f"mass_{name}"]
+        (points,) = figure.axes[0].containers
+        np.testing.assert_allclose(points.lines[0].get_ydata(), histogram.values())
+        assert f"\n{name}\n" in texts(figure)
 
 
 def test_n_minus_1_of_regions_shows_the_bounds_of_each(run):

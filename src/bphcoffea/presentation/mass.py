@@ -13,6 +13,7 @@ from bphcoffea.arrays import Floats
 from bphcoffea.presentation import style
 from bphcoffea.presentation.hidden_data import RunHistogram, shade
 from bphcoffea.results import file_name
+from bphcoffea.rounding import with_error
 from bphcoffea.statistics import BACKGROUND, FitRecord, MassFit, of_datasets
 
 PEAK_COLORS = (style.ORANGE, style.PURPLE, *style.PALETTE[4:])
@@ -41,9 +42,12 @@ def mass_figures(shown: RunHistogram, fit: FitRecord | None) -> Iterator[tuple[s
         records = [datasets[dataset] for dataset in names]
         simulated = all(record.is_mc for record in records)
         hidden = () if simulated else shown.hidden
+        notes = () if simulated else shown.notes
+        if part and part.category is not None:
+            notes = (*notes, part.category)
         figure = draw_mass(
-            of_datasets(shown.histogram, names),
-            style.Heading.of(records, () if simulated else shown.notes),
+            of_datasets(shown.histogram, names, part.category if part else None),
+            style.Heading.of(records, notes),
             label=shown.label,
             unit=shown.record.unit or "GeV",
             # a fit would reveal the content of the hidden bins
@@ -162,10 +166,8 @@ def yields(fit: MassFit) -> list[str]:
     for name, label in components.items():
         parameter = fit.parameters[f"n_{name}"]
         value, error = parameter.value, parameter.error
-        # one decimal for errors below ten
-        digits = 1 if error is not None and error < 10 else 0
-        spread = "(fixed)" if error is None else f"$\\pm$ {error:.{digits}f}"
-        lines.append(f"N({label}) = {value:.{digits}f} {spread}")
+        number = f"{value:.0f} (fixed)" if error is None else with_error(value, error, r"$\pm$")
+        lines.append(f"N({label}) = {number}")
     return lines
 
 

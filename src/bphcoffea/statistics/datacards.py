@@ -121,13 +121,15 @@ def _card(
 
 
 def write_datacard(
-    channels: Sequence[Channel], normalisation: Mapping[str, float], path: Path
+    channels: Sequence[Channel], normalisation: Mapping[str, float], path: Path, *, comment: str
 ) -> None:
     """Write a datacard of counts; for the parameters see :func:`datacard`."""
-    path.write_text(datacard(channels, normalisation), encoding="utf-8")
+    path.write_text(datacard(channels, normalisation, comment), encoding="utf-8")
 
 
-def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) -> str:
+def datacard(
+    channels: Sequence[Channel], normalisation: Mapping[str, float], comment: str = ""
+) -> str:
     """Return the text of a datacard of counts.
 
     The statistical uncertainty of a background is a ``gmN`` with the equivalent number of events.
@@ -138,6 +140,8 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
         The categories. Channels without an observed count have the expectation without signal.
     normalisation
         Relative uncertainties of the signal by name, common to all channels.
+    comment
+        Line at the head of the card.
     """
     names = [channel.name for channel in channels]
     sidebands = [_sidebands(channel) for channel in channels]
@@ -156,7 +160,7 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
         if channel.background_shape > 0 and channel.background > 0:
             relative = channel.background_shape / channel.background
             card.add(f"shape_{channel.name}", "lnN", {background: 1 + relative})
-    return card.text()
+    return card.text(*([f"# {comment}", _RULE] if comment else []))
 
 
 def _sidebands(channel: Channel) -> tuple[int, float]:

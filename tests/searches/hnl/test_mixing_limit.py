@@ -321,7 +321,7 @@ def test_the_commands_of_the_readme(runs, bphcoffea):
     for form, suffix in (("combine", "txt"), ("pyhf", "json")):
         status, output = call("export", folder, "--format", form)
         assert status == 0, output.err
-        assert len(list((folder / "datacards").glob(f"*.{suffix}"))) == tested
+        assert len(list((folder / "datacards").glob(f"m*.{suffix}"))) == tested
     for options, line in (
         (("--unblind",), "run again unblinded (run --unblind)\n"),
         (("--mass", "1.1"), "; run again with this mass (run --mass)\n"),
