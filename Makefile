@@ -13,7 +13,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --ge
 # With this variable, every start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint pytest bench zfit lock clean
+.PHONY: docs demo test lint pytest bench zfit lock clean
 
 demo: $(VENV)/ready-demo
 	$(BIN)/bphcoffea demo --output demo
@@ -29,6 +29,10 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation as a site; links that lead nowhere are errors.
+docs: $(VENV)/ready-dev
+	$(BIN)/python -m mkdocs build
 
 # BENCH takes options, such as BENCH="--events 50000 --repeat 3".
 bench: $(VENV)/ready-bench
