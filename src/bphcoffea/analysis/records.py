@@ -5,10 +5,15 @@ Reading them needs neither arrays nor histograms.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from pydantic import BaseModel, ConfigDict
 
 from bphcoffea.analysis.mass_model import MassModel
 from bphcoffea.physics import Window
+
+#: Ranges of a variable; None for an open end.
+KeptRanges: TypeAlias = tuple[tuple[float | None, float | None], ...]
 
 
 class _Record(BaseModel):
@@ -65,9 +70,14 @@ class HistogramRecord(_Record):
         empty for that of regions; None for other histograms.
     bounds
         Finite bounds that these requirements set on the variable.
+    kept
+        Ranges of the variable that meet these requirements, with None for an open end; None if
+        they are unknown.
     regions
         Regions whose requirements on the variable an N-1 histogram leaves out, and the bounds of
         each; it has a category per region. Empty for other histograms.
+    kept_in
+        Ranges that meet the requirements of each of these regions.
     """
 
     variable: str
@@ -79,6 +89,8 @@ class HistogramRecord(_Record):
     resonances: tuple[ResonanceRecord, ...] = ()
     n_minus_1: str | None = None
     bounds: tuple[float, ...] = ()
+    kept: KeptRanges | None = None
+    kept_in: dict[str, KeptRanges] = {}
     regions: dict[str, tuple[float, ...]] = {}
 
     @property
@@ -93,7 +105,8 @@ class HistogramRecord(_Record):
 
     def of_region(self, name: str) -> HistogramRecord:
         """Return the record of the figure of a region, for an N-1 histogram of regions."""
-        return self.model_copy(update={"n_minus_1": name, "bounds": self.regions[name]})
+        of_region = {"bounds": self.regions[name], "kept": self.kept_in.get(name)}
+        return self.model_copy(update={"n_minus_1": name, **of_region})
 
 
 class RegionRecord(_Record):
@@ -230,6 +243,8 @@ class AnalysisRecord(_Record):
         The mass model; None if the analysis has no mass fit.
     variations
         Names of the variations of each dataset, in order.
+    shapes
+        Names of the variations that select events anew; all others change weights alone.
     """
 
     name: str
@@ -249,3 +264,4 @@ class AnalysisRecord(_Record):
     absent: dict[str, str] = {}
     fit: MassModel | None = None
     variations: dict[str, tuple[str, ...]] = {}
+    shapes: tuple[str, ...] = ()

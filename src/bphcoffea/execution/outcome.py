@@ -110,7 +110,7 @@ def write(
             file = f"{file_name(name, fileset.names)}.parquet"
             pq.write_table(candidates, temporary / "candidates" / file)
         _write_luminosity(temporary, analysis, fileset, outcome)
-        record = _record(analysis, fileset, variations)
+        record = _record(analysis, fileset, results, variations)
         write_json(temporary / "analysis.json", record.model_dump(mode="json"))
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         write_json(temporary / "provenance.json", provenance)
@@ -178,10 +178,18 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
 
 
 def _record(
-    analysis: Analysis, fileset: Fileset, variations: Mapping[str, Sequence[str]]
+    analysis: Analysis,
+    fileset: Fileset,
+    results: Mapping[str, DatasetResult],
+    variations: Mapping[str, Sequence[str]],
 ) -> AnalysisRecord:
     metadata = next(iter(fileset.root.values())).metadata.model_dump()
-    return analysis.describe(branches_of_cuts(analysis, metadata), variations)
+    datasets = (analysis.for_dataset(fileset[name].metadata.model_dump()) for name in results)
+    shapes = dict.fromkeys(name for dataset in datasets for name in dataset.shape_names)
+    per_event = {name for result in results.values() for name in result.per_event}
+    return analysis.describe(
+        branches_of_cuts(analysis, metadata), variations, tuple(shapes), per_event
+    )
 
 
 def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:

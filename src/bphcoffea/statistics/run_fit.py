@@ -163,9 +163,12 @@ def whole(histogram: hist.Hist) -> str | Callable[..., object]:
 
 
 def of_datasets(
-    histogram: hist.Hist, datasets: Iterable[str], category: str | None = None
+    histogram: hist.Hist,
+    datasets: Iterable[str],
+    category: str | None = None,
+    variation: str = NOMINAL,
 ) -> hist.Hist:
-    """Return the nominal distribution, summed over some datasets.
+    """Return a distribution, summed over some datasets.
 
     Parameters
     ----------
@@ -175,12 +178,14 @@ def of_datasets(
         Names of the datasets; those that the histogram lacks count as empty.
     category
         Name of a category or region; by default all candidates.
+    variation
+        Name of the variation.
     """
     chosen = whole(histogram) if category is None else category
-    total = histogram[0, chosen, NOMINAL, ...].copy().reset()
+    total = histogram[0, chosen, variation, ...].copy().reset()
     for name in datasets:
         if name in histogram.axes["dataset"]:
-            total += histogram[name, chosen, NOMINAL, ...]
+            total += histogram[name, chosen, variation, ...]
     return total
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from bphcoffea.presentation import (
     RED,
     SMALL,
     TINY,
+    Drawing,
     Heading,
     cms_style,
     draw_bands,
@@ -40,15 +42,15 @@ def figures_of_limit(
     limit: MixingLimit,
     *,
     unblind: bool = False,  # noqa: ARG001
-) -> Iterator[tuple[str, Figure]]:
-    """Yield the names and figures of a limit; data are drawn as the limit used them."""
+) -> Iterator[Drawing]:
+    """Yield the figures of a limit; data are drawn as the limit used them."""
     notes = ("Preliminary limit of partial runs",) if limit.partial else ()
     heading, data = Heading.of(run.datasets.values(), notes), masses_of_data(run)
     for hypothesis in limit.hypotheses:
         name = f"{hypothesis.mass:g}".replace(".", "p")
-        yield f"limit_cls_m{name}", draw_cls(hypothesis, heading)
-        yield f"limit_sidebands_m{name}", draw_sidebands(hypothesis, data, heading)
-    yield "limit", draw_exclusion(limit, heading)
+        yield f"limit_cls_m{name}", partial(draw_cls, hypothesis, heading)
+        yield f"limit_sidebands_m{name}", partial(draw_sidebands, hypothesis, data, heading)
+    yield "limit", partial(draw_exclusion, limit, heading)
 
 
 @cms_style()
@@ -163,7 +165,7 @@ def draw_sidebands(hypothesis: MassLimit, data: Mapping[str, Floats], heading: H
     """
     categories = hypothesis.categories
     rows = -(-len(categories) // 3)
-    figure = new_figure(20, 7.5 * rows)
+    figure = new_figure(20, 7.5 * rows, layout="constrained")
     for number, (name, fit) in enumerate(categories.items()):
         axes = figure.add_subplot(rows, min(3, len(categories)), number + 1)
         _panel(axes, fit, data.get(name, np.array([])), blinded=fit.observed is None)
