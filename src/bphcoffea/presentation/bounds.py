@@ -45,8 +45,8 @@ def draw_bounds(
     if kept is None:
         return line
     for first, last in _complement(kept, low, high):
-        for panel, end in {axes: top, below: top if below is axes else 1.0}.items():
-            panel.axvspan(first, last, ymax=end, color="0.5", alpha=0.22, linewidth=0, zorder=1.9)
+        for panel, upper in {axes: top, below: top if below is axes else 1.0}.items():
+            panel.axvspan(first, last, ymax=upper, color="0.5", alpha=0.22, linewidth=0, zorder=1.9)
     in_axes = axes.transData + axes.transAxes.inverted()
     for start, stop in kept:
         for end, side in ((start, 1), (stop, -1)):

@@ -157,7 +157,7 @@ def draw_comparison(
     style.scale_counts(axes, max(largest), log=log_y, headroom=LEGEND_HEIGHT)
     if without:
         line = axes.plot([], [], color=RED, linestyle="--" if bounds else "none", linewidth=2.5)[0]
-        entries.append((line, f"{without} (all but this applied)"))
+        entries.append((line, f"Without {without}"))
     headroom = _write_legend(axes, entries, heading.legend_title)
     style.scale_counts(axes, max(largest), log=log_y, headroom=headroom)
     draw_bounds(axes, below, bounds, kept, top=1 - headroom)
@@ -204,7 +204,9 @@ def _draw_stack(
     floor = np.minimum(tops[0], 0)
     drawn: list[Entry] = []
     for process, top in zip(order, tops, strict=True):
-        layer = axes.stairs(top, edges, baseline=floor, fill=True, color=colors[process], zorder=1)
+        layer = style.steps(
+            axes, top, edges, baseline=floor, fill=True, color=colors[process], zorder=1
+        )
         drawn.append((layer, process))
         floor = top
     return drawn[::-1]
@@ -212,7 +214,8 @@ def _draw_stack(
 
 def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int, color: str) -> Artist:
     around = np.convolve(counts != 0, np.ones(3), mode="full")[1:-1]
-    return axes.stairs(
+    return style.steps(
+        axes,
         # a line along the axis would hide a low stack with its margin
         np.where(around > 0, counts, np.nan),
         edges,

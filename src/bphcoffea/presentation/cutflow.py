@@ -99,7 +99,9 @@ def draw_cutflow(
     )
     tops = np.concatenate([[0.0], np.cumsum(heights)])
     middles = (tops[1:] + tops[:-1]) / 2
-    figure = style.new_figure(17, tops[-1] + 1.8, layout="constrained")
+    height = float(tops[-1]) + 1.8
+    figure = style.new_figure(17, height)
+    figure.subplots_adjust(left=0.01, right=0.985, wspace=0.02)
     names, axes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.35))
     names.set_axis_off()
     _draw_bars(axes, rows, middles)

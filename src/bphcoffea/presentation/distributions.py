@@ -105,7 +105,8 @@ def draw_distribution(
             counts = counts * (area / compared)
             name = f"{style.brief(process)} (simulation, scaled to data)"
         largest = max(largest, float(np.max(counts, initial=0)))
-        axes.stairs(
+        style.steps(
+            axes,
             counts,
             edges,
             color=colors[process],
@@ -125,7 +126,7 @@ def draw_distribution(
     axes.set_ylabel(style.per_bin(counted, edges, unit))
     if without:
         look = "--" if bounds else "none"
-        text = f"{without} (all but this applied)"
+        text = f"Without {without}"
         axes.plot([], [], color=RED, linestyle=look, linewidth=2.5, label=text)
         draw_bounds(axes, axes, bounds, kept, top=1 - headroom)
     size = style.SMALL if rows < 5 else style.TINY

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 Drawing: TypeAlias = tuple[str, Callable[[], Figure]]
 #: Figures per process from which on a process is worth its start.
 WORTH: Final = 8
+#: Jobs per process that are drawn or wait for it.
+QUEUED: Final = 2
 
 
 class Pool:
@@ -40,7 +44,8 @@ class Pool:
 
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(others)
-            self._started = [self._pool.submit(_start) for _ in range(others)]
+            for _ in range(others):
+                self._pool.submit(_start)
 
     def draw(
         self,
@@ -64,24 +69,24 @@ class Pool:
             Called with the number of finished jobs, and of all jobs.
         """
         work = (folder, formats, label)
-        found: list[list[Path] | None] = [None] * len(jobs)
-        futures: list[Future[list[Path]] | None] = [None] * len(jobs)
-        if self._pool is not None:
-            futures = [self._pool.submit(draw_all, job, *work) for job in jobs]
-        done = 0
-        # this process takes the jobs from the end that no other one has begun
-        for place in reversed(range(len(jobs))):
-            future = futures[place]
-            if future is None or future.cancel():
-                found[place] = draw_all(jobs[place], *work)
-                done += 1
-                progress(done, len(jobs))
-        rest = {future: i for i, future in enumerate(futures) if future and found[i] is None}
-        for future in as_completed(rest):
-            found[rest[future]] = future.result()
-            done += 1
-            progress(done, len(jobs))
-        return [path for paths in found for path in paths or ()]
+        todo = deque(enumerate(jobs))
+        found: dict[int, list[Path]] = {}
+        begun: dict[int, Future[list[Path]]] = {}
+        while todo:
+            waiting = sum(not future.done() for future in begun.values())
+            # the other processes take jobs from the beginning, this one from the end
+            while self._pool is not None and todo and waiting < QUEUED * self._others:
+                place, job = todo.popleft()
+                begun[place] = self._pool.submit(draw_all, job, *work)
+                waiting += 1
+            if todo:
+                place, job = todo.pop()
+                found[place] = draw_all(job, *work)
+            progress(len(found) + sum(future.done() for future in begun.values()), len(jobs))
+        for _ in as_completed(begun.values()):
+            progress(len(found) + sum(future.done() for future in begun.values()), len(jobs))
+        found |= {place: future.result() for place, future in begun.items()}
+        return [path for place in sorted(found) for path in found[place]]
 
     def close(self) -> None:
         """End the processes."""
@@ -108,10 +113,25 @@ def draw_all(
     paths = []
     with cms_style(), experiment(*label):
         for name, draw in drawings:
-            paths += save(draw(), folder, name, formats)
+            with _without_garbage_collection():
+                paths += save(draw(), folder, name, formats)
     return paths
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Search for no garbage meanwhile: a figure is made of so many objects that it takes time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _start() -> None:
     """Import what figures of a run need."""
     from bphcoffea.presentation import run_figures  # noqa: F401
+
+    gc.freeze()

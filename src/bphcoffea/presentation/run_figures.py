@@ -26,7 +26,7 @@ from bphcoffea.presentation.options import FigureOptions
 from bphcoffea.presentation.processes import Processes, processes_of
 from bphcoffea.presentation.selecting import check_names, chosen, matching
 from bphcoffea.presentation.spectrum import spectrum_figure
-from bphcoffea.presentation.stacks import stack_figure
+from bphcoffea.presentation.stacks import stack_figure, stacked
 from bphcoffea.presentation.style import FIGURES, experiment, figure_name, name_of_its_own
 from bphcoffea.presentation.variations import breakdown_figure, variation_figure
 from bphcoffea.results import Datasets, RunFolder
@@ -274,7 +274,7 @@ class _Figures:
         if is_stacked:
             # the figure of the fit has the plain name
             yield f"{file}_stack" if is_fitted else file, partial(stack_figure, shown, category)
-            if self.options.breakdown:
+            if self.options.breakdown and stacked(shown):
                 yield f"{file}_uncertainties", partial(breakdown_figure, shown, category)
         elif is_fitted:
             return

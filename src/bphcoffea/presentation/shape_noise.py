@@ -8,52 +8,56 @@ the band has it already as the statistical one. Weights move no events and have 
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from bphcoffea.arrays import Floats
 
+#: Bins that are merged to smooth a shift, and the fewest bins with content that are smoothed.
+MERGED: Final = 5
+#: Standard deviations from the smooth shift beyond which a bin keeps its own.
+SIGNIFICANT: Final = 3.0
+#: Median of the square of a standard normal variable.
+_MEDIAN: Final = 0.4549
+#: Variance of the second difference, in units of that of a bin, if neighbours exchange events.
+_CURVATURE: Final = 2.5
+#: Variance of a shift, in units of that of the content, if all events are other ones.
+_MOST: Final = 2.0
 
-def moved_variance(nominal: Floats, varied: Floats, variance: Floats) -> Floats:
-    """Return the smallest variance that the events which changed bins give to the shift of a bin.
 
-    The net number of events over each edge follows from the sums of the shifts on one side of it.
-    At least as many events have crossed it, each with the mean weight, and their number has a
-    Poisson variance. What a variation adds or removes in total is taken as spread over all bins
-    like the nominal content.
+def systematic_part(shift: Floats, nominal: Floats, variance: Floats) -> Floats:
+    """Return the shift of a histogram without fluctuations of events that cross edges of bins.
+
+    The relative shift is that of five merged bins, in which the exchange of events cancels, unless
+    the shift of a bin itself differs significantly from it, as at a narrow peak. The standard
+    deviation of a shift is the larger of two: that of the events whose net number makes the shift,
+    and the typical difference of a bin from its neighbours, which smooth effects do not have.
 
     Parameters
     ----------
-    nominal, varied
-        Contents of one dataset with underflow and overflow, shape (bins + 2,).
-    variance
-        Sums of squared weights of the nominal content, shape (bins + 2,).
+    shift
+        Difference of the varied from the nominal content, shape (bins,).
+    nominal, variance
+        Nominal content and its sum of squared weights, shape (bins,).
 
     Returns
     -------
-    Variance of the shift, shape (bins + 2,).
-
-    Examples
-    --------
-    One event of weight 2 crosses the middle edge:
-
-    >>> nominal, varied = np.array([0.0, 8, 8, 0]), np.array([0.0, 6, 10, 0])
-    >>> moved_variance(nominal, varied, 2 * nominal)
-    array([0., 4., 4., 0.])
+    The shift that counts as systematic, shape (bins,).
     """
-    size = float(np.sum(np.abs(nominal)))
-    if size == 0:
-        return np.square(varied)
-    weight = float(np.sum(variance)) / size
-    shift = varied - nominal
-    entering = np.sum(shift) * np.abs(nominal) / size
-    crossing = np.abs(np.cumsum(shift - entering)[:-1])
-    moved = np.abs(entering)
-    moved[1:] += crossing
-    moved[:-1] += crossing
-    return np.asarray(weight * moved)
-
-
-def systematic_part(shift: Floats, variance: Floats) -> Floats:
-    """Return a shift without its statistical part: its square is smaller by the variance, or 0."""
-    squares = np.maximum(np.square(shift) - variance, 0)
-    return np.asarray(np.copysign(np.sqrt(squares), shift))
+    filled = variance > 0
+    if np.count_nonzero(filled) < MERGED:
+        return shift
+    error = np.sqrt(variance)
+    relative = shift[filled] / error[filled]
+    differences = relative[1:-1] - (relative[:-2] + relative[2:]) / 2
+    typical = np.median(np.square(differences)) / (_MEDIAN * _CURVATURE)
+    size = np.abs(nominal)
+    weight = np.divide(variance, size, out=np.zeros_like(size), where=size > 0)
+    noise = np.maximum(min(float(typical), _MOST) * variance, np.abs(shift) * weight)
+    window = np.ones(MERGED)
+    content = np.convolve(size, window, mode="same")
+    merged = np.convolve(shift, window, mode="same")
+    smooth = size * np.divide(merged, content, out=np.zeros_like(size), where=content > 0)
+    own = np.abs(shift - smooth) > SIGNIFICANT * np.sqrt(noise)
+    return np.where(own & filled, shift, smooth)

@@ -83,9 +83,10 @@ def draw_spectrum(
     counts = style.counts_of(histogram)
     figure = style.new_figure(12, 9)
     axes = figure.add_subplot()
-    axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.35)
+    style.steps(axes, counts, edges, fill=True, color=BLUE, alpha=0.35)
     name = style.SIMULATION if simulated else style.DATA
-    axes.stairs(
+    style.steps(
+        axes,
         counts,
         edges,
         color=BLUE,

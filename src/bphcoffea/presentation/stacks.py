@@ -12,7 +12,7 @@ from bphcoffea.analysis import ALL, DOWN, NOMINAL, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.comparison import Sides, draw_comparison
 from bphcoffea.presentation.hidden_data import RunHistogram
-from bphcoffea.presentation.shape_noise import moved_variance, systematic_part
+from bphcoffea.presentation.shape_noise import systematic_part
 from bphcoffea.statistics import of_datasets, whole
 
 
@@ -85,16 +85,12 @@ def totals(
     def total(variation: str) -> Floats | None:
         if variation not in variations or not contents:
             return None
-        nominal = shift = variance = np.zeros(histogram.axes[-1].extent)
-        for values, variances in contents:
-            before, varied = values[variations[NOMINAL]], values[variations[variation]]
-            nominal, shift = nominal + before, shift + varied - before
-            if variation in shapes:
-                noise = moved_variance(before, varied, variances[variations[NOMINAL]])
-                variance = variance + noise
-        inner = int(histogram.axes[-1].traits.underflow)
-        varied = nominal + systematic_part(shift, variance)
-        return np.asarray(varied[inner : inner + len(histogram.axes[-1])])
+        values = sum(values for values, _ in contents)
+        nominal, varied = values[variations[NOMINAL]], values[variations[variation]]
+        if variation not in shapes:
+            return np.asarray(varied)
+        variance = sum(variances for _, variances in contents)[variations[NOMINAL]]
+        return nominal + systematic_part(varied - nominal, nominal, variance)
 
     names = dict.fromkeys(
         variation.removesuffix(side)
@@ -106,9 +102,9 @@ def totals(
 
 
 def _contents(histogram: hist.Hist, dataset: str, category: str | None) -> tuple[Floats, Floats]:
-    """Return contents and variances of a dataset with flow bins, shape (variations, bins) each."""
+    """Return contents and variances of a dataset, shape (variations, bins) each."""
     names = list(histogram.axes["category"])
-    view = histogram.view(flow=True)[histogram.axes["dataset"].index(dataset)]
+    view = histogram.view()[histogram.axes["dataset"].index(dataset)]
     if category is None and whole(histogram) is not sum:
         category = ALL
     # slices of a view are faster than those of a histogram, of which there would be thousands

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import hist
 import matplotlib as mpl
@@ -19,14 +19,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.patches import StepPatch
 from matplotlib.transforms import ScaledTranslation
+from PIL import Image
 from scipy.special import erf, gammaincinv
-from typing_extensions import override
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.colors import RED
 from bphcoffea.presentation.minor_ticks import merge_minor_ticks
+from bphcoffea.presentation.shared_mathtext import share_mathtext
 from bphcoffea.results import DatasetRecord, file_name
 
 #: Font sizes in points, smaller than that of the style.
@@ -62,8 +63,9 @@ FIGURES = "figures"
 @contextlib.contextmanager
 def cms_style() -> Iterator[None]:
     """Draw and save figures in the CMS style; restore the settings of matplotlib afterwards."""
-    # the font of the style lacks some characters, such as the minus of fb⁻¹; DejaVu has them
-    families = ["sans-serif", "DejaVu Sans"]
+    # the font of the style lacks some characters, such as the minus of fb⁻¹; DejaVu has them. Each
+    # text looks all families up, so that those that are not installed would take time
+    families = [mplhep.style.CMS["font.sans-serif"][0], "DejaVu Sans"]
     with mpl.rc_context(rc={**mplhep.style.CMS, "font.family": families}):
         yield
 
@@ -92,7 +94,7 @@ def new_figure(
         needs to be measured; ``constrained`` for axes with labels of any length.
     """
     figure = Figure(figsize=(width, height), layout=None if layout == "margins" else layout)
-    FigureCanvasAgg(figure)
+    share_mathtext(FigureCanvasAgg(figure))
     if layout == "margins":
         figure.subplots_adjust(
             left=LEFT / width,
@@ -296,6 +298,28 @@ def errors_of(histogram: hist.Hist) -> tuple[Floats, Floats]:
     return garwood(counts_of(histogram), None if variances is None else np.asarray(variances))
 
 
+def steps(
+    axes: Axes,
+    values: Floats,
+    edges: Floats,
+    *,
+    baseline: Floats | float | None = 0,
+    fill: bool = False,
+    **look: Any,
+) -> StepPatch:
+    """Draw a histogram as steps, like `Axes.stairs`, but without finding limits of the axes.
+
+    That takes longer than everything else about steps, and all figures have limits of their own.
+    """
+    color = look.pop("color", None)
+    if color is not None:
+        look |= {"facecolor": color, "linewidth": 0} if fill else {"edgecolor": color}
+    look["baseline"] = baseline
+    patch = StepPatch(values, edges, fill=fill, **look)
+    axes.add_artist(patch)
+    return patch
+
+
 def points(axes: Axes, histogram: hist.Hist, label: str) -> float:
     """Draw a histogram as points with Poisson errors, without empty bins.
 
@@ -356,19 +380,21 @@ def per_bin(quantity: str, edges: Floats, unit: str) -> str:
     return f"{quantity} / {rounded} {unit}".rstrip()
 
 
-def rounded(value: float, error: float) -> tuple[str, str]:
-    """Return a value and its error as text: two digits of the error, and the same place.
+def rounded(value: float, *errors: float) -> tuple[str, ...]:
+    """Return a value and its errors as text: two digits of the largest error, and the same place.
 
     >>> rounded(2724.77, 74.96), rounded(0.98765, 0.01234), rounded(11836.9, 137.5)
     (('2725', '75'), ('0.988', '0.012'), ('11840', '140'))
+    >>> rounded(23.12, 3.34, 0.15)
+    ('23.1', '3.3', '0.1')
     """
-    if not (np.isfinite(value) and np.isfinite(error) and error > 0):
-        return f"{value:.3g}", f"{error:.2g}"
-    place = int(np.floor(np.log10(error))) - 1
+    largest = max(errors)
+    if not (np.isfinite([value, *errors]).all() and largest > 0):
+        return (f"{value:.3g}", *(f"{error:.2g}" for error in errors))
+    place = int(np.floor(np.log10(largest))) - 1
     # an error such as 9.99 becomes 10
-    place = int(np.floor(np.log10(round(error, -place)))) - 1
-    digits = max(-place, 0)
-    return f"{round(value, -place):.{digits}f}", f"{round(error, -place):.{digits}f}"
+    place = int(np.floor(np.log10(round(largest, -place)))) - 1
+    return tuple(f"{round(number, -place):.{max(-place, 0)}f}" for number in (value, *errors))
 
 
 def grouped(number: float) -> str:
@@ -450,8 +476,10 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str] = FORMA
     for path in paths:
         # savefig would draw each figure once more to arrange it
         if path.suffix == ".png":
+            figure.canvas.draw()
+            colors = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]  # type: ignore[attr-defined]
             # PNG is small even if it is compressed fast
-            figure.canvas.print_png(path, pil_kwargs={"compress_level": 1})  # type: ignore[attr-defined]
+            Image.fromarray(colors).save(path, compress_level=1, dpi=(figure.dpi, figure.dpi))
         else:
             # without the date, the same run gives the same files
             figure.savefig(path, metadata={"CreationDate": None})

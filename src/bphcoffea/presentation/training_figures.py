@@ -60,8 +60,14 @@ def draw_overtraining(training: Training, heading: style.Heading) -> Figure:
     ):
         seen, _ = _density(trained, edges)
         p_value = min(1.0, len(folds) * min(fold[f"ks_{name}"] for fold in folds))
-        axes.stairs(
-            seen, edges, fill=True, color=color, alpha=0.35, label=f"{label}, seen in training"
+        style.steps(
+            axes,
+            seen,
+            edges,
+            fill=True,
+            color=color,
+            alpha=0.35,
+            label=f"{label}, seen in training",
         )
         density, error = _density(tested, edges)
         filled = density > 0

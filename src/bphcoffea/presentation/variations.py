@@ -86,8 +86,8 @@ def draw_breakdown(
     for number, (name, color) in enumerate(zip(shown, palette(len(shown)), strict=True)):
         low, high = (_percent(side, nominal) for side in parts[name])
         look: Any = {"color": color, "linewidth": 2.5, "linestyle": ("-", "--", ":")[number % 3]}
-        axes.stairs(high, edges, baseline=None, label=name, **look)
-        axes.stairs(-low, edges, baseline=None, **look)
+        style.steps(axes, high, edges, baseline=None, label=name, **look)
+        style.steps(axes, -low, edges, baseline=None, **look)
     # bins with hardly any content have an uncertainty of any size
     filled = nominal > 0.01 * np.max(nominal, initial=0)
     top = float(np.max(np.concatenate([down[filled], up[filled], [1.0]])))
@@ -169,7 +169,7 @@ def draw_variation(
     counts, error = style.counts_of(nominal), np.sqrt(np.asarray(nominal.variances()))
     figure = style.new_figure(10, 10)
     axes, below = style.panels(figure, 2)
-    axes.stairs(counts, edges, color="black", linewidth=2, label=NOMINAL.capitalize())
+    style.steps(axes, counts, edges, color="black", linewidth=2, label=NOMINAL.capitalize())
     draw_band(axes, counts, (error, error), edges).set_label(STATISTICAL)
     relative = np.divide(error, counts, out=np.full_like(counts, np.nan), where=counts > 0)
     draw_band(below, np.where(np.isnan(relative), np.nan, 1.0), (relative, relative), edges)
@@ -177,9 +177,11 @@ def draw_variation(
     for (side, varied), color in zip(sides.items(), (RED, BLUE, "0.4"), strict=False):
         values = style.counts_of(varied)
         look: Any = {"color": color, "linewidth": 2, "linestyle": "--" if side == DOWN else "-"}
-        axes.stairs(values, edges, label=side if side == name else f"{name} {side.lower()}", **look)
+        style.steps(
+            axes, values, edges, label=side if side == name else f"{name} {side.lower()}", **look
+        )
         ratio = np.divide(values, counts, out=np.full_like(counts, np.nan), where=counts > 0)
-        below.stairs(ratio, edges, baseline=None, **look)
+        style.steps(below, ratio, edges, baseline=None, **look)
         largest = max(largest, float(np.max(values, initial=0)))
         ratios.append(ratio[np.isfinite(ratio) & (counts > 0.01 * np.max(counts, initial=0))])
     far = 1.2 * min(float(np.max(np.abs(np.concatenate(ratios) - 1))), 1.0)
