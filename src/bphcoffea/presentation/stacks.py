@@ -81,16 +81,16 @@ def totals(
     """
     variations = {name: place for place, name in enumerate(histogram.axes["variation"])}
     contents = [_contents(histogram, name, category) for name in datasets]
+    values, variances = (np.sum([of[part] for of in contents], axis=0) for part in (0, 1))
 
     def total(variation: str) -> Floats | None:
         if variation not in variations or not contents:
             return None
-        values = sum(values for values, _ in contents)
         nominal, varied = values[variations[NOMINAL]], values[variations[variation]]
         if variation not in shapes:
             return np.asarray(varied)
-        variance = sum(variances for _, variances in contents)[variations[NOMINAL]]
-        return nominal + systematic_part(varied - nominal, nominal, variance)
+        shift = systematic_part(varied - nominal, nominal, variances[variations[NOMINAL]])
+        return np.asarray(nominal + shift)
 
     names = dict.fromkeys(
         variation.removesuffix(side)

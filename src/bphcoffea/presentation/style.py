@@ -20,9 +20,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from matplotlib.ticker import LogFormatter
 from matplotlib.transforms import ScaledTranslation
 from PIL import Image
 from scipy.special import erf, gammaincinv
+from typing_extensions import override
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.colors import RED
