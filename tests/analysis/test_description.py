@@ -76,6 +76,8 @@ def test_keys_and_values_of_analysis_json():
                 "resonances": [{"label": "J", "mass": 3.1}],
                 "n_minus_1": None,
                 "bounds": [],
+                "kept": None,
+                "kept_in": {},
                 "regions": {},
             },
             "nminus1_m": {
@@ -84,6 +86,8 @@ def test_keys_and_values_of_analysis_json():
                 "resonances": [],
                 "n_minus_1": "sound",
                 "bounds": [4.5],
+                "kept": [[None, 4.5]],
+                "kept_in": {},
                 "regions": {},
             },
         },
@@ -116,6 +120,7 @@ def test_keys_and_values_of_analysis_json():
             "tails": "low",
         },
         "variations": {"mc": ["upUp", "upDown"]},
+        "shapes": [],
     }
 
 

@@ -152,7 +152,7 @@ def plot(
         efficiency=efficiency,
     )
     hints = {statistics.StillBlindError: " (run --unblind)", UnwritableError: " (--output)"}
-    with suggesting(hints), progress(None, "Drawing", "histogram") as bar:
+    with suggesting(hints), progress(None, "Drawing", "figure") as bar:
         figures = presentation.plot_run(run, options, labels=labels, progress=bar.update)
     say(f"{len(figures)} figures in {run.output / 'figures'}")
     note_missing_events(run)

@@ -66,12 +66,17 @@ class Pool:
         label
             Experiment and status above the figures.
         progress
-            Called with the number of finished jobs, and of all jobs.
+            Called with the number of drawn figures, and of all figures.
         """
         work = (folder, formats, label)
         todo = deque(enumerate(jobs))
         found: dict[int, list[Path]] = {}
         begun: dict[int, Future[list[Path]]] = {}
+
+        def report() -> None:
+            done = {*found, *(place for place, future in begun.items() if future.done())}
+            progress(sum(len(jobs[place]) for place in done), sum(map(len, jobs)))
+
         while todo:
             waiting = sum(not future.done() for future in begun.values())
             # the other processes take jobs from the beginning, this one from the end
@@ -82,9 +87,9 @@ class Pool:
             if todo:
                 place, job = todo.pop()
                 found[place] = draw_all(job, *work)
-            progress(len(found) + sum(future.done() for future in begun.values()), len(jobs))
+            report()
         for _ in as_completed(begun.values()):
-            progress(len(found) + sum(future.done() for future in begun.values()), len(jobs))
+            report()
         found |= {place: future.result() for place, future in begun.items()}
         return [path for place in sorted(found) for path in found[place]]
 

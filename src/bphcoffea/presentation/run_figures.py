@@ -62,7 +62,7 @@ def plot_run(
     labels
         Texts that replace those of the run.
     progress
-        Called with the number of drawn histograms, and of all histograms.
+        Called with the number of drawn figures, and of all figures.
 
     Returns
     -------

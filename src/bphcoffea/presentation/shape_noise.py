@@ -17,7 +17,7 @@ from bphcoffea.arrays import Floats
 #: Bins that are merged to smooth a shift, and the fewest bins with content that are smoothed.
 MERGED: Final = 5
 #: Standard deviations from the smooth shift beyond which a bin keeps its own.
-SIGNIFICANT: Final = 3.0
+SIGNIFICANT: Final = 4.0
 #: Median of the square of a standard normal variable.
 _MEDIAN: Final = 0.4549
 #: Variance of the second difference, in units of that of a bin, if neighbours exchange events.
