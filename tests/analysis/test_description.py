@@ -135,3 +135,11 @@ def test_a_record_of_an_older_version_lacks_keys():
     content = {"name": "old", "blind": {"histogram": "mass", "windows": []}, "gone": 1}
     record = AnalysisRecord.model_validate(content)
     assert (record.blind.hidden, record.variations, record.search) == ((), {}, None)
+
+
+def test_histograms_of_quantities_of_the_event_count_events():
+    records = Described().describe(per_event=("m",)).histograms
+    # N-1 histograms are filled once for each candidate
+    counted = {name: record.counted for name, record in records.items()}
+    assert counted == {"mass": "Events", "nminus1_m": "Candidates"}
+    assert Described().describe(per_event=("side",)).histograms["mass"].counted == "Candidates"
