@@ -15,7 +15,6 @@ from bphcoffea.physics import Window, in_words, signal_window, width_of
 from bphcoffea.presentation.processes import Processes
 from bphcoffea.presentation.style import Heading
 from bphcoffea.results import Datasets, RunFolder
-from bphcoffea.statistics import search_of
 
 Windows = Sequence[Window]
 #: Colour of hidden ranges.
@@ -62,6 +61,9 @@ def blind_windows(run: RunFolder) -> Windows | None:
                 return None
             windows.append(window)
     if run.analysis.search and run.place("limit.json").is_file():
+        # imports the command line, which processes that draw do not need
+        from bphcoffea.statistics import search_of
+
         windows += search_of(run).windows(run)
     return windows or None
 

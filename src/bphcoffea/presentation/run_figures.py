@@ -126,7 +126,9 @@ def jobs_of_run(run: RunFolder, options: FigureOptions) -> Iterator[Job]:
         yield from ([(figure_name(name), draw)] for name, draw in limits)
     if is_whole:
         yield from ([drawing] for drawing in cutflow_figures(run, figures.datasets))
-    for name in names:
+    fit = figures.analysis.fit
+    # the fit comes last: the process that draws from the end has imported what it needs
+    for name in sorted(names, key=lambda name: fit is not None and name == fit.histogram):
         yield list(figures.of_histogram(name, histograms[name]))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
 import hist
 
-from bphcoffea.analysis import ALL, NOMINAL, MassModel
+from bphcoffea.analysis import MassModel
 from bphcoffea.errors import FitError, RunError
 from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics.blindness import check_fit
@@ -18,6 +18,7 @@ from bphcoffea.statistics.data_sample import of_year, year_of
 from bphcoffea.statistics.fit_record import FitRecord, ModelFit, SimulationFit
 from bphcoffea.statistics.histogram_fit import SEEN, fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import MassFit, Tail
+from bphcoffea.statistics.run_histograms import of_datasets
 
 _log = logging.getLogger(__name__)
 
@@ -152,41 +153,6 @@ class _Spectrum:
         tail = Tail.of(fits.values(), f"simulation ({', '.join(sorted(used))})")
         records = {p: SimulationFit(tuple(simulated[p]), fit) for p, fit in fits.items()}
         return records, tail
-
-
-def whole(histogram: hist.Hist) -> str | Callable[..., object]:
-    """Return the index of all candidates on the axis of categories, which they may be summed over.
-
-    Regions may overlap, so that histograms of them have a category of their own for all candidates.
-    """
-    return ALL if ALL in histogram.axes["category"] else sum
-
-
-def of_datasets(
-    histogram: hist.Hist,
-    datasets: Iterable[str],
-    category: str | None = None,
-    variation: str = NOMINAL,
-) -> hist.Hist:
-    """Return a distribution, summed over some datasets.
-
-    Parameters
-    ----------
-    histogram
-        Histogram of a run.
-    datasets
-        Names of the datasets; those that the histogram lacks count as empty.
-    category
-        Name of a category or region; by default all candidates.
-    variation
-        Name of the variation.
-    """
-    chosen = whole(histogram) if category is None else category
-    total = histogram[0, chosen, variation, ...].copy().reset()
-    for name in datasets:
-        if name in histogram.axes["dataset"]:
-            total += histogram[name, chosen, variation, ...]
-    return total
 
 
 def _matching(patterns: Sequence[str] | None, datasets: Iterable[str]) -> list[str]:
