@@ -30,7 +30,7 @@ def on_files(files, config):
     return Files(files)
 
 
-def on_page_markdown(markdown, page, config, files):
+def on_page_markdown(markdown, page, config, files):  # noqa: ARG001 - named by mkdocs
     """Point links to files of the project at their pages; those without a page become text."""
     known = {file.src_uri for file in files}
     of_text = page.file.src_uri in {name.lower() for name in TEXTS}

@@ -78,6 +78,8 @@ def test_keys_and_values_of_analysis_json():
                 "resonances": [{"label": "J", "mass": 3.1}],
                 "n_minus_1": None,
                 "bounds": [],
+                "kept": None,
+                "kept_in": {},
                 "regions": {},
             },
             "nminus1_m": {
@@ -86,6 +88,8 @@ def test_keys_and_values_of_analysis_json():
                 "resonances": [],
                 "n_minus_1": "sound",
                 "bounds": [4.5],
+                "kept": [[None, 4.5]],
+                "kept_in": {},
                 "regions": {},
             },
         },
@@ -134,3 +138,11 @@ def test_a_record_of_an_older_version_lacks_keys():
     content = {"name": "old", "blind": {"histogram": "mass", "windows": []}, "gone": 1}
     record = AnalysisRecord.model_validate(content)
     assert (record.blind.hidden, record.variations, record.search) == ((), {}, None)
+
+
+def test_histograms_of_quantities_of_the_event_count_events():
+    records = Described().describe(per_event=("m",)).histograms
+    # N-1 histograms are filled once for each candidate
+    counted = {name: record.counted for name, record in records.items()}
+    assert counted == {"mass": "Events", "nminus1_m": "Candidates"}
+    assert Described().describe(per_event=("side",)).histograms["mass"].counted == "Candidates"

@@ -18,7 +18,8 @@ from bphcoffea.statistics.fit_record import FitRecord
 from bphcoffea.statistics.histogram_fit import fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.minimiser import BETA_LIMITS, BETA_START
-from bphcoffea.statistics.run_fit import fit_mass, of_datasets
+from bphcoffea.statistics.run_fit import fit_mass
+from bphcoffea.statistics.run_histograms import of_datasets
 
 DS = Peak(name="ds", label="$D_s^+$", mass=1.968, width=0.010, process="dsphipi")
 DPLUS = Peak(name="dplus", label="$D^+$", mass=1.870, width=0.010)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, Final, Self
 
@@ -270,9 +270,10 @@ class Analysis:
         self,
         variations: Mapping[str, Sequence[str]] = MappingProxyType({}),
         shapes: Sequence[str] = (),
+        per_event: Collection[str] = (),
     ) -> AnalysisRecord:
         """Return the content of ``analysis.json``; see :func:`.description.describe`."""
-        return describe(self, variations, shapes)
+        return describe(self, variations, shapes, per_event)
 
     def name(self) -> str:
         """Return the name of the analysis' file, or of its class if a notebook defines it."""

@@ -1,10 +1,14 @@
 from .bands import BANDS as BANDS, MEDIAN as MEDIAN, draw_bands as draw_bands
 from .bands import legend_once as legend_once
+from .colors import BLUE as BLUE, RED as RED
+from .drawing import Drawing as Drawing
+from .figure_style import FigureStyle as FigureStyle, load_style as load_style
 from .hidden_data import blinded_in as blinded_in, overlapping as overlapping, shade as shade
 from .labels import Labels as Labels
+from .options import FigureOptions as FigureOptions
 from .run_figures import plot_run as plot_run
-from .style import BLUE as BLUE, DATA as DATA, Heading as Heading, RED as RED, SMALL as SMALL
+from .style import DATA as DATA, Heading as Heading, SMALL as SMALL
 from .style import TINY as TINY, cms_style as cms_style, garwood as garwood
 from .style import new_figure as new_figure, per_bin as per_bin, points as points
-from .style import scale_counts as scale_counts
+from .style import rounded as rounded, scale_counts as scale_counts
 from .training_figures import plot_training as plot_training

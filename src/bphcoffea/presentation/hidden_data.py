@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import hist
 import numpy as np
@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from bphcoffea.analysis import AnalysisRecord, HistogramRecord
 from bphcoffea.physics import in_words
+from bphcoffea.presentation.processes import Processes
+from bphcoffea.presentation.style import Heading
 from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics import Windows as Windows
 from bphcoffea.statistics import blind_variable
@@ -113,6 +115,12 @@ class RunHistogram:
         Notes for the heading; empty ones are not shown.
     hidden
         Ranges of the variable in which data are hidden.
+    processes
+        Simulated processes by label.
+    parts
+        Labels of categories and regions, by name.
+    shapes
+        Names of the shape variations.
     """
 
     name: str
@@ -122,6 +130,16 @@ class RunHistogram:
     datasets: Datasets
     notes: Sequence[str] = ()
     hidden: Windows = ()
+    processes: Processes = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    shapes: Collection[str] = ()
+
+    def heading(self, category: str | None, datasets: Collection[str] | None = None) -> Heading:
+        """Return the heading of a figure of a category, of some or of all datasets."""
+        records = (self.datasets[name] for name in (datasets or self.datasets))
+        part = "" if category is None else self.parts.get(category, category)
+        scaled = self.scaled is not None and datasets is None
+        return Heading.of(records, self.notes, part, scaled=scaled)
 
     @property
     def label(self) -> str:

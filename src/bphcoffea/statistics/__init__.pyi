@@ -23,7 +23,8 @@ from .mass_background import Background as Background, fit_background as fit_bac
 from .mass_fit import MassFit as MassFit
 from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
-from .run_fit import fit_mass as fit_mass, of_datasets as of_datasets, whole as whole
+from .run_fit import fit_mass as fit_mass
+from .run_histograms import of_datasets as of_datasets, whole as whole
 from .scaled_model import unit_of as unit_of
 from .search import Search as Search
 from .search import option as option, search_of as search_of, searches as searches

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 import hist
 
-from bphcoffea.analysis import ALL, NOMINAL, BackgroundShape, MassModel, PeakShape
+from bphcoffea.analysis import ALL, BackgroundShape, MassModel, PeakShape
 from bphcoffea.errors import FitError, RunError, near_miss
 from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics.blindness import check_fit
@@ -18,6 +18,7 @@ from bphcoffea.statistics.data_sample import of_year, year_of
 from bphcoffea.statistics.fit_record import FitRecord, ModelFit, SimulationFit
 from bphcoffea.statistics.histogram_fit import SEEN, fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import MassFit, Tail
+from bphcoffea.statistics.run_histograms import of_datasets
 from bphcoffea.statistics.spectrum import Expectation, expected_contents
 
 _log = logging.getLogger(__name__)
@@ -185,36 +186,6 @@ def _expectation(backend: Backend) -> Expectation:
     from bphcoffea.statistics.zfit_models import expected_contents as of_zfit
 
     return of_zfit
-
-
-def whole(histogram: hist.Hist) -> str | Callable[..., object]:
-    """Return the index of all candidates on the axis of categories, which they may be summed over.
-
-    Regions may overlap, so that histograms of them have a category of their own for all candidates.
-    """
-    return ALL if ALL in histogram.axes["category"] else sum
-
-
-def of_datasets(
-    histogram: hist.Hist, datasets: Iterable[str], category: str | None = None
-) -> hist.Hist:
-    """Return the nominal distribution, summed over some datasets.
-
-    Parameters
-    ----------
-    histogram
-        Histogram of a run.
-    datasets
-        Names of the datasets; those that the histogram lacks count as empty.
-    category
-        Name of a category or region; by default all candidates.
-    """
-    chosen = whole(histogram) if category is None else category
-    total = histogram[0, chosen, NOMINAL, ...].copy().reset()
-    for name in datasets:
-        if name in histogram.axes["dataset"]:
-            total += histogram[name, chosen, NOMINAL, ...]
-    return total
 
 
 def _matching(patterns: Sequence[str] | None, datasets: Iterable[str]) -> list[str]:

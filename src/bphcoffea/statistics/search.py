@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -142,8 +142,13 @@ class Search(ABC):
                 (folder / STRENGTHS).write_text(json.dumps(about, indent=1) + "\n")
         return written
 
-    def figures(self, run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
-        """Yield the names and figures of the limit of a run."""
+    def figures(
+        self, run: RunFolder, *, unblind: bool
+    ) -> Iterator[tuple[str, Callable[[], Figure]]]:
+        """Yield the names of the figures of the limit of a run, and functions that draw them.
+
+        The functions are sent to other processes.
+        """
         figures = self._module("figures")
         yield from figures.figures_of_limit(run, self.record(run), unblind=unblind)
 
