@@ -17,10 +17,8 @@ from pyhf.infer.intervals.upper_limits import toms748_scan
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
-from bphcoffea.statistics.least_squares import CachingOptimizer, LeastSquaresOptimizer
-from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.limit_results import Confidence, Limit, five
-from bphcoffea.statistics.minuit_optimizer import MinuitOptimizer
+from bphcoffea.statistics.optimizer import Optimizer
 from bphcoffea.statistics.pyhf_backend import backend
 from bphcoffea.statistics.sampling import (
     FIRST_BOUNDS,
@@ -86,7 +84,7 @@ def cls_at(
     if toys:
         return ToySampler(spec, toys, seed).test(mu)
     model = prepare(spec)
-    with backend(_optimizer(model)):
+    with backend(Optimizer(model.pdf)):
         data, note = _usable(model, mu / model.unit)
         observed, (both, background), expected = pyhf.infer.hypotest(
             mu / model.unit,
@@ -133,7 +131,7 @@ def upper_limit(
     if toys:
         return limit_from_toys(ToySampler(spec, toys, seed), unit, level)
     model = prepare(spec)
-    with backend(_optimizer(model)):
+    with backend(Optimizer(model.pdf)):
         data, note = _usable(model, FIRST_BOUNDS[1])
         # CLs is 0/0 at a strength of 0, so the lower bound is above; pyhf moves both as needed
         observed, expected = toms748_scan(
@@ -165,12 +163,6 @@ def toys_needed(spec: Workspace, toys: int | None = None) -> int:
         return 0
     few = Experiment.of_workspace(spec).effective_events(unit) < FEW_EVENTS
     return TOYS if few else 0
-
-
-def _optimizer(model: ScaledModel) -> CachingOptimizer:
-    if isinstance(model.pdf, Likelihood):
-        return MinuitOptimizer(model.pdf)
-    return LeastSquaresOptimizer(model)
 
 
 def _usable(model: ScaledModel, strength: float) -> tuple[Floats, str]:
