@@ -26,6 +26,7 @@ from bphcoffea.cli import (
     plot,
     run,
     status,
+    template,
     toys,
     train,
 )
@@ -50,6 +51,7 @@ for command in _COMMANDS:
 app.add_typer(fileset.app, name="fileset")
 app.add_typer(facility.app, name="facility")
 app.add_typer(corrections.app, name="corrections")
+app.add_typer(template.app, name="template")
 
 
 @app.callback()

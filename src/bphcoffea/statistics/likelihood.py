@@ -116,13 +116,20 @@ class Likelihood:
         result[self.constraints.index] += self.constraints.gradient(parameters, data[self.bins :])
         return result
 
-    def hessian(self, pars: npt.ArrayLike) -> Floats:
-        """Return the second derivatives of the deviance for data that are as expected."""
+    def hessian(self, pars: npt.ArrayLike, data: Floats | None = None) -> Floats:
+        """Return the second derivatives of the deviance without those of the expectation.
+
+        Nothing is left out if data are as expected, which they are by default.
+        """
         parameters = np.asarray(pars, dtype=np.float64)
         parts = self._parts(parameters)
         expected = np.maximum(self._counts(parts), TINY)
         slopes = self._slopes(parts, self.cells.bin, self.bins)
-        matrix: Floats = 2 * (slopes.T @ (slopes / expected[:, np.newaxis]))
+        weights = 1 / expected if data is None else data[: self.bins] / expected**2
+        # sparse, since a factor of a bin changes one bin alone
+        changes = sparse.csr_array(slopes)
+        weighted = sparse.csr_array(slopes * (2 * weights)[:, np.newaxis])
+        matrix: Floats = (changes.T @ weighted).toarray()
         index = self.constraints.index
         matrix[index, index] += self.constraints.curvature(parameters)
         return matrix
@@ -146,7 +153,11 @@ class Likelihood:
         symmetric: Floats = (matrix + matrix.T) / 2
         return symmetric
 
-    def yields(self, pars: npt.ArrayLike, group: Integers) -> tuple[Floats, Floats]:
+    def rates(self, pars: npt.ArrayLike) -> Floats:
+        """Return the expectation of each cell, shape (cells,)."""
+        return self._parts(np.asarray(pars, dtype=np.float64)).rates
+
+    def sums(self, pars: npt.ArrayLike, group: Integers, groups: int) -> tuple[Floats, Floats]:
         """Return sums of the expectations of cells, and their derivatives.
 
         Parameters
@@ -155,13 +166,14 @@ class Likelihood:
             Parameters.
         group
             Number of the sum to which each cell belongs, shape (cells,).
+        groups
+            Number of sums.
 
         Returns
         -------
         Sums of shape (groups,), and derivatives of shape (groups, parameters).
         """
         parts = self._parts(np.asarray(pars, dtype=np.float64))
-        groups = int(np.max(group, initial=-1)) + 1
         return np.bincount(group, parts.rates, groups), self._slopes(parts, group, groups)
 
     def draw(self, pars: npt.ArrayLike, rng: np.random.Generator) -> Floats:
@@ -179,7 +191,8 @@ class Likelihood:
         by_norm = np.bincount(
             self._norm_row * number + self._norm_parameter, parts.norm_slopes, rows * number
         ).reshape(rows, number)
-        in_rows = np.bincount(group * rows + cells.row, parts.rates, groups * rows)
+        # sparse: dense products would start threads, which cost more than they gain
+        in_rows = sparse.csr_array((parts.rates, (group, cells.row)), shape=(groups, rows))
         place, column, linear, bent = self._shapes
         index = [group[place] * number + self._moved[column]]
         values = [parts.factors[place] * (linear + bent * parts.bend[column])]
@@ -188,7 +201,7 @@ class Likelihood:
             index.append(group[chosen] * number + places[chosen])
             values.append(others[chosen])
         result = np.bincount(np.concatenate(index), np.concatenate(values), groups * number)
-        slopes: Floats = result.reshape(groups, number) + in_rows.reshape(groups, rows) @ by_norm
+        slopes: Floats = result.reshape(groups, number) + in_rows @ by_norm
         return slopes
 
     def _parts(self, parameters: Floats) -> _Parts:

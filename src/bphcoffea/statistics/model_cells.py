@@ -194,6 +194,9 @@ def _check(channel: str, sample: SampleSpec, bins: int) -> None:
         elif modifier["type"] in ("staterror", "shapesys"):
             lengths[f"{modifier['type']} '{modifier['name']}'"] = len(modifier["data"] or ())
     FitError.raise_for(
-        [f"{where}: {length} bins in {name}, {bins} expected" for name, length in lengths.items()
-         if length != bins]
+        [
+            f"{where}: {length} bins in {name}, {bins} expected"
+            for name, length in lengths.items()
+            if length != bins
+        ]
     )

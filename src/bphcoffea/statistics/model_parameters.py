@@ -48,6 +48,11 @@ class Parameter:
     measured: float = 0.0
     width: float = math.inf
 
+    @property
+    def center(self) -> float:
+        """Value that agrees with the auxiliary measurement."""
+        return self.measured * self.width**2 if self.constraint == "poisson" else self.measured
+
     @classmethod
     def nuisance(cls, name: str) -> Parameter:
         """Return a parameter in units of its standard deviation, 0 by default."""
@@ -195,7 +200,9 @@ def poisson_deviance(seen: Floats, expected: Floats) -> float:
 
 
 def configured(
-    parameters: Sequence[Parameter], groups: Mapping[str, Sequence[int]], spec: Sequence[ParameterSpec]
+    parameters: Sequence[Parameter],
+    groups: Mapping[str, Sequence[int]],
+    spec: Sequence[ParameterSpec],
 ) -> list[Parameter]:
     """Return parameters with the settings of a measurement.
 

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyhf
 from iminuit import Minuit
-from scipy import linalg
 
 from bphcoffea.arrays import Floats, Integers
 from bphcoffea.statistics.likelihood import Likelihood
@@ -178,24 +177,35 @@ def _newton(
     free: Integers,
     limits: tuple[Floats, Floats],
 ) -> tuple[Floats, float, float]:
-    """Apply Newton's method within limits; return parameters, value and distance to the minimum."""
-    value, distance = likelihood.deviance(at, data), np.inf
+    """Apply Newton's method within limits; return parameters, value and distance to the minimum.
+
+    The expected second derivatives converge fast, but are far too large for empty bins in which
+    nearly nothing is expected: those of the data, without the curvature of the expectation, must
+    agree at the end. If steps are slow, all second derivatives are taken into account.
+    """
+    stages = (
+        likelihood.hessian,
+        lambda at: likelihood.hessian(at, data),
+        lambda at: likelihood.observed_hessian(at, data),
+    )
+    value, distance, stage = likelihood.deviance(at, data), np.inf, 0
+    low, high = (limit[free] for limit in limits)
     for number in range(STEPS):
+        if number == EXPECTED_STEPS:
+            stage = 2
         gradient = likelihood.gradient(at, data)[free]
         # a parameter at a limit that the step would cross stays there
-        low, high = (limit[free] for limit in limits)
         out = np.where(gradient > 0, at[free] <= low + AT_LIMIT, at[free] >= high - AT_LIMIT)
-        moving = free[~out]
-        if number < EXPECTED_STEPS:
-            matrix = likelihood.hessian(at)
-        else:
-            matrix = likelihood.observed_hessian(at, data)
-        step = _solved(matrix[np.ix_(moving, moving)], gradient[~out])
-        if gradient[~out] @ step < 0:  # a saddle of the data
-            step = _solved(likelihood.hessian(at)[np.ix_(moving, moving)], gradient[~out])
-        distance = float(gradient[~out] @ step) / 2
+        moving, slopes = free[~out], gradient[~out]
+        step = _solved(stages[stage](at)[np.ix_(moving, moving)], slopes)
+        if slopes @ step < 0:  # the data have a saddle
+            step = _solved(likelihood.hessian(at)[np.ix_(moving, moving)], slopes)
+        distance = float(slopes @ step) / 2
         if distance < DISTANCE:
-            break
+            if stage:
+                break
+            stage = 1
+            continue
         for part in 0.5 ** np.arange(12):
             tried = at.copy()
             tried[moving] -= part * step
@@ -205,7 +215,9 @@ def _newton(
                 at, value = tried, lower
                 break
         else:
-            break
+            if stage == 2:
+                break
+            stage += 1
     return at, value, distance
 
 
@@ -215,7 +227,8 @@ def _solved(matrix: Floats, vector: Floats) -> Floats:
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     scaled = matrix / np.outer(scale, scale)
     try:
-        solution: Floats = linalg.cho_solve(linalg.cho_factor(scaled), vector / scale) / scale
-    except linalg.LinAlgError:
+        # Cholesky's decomposition would be cheaper, but for the threads of BLAS
+        solution: Floats = np.linalg.solve(scaled, vector / scale) / scale
+    except np.linalg.LinAlgError:
         solution = np.linalg.lstsq(scaled, vector / scale, rcond=1e-14)[0] / scale
     return solution
