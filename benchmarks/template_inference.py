@@ -87,9 +87,9 @@ def timed(label, function):
 
 def with_pyhf(spec):
     """Time pyhf's own fits with MINUIT."""
-    import pyhf  # noqa: PLC0415
+    import pyhf
 
-    from bphcoffea.statistics.pyhf_backend import backend, schemas  # noqa: PLC0415
+    from bphcoffea.statistics.pyhf_backend import backend, schemas
 
     with backend(pyhf.optimize.minuit_optimizer()), schemas():
         built = pyhf.Workspace(spec, validate=False)

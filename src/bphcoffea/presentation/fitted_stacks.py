@@ -37,8 +37,9 @@ def channel_figure(entry: ChannelYields, heading: Heading) -> Figure:
     left out if they are blinded.
     """
     size = len(entry.bin_totals)
-    edges = np.arange(size + 1) + 0.5
-    total, errors = np.array(entry.bin_totals), np.array(entry.bin_errors)
+    edges: Floats = np.linspace(0.5, size + 0.5, size + 1)
+    total: Floats = np.array(entry.bin_totals)
+    errors: Floats = np.array(entry.bin_errors)
     figure = new_figure(10, 10 if entry.data is not None else 8)
     top, bottom = panels(figure, 1 if entry.data is None else 2)
     base = np.zeros(size)

@@ -52,7 +52,7 @@ def pull_figure(result: Fit, heading: Heading, *, bins: bool = False) -> Figure 
 
 
 def draw_pulls(axes: Axes, shown: list[ParameterResult], color: str = "black") -> None:
-    """Draw pulls as points with the constraint as error bar, one row per parameter, from the top."""
+    """Draw pulls as points and constraints as error bars, a row per parameter, from the top."""
     rows = np.arange(len(shown))[::-1]
     axes.errorbar(
         [np.nan if p.pull is None else p.pull for p in shown],

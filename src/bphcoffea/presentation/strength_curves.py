@@ -23,7 +23,7 @@ def profile_figure(scan: ProfileScan, heading: Heading) -> Figure:
     for level, label in LEVELS:
         axes.axhline(level, color="0.5", linestyle="--", linewidth=1.2)
         axes.text(
-            0.99,
+            0.96,
             level + 0.012 * highest,
             label,
             transform=axes.get_yaxis_transform(),
@@ -36,12 +36,12 @@ def profile_figure(scan: ProfileScan, heading: Heading) -> Figure:
     axes.axvspan(low, high, color=BLUE, alpha=0.12, linewidth=0)
     axes.axvline(scan.best, color="0.3", linestyle=":", linewidth=1.5)
     axes.set_xlim(strengths[0], strengths[-1])
-    axes.set_ylim(0, 1.22 * highest)
+    axes.set_ylim(0, 1.05 * highest)
     axes.set_xlabel(f"Strength {scan.poi}")
     axes.set_ylabel(r"$-2\,\Delta\,\ln\,L$")
     up, down = high - scan.best, scan.best - low
     text = f"{scan.poi} = {scan.best:.3g}  +{up:.2g}  \N{MINUS SIGN}{down:.2g}"
-    axes.text(0.5, 0.95, text, transform=axes.transAxes, ha="center", va="top", fontsize=SMALL + 2)
+    axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=SMALL)
     heading.above(axes)
     return figure
 

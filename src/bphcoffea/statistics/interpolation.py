@@ -55,8 +55,8 @@ class Factors:
         """Return the logarithm of each factor and its derivative, shapes (n,)."""
         slopes = np.where(pulls >= 0, self.up, self.down)
         values = np.clip(slopes * pulls, -HIGHEST, HIGHEST)
-        inside = np.flatnonzero(np.abs(pulls) < 1) if self.smooth else []
-        if len(inside):
+        inside = np.flatnonzero(np.abs(pulls) < 1)
+        if self.smooth and len(inside):
             x, a = pulls[inside], self.coefficients[:, inside]
             factor, slope = a[5], 6 * a[5]
             for power in range(4, -1, -1):

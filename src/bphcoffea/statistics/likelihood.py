@@ -24,6 +24,9 @@ from bphcoffea.statistics.workspace import Workspace
 NormInterpolation: TypeAlias = Literal["code4", "code1"]
 #: Smallest expectation of a bin; a negative signal could make it negative.
 TINY = 1e-12
+#: Multiplications of a product of matrices up to which BLAS starts no threads; these cost more
+#: than they gain, so that larger products are sparse.
+SMALL = 2**18
 
 
 class Likelihood:
@@ -109,8 +112,9 @@ class Likelihood:
         result += np.bincount(
             self._norm_parameter, parts.norm_slopes * by_row[self._norm_row], number
         )
-        weights = slopes * parts.factors
-        result[self._moved] += weights @ self._linear + (weights @ self._curved) * parts.bend
+        place, column, linear, bent = self._shapes
+        by_content = (slopes * parts.factors)[place] * (linear + bent * parts.bend[column])
+        result[self._moved] += np.bincount(column, by_content, len(self._moved))
         for places, others in zip(cells.factors, parts.others, strict=True):
             result += np.bincount(places, slopes * others, number + 1)[:number]
         result[self.constraints.index] += self.constraints.gradient(parameters, data[self.bins :])
@@ -126,10 +130,13 @@ class Likelihood:
         expected = np.maximum(self._counts(parts), TINY)
         slopes = self._slopes(parts, self.cells.bin, self.bins)
         weights = 1 / expected if data is None else data[: self.bins] / expected**2
-        # sparse, since a factor of a bin changes one bin alone
-        changes = sparse.csr_array(slopes)
-        weighted = sparse.csr_array(slopes * (2 * weights)[:, np.newaxis])
-        matrix: Floats = (changes.T @ weighted).toarray()
+        weighted = slopes * (2 * weights)[:, np.newaxis]
+        matrix: Floats
+        if slopes.size * slopes.shape[1] <= SMALL:
+            matrix = slopes.T @ weighted
+        else:
+            # a factor of a bin changes one bin alone
+            matrix = (sparse.csr_array(slopes).T @ sparse.csr_array(weighted)).toarray()
         index = self.constraints.index
         matrix[index, index] += self.constraints.curvature(parameters)
         return matrix
@@ -174,7 +181,8 @@ class Likelihood:
         Sums of shape (groups,), and derivatives of shape (groups, parameters).
         """
         parts = self._parts(np.asarray(pars, dtype=np.float64))
-        return np.bincount(group, parts.rates, groups), self._slopes(parts, group, groups)
+        sums = np.bincount(group, parts.rates, groups).astype(np.float64)
+        return sums, self._slopes(parts, group, groups)
 
     def draw(self, pars: npt.ArrayLike, rng: np.random.Generator) -> Floats:
         """Draw counts and auxiliary data of one toy experiment."""
@@ -183,7 +191,7 @@ class Likelihood:
         return np.append(counts, self.constraints.draw(parameters, rng)).astype(np.float64)
 
     def _counts(self, parts: _Parts) -> Floats:
-        return np.bincount(self.cells.bin, parts.rates, self.bins)
+        return np.bincount(self.cells.bin, parts.rates, self.bins).astype(np.float64, copy=False)
 
     def _slopes(self, parts: _Parts, group: Integers, groups: int) -> Floats:
         """Return derivatives of sums of cells, shape (groups, parameters)."""
@@ -191,8 +199,12 @@ class Likelihood:
         by_norm = np.bincount(
             self._norm_row * number + self._norm_parameter, parts.norm_slopes, rows * number
         ).reshape(rows, number)
-        # sparse: dense products would start threads, which cost more than they gain
-        in_rows = sparse.csr_array((parts.rates, (group, cells.row)), shape=(groups, rows))
+        in_rows: Floats | sparse.csr_array
+        if groups * rows * number <= SMALL:
+            flat = np.bincount(group * rows + cells.row, parts.rates, groups * rows)
+            in_rows = flat.reshape(groups, rows)
+        else:
+            in_rows = sparse.csr_array((parts.rates, (group, cells.row)), shape=(groups, rows))
         place, column, linear, bent = self._shapes
         index = [group[place] * number + self._moved[column]]
         values = [parts.factors[place] * (linear + bent * parts.bend[column])]

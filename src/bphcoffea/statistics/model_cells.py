@@ -189,7 +189,7 @@ def _check(channel: str, sample: SampleSpec, bins: int) -> None:
                 )
         elif modifier["type"] == "histosys":
             for key in ("hi_data", "lo_data"):
-                values = modifier["data"][key]  # type: ignore[literal-required]
+                values = modifier["data"][key]
                 lengths[f"{key} of '{modifier['name']}'"] = len(values)
         elif modifier["type"] in ("staterror", "shapesys"):
             lengths[f"{modifier['type']} '{modifier['name']}'"] = len(modifier["data"] or ())

@@ -224,7 +224,7 @@ def configured(
     for settings in spec:
         places = groups.get(settings["name"], ())
         for key in ("inits", "bounds", "auxdata", "sigmas"):
-            values = settings.get(key)
+            values: list[object] = settings.get(key) or []  # type: ignore[assignment]
             if places and values and len(values) != len(places):
                 raise FitError(
                     f"parameter '{settings['name']}': {len(values)} {key}, but {len(places)} bins; "

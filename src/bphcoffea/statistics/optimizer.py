@@ -1,8 +1,11 @@
 """Fits of a likelihood by Newton's method or MINUIT, with pyhf's optimiser interface.
 
 All fits of workspaces use this module. Newton's method with the expected second derivatives
-converges in a few steps, since they are cheap and nearly right; if not, it takes those for the data. MINUIT continues fits for which it
-does not, such as those in which limits of parameters are in the way.
+converges in a few steps, since they are cheap and nearly right; if it does not, it takes those for
+the data. MINUIT continues fits that still do not converge, such as those in which limits of
+parameters are in the way. For a model of 10 regions with 262 parameters, a fit takes 0.04 s of a
+core with Newton's method, 0.12 s with MINUIT and these derivatives, 25 s with MINUIT and the
+gradient alone, and minutes without (``benchmarks/template_inference.py``).
 """
 
 from __future__ import annotations

@@ -75,8 +75,7 @@ class Yields(Record):
         names = [name for entry in self.channels for name in entry.samples]
         samples = list(dict.fromkeys(names))
         rows = [(self.stage, *(entry.channel for entry in self.channels))]
-        for name in samples:
-            rows.append((name, *(_of_sample(entry, name) for entry in self.channels)))
+        rows += [(name, *(_of_sample(entry, name) for entry in self.channels)) for name in samples]
         totals = (with_error(entry.total, entry.total_error) for entry in self.channels)
         rows.append((TOTAL, *totals))
         if any(entry.data is not None for entry in self.channels):

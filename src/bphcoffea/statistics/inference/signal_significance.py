@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from scipy.special import ndtr
 
 from bphcoffea.arrays import Floats
-
 from bphcoffea.statistics.inference.template_model import TemplateModel
 from bphcoffea.statistics.records import Record
 

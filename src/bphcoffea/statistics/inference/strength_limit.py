@@ -23,7 +23,7 @@ FEWEST_TOYS = 200
 #: Tested strengths, in units of the smallest and the largest asymptotic limit, and their number.
 RANGE, TESTS = (0.5, 1.4), 25
 #: The same for toys.
-TOY_RANGE, TOY_TESTS = (0.7, 1.4), 8
+TOY_RANGE, TOY_TESTS = (0.7, 1.4), 6
 
 
 @dataclass(frozen=True)

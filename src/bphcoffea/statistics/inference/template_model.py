@@ -21,6 +21,9 @@ from bphcoffea.statistics.workspace import Workspace, is_blinded
 
 #: Name of the workspace in a folder.
 FILE = "workspace.json"
+#: Ratio of the variance of a parameter to that with all others fixed, beyond which the data do not
+#: determine it.
+UNDETERMINED = 1e8
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class TemplateModel(ScaledModel):
     >>> import pyhf
     >>> spec = pyhf.simplemodels.uncorrelated_background([5.0], [50.0], [3.0]).spec
     >>> measurement = {"name": "observed", "config": {"poi": "mu", "parameters": []}}
-    >>> data = {"observations": [{"name": "singlechannel", "data": [54.0]}]}
-    >>> model = TemplateModel.of({**spec, **data, "measurements": [measurement], "version": "1.0.0"})
+    >>> spec["observations"] = [{"name": "singlechannel", "data": [54.0]}]
+    >>> model = TemplateModel.of({**spec, "measurements": [measurement], "version": "1.0.0"})
     >>> round(model.fit(model.data)[0], 2)
     0.8
     """
@@ -88,9 +91,9 @@ class TemplateModel(ScaledModel):
             likelihood = Likelihood(spec, unit=rough)
             without = np.array(likelihood.config.suggested_init())
             without[likelihood.config.poi_index] = 0.0
-            error = math.sqrt(_variances(likelihood, without)[likelihood.config.poi_index])
+            width = math.sqrt(_variances(likelihood, without)[likelihood.config.poi_index])
             # twice the error is about the upper limit
-            unit = 2 * error * rough if 1e-6 < error < 1e6 else rough
+            unit = 2 * width * rough if 1e-6 < width < 1e6 else rough
             likelihood = Likelihood(spec, unit=unit)
         except FitError as error:
             raise FitError(*(f"{name}: {line}" for line in str(error).splitlines())) from None
@@ -203,6 +206,8 @@ def _inverse(matrix: Floats) -> Floats | None:
         lower = np.linalg.cholesky(matrix / np.outer(scale, scale))
     except np.linalg.LinAlgError:
         return None
-    half = np.linalg.inv(lower) / scale
-    inverse: Floats = half.T @ half
-    return inverse
+    half = np.linalg.inv(lower)
+    scaled: Floats = half.T @ half
+    if np.max(np.diag(scaled)) > UNDETERMINED:
+        return None
+    return scaled / np.outer(scale, scale)
