@@ -109,13 +109,28 @@ def with_pyhf(spec):
         )
 
 
+def with_this_package(spec):
+    """Time the inference of this package."""
+    from bphcoffea.statistics import inference
+
+    model = timed("model", lambda: inference.TemplateModel.of(spec))
+    timed("10 fits", lambda: [model.fit(model.data) for _ in range(10)])
+    result = timed("fit with errors", lambda: inference.fit(model))
+    print(result.deviance, result.strength.value, result.strength.error)
+    timed("MINOS", lambda: inference.fit(model, minos=True))
+    timed("significance", lambda: inference.significance(model))
+    print(timed("limit", lambda: inference.limit(model)).limit)
+    timed("yields", lambda: inference.yields(model, result))
+    ranking = timed("ranking", lambda: inference.rank(model))
+    print(len(ranking.impacts), "parameters")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", nargs="?", default="bphcoffea", choices=("bphcoffea", "pyhf"))
     package = parser.parse_args().package
     spec = workspace()
-    if package == "pyhf":
-        with_pyhf(spec)
+    (with_pyhf if package == "pyhf" else with_this_package)(spec)
     return 0
 
 

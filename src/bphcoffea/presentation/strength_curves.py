@@ -66,6 +66,7 @@ def cls_figure(result: UpperLimit, heading: Heading) -> Figure:
         va="top",
         color=RED,
         fontsize=SMALL,
+        bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2},
     )
     axes.set_yscale("log")
     axes.set_ylim(2e-3, 3)

@@ -209,12 +209,14 @@ def _newton(
                 break
             stage = 1
             continue
-        for part in 0.5 ** np.arange(12):
+        # steps that limits cut may go uphill; one that ends at the first limit does not
+        first = _to_limit(at[moving], step, low[~out], high[~out])
+        for part in (*(0.5 ** np.arange(12)), first):
             tried = at.copy()
             tried[moving] -= part * step
             tried = np.clip(tried, *limits)
             lower = likelihood.deviance(tried, data)
-            if lower < value:
+            if lower < value or (part == first and lower <= value):
                 at, value = tried, lower
                 break
         else:
@@ -222,6 +224,13 @@ def _newton(
                 break
             stage += 1
     return at, value, distance
+
+
+def _to_limit(at: Floats, step: Floats, low: Floats, high: Floats) -> float:
+    """Return the fraction of a step, at most 1, that ends where the first limit is reached."""
+    ends = np.where(step > 0, at - low, at - high)
+    fractions = np.divide(ends, step, out=np.ones_like(ends), where=step != 0)
+    return float(np.min(fractions, initial=1.0))
 
 
 def _solved(matrix: Floats, vector: Floats) -> Floats:

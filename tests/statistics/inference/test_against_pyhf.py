@@ -8,12 +8,14 @@ import numpy as np
 import pyhf
 import pytest
 from scipy import stats
-from two_regions import two_regions
+from tau3mu_cards import channels
+from two_regions import free, two_regions
 
 from bphcoffea.errors import FitError
 from bphcoffea.statistics import inference
 from bphcoffea.statistics.inference import TemplateModel, strength_limit
 from bphcoffea.statistics.pyhf_backend import backend, schemas
+from bphcoffea.statistics.shape_workspace import mass_workspace
 
 #: MINUIT's numerical derivatives and tolerance.
 PRECISION = 0.01
@@ -199,12 +201,13 @@ def test_saturated_model(model, fit):
 def test_toys_agree_with_asymptotic_formulae(model, monkeypatch):
     asymptotic = inference.limit(model).limit
     monkeypatch.setattr(strength_limit, "TOY_TESTS", 4)
-    result = inference.limit(model, toys=200, seed=3)
-    assert result.limit.toys == 200
-    # the relative error of CLs of 0.05 is 30%, that of the limit about a tenth
-    assert result.limit.observed == pytest.approx(asymptotic.observed, rel=0.25)
-    assert result.limit.expected[2] == pytest.approx(asymptotic.expected[2], rel=0.25)
-    with pytest.raises(FitError, match="200 or more"):
+    monkeypatch.setattr(strength_limit, "FEWEST_TOYS", 80)
+    result = inference.limit(model, toys=80, seed=3)
+    assert result.limit.toys == 80
+    # the relative error of CLs of 0.05 is 50%, that of the limit less than a fifth
+    assert result.limit.observed == pytest.approx(asymptotic.observed, rel=0.35)
+    assert result.limit.expected[2] == pytest.approx(asymptotic.expected[2], rel=0.35)
+    with pytest.raises(FitError, match="80 or more"):
         inference.limit(model, toys=10)
 
 
@@ -278,11 +281,18 @@ def test_unusable_workspaces(tmp_path):
         TemplateModel.of(spec)
     spec = two_regions()
     # two free factors of the same sample
-    spec["channels"][1]["samples"][0]["modifiers"].append(
-        {"name": "twin", "type": "normfactor", "data": None}
-    )
-    spec["channels"][0]["samples"][0]["modifiers"].append(
-        {"name": "twin", "type": "normfactor", "data": None}
-    )
+    for channel in spec["channels"]:
+        channel["samples"][0]["modifiers"].append(free("twin"))
     with pytest.raises(FitError, match="do not determine some parameters"):
         inference.fit(TemplateModel.of(spec))
+
+
+def test_spectra_of_a_search():
+    """The workspace of τ → 3μ, with two of its categories."""
+    spec = mass_workspace(channels(names=["2017A1", "2017A2"]), blinded=False)
+    oracle = Oracle(spec)
+    found = inference.fit(TemplateModel.of(spec))
+    for name, (value, error) in oracle.fit(uncertainties=True).items():
+        assert found[name].value == pytest.approx(value, abs=PRECISION * error), name
+        # MINUIT's errors of parameters that only a Gaussian constrains feel its limits
+        assert found[name].error == pytest.approx(error, rel=PRECISION), name

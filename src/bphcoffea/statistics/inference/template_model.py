@@ -23,7 +23,7 @@ from bphcoffea.statistics.workspace import Workspace, is_blinded
 FILE = "workspace.json"
 #: Ratio of the variance of a parameter to that with all others fixed, beyond which the data do not
 #: determine it.
-UNDETERMINED = 1e8
+UNDETERMINED = 1e7
 
 
 @dataclass(frozen=True)
@@ -210,4 +210,5 @@ def _inverse(matrix: Floats) -> Floats | None:
     scaled: Floats = half.T @ half
     if np.max(np.diag(scaled)) > UNDETERMINED:
         return None
-    return scaled / np.outer(scale, scale)
+    inverse: Floats = scaled / np.outer(scale, scale)
+    return inverse
