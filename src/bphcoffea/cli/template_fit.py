@@ -128,11 +128,12 @@ def rank(workspace: Place, asimov: Asimov = False) -> None:
     table = new_table("parameter", "pull", "constraint", "up", "down")
     for impact in result.impacts[:ROWS]:
         found = impact.parameter
-        numbers = (found.pull, found.constraint, impact.up, impact.down)
-        signs = (True, False, True, True)
         table.add_row(
             _brief(found.name),
-            *(_number(x, signed=sign) for x, sign in zip(numbers, signs, strict=True)),
+            _number(found.pull, signed=True),
+            _number(found.constraint),
+            f"{impact.up:+.3g}",
+            f"{impact.down:+.3g}",
         )
     console.print(table)
     _note_rest(len(result.impacts), "ranking.json")
@@ -238,15 +239,13 @@ def _print_fit(result: Fit) -> None:
     pulled.sort(key=lambda p: (p.name.endswith("]"), -abs(p.pull or 0.0)))
     shown = [result.strength, *(p for p in free if p.name != result.poi), *pulled][:ROWS]
     title = "fit of expected data" if result.asimov else "fit"
-    table = new_table("parameter", "value", "error", "pull", "constraint", title=title)
+    table = new_table("parameter", "value", "pull", "constraint", title=title)
     for found in shown:
-        numbers = (found.pull, found.constraint)
         table.add_row(
             _brief(found.name),
-            f"{found.value:.4g}",
-            _number(found.error),
-            _number(numbers[0], signed=True),
-            _number(numbers[1]),
+            inference.with_error(found.value, found.error or 0.0),
+            _number(found.pull, signed=True),
+            _number(found.constraint),
         )
     console.print(table)
     _note_rest(len(free) + len(pulled), "fit.json")
@@ -294,7 +293,7 @@ def _note_rest(number: int, file: str) -> None:
 def _number(value: float | None, *, signed: bool = False) -> str:
     if value is None:
         return "–"
-    return f"{value:+.3g}" if signed else f"{value:.3g}"
+    return f"{value:+.2f}" if signed else f"{value:.2f}"
 
 
 def _brief(name: str) -> str:

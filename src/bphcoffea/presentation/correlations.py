@@ -34,8 +34,10 @@ def correlation_figure(
         chosen = np.sort(chosen[np.argsort(-largest[chosen])[:MOST]])
     names = [literal(result.parameters[index].name) for index in chosen]
     shown = matrix[np.ix_(chosen, chosen)]
-    side = 5 + 0.38 * len(chosen)
-    figure = new_figure(side + 1.5, side)
+    # inches of a cell, and of a character of a name
+    cell, character = (0.62, 0.13) if len(chosen) <= WRITTEN else (0.4, 0.1)
+    side = max(cell * len(chosen), 3.5) + character * max(map(len, names))
+    figure = new_figure(side + 2.5, side + 1)
     axes = figure.subplots()
     image = axes.imshow(shown, vmin=-1, vmax=1, cmap="RdBu_r")
     size = TINY if len(chosen) <= WRITTEN else TINY - 3
