@@ -43,12 +43,19 @@ class TemplateModel(ScaledModel):
 
     Examples
     --------
-    >>> import pyhf
-    >>> spec = pyhf.simplemodels.uncorrelated_background([5.0], [50.0], [3.0]).spec
-    >>> measurement = {"name": "observed", "config": {"poi": "mu", "parameters": []}}
-    >>> spec["observations"] = [{"name": "singlechannel", "data": [54.0]}]
-    >>> model = TemplateModel.of({**spec, "measurements": [measurement], "version": "1.0.0"})
-    >>> round(model.fit(model.data)[0], 2)
+    >>> strength = {"name": "mu", "type": "normfactor", "data": None}
+    >>> size = {"name": "lumi", "type": "normsys", "data": {"hi": 1.02, "lo": 0.98}}
+    >>> signal = {"name": "signal", "data": [5.0], "modifiers": [strength]}
+    >>> background = {"name": "background", "data": [50.0], "modifiers": [size]}
+    >>> spec = {
+    ...     "channels": [{"name": "region", "samples": [signal, background]}],
+    ...     "observations": [{"name": "region", "data": [54.0]}],
+    ...     "measurements": [{"name": "observed", "config": {"poi": "mu", "parameters": []}}],
+    ...     "version": "1.0.0",
+    ... }
+    >>> model = TemplateModel.of(spec)
+    >>> strength, parameters, deviance = model.fit(model.data)
+    >>> round(strength, 3)
     0.8
     """
 
