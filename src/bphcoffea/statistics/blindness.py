@@ -12,7 +12,6 @@ from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.errors import RunError
 from bphcoffea.physics import Window, covered, in_words, signal_window, width_of
 from bphcoffea.results import RunFolder
-from bphcoffea.statistics.search import search_of
 
 Windows: TypeAlias = Sequence[Window]
 
@@ -115,6 +114,9 @@ def blind_windows(run: RunFolder) -> Windows | None:
                 return None
             windows.append(window)
     if run.analysis.search and run.place("limit.json").is_file():
+        # imports the command line, which processes that draw do not need
+        from bphcoffea.statistics.search import search_of
+
         windows += search_of(run).windows(run)
     return windows or None
 
