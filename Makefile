@@ -13,7 +13,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --ge
 # With this variable, every start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint pytest bench lock clean
+.PHONY: docs demo test lint pytest bench zfit lock clean
 
 demo: $(VENV)/ready-demo
 	$(BIN)/bphcoffea demo --output demo
@@ -30,9 +30,21 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The documentation as a site; links that lead nowhere are errors.
+docs: $(VENV)/ready-dev
+	$(BIN)/python -m mkdocs build
+
 # BENCH takes options, such as BENCH="--events 50000 --repeat 3".
 bench: $(VENV)/ready-bench
 	$(BIN)/python benchmarks/rdataframe $(BENCH)
+
+# zfit brings TensorFlow, 1.9 GB that nothing else needs: it has an environment of its own.
+zfit:
+	$(MAKE) VENV=.venv-zfit zfit-tests
+
+.PHONY: zfit-tests
+zfit-tests: $(VENV)/ready-zfit
+	$(BIN)/python -m pytest -q tests/statistics/test_zfit_models.py
 
 # The packages that runs need; and, added to them, those that development and benchmarks need.
 $(VENV)/ready-demo: requirements-installer.lock requirements.lock pyproject.toml
@@ -51,12 +63,17 @@ $(VENV)/ready-bench: $(VENV)/ready-demo requirements-bench.lock
 	$(INSTALL) --requirement requirements-bench.lock
 	touch $@
 
+$(VENV)/ready-zfit: $(VENV)/ready-demo requirements-zfit.lock
+	$(INSTALL) --requirement requirements-zfit.lock
+	touch $@
+
 # Lock the newest versions within the bounds of pyproject.toml, for every platform and Python.
 lock:
 	$(LOCK) --group installer -o requirements-installer.lock
 	$(LOCK) pyproject.toml --group build -o requirements.lock
 	$(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) pyproject.toml --extra zfit --group zfit -c requirements.lock -c requirements-dev.lock -o requirements-zfit.lock
 	$(LOCK) --group bench -c requirements.lock -o requirements-bench.lock
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .venv-zfit demo

@@ -48,7 +48,7 @@ from bphcoffea.searches.hnl.hypothesis import Hypothesis
 from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, MINIMUM_MASS
 from bphcoffea.searches.hnl.signals import MASS, Signals
 from bphcoffea.statistics import CATEGORY, DataSample, fit_mass, upper_limit
-from bphcoffea.statistics.least_squares import LeastSquaresOptimizer
+from bphcoffea.statistics.optimizer import Optimizer
 from bphcoffea.statistics.pyhf_backend import backend
 from bphcoffea.statistics.scaled_model import prepare
 from bphcoffea.toys import TOYS
@@ -145,7 +145,7 @@ def slope_of(masses):
 def fitted_strength(spec):
     """Return the maximum-likelihood strength, and its errors below and above."""
     model = prepare(spec)
-    with backend(LeastSquaresOptimizer(model)):
+    with backend(Optimizer(model.pdf)):
         options = {"return_fitted_val": True}
         best, lowest = pyhf.infer.mle.fit(model.data, model.pdf, **options)
         strength = float(best[model.pdf.config.poi_index])

@@ -18,6 +18,7 @@ from bphcoffea.analysis import (
     Region,
     ScaleWeights,
     Selection,
+    TemplateFit,
     UnclusteredEnergy,
     Variable,
     crossed,
@@ -87,10 +88,7 @@ def nearest_to_top(tops: ak.Array) -> ak.Array:
 
 
 class TopMET(Analysis):
-    """Top quarks and missing momentum.
-
-    Tops are fat jets (merged), pairs of a W jet and a jet (mixed), or three jets (resolved).
-    """
+    """Missing momentum and a top: a fat jet (merged), W jet and jet (mixed), or jets (resolved)."""
 
     schema = ReducedNanoAODSchema
     calibrations = (
@@ -126,6 +124,9 @@ class TopMET(Analysis):
         Histogram("top_mass", top_mass, Axis(50, 0, 500)),
     )
     columns = (met, mt, top_mass, kind, jets, bjets)
+    measurements = (
+        TemplateFit(histogram="mt", regions=("signal", "top", "w_jets"), blind="signal"),
+    )
     weights = (
         *(PileupWeight(), ScaleWeights(), PDFWeights(), PartonShower()),
         BTag("bjet", "jet", "btagPNetB", {"L": BTAG_LOOSE}, after="met"),

@@ -1,6 +1,13 @@
-"""Content of fit.json for tests of what is made of it."""
+"""Content of fit.json for tests of what is made of it, and folders of runs to fit."""
+
+import json
+
+import hist
 
 from bphcoffea.analysis.mass_model import MassModel, Peak
+from bphcoffea.analysis.names import ALL, NOMINAL
+from bphcoffea.results.folder import RunFolder
+from bphcoffea.results.histogram_files import write_histograms
 from bphcoffea.statistics.mass_fit import MassFit, Parameter
 
 
@@ -26,3 +33,51 @@ def fit_of(data, simulation, value, error, *, simulated=250.0, shift=1.02, probl
         "simulation": of_simulation,
         "alternative": {**mass_fit(shift * value, error), "simulation": of_simulation},
     }
+
+
+def write_run(folder, spectra, metadata, fit):
+    """Write the folder of a run with mass histograms.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    spectra
+        Histogram of each dataset, or histograms of its categories by name.
+    metadata
+        Metadata of each dataset.
+    fit
+        Mass model; None if the analysis has none.
+    """
+    first = next(iter(spectra.values()))
+    categories = list(first) if isinstance(first, dict) else [ALL]
+    mass = (first[categories[0]] if isinstance(first, dict) else first).axes[0]
+    histogram = hist.Hist(
+        hist.axis.StrCategory(list(spectra), name="dataset"),
+        hist.axis.StrCategory(categories, name="category"),
+        hist.axis.StrCategory([NOMINAL], name="variation"),
+        mass,
+        storage=hist.storage.Weight(),
+    )
+    for index, content in enumerate(spectra.values()):
+        parts = content.values() if isinstance(content, dict) else [content]
+        for place, part in enumerate(parts):
+            histogram.view()[index, place, 0, :] = part.view()
+    write_histograms(folder, {"mass": histogram}, {})
+    analysis = {"name": "ds_phipi", "fit": None if fit is None else fit.model_dump(mode="json")}
+    analysis["histograms"] = {"mass": {"variable": "mass", "label": "$m$", "unit": "GeV"}}
+    luminosities = {n: k.get("luminosity") for n, k in metadata.items() if not k["is_mc"]}
+    files = {
+        "ledger": {"complete": True, "expected_events": 10, "processed_events": 10},
+        "lumis": {},
+        "luminosity": {
+            "sections_shared": False,
+            "datasets": {n: {"luminosity": x, "source": "table"} for n, x in luminosities.items()},
+            "parts": [{"datasets": [n], "luminosity": x} for n, x in luminosities.items()],
+        },
+        "provenance": {"datasets": metadata},
+        "analysis": analysis,
+    }
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return RunFolder(folder)

@@ -8,12 +8,15 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import uproot
 from builders import write_fileset
 
 from bphcoffea import cli
 from bphcoffea.results import RunFolder
+from bphcoffea.rounding import rounded
 from bphcoffea.toys import TOYS
 
 
@@ -86,10 +89,22 @@ def test_fit_of_each_era(demo, bphcoffea):
 @pytest.mark.slow
 def test_fit_of_one_dataset(demo, bphcoffea):
     before = (demo / "run" / "fit.json").read_bytes()
-    status, out, _ = bphcoffea("fit", demo / "run", "--dataset", "toy_2017")
+    words = ("--peak", "gaussian", "--background", "bernstein2", "--sweights")
+    status, out, _ = bphcoffea("fit", demo / "run", "--dataset", "toy_2017", *words)
     place = demo / "run" / "fit-toy_2017.json"
     assert (status, f"fit: {place}" in out) == (0, True)
-    assert json.loads(place.read_text())["datasets"] == ["toy_2017"]
+    fit = json.loads(place.read_text())
+    assert fit["datasets"] == ["toy_2017"]
+    assert (fit["model"]["shape"], fit["model"]["background"]) == ("gaussian", "bernstein2")
+    # values and errors end at the same digit
+    found = fit["parameters"]["n_ds"]
+    assert [*rounded(found["value"], found["error"])] == next(
+        line.split()[3:6:2] for line in out.splitlines() if " n_ds " in line
+    )
+    weighted = demo / "run" / "sweights-toy_2017" / "toy_2017.parquet"
+    assert f"sWeights: {weighted}\n" in out
+    total = np.sum(pq.read_table(weighted)["sweight_ds"].to_numpy())
+    assert total == pytest.approx(found["value"], rel=1e-3)
     assert (demo / "run" / "fit.json").read_bytes() == before, "that of all data stays"
     status, _, err = bphcoffea("fit", demo / "run", "--dataset", "2016*")
     assert status == 2

@@ -23,6 +23,7 @@ from bphcoffea.analysis import (
     Peak,
     PileupWeight,
     Selection,
+    TemplateFit,
     Variable,
     leg_pt,
 )
@@ -141,6 +142,18 @@ WRONG = {
     "two shifts": (
         {"shifts": (SHIFT, MomentumShift("muon", (), {}))},
         "two variations of shifts are named muon_scaleUp, muon_scaleDown, muon_resolutionUp",
+    ),
+    "measurements": (
+        {"measurements": (TemplateFit(histogram="mass", regions="all"),) * 2},
+        "two measurements are named 'model'; give each its own name",
+    ),
+    "histogram of a measurement": (
+        {"measurements": (TemplateFit(histogram="mas", regions="all"),)},
+        "measurement 'model' is of the histogram 'mas', which is not declared; there are: mass",
+    ),
+    "region of a measurement": (
+        {"measurements": (TemplateFit(histogram="mass", regions="sr"),)},
+        "measurement 'model' has the region 'sr', which is not declared; there are: all",
     ),
     "fit": (
         {"mass_fit": MassModel(histogram="mas", peaks=(PEAK,))},

@@ -69,6 +69,8 @@ def test_keys_and_values_of_analysis_json():
         "regions": [],
         "classifier": None,
         "scores": [],
+        "measurements": [],
+        "shapes": [],
         "histograms": {
             "mass": {
                 **spectrum,
@@ -76,6 +78,8 @@ def test_keys_and_values_of_analysis_json():
                 "resonances": [{"label": "J", "mass": 3.1}],
                 "n_minus_1": None,
                 "bounds": [],
+                "kept": None,
+                "kept_in": {},
                 "regions": {},
             },
             "nminus1_m": {
@@ -84,6 +88,8 @@ def test_keys_and_values_of_analysis_json():
                 "resonances": [],
                 "n_minus_1": "sound",
                 "bounds": [4.5],
+                "kept": [[None, 4.5]],
+                "kept_in": {},
                 "regions": {},
             },
         },
@@ -109,11 +115,13 @@ def test_keys_and_values_of_analysis_json():
                     "mass": 3.1,
                     "width": 0.1,
                     "mass_window": 0.02,
+                    "natural_width": 0.0,
                     "process": "",
                 }
             ],
             "range": [2.5, 4.0],
-            "tails": "low",
+            "shape": "crystal_ball",
+            "background": "exponential",
         },
         "variations": {"mc": ["upUp", "upDown"]},
     }
@@ -130,3 +138,11 @@ def test_a_record_of_an_older_version_lacks_keys():
     content = {"name": "old", "blind": {"histogram": "mass", "windows": []}, "gone": 1}
     record = AnalysisRecord.model_validate(content)
     assert (record.blind.hidden, record.variations, record.search) == ((), {}, None)
+
+
+def test_histograms_of_quantities_of_the_event_count_events():
+    records = Described().describe(per_event=("m",)).histograms
+    # N-1 histograms are filled once for each candidate
+    counted = {name: record.counted for name, record in records.items()}
+    assert counted == {"mass": "Events", "nminus1_m": "Candidates"}
+    assert Described().describe(per_event=("side",)).histograms["mass"].counted == "Candidates"

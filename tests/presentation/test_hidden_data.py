@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from bphcoffea.physics.windows import WINDOW
-from bphcoffea.presentation import plot_run, run_figures
-from bphcoffea.presentation.hidden_data import blind_windows, blinded_in
+from bphcoffea.presentation import FigureOptions, plot_run, run_figures
+from bphcoffea.presentation.hidden_data import blinded_in
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.histogram_files import write_histograms
-from bphcoffea.statistics import Search
+from bphcoffea.statistics import Search, blind_windows
 from bphcoffea.statistics.blindness import StillBlindError
 
 DATA = {"is_mc": False, "era": "2018D", "luminosity": 1.0}
@@ -134,8 +134,7 @@ def write(tmp_path, monkeypatch):
 
 def drawn(run, **options):
     """Figures by their names; without those of cutflows and limits."""
-    options = {"shapes": False, "unblind": False} | options
-    return dict(figures_of_run(run, **options))
+    return dict(figures_of_run(run, FigureOptions(**options)))
 
 
 def positions(figure):
@@ -263,7 +262,7 @@ def test_what_a_run_hides_is_hidden_and_can_t_be_drawn(write):
         here = "Data blinded in 0.3–0.4" if is_blind(name) else "Without data of mass in 0.31–0.42"
         assert here in words(figure), name
     with pytest.raises(StillBlindError, match=r"no data in 0.31–0.42 GeV; run again unblinded"):
-        plot_run(run, unblind=True)
+        plot_run(run, FigureOptions(unblind=True))
 
 
 def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
@@ -271,30 +270,24 @@ def test_figures_that_are_not_drawn_any_more_are_removed(write, monkeypatch):
     others = run.path / "figures" / "mine.png"
     others.parent.mkdir()
     others.write_text("")
-    figures = list(drawn(run).items())[:2]
-    monkeypatch.setattr(
-        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures)
-    )
+    figures = [(name, lambda of=figure: of) for name, figure in drawn(run).items()][:2]
+    monkeypatch.setattr(run_figures, "jobs_of_run", lambda *_: iter([figures]))
     first = plot_run(run)
-    monkeypatch.setattr(
-        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures[:1])
-    )
+    monkeypatch.setattr(run_figures, "jobs_of_run", lambda *_: iter([figures[:1]]))
     second = plot_run(run)
     assert set(second) < set(first)
     there = {path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")}
     assert there == {*second, others}
 
     # also if drawing fails half way
-    def failing(*_, **__):
-        yield figures[1]
+    def fail():
         raise ValueError
 
-    monkeypatch.setattr(run_figures, "figures_of_run", failing)
+    failing = [[figures[1], ("bad", fail)]]
+    monkeypatch.setattr(run_figures, "jobs_of_run", lambda *_: iter(failing))
     with pytest.raises(ValueError, match=r"^$"):
         plot_run(run)
-    monkeypatch.setattr(
-        "bphcoffea.presentation.run_figures.figures_of_run", lambda *_, **__: iter(figures[:1])
-    )
+    monkeypatch.setattr(run_figures, "jobs_of_run", lambda *_: iter([figures[:1]]))
     assert set(plot_run(run)) | {others} == {
         path for path in others.parent.iterdir() if path.suffix in (".png", ".pdf")
     }

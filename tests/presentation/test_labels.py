@@ -12,7 +12,7 @@ from bphcoffea.analysis import Axis, Histogram
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
-from bphcoffea.presentation import Labels, plot_run
+from bphcoffea.presentation import FigureOptions, Labels, new_figure, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results import RunFolder
@@ -285,11 +285,11 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
 
 def test_figures_of_one_name_do_not_replace_each_other(folder, monkeypatch):
     monkeypatch.setattr(
-        "bphcoffea.presentation.run_figures.figures_of_run",
-        lambda *_, **__: ((name, mpl.figure.Figure()) for name in ("mass", "Mass", "mass_2")),
+        "bphcoffea.presentation.run_figures.jobs_of_run",
+        lambda *_: [[(name, new_figure)] for name in ("mass", "Mass", "mass_2")],
     )
     names = ["mass.png", "Mass_2.png", "mass_2_2.png"]
     assert [path.name for path in plot_run(folder)] == names
-    with_pdf = [path.name for path in plot_run(folder, pdf=True)]
+    with_pdf = [path.name for path in plot_run(folder, FigureOptions(pdf=True))]
     assert with_pdf[::2] == names
     assert with_pdf[1::2] == [name.replace("png", "pdf") for name in names]

@@ -8,15 +8,17 @@ import mplhep
 import numpy as np
 import pytest
 from hist.intervals import poisson_interval
+from mass_fits import write_run
 
 from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.analysis.names import NOMINAL
 from bphcoffea.analysis.records import ResonanceRecord
-from bphcoffea.presentation import plot_run
+from bphcoffea.presentation import FigureOptions, plot_run
 from bphcoffea.presentation.cutflow import draw_cutflow, summed
 from bphcoffea.presentation.distributions import draw_distribution
+from bphcoffea.presentation.hidden_data import RunHistogram
 from bphcoffea.presentation.labels import LabelledRun
-from bphcoffea.presentation.mass import draw_mass, pulls, yields
+from bphcoffea.presentation.mass import draw_mass, mass_figures, pulls, yields
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.presentation.spectrum import draw_spectrum
 from bphcoffea.presentation.style import Heading, garwood, is_logarithmic, per_bin, save
@@ -170,7 +172,7 @@ def test_n_minus_1_shows_the_bounds(rng):
     figure = draw_distribution(
         data, {}, HEADING, label="$m$", unit="GeV", without="cut 'phi_window'", bounds=(1.0, 1.04)
     )
-    lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"][1:]
     assert [line.get_xdata()[0] for line in lines] == [1.0, 1.04]
     assert "cut 'phi_window'" in texts(figure)
 
@@ -410,7 +412,7 @@ def run(rng, tmp_path):
 
 def test_every_figure_of_a_run_is_written(run):
     run.write("fit.json", fit_mass(run, by="era").as_json())
-    paths = plot_run(run, pdf=True)
+    paths = plot_run(run, FigureOptions(pdf=True))
     names = {path.name for path in paths}
     expected = ("cutflow_data", "cutflow_dsphipi", "mass", "mass_2017B", "mass_2017C")
     expected += ("pt", "pt_A", "pt_B", "nminus1_pt", "spectrum")
@@ -421,13 +423,32 @@ def test_every_figure_of_a_run_is_written(run):
         assert path.stat().st_size > 5000
 
 
+def test_each_category_has_a_figure_of_its_own_candidates(rng, tmp_path):
+    parts = {name: filled(mass_axis(), masses(rng)) for name in ("A", "B")}
+    made = write_run(tmp_path, {"data": parts}, {"data": DATA_B}, MODEL)
+    shown = RunHistogram(
+        "mass",
+        made.histograms()["mass"],
+        None,
+        made.analysis.histograms["mass"],
+        made.datasets,
+    )
+    drawn = dict(mass_figures(shown, fit_mass(made, by="category")))
+    assert list(drawn) == ["mass", "mass_A", "mass_B"]
+    for name, histogram in parts.items():
+        figure = drawn[f"mass_{name}"]
+        (points,) = figure.axes[0].containers
+        np.testing.assert_allclose(points.lines[0].get_ydata(), histogram.values())
+        assert f"\n{name}\n" in texts(figure)
+
+
 def test_n_minus_1_of_regions_shows_the_bounds_of_each(run):
     figures = dict(figures_of_run(LabelledRun(run)))
     for region, bounds in (("soft", [20]), ("hard", [10, 30])):
         figure = figures[f"nminus1_region_pt_{region}"]
-        lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+        lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"][1:]
         assert [line.get_xdata()[0] for line in lines] == bounds
-        assert f"requirement of region '{region}' (all but this applied)" in texts(figure)
+        assert f"Without requirement of region '{region}'" in texts(figure)
 
 
 def test_the_mass_of_a_run_without_fit_is_drawn(run):

@@ -179,6 +179,15 @@ def test_made_events_reach_each_region(top_met):
         assert regions[name] > 3, name
 
 
+def test_regions_of_the_template_fit_share_no_events(top_met):
+    (result,) = Processor(top_met).process(made(98, 6000)).values()
+    (fit,) = top_met.describe().measurements
+    table = result.candidates.arrays()
+    members = [table[f"in_{region.name}"] for region in fit.regions]
+    assert all(np.count_nonzero(member) > 3 for member in members)
+    assert np.max(np.sum(members, axis=0)) == 1
+
+
 def test_events_without_any_object(top_met):
     events = made(7, 50)
     for name in FIELDS:

@@ -26,14 +26,24 @@ def test_a_record_is_its_json():
 
 def test_a_fit_is_shown_in_notebooks():
     fit = MassFit.from_json(mass_fit(512.25, 31.5, "no minimum in <data>"))
-    assert repr(fit) == "MassFit(not valid: n_ds = 512.25 ± 32)"
+    assert repr(fit) == "MassFit(not valid: n_ds = 512 ± 32)"
     table = fit._repr_html_()
-    assert "<td>n_ds</td><td>512.25 ± 32</td>" in table
+    assert "<td>n_ds</td><td>512 ± 32</td>" in table
     assert "not valid: no minimum in &lt;data&gt;" in table
     assert "<data>" not in table
     record = FitRecord.from_json(fit_of(["one", "two"], ["mc"], 500.0, 50.0))
     assert repr(record) == "FitRecord(mass of one, two: MassFit(valid: n_ds = 500 ± 50))"
     assert record._repr_html_() == record.fit._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("tails", "shape"), [("low", "crystal_ball"), ("both", "double_crystal_ball")]
+)
+def test_fits_of_older_versions_are_read(tails, shape):
+    content = fit_of(["data"], ["mc"], 500.0, 50.0)
+    model = {key: known for key, known in content["model"].items() if key[:2] not in ("sh", "ba")}
+    record = FitRecord.from_json(content | {"model": model | {"tails": tails}})
+    assert (record.fit.model.shape, record.fit.model.background) == (shape, "exponential")
 
 
 def test_unusable_content_is_named(tmp_path):
@@ -42,7 +52,9 @@ def test_unusable_content_is_named(tmp_path):
         FitError, match=r"the stored fit is unusable \('complete'\); fit the run again"
     ):
         FitRecord.from_json({key: content[key] for key in content if key != "complete"})
-    with pytest.raises(FitError, match=r"the stored fit is unusable \(.*tails.*\); fit the run"):
+    with pytest.raises(FitError, match=r"the stored fit is unusable \(.*shape.*\); fit the run"):
+        FitRecord.from_json(content | {"model": content["model"] | {"shape": "none"}})
+    with pytest.raises(FitError, match=r"the stored fit is unusable \(.*shape.*\); fit the run"):
         FitRecord.from_json(content | {"model": content["model"] | {"tails": "none"}})
     with pytest.raises(FitError, match=r"unusable \(low: is missing; .*\); make it again"):
         Range.from_json({"high": 1.0})

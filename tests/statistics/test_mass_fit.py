@@ -7,23 +7,25 @@ import math
 import hist
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from mass_fits import write_run
+from scipy import integrate, interpolate, stats
 
 from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.analysis.names import ALL, NOMINAL
 from bphcoffea.errors import InputError
-from bphcoffea.results.folder import RunFolder
-from bphcoffea.results.histogram_files import write_histograms
 from bphcoffea.searches.ds_yield import DS_TO_PHI_PI, PHI_TO_MUONS, DsYield
+from bphcoffea.statistics.fit_record import FitRecord
 from bphcoffea.statistics.histogram_fit import fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.minimiser import BETA_LIMITS, BETA_START
-from bphcoffea.statistics.run_fit import fit_mass, of_datasets
+from bphcoffea.statistics.run_fit import fit_mass
+from bphcoffea.statistics.run_histograms import of_datasets
 
 DS = Peak(name="ds", label="$D_s^+$", mass=1.968, width=0.010, process="dsphipi")
 DPLUS = Peak(name="dplus", label="$D^+$", mass=1.870, width=0.010)
 MODEL = MassModel(histogram="mass", peaks=(DS, DPLUS), range=(1.65, 2.01))
 BINS, LOW, HIGH = 62, 1.65, 2.01
+EDGES = np.linspace(LOW, HIGH, BINS + 1)
 SEED = 20240501
 TRUTH = {
     "n_ds": 2000.0,
@@ -99,46 +101,169 @@ def crystal_ball(z, beta, m):
     return (m / beta) ** m * math.exp(-beta * beta / 2) * (m / beta - beta - z) ** -m
 
 
-@pytest.mark.parametrize(
-    ("component", "slope", "tails"),
-    [
-        *(("background", slope, "low") for slope in (-6.0, -1e-9, 0.0, 3.0)),
-        *itertools.product(("ds", "dplus"), (-2.0,), ("low", "both")),
-    ],
-)
-def test_yields_are_counted_inside_the_range(component, slope, tails):
-    truth = {**TRUTH, "slope": slope, "beta": 0.8, "m": 1.5}
-    if tails == "both":
-        truth |= {"beta_high": 1.1, "m_high": 2.5}
-    fit = known_fit(truth)
-    kinks = []
-    if component == "background":
+def peak_density(shape, mean, sigma):
+    """Density of a peak as a function of the mass, and the masses where it has kinks."""
 
-        def density(x):
-            return np.exp(slope * (x - LOW))
-    else:
-        mean, sigma = truth[f"mean_{component}"], truth[f"sigma_{component}"]
-        kinks = [mean - 0.8 * sigma, mean, mean + 1.1 * sigma]
+    def density(x):
+        z = (x - mean) / sigma
+        if shape == "gaussian":
+            return math.exp(-z * z / 2)
+        if shape == "double_crystal_ball" and z > 0:
+            return crystal_ball(-z, 1.1, 2.5)
+        return crystal_ball(z, 0.8, 1.5)
 
-        def density(x):
-            z = (x - mean) / sigma
-            if tails == "both" and z > 0:
-                return crystal_ball(-z, 1.1, 2.5)
-            return crystal_ball(z, 0.8, 1.5)
+    return density, [mean - 0.8 * sigma, mean, mean + 1.1 * sigma]
 
-    edges = np.array(fit.edges)
-    expected = np.array(
+
+def integrals_of(density, kinks=()):
+    """Integrals of a density over the bins, by quadrature."""
+    return np.array(
         [
             integrate.quad(density, a, b, points=[p for p in kinks if a < p < b] or None)[0]
-            for a, b in itertools.pairwise(edges)
+            for a, b in itertools.pairwise(EDGES)
         ]
     )
-    counts = fit.expected()[component]
-    assert np.sum(counts) == pytest.approx(truth[f"n_{component}"], rel=1e-9)
+
+
+def breit_wigner_with_resolution(mean, sigma, gamma):
+    """Integrals over the bins of a Breit-Wigner function of full width gamma, smeared."""
+
+    def below(edge):
+        return integrate.quad(
+            lambda t: math.exp(-t * t / 2) * math.atan((edge - sigma * t - mean) / (gamma / 2)),
+            *(-9, 9),
+            points=[np.clip((edge - mean) / sigma, -8, 8)],
+        )[0]
+
+    return np.diff([below(edge) for edge in EDGES])
+
+
+def assert_counted(counts, number, expected):
+    assert np.sum(counts) == pytest.approx(number, rel=1e-9)
     # quadrature is good to 1e-8, the exponential's guard against a zero slope to 1e-6
-    np.testing.assert_allclose(
-        counts, truth[f"n_{component}"] * expected / np.sum(expected), rtol=2e-6, atol=1e-6
+    np.testing.assert_allclose(counts, number * expected / np.sum(expected), rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ds", "dplus"])
+@pytest.mark.parametrize("shape", ["crystal_ball", "double_crystal_ball", "gaussian", "voigtian"])
+def test_peaks_are_counted_inside_the_range(name, shape):
+    truth = {**TRUTH, "beta": 0.8, "m": 1.5, "beta_high": 1.1, "m_high": 2.5}
+    truth |= {"gamma_ds": 0.004, "gamma_dplus": 0.03}
+    mean, sigma = truth[f"mean_{name}"], truth[f"sigma_{name}"]
+    if shape == "voigtian":
+        expected = breit_wigner_with_resolution(mean, sigma, truth[f"gamma_{name}"])
+    else:
+        expected = integrals_of(*peak_density(shape, mean, sigma))
+    fit = known_fit(truth, MODEL.model_copy(update={"shape": shape}))
+    assert_counted(fit.expected()[name], truth[f"n_{name}"], expected)
+
+
+def test_a_voigtian_does_not_depend_on_the_bins():
+    """Wide bins are divided until each part is smooth."""
+    truth = {**TRUTH, "sigma_ds": 0.002, "gamma_ds": 0.001, "gamma_dplus": 0.0}
+    fit = known_fit(truth, VOIGTIAN)
+    fine, coarse = (fit.expected(np.linspace(LOW, HIGH, n + 1))["ds"] for n in (3000, 3))
+    np.testing.assert_allclose(fine.reshape(3, -1).sum(axis=1), coarse, rtol=1e-8)
+
+
+@pytest.mark.parametrize("slope", [-6.0, -1e-9, 0.0, 3.0])
+def test_an_exponential_is_counted_inside_the_range(slope):
+    counts = known_fit({**TRUTH, "slope": slope}).expected()["background"]
+    assert_counted(counts, 2500, integrals_of(lambda x: np.exp(slope * (x - LOW))))
+
+
+@pytest.mark.parametrize(
+    "coefficients", [(0.7, 0.3), (0.5, 0.0, 0.5), (0.1, 0.2, 0.3, 0.4), (0.0, 0.3, 0.1, 0.4, 0.2)]
+)
+def test_a_polynomial_is_counted_inside_the_range(coefficients):
+    degree = len(coefficients) - 1
+    polynomial = interpolate.BPoly(np.array(coefficients)[:, np.newaxis], [LOW, HIGH])
+    # each is a fraction of what the earlier ones leave; the first coefficient is the rest
+    rests = 1 - np.concatenate([[0.0], np.cumsum(coefficients[1:-1])])
+    recursive = {
+        f"bernstein_{i + 1}": c / r
+        for i, (c, r) in enumerate(zip(coefficients[1:], rests, strict=True))
+    }
+    model = MODEL.model_copy(update={"background": f"bernstein{degree}"})
+    counts = known_fit({**TRUTH, **recursive}, model).expected()["background"]
+    assert_counted(counts, 2500, integrals_of(polynomial))
+
+
+VOIGTIAN = MODEL.model_copy(update={"shape": "voigtian"})
+#: Models beside the default, and what their truth has besides.
+OTHERS = {
+    "gaussian on a parabola": (
+        {"shape": "gaussian", "background": "bernstein2"},
+        {"bernstein_1": 0.2, "bernstein_2": 0.4},
+    ),
+    "voigtian": (
+        {
+            "shape": "voigtian",
+            "peaks": (DS, DPLUS.model_copy(update={"natural_width": 0.008})),
+        },
+        {"gamma_ds": 0.015, "gamma_dplus": 0.008},
+    ),
+    "tails on both sides on a cubic": (
+        {"shape": "double_crystal_ball", "background": "bernstein3"},
+        {"bernstein_1": 0.25, "bernstein_2": 0.3, "bernstein_3": 0.5}
+        | {"beta": 1.5, "beta_high": 1.4, "m_high": 3.0},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_models_close(rng, name):
+    changes, more = OTHERS[name]
+    model, truth = MODEL.model_copy(update=changes), {**TRUTH, **more}
+    counts = sum(known_fit(truth, model).expected().values())
+    fit = fit_histogram(spectrum(counts), model)
+    assert fit.valid, fit.problems
+    free = [fit.parameters[parameter] for parameter in fit.names]
+    found, errors = np.array([(parameter.value, parameter.error) for parameter in free]).T
+    expected = np.array([truth[parameter] for parameter in fit.names])
+    # expected counts give back the truth, at the precision of a minimum
+    np.testing.assert_allclose((found - expected) / errors, 0, atol=0.02)
+    # and what fluctuates does so as the covariance says
+    again = fit_histogram(spectrum(rng.poisson(counts).astype(float)), model)
+    yields = [i for i, parameter in enumerate(fit.names) if parameter.startswith("n_")]
+    pull = np.array([again.parameters[fit.names[i]].value for i in yields]) - expected[yields]
+    covariance = np.array(fit.covariance)[np.ix_(yields, yields)]
+    assert 0.05 < pull @ np.linalg.solve(covariance, pull) < 12.8  # 99% of cases
+
+
+def test_a_natural_width_that_is_known_is_fixed(rng):
+    truth = {**TRUTH, "gamma_ds": 0.012, "gamma_dplus": 0.0}
+    known = DS.model_copy(update={"natural_width": 0.012})
+    model = VOIGTIAN.model_copy(update={"peaks": (known, DPLUS)})
+    data = toy(rng, truth, model)
+    fit, free = fit_histogram(data, model), fit_histogram(data, VOIGTIAN)
+    assert fit.valid
+    assert fit.parameters["gamma_ds"].fixed
+    assert fit.parameters["gamma_ds"].value == 0.012
+    assert fit.parameters["sigma_ds"].error < free.parameters["sigma_ds"].error
+
+
+def test_a_peak_without_natural_width_is_gaussian():
+    truth = {**TRUTH, "gamma_ds": 0.0, "gamma_dplus": 0.0}
+    data = spectrum(sum(known_fit(truth, VOIGTIAN).expected().values()))
+    fit = fit_histogram(data, VOIGTIAN)
+    assert fit.valid
+    assert fit.parameters["gamma_ds"] == Parameter(0.0, None, True, None, "GeV")
+    assert "gamma_ds runs to its limit: it is fixed at 0" in fit.notes
+    gaussian = fit_histogram(data, MODEL.model_copy(update={"shape": "gaussian"}))
+    assert fit.parameters["n_ds"].value == pytest.approx(
+        gaussian.parameters["n_ds"].value, rel=1e-3
     )
+
+
+def test_a_coefficient_at_its_limit_is_fixed_there():
+    truth = {**TRUTH, "bernstein_1": 0.4, "bernstein_2": 0.0}
+    model = MODEL.model_copy(update={"background": "bernstein2"})
+    # it has a zero at the upper end
+    fit = fit_histogram(spectrum(sum(known_fit(truth, model).expected().values())), model)
+    assert fit.valid
+    assert fit.parameters["bernstein_2"].fixed
+    assert fit.parameters["bernstein_1"].value == pytest.approx(0.4, rel=1e-2)
 
 
 def test_the_curve_has_the_area_of_the_histogram():
@@ -327,35 +452,6 @@ def test_a_small_simulation_gives_no_tail(rng):
     assert Tail.of([fit], "toys") is None
 
 
-def write_run(folder, spectra, metadata, fit=MODEL):
-    histogram = hist.Hist(
-        hist.axis.StrCategory(list(spectra), name="dataset"),
-        hist.axis.StrCategory([ALL], name="category"),
-        hist.axis.StrCategory([NOMINAL], name="variation"),
-        hist.axis.Regular(BINS, LOW, HIGH, name="mass", label="$m$ [GeV]"),
-        storage=hist.storage.Weight(),
-    )
-    for index, content in enumerate(spectra.values()):
-        histogram.view()[index, 0, 0, :] = content.view()
-    write_histograms(folder, {"mass": histogram}, {})
-    analysis = {"name": "ds_phipi", "fit": None if fit is None else fit.model_dump(mode="json")}
-    luminosities = {n: k.get("luminosity") for n, k in metadata.items() if not k["is_mc"]}
-    files = {
-        "ledger": {"complete": True, "expected_events": 10, "processed_events": 10},
-        "lumis": {},
-        "luminosity": {
-            "sections_shared": False,
-            "datasets": {n: {"luminosity": x, "source": "table"} for n, x in luminosities.items()},
-            "parts": [{"datasets": [n], "luminosity": x} for n, x in luminosities.items()],
-        },
-        "provenance": {"datasets": metadata},
-        "analysis": analysis,
-    }
-    for name, content in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
-    return RunFolder(folder)
-
-
 DATA_B = {"is_mc": False, "era": "2017B", "luminosity": 4.79}
 DATA_C = {"is_mc": False, "era": "2017C", "luminosity": 9.63}
 SIMULATED = {"is_mc": True, "era": "2017C", "process": "dsphipi"}
@@ -368,6 +464,7 @@ def run(rng, tmp_path):
         tmp_path,
         {"data_B": toy(rng), "data_C": toy(rng), "mc_ds": toy(rng, simulated, weight=0.1)},
         {"data_B": DATA_B, "data_C": DATA_C, "mc_ds": SIMULATED},
+        MODEL,
     )
 
 
@@ -386,7 +483,7 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     assert list(content["simulation"]) == list(content["alternative"]["simulation"]) == ["ds"]
     # 20 000 entries of weight 0.1
     assert simulation["parameters"]["n_ds"]["value"] == pytest.approx(2000, rel=0.03)
-    assert content["alternative"]["model"]["tails"] == "both"
+    assert content["alternative"]["model"]["shape"] == "double_crystal_ball"
     # the peak has one tail: both models find the same
     assert content["alternative"]["parameters"]["n_ds"]["value"] == pytest.approx(
         content["parameters"]["n_ds"]["value"], rel=0.01
@@ -395,6 +492,44 @@ def test_a_run_is_fitted_with_the_simulated_tail(run):
     parts = [part["parameters"]["n_ds"]["value"] for part in content["by"].values()]
     assert content["parameters"]["n_ds"]["value"] == pytest.approx(sum(parts), rel=0.02)
     assert content["by"]["2017B"]["luminosity"] == 4.79
+
+
+def test_each_category_is_fitted_with_the_tail_of_all(rng, tmp_path):
+    few = {**TRUTH, "n_ds": 400.0, "n_background": 1000.0}
+    simulated = {**TRUTH, "n_ds": 10_000.0, "n_dplus": 0.0, "n_background": 0.0}
+    by_category = {"central": toy(rng), "forward": toy(rng, few)}
+    spectra = {
+        "data": by_category,
+        "mc": {"central": toy(rng, simulated), "forward": toy(rng, simulated, weight=0.1)},
+    }
+    run = write_run(tmp_path, spectra, {"data": DATA_B, "mc": SIMULATED}, MODEL)
+    record = fit_mass(run, by="category")
+    assert FitRecord.from_json(json.loads(json.dumps(record.as_json()))) == record
+    assert (record.category, list(record.by)) == (None, ["central", "forward"])
+    for name, part in record.by.items():
+        assert (part.category, part.datasets) == (name, ("data",))
+        total = np.sum(by_category[name].values())
+        assert part.fit.entries == total
+        number, truth = part.parameters["n_ds"], (TRUTH if name == "central" else few)["n_ds"]
+        assert abs(number.value - truth) < 4 * number.error
+        assert part.fit.notes[0] == "tail constrained to that of simulation (mc)"
+    assert record.fit.entries == sum(part.fit.entries for part in record.by.values())
+
+
+def test_a_run_without_categories_is_not_fitted_by_category(run):
+    with pytest.raises(InputError, match="the analysis 'ds_phipi' has no categories to fit"):
+        fit_mass(run, by="category")
+
+
+def test_the_declared_model_may_be_replaced(run):
+    """Simulation of peaks without tails constrains none, but gives an alternative."""
+    record = fit_mass(run, shape="gaussian", background="bernstein2")
+    assert (record.fit.model.shape, record.fit.model.background) == ("gaussian", "bernstein2")
+    assert {"bernstein_1", "bernstein_2"} < set(record.parameters)
+    assert "beta" not in record.parameters
+    assert record.alternative.fit.model.shape == "crystal_ball"
+    assert any("with a tail on the low side alone" in note for note in record.fit.notes)
+    assert not any("tail constrained" in note for note in record.fit.notes)
 
 
 def test_the_fit_of_a_year_has_the_simulation_of_that_year(rng, tmp_path):
@@ -408,7 +543,7 @@ def test_the_fit_of_a_year_has_the_simulation_of_that_year(rng, tmp_path):
         "mc_18": {**SIMULATED, "era": "2018"},
         "mc_12": {**SIMULATED, "era": "2012"},
     }
-    content = fit_mass(write_run(tmp_path, spectra, metadata), by="year").as_json()
+    content = fit_mass(write_run(tmp_path, spectra, metadata, MODEL), by="year").as_json()
     for part, datasets, number in (
         (content, ["mc_18", "mc_12"], 25_000),
         (content["by"]["2017"], ["mc_18"], 20_000),
@@ -431,9 +566,6 @@ def student(mean):
     return np.diff(stats.t(5, mean, 0.009).cdf(EDGES))
 
 
-EDGES = np.linspace(LOW, HIGH, BINS + 1)
-
-
 @pytest.mark.parametrize("peak", [two_gaussians, student])
 def test_the_second_model_covers_tails_on_both_sides(tmp_path, peak):
     """Of expected counts without fluctuations, so that what differs is bias."""
@@ -446,6 +578,7 @@ def test_the_second_model_covers_tails_on_both_sides(tmp_path, peak):
         tmp_path,
         {"data": spectrum(data), "mc": spectrum(simulated)},
         {"data": DATA_B, "mc": {**SIMULATED, "filter_efficiency": 0.02}},
+        MODEL,
     )
     run.write("cutflow.json", {"mc": [{"step": "all", "sumw": 20_000.0}]})
     fit = fit_mass(run).as_json()
@@ -474,7 +607,8 @@ def test_the_alternative_of_tails_on_both_sides_is_one_side(rng, tmp_path):
             MODEL.alternative,
         )
     ).as_json()
-    assert (fit["model"]["tails"], fit["alternative"]["model"]["tails"]) == ("both", "low")
+    shapes = fit["model"]["shape"], fit["alternative"]["model"]["shape"]
+    assert shapes == ("double_crystal_ball", "crystal_ball")
     assert fit["valid"], fit["problems"]
     assert fit["parameters"]["beta_high"]["value"] > 2.5
     assert MassFit.from_json(fit).as_json()["parameters"] == fit["parameters"]
@@ -511,7 +645,7 @@ def test_errors_of_a_run_name_the_cause(run, tmp_path):
         fit_mass(run, ["x*"]).as_json()
     empty = tmp_path / "empty"
     empty.mkdir()
-    nothing = write_run(empty, {"data_B": spectrum(np.zeros(BINS))}, {"data_B": DATA_B})
+    nothing = write_run(empty, {"data_B": spectrum(np.zeros(BINS))}, {"data_B": DATA_B}, MODEL)
     with pytest.raises(InputError, match=r"'mass' is empty in 1\.65-2\.01 GeV for data_B"):
         fit_mass(nothing).as_json()
     undeclared = tmp_path / "undeclared"
@@ -564,7 +698,7 @@ def test_a_negative_sum_of_weights_is_not_fitted(tmp_path):
         f"the weights in 1.65-2.01 GeV add up to {total:.6g}: a fit needs a positive sum",
     )
     assert fit_simulation({"ds": negative}, MODEL)["ds"].problems == fit.problems
-    run = write_run(tmp_path, {"x": negative}, {"x": {"is_mc": True, "era": "2018"}})
+    run = write_run(tmp_path, {"x": negative}, {"x": {"is_mc": True, "era": "2018"}}, MODEL)
     content = fit_mass(run).as_json()
     assert content["problems"] == list(fit.problems)
     assert MassFit.from_json(content) == fit

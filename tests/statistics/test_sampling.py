@@ -15,7 +15,7 @@ from bphcoffea.statistics import counting_likelihood
 from bphcoffea.statistics.cls_limits import TOYS, cls_at, toys_needed, upper_limit
 from bphcoffea.statistics.counting import Channel, counting_workspace
 from bphcoffea.statistics.counting_likelihood import Counts
-from bphcoffea.statistics.least_squares import LeastSquaresOptimizer
+from bphcoffea.statistics.optimizer import Optimizer
 from bphcoffea.statistics.pyhf_backend import backend
 from bphcoffea.statistics.sampling import Experiment
 from bphcoffea.statistics.scaled_model import prepare
@@ -253,8 +253,9 @@ def test_statistic_is_pyhfs(name, mu):
         for i, c in enumerate(channels):
             measured[f"signal_statistics_{c.name}"] = toy["signal"][i]
             measured[f"background_shape_{c.name}"] = toy["shape"][i]
-        data = [counts[c] for c in config.channels] + [measured[a] for a in config.auxdata_order]
-        with backend(LeastSquaresOptimizer(model)):
+        names = [config.par_names[index] for index in model.pdf.constraints.index]
+        data = [counts[c] for c in model.pdf.cells.channels] + [measured[a] for a in names]
+        with backend(Optimizer(model.pdf)):
             reference = pyhf.infer.test_statistics.qmu_tilde(
                 mu / model.unit,
                 data,

@@ -5,12 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tau3mu_cards
 import uproot
+from combine_card import CombineCard
 
+from bphcoffea.statistics.cls_limits import upper_limit
 from bphcoffea.statistics.datacards import write_shape_datacard
 from bphcoffea.statistics.mass_background import fit_background
 from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
+from bphcoffea.statistics.strength import fit_strength
 
 EDGES = tuple(np.linspace(1.62, 2.0, 20))
 SHAPE = SignalShape(0.3, 1.777, 0.02, 1.2, 3.0, 0.015)
@@ -150,3 +154,22 @@ def test_slope_is_exponential(card):
     steps = np.diff(np.log(up / nominal))
     assert steps == pytest.approx([3.0 / 19] * 18)
     assert np.diff(np.log(down / nominal)) == pytest.approx(-steps)
+
+
+def test_the_card_of_a_search_is_the_likelihood_of_its_workspace(tmp_path):
+    """Strength, error and limit of two categories of τ → 3μ, from the text and the templates."""
+    channels = tau3mu_cards.channels(names=["2017A2", "2017B1"])
+    write_shape_datacard(channels, tmp_path / "card.txt")
+    card = CombineCard(tmp_path / "card.txt")
+    workspace = mass_workspace(channels, blinded=False)
+    strength = fit_strength(workspace)
+    card.bounds = -20, 40
+    _, values, error = card.fit()
+    assert values["r"] == pytest.approx(strength.value, abs=0.01 * strength.error)
+    assert error == pytest.approx(strength.error, rel=0.01)
+    fitted = {name.removeprefix("signal_"): x for name, x in strength.parameters.items()}
+    assert set(fitted) == {*card.sources, *card.free}
+    assert {name: values[name] for name in fitted} == pytest.approx(fitted, abs=0.02)
+    card.bounds = 0, 40
+    limit = upper_limit(workspace, level=0.9)
+    assert card.limit(0.9) == pytest.approx(limit.observed, rel=0.01)

@@ -23,7 +23,7 @@ CHANNEL = MassChannel("a", 5.0, EDGES, SHAPE, Background(80.0, -4.0, 1.0), (2.0,
 
 
 def expected(spec, **values):
-    likelihood = Likelihood(spec)
+    likelihood = Likelihood(spec, interpolation="code1")
     parameters = dict(
         zip(likelihood.config.par_names, likelihood.config.suggested_init(), strict=True)
     )

@@ -19,7 +19,8 @@ from .histograms import Categories as Categories, Histogram as Histogram
 from .calibrations.jet_energy import JetEnergy as JetEnergy
 from .legs import leg_abs_eta as leg_abs_eta, leg_eta as leg_eta, leg_pt as leg_pt
 from .legs import separation as separation
-from .mass_model import MassModel as MassModel, Peak as Peak, Tails as Tails
+from .mass_model import BackgroundShape as BackgroundShape, MassModel as MassModel, Peak as Peak
+from .mass_model import PeakShape as PeakShape
 from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
 from .model_scores import score as score
 from .models import MissingExtraError as MissingExtraError, Model as Model
@@ -43,6 +44,11 @@ from .selection import SUBSAMPLE as SUBSAMPLE, subsample as subsample
 from .shifts import Amounts as Amounts, MomentumShift as MomentumShift, OPAQUE as OPAQUE
 from .shifts import Path as Path, Shift as Shift, opaque as opaque, replaced as replaced
 from .calibrations.tau_energy import TauEnergy as TauEnergy
+from .template_fit import Envelope as Envelope, FitRegion as FitRegion
+from .template_fit import FreeNormalisation as FreeNormalisation, LogNormal as LogNormal
+from .template_fit import Pruning as Pruning, StatisticalErrors as StatisticalErrors
+from .template_fit import TemplateFit as TemplateFit, VariationRule as VariationRule
+from .template_fit import as_names as as_names, matches as matches
 from .trigger_paths import DatasetPathFired as DatasetPathFired, PathFired as PathFired
 from .calibrations.unclustered_energy import UnclusteredEnergy as UnclusteredEnergy
 from .variables import Axis as Axis, Condition as Condition, EventFunction as EventFunction

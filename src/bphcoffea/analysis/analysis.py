@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, Final, Self
 
@@ -28,6 +28,7 @@ from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.resolved import ResolvedAnalysis, resolve
 from bphcoffea.analysis.selection import Candidates, Cut, Selection
 from bphcoffea.analysis.shifts import Shift
+from bphcoffea.analysis.template_fit import TemplateFit
 from bphcoffea.analysis.variables import Variable
 from bphcoffea.analysis.weights.weight import Weight
 from bphcoffea.arrays import Floats
@@ -79,6 +80,8 @@ class Analysis:
         Metadata that every dataset must have, in addition to ``is_mc`` and ``era``.
     mass_fit
         Model of the mass fit.
+    measurements
+        Template fits, with different names.
     overlay_signal
         Whether figures draw simulated signal as a line over the data instead of stacking it.
     blind
@@ -122,6 +125,7 @@ class Analysis:
     shifts: ClassVar[tuple[Shift, ...]] = ()
     metadata: ClassVar[tuple[str, ...]] = ()
     mass_fit: ClassVar[MassModel | None] = None
+    measurements: ClassVar[tuple[TemplateFit, ...]] = ()
     overlay_signal: ClassVar[bool] = False
     blind: ClassVar[Blind | None] = None
     search: ClassVar[str | None] = None
@@ -263,10 +267,13 @@ class Analysis:
         return scores_in(*declared, *of_results, *functions)
 
     def describe(
-        self, variations: Mapping[str, Sequence[str]] = MappingProxyType({})
+        self,
+        variations: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        shapes: Sequence[str] = (),
+        per_event: Collection[str] = (),
     ) -> AnalysisRecord:
         """Return the content of ``analysis.json``; see :func:`.description.describe`."""
-        return describe(self, variations)
+        return describe(self, variations, shapes, per_event)
 
     def name(self) -> str:
         """Return the name of the analysis' file, or of its class if a notebook defines it."""

@@ -20,6 +20,7 @@ from bphcoffea.analysis.objects import Objects, ObjectVariable
 from bphcoffea.analysis.regions import Region
 from bphcoffea.analysis.selection import Candidates, Cut, Selection
 from bphcoffea.analysis.shifts import Shift
+from bphcoffea.analysis.template_fit import TemplateFit
 from bphcoffea.analysis.variables import Requirement, Variable
 from bphcoffea.analysis.weights.weight import GENERATOR, Weight, WeightContext
 from bphcoffea.errors import DeclarationError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 GOLDEN: Final = "golden_json"
 #: Prefix of the names of N-1 histograms.
 #: Columns that every table of candidates may have.
-COLUMNS: Final = ("run", "lumi", "event", "category", "weight")
+COLUMNS: Final = ("run", "lumi", "event", "file", "entry", "category", "weight")
 #: Prefix of the columns that hold the factors of the weight.
 FACTOR: Final = "weight_"
 
@@ -45,6 +46,7 @@ _LISTS: Final[dict[str, tuple[type, str]]] = {
     "columns": (Variable, "Variable"),
     "weights": (Weight, "Weight"),
     "shifts": (Shift, "Shift"),
+    "measurements": (TemplateFit, "TemplateFit"),
     "metadata": (str, "string"),
 }
 
@@ -222,6 +224,7 @@ class _Declared:
                 f"there are: {', '.join(names) or 'none'}"
             )
 
+        yield from self._measurements(names)
         blind = self._get("blind")
         if blind is not None and any(
             h.name == blind.histogram and len(h.variables) > 1 for h in self.histograms
@@ -240,6 +243,26 @@ class _Declared:
                     f"blind has windows of a category '{category}', which is not declared; "
                     f"there are: {', '.join(declared) or 'none'}"
                 )
+
+    def _measurements(self, histograms: list[str]) -> Iterator[str]:
+        measurements = self._list("measurements")
+        for name in repeated(fit.name for fit in measurements):
+            yield f"two measurements are named '{name}'; give each its own name"
+        parts = [region.name for region in self.regions]
+        parts += self.categories.names if self.categories else ()
+        for fit in measurements:
+            for region, histogram in fit.histograms().items():
+                if histogram not in histograms:
+                    yield (
+                        f"measurement '{fit.name}' is of the histogram '{histogram}', which is not "
+                        f"declared; there are: {', '.join(histograms) or 'none'}"
+                    )
+                # a classifier may split categories, whose names are then not known here
+                if region not in (ALL, *parts) and not self.categories:
+                    yield (
+                        f"measurement '{fit.name}' has the region '{region}', which is not "
+                        f"declared; there are: {', '.join((ALL, *parts))}"
+                    )
 
     def _cuts(self) -> Iterator[str]:
         names = [cut.name for cut in (*(self.selection or ()), *self.cuts_on_best)]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 #: A mass or a width, GeV.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-#: Sides of a peak with a power-law tail.
-Tails = Literal["low", "both"]
+#: Functions that describe a peak. A Crystal Ball has a tail at low masses, or on both sides if it
+#: is double-sided.
+PeakShape = Literal["crystal_ball", "double_crystal_ball", "gaussian", "voigtian"]
+#: Functions that describe the background; the digit is the degree of a Bernstein polynomial.
+BackgroundShape = Literal["exponential", "bernstein1", "bernstein2", "bernstein3", "bernstein4"]
 
 
 class Peak(BaseModel):
-    """A resonance, described by a Crystal Ball function.
+    """A resonance.
 
     Attributes
     ----------
@@ -28,6 +32,8 @@ class Peak(BaseModel):
         Initial value of the resolution, GeV.
     mass_window
         Largest distance of the mean from `mass`, GeV.
+    natural_width
+        Full natural width to which a Voigtian is fixed, GeV; 0 to fit it.
     process
         ``process`` in the metadata of the simulated datasets of this peak, which constrain its tail
         and give its efficiency; empty if there are none.
@@ -40,23 +46,27 @@ class Peak(BaseModel):
     mass: Positive
     width: Positive
     mass_window: Positive = 0.02
+    natural_width: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     process: str = ""
 
 
 class MassModel(BaseModel):
-    """One or more Crystal Ball functions on an exponential background.
+    """One or more peaks on a smooth background.
 
     Attributes
     ----------
     histogram
         Name of the mass histogram.
     peaks
-        The resonances, which share the shape of the tail.
+        The resonances, which share the shape of the tails.
     range
         Fit range, GeV; None for the range of the histogram.
-    tails
-        ``low`` for a tail at low masses; ``both`` for double-sided functions. The difference
-        between the two gives the uncertainty of the model.
+    shape
+        Function of each peak: a Crystal Ball, which is Gaussian with a power-law tail at low
+        masses or on both sides, a Gaussian, or a Voigtian, which is a Breit-Wigner function
+        smeared by the resolution.
+    background
+        ``exponential``, or a positive polynomial (a Bernstein polynomial of degree 1 to 4).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,12 +74,27 @@ class MassModel(BaseModel):
     histogram: str
     peaks: tuple[Peak, ...]
     range: tuple[float, float] | None = None
-    tails: Tails = "low"
+    shape: PeakShape = "crystal_ball"
+    background: BackgroundShape = "exponential"
 
     @property
     def alternative(self) -> MassModel:
-        """The model with tails on both sides instead of one, or on one side instead of both."""
-        return self.model_copy(update={"tails": "both" if self.tails == "low" else "low"})
+        """The model with another shape, of which the difference is an uncertainty.
+
+        It is the Crystal Ball with one tail or, if that is the model, with two.
+        """
+        other = "double_crystal_ball" if self.shape == "crystal_ball" else "crystal_ball"
+        return self.model_copy(update={"shape": other})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_tails(cls, content: Any) -> Any:
+        """Read the key ``tails`` of older runs and analyses, which only had Crystal Balls."""
+        if not isinstance(content, Mapping) or "tails" not in content:
+            return content
+        tails = content["tails"]
+        shape = {"low": "crystal_ball", "both": "double_crystal_ball"}.get(tails, tails)
+        return {**{key: content[key] for key in content if key != "tails"}, "shape": shape}
 
     @model_validator(mode="after")
     def _consistent(self) -> MassModel:

@@ -5,10 +5,16 @@ Reading them needs neither arrays nor histograms.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from pydantic import BaseModel, ConfigDict
 
 from bphcoffea.analysis.mass_model import MassModel
+from bphcoffea.analysis.template_fit import TemplateFit
 from bphcoffea.physics import Window
+
+#: Ranges of a variable; None for an open end.
+KeptRanges: TypeAlias = tuple[tuple[float | None, float | None], ...]
 
 
 class _Record(BaseModel):
@@ -62,9 +68,14 @@ class HistogramRecord(_Record):
         empty for that of regions; None for other histograms.
     bounds
         Finite bounds that these requirements set on the variable.
+    kept
+        Ranges of the variable that meet these requirements, with None for an open end; None if
+        they are unknown.
     regions
         Regions whose requirements on the variable an N-1 histogram leaves out, and the bounds of
         each; it has a category per region. Empty for other histograms.
+    kept_in
+        Ranges that meet the requirements of each of these regions.
     """
 
     variable: str
@@ -76,6 +87,8 @@ class HistogramRecord(_Record):
     resonances: tuple[ResonanceRecord, ...] = ()
     n_minus_1: str | None = None
     bounds: tuple[float, ...] = ()
+    kept: KeptRanges | None = None
+    kept_in: dict[str, KeptRanges] = {}
     regions: dict[str, tuple[float, ...]] = {}
 
     @property
@@ -90,7 +103,8 @@ class HistogramRecord(_Record):
 
     def of_region(self, name: str) -> HistogramRecord:
         """Return the record of the figure of a region, for an N-1 histogram of regions."""
-        return self.model_copy(update={"n_minus_1": name, "bounds": self.regions[name]})
+        of_region = {"bounds": self.regions[name], "kept": self.kept_in.get(name)}
+        return self.model_copy(update={"n_minus_1": name, **of_region})
 
 
 class RegionRecord(_Record):
@@ -225,8 +239,12 @@ class AnalysisRecord(_Record):
         Steps of the selection that the input cannot answer, with the reason.
     fit
         The mass model; None if the analysis has no mass fit.
+    measurements
+        Template fits that the analysis declares.
     variations
         Names of the variations of each dataset, in order.
+    shapes
+        Names of the variations that select events anew; all others change weights alone.
     """
 
     name: str
@@ -245,4 +263,6 @@ class AnalysisRecord(_Record):
     search: str | None = None
     absent: dict[str, str] = {}
     fit: MassModel | None = None
+    measurements: tuple[TemplateFit, ...] = ()
     variations: dict[str, tuple[str, ...]] = {}
+    shapes: tuple[str, ...] = ()

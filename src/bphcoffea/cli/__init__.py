@@ -24,11 +24,13 @@ from bphcoffea.cli import (
     limits,
     lumi,
     new,
+    pick,
     plot,
     report,
     run,
     show,
     status,
+    template,
     toys,
     train,
 )
@@ -46,13 +48,15 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot),
-    *(report.report, toys.toys, limits.limit, limits.export, new.new, demo.demo, clean.clean),
+    *(report.report, pick.pick, limits.limit, limits.export, toys.toys, new.new, demo.demo),
+    clean.clean,
 )
 for command in _COMMANDS:
     app.command()(command)
 app.add_typer(fileset.app, name="fileset")
 app.add_typer(facility.app, name="facility")
 app.add_typer(corrections.app, name="corrections")
+app.add_typer(template.app, name="template")
 
 
 @app.callback()

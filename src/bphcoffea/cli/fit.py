@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from bphcoffea import results, statistics
+from bphcoffea import analysis, results, statistics
 from bphcoffea.cli.arguments import Datasets, DerivedOutput, RunDirectory, suggesting
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import console, new_table, say
 from bphcoffea.errors import FitError
+from bphcoffea.rounding import rounded
 from bphcoffea.storage import UnwritableError
 
 
@@ -18,19 +19,41 @@ def fit(
     directory: RunDirectory,
     dataset: Datasets = None,
     by: Annotated[
-        Literal["dataset", "era", "year"] | None,
-        typer.Option(help="Also fit each dataset, era or year separately."),
+        Literal["dataset", "era", "year", "category"] | None,
+        typer.Option(help="Also fit each dataset, era, year, or category or region separately."),
     ] = None,
+    peak: Annotated[
+        analysis.PeakShape | None,
+        typer.Option(help="Function of the peaks; by default that of the analysis."),
+    ] = None,
+    background: Annotated[
+        analysis.BackgroundShape | None,
+        typer.Option(help="Function of the background; by default that of the analysis."),
+    ] = None,
+    backend: Annotated[
+        Literal["builtin", "zfit"],
+        typer.Option(help="What evaluates the model: this package, or zfit if it is installed."),
+    ] = "builtin",
+    sweights: Annotated[
+        bool,
+        typer.Option("--sweights", help="Also write the candidates with their sWeights."),
+    ] = False,
     output: DerivedOutput = None,
 ) -> None:
     """Fit the mass histogram of a run and write fit.json, or fit-GLOB.json for some datasets."""
     run = results.RunFolder(directory, output)
     with suggesting({statistics.StillBlindError: " (run --unblind)"}):
-        record = statistics.fit_mass(run, dataset, by)
+        record = statistics.fit_mass(
+            run, dataset, by, shape=peak, background=background, backend=backend
+        )
     _print_fit(record)
-    name = f"fit-{results.file_name(','.join(dataset))}.json" if dataset else "fit.json"
+    of_datasets = f"-{results.file_name(','.join(dataset))}" if dataset else ""
     with suggesting({UnwritableError: " (--output)"}):
-        say(f"fit: {run.write(name, record.as_json())}")
+        say(f"fit: {run.write(f'fit{of_datasets}.json', record.as_json())}")
+        for path in statistics.write_sweights(
+            run, record if sweights and record.fit.valid else None, f"sweights{of_datasets}"
+        ):
+            say(f"sWeights: {path}")
     note_missing_events(run)
     if not record.fit.valid:
         raise FitError(
@@ -43,9 +66,10 @@ def _print_fit(record: statistics.FitRecord) -> None:
     headers = ("parameter", "value", "error", "unit")
     table = new_table(*headers, title="mass fit", numbers=slice(0))
     for name, parameter in record.parameters.items():
-        error = "–" if parameter.error is None else f"{parameter.error:.4g}"
-        error = "fixed" if parameter.fixed else error
-        table.add_row(name, f"{parameter.value:.6g}", error, parameter.unit)
+        value, error = f"{parameter.value:.6g}", "fixed" if parameter.fixed else "–"
+        if parameter.error is not None:
+            value, error = rounded(parameter.value, parameter.error)
+        table.add_row(name, value, error, parameter.unit)
     console.print(table)
     fit = record.fit
     if fit.p_value is not None:

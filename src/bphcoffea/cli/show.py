@@ -9,7 +9,7 @@ import typer
 
 from bphcoffea import datasets, execution, processing
 from bphcoffea.cli.arguments import AnalysisName, load_named
-from bphcoffea.cli.terminal import new_table
+from bphcoffea.cli.terminal import new_table, say
 from bphcoffea.cli.terminal import show as print_lines
 
 if TYPE_CHECKING:
@@ -24,11 +24,17 @@ def show(
         list[str] | None,
         typer.Argument(metavar="[FILE...]", help="ROOT files whose branches to list."),
     ] = None,
+    path: Annotated[
+        bool, typer.Option("--path", help="Only print the path of the file, to copy it.")
+    ] = False,
 ) -> None:
     """Show what an analysis selects, fills and fits, and the corrections that it can take.
 
     Of ntuples, which always have the same branches, these are listed without a file.
     """
+    if path:
+        say(str(execution.find_analysis(analysis)))
+        return
     loaded = load_named(analysis)
     print_lines(_lines(loaded, loaded.describe()))
     print_lines(_branches(loaded, files or []))

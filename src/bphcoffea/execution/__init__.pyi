@@ -7,6 +7,7 @@ from .chunks import unprotected as unprotected
 from .executors.dask_health import ClusterLostError as ClusterLostError
 from .executors.engines import WrongExecutorError as WrongExecutorError, engine as engine
 from .file_opening import compare_checksums as compare_checksums, open_files as open_files
-from .loading import load_analysis as load_analysis, source_notes as source_notes
+from .loading import find_analysis as find_analysis, load_analysis as load_analysis
+from .loading import source_notes as source_notes
 from .needs import needs_of as needs_of
 from .run_analysis import Options as Options, run as run

@@ -52,7 +52,7 @@ def load_analysis(name: str) -> Analysis:
     'ds_phipi'
     """
     file, _, class_name = name.partition(":")
-    path = _find(file)
+    path = find_analysis(file)
     module = _import(path)
     analyses = {
         key: value
@@ -87,7 +87,7 @@ def source_notes(name: str) -> list[str]:
         If there is no such file.
     """
     file, _, _ = name.partition(":")
-    path = _find(file)
+    path = find_analysis(file)
     if path.parent != _shipped():
         return [f"analysis: {path}"]
     lines = [f"analysis: {path.stem} (shipped with bphcoffea {bphcoffea.__version__}: {path})"]
@@ -97,7 +97,8 @@ def source_notes(name: str) -> list[str]:
     return lines
 
 
-def _find(name: str) -> Path:
+def find_analysis(name: str) -> Path:
+    """Return the file of an analysis; for the parameter and errors see :func:`load_analysis`."""
     if _is_path(name):
         path = Path(name)
         if not path.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import hist
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bphcoffea.analysis import NOMINAL, Analysis
+from bphcoffea.analysis import NOMINAL, Analysis, AnalysisRecord
 from bphcoffea.datasets import Fileset
 from bphcoffea.luminosity import to_ranges
 from bphcoffea.processing import Columns, DatasetResult
@@ -110,7 +110,7 @@ def write(
             file = f"{file_name(name, fileset.names)}.parquet"
             pq.write_table(candidates, temporary / "candidates" / file)
         _write_luminosity(temporary, analysis, fileset, outcome)
-        record = analysis.describe(variations)
+        record = _record(analysis, fileset, results, variations)
         write_json(temporary / "analysis.json", record.model_dump(mode="json"))
         pq.write_table(table(outcome.timings), temporary / "chunks.parquet")
         write_json(temporary / "provenance.json", provenance)
@@ -175,6 +175,18 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     write_json(folder / "luminosity.json", luminosities.as_json())
     normalisation = normalise(metadata, generator_sumw, counts, luminosities, of_variations)
     write_json(folder / "normalisation.json", as_json(normalisation))
+
+
+def _record(
+    analysis: Analysis,
+    fileset: Fileset,
+    results: Mapping[str, DatasetResult],
+    variations: Mapping[str, Sequence[str]],
+) -> AnalysisRecord:
+    datasets = (analysis.for_dataset(fileset[name].metadata.model_dump()) for name in results)
+    shapes = dict.fromkeys(name for dataset in datasets for name in dataset.shape_names)
+    per_event = {name for result in results.values() for name in result.per_event}
+    return analysis.describe(variations, tuple(shapes), per_event)
 
 
 def _variations(results: Mapping[str, DatasetResult]) -> dict[str, list[str]]:

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogFormatter
-from typing_extensions import override
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation import style
+from bphcoffea.presentation.bounds import Ranges, draw_bounds
+from bphcoffea.presentation.colors import RED, palette
 from bphcoffea.presentation.hidden_data import Windows, shade
 from bphcoffea.presentation.ratio import draw_band, draw_ratio
 
@@ -25,14 +25,12 @@ Sides = tuple[Floats | None, Floats | None]
 Entry = tuple[Artist | Container, str]
 
 STATISTICAL, TOTAL = "Stat.", r"Stat. $\oplus$ syst."
-#: Colours and dashes of the lines over the stack, whose processes avoid these colours.
-LINE_COLORS, LINE_STYLES = (style.RED, style.VIOLET, "black"), ("-", "--", "-.")
+#: Dashes of the lines over the stack.
+LINE_STYLES = ("-", "--", "-.")
 #: Columns and font sizes of the legend, best first.
 LEGENDS = ((1, style.SMALL), (2, style.SMALL), (1, style.TINY), (2, style.TINY), (1, 11))
 #: Entries beyond which a legend of one column in the largest font is too long.
 MANY_ROWS = 4
-#: Lengths of a logarithmic axis, in decades, up to which some, or all, minor ticks are labelled.
-LABELLED_DECADES = (1.5, 0.4)
 #: Fractions of the axes that a legend may take, and that stay free below it.
 LEGEND_WIDTH, LEGEND_HEIGHT, LEGEND_GAP = 0.97, 0.5, 0.02
 
@@ -82,6 +80,10 @@ def draw_comparison(
     overlays: Mapping[str, hist.Hist] = {},
     variations: Mapping[str, Sides] = {},
     hidden: Windows = (),
+    colors: Mapping[str, str] = {},
+    without: str = "",
+    bounds: Sequence[float] = (),
+    kept: Ranges | None = None,
 ) -> Figure:
     """Draw data as points over a stack of simulated processes, and the ratio below.
 
@@ -91,8 +93,7 @@ def draw_comparison(
         Histogram of the variable; None to draw the stack alone, without a ratio.
     stack
         Normalised simulation by label of the process, with the bins of the data and sums of
-        squared weights. The smallest process lies at the bottom; colours follow the order of the
-        mapping, so that a process looks the same in all figures of a run.
+        squared weights. The smallest process lies at the bottom.
     heading
         Heading above the axes.
     label, unit
@@ -108,6 +109,12 @@ def draw_comparison(
         (bins,); None for an unknown side.
     hidden
         Ranges of the variable in which data are hidden; they have no ratio, and are shaded.
+    colors
+        Colours by label; by default they follow the order of the processes.
+    without
+        Requirement on the variable that was left out, in words, for an N-1 figure.
+    bounds, kept
+        Its bounds, and the ranges that meet it; see :func:`.draw_bounds`.
 
     Raises
     ------
@@ -121,34 +128,39 @@ def draw_comparison(
     axes, below = style.panels(figure, 2 if data is not None and stack else 1)
     largest = [0.0]
     entries: list[Entry] = []
+    if not colors:
+        names = (*stack, *overlays)
+        colors = dict(zip(names, palette(len(names)), strict=True))
     if data is not None:
         largest.append(style.points(axes, data, style.DATA))
         entries.append((axes.containers[-1], style.DATA))
     if stack:
-        entries += _draw_stack(axes, stack, edges, avoided=LINE_COLORS[: len(overlays)])
+        entries += _draw_stack(axes, stack, edges, colors)
         uncertainty = draw_band(axes, total, spread, edges)
         entries.append((uncertainty, TOTAL if variations else STATISTICAL))
         largest.append(float(np.max(total + spread[1])))
     for index, (signal, histogram) in enumerate(overlays.items()):
-        entries.append((_draw_line(axes, style.counts_of(histogram), edges, index), signal))
+        line = _draw_line(axes, style.counts_of(histogram), edges, index, colors[signal])
+        entries.append((line, signal))
         largest.append(float(np.max(style.counts_of(histogram))))
     if data is not None and stack:
         draw_ratio(below, data, total, spread, edges, hidden)
     if max(largest) == 0:
         text = "blinded" if len(hidden) else "no entries"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
-    _scale_variable(below, edges)
+    style.scale_variable(below, edges)
     below.set_xlabel(style.axis_label(label, unit))
     axes.set_ylabel(style.per_bin(counted, edges, unit))
     heading.above(axes)
-    figure.align_ylabels()
     # matplotlib's own limits would warn about an empty stack on a logarithmic axis
     axes.set_autoscaley_on(False)
     style.scale_counts(axes, max(largest), log=log_y, headroom=LEGEND_HEIGHT)
-    # the axes get their final position only now
-    style.arrange(figure)
-    headroom = _write_legend(axes, entries)
+    if without:
+        line = axes.plot([], [], color=RED, linestyle="--" if bounds else "none", linewidth=2.5)[0]
+        entries.append((line, f"Without {without}"))
+    headroom = _write_legend(axes, entries, heading.legend_title)
     style.scale_counts(axes, max(largest), log=log_y, headroom=headroom)
+    draw_bounds(axes, below, bounds, kept, top=1 - headroom)
     shade(figure, hidden)
     return figure
 
@@ -181,20 +193,10 @@ def _summed(stack: Mapping[str, hist.Hist], bins: int) -> tuple[Floats, Floats]:
     return total, variance
 
 
-def _fills(number: int, avoided: Sequence[str]) -> list[str]:
-    """Return a colour for each process; with too many for the palettes, colours repeat."""
-    for palette in (style.PALETTE, style.WIDE_PALETTE):
-        free = [color for color in palette if color not in avoided]
-        if number <= len(free):
-            break
-    return [free[index % len(free)] for index in range(number)]
-
-
 def _draw_stack(
-    axes: Axes, stack: Mapping[str, hist.Hist], edges: Floats, avoided: Sequence[str]
+    axes: Axes, stack: Mapping[str, hist.Hist], edges: Floats, colors: Mapping[str, str]
 ) -> list[Entry]:
     """Draw the processes on top of each other, and return the entries of the legend, top first."""
-    colors = dict(zip(stack, _fills(len(stack), avoided), strict=True))
     order = sorted(stack, key=lambda process: float(np.sum(style.counts_of(stack[process]))))
     tops = np.cumsum([style.counts_of(stack[process]) for process in order], axis=0)
     # negative contents are subtracted from the processes below, so that the top is the sum
@@ -202,20 +204,23 @@ def _draw_stack(
     floor = np.minimum(tops[0], 0)
     drawn: list[Entry] = []
     for process, top in zip(order, tops, strict=True):
-        layer = axes.stairs(top, edges, baseline=floor, fill=True, color=colors[process], zorder=1)
+        layer = style.steps(
+            axes, top, edges, baseline=floor, fill=True, color=colors[process], zorder=1
+        )
         drawn.append((layer, process))
         floor = top
     return drawn[::-1]
 
 
-def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int) -> Artist:
+def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int, color: str) -> Artist:
     around = np.convolve(counts != 0, np.ones(3), mode="full")[1:-1]
-    return axes.stairs(
+    return style.steps(
+        axes,
         # a line along the axis would hide a low stack with its margin
         np.where(around > 0, counts, np.nan),
         edges,
-        color=LINE_COLORS[index % len(LINE_COLORS)],
-        linestyle=LINE_STYLES[(index + index // len(LINE_COLORS)) % len(LINE_STYLES)],
+        color=color,
+        linestyle=LINE_STYLES[index % len(LINE_STYLES)],
         linewidth=2.5,
         zorder=1.8,
         # a white margin makes the line visible on every colour
@@ -223,23 +228,7 @@ def _draw_line(axes: Axes, counts: Floats, edges: Floats, index: int) -> Artist:
     )
 
 
-class _Minor(LogFormatter):
-    """Labels between the powers of ten, for short axes."""
-
-    @override
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return f"{x:g}" if super().__call__(x, pos) else ""
-
-
-def _scale_variable(axes: Axes, edges: Floats) -> None:
-    axes.set_xlim(edges[0], edges[-1])
-    if style.is_logarithmic(edges):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_minor_formatter(_Minor(minor_thresholds=LABELLED_DECADES))
-
-
-def _write_legend(axes: Axes, entries: Sequence[Entry]) -> float:
+def _write_legend(axes: Axes, entries: Sequence[Entry], title: str) -> float:
     """Write the largest legend that fits, and return the fraction of the axes that it takes."""
     frame = axes.get_window_extent()
     for columns, size in LEGENDS:
@@ -252,6 +241,8 @@ def _write_legend(axes: Axes, entries: Sequence[Entry]) -> float:
             ncols=columns,
             fontsize=size,
             alignment="left",
+            title=title or None,
+            title_fontsize=style.SMALL,
         )
         # the legend lies inside the axes, which must not shrink for it
         legend.set_in_layout(False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation import style
+from bphcoffea.presentation.colors import BLUE, ORANGE
+from bphcoffea.presentation.drawing import Drawing
 from bphcoffea.presentation.hidden_data import left_out
 from bphcoffea.presentation.labels import literal
-from bphcoffea.results import RunFolder, file_name
+from bphcoffea.presentation.style import figure_name
+from bphcoffea.results import Datasets, RunFolder
 
 #: Characters per line of a requirement; heights of a line, a bar and the smallest row, inches.
 LINE, LINE_HEIGHT, BAR, ROW_HEIGHT = 48, 0.27, 0.3, 0.82
@@ -22,9 +26,17 @@ LINE, LINE_HEIGHT, BAR, ROW_HEIGHT = 48, 0.27, 0.3, 0.82
 FILLED = 0.7
 
 
-def cutflow_figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
-    """Yield the cutflow of the data and of each simulated process, with the figures' names."""
-    analysis, datasets, cutflows = run.analysis, run.datasets, run.cutflow
+def cutflow_figures(run: RunFolder, datasets: Datasets) -> Iterator[Drawing]:
+    """Yield the cutflow of the data and of each simulated process.
+
+    Parameters
+    ----------
+    run
+        The run.
+    datasets
+        Datasets to draw.
+    """
+    analysis, cutflows = run.analysis, run.cutflow
     requirements = {cut.name: cut.requirements for cut in analysis.cuts}
     groups = {style.DATA.lower(): datasets.data, **datasets.by_process}
     for group, names in groups.items():
@@ -39,13 +51,16 @@ def cutflow_figures(run: RunFolder) -> Iterator[tuple[str, Figure]]:
             if len(alike) == 1:
                 samples = style.brief(literal(alike[0]))
             notes = () if datasets[alike[0]].is_mc else (left_out(run),)
-            figure = draw_cutflow(
-                summed([cutflows[name] for name in alike]),
-                style.Heading.of((datasets[name] for name in alike), notes),
-                requirements=requirements,
-                title=f"{analysis.title or analysis.name} – {samples}",
+            yield (
+                figure_name("cutflow", group) + (f"_{number}" if number > 1 else ""),
+                partial(
+                    draw_cutflow,
+                    summed([cutflows[name] for name in alike]),
+                    style.Heading.of([datasets[name] for name in alike], notes),
+                    requirements=requirements,
+                    title=f"{analysis.title or analysis.name} – {samples}",
+                ),
             )
-            yield f"cutflow_{file_name(group)}" + (f"_{number}" if number > 1 else ""), figure
 
 
 def summed(cutflows: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -84,7 +99,9 @@ def draw_cutflow(
     )
     tops = np.concatenate([[0.0], np.cumsum(heights)])
     middles = (tops[1:] + tops[:-1]) / 2
-    figure = style.new_figure(17, tops[-1] + 1.8)
+    height = float(tops[-1]) + 1.8
+    figure = style.new_figure(17, height)
+    figure.subplots_adjust(left=0.01, right=0.985, wspace=0.02)
     names, axes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.35))
     names.set_axis_off()
     _draw_bars(axes, rows, middles)
@@ -127,8 +144,8 @@ def _draw_bars(axes: Axes, rows: Sequence[Mapping[str, Any]], middles: Floats) -
     axes.set_xscale("log")
     axes.set_xlim(0.5, 0.5 * (2 * max(largest, 5)) ** (1 / FILLED))
     for kind, color, offset in (
-        ("events", style.BLUE, -BAR / 2),
-        ("candidates", style.ORANGE, BAR / 2),
+        ("events", BLUE, -BAR / 2),
+        ("candidates", ORANGE, BAR / 2),
     ):
         counts = [row[kind] for row in rows]
         axes.barh(middles + offset, counts, height=BAR, color=color, label=kind.capitalize())

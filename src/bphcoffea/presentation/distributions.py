@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import hist
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bphcoffea.presentation import style
+from bphcoffea.presentation.bounds import Ranges, draw_bounds
+from bphcoffea.presentation.colors import RED, palette
 from bphcoffea.presentation.hidden_data import RunHistogram, Windows, overlapping, shade
 from bphcoffea.statistics import of_datasets
 
@@ -18,7 +19,7 @@ LEGEND_ROOM, LINE_ROOM = 0.16, 0.05
 
 
 def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
-    """Draw data and each simulated process; the sum of all processes if simulation is scaled.
+    """Draw data and the shape of each simulated process.
 
     Parameters
     ----------
@@ -28,13 +29,11 @@ def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
         Category to draw; None for the sum of all.
     """
     datasets, record, histogram = shown.datasets, shown.record, shown.histogram
-    processes = datasets.by_process
-    if shown.scaled is not None:
-        histogram, processes = shown.scaled, {"all processes": datasets.simulated}
+    processes = shown.processes
     return draw_distribution(
         of_datasets(histogram, datasets.data, category) if datasets.data else None,
-        {process: of_datasets(histogram, names, category) for process, names in processes.items()},
-        style.Heading.of(datasets.values(), shown.notes, category, scaled=shown.scaled is not None),
+        {name: of_datasets(histogram, p.datasets, category) for name, p in processes.items()},
+        shown.heading(category),
         label=shown.label,
         unit=record.unit,
         log_y=record.log_y,
@@ -42,6 +41,8 @@ def distribution_figure(shown: RunHistogram, category: str | None) -> Figure:
         hidden=shown.hidden,
         without=record.left_out,
         bounds=record.bounds,
+        kept=record.kept,
+        colors={name: process.color for name, process in processes.items()},
     )
 
 
@@ -57,7 +58,9 @@ def draw_distribution(
     counted: str = "Candidates",
     without: str = "",
     bounds: Sequence[float] = (),
+    kept: Ranges | None = None,
     hidden: Windows = (),
+    colors: Mapping[str, str] = {},
 ) -> Figure:
     """Draw data as points and simulated processes as lines.
 
@@ -77,11 +80,13 @@ def draw_distribution(
         What the histogram counts.
     without
         Requirement on the variable that was left out, in words, for an N-1 figure.
-    bounds
-        Bounds of that requirement, drawn as vertical lines.
+    bounds, kept
+        Bounds of that requirement, and the ranges that meet it; see :func:`.draw_bounds`.
     hidden
         Ranges of the variable in which data are hidden. Areas are compared in the other bins, or
         in all bins for a process that lies mostly in the hidden ranges.
+    colors
+        Colours by process; by default they follow the order.
     """
     reference = data if data is not None else next(iter(simulation.values()))
     edges = np.asarray(reference.axes[0].edges, dtype=np.float64)
@@ -90,7 +95,8 @@ def draw_distribution(
     visible = ~overlapping(edges, hidden)
     area = float(np.sum(data.values()[visible])) if data is not None else 0.0
     largest = 0.0
-    for index, (process, histogram) in enumerate(simulation.items()):
+    colors = colors or dict(zip(simulation, palette(len(simulation)), strict=True))
+    for process, histogram in simulation.items():
         counts = style.counts_of(histogram)
         compared, whole = float(np.sum(counts[visible])), float(np.sum(counts))
         compared = whole if compared < whole / 2 else compared
@@ -99,10 +105,11 @@ def draw_distribution(
             counts = counts * (area / compared)
             name = f"{style.brief(process)} (simulation, scaled to data)"
         largest = max(largest, float(np.max(counts, initial=0)))
-        axes.stairs(
+        style.steps(
+            axes,
             counts,
             edges,
-            color=style.PALETTE[index % len(style.PALETTE)],
+            color=colors[process],
             linewidth=2.5,
             label=name,
         )
@@ -111,28 +118,22 @@ def draw_distribution(
     if largest == 0:
         text = "blinded" if len(hidden) else "no entries"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="0.4")
-    rows = len(simulation) + (data is not None) + bool(without)
+    rows = len(simulation) + (data is not None) + bool(without) + bool(heading.legend_title)
     headroom = LEGEND_ROOM + LINE_ROOM * (rows - 1)
-    if without:
-        _draw_bounds(axes, bounds, without, top=1 - headroom)
-    axes.set_xlim(edges[0], edges[-1])
-    if style.is_logarithmic(edges):
-        axes.set_xscale("log")
+    style.scale_variable(axes, edges)
     style.scale_counts(axes, largest, log=log_y, headroom=headroom)
     axes.set_xlabel(style.axis_label(label, unit))
     axes.set_ylabel(style.per_bin(counted, edges, unit))
-    legend = axes.legend(loc="upper right", fontsize=style.SMALL if rows < 5 else style.TINY)
+    if without:
+        look = "--" if bounds else "none"
+        text = f"Without {without}"
+        axes.plot([], [], color=RED, linestyle=look, linewidth=2.5, label=text)
+        draw_bounds(axes, axes, bounds, kept, top=1 - headroom)
+    size = style.SMALL if rows < 5 else style.TINY
+    title = heading.legend_title or None
+    legend = axes.legend(loc="upper right", fontsize=size, title=title, title_fontsize=size)
     # long names must not leave the axes without room
     legend.set_in_layout(False)
     heading.above(axes)
     shade(figure, hidden)
     return figure
-
-
-def _draw_bounds(axes: Axes, bounds: Sequence[float], without: str, top: float) -> None:
-    text = f"{without} (all but this applied)"
-    for bound in bounds:
-        axes.axvline(bound, ymax=top, color=style.RED, linestyle="--", linewidth=2.5, label=text)
-        text = "_nolegend_"
-    if not bounds:
-        axes.plot([], [], " ", label=text)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import hist
 import numpy as np
 from matplotlib.figure import Figure
 
-from bphcoffea.analysis import AnalysisRecord, BlindRecord, HistogramRecord
-from bphcoffea.arrays import Booleans, Floats
-from bphcoffea.physics import Window, in_words, signal_window, width_of
+from bphcoffea.analysis import AnalysisRecord, HistogramRecord
+from bphcoffea.physics import in_words
+from bphcoffea.presentation.processes import Processes
+from bphcoffea.presentation.style import Heading
 from bphcoffea.results import Datasets, RunFolder
-from bphcoffea.statistics import search_of
+from bphcoffea.statistics import Windows as Windows
+from bphcoffea.statistics import blind_variable
+from bphcoffea.statistics import overlapping as overlapping
 
-Windows = Sequence[Window]
 #: Colour of hidden ranges.
 SHADE = "0.92"
 
@@ -24,73 +26,12 @@ def blind_histograms(analysis: AnalysisRecord) -> set[str]:
     """Return the names of all histograms of the blind variable; empty if there is none."""
     if analysis.blind is None:
         return set()
-    variable = _blind_variable(analysis, analysis.blind)
+    variable = blind_variable(analysis, analysis.blind)
     return {
         name
         for name, record in analysis.histograms.items()
         if variable in (record.variable, *record.others)
     }
-
-
-def blind_windows(run: RunFolder) -> Windows | None:
-    """Return the windows of the blind variable that figures hide.
-
-    Parameters
-    ----------
-    run
-        Folder of a finished run, whose analysis has a blind variable.
-
-    Returns
-    -------
-    The windows in which a blind run left out data. For other runs: the windows that the analysis
-    declares, else those of the simulated masses and of the masses in ``limit.json``. None if
-    everything is to be hidden, because there are no windows or one of them is unknown.
-    """
-    if run.hidden:
-        return run.hidden
-    blind = run.analysis.blind
-    if blind is None or blind.windows:
-        return blind.windows if blind else ()
-    variable = _blind_variable(run.analysis, blind)
-    windows: list[Window] = []
-    for name, metadata in run.fileset_metadata.items():
-        if metadata.is_mc and metadata.kind == "signal":
-            window = _simulated_window(run, name, metadata.mass, variable)
-            if window is None:
-                return None
-            windows.append(window)
-    if run.analysis.search and run.place("limit.json").is_file():
-        windows += search_of(run).windows(run)
-    return windows or None
-
-
-def category_windows(run: RunFolder) -> dict[str, Windows]:
-    """Return the windows that figures of a single category hide, by category.
-
-    Empty if all categories hide the windows of :func:`blind_windows`.
-    """
-    analysis = run.analysis
-    declared: Mapping[str, Windows] = analysis.blind.by_category if analysis.blind else {}
-    parents = analysis.categories or {name: name for name in declared}
-    return {name: declared[parent] for name, parent in parents.items() if parent in declared}
-
-
-def _blind_variable(analysis: AnalysisRecord, blind: BlindRecord) -> str:
-    # older versions did not record the variable itself
-    return analysis.histograms[blind.histogram].variable
-
-
-def _simulated_window(
-    run: RunFolder, dataset: str, mass: float | None, variable: str
-) -> Window | None:
-    """Return the window of a simulated signal; None if its mass or width is unknown."""
-    if mass is None or not run.has_candidates(dataset):
-        return None
-    table = run.candidates(dataset)
-    if variable not in table.column_names or not table.num_rows:
-        return None
-    width = width_of(table[variable].to_numpy().astype(np.float64))
-    return signal_window(mass, width) if width > 0 else None
 
 
 def hide(
@@ -130,26 +71,6 @@ def hide(
     stops = np.flatnonzero(hidden & ~np.concatenate([hidden[1:], [False]])) + 1
     ranges = [(float(edges[a]), float(edges[b])) for a, b in zip(starts, stops, strict=True)]
     return histogram, ranges
-
-
-def overlapping(edges: Floats, ranges: Windows) -> Booleans:
-    """Return which bins overlap with a range.
-
-    Parameters
-    ----------
-    edges
-        Edges of the bins, shape (bins + 1,).
-    ranges
-        Lower and upper end of each range.
-
-    Returns
-    -------
-    Array of shape (bins,).
-    """
-    inside = np.zeros(len(edges) - 1, dtype=np.bool_)
-    for low, high in ranges:
-        inside |= (edges[1:] > low) & (edges[:-1] < high)
-    return inside
 
 
 def blinded_in(ranges: Windows, unit: str) -> str:
@@ -194,6 +115,12 @@ class RunHistogram:
         Notes for the heading; empty ones are not shown.
     hidden
         Ranges of the variable in which data are hidden.
+    processes
+        Simulated processes by label.
+    parts
+        Labels of categories and regions, by name.
+    shapes
+        Names of the shape variations.
     """
 
     name: str
@@ -203,6 +130,16 @@ class RunHistogram:
     datasets: Datasets
     notes: Sequence[str] = ()
     hidden: Windows = ()
+    processes: Processes = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    shapes: Collection[str] = ()
+
+    def heading(self, category: str | None, datasets: Collection[str] | None = None) -> Heading:
+        """Return the heading of a figure of a category, of some or of all datasets."""
+        records = (self.datasets[name] for name in (datasets or self.datasets))
+        part = "" if category is None else self.parts.get(category, category)
+        scaled = self.scaled is not None and datasets is None
+        return Heading.of(records, self.notes, part, scaled=scaled)
 
     @property
     def label(self) -> str:

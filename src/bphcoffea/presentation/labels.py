@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -200,6 +201,7 @@ def _in_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+@functools.cache
 def _can_be_parsed(line: str) -> bool:
     try:
         _parser.parse(line, 72, FontProperties())

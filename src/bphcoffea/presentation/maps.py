@@ -34,13 +34,13 @@ def map_figure(shown: RunHistogram, category: str | None) -> Figure:
             maps[f"{style.SIMULATION}, scaled to data"] = maps.pop(style.SIMULATION) * (
                 data.sum().value / simulation.sum().value
             )
-    scaled = shown.scaled is not None
-    heading = style.Heading.of(datasets.values(), shown.notes, category, scaled=scaled)
-    return draw_maps(maps, heading)
+    return draw_maps(maps, shown.heading(category), counted=shown.record.counted)
 
 
 @style.cms_style()
-def draw_maps(maps: Mapping[str, hist.Hist], heading: style.Heading) -> Figure:
+def draw_maps(
+    maps: Mapping[str, hist.Hist], heading: style.Heading, *, counted: str = "Events"
+) -> Figure:
     """Draw histograms of two variables side by side, with one scale of colours.
 
     Parameters
@@ -49,11 +49,13 @@ def draw_maps(maps: Mapping[str, hist.Hist], heading: style.Heading) -> Figure:
         Histograms of the same axes, by name.
     heading
         Heading above the left one.
+    counted
+        What the histograms count.
     """
     largest = max(float(np.max(of.values(), initial=0)) for of in maps.values())
     positive = [of.values()[of.values() > 0] for of in maps.values()]
     smallest = min((float(np.min(values)) for values in positive if values.size), default=1.0)
-    figure = style.new_figure(10 * len(maps) + 2, 9)
+    figure = style.new_figure(10 * len(maps) + 2, 9, layout="constrained")
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
     norm = LogNorm(min(smallest, largest / 10), largest) if largest > 0 else None
     for axes, (name, histogram) in zip(panels, maps.items(), strict=True):
@@ -63,6 +65,7 @@ def draw_maps(maps: Mapping[str, hist.Hist], heading: style.Heading) -> Figure:
         axes.set_xlabel(histogram.axes[0].label)
         axes.text(0.97, 0.95, name, transform=axes.transAxes, ha="right", va="top")
     panels[0].set_ylabel(histogram.axes[1].label)
-    figure.colorbar(mesh, ax=list(panels), label="Events")
+    figure.colorbar(mesh, ax=list(panels), label=counted)
     heading.above(panels[0])
+    heading.inside(panels[0])
     return figure

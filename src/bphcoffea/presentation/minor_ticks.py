@@ -30,7 +30,7 @@ _SIDES = {
 
 def merge_minor_ticks(figure: Figure) -> None:
     """Replace all minor ticks without labels by :class:`MinorTicks`; may be called repeatedly."""
-    axes = [each for each in figure.axes if each.get_label() != "<colorbar>"]
+    axes = [each for each in figure.axes if each.axison and each.get_label() != "<colorbar>"]
     found = [(axis, axis.get_minor_locator()) for each in axes for axis in (each.xaxis, each.yaxis)]
     # axes that share an axis share its locator as well, so that all are found first
     for axis, locator in found:

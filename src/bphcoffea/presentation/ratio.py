@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation.hidden_data import Windows, overlapping
-from bphcoffea.presentation.style import counts_of, errors_of
+from bphcoffea.presentation.style import counts_of, errors_of, steps
 
 #: Smallest and largest range of the ratio, and the step between them.
 LEAST, MOST, RATIO_STEP = (0.5, 1.5), (0.0, 3.0), 0.5
@@ -117,7 +117,8 @@ def _ratio_range(values: Floats) -> tuple[float, float]:
 
 def draw_band(axes: Axes, middle: Floats, spread: tuple[Floats, Floats], edges: Floats) -> Artist:
     """Draw a hatched band of the widths `spread`, down and up, around `middle`."""
-    return axes.stairs(
+    return steps(
+        axes,
         middle + spread[1],
         edges,
         baseline=middle - spread[0],

@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import hist
 from matplotlib.figure import Figure
 
-from bphcoffea.analysis import ALL, AnalysisRecord, HistogramRecord
+from bphcoffea.analysis import ALL, DOWN, NOMINAL, UP, AnalysisRecord, HistogramRecord
 from bphcoffea.presentation import hidden_data
 from bphcoffea.presentation.cutflow import cutflow_figures
 from bphcoffea.presentation.distributions import distribution_figure
+from bphcoffea.presentation.drawing import Drawing, drawing_pool
+from bphcoffea.presentation.efficiency import efficiency_figure
 from bphcoffea.presentation.hidden_data import RunHistogram, Windows
-from bphcoffea.presentation.labels import LabelledRun, Labels
+from bphcoffea.presentation.labels import LabelledRun, Labels, literal
 from bphcoffea.presentation.maps import map_figure
 from bphcoffea.presentation.mass import mass_figures
+from bphcoffea.presentation.options import FigureOptions
+from bphcoffea.presentation.processes import Processes, processes_of
+from bphcoffea.presentation.selecting import check_names, chosen, matching
 from bphcoffea.presentation.spectrum import spectrum_figure
-from bphcoffea.presentation.stacks import stack_figure
-from bphcoffea.presentation.style import FIGURES, cms_style, name_of_its_own, save
-from bphcoffea.results import RunFolder, file_name
-from bphcoffea.statistics import FitRecord, check_unblinding, search_of
+from bphcoffea.presentation.stacks import stack_figure, stacked
+from bphcoffea.presentation.style import FIGURES, experiment, figure_name, name_of_its_own
+from bphcoffea.presentation.variations import breakdown_figure, variation_figure
+from bphcoffea.results import Datasets, RunFolder
+from bphcoffea.statistics import (
+    FitRecord,
+    blind_windows,
+    category_windows,
+    check_unblinding,
+    search_of,
+)
+
+#: Figures of one histogram, which are drawn one after the other.
+Job: TypeAlias = list[Drawing]
 
 _log = logging.getLogger(__name__)
 
 
 def plot_run(
     run: RunFolder,
+    options: FigureOptions | None = None,
     *,
-    shapes: bool = False,
-    unblind: bool = False,
     labels: Labels | None = None,
-    pdf: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Path]:
-    """Draw every figure of a run into the folder ``figures``.
+    """Draw figures of a run into the folder ``figures``, in several processes if there are many.
 
     Data are summed; simulated datasets are summed by process. A fitted mass histogram is drawn
     with its fit, and a spectrum with the labels of its declared resonances. If all simulation can
@@ -48,16 +63,12 @@ def plot_run(
     ----------
     run
         Folder of a finished run.
-    shapes
-        Scale each simulated process to the area of the data instead.
-    unblind
-        Also draw the data that the analysis declares blind; the run must have kept them.
+    options
+        Choice and look of the figures.
     labels
         Texts that replace those of the run.
-    pdf
-        Also write a PDF of each figure, which takes as long as all PNGs.
     progress
-        Called with the number of drawn histograms, and of all histograms.
+        Called with the number of drawn figures, and of all figures.
 
     Returns
     -------
@@ -67,127 +78,224 @@ def plot_run(
     Raises
     ------
     StillBlindError
-        If `unblind` is set and the run left out data.
+        If data are to be unblinded and the run left them out.
+    RunError
+        If a pattern matches no histogram, category, dataset or variation of the run.
     UnwritableError
         If the files cannot be written; earlier figures stay.
     """
-    if unblind:
+    options = options or FigureOptions()
+    if options.unblind:
         check_unblinding(run)
-    formats = ("png", "pdf") if pdf else ("png",)
-    paths: list[Path] = []
-    taken: set[str] = set()
+    formats = ("png", "pdf") if options.pdf else ("png",)
+    label = options.experiment, options.status
     labelled = LabelledRun(run, labels)
-    with run.replacing(FIGURES) as temporary, cms_style():
-        figures = figures_of_run(labelled, shapes=shapes, unblind=unblind, progress=progress)
-        for name, figure in figures:
-            paths += save(figure, temporary / FIGURES, name_of_its_own(name, taken), formats)
+    number = len(run.analysis.histograms)
+    with (
+        drawing_pool(number, options.processes) as pool,
+        run.replacing(FIGURES) as temporary,
+        experiment(*label),
+    ):
+        folder = temporary / FIGURES
+        folder.mkdir()
+        taken: set[str] = set()
+        jobs = [
+            [(name_of_its_own(name, taken), draw) for name, draw in job]
+            for job in jobs_of_run(labelled, options)
+        ]
+        paths = pool.draw(jobs, folder, formats, label, progress)
     for note in labelled.notes:
         _log.warning("%s", note)
     return [run.output / FIGURES / path.name for path in paths]
 
 
 def figures_of_run(
-    run: RunFolder,
-    *,
-    shapes: bool = False,
-    unblind: bool = False,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    run: RunFolder, options: FigureOptions | None = None
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of a run with their names, one at a time to save memory.
+    """Yield the figures of a run with their names, one at a time to save memory."""
+    options = options or FigureOptions()
+    with experiment(options.experiment, options.status):
+        for job in jobs_of_run(run, options):
+            for name, draw in job:
+                yield name, draw()
 
-    See :func:`plot_run` for the parameters.
-    """
-    analysis, datasets = run.analysis, run.datasets
-    yield from cutflow_figures(run)
-    fit = FitRecord.of_run(run) if run.place("fit.json").is_file() else None
-    if analysis.search and run.place("limit.json").is_file():
-        yield from search_of(run).figures(run, unblind=unblind)
-    notes = (hidden_data.left_out(run),) if datasets.data else ()
-    scaled = {} if shapes else _scaled_histograms(run)
-    hidden = {} if unblind or not datasets.data else _hidden_windows(run)
+
+def jobs_of_run(run: RunFolder, options: FigureOptions) -> Iterator[Job]:
+    """Yield the figures of a run, those of each histogram together."""
+    figures = _Figures(run, options)
     histograms = run.histograms()
-    for number, (name, histogram) in enumerate(histograms.items()):
-        progress(number, len(histograms))
+    names = chosen(histograms, options.histograms, "histogram")
+    figures.check(histograms)
+    is_whole = not (options.histograms or options.variation)
+    if is_whole and figures.analysis.search and run.place("limit.json").is_file():
+        limits = search_of(run).figures(run, unblind=options.unblind)
+        yield from ([(figure_name(name), draw)] for name, draw in limits)
+    if is_whole:
+        yield from ([drawing] for drawing in cutflow_figures(run, figures.datasets))
+    fit = figures.analysis.fit
+    # the fit comes last: the process that draws from the end has imported what it needs
+    for name in sorted(names, key=lambda name: fit is not None and name == fit.histogram):
+        yield list(figures.of_histogram(name, histograms[name]))
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """Figures of the histograms of a run."""
+
+    run: RunFolder
+    options: FigureOptions
+
+    @cached_property
+    def analysis(self) -> AnalysisRecord:
+        """Record of the analysis."""
+        return self.run.analysis
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """The chosen datasets."""
+        datasets = self.run.datasets
+        names = chosen(datasets, self.options.datasets, "dataset")
+        return Datasets((name, datasets[name]) for name in names)
+
+    @cached_property
+    def processes(self) -> Processes:
+        """The processes of the chosen datasets, with the colours that they have among all."""
+        options = self.options
+        found = processes_of(
+            self.run.datasets,
+            options.style,
+            overlay_signal=self.analysis.overlay_signal,
+            scale_signal=options.scale_signal,
+        )
+        parts = {
+            label: replace(of, datasets=tuple(n for n in of.datasets if n in self.datasets))
+            for label, of in found.items()
+        }
+        return {label: process for label, process in parts.items() if process.datasets}
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """Labels of regions and categories by name."""
+        labels = self.options.style.labels
+        regions = {region.name: f"Region {region.name}" for region in self.analysis.regions}
+        categories = {name: f"Category {name}" for name in self.analysis.categories}
+        return {
+            name: labels.get(name, literal(text)) for name, text in (categories | regions).items()
+        }
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for all headings."""
+        return (hidden_data.left_out(self.run),) if self.datasets.data else ()
+
+    @cached_property
+    def fit(self) -> FitRecord | None:
+        """Mass fit of the run."""
+        return FitRecord.of_run(self.run) if self.run.place("fit.json").is_file() else None
+
+    @cached_property
+    def hidden(self) -> dict[str, dict[str | None, Windows | None]]:
+        """Windows to hide by histogram and category; None stands for all categories."""
+        names = hidden_data.blind_histograms(self.analysis)
+        if not names or self.options.unblind or not self.datasets.data:
+            return {}
+        windows: dict[str | None, Windows | None] = {None: blind_windows(self.run)}
+        windows.update(category_windows(self.run))
+        return dict.fromkeys(names, windows)
+
+    @cached_property
+    def scaled(self) -> dict[str, hist.Hist]:
+        """Histograms with scaled simulation; empty if some cannot be scaled."""
+        run = self.run
+        if self.options.shapes or not (run.path / "normalisation.json").is_file():
+            return {}
+        scales = [record.scale for record in run.normalisation.values()]
+        return {} if not scales or None in scales else run.normalised_histograms()
+
+    def check(self, histograms: Mapping[str, hist.Hist]) -> None:
+        """Raise a RunError if an option names what the run does not have."""
+        options = self.options
+        simulated = {name: self.run.datasets[name] for name in self.run.datasets.simulated}
+        names = {name for of in histograms.values() for name in of.axes["category"] if name != ALL}
+        options.style.check(simulated, dict.fromkeys(names, ""))
+        check_names(names, options.categories, "category or region")
+        if options.variation is not None:
+            varied = {v for of in (self.scaled or histograms).values() for v in _variations(of)}
+            check_names(varied, [options.variation], "variation")
+
+    def of_histogram(self, name: str, histogram: hist.Hist) -> Iterator[Drawing]:
+        """Yield the figures of one histogram."""
+        options, analysis = self.options, self.analysis
         record = analysis.histograms.get(name, HistogramRecord(variable=name))
-        shown = RunHistogram(name, histogram, scaled.get(name), record, datasets, notes)
-        by_category = {
+        if options.log_y is not None:
+            record = record.model_copy(update={"log_y": options.log_y})
+        dimensions = len(histogram.axes) - 3
+        if dimensions > 2:
+            _log.debug("histogram '%s' of %d variables is not drawn", name, dimensions)
+            return
+        whole = RunHistogram(
+            name, histogram, self.scaled.get(name), record, self.datasets, self.notes,
+            processes=self.processes, parts=self.parts, shapes=frozenset(analysis.shapes),
+        )  # fmt: skip
+        by_category = {None: whole} | {
             # no range of one axis holds the window of a histogram of several variables
-            category: shown.hiding(None if record.others else windows, category)
-            for category, windows in hidden.get(name, {}).items()
+            category: whole.hiding(None if record.others else windows, category)
+            for category, windows in self.hidden.get(name, {}).items()
             # N-1 histograms have no categories
             if category in (None, *histogram.axes["category"])
         }
-        yield from _histogram_figures({None: shown, **by_category}, analysis, fit)
-    progress(len(histograms), len(histograms))
+        is_fitted = analysis.fit is not None and name == analysis.fit.histogram
+        if is_fitted and not options.categories and options.variation is None:
+            yield from mass_figures(by_category[None], self.fit)
+        for category in self._categories(by_category[None]):
+            shown = by_category.get(category, by_category[None])
+            if category is not None and category in record.regions:
+                shown = replace(shown, record=record.of_region(category))
+            file = figure_name(name, *([] if category is None else [category]))
+            if options.variation is None:
+                yield from self._figures(shown, category, file, is_fitted=is_fitted)
+            elif dimensions == 1:
+                varied = histogram if shown.scaled is None else shown.scaled
+                for variation in matching(_variations(varied), [options.variation]):
+                    draw = partial(variation_figure, shown, category, variation)
+                    yield figure_name(file, variation), draw
 
+    def _categories(self, shown: RunHistogram) -> Sequence[str | None]:
+        """Return the categories to draw; None stands for all."""
+        names = [name for name in shown.histogram.axes["category"] if name != ALL]
+        wanted = self.options.categories
+        if wanted:
+            return [*matching(names, wanted)]
+        if shown.record.regions:
+            return [*shown.record.regions]
+        is_split = len(shown.histogram.axes["category"]) > 1 and shown.record.n_minus_1 is None
+        return [None, *names] if is_split else [None]
 
-def _histogram_figures(
-    by_category: Mapping[str | None, RunHistogram],
-    analysis: AnalysisRecord,
-    fit: FitRecord | None,
-) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of one histogram.
-
-    Parameters
-    ----------
-    by_category
-        The histogram for figures of all categories, under the key None, and for figures of a
-        single category if it differs there.
-    analysis
-        Record of the analysis.
-    fit
-        Fit of the run; None if there is none.
-    """
-    whole = by_category[None]
-    dimensions = len(whole.histogram.axes) - 3
-    if dimensions > 2:
-        _log.debug("histogram '%s' of %d variables is not drawn", whole.name, dimensions)
-        return
-    is_fitted = analysis.fit is not None and whole.name == analysis.fit.histogram
-    is_n_minus_1 = whole.record.n_minus_1 is not None
-    if is_fitted:
-        yield from mass_figures(whole, fit)
-    categories: list[str | None] = [None]
-    if whole.record.regions:
-        categories = [*whole.record.regions]
-    elif len(whole.histogram.axes["category"]) > 1 and not is_n_minus_1:
-        categories += [name for name in whole.histogram.axes["category"] if name != ALL]
-    for category in categories:
-        shown = by_category.get(category, whole)
-        if category is not None and category in shown.record.regions:
-            shown = replace(shown, record=shown.record.of_region(category))
-        name = whole.name if category is None else f"{whole.name}_{file_name(category)}"
-        if dimensions == 2:
-            yield name, map_figure(shown, category)
-            continue
-        is_stacked = shown.scaled is not None and not is_n_minus_1
+    def _figures(
+        self, shown: RunHistogram, category: str | None, file: str, *, is_fitted: bool
+    ) -> Iterator[Drawing]:
+        """Yield the figures of a category."""
+        if shown.record.others:
+            yield file, partial(map_figure, shown, category)
+            return
+        is_stacked = shown.scaled is not None and bool(shown.processes)
         if is_stacked:
-            figure = stack_figure(shown, category, overlay_signal=analysis.overlay_signal)
             # the figure of the fit has the plain name
-            yield f"{name}_stack" if is_fitted else name, figure
+            yield f"{file}_stack" if is_fitted else file, partial(stack_figure, shown, category)
+            if self.options.breakdown and stacked(shown):
+                yield f"{file}_uncertainties", partial(breakdown_figure, shown, category)
         elif is_fitted:
-            continue
+            return
         if shown.record.resonances and (is_stacked or shown.scaled is None):
-            yield f"{name}_spectrum" if is_stacked else name, spectrum_figure(shown, category)
+            spectrum = partial(spectrum_figure, shown, category)
+            yield f"{file}_spectrum" if is_stacked else file, spectrum
         elif not is_stacked:
-            yield name, distribution_figure(shown, category)
+            yield file, partial(distribution_figure, shown, category)
+        if self.options.efficiency and category is not None and not shown.record.regions:
+            yield f"{file}_efficiency", partial(efficiency_figure, shown, category)
 
 
-def _hidden_windows(run: RunFolder) -> dict[str, dict[str | None, Windows | None]]:
-    """Return the windows to hide by histogram and category; None stands for all categories."""
-    names = hidden_data.blind_histograms(run.analysis)
-    if not names:
-        return {}
-    by_category: dict[str | None, Windows | None] = {None: hidden_data.blind_windows(run)}
-    by_category.update(hidden_data.category_windows(run))
-    return dict.fromkeys(names, by_category)
-
-
-def _scaled_histograms(run: RunFolder) -> dict[str, hist.Hist]:
-    """Return the histograms with scaled simulation; empty if some cannot be scaled."""
-    if not (run.path / "normalisation.json").is_file():
-        return {}
-    scales = [record.scale for record in run.normalisation.values()]
-    if not scales or None in scales:
-        return {}
-    return run.normalised_histograms()
+def _variations(histogram: hist.Hist) -> list[str]:
+    """Return the names of the variations without their sides."""
+    names = [name for name in histogram.axes["variation"] if name != NOMINAL]
+    return list(dict.fromkeys(name.removesuffix(UP).removesuffix(DOWN) for name in names))

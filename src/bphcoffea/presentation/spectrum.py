@@ -14,6 +14,7 @@ from matplotlib.transforms import Bbox
 from bphcoffea.analysis import ResonanceRecord
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation import style
+from bphcoffea.presentation.colors import BLUE
 from bphcoffea.presentation.hidden_data import RunHistogram, shade
 from bphcoffea.statistics import of_datasets
 
@@ -39,7 +40,7 @@ def spectrum_figure(shown: RunHistogram, category: str | None) -> Figure:
     names = datasets.data or list(datasets)
     figure = draw_spectrum(
         of_datasets(shown.histogram, names, category),
-        style.Heading.of((datasets[name] for name in names), shown.notes, category),
+        shown.heading(category, names),
         label=shown.label,
         unit=shown.record.unit,
         counted=shown.record.counted,
@@ -82,26 +83,24 @@ def draw_spectrum(
     counts = style.counts_of(histogram)
     figure = style.new_figure(12, 9)
     axes = figure.add_subplot()
-    axes.stairs(counts, edges, fill=True, color=style.BLUE, alpha=0.35)
+    style.steps(axes, counts, edges, fill=True, color=BLUE, alpha=0.35)
     name = style.SIMULATION if simulated else style.DATA
-    axes.stairs(
+    style.steps(
+        axes,
         counts,
         edges,
-        color=style.BLUE,
+        color=BLUE,
         linewidth=1.8,
         label=f"{name}, {style.grouped(counts.sum())} {counted.lower()}",
     )
-    axes.set_xlim(edges[0], edges[-1])
-    if style.is_logarithmic(edges):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    style.scale_variable(axes, edges)
     style.scale_counts(axes, float(counts.max(initial=0)), log=True, headroom=0.2)
     axes.set_xlabel(style.axis_label(label, unit))
     axes.set_ylabel(style.per_bin(counted, edges, unit))
-    axes.legend(loc="upper right", fontsize=style.SMALL)
+    title = heading.legend_title or None
+    axes.legend(loc="upper right", fontsize=style.SMALL, title=title, title_fontsize=style.SMALL)
     heading.above(axes)
     style.arrange(figure)
-    figure.set_layout_engine("none")
     inside = sorted(
         (resonance for resonance in resonances if edges[0] < resonance.mass < edges[-1]),
         key=lambda resonance: resonance.mass,

@@ -1,12 +1,16 @@
-"""Style of all figures: CMS style, colours, headings, points with errors, axes and files."""
+"""Style of all figures: CMS style, headings, points with errors, axes and files."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final, Literal
 
 import hist
 import matplotlib as mpl
@@ -15,22 +19,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+from matplotlib.ticker import LogFormatter
+from matplotlib.transforms import ScaledTranslation
+from PIL import Image
 from scipy.special import erf, gammaincinv
+from typing_extensions import override
 
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation.colors import RED
 from bphcoffea.presentation.minor_ticks import merge_minor_ticks
+from bphcoffea.presentation.shared_mathtext import share_mathtext
 from bphcoffea.results import DatasetRecord, file_name
 
-#: Six colours that can be told apart with any common colour vision [M. A. Petroff,
-#: arXiv:2107.02270].
-BLUE, ORANGE, RED = "#5790fc", "#f89c20", "#e42536"
-PURPLE, GREY, VIOLET = "#964a8b", "#9c9ca1", "#7a21dd"
-PALETTE = (BLUE, ORANGE, PURPLE, RED, VIOLET, GREY)
-#: Ten colours from the same reference, for more than six processes.
-WIDE_PALETTE = (
-    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
-    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
-)
 #: Font sizes in points, smaller than that of the style.
 SMALL, TINY = 19, 15
 #: Characters beyond which a heading is written smaller.
@@ -43,6 +44,20 @@ DATA, SIMULATION = "Data", "Simulation"
 COVERAGE = float(erf(2**-0.5))
 #: Formats of figures by default.
 FORMATS = ("png",)
+#: Margins around the axes in inches, and the height of a note above them.
+LEFT, RIGHT, BOTTOM, TOP, NOTE = 1.5, 0.45, 1.05, 0.62, 0.28
+#: Distance of the labels of the axes from these, in inches: of the vertical and the horizontal one.
+LABEL_X, LABEL_Y = 1.06, 0.44
+#: Lengths of a logarithmic axis, in decades, up to which some, or all, minor ticks are labelled.
+LABELLED_DECADES = (1.5, 0.4)
+#: Powers of ten up to which a linear axis is labelled with whole numbers.
+PLAIN: Final = (-3, 4)
+#: Styles of an experiment's name and of the status behind it, where they differ from those of CMS.
+SLANTS: Final = {"ATLAS": ("italic", "normal")}
+#: Name of the experiment and status of the figures that are drawn.
+_experiment: ContextVar[tuple[str, str]] = ContextVar("experiment", default=("", ""))
+#: Longest name of a file of a figure, without the suffix.
+LONGEST_NAME: Final = 120
 #: Folder of the figures of a run, and the owner of these files in ``written.json``.
 FIGURES = "figures"
 
@@ -50,16 +65,45 @@ FIGURES = "figures"
 @contextlib.contextmanager
 def cms_style() -> Iterator[None]:
     """Draw and save figures in the CMS style; restore the settings of matplotlib afterwards."""
-    # the font of the style lacks some characters, such as the minus of fb⁻¹; DejaVu has them
-    families = ["sans-serif", "DejaVu Sans"]
+    # the font of the style lacks some characters, such as the minus of fb⁻¹; DejaVu has them. Each
+    # text looks all families up, so that those that are not installed would take time
+    families = [mplhep.style.CMS["font.sans-serif"][0], "DejaVu Sans"]
     with mpl.rc_context(rc={**mplhep.style.CMS, "font.family": families}):
         yield
 
 
-def new_figure(width: float = 10, height: float = 9) -> Figure:
-    """Return a new figure, sizes in inches, that pyplot does not keep in memory."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+@contextlib.contextmanager
+def experiment(name: str, status: str = "") -> Iterator[None]:
+    """Write the name of an experiment above all figures, with a status such as Preliminary."""
+    token = _experiment.set((name, status))
+    try:
+        yield
+    finally:
+        _experiment.reset(token)
+
+
+def new_figure(
+    width: float = 10, height: float = 9, *, layout: Literal["margins", "constrained"] = "margins"
+) -> Figure:
+    """Return a new figure that pyplot does not keep in memory.
+
+    Parameters
+    ----------
+    width, height
+        Size in inches.
+    layout
+        ``margins`` of a fixed size, so that the axes of all figures have the same place and nothing
+        needs to be measured; ``constrained`` for axes with labels of any length.
+    """
+    figure = Figure(figsize=(width, height), layout=None if layout == "margins" else layout)
+    share_mathtext(FigureCanvasAgg(figure))
+    if layout == "margins":
+        figure.subplots_adjust(
+            left=LEFT / width,
+            right=1 - RIGHT / width,
+            bottom=BOTTOM / height,
+            top=1 - TOP / height,
+        )
     return figure
 
 
@@ -68,6 +112,16 @@ def panels(figure: Figure, number: int) -> tuple[Axes, Axes]:
     heights = {"height_ratios": (3.2, 1)[:number], "hspace": 0}
     axes = figure.subplots(number, sharex=True, squeeze=False, gridspec_kw=heights)
     return axes[0, 0], axes[-1, 0]
+
+
+def place_labels(figure: Figure) -> None:
+    """Fix the labels of all axes, which matplotlib would measure all ticks for."""
+    for axes in figure.axes:
+        left = ScaledTranslation(-LABEL_X, 0, figure.dpi_scale_trans)
+        below = ScaledTranslation(0, -LABEL_Y, figure.dpi_scale_trans)
+        middle = axes.yaxis.label.get_horizontalalignment() == "center"
+        axes.yaxis.set_label_coords(0, 0.5 if middle else 1, transform=axes.transAxes + left)
+        axes.xaxis.set_label_coords(1, 0, transform=axes.transAxes + below)
 
 
 @dataclass(frozen=True)
@@ -80,27 +134,30 @@ class Heading:
         Left and right end of the line.
     notes
         Warnings on partial or blinded data, one per line above the heading.
+    part
+        Category or region that is shown; empty for all events.
 
     Examples
     --------
     >>> from bphcoffea.results.records import DatasetRecord
     >>> Heading.of([DatasetRecord(is_mc=False, era="2018D", luminosity=31.9)])
-    Heading(left='Data', right='31.9 $fb^{-1}$ (13 TeV)', notes=())
+    Heading(left='Data', right='31.9 $fb^{-1}$ (13 TeV)', notes=(), part='')
     >>> zh = DatasetRecord(is_mc=True, era="FCC-ee", energy=0.24, luminosity=5000)
     >>> Heading.of([zh], scaled=True)
-    Heading(left='Simulation', right='5 $ab^{-1}$ (240 GeV)', notes=())
+    Heading(left='Simulation', right='5 $ab^{-1}$ (240 GeV)', notes=(), part='')
     """
 
     left: str
     right: str = ""
     notes: tuple[str, ...] = ()
+    part: str = ""
 
     @classmethod
     def of(
         cls,
         datasets: Iterable[DatasetRecord],
         notes: Iterable[str] = (),
-        part: str | None = None,
+        part: str = "",
         *,
         scaled: bool = False,
     ) -> Heading:
@@ -113,7 +170,7 @@ class Heading:
         notes
             Warnings besides that of a partial run; empty ones are left out.
         part
-            Name of the category or region that is shown.
+            Category or region that is shown.
         scaled
             Whether simulation is scaled: without data, the luminosity is that of its metadata.
         """
@@ -126,7 +183,6 @@ class Heading:
         left = ", ".join(labels) or (DATA if data else SIMULATION)
         if len(left) > LONGEST_HEADING:
             left = f"{len(chosen)} samples"
-        left = f"{left}, {part}" if part else left
         energies = {record.collision_energy for record in chosen}
         energy = _energies([energy for energy in energies if energy])
         luminosities = [record.luminosity for record in data]
@@ -134,15 +190,36 @@ class Heading:
             luminosities = [chosen[0].luminosity]
         shown = tuple(note for note in (_partial(chosen), *notes) if note)
         if not luminosities or None in luminosities:
-            return cls(left, energy, shown)
+            return cls(left, energy, shown, part)
         total = sum(luminosity for luminosity in luminosities if luminosity is not None)
         amount = _luminosity(total)
-        return cls(left, amount + (f" ({energy})" if energy else ""), shown)
+        return cls(left, amount + (f" ({energy})" if energy else ""), shown, part)
+
+    @property
+    def legend_title(self) -> str:
+        """What a legend says above its entries: the samples behind an experiment, and the part."""
+        samples = self.left if _experiment.get()[0] and self.left not in (DATA, SIMULATION) else ""
+        return ", ".join(filter(None, (samples, self.part)))
 
     def above(self, axes: Axes) -> None:
         """Write the heading above the axes."""
+        figure = axes.get_figure(root=True)
+        if figure is not None and figure.get_layout_engine() is None:
+            height = figure.get_figheight()
+            figure.subplots_adjust(top=1 - (TOP + NOTE * len(self.notes)) / height)
         size = SMALL if len(self.left) > LONG_HEADING else mpl.rcParams["font.size"]
-        left = axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size)
+        name, status = _experiment.get()
+        if name:
+            size = mpl.rcParams["font.size"]
+            status = f"Simulation {status}".strip() if self.left == SIMULATION else status
+            slant, slant_of_status = SLANTS.get(name, ("normal", "italic"))
+            left = axes.text(0, 1.01, name, weight="bold", style=slant, fontsize=1.15 * size)
+            axes.annotate(
+                status, (1, 0), xycoords=left, xytext=(0.25 * size, 0), textcoords="offset points",
+                va="bottom", style=slant_of_status, fontsize=0.9 * size,
+            )  # fmt: skip
+        else:
+            left = axes.text(0, 1.01, self.left, ha="left", weight="bold", fontsize=size)
         right = axes.text(1, 1.01, self.right, ha="right", fontsize=SMALL + 2)
         for text in (left, right):
             text.set(transform=axes.transAxes, va="bottom")
@@ -159,6 +236,12 @@ class Heading:
                 fontsize=TINY,
                 parse_math=False,
             )
+
+    def inside(self, axes: Axes) -> None:
+        """Write the title of the legend into the upper left corner of axes without a legend."""
+        axes.text(
+            0.03, 0.965, self.legend_title, transform=axes.transAxes, va="top", fontsize=SMALL
+        )
 
 
 def _energies(energies: Iterable[float]) -> str:
@@ -215,6 +298,28 @@ def errors_of(histogram: hist.Hist) -> tuple[Floats, Floats]:
     """Return the errors of the bins downwards and upwards; see :func:`garwood`."""
     variances = histogram.variances()
     return garwood(counts_of(histogram), None if variances is None else np.asarray(variances))
+
+
+def steps(
+    axes: Axes,
+    values: Floats,
+    edges: Floats,
+    *,
+    baseline: Floats | float | None = 0,
+    fill: bool = False,
+    **look: Any,
+) -> StepPatch:
+    """Draw a histogram as steps, like `Axes.stairs`, but without finding limits of the axes.
+
+    That takes longer than everything else about steps, and all figures have limits of their own.
+    """
+    color = look.pop("color", None)
+    if color is not None:
+        look |= {"facecolor": color, "linewidth": 0} if fill else {"edgecolor": color}
+    look["baseline"] = baseline
+    patch = StepPatch(values, edges, fill=fill, **look)
+    axes.add_artist(patch)
+    return patch
 
 
 def points(axes: Axes, histogram: hist.Hist, label: str) -> float:
@@ -277,6 +382,23 @@ def per_bin(quantity: str, edges: Floats, unit: str) -> str:
     return f"{quantity} / {rounded} {unit}".rstrip()
 
 
+def rounded(value: float, *errors: float) -> tuple[str, ...]:
+    """Return a value and its errors as text: two digits of the largest error, and the same place.
+
+    >>> rounded(2724.77, 74.96), rounded(0.98765, 0.01234), rounded(11836.9, 137.5)
+    (('2725', '75'), ('0.988', '0.012'), ('11840', '140'))
+    >>> rounded(23.12, 3.34, 0.15)
+    ('23.1', '3.3', '0.1')
+    """
+    largest = max(errors)
+    if not (np.isfinite([value, *errors]).all() and largest > 0):
+        return (f"{value:.3g}", *(f"{error:.2g}" for error in errors))
+    place = int(np.floor(np.log10(largest))) - 1
+    # an error such as 9.99 becomes 10
+    place = int(np.floor(np.log10(round(largest, -place)))) - 1
+    return tuple(f"{round(number, -place):.{max(-place, 0)}f}" for number in (value, *errors))
+
+
 def grouped(number: float) -> str:
     """Return a count as text, with thin spaces between thousands."""
     return f"{number:,.0f}".replace(",", "\N{THIN SPACE}")
@@ -289,11 +411,30 @@ def is_logarithmic(edges: Floats) -> bool:
     return bool(np.allclose(np.diff(np.log(edges)), np.log(edges[1] / edges[0]), rtol=1e-6))
 
 
+class _Minor(LogFormatter):
+    """Labels between the powers of ten, for short axes."""
+
+    @override
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def scale_variable(axes: Axes, edges: Floats) -> None:
+    """Scale the horizontal axis to the bins, logarithmic if they are."""
+    axes.set_xlim(edges[0], edges[-1])
+    if is_logarithmic(edges):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(_Minor(minor_thresholds=LABELLED_DECADES))
+
+
 def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> None:
     """Scale the vertical axis; the fraction `headroom` stays free above the largest count."""
     if not log:
         axes.set_ylim(0, (largest or 1.0) / (1 - headroom))
-        axes.ticklabel_format(style="plain", axis="y")
+        axes.ticklabel_format(style="sci", axis="y", scilimits=PLAIN, useMathText=True)
+        # beside the heading
+        axes.yaxis.get_offset_text().set(x=-0.01, ha="right", fontsize=SMALL)
         return
     bottom = 0.5
     while 0 < largest <= 4 * bottom:
@@ -301,6 +442,18 @@ def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> N
     axes.set_ylim(bottom, bottom * (max(largest, 10 * bottom) / bottom) ** (1 / (1 - headroom)))
     # after the limits, since the scale of an axis without positive values cannot be logarithmic
     axes.set_yscale("log")
+
+
+def figure_name(*parts: str) -> str:
+    """Return a name of a file from names of any characters; long names end in a hash.
+
+    >>> figure_name("cutflow", "Z/γ* → ττ")
+    'cutflow_Z_γ_ττ'
+    """
+    name = "_".join(re.sub(r"[^\w+=.,-]+", "_", part).strip("_") or "_" for part in parts)
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name
 
 
 def name_of_its_own(name: str, taken: set[str]) -> str:
@@ -322,12 +475,13 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str] = FORMA
         name = file_name(name)
     paths = [folder / f"{name}.{suffix}" for suffix in formats]
     arrange(figure)
-    # matplotlib would arrange each file anew, and draw it once more to do so
-    figure.set_layout_engine("none")
     for path in paths:
+        # savefig would draw each figure once more to arrange it
         if path.suffix == ".png":
+            figure.canvas.draw()
+            colors = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]  # type: ignore[attr-defined]
             # PNG is small even if it is compressed fast
-            figure.savefig(path, dpi=100, pil_kwargs={"compress_level": 1})
+            Image.fromarray(colors).save(path, compress_level=1, dpi=(figure.dpi, figure.dpi))
         else:
             # without the date, the same run gives the same files
             figure.savefig(path, metadata={"CreationDate": None})
@@ -338,5 +492,8 @@ def arrange(figure: Figure) -> None:
     """Give the axes of a figure their positions."""
     merge_minor_ticks(figure)
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if engine is None:
+        place_labels(figure)
+    else:
         engine.execute(figure)
+        figure.set_layout_engine("none")

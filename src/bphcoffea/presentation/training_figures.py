@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from bphcoffea.arrays import Floats
 from bphcoffea.presentation import style
+from bphcoffea.presentation.colors import BLUE, RED
 from bphcoffea.storage import replacing
 from bphcoffea.training import Scores, Training, roc_curve
 
@@ -28,7 +29,7 @@ def draw_roc(training: Training, heading: style.Heading) -> Figure:
             signal,
             1 - background,
             line,
-            color=style.BLUE if test else style.RED,
+            color=BLUE if test else RED,
             linewidth=2.5,
             label=f"Candidates {sample}: AUC {scored.area:.4f}",
         )
@@ -54,13 +55,19 @@ def draw_overtraining(training: Training, heading: style.Heading) -> Figure:
     edges = np.linspace(0, 1, BINS + 1)
     largest = 0.0
     for name, label, color, trained, tested in (
-        ("signal", "Simulated signal", style.BLUE, train.signal, test.signal),
-        ("background", "Sidebands", style.RED, train.background, test.background),
+        ("signal", "Simulated signal", BLUE, train.signal, test.signal),
+        ("background", "Sidebands", RED, train.background, test.background),
     ):
         seen, _ = _density(trained, edges)
         p_value = min(1.0, len(folds) * min(fold[f"ks_{name}"] for fold in folds))
-        axes.stairs(
-            seen, edges, fill=True, color=color, alpha=0.35, label=f"{label}, seen in training"
+        style.steps(
+            axes,
+            seen,
+            edges,
+            fill=True,
+            color=color,
+            alpha=0.35,
+            label=f"{label}, seen in training",
         )
         density, error = _density(tested, edges)
         filled = density > 0

@@ -60,6 +60,8 @@ class Candidates:
         self.collection = collection
         self._values: dict[Variable, Numbers] = {}
         self._values_of_events: dict[Variable, Numbers] = {}
+        #: Names of the evaluated variables that have one number per event.
+        self.per_event: set[str] = set()
         self._chunk_events = chunk_events
         self._cached = cached or (lambda _: None)
         self.counts: Integers = np.ones(len(events), dtype=np.int64)
@@ -120,6 +122,7 @@ class Candidates:
         if not 0 < 2 * len(events) < len(self.counts):
             return self, positions
         part = Candidates(self._events[events], self.collection)
+        part.per_event = self.per_event
         event = self.event[positions]
         in_event = positions - (np.cumsum(self.counts) - self.counts)[event]
         first = np.cumsum(part.counts) - part.counts
@@ -132,6 +135,7 @@ class Candidates:
             return lists
         if values.ndim == 1:
             self._check_level(variable, values)
+            self.per_event.add(variable.name)
             of_events = self._values_of_events[variable] = _plain(variable, values)
             return of_events[self.event]
         if values.ndim > 2:

@@ -18,6 +18,7 @@ from bphcoffea.analysis import (
     NOMINAL,
     SCORE,
     Analysis,
+    DatasetMetadata,
     Histogram,
     ObjectVariable,
     OptionalVariable,
@@ -33,7 +34,7 @@ from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.result import Columns
 from bphcoffea.processing.selected import Selected
 from bphcoffea.processing.weighting import CandidateWeights
-from bphcoffea.results import Cutflow
+from bphcoffea.results import Cutflow, source_of
 
 #: Axes on which values without a bin cannot be looked up.
 _CATEGORIES: Final = (hist.axis.StrCategory, hist.axis.IntCategory)
@@ -311,6 +312,15 @@ def fill_n_minus_1_of_regions(
     return histograms
 
 
+def _places(metadata: DatasetMetadata, event: Integers) -> dict[str, Numbers]:
+    """Return the columns with the file and the entry of some events of a chunk."""
+    if "entrystart" not in metadata:  # events that are in no file
+        return {}
+    # one string for all rows
+    files = np.full(len(event), source_of(metadata), dtype=object)
+    return {"file": files, "entry": event + metadata["entrystart"]}
+
+
 def candidates_table(
     analysis: Analysis,
     resolved: ResolvedAnalysis,
@@ -323,6 +333,7 @@ def candidates_table(
     event = selected.candidates.event[chosen.positions]
     values = selected.candidates.at(chosen.positions)
     columns: dict[str, Numbers] = {name: number[event] for name, number in numbers.items()}
+    columns |= _places(resolved.metadata, selected.candidates.chunk_event[chosen.positions])
     columns |= {variable.name: values(variable) for variable in resolved.held_columns}
     if analysis.classifier is not None:
         columns[SCORE.name] = values(SCORE)

@@ -121,6 +121,8 @@ class Processor(ProcessorABC):  # type: ignore[misc]
             notes=weights.notes,
             sums_of_variations={} if analysis.nominal_only else weighting.sums_of_variations(),
             combinations=weights.combinations,
+            # after everything was evaluated
+            per_event=frozenset(candidates.per_event),
         )
         # only the template of a schema, on which branches are traced, has no entries
         if self.sink is not None and len(result.entries):

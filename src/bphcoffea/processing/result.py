@@ -98,6 +98,8 @@ class DatasetResult:
         The same sum under each variation that is normalised to it.
     combinations
         Combinations of variations that are made when all results are added.
+    per_event
+        Names of the variables that have one number per event, not one per candidate.
     """
 
     entries: Entries
@@ -113,6 +115,7 @@ class DatasetResult:
     notes: dict[str, int] = field(default_factory=dict)
     sums_of_variations: dict[str, float] = field(default_factory=dict)
     combinations: tuple[Combination, ...] = ()
+    per_event: frozenset[str] = frozenset()
 
     def __add__(self, other: DatasetResult) -> DatasetResult:
         candidates = self.candidates
@@ -132,6 +135,7 @@ class DatasetResult:
             dict(Counter(self.notes) + Counter(other.notes)),
             self._added_sums(other),
             tuple(sorted({*self.combinations, *other.combinations})),
+            self.per_event | other.per_event,
         )
 
     def _added_sums(self, other: DatasetResult) -> dict[str, float]:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bphcoffea.analysis import AnalysisRecord
-from bphcoffea.presentation import LabelledRun, cms_style, figures_of_run
+from bphcoffea.presentation import FigureOptions, LabelledRun, arrange, cms_style, figures_of_run
 from bphcoffea.results import RunFolder
 
 #: Section of the report in which a figure stands.
@@ -84,16 +84,18 @@ def figures_for_page(
     unblind
         Also draw the data that the analysis declares blind.
     progress
-        Called with the number of drawn histograms, and of all histograms.
+        Called with the number of drawn figures, and of histograms.
     """
     analysis = run.analysis
     is_fitted = run.place("fit.json").is_file()
     with cms_style():
-        figures = figures_of_run(LabelledRun(run), unblind=unblind, progress=progress)
+        figures = figures_of_run(LabelledRun(run), FigureOptions(unblind=unblind))
         for number, (name, figure) in enumerate(figures):
             place, caption = _content(name, analysis, is_fitted=is_fitted)
             anchor = f"{prefix}figure-{number}"
             yield PageFigure(anchor, name, place, caption, inline_svg(figure, f"{anchor}-"))
+            # a histogram may have several figures
+            progress(number + 1, max(number + 1, len(analysis.histograms)))
 
 
 def inline_svg(figure: Figure, prefix: str) -> Markup:
@@ -110,6 +112,7 @@ def inline_svg(figure: Figure, prefix: str) -> Markup:
         Beginning of its identifiers.
     """
     file = io.StringIO()
+    arrange(figure)
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": prefix}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = _SIZE.sub("<svg", _NEEDLESS.sub("", file.getvalue()))

@@ -7,10 +7,13 @@ from .histogram_files import write_histograms as write_histograms
 from .ledger import Entries as Entries, FILE as FILE, Failure as Failure
 from .ledger import IDENTITY as IDENTITY, Ledger as Ledger
 from .ledger import REPLICAS as REPLICAS, Recovery as Recovery, file_of as file_of
-from .ledger import place_of as place_of
+from .ledger import place_of as place_of, source_of as source_of
 from .luminosities import Luminosities as Luminosities, certification_of as certification_of
 from .normalisation import generated as generated, normalise as normalise
+from .picking import ValueRange as ValueRange, pick as pick
+from .picking import write_table as write_table
 from .records import DatasetRecord as DatasetRecord, Datasets as Datasets, as_json as as_json
+from .records import Normalisation as Normalisation
 from .renormalisation import renormalise as renormalise
 from .run_state import blinding_in_words as blinding_in_words
 from .run_state import processed_share as processed_share

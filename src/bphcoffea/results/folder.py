@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -263,9 +263,17 @@ class RunFolder:
             raise RunError(f"{path}: no histograms can be read ({error})") from None
         return {name: histogram.copy() for name, histogram in self._parsed[1].items()}
 
-    def candidates(self, dataset: str) -> pa.Table:
-        """Return the table of the best candidates of a dataset: one row per event."""
-        return _read_table(self._candidates_file(dataset))
+    def candidates(self, dataset: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the table of the best candidates of a dataset: one row per event.
+
+        Parameters
+        ----------
+        dataset
+            Name of the dataset.
+        columns
+            Names of the columns that are read; all by default.
+        """
+        return _read_table(self._candidates_file(dataset), columns)
 
     def has_candidates(self, dataset: str) -> bool:
         """Return whether the run has a table of candidates of a dataset."""
@@ -295,10 +303,10 @@ class RunFolder:
         return self.path / "candidates" / f"{name}.parquet"
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
-    return pq.read_table(path)
+    return pq.read_table(path, columns=None if columns is None else list(columns))
 
 
 def _overlap(ranges: Iterable[Mapping[str, list[list[int]]]]) -> bool:

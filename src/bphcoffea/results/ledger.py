@@ -36,7 +36,7 @@ class Entries:
         """Entry range of one chunk, from its metadata; empty if the metadata has none."""
         if "entrystart" not in metadata:
             return cls()
-        tree = (redacted(metadata.get("file", metadata["filename"])), metadata["treename"])
+        tree = (source_of(metadata), metadata["treename"])
         start, stop = metadata["entrystart"], metadata["entrystop"]
         return cls({tree: ((start, stop),)} if stop > start else {})
 
@@ -240,6 +240,17 @@ class Ledger:
             "processed_events": len(self.processed.get(dataset, ())),
             "uncounted_files": sum(failure.stop is None for failure in unopened),
         }
+
+
+def source_of(metadata: Mapping[str, Any]) -> str:
+    """Return the file that the fileset gives for a chunk, without passwords and tokens.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of the chunk's events.
+    """
+    return redacted(metadata.get(FILE, metadata["filename"]))
 
 
 def file_of(chunk: WorkItem) -> str:

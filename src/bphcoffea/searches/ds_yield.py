@@ -58,7 +58,7 @@ class DsYield(Record):
         Luminosity of the search over that of the fitted data.
     fit_model
         Relative difference of the number of decays if data and simulation are both fitted with the
-        alternative model, which has tails on both sides of the peaks or only on the low side.
+        alternative model, in which the peaks have another shape.
     remarks
         Notes for the user about the fit and the efficiency, one sentence each.
     """

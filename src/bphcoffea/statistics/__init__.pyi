@@ -1,4 +1,7 @@
 from .blindness import NotHiddenError as NotHiddenError, StillBlindError as StillBlindError
+from .blindness import Windows as Windows, blind_variable as blind_variable
+from .blindness import blind_windows as blind_windows, category_windows as category_windows
+from .blindness import overlapping as overlapping
 from .blindness import check_hidden as check_hidden, check_unblinding as check_unblinding
 from .cls_limits import cls_at as cls_at, upper_limit as upper_limit
 from .counting import Channel as Channel, counting_workspace as counting_workspace
@@ -20,11 +23,19 @@ from .mass_background import Background as Background, fit_background as fit_bac
 from .mass_fit import MassFit as MassFit, Parameter as Parameter
 from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
-from .run_fit import fit_mass as fit_mass, of_datasets as of_datasets, whole as whole
+from .run_fit import fit_mass as fit_mass
+from .run_histograms import of_datasets as of_datasets, whole as whole
+from .scaled_model import unit_of as unit_of
 from .search import Search as Search
 from .search import option as option, search_of as search_of, searches as searches
 from .shape_workspace import MassChannel as MassChannel, mass_workspace as mass_workspace
 from .sidebands import SidebandFit as SidebandFit, fit_sidebands as fit_sidebands
 from .signal_fit import SignalFit as SignalFit, fit_signal_shape as fit_signal_shape
+from .splot import sweighted_candidates as sweighted_candidates, sweights as sweights
+from .splot import write_sweights as write_sweights
 from .strength import fit_strength as fit_strength
+from .templates import BuiltModel as BuiltModel, Finding as Finding, TemplateFit as TemplateFit
+from .templates import build_model as build_model, declared_model as declared_model
+from .templates import findings_of as findings_of, load_model_file as load_model_file
 from .workspace import Workspace as Workspace
+from .zfit_models import zfit_model as zfit_model

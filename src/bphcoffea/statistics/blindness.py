@@ -1,10 +1,19 @@
-"""Checks that the data a run hides are those that a fit or limit must not use."""
+"""The data that a run hides, or that figures and fits must not show before they are unblinded."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from bphcoffea.analysis import AnalysisRecord, BlindRecord
+from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.errors import RunError
-from bphcoffea.physics import Window, covered, in_words
+from bphcoffea.physics import Window, covered, in_words, signal_window, width_of
 from bphcoffea.results import RunFolder
+
+Windows: TypeAlias = Sequence[Window]
 
 
 class StillBlindError(RunError):
@@ -75,3 +84,88 @@ def check_fit(run: RunFolder) -> None:
     fitted = analysis.histograms.get(analysis.fit.histogram)
     if fitted and fitted.variable == analysis.blind.variable:
         check_unblinding(run)
+
+
+def blind_windows(run: RunFolder) -> Windows | None:
+    """Return the windows of the blind variable that figures hide.
+
+    Parameters
+    ----------
+    run
+        Folder of a finished run, whose analysis has a blind variable.
+
+    Returns
+    -------
+    The windows in which a blind run left out data. For other runs: the windows that the analysis
+    declares, else those of the simulated masses and of the masses in ``limit.json``. None if
+    everything is to be hidden, because there are no windows or one of them is unknown.
+    """
+    if run.hidden:
+        return run.hidden
+    blind = run.analysis.blind
+    if blind is None or blind.windows:
+        return blind.windows if blind else ()
+    variable = blind_variable(run.analysis, blind)
+    windows: list[Window] = []
+    for name, metadata in run.fileset_metadata.items():
+        if metadata.is_mc and metadata.kind == "signal":
+            window = _simulated_window(run, name, metadata.mass, variable)
+            if window is None:
+                return None
+            windows.append(window)
+    if run.analysis.search and run.place("limit.json").is_file():
+        # imports the command line, which processes that draw do not need
+        from bphcoffea.statistics.search import search_of
+
+        windows += search_of(run).windows(run)
+    return windows or None
+
+
+def category_windows(run: RunFolder) -> dict[str, Windows]:
+    """Return the windows that figures of a single category hide, by category.
+
+    Empty if all categories hide the windows of :func:`blind_windows`.
+    """
+    analysis = run.analysis
+    declared: Mapping[str, Windows] = analysis.blind.by_category if analysis.blind else {}
+    parents = analysis.categories or {name: name for name in declared}
+    return {name: declared[parent] for name, parent in parents.items() if parent in declared}
+
+
+def blind_variable(analysis: AnalysisRecord, blind: BlindRecord) -> str:
+    """Return the name of the blind variable."""
+    # older versions did not record the variable itself
+    return analysis.histograms[blind.histogram].variable
+
+
+def _simulated_window(
+    run: RunFolder, dataset: str, mass: float | None, variable: str
+) -> Window | None:
+    """Return the window of a simulated signal; None if its mass or width is unknown."""
+    if mass is None or not run.has_candidates(dataset):
+        return None
+    table = run.candidates(dataset)
+    if variable not in table.column_names or not table.num_rows:
+        return None
+    width = width_of(table[variable].to_numpy().astype(np.float64))
+    return signal_window(mass, width) if width > 0 else None
+
+
+def overlapping(edges: Floats, ranges: Windows) -> Booleans:
+    """Return which bins overlap with a range.
+
+    Parameters
+    ----------
+    edges
+        Edges of the bins, shape (bins + 1,).
+    ranges
+        Lower and upper end of each range.
+
+    Returns
+    -------
+    Array of shape (bins,).
+    """
+    inside = np.zeros(len(edges) - 1, dtype=np.bool_)
+    for low, high in ranges:
+        inside |= (edges[1:] > low) & (edges[:-1] < high)
+    return inside

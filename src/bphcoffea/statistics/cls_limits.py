@@ -17,10 +17,8 @@ from pyhf.infer.intervals.upper_limits import toms748_scan
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
-from bphcoffea.statistics.least_squares import CachingOptimizer, LeastSquaresOptimizer
-from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.limit_results import Confidence, Limit, five
-from bphcoffea.statistics.minuit_optimizer import MinuitOptimizer
+from bphcoffea.statistics.optimizer import Optimizer
 from bphcoffea.statistics.pyhf_backend import backend
 from bphcoffea.statistics.sampling import (
     FIRST_BOUNDS,
@@ -86,12 +84,20 @@ def cls_at(
     if toys:
         return ToySampler(spec, toys, seed).test(mu)
     model = prepare(spec)
-    with backend(_optimizer(model)):
+    return asymptotic_test(model, mu, Optimizer(model.pdf), blinded=blinded)
+
+
+def asymptotic_test(
+    model: ScaledModel, mu: float, optimizer: Optimizer, *, blinded: bool
+) -> Confidence:
+    """Test a positive strength of a model with asymptotic formulae; see :func:`cls_at`."""
+    with backend(optimizer):
         data, note = _usable(model, mu / model.unit)
         observed, (both, background), expected = pyhf.infer.hypotest(
             mu / model.unit,
             data,
             model.pdf,
+            par_bounds=_bounds(model),
             return_expected_set=True,
             return_tail_probs=True,
             test_stat="qtilde",
@@ -133,15 +139,28 @@ def upper_limit(
     if toys:
         return limit_from_toys(ToySampler(spec, toys, seed), unit, level)
     model = prepare(spec)
-    with backend(_optimizer(model)):
+    return asymptotic_limit(model, Optimizer(model.pdf), level=level, blinded=blinded)
+
+
+def asymptotic_limit(
+    model: ScaledModel, optimizer: Optimizer, *, level: float, blinded: bool
+) -> Limit:
+    """Return the upper limit of a model with asymptotic formulae; see :func:`upper_limit`."""
+    with backend(optimizer):
         data, note = _usable(model, FIRST_BOUNDS[1])
         # CLs is 0/0 at a strength of 0, so the lower bound is above; pyhf moves both as needed
         observed, expected = toms748_scan(
-            data, model.pdf, *FIRST_BOUNDS, level=1 - level, rtol=PRECISION, test_stat="qtilde"
+            data,
+            model.pdf,
+            *FIRST_BOUNDS,
+            level=1 - level,
+            rtol=PRECISION,
+            test_stat="qtilde",
+            par_bounds=_bounds(model),
         )
-    limits = five(unit * value for value in expected)
+    limits = five(model.unit * value for value in expected)
     hidden = blinded or bool(note)
-    return Limit(None if hidden else unit * float(observed), limits, level, note)
+    return Limit(None if hidden else model.unit * float(observed), limits, level, note)
 
 
 def toys_needed(spec: Workspace, toys: int | None = None) -> int:
@@ -167,15 +186,18 @@ def toys_needed(spec: Workspace, toys: int | None = None) -> int:
     return TOYS if few else 0
 
 
-def _optimizer(model: ScaledModel) -> CachingOptimizer:
-    if isinstance(model.pdf, Likelihood):
-        return MinuitOptimizer(model.pdf)
-    return LeastSquaresOptimizer(model)
+def _bounds(model: ScaledModel) -> list[tuple[float, float]]:
+    """Return the limits of all parameters; the test statistic is for strengths from 0."""
+    bounds = model.pdf.config.suggested_bounds()
+    bounds[model.pdf.config.poi_index] = 0.0, np.inf
+    return bounds
 
 
 def _usable(model: ScaledModel, strength: float) -> tuple[Floats, str]:
     """Return the data or, if they lie too far below the background, its expectation and a note."""
-    calculator = pyhf.infer.calculators.AsymptoticCalculator(model.data, model.pdf)
+    calculator = pyhf.infer.calculators.AsymptoticCalculator(
+        model.data, model.pdf, par_bounds=_bounds(model)
+    )
     statistic = calculator.teststatistic(strength)
     _, background = calculator.distributions(strength)
     if background.pvalue(statistic) > MIN_BACKGROUND_CL:

@@ -11,6 +11,7 @@ does not matter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,74 +25,111 @@ SIGNAL, BACKGROUND, DATA = "signal", "background", "data_obs"
 _RULE = "-" * 20
 
 
-class _Card:
-    """Table of a datacard, with the columns signal and background per channel.
+@dataclass(frozen=True)
+class Column:
+    """Column of a datacard: a process in a channel.
+
+    Attributes
+    ----------
+    bin
+        Name of the channel in the card.
+    process
+        Name of the process.
+    number
+        Number of the process: at most 0 for a signal, and positive for a background.
+    rate
+        Text of the expected events.
+    """
+
+    bin: str
+    process: str
+    number: int
+    rate: str
+
+
+class Card:
+    """Table of a datacard, with a column per process and channel.
 
     Parameters
     ----------
-    channels, normalisation
-        See :func:`datacard`.
-    bins
-        Name of each channel in the card.
     observed
-        Text of the observed counts.
-    rates
-        Text of the expected events by column.
+        Text of the observed counts by the name of the channel.
+    columns
+        The columns.
     digits, width
         Significant digits of uncertainties, and width of a column.
     """
 
     def __init__(
-        self,
-        channels: Sequence[SignalChannel],
-        normalisation: Mapping[str, float],
-        bins: Sequence[str],
-        observed: Sequence[str],
-        rates: Sequence[str],
-        digits: int,
-        width: int,
+        self, observed: Mapping[str, str], columns: Sequence[Column], digits: int, width: int
     ) -> None:
-        self.bins, self.digits, self.width = bins, digits, width
+        self.bins, self.columns, self.digits, self.width = observed, columns, digits, width
         self.rows: list[list[str]] = [
-            ["bin", "", *bins],
-            ["observation", "", *observed],
+            ["bin", "", *observed],
+            ["observation", "", *observed.values()],
             [],
-            ["bin", "", *(name for name in bins for _ in range(2))],
-            ["process", "", *([SIGNAL, BACKGROUND] * len(bins))],
-            ["process", "", *(["0", "1"] * len(bins))],
-            ["rate", "", *rates],
+            ["bin", "", *(column.bin for column in columns)],
+            ["process", "", *(column.process for column in columns)],
+            ["process", "", *(str(column.number) for column in columns)],
+            ["rate", "", *(column.rate for column in columns)],
             [],
         ]
-        for name, relative in normalisation.items():
-            self.add(name, "lnN", {2 * i: 1 + relative for i in range(len(bins))})
-        for source in dict.fromkeys(name for channel in channels for name in channel.signal_shifts):
-            shifts = [channel.signal_shifts.get(source, 0.0) for channel in channels]
-            self.add(source, "lnN", {2 * i: 1 + shift for i, shift in enumerate(shifts) if shift})
 
-    def add(self, source: str, kind: str, values: Mapping[int, float]) -> None:
-        """Add a source of uncertainty with its values by column."""
-        columns = range(2 * len(self.bins))
-        cells = [f"{values[i]:.{self.digits}g}" if i in values else "-" for i in columns]
+    def add(
+        self, source: str, kind: str, values: Mapping[int, float | tuple[float, float]]
+    ) -> None:
+        """Add a source of uncertainty with its values by column, or pairs of them: down, up."""
+        cells = ["-"] * len(self.columns)
+        for index, value in values.items():
+            pair = value if isinstance(value, tuple) else (value,)
+            cells[index] = "/".join(f"{number:.{self.digits}g}" for number in pair)
         self.rows.append([source, kind, *cells])
 
     def text(self, *head: str) -> str:
         """Return the text of the card, with further lines at its head."""
         widths = [max(len(row[column]) for row in self.rows if row) for column in (0, 1)]
-        lines = [f"imax {len(self.bins)}", "jmax 1", "kmax *", _RULE, *head]
+        processes = len({column.process for column in self.columns})
+        lines = [f"imax {len(self.bins)}", f"jmax {processes - 1}", "kmax *", _RULE, *head]
         for row in self.rows:
             names = f"{row[0]:<{widths[0]}} {row[1]:<{widths[1]}} " if row else _RULE
             lines.append(names + " ".join(f"{cell:>{self.width}}" for cell in row[2:]))
         return "\n".join(lines) + "\n"
 
 
+def _card(
+    channels: Sequence[SignalChannel],
+    normalisation: Mapping[str, float],
+    bins: Sequence[str],
+    observed: Sequence[str],
+    rates: Sequence[str],
+    digits: int,
+    width: int,
+) -> Card:
+    """Return a card with signal and background in each channel, and the sources of the signal."""
+    columns = [
+        Column(bin_, process, number, rates[2 * i + number])
+        for i, bin_ in enumerate(bins)
+        for number, process in enumerate((SIGNAL, BACKGROUND))
+    ]
+    card = Card(dict(zip(bins, observed, strict=True)), columns, digits, width)
+    for name, relative in normalisation.items():
+        card.add(name, "lnN", {2 * i: 1 + relative for i in range(len(bins))})
+    for source in dict.fromkeys(name for channel in channels for name in channel.signal_shifts):
+        shifts = [channel.signal_shifts.get(source, 0.0) for channel in channels]
+        card.add(source, "lnN", {2 * i: 1 + shift for i, shift in enumerate(shifts) if shift})
+    return card
+
+
 def write_datacard(
-    channels: Sequence[Channel], normalisation: Mapping[str, float], path: Path
+    channels: Sequence[Channel], normalisation: Mapping[str, float], path: Path, *, comment: str
 ) -> None:
     """Write a datacard of counts; for the parameters see :func:`datacard`."""
-    path.write_text(datacard(channels, normalisation), encoding="utf-8")
+    path.write_text(datacard(channels, normalisation, comment), encoding="utf-8")
 
 
-def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) -> str:
+def datacard(
+    channels: Sequence[Channel], normalisation: Mapping[str, float], comment: str = ""
+) -> str:
     """Return the text of a datacard of counts.
 
     The statistical uncertainty of a background is a ``gmN`` with the equivalent number of events.
@@ -102,6 +140,8 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
         The categories. Channels without an observed count have the expectation without signal.
     normalisation
         Relative uncertainties of the signal by name, common to all channels.
+    comment
+        Line at the head of the card.
     """
     names = [channel.name for channel in channels]
     sidebands = [_sidebands(channel) for channel in channels]
@@ -110,7 +150,7 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
         background = events * weight if weight else channel.background
         observed.append(f"{channel.background if channel.observed is None else channel.observed:g}")
         rates += [f"{channel.signal:.6g}", f"{background:.6g}"]
-    card = _Card(channels, normalisation, names, observed, rates, digits=5, width=14)
+    card = _card(channels, normalisation, names, observed, rates, digits=5, width=14)
     for i, (channel, (events, weight)) in enumerate(zip(channels, sidebands, strict=True)):
         signal, background = 2 * i, 2 * i + 1
         if channel.signal_stat > 0:
@@ -120,7 +160,7 @@ def datacard(channels: Sequence[Channel], normalisation: Mapping[str, float]) ->
         if channel.background_shape > 0 and channel.background > 0:
             relative = channel.background_shape / channel.background
             card.add(f"shape_{channel.name}", "lnN", {background: 1 + relative})
-    return card.text()
+    return card.text(*([f"# {comment}", _RULE] if comment else []))
 
 
 def _sidebands(channel: Channel) -> tuple[int, float]:
@@ -153,7 +193,7 @@ def write_shape_datacard(channels: Sequence[MassChannel], path: Path) -> None:
         [f"{np.sum(of_channel[name]):.10g}" for of_channel in contents for name in names]
         for names in ((DATA,), (SIGNAL, BACKGROUND))
     )
-    card = _Card(channels, {}, bins, observed, rates, digits=6, width=16)
+    card = _card(channels, {}, bins, observed, rates, digits=6, width=16)
     for i, channel in enumerate(channels):
         if channel.signal_stat > 0:
             name = f"signal_statistics_{channel.name}"

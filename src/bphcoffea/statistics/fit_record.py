@@ -29,7 +29,7 @@ class SimulationFit:
 
 @dataclass(frozen=True)
 class ModelFit:
-    """Fit of a spectrum with one model, and of the simulated peaks with the same kind of tails."""
+    """Fit of a spectrum with one model, and of the simulated peaks with the same model."""
 
     fit: MassFit
     simulation: Mapping[str, SimulationFit] = field(default_factory=dict)
@@ -74,7 +74,9 @@ class FitRecord:
     alternative
         Fits with the alternative model; None without simulation of a peak.
     by
-        Fits of single datasets, eras or years, if they were requested.
+        Fits of single datasets, eras, years or categories, if they were requested.
+    category
+        Name of the fitted category or region; None for all candidates.
     """
 
     analysis: str
@@ -86,6 +88,7 @@ class FitRecord:
     nominal: ModelFit
     alternative: ModelFit | None = None
     by: Mapping[str, FitRecord] = field(default_factory=dict)
+    category: str | None = None
 
     @property
     def fit(self) -> MassFit:
@@ -100,6 +103,8 @@ class FitRecord:
     def as_json(self) -> JsonObject:
         """Return the content of ``fit.json``."""
         content = {name: plain(getattr(self, name)) for name in _OF_DATA} | self.nominal.as_json()
+        if self.category is not None:
+            content["category"] = self.category
         if self.alternative is not None:
             content["alternative"] = self.alternative.as_json()
         if self.by:
@@ -124,6 +129,7 @@ class FitRecord:
                 nominal=ModelFit.from_json(content),
                 alternative=None if alternative is None else ModelFit.from_json(alternative),
                 by={name: cls.from_json(each) for name, each in content.get("by", {}).items()},
+                category=content.get("category"),
             )
         except (KeyError, TypeError, ValidationError) as error:
             reason = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Extended binned likelihood fits of mass spectra: Crystal Balls on an exponential.
+"""Extended binned likelihood fits of mass spectra: peaks on a smooth background.
 
 Every component is normalised inside the range of the fit, so that its yield is the number of its
 candidates there. The peaks share the shape of their tails, which the data constrain poorly and
@@ -18,13 +18,13 @@ import numpy as np
 from scipy.special import chdtrc
 
 from bphcoffea.analysis import MassModel, Peak
+from bphcoffea.arrays import Floats
 from bphcoffea.statistics.costs import Constraint, Cost
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.mass_shapes import (
     BACKGROUND,
     TAIL_PARAMETERS,
-    Spectrum,
-    cost_of,
+    background_parameters,
     integrals,
     parameter_names,
 )
@@ -37,6 +37,7 @@ from bphcoffea.statistics.minimiser import (
     Start,
     starts_of,
 )
+from bphcoffea.statistics.spectrum import Expectation, Spectrum, cost_of, expected_contents
 
 #: Effective entries below which data, and simulation, are not fitted.
 MIN_ENTRIES = 20
@@ -45,7 +46,7 @@ MIN_SIMULATED = 100
 SEEN = 9.0
 #: Rise without a peak whose mean or width is at its limit, above which the model is wrong.
 PROMINENT = 25.0
-#: Rise without a background, its yield and slope, below which it is not seen.
+#: Rise without a background, its yield and shape, below which it is not seen.
 BACKGROUND_SEEN = 4.0
 #: Number of its errors above which a background of simulation is evident.
 EVIDENT = 5.0
@@ -53,7 +54,13 @@ EVIDENT = 5.0
 POOR_FIT = 0.01
 
 
-def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None = None) -> MassFit:
+def fit_histogram(
+    histogram: hist.Hist,
+    model: MassModel,
+    *,
+    tail: Tail | None = None,
+    expectation: Expectation = expected_contents,
+) -> MassFit:
     """Fit a mass histogram.
 
     Parameters
@@ -66,6 +73,8 @@ def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None =
         Tail of simulation. Without it the beginnings of the tails are fitted, and the exponents
         fixed to `TAIL_POWER`; a tail that the data do not show is fixed at the upper limit of
         ``beta``.
+    expectation
+        Function that makes the expected contents of bins.
 
     Raises
     ------
@@ -75,8 +84,9 @@ def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None =
     spectrum = Spectrum.of(histogram, model)
     if problem := _unfit(spectrum, MIN_ENTRIES):
         return _unfitted(spectrum, problem)
-    pairs = TAIL_PARAMETERS[model.tails]
-    cost: Cost = cost_of(spectrum)
+    pairs = TAIL_PARAMETERS[model.shape]
+    no_background = dict.fromkeys(("n_background", *background_parameters(model)), 0.0)
+    cost: Cost = cost_of(spectrum, expectation=expectation)
     if tail is not None and tail.names:
         values = np.array([tail.values[name] for name in tail.names])
         cost = cost + Constraint(tail.names, values, np.array(tail.covariance))
@@ -88,14 +98,17 @@ def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None =
         notes.append(f"tail {how} to that of {tail.source}")
     else:
         fit.fix(**{power: TAIL_POWER for _, power in pairs})
+    if model.shape == "voigtian":
+        fit.fix(**{f"gamma_{p.name}": p.natural_width for p in model.peaks if p.natural_width})
     fit.minimise()
-    if fit.rise(n_background=0.0, slope=0.0) < BACKGROUND_SEEN:
-        fit.fix(n_background=0.0, slope=0.0)
+    notes += _fix_at_bounds(fit)
+    if fit.rise(**no_background) < BACKGROUND_SEEN:
+        fit.fix(**no_background)
         fit.minimise()
         notes.append("the data show no background: it is fixed to zero")
     unseen = [peak for peak in model.peaks if not _is_seen(fit, peak)]
     for peak in unseen:
-        _fix_unseen(fit, peak, spectrum.window)
+        _fix_unseen(fit, peak, spectrum)
         notes.append(
             f"{peak.name} is not seen clearly: its mean and width are fixed to the model's"
         )
@@ -103,12 +116,17 @@ def fit_histogram(histogram: hist.Hist, model: MassModel, *, tail: Tail | None =
         fit.fix(**{beta: BETA_START for beta, _ in pairs})
     if unseen:
         fit.minimise()
-    notes += _fix_absent_tails(fit, pairs)
+    notes += _fix_absent_tails(fit, pairs) + _fix_at_bounds(fit)
     constraints = 0 if tail is None else len(tail.names)
     return _result(fit, spectrum, notes, constraints=constraints)
 
 
-def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dict[str, MassFit]:
+def fit_simulation(
+    simulation: Mapping[str, hist.Hist],
+    model: MassModel,
+    *,
+    expectation: Expectation = expected_contents,
+) -> dict[str, MassFit]:
     """Fit simulated peaks together, with separate backgrounds and a common tail.
 
     Parameters
@@ -117,6 +135,8 @@ def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dic
         Mass histograms of simulated candidates, by the name of the peak.
     model
         Peaks and range.
+    expectation
+        Function that makes the expected contents of bins.
 
     Returns
     -------
@@ -135,8 +155,9 @@ def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dic
         if problem := _unfit(spectrum, MIN_SIMULATED):
             fits[peak.name] = _unfitted(spectrum, problem)
             continue
-        renamed = {name: f"{name}_{peak.name}" for name in ("n_background", "slope")}
-        part = _Part(spectrum, renamed, cost_of(spectrum, renamed))
+        background = ("n_background", *background_parameters(model))
+        renamed = {name: f"{name}_{peak.name}" for name in background}
+        part = _Part(spectrum, renamed, cost_of(spectrum, renamed, expectation))
         cost = part.cost if cost is None else cost + part.cost
         for name, start in starts_of(spectrum).items():
             starts[renamed.get(name, name)] = start
@@ -144,18 +165,21 @@ def fit_simulation(simulation: Mapping[str, hist.Hist], model: MassModel) -> dic
     if cost is None:
         return fits
     fit = Minimiser(cost, starts)
+    if model.shape == "voigtian":
+        natural = {peak.name: peak.natural_width for peak in model.peaks}
+        fit.fix(**{f"gamma_{name}": natural[name] for name in parts if natural[name]})
     fit.minimise()
-    notes = _fix_absent_tails(fit, TAIL_PARAMETERS[model.tails])
+    notes = _fix_absent_tails(fit, TAIL_PARAMETERS[model.shape]) + _fix_at_bounds(fit)
     for name, part in parts.items():
-        background = dict.fromkeys(part.renamed.values(), 0.0)
+        no_background = dict.fromkeys(part.renamed.values(), 0.0)
         number = part.renamed["n_background"]
         # the fit without an evident background would fail after seconds
         evident = fit.minuit.values[number] > EVIDENT * fit.minuit.errors[number]
-        if not evident and fit.rise(**background) < BACKGROUND_SEEN:
-            fit.fix(**background)
+        if not evident and fit.rise(**no_background) < BACKGROUND_SEEN:
+            fit.fix(**no_background)
             fit.minimise()
             notes.append(f"the simulation of {name} shows no background: it is fixed to zero")
-    notes += _fix_absent_tails(fit, TAIL_PARAMETERS[model.tails])
+    notes += _fix_absent_tails(fit, TAIL_PARAMETERS[model.shape]) + _fix_at_bounds(fit)
     for name, part in parts.items():
         fits[name] = _result(fit, part.spectrum, notes, part=part)
     return fits
@@ -198,33 +222,52 @@ def _fix_absent_tails(fit: Minimiser, pairs: Sequence[tuple[str, str]]) -> list[
     return notes
 
 
-def _shape(peak: Peak, n: float | None = None) -> dict[str, float]:
-    """Return mean and width of the model, and a yield if one is given."""
+def _fix_at_bounds(fit: Minimiser) -> list[str]:
+    """Fix natural widths that are zero and coefficients that are at a limit; return notes."""
+    notes: list[str] = []
+    while at := {name: bound for name in fit.starts if (bound := _bound(fit, name)) is not None}:
+        fit.fix(**at)
+        fit.minimise()
+        notes += [f"{name} runs to its limit: it is fixed at {at[name]:g}" for name in at]
+    return notes
+
+
+def _bound(fit: Minimiser, name: str) -> float | None:
+    """Return the limit that a parameter is at and may be fixed to; None if there is none."""
+    limit = fit.at_limit(name)
+    zero_width = name.startswith("gamma_") and limit == 0
+    return limit if zero_width or name.startswith("bernstein_") else None
+
+
+def _shape(fit: Minimiser, peak: Peak) -> dict[str, float]:
+    """Return position and widths of a peak in the model."""
     shape = {f"mean_{peak.name}": peak.mass, f"sigma_{peak.name}": peak.width}
-    return shape if n is None else {f"n_{peak.name}": n, **shape}
+    gamma = f"gamma_{peak.name}"
+    return {**shape, gamma: peak.natural_width} if gamma in fit.starts else shape
 
 
 def _is_seen(fit: Minimiser, peak: Peak) -> bool:
     """Return whether the data determine the mean and width of a peak."""
-    at_limit = any(fit.at_limit(name) is not None for name in _shape(peak))
-    return fit.rise(**_shape(peak, n=0.0)) >= (PROMINENT if at_limit else SEEN)
+    shape = _shape(fit, peak)
+    at_limit = any(fit.at_limit(name) is not None for name in shape)
+    return fit.rise(**{f"n_{peak.name}": 0.0, **shape}) >= (PROMINENT if at_limit else SEEN)
 
 
-def _fix_unseen(fit: Minimiser, peak: Peak, window: tuple[float, float]) -> None:
+def _fix_unseen(fit: Minimiser, peak: Peak, spectrum: Spectrum) -> None:
     """Fix the shape of a peak; its yield may be negative if the total remains positive."""
-    around = np.array([peak.mass - peak.width, peak.mass + peak.width])
-    values = {**fit.minuit.values.to_dict(), **_shape(peak)}
-    components = integrals(
-        np.clip(around, *window), window, [peak], {**values, f"n_{peak.name}": 1}
-    )
+    shape, window = _shape(fit, peak), spectrum.window
+    around: Floats = np.clip([peak.mass - peak.width, peak.mass + peak.width], *window)
+    values = {**fit.minuit.values.to_dict(), **shape, f"n_{peak.name}": 1.0}
+    alone = spectrum.model.model_copy(update={"peaks": (peak,)})
+    components = integrals(around, window, alone, values)
     below, unit = (float(np.diff(components[name])[0]) for name in (BACKGROUND, peak.name))
-    fit.fix(**_shape(peak))
+    fit.fix(**shape)
     if below > 0:
         name = f"n_{peak.name}"
         # the peak is somewhat higher than its average within one resolution
         fit.limits = {**fit.limits, name: (-0.8 * below / unit, fit.limits[name][1])}
     else:
-        fit.fix(**_shape(peak, n=0.0))
+        fit.fix(**{f"n_{peak.name}": 0.0})
 
 
 def _unfit(spectrum: Spectrum, least: int) -> str:

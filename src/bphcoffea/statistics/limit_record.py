@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -27,11 +27,15 @@ class Export:
         Function that writes a datacard of Combine to a path.
     workspace
         Function that returns the workspace for pyhf.
+    about
+        What a strength of 1 stands for, which the schema of workspaces has no place for; written
+        into ``strengths.json`` beside the workspaces.
     """
 
     name: str
     write_datacard: Callable[[Path], None]
     workspace: Callable[[], Workspace]
+    about: Mapping[str, float | str] = field(default_factory=dict)
 
 
 class LimitRecord(Record):

@@ -11,6 +11,7 @@ import numpy as np
 from bphcoffea.analysis import MassModel
 from bphcoffea.arrays import Floats
 from bphcoffea.html_table import html_table
+from bphcoffea.rounding import with_error
 from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, integrals
 from bphcoffea.statistics.records import JsonObject, Record, plain
 
@@ -24,6 +25,12 @@ class Parameter(Record):
     fixed: bool
     limits: tuple[float, float] | None
     unit: str
+
+    def __str__(self) -> str:
+        """Return value and error, rounded to two digits of the error, without the unit."""
+        if self.error is not None:
+            return with_error(self.value, self.error)
+        return f"{self.value:.6g}{' (fixed)' if self.fixed else ''}"
 
 
 @dataclass(frozen=True)
@@ -49,11 +56,16 @@ class Tail:
 
     @classmethod
     def of(cls, fits: Iterable[MassFit], source: str) -> Tail | None:
-        """Return the tail of simulated peaks that were fitted together; None if no fit is valid."""
+        """Return the tail of simulated peaks that were fitted together.
+
+        None if no fit is valid, or if their shape has no tails.
+        """
         for fit in fits:
             if fit.valid:
-                shared = [name for pair in TAIL_PARAMETERS[fit.model.tails] for name in pair]
+                shared = [name for pair in TAIL_PARAMETERS[fit.model.shape] for name in pair]
                 values = {name: fit.parameters[name].value for name in shared}
+                if not values:
+                    return None
                 free = [fit.names.index(name) for name in shared if name in fit.names]
                 covariance = tuple(tuple(fit.covariance[i][j] for j in free) for i in free)
                 names = tuple(fit.names[index] for index in free)
@@ -74,9 +86,12 @@ class MassFit:
     entries
         Number of candidates in the range, or the sum of their weights.
     parameters
-        ``n_<peak>``, ``mean_<peak>`` and ``sigma_<peak>`` (GeV), ``n_background`` and ``slope``
-        (1/GeV, negative if the background falls), ``beta`` and ``m`` of the tail, ``beta_high`` and
-        ``m_high`` of a tail on the high side. Empty if there were too few entries to fit.
+        ``n_<peak>``, ``mean_<peak>`` and ``sigma_<peak>`` (GeV), and ``gamma_<peak>``, the full
+        natural width of a Voigtian (GeV). ``n_background``, and ``slope`` of an exponential (1/GeV,
+        negative if it falls) or ``bernstein_1`` and so on of a polynomial (see
+        :mod:`~.statistics.mass_shapes`). ``beta`` and ``m`` of the tail of a Crystal Ball,
+        ``beta_high`` and ``m_high`` of one on the high side. Empty if there were too few entries to
+        fit.
     names, covariance
         Names of the free parameters, and their covariance matrix in that order.
     chi2, ndof, p_value
@@ -127,7 +142,7 @@ class MassFit:
         at = np.asarray(self.edges if edges is None else edges, dtype=np.float64)
         return {
             name: np.diff(integral)
-            for name, integral in integrals(at, self.range, self.model.peaks, values).items()
+            for name, integral in integrals(at, self.range, self.model, values).items()
         }
 
     def curve(self, points: int = 500) -> tuple[Floats, dict[str, Floats]]:
@@ -143,26 +158,15 @@ class MassFit:
     def __repr__(self) -> str:
         goodness = "" if self.p_value is None else f", p-value {self.p_value:.2g}"
         yields = ", ".join(
-            f"{name} = {text}" for name, text in self._texts().items() if name.startswith("n_")
+            f"{name} = {found}" for name, found in self.parameters.items() if name.startswith("n_")
         )
         return f"MassFit({'valid' if self.valid else 'not valid'}: {yields}{goodness})"
 
     def _repr_html_(self) -> str:
         """Return a table of the parameters for notebooks."""
-        rows = [(name, text, self.parameters[name].unit) for name, text in self._texts().items()]
+        rows = [(name, str(found), found.unit) for name, found in self.parameters.items()]
         caption = "; ".join(("mass fit", *(f"not valid: {text}" for text in self.problems)))
         return html_table(("parameter", "value", "unit"), rows, caption)
-
-    def _texts(self) -> dict[str, str]:
-        """Return value and error of each parameter as text."""
-
-        def spread(found: Parameter) -> str:
-            return "" if found.error is None else f" ± {found.error:.2g}"
-
-        return {
-            name: f"{found.value:.6g}{' (fixed)' if found.fixed else spread(found)}"
-            for name, found in self.parameters.items()
-        }
 
     def as_json(self) -> JsonObject:
         """Return the content of ``fit.json`` about this fit."""

@@ -1,127 +1,120 @@
-"""Components of a mass fit: their integrals over bins, and their likelihood."""
+"""Components of a mass fit: their parameters, and their integrals over bins.
+
+Every component is normalised inside the range of the fit, so that its yield is the number of its
+candidates there. The parameters of a polynomial are recursive fractions: ``bernstein_1`` is the
+fraction of the background in the first basis polynomial, ``bernstein_2`` that of the rest in the
+second, and so on; what remains is in the one that is highest at the lower end. Any values between
+0 and 1 thus make a background that is not negative.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-import hist
 import numpy as np
-from scipy.special import erf
+from scipy.special import betainc, erf, voigt_profile
 
-from bphcoffea.analysis import MassModel, Peak, Tails
+from bphcoffea.analysis import MassModel, Peak, PeakShape
 from bphcoffea.arrays import Floats
-from bphcoffea.errors import FitError
-from bphcoffea.statistics.costs import BinnedCost
 
 #: Name of the component below the peaks.
 BACKGROUND = "background"
 #: Names of the parameters of each tail: its beginning, in resolutions from the mean, and the
 #: exponent of its power law.
-TAIL_PARAMETERS: Final[Mapping[Tails, tuple[tuple[str, str], ...]]] = {
-    "low": (("beta", "m"),),
-    "both": (("beta", "m"), ("beta_high", "m_high")),
+TAIL_PARAMETERS: Final[Mapping[PeakShape, tuple[tuple[str, str], ...]]] = {
+    "crystal_ball": (("beta", "m"),),
+    "double_crystal_ball": (("beta", "m"), ("beta_high", "m_high")),
+    "gaussian": (),
+    "voigtian": (),
 }
+#: Points and weights of the quadrature of densities on -1 to 1. That of a Voigtian over two
+#: resolutions is exact to 1e-10.
+POINTS, WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """Bins inside the range of a fit: model, edges (GeV), contents and variances."""
+def peak_parameters(model: MassModel, peak: Peak) -> list[str]:
+    """Return the parameters that a peak does not share: yield, mean, resolution, natural width."""
+    kinds = ("n", "mean", "sigma", *(["gamma"] if model.shape == "voigtian" else []))
+    return [f"{kind}_{peak.name}" for kind in kinds]
 
-    model: MassModel
-    edges: Floats
-    counts: Floats
-    variances: Floats
 
-    @classmethod
-    def of(cls, histogram: hist.Hist, model: MassModel) -> Spectrum:
-        """Return the bins of a histogram in the range of a fit.
+def background_parameters(model: MassModel) -> list[str]:
+    """Return the parameters of the shape of the background.
 
-        Raises
-        ------
-        FitError
-            If the range holds fewer than two bins, or a peak lies outside.
-        """
-        edges = np.asarray(histogram.axes[0].edges, dtype=np.float64)
-        low, high = model.range or (edges[0], edges[-1])
-        rounding = 1e-6 * (edges[1] - edges[0])
-        inside = np.flatnonzero((edges >= low - rounding) & (edges <= high + rounding))
-        if len(inside) < 3:
-            raise FitError(
-                f"histogram '{model.histogram}' has fewer than two bins in {low:g}-{high:g} GeV"
-            )
-        for peak in model.peaks:
-            if not edges[inside[0]] < peak.mass < edges[inside[-1]]:
-                raise FitError(
-                    f"the peak '{peak.name}' at {peak.mass:g} GeV lies outside the range of the "
-                    f"fit, {edges[inside[0]]:g}-{edges[inside[-1]]:g} GeV"
-                )
-        bins = slice(inside[0], inside[-1])
-        counts = np.asarray(histogram.values(), dtype=np.float64)
-        variances = histogram.variances()
-        variances = counts if variances is None else np.asarray(variances, dtype=np.float64)
-        return cls(model, edges[inside], counts[bins], variances[bins])
+    >>> peak = Peak(name="jpsi", label="", mass=3.1, width=0.03)
+    >>> background_parameters(MassModel(histogram="m", peaks=(peak,), background="bernstein2"))
+    ['bernstein_1', 'bernstein_2']
+    """
+    if model.background == "exponential":
+        return ["slope"]
+    return [f"bernstein_{index + 1}" for index in range(int(model.background[-1]))]
 
-    @property
-    def window(self) -> tuple[float, float]:
-        """Lower and upper end of the range, GeV."""
-        return float(self.edges[0]), float(self.edges[-1])
 
-    @property
-    def entries(self) -> float:
-        """Sum of the contents."""
-        return float(np.sum(self.counts))
-
-    @property
-    def effective(self) -> float:
-        """Number of entries of equal weight with the same relative precision."""
-        variance = float(np.sum(self.variances))
-        return self.entries**2 / variance if variance > 0 else 0.0
-
-    @property
-    def weighted(self) -> bool:
-        """Whether the entries have weights other than 1."""
-        return not np.array_equal(self.counts, self.variances)
+def parameter_names(model: MassModel) -> list[str]:
+    """Return all parameters of a model, in the order of the arguments of the likelihood."""
+    of_peaks = [name for peak in model.peaks for name in peak_parameters(model, peak)]
+    of_tails = [name for pair in TAIL_PARAMETERS[model.shape] for name in pair]
+    return [*of_peaks, f"n_{BACKGROUND}", *background_parameters(model), *of_tails]
 
 
 def integrals(
-    x: Floats, window: tuple[float, float], peaks: Sequence[Peak], values: Mapping[str, float]
+    x: Floats, window: tuple[float, float], model: MassModel, values: Mapping[str, float]
 ) -> dict[str, Floats]:
     """Return the integral of each component from the lower end of the window to each ``x``.
 
-    The peaks have a tail on the high side if ``values`` holds ``beta_high`` and ``m_high``.
+    Parameters
+    ----------
+    x
+        Masses inside the window in ascending order, GeV; shape (n,).
+    window
+        Range of the fit, GeV.
+    model
+        Peaks and background.
+    values
+        Values of the parameters of the model.
     """
+    at = np.concatenate([window[:1], x, window[1:]])
+    names = [peak.name for peak in model.peaks]
+    if model.shape == "voigtian":
+        cdf = np.array([_voigt(at, *(values[f"{k}_{n}"] for k in _OF_VOIGT)) for n in names])
+    else:
+        mean, sigma = (
+            np.array([values[f"{kind}_{name}"] for name in names])[:, np.newaxis]
+            for kind in ("mean", "sigma")
+        )
+        cdf = _cumulative(model.shape, (at - mean) / sigma, values)
+    fractions = (cdf[:, 1:-1] - cdf[:, :1]) / (cdf[:, -1:] - cdf[:, :1])
+    components = {
+        name: values[f"n_{name}"] * part for name, part in zip(names, fractions, strict=True)
+    }
+    shape = [values[name] for name in background_parameters(model)]
     low, high = window
-    names = [peak.name for peak in peaks]
-    mean, sigma, n = (
-        np.array([values[f"{kind}_{name}"] for name in names])[:, np.newaxis]
-        for kind in ("mean", "sigma", "n")
-    )
-    cdf = _cumulative((np.append(x, window) - mean) / sigma, values)
-    of_peaks = n * ((cdf[:, :-2] - cdf[:, -2:-1]) / (cdf[:, -1:] - cdf[:, -2:-1]))
-    slope = values["slope"]
-    # avoid 0/0 for a flat background
-    fall = max(abs(slope), 1e-6 / (high - low))
-    at = np.clip(x, low, high)
-    at = high - at if slope > 0 else at - low
-    fraction = np.expm1(-fall * at) / math.expm1(-fall * (high - low))
-    background = values["n_background"] * (1 - fraction if slope > 0 else fraction)
-    return {**dict(zip(names, of_peaks, strict=True)), BACKGROUND: background}
+    if model.background == "exponential":
+        below = _exponential(np.clip(x, low, high) - low, high - low, shape[0])
+    else:
+        below = _bernstein(np.clip((x - low) / (high - low), 0, 1), bernstein_fractions(shape))
+    return {**components, BACKGROUND: values[f"n_{BACKGROUND}"] * below}
 
 
-def _cumulative(z: Floats, values: Mapping[str, float]) -> Floats:
-    """Return the integral of a Crystal Ball from -∞ to ``z``, in resolutions from its mean.
+_OF_VOIGT = ("mean", "sigma", "gamma")
+
+
+def _cumulative(shape: PeakShape, z: Floats, values: Mapping[str, float]) -> Floats:
+    """Return the integral of a peak from -∞ to ``z``, in resolutions from its mean.
 
     The density is 1 at the mean. A Crystal Ball with tails on both sides is made of two halves,
     which are evaluated together.
     """
-    if "beta_high" not in values:
+    if shape == "gaussian":
+        core: Floats = math.sqrt(math.pi / 2) * erf(z / math.sqrt(2))
+        return core
+    if shape == "crystal_ball":
         return _crystal_ball(z, values["beta"], values["m"])
     betas, powers = (
         np.array([[[values[name]]] for name in of_tails])
-        for of_tails in zip(*TAIL_PARAMETERS["both"], strict=True)
+        for of_tails in zip(*TAIL_PARAMETERS[shape], strict=True)
     )
     below, above = _crystal_ball(np.array([np.minimum(z, 0), np.minimum(-z, 0)]), betas, powers)
     beta, m = values["beta_high"], values["m_high"]
@@ -144,30 +137,47 @@ def _crystal_ball(z: Floats, beta: Floats | float, m: Floats | float) -> Floats:
     return integral
 
 
-def parameter_names(model: MassModel) -> list[str]:
-    """Return all parameters of a model, in the order of the arguments of the likelihood."""
-    of_peaks = [f"{kind}_{peak.name}" for peak in model.peaks for kind in ("n", "mean", "sigma")]
-    of_tails = [name for pair in TAIL_PARAMETERS[model.tails] for name in pair]
-    return [*of_peaks, "n_background", "slope", *of_tails]
+def _voigt(x: Floats, mean: float, sigma: float, gamma: float) -> Floats:
+    """Return the integral of a Voigtian from the first of ascending ``x`` to each, shape (n,).
 
-
-def cost_of(spectrum: Spectrum, renamed: Mapping[str, str] | None = None) -> BinnedCost:
-    """Return the extended binned likelihood of the peaks and a background.
-
-    Parameters
-    ----------
-    spectrum
-        Bins of the histogram, and the model.
-    renamed
-        New names of parameters that are not shared when likelihoods are added.
+    Its integral has no closed form that scipy knows. Each interval is divided into parts that are
+    at most two resolutions wide.
     """
-    names = parameter_names(spectrum.model)
+    widths = np.diff(x)
+    parts = max(1, math.ceil(np.max(widths) / (2 * sigma)))
+    half = widths[:, np.newaxis, np.newaxis] / (2 * parts)
+    low = x[:-1, np.newaxis, np.newaxis] + 2 * half * np.arange(parts)[:, np.newaxis]
+    density = voigt_profile(low + half * (1 + POINTS) - mean, sigma, gamma / 2)
+    contents = np.sum(density * WEIGHTS * half, axis=(1, 2))
+    return np.concatenate([[0.0], np.cumsum(contents)])
 
-    def expected(*parameters: float) -> Floats:
-        values = dict(zip(names, parameters, strict=True))
-        components = integrals(spectrum.edges, spectrum.window, spectrum.model.peaks, values)
-        return np.diff(sum(components.values()))
 
-    variances = spectrum.variances if spectrum.weighted else None
-    public = [(renamed or {}).get(name, name) for name in names]
-    return BinnedCost(spectrum.counts, variances, expected, public)
+def _exponential(x: Floats, length: float, slope: float) -> Floats:
+    """Return the fraction of an exponential below ``x``, the distance from the lower end."""
+    # avoid 0/0 for a flat background
+    fall = max(abs(slope), 1e-6 / length)
+    at = length - x if slope > 0 else x
+    fraction: Floats = np.expm1(-fall * at) / math.expm1(-fall * length)
+    return 1 - fraction if slope > 0 else fraction
+
+
+def bernstein_fractions(parameters: Sequence[float]) -> list[float]:
+    """Return the fraction of the background in each basis polynomial, from recursive fractions.
+
+    >>> bernstein_fractions([0.5, 0.4])
+    [0.3, 0.5, 0.2]
+    """
+    rest, fractions = 1.0, []
+    for parameter in parameters:
+        fractions.append(rest * parameter)
+        rest *= 1 - parameter
+    return [rest, *fractions]
+
+
+def _bernstein(t: Floats, fractions: list[float]) -> Floats:
+    """Return the fraction of a polynomial below ``t``, which runs from 0 to 1 in the window."""
+    degree = len(fractions) - 1
+    total: Floats = np.zeros_like(t)
+    for index, fraction in enumerate(fractions):
+        total = total + fraction * betainc(index + 1, degree + 1 - index, t)
+    return total

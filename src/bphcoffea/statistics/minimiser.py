@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from iminuit import Minuit
 
-from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, Spectrum
+from bphcoffea.statistics.mass_shapes import TAIL_PARAMETERS, background_parameters
+from bphcoffea.statistics.spectrum import Spectrum
 
 #: Beginning of a tail, in resolutions from the mean. Beyond 3 the tail is negligible.
 BETA_START, BETA_LIMITS = 2.0, (0.7, 3.0)
@@ -17,6 +18,8 @@ BETA_START, BETA_LIMITS = 2.0, (0.7, 3.0)
 TAIL_POWER, TAIL_POWER_LIMITS = 3.0, (1.1, 30.0)
 #: Limits of a resolution, relative to the declared one.
 WIDTH_FACTORS = (0.3, 3.0)
+#: Start value and upper limit of a natural width, relative to the declared resolution.
+NATURAL_WIDTH_FACTORS = (0.3, 5.0)
 #: Largest logarithm of the ratio of the background at the ends of the range.
 MAX_LOG_FALL = 20.0
 #: Fraction of its range within which a parameter is at a limit.
@@ -61,13 +64,37 @@ def starts_of(spectrum: Spectrum) -> dict[str, Start]:
         starts[f"mean_{peak.name}"] = Start(peak.mass, window, "GeV")
         factors = (WIDTH_FACTORS[0] * peak.width, WIDTH_FACTORS[1] * peak.width)
         starts[f"sigma_{peak.name}"] = Start(peak.width, factors, "GeV")
+        if spectrum.model.shape == "voigtian":
+            start, highest = (factor * peak.width for factor in NATURAL_WIDTH_FACTORS)
+            starts[f"gamma_{peak.name}"] = Start(start, (0.0, highest), "GeV")
     in_background = max(float(np.sum(background)), 0.01 * total)
     starts["n_background"] = Start(in_background, (0.0, 2 * total))
-    starts["slope"] = Start(slope, (-falls, falls), "1/GeV")
-    for beta, power in TAIL_PARAMETERS[spectrum.model.tails]:
+    if spectrum.model.background == "exponential":
+        starts["slope"] = Start(slope, (-falls, falls), "1/GeV")
+    else:
+        names = background_parameters(spectrum.model)
+        fractions = _polynomial(slope * (high - low), len(names))
+        starts |= {n: Start(x, (0.0, 1.0)) for n, x in zip(names, fractions, strict=True)}
+    for beta, power in TAIL_PARAMETERS[spectrum.model.shape]:
         starts[beta] = Start(BETA_START, BETA_LIMITS)
         starts[power] = Start(TAIL_POWER, TAIL_POWER_LIMITS)
     return starts
+
+
+def _polynomial(log_ratio: float, degree: int) -> list[float]:
+    """Return the recursive fractions of a polynomial that is similar to an exponential.
+
+    Parameters
+    ----------
+    log_ratio
+        Logarithm of the ratio of the exponential at the ends of the range.
+    degree
+        Degree of the polynomial.
+    """
+    heights = np.exp(log_ratio * np.linspace(0, 1, degree + 1))
+    fractions = heights / np.sum(heights)
+    taken = np.concatenate([[0.0], np.cumsum(fractions[1:-1])])
+    return [float(fraction) for fraction in fractions[1:] / (1 - taken)]
 
 
 class Minimiser:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import hist
 
-from bphcoffea.analysis import ALL, NOMINAL, MassModel
+from bphcoffea.analysis import ALL, BackgroundShape, MassModel, PeakShape
 from bphcoffea.errors import FitError, RunError, near_miss
 from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics.blindness import check_fit
@@ -18,9 +18,13 @@ from bphcoffea.statistics.data_sample import of_year, year_of
 from bphcoffea.statistics.fit_record import FitRecord, ModelFit, SimulationFit
 from bphcoffea.statistics.histogram_fit import SEEN, fit_histogram, fit_simulation
 from bphcoffea.statistics.mass_fit import MassFit, Tail
+from bphcoffea.statistics.run_histograms import of_datasets
+from bphcoffea.statistics.spectrum import Expectation, expected_contents
 
 _log = logging.getLogger(__name__)
 
+#: What evaluates the model of a fit.
+Backend: TypeAlias = Literal["builtin", "zfit"]
 #: Names of the simulated datasets of each peak.
 Simulated = Mapping[str, Sequence[str]]
 
@@ -28,7 +32,11 @@ Simulated = Mapping[str, Sequence[str]]
 def fit_mass(
     run: RunFolder,
     datasets: Sequence[str] | None = None,
-    by: Literal["dataset", "era", "year"] | None = None,
+    by: Literal["dataset", "era", "year", "category"] | None = None,
+    *,
+    shape: PeakShape | None = None,
+    background: BackgroundShape | None = None,
+    backend: Backend = "builtin",
 ) -> FitRecord:
     """Fit the mass spectrum of a run.
 
@@ -42,15 +50,20 @@ def fit_mass(
     datasets
         Shell patterns of dataset names; all datasets by default.
     by
-        Also fit each dataset, era or year separately. The fit of a year takes tails and efficiency
-        from simulation of that year, or of the nearest one.
+        Also fit each dataset, era, year, or category or region separately. The fit of a year takes
+        tails and efficiency from simulation of that year, or of the nearest one.
+    shape, background
+        Function of the peaks and of the background; by default those that the analysis declares.
+    backend
+        ``builtin``, or ``zfit`` to make the same model of zfit's PDFs.
 
     Raises
     ------
     StillBlindError
         If the run hides data of the histogram.
     FitError
-        If the analysis declares no fit, no dataset matches, or no entry is in the range.
+        If the analysis declares no fit, no dataset matches, no entry is in the range, there are no
+        categories, or zfit is not installed.
     """
     check_fit(run)
     analysis = run.analysis
@@ -58,6 +71,8 @@ def fit_mass(
     if model is None:
         raise FitError(f"{run.path}: the analysis '{analysis.name}' declares no mass fit")
     histograms = run.histograms()
+    requested = {"shape": shape, "background": background}
+    model = model.model_copy(update={key: name for key, name in requested.items() if name})
     if model.histogram not in histograms:
         raise RunError(f"{run.path}: histograms.json has no '{model.histogram}' to fit")
     records = run.datasets
@@ -65,7 +80,8 @@ def fit_mass(
     data = [name for name in matching if not records[name].is_mc]
     selected = data or matching
     simulated = _simulated(model, records) if data else {}
-    spectrum = _Spectrum(run, analysis.name, records, histograms[model.histogram], model)
+    histogram = histograms[model.histogram]
+    spectrum = _Spectrum(run, analysis.name, records, histogram, model, _expectation(backend))
     record, tail = spectrum.fit_with_simulation(selected, simulated)
     if not record.fit.entries:
         low, high = record.fit.range
@@ -75,6 +91,11 @@ def fit_mass(
         )
     if by is None:
         return record
+    if by == "category":
+        categories = [name for name in histogram.axes["category"] if name != ALL]
+        if not categories:
+            raise FitError(f"{run.path}: the analysis '{analysis.name}' has no categories to fit")
+        return replace(record, by={name: spectrum.fit(selected, tail, name) for name in categories})
     groups: dict[str, list[str]] = {}
     for name in selected:
         group = {"dataset": name, "era": records[name].era, "year": year_of(records[name])}[by]
@@ -98,12 +119,16 @@ class _Spectrum:
     records: Datasets
     histogram: hist.Hist
     model: MassModel
+    expectation: Expectation
     made: dict[object, dict[str, MassFit]] = field(default_factory=dict)
 
-    def fit(self, names: Sequence[str], tail: Tail | None) -> FitRecord:
-        """Fit the sum of some datasets."""
+    def fit(
+        self, names: Sequence[str], tail: Tail | None, category: str | None = None
+    ) -> FitRecord:
+        """Fit the sum of some datasets, or one category of it."""
         in_data = not any(self.records[name].is_mc for name in names)
-        fit = fit_histogram(of_datasets(self.histogram, names), self.model, tail=tail)
+        total = of_datasets(self.histogram, names, category)
+        fit = fit_histogram(total, self.model, tail=tail, expectation=self.expectation)
         _log.debug("%s: %r", ", ".join(names), fit)
         return FitRecord(
             analysis=self.analysis,
@@ -113,6 +138,7 @@ class _Spectrum:
             partial=self.run.partial,
             luminosity=self.run.luminosity_of(names) if in_data else None,
             nominal=ModelFit(fit),
+            category=category,
         )
 
     def fit_with_simulation(
@@ -122,15 +148,15 @@ class _Spectrum:
         simulation, tail = self._simulation(self.model, simulated)
         record = self.fit(names, tail)
         record = replace(record, nominal=ModelFit(record.fit, simulation))
-        if tail is None or not record.fit.entries:
+        if not any(of_peak.fit.valid for of_peak in simulation.values()) or not record.fit.entries:
             return record, tail
         other_model = self.model.alternative
         others, other_tail = self._simulation(other_model, simulated)
-        fit = fit_histogram(of_datasets(self.histogram, names), other_model, tail=other_tail)
+        total = of_datasets(self.histogram, names)
+        fit = fit_histogram(total, other_model, tail=other_tail, expectation=self.expectation)
         notes = [
-            f"the simulation of {peak} is described better with tails on "
-            f"{_SIDES[other_model.tails]}; if the mass model had "
-            f"tails='{other_model.tails}', that would be the result"
+            f"the simulation of {peak} is described better with {_IN_WORDS[other_model.shape]}; if "
+            f"the mass model had shape='{other_model.shape}', that would be the result"
             for peak in _better(others, simulation)
         ]
         nominal = replace(record.fit, notes=(*record.fit.notes, *notes))
@@ -144,9 +170,9 @@ class _Spectrum:
         """Fit the simulated peaks, and return their common tail."""
         spectra = {peak: of_datasets(self.histogram, names) for peak, names in simulated.items()}
         # years without simulation of their own share that of another one
-        key = model.tails, tuple((peak, tuple(names)) for peak, names in simulated.items())
+        key = model.shape, tuple((peak, tuple(names)) for peak, names in simulated.items())
         if key not in self.made:
-            self.made[key] = fit_simulation(spectra, model)
+            self.made[key] = fit_simulation(spectra, model, expectation=self.expectation)
         fits = self.made[key]
         used = {name for peak, fit in fits.items() if fit.valid for name in simulated[peak]}
         tail = Tail.of(fits.values(), f"simulation ({', '.join(sorted(used))})")
@@ -154,34 +180,12 @@ class _Spectrum:
         return records, tail
 
 
-def whole(histogram: hist.Hist) -> str | Callable[..., object]:
-    """Return the index of all candidates on the axis of categories, which they may be summed over.
+def _expectation(backend: Backend) -> Expectation:
+    if backend == "builtin":
+        return expected_contents
+    from bphcoffea.statistics.zfit_models import expected_contents as of_zfit
 
-    Regions may overlap, so that histograms of them have a category of their own for all candidates.
-    """
-    return ALL if ALL in histogram.axes["category"] else sum
-
-
-def of_datasets(
-    histogram: hist.Hist, datasets: Iterable[str], category: str | None = None
-) -> hist.Hist:
-    """Return the nominal distribution, summed over some datasets.
-
-    Parameters
-    ----------
-    histogram
-        Histogram of a run.
-    datasets
-        Names of the datasets; those that the histogram lacks count as empty.
-    category
-        Name of a category or region; by default all candidates.
-    """
-    chosen = whole(histogram) if category is None else category
-    total = histogram[0, chosen, NOMINAL, ...].copy().reset()
-    for name in datasets:
-        if name in histogram.axes["dataset"]:
-            total += histogram[name, chosen, NOMINAL, ...]
-    return total
+    return of_zfit
 
 
 def _matching(patterns: Sequence[str] | None, datasets: Iterable[str]) -> list[str]:
@@ -198,7 +202,11 @@ def _matching(patterns: Sequence[str] | None, datasets: Iterable[str]) -> list[s
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-_SIDES = {"low": "the low side alone", "both": "both sides"}
+#: Shapes that an alternative model may have.
+_IN_WORDS = {
+    "crystal_ball": "a tail on the low side alone",
+    "double_crystal_ball": "tails on both sides",
+}
 
 
 def _better(fits: Mapping[str, SimulationFit], others: Mapping[str, SimulationFit]) -> list[str]:

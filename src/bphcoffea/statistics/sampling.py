@@ -195,10 +195,7 @@ class ToySampler:
         self.toys, self.seed = toys, seed
 
     def test(self, mu: float) -> Confidence:
-        """Return CLs of a strength, with errors.
-
-        The data count as one more toy, so that no probability is 0.
-        """
+        """Return CLs of a strength; see :func:`confidence_from_toys`."""
         experiment, toys = self.experiment, self.toys
         rng = np.random.default_rng(self.seed)
         sizes = np.diff([*range(0, toys, BATCH), toys])
@@ -210,26 +207,48 @@ class ToySampler:
             )
             for at in (experiment.fit(experiment.data, strength) for strength in (0.0, mu))
         )
-        # values of q̃ at the quantiles of CLs without signal: many events first
-        shares = ndtr([-shift for shift in QUANTILES])
-        typical = background[np.minimum((shares * toys).astype(int), toys - 1)]
-        seen = experiment.statistic(experiment.data, mu)
-        values = np.concatenate([seen, typical])
-        # fraction of the toys that are at least as far from the hypothesis
-        p_both, p_background = (
-            (1 + toys - np.searchsorted(sample, values - SAME)) / (1 + toys)
-            for sample in (both, background)
-        )
-        cls = np.minimum(p_both / p_background, 1.0)
-        errors = cls * np.sqrt((1 / p_both + 1 / p_background - 2) / toys)
-        # fewer events exclude more, even if too few toys are left to show it
-        expected = five(np.minimum.accumulate(cls[:0:-1])[::-1])
-        spread = five(errors[1:])
-        if self.blinded:
-            return Confidence(mu, None, expected, None, None, "", toys, None, spread)
-        note = RARE if p_background[0] * (1 + toys) < 1.5 else ""
-        observed, tails = float(cls[0]), (float(p_both[0]), float(p_background[0]))
-        return Confidence(mu, observed, expected, *tails, note, toys, float(errors[0]), spread)
+        seen = float(experiment.statistic(experiment.data, mu)[0])
+        return confidence_from_toys(mu, seen, both, background, blinded=self.blinded)
+
+
+def confidence_from_toys(
+    mu: float, seen: float, both: Floats, background: Floats, *, blinded: bool
+) -> Confidence:
+    """Return CLs of a strength, with errors.
+
+    The data count as one more toy, so that no probability is 0.
+
+    Parameters
+    ----------
+    mu
+        The strength.
+    seen
+        Test statistic of the data.
+    both, background
+        Test statistics of as many toys with and without signal, ascending; shape (toys,).
+    blinded
+        Whether nothing observed is returned.
+    """
+    toys = len(both)
+    # values of q̃ at the quantiles of CLs without signal: many events first
+    shares = ndtr([-shift for shift in QUANTILES])
+    typical = background[np.minimum((shares * toys).astype(int), toys - 1)]
+    values = np.append(seen, typical)
+    # fraction of the toys that are at least as far from the hypothesis
+    p_both, p_background = (
+        (1 + toys - np.searchsorted(sample, values - SAME)) / (1 + toys)
+        for sample in (both, background)
+    )
+    cls = np.minimum(p_both / p_background, 1.0)
+    errors = cls * np.sqrt((1 / p_both + 1 / p_background - 2) / toys)
+    # fewer events exclude more, even if too few toys are left to show it
+    expected = five(np.minimum.accumulate(cls[:0:-1])[::-1])
+    spread = five(errors[1:])
+    if blinded:
+        return Confidence(mu, None, expected, None, None, "", toys, None, spread)
+    note = RARE if p_background[0] * (1 + toys) < 1.5 else ""
+    observed, tails = float(cls[0]), (float(p_both[0]), float(p_background[0]))
+    return Confidence(mu, observed, expected, *tails, note, toys, float(errors[0]), spread)
 
 
 def limit_from_toys(sampler: ToySampler, unit: float, level: float) -> Limit:

@@ -1,23 +1,15 @@
-"""Model of a workspace, scaled so that all parameters are of order 1."""
+"""Likelihood of a search's workspace, scaled so that all parameters are of order 1."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
-import pyhf
 
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.likelihood import Likelihood
-from bphcoffea.statistics.pyhf_backend import backend, schemas
-from bphcoffea.statistics.workspace import SampleSpec, Workspace, has_spectra
+from bphcoffea.statistics.workspace import SampleSpec, Workspace
 
-#: Interpolation between two uncertainties: log-normal, also beyond one sigma; the polynomial that
-#: pyhf uses by default below one sigma would not be monotonic.
-INTERPOLATION = {"normsys": {"interpcode": "code1"}, "histosys": {"interpcode": "code4p"}}
-#: Upper limit of the strength, in units of about its upper limit without signal.
-HIGHEST = 1e6
 #: Expected events where a division would be by zero.
 TINY = 1e-30
 
@@ -29,22 +21,21 @@ class ScaledModel:
     Attributes
     ----------
     pdf, data
-        Model, and observed counts with auxiliary data; for spectra, the model is a `Likelihood`.
-    batched
-        The same model, evaluated for one parameter set more than it has parameters; None for
-        spectra.
+        Model, and observed counts with auxiliary data.
     unit
         Strength in the workspace that corresponds to a strength of 1.
     """
 
-    pdf: pyhf.Model | Likelihood
+    pdf: Likelihood
     data: Floats
-    batched: pyhf.Model
     unit: float
 
 
 def prepare(spec: Workspace) -> ScaledModel:
     """Return the scaled model of a workspace.
+
+    Uncertainties are log-normal, also within one sigma; the polynomial that pyhf uses there by
+    default would not be monotonic.
 
     Parameters
     ----------
@@ -59,23 +50,8 @@ def prepare(spec: Workspace) -> ScaledModel:
     unit = unit_of(spec)
     if unit == np.inf:
         raise ValueError("no signal is expected in any channel: its strength cannot be fitted")
-    spec = copy.deepcopy(spec)
-    config = spec["measurements"][0]["config"]
-    for sample in _signals(spec):
-        _scale(sample, unit)
-    if has_spectra(spec):
-        likelihood = Likelihood(spec)
-        return ScaledModel(likelihood, likelihood.data, None, unit)
-    config["parameters"] = [
-        *(parameter for parameter in config["parameters"] if parameter["name"] != config["poi"]),
-        {"name": config["poi"], "inits": [1.0], "bounds": [[0.0, HIGHEST]]},
-    ]
-    with backend(), schemas():
-        workspace = pyhf.Workspace(spec, validate=False)
-        options = {"modifier_settings": INTERPOLATION, "validate": False}
-        pdf = workspace.model(**options)
-        batched = workspace.model(batch_size=pdf.config.npars + 1, **options)
-        return ScaledModel(pdf, workspace.data(pdf), batched, unit)
+    likelihood = Likelihood(spec, unit=unit, interpolation="code1")
+    return ScaledModel(likelihood, likelihood.data, unit)
 
 
 def unit_of(spec: Workspace) -> float:
@@ -102,20 +78,6 @@ def unit_of(spec: Workspace) -> float:
             # without any event, three are excluded: two sigma of 1.5
             information += total**2 / (equivalent + 1.5**2)
     return 2 / float(np.sqrt(information)) if information else np.inf
-
-
-def _scale(sample: SampleSpec, factor: float) -> None:
-    """Multiply the contents of a sample."""
-
-    def scaled(contents: list[float]) -> list[float]:
-        return [factor * content for content in contents]
-
-    sample["data"] = scaled(sample["data"])
-    for modifier in sample["modifiers"]:
-        if modifier["type"] == "histosys":
-            templates = modifier["data"]
-            templates["hi_data"] = scaled(templates["hi_data"])
-            templates["lo_data"] = scaled(templates["lo_data"])
 
 
 def _signals(spec: Workspace) -> list[SampleSpec]:

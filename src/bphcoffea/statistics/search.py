@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 GROUP: Final = "bphcoffea.searches"
 #: Folder of datacards and workspaces, inside the folder of a run.
 DATACARDS: Final = "datacards"
+#: File beside exported workspaces that says what a strength of 1 stands for.
+STRENGTHS: Final = "strengths.json"
 
 
 def option(kind: Any, text: str, **settings: Any) -> Any:
@@ -100,8 +102,9 @@ class Search(ABC):
     def export(self, run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
         """Write datacards or workspaces of the limit of a run into its folder ``datacards``.
 
-        Files of an earlier limit, which may have been unblinded, are removed; those of the same
-        limit in the other format are kept.
+        Beside workspaces, ``strengths.json`` says what a strength of 1 stands for, if this is not
+        the predicted signal; datacards say so in comments. Files of an earlier limit, which may
+        have been unblinded, are removed; those of the same limit in the other format are kept.
 
         Returns
         -------
@@ -114,7 +117,7 @@ class Search(ABC):
         """
         from bphcoffea.statistics import counting
 
-        limit = self.record(run)
+        limit, about = self.record(run), {}
         made_from = hashlib.sha256(run.place("limit.json").read_bytes()).hexdigest()
         written = []
 
@@ -134,11 +137,19 @@ class Search(ABC):
                     # not in each step of a limit, where it would take a third of the time
                     counting.validate(workspace)
                     path.write_text(json.dumps(workspace, indent=1) + "\n")
+                    about[export.name] = dict(export.about)
                 written.append(run.output / DATACARDS / path.name)
+            if any(about.values()):
+                (folder / STRENGTHS).write_text(json.dumps(about, indent=1) + "\n")
         return written
 
-    def figures(self, run: RunFolder, *, unblind: bool) -> Iterator[tuple[str, Figure]]:
-        """Yield the names and figures of the limit of a run."""
+    def figures(
+        self, run: RunFolder, *, unblind: bool
+    ) -> Iterator[tuple[str, Callable[[], Figure]]]:
+        """Yield the names of the figures of the limit of a run, and functions that draw them.
+
+        The functions are sent to other processes.
+        """
         figures = self._module("figures")
         yield from figures.figures_of_limit(run, self.record(run), unblind=unblind)
 

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.likelihood import Likelihood
-from bphcoffea.statistics.minuit_optimizer import NEARLY, minimised
+from bphcoffea.statistics.optimizer import NEARLY, minimised
 from bphcoffea.statistics.scaled_model import prepare
 from bphcoffea.statistics.workspace import Workspace, has_spectra, is_blinded
 
@@ -19,8 +19,6 @@ from bphcoffea.statistics.workspace import Workspace, has_spectra, is_blinded
 DEEPEST = 0.99
 #: Fits with a lower limit of the strength, which depends on the fitted background.
 ATTEMPTS = 4
-#: Step of the finite differences, for parameters of order 1.
-STEP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,8 @@ def fit_strength(spec: Workspace) -> Strength:
     if not has_spectra(spec):
         raise ValueError("a strength is fitted to mass spectra, not to counts")
     model = prepare(spec)
-    likelihood: Likelihood = model.pdf
-    config, data = likelihood.config, likelihood.data
+    likelihood, data = model.pdf, model.data
+    config = likelihood.config
     poi = config.poi_index
     best, zero = minimised(likelihood, data, config.suggested_init(), {poi: 0.0})
     # at strengths that the data exclude, the curvature has no meaning
@@ -104,16 +102,8 @@ def _lowest(likelihood: Likelihood, at: Floats) -> float:
 
 def _error(likelihood: Likelihood, at: Floats, data: Floats) -> float:
     """Return the error of the strength from the curvature; MINUIT's fails at a limit."""
-    steps = STEP * np.maximum(1.0, np.abs(at))
-    curvature = np.array(
-        [
-            (likelihood.gradient(at + step, data) - likelihood.gradient(at - step, data))
-            for step in np.diag(steps)
-        ]
-    ) / (2 * steps[:, np.newaxis])
     poi = likelihood.config.poi_index
-    covariance = np.linalg.inv(curvature + curvature.T)
-    variance = 4 * covariance[poi, poi]
+    variance = 2 * np.linalg.inv(likelihood.observed_hessian(at, data))[poi, poi]
     if not variance > 0:
         variance = 2 * np.linalg.inv(likelihood.hessian(at))[poi, poi]
     return float(np.sqrt(variance))

@@ -4,7 +4,7 @@
 # ruff: noqa: UP013
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias, TypedDict
+from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 
 #: The signal strength, the parameter of interest.
 STRENGTH: Final = "mu"
@@ -22,12 +22,28 @@ NormFactor = TypedDict("NormFactor", {"name": str, "type": Literal["normfactor"]
 NormSys = TypedDict("NormSys", {"name": str, "type": Literal["normsys"], "data": Factors})
 #: Modifier that moves the bins of a sample between two templates.
 HistoSys = TypedDict("HistoSys", {"name": str, "type": Literal["histosys"], "data": Templates})
-Modifier: TypeAlias = NormFactor | NormSys | HistoSys
+#: Modifier that multiplies each bin by a free parameter.
+ShapeFactor = TypedDict("ShapeFactor", {"name": str, "type": Literal["shapefactor"], "data": None})
+#: Modifier that multiplies a sample by the luminosity, whose uncertainty the measurement states.
+Lumi = TypedDict("Lumi", {"name": str, "type": Literal["lumi"], "data": None})
+#: Modifier that multiplies each bin by a factor with a Poisson constraint; absolute uncertainties.
+ShapeSys = TypedDict("ShapeSys", {"name": str, "type": Literal["shapesys"], "data": list[float]})
+#: The same with a Gaussian constraint, for the sum of all samples of a channel that have it.
+StatError = TypedDict("StatError", {"name": str, "type": Literal["staterror"], "data": list[float]})
+Modifier: TypeAlias = NormFactor | NormSys | HistoSys | ShapeFactor | Lumi | ShapeSys | StatError
 
-#: Start value and limits of a parameter.
-ParameterSpec = TypedDict(
-    "ParameterSpec", {"name": str, "inits": list[float], "bounds": list[list[float]]}
-)
+
+class ParameterSpec(TypedDict):
+    """Settings of a parameter; lists have one entry per bin for parameters of bins."""
+
+    name: str
+    inits: NotRequired[list[float]]
+    bounds: NotRequired[list[list[float]]]
+    auxdata: NotRequired[list[float]]
+    sigmas: NotRequired[list[float]]
+    fixed: NotRequired[bool]
+
+
 #: Observed events in the bins of a channel.
 Observation = TypedDict("Observation", {"name": str, "data": list[float]})
 #: Expected events of one process in the bins of a channel.

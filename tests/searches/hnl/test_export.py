@@ -2,6 +2,10 @@
 
 import json
 
+import pyhf
+import pytest
+
+from bphcoffea import statistics
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.limit_record import (
@@ -49,13 +53,13 @@ def category(observed):
     )
 
 
-def limit_of(masses, observed):
-    """Limit with one category and two points per mass."""
+def limit_of(masses, observed, events=2.0):
+    """Limit with one category and two points per mass, at which a signal is predicted."""
     five = (0.1, 0.2, 0.3, 0.4, 0.5)
     points = tuple(
         MixingPoint(
             1.0, None, five, None, None,
-            mixing=mixing, ctau=1.0, signal={"A": SignalYield(2.0, 0.1, {}, None)},
+            mixing=mixing, ctau=1.0, signal={"A": SignalYield(events, 0.1, {}, None)},
         )
         for mixing in (1e-4, 1e-3)
     )  # fmt: skip
@@ -104,5 +108,50 @@ def test_export_removes_what_an_earlier_limit_left(tmp_path):
     assert set(cards.iterdir()) == {*written, *mine}
     assert not [path for path in written if "37" in path.read_text()]
     # both formats of one limit stand beside each other
-    assert set(cards.iterdir()) | set(search.export(run, "pyhf")) == set(cards.iterdir())
+    workspaces = search.export(run, "pyhf")
+    assert set(cards.iterdir()) == {*written, *mine, *workspaces, cards / "strengths.json"}
     assert len(list(cards.glob("m1_V2_1*"))) == 4
+
+
+@pytest.fixture
+def plain_pyhf():
+    """Restore pyhf's default backend."""
+    yield pyhf
+    pyhf.set_backend("numpy")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of jsonschema, which pyhf uses
+@pytest.mark.parametrize(
+    ("events", "optimizer"), [(0.02, "scipy"), (5.0, "minuit"), (1e5, "scipy"), (1e5, "minuit")]
+)
+def test_plain_pyhf_finds_our_limit(tmp_path, plain_pyhf, events, optimizer):
+    """At mixings with next to no signal, with a few events, and with so many that fits failed."""
+    (tmp_path / "ledger.json").write_text("{}")
+    run = RunFolder(tmp_path)
+    limit = limit_of((1.0,), 12, events)
+    run.write("limit.json", limit.as_json())
+    path = HeavyNeutralLepton().export(run, "pyhf")[0]
+    about = json.loads((path.parent / "strengths.json").read_text())[path.stem]
+    scale = about["signal_scale"]
+    assert about["mixing"] == 1e-4
+    assert f"a strength of 1 is {scale:g} times the signal" in about["meaning"]
+    own = statistics.upper_limit(limit.workspace(1.0, 1e-4), toys=0)
+    # the bounds that pyhf gives a strength are 0 and 10
+    assert 0.1 < own.observed / scale < 10
+    workspace = pyhf.Workspace(json.loads(path.read_text()))
+    model = workspace.model()
+    plain_pyhf.set_backend("numpy", optimizer)
+    for strength, medians in ((own.observed, False), (own.expected[2], True)):
+        # CLs falls through 5% within 1% of the limit
+        stronger, weaker = (
+            pyhf.infer.hypotest(
+                factor * strength / scale, workspace.data(model), model, return_expected=True
+            )[medians]
+            for factor in (1.01, 0.99)
+        )
+        assert stronger < 0.05 < weaker
+    # the card is of the same signal
+    card = HeavyNeutralLepton().export(run, "combine")[0].read_text()
+    assert f"\n# {about['meaning']}\n" in card
+    rates = next(line.split() for line in card.splitlines() if line.startswith("rate"))
+    assert float(rates[1]) == pytest.approx(scale * events)

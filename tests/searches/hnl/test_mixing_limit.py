@@ -14,7 +14,6 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, blinded, load_analysis, run
 from bphcoffea.physics.windows import covered, signal_window
-from bphcoffea.presentation.hidden_data import blind_windows
 from bphcoffea.presentation.labels import LabelledRun
 from bphcoffea.presentation.run_figures import figures_of_run
 from bphcoffea.results import RunFolder
@@ -23,7 +22,7 @@ from bphcoffea.searches.hnl.limit_record import MixingLimit
 from bphcoffea.searches.hnl.mixing_limit import limit_mixing
 from bphcoffea.searches.hnl.rates import Neutrino
 from bphcoffea.searches.hnl.signals import Signals
-from bphcoffea.statistics import fit_mass
+from bphcoffea.statistics import blind_windows, fit_mass
 from bphcoffea.statistics.blindness import StillBlindError
 from bphcoffea.statistics.counting import validate
 from bphcoffea.statistics.datacards import datacard
@@ -322,7 +321,7 @@ def test_the_commands_of_the_readme(runs, bphcoffea):
     for form, suffix in (("combine", "txt"), ("pyhf", "json")):
         status, output = call("export", folder, "--format", form)
         assert status == 0, output.err
-        assert len(list((folder / "datacards").glob(f"*.{suffix}"))) == tested
+        assert len(list((folder / "datacards").glob(f"m*.{suffix}"))) == tested
     for options, line in (
         (("--unblind",), "run again unblinded (run --unblind)\n"),
         (("--mass", "1.1"), "; run again with this mass (run --mass)\n"),

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bphcoffea.presentation import run_figures
+from bphcoffea.presentation import drawing
 from bphcoffea.progress import INTERVAL_S
 from bphcoffea.searches.tau3mu.figures import figures_of_limit
 from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
@@ -77,11 +77,11 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
 
     # without drawing them, which takes most of the time
     names = []
-    monkeypatch.setattr(run_figures, "save", lambda _, __, name, ___: names.append(name) or [])
+    monkeypatch.setattr(drawing, "save", lambda _, __, name, ___: names.append(name) or [])
     status, output = call("plot", run.path)
     assert status == 0, output.err
     assert {"limit_mass_A_2018", "limit_cl90"} <= set(names)
-    assert "Drawing: 1 of 1 histogram (100%)" in output.err
+    assert f"Drawing: {len(names)} of {len(names)} figures (100%)" in output.err
 
 
 def test_figures_show_no_data_in_the_windows(runs, call):
@@ -93,7 +93,7 @@ def test_figures_show_no_data_in_the_windows(runs, call):
     counts = np.histogram(masses, EDGES)[0]
     for unblind in (False, True):
         figures = dict(figures_of_limit(run, BranchingLimit.from_json(content), unblind=unblind))
-        (axes,) = figures["limit_mass_A_2018"].axes
+        (axes,) = figures["limit_mass_A_2018"]().axes
         (points,) = axes.containers
         drawn = dict(zip(*points.lines[0].get_data(), strict=True))
         for number, (low, high) in enumerate(pairwise(EDGES)):
@@ -103,7 +103,7 @@ def test_figures_show_no_data_in_the_windows(runs, call):
         texts = [text.get_text() for text in axes.texts]
         assert ("Blinded" in texts) is not unblind
         assert ("Data blinded in 1.753–1.801 GeV" in texts) is not unblind
-        labels = figures["limit_cl90"].axes[0].get_legend_handles_labels()[1]
+        labels = figures["limit_cl90"]().axes[0].get_legend_handles_labels()[1]
         assert ("Observed" in labels) is unblind
 
 

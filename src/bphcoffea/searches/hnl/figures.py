@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ from bphcoffea.presentation import (
     RED,
     SMALL,
     TINY,
+    Drawing,
     Heading,
     cms_style,
     draw_bands,
@@ -25,12 +28,15 @@ from bphcoffea.presentation import (
     legend_once,
     new_figure,
     overlapping,
+    rounded,
 )
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.hnl.limit_record import MassLimit, MixingLimit
 from bphcoffea.searches.hnl.mixing_limit import masses_of_data
 from bphcoffea.statistics import Range, SidebandFit
 
+#: Tested masses and excluded ranges of one area.
+Contour: TypeAlias = list[tuple[float, Range]]
 #: Points of the curve of a background.
 POINTS: Final = 200
 
@@ -40,15 +46,15 @@ def figures_of_limit(
     limit: MixingLimit,
     *,
     unblind: bool = False,  # noqa: ARG001
-) -> Iterator[tuple[str, Figure]]:
-    """Yield the names and figures of a limit; data are drawn as the limit used them."""
+) -> Iterator[Drawing]:
+    """Yield the figures of a limit; data are drawn as the limit used them."""
     notes = ("Preliminary limit of partial runs",) if limit.partial else ()
     heading, data = Heading.of(run.datasets.values(), notes), masses_of_data(run)
     for hypothesis in limit.hypotheses:
         name = f"{hypothesis.mass:g}".replace(".", "p")
-        yield f"limit_cls_m{name}", draw_cls(hypothesis, heading)
-        yield f"limit_sidebands_m{name}", draw_sidebands(hypothesis, data, heading)
-    yield "limit", draw_exclusion(limit, heading)
+        yield f"limit_cls_m{name}", partial(draw_cls, hypothesis, heading)
+        yield f"limit_sidebands_m{name}", partial(draw_sidebands, hypothesis, data, heading)
+    yield "limit", partial(draw_exclusion, limit, heading)
 
 
 @cms_style()
@@ -104,28 +110,26 @@ def draw_exclusion(limit: MixingLimit, heading: Heading) -> Figure:
     masses = [hypothesis.mass for hypothesis in hypotheses]
     lows = [hypothesis.points[0].mixing for hypothesis in hypotheses]
     highs = [hypothesis.points[-1].mixing for hypothesis in hypotheses]
-    half = 0.3 * min(np.diff(masses), default=0.2)
+    half = 0.1 * min(np.diff(masses), default=0.2)
+    _draw_bands(axes, hypotheses, half)
+    expected = contours(masses, [hypothesis.expected[MEDIAN] for hypothesis in hypotheses])
+    observed = contours(masses, [hypothesis.observed or () for hypothesis in hypotheses])
+    filled = expected if limit.blinded else observed
+    for contour in filled:
+        x, low, high = _curves(contour, half)
+        axes.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0, label="Excluded")
+    for drawn, color, line, label in (
+        (expected, "black", "--", "Median expected"),
+        (observed, RED, "-", "Observed"),
+    ):
+        for contour in drawn:
+            _outline(axes, contour, half, masses, color=color, linestyle=line, label=label)
     for hypothesis in hypotheses:
-        at, observed = hypothesis.mass, hypothesis.observed
-        outer, inner = hypothesis.expected[0], hypothesis.expected[1]
-        sides = [at - half, at + half]
-        _edges(axes, sides, hypothesis.expected)
-        for ranges, color, line, label in (
-            (hypothesis.expected[MEDIAN], "black", "--", "Median expected"),
-            (observed or (), RED, "-", "Observed"),
-        ):
-            for excluded in ranges:
-                for end in filter(None, excluded.limits):
-                    axes.plot(sides, [end] * 2, label=label, color=color, linestyle=line)
-        for excluded in observed if observed is not None else inner:
-            axes.fill_between(
-                sides, excluded.low, excluded.high, color=BLUE, alpha=0.2, linewidth=0,
-                label="Excluded",
-            )  # fmt: skip
-        if not (outer or observed):
-            axes.annotate("none", (at, lows[0]), ha="center", fontsize=TINY)
+        if not (hypothesis.expected[0] or hypothesis.observed):
+            place = (hypothesis.mass, hypothesis.points[0].mixing)
+            axes.annotate("none", place, ha="center", fontsize=TINY)
     axes.set_yscale("log")
-    axes.set_xlim(masses[0] - 2 * half, masses[-1] + 2 * half)
+    axes.set_xlim(masses[0] - 3 * half, masses[-1] + 3 * half)
     axes.set_ylim(min(lows) / 2, max(highs) * 30)
     axes.set_xlabel(r"$m_N$ [GeV]")
     axes.set_ylabel(r"$|V_\mu|^2$")
@@ -136,16 +140,99 @@ def draw_exclusion(limit: MixingLimit, heading: Heading) -> Figure:
     return figure
 
 
-def _edges(axes: Axes, sides: Sequence[float], expected: Sequence[Sequence[Range]]) -> None:
-    """Draw bands of one and two standard deviations around the ends of the expected range."""
+def contours(masses: Sequence[float], ranges: Sequence[Sequence[Range]]) -> list[Contour]:
+    """Return the excluded areas: ranges that overlap at neighbouring masses belong together.
+
+    Parameters
+    ----------
+    masses
+        Tested masses, ascending.
+    ranges
+        Excluded ranges at each mass.
+
+    Returns
+    -------
+    Masses and ranges of each area.
+    """
+    found: list[Contour] = []
+    before: list[Contour] = []
+    for mass, here in zip(masses, ranges, strict=True):
+        now: list[Contour] = []
+        for excluded in here:
+            contour = next((c for c in before if _overlap(c[-1][1], excluded)), None)
+            if contour is None:
+                contour = []
+                found.append(contour)
+            else:
+                before.remove(contour)
+            contour.append((mass, excluded))
+            now.append(contour)
+        before = now
+    return found
+
+
+def _overlap(first: Range, second: Range) -> bool:
+    return first.low <= second.high and second.low <= first.high
+
+
+def _curves(contour: Contour, half: float) -> tuple[Floats, Floats, Floats]:
+    """Return masses, lower and upper ends; a single mass has the width of a bar."""
+    x = np.array([mass for mass, _ in contour])
+    low, high = (np.array([getattr(r, end) for _, r in contour]) for end in ("low", "high"))
+    if len(contour) > 1:
+        return x, low, high
+    return np.array([x[0] - half, x[0] + half]), np.repeat(low, 2), np.repeat(high, 2)
+
+
+def _outline(
+    axes: Axes, contour: Contour, half: float, masses: Sequence[float], *, label: str, **look: Any
+) -> None:
+    """Draw the outline of an area, with arrows where it goes on beyond the scan."""
+    x, low, high = _curves(contour, half)
+    for curve, side, arrow in ((low, "open_low", "v"), (high, "open_high", "^")):
+        is_open = np.array([getattr(excluded, side) for _, excluded in contour])
+        beyond = is_open if len(contour) > 1 else np.repeat(is_open, 2)
+        axes.plot(x, np.where(beyond, np.nan, curve), label=label, linewidth=2, **look)
+        tested = np.array([mass for mass, _ in contour])
+        ends = np.array([getattr(excluded, side[5:]) for _, excluded in contour])
+        color = look["color"]
+        axes.plot(tested[~is_open], ends[~is_open], "o", color=color, markersize=6)
+        if is_open.any():
+            axes.plot(
+                tested[is_open], ends[is_open], arrow, color=color, markersize=11,
+                label="Open: the scan ends",
+            )  # fmt: skip
+    # beside it, a tested mass is not excluded
+    for edge, (mass, _), end in ((0, contour[0], masses[0]), (-1, contour[-1], masses[-1])):
+        if len(contour) == 1 or mass != end:
+            axes.plot([x[edge]] * 2, [low[edge], high[edge]], linewidth=2, **look)
+
+
+def _draw_bands(axes: Axes, hypotheses: Sequence[MassLimit], half: float) -> None:
+    """Draw bands of one and two standard deviations around the ends of the expected ranges."""
     for outer, inner, color, label in BANDS:
-        wide, narrow = expected[outer], expected[inner]
-        if len(wide) != 1 or len(narrow) != 1:
-            continue
-        for first, second in zip(wide[0].limits, narrow[0].limits, strict=True):
-            if first is not None and second is not None:
-                low, high = sorted((first, second))
-                axes.fill_between(sides, low, high, color=color, linewidth=0, label=label)
+        for side in (0, 1):
+            pairs = {
+                hypothesis.mass: sorted(
+                    (wide[0].limits[side], narrow[0].limits[side])  # type: ignore[type-var]
+                )
+                for hypothesis in hypotheses
+                if len(wide := hypothesis.expected[outer]) == 1
+                and len(narrow := hypothesis.expected[inner]) == 1
+                and None not in (wide[0].limits[side], narrow[0].limits[side])
+            }
+            for run in _neighbours([hypothesis.mass for hypothesis in hypotheses], pairs):
+                x = run if len(run) > 1 else [run[0] - half, run[0] + half]
+                ends = [pairs[mass] for mass in (run if len(run) > 1 else run * 2)]
+                low, high = zip(*ends, strict=True)
+                axes.fill_between(x, low, high, color=color, linewidth=0, label=label)
+
+
+def _neighbours(masses: Sequence[float], chosen: Collection[float]) -> Iterator[list[float]]:
+    """Yield the chosen masses, those in one list that have no other mass between them."""
+    for is_chosen, run in itertools.groupby(masses, lambda mass: mass in chosen):
+        if is_chosen:
+            yield list(run)
 
 
 @cms_style()
@@ -163,14 +250,14 @@ def draw_sidebands(hypothesis: MassLimit, data: Mapping[str, Floats], heading: H
     """
     categories = hypothesis.categories
     rows = -(-len(categories) // 3)
-    figure = new_figure(20, 7.5 * rows)
+    figure = new_figure(20, 7.5 * rows, layout="constrained")
     for number, (name, fit) in enumerate(categories.items()):
         axes = figure.add_subplot(rows, min(3, len(categories)), number + 1)
         _panel(axes, fit, data.get(name, np.array([])), blinded=fit.observed is None)
         text = [
             name,
             f"{fit.shape.family}, order {fit.shape.order}",
-            f"{fit.prediction:.3g} ± {fit.stat:.2g} ± {fit.shape_uncertainty:.2g} expected",
+            " ± ".join(rounded(fit.prediction, fit.stat, fit.shape_uncertainty)) + " expected",
         ]
         text += [] if fit.observed is None else [f"{fit.observed} observed"]
         axes.text(0.04, 0.96, "\n".join(text), transform=axes.transAxes, va="top", fontsize=SMALL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from bphcoffea.statistics import (
     SidebandFit,
     Workspace,
     counting_workspace,
+    unit_of,
     write_datacard,
 )
 
@@ -178,13 +179,37 @@ class MixingLimit(LimitRecord):
 
     @override
     def exports(self) -> Iterator[Export]:
-        """Yield the likelihood of each mass and mixing."""
+        """Yield the likelihood of each mass and mixing.
+
+        The signal is scaled so that its upper limit is about 1: at large mixings 10⁵ events or more
+        are predicted, which minimisers of other programs cannot handle.
+        """
         for tested in self.hypotheses:
             for point in tested.points:
-                name = f"m{tested.mass:g}_V2_{point.mixing:.3e}"
-                channels = tested.channels(point.mixing)
-                write = partial(write_datacard, channels, tested.uncertainties)
-                yield Export(name, write, partial(self.workspace, tested.mass, point.mixing))
+                unit = unit_of(self.workspace(tested.mass, point.mixing))
+                scale = float(f"{unit:.0e}") if math.isfinite(unit) else 1.0
+                channels = [
+                    replace(channel, signal=scale * channel.signal)
+                    for channel in tested.channels(point.mixing)
+                ]
+                meaning = (
+                    f"a strength of 1 is {scale:g} times the signal that is predicted at |V|^2 = "
+                    f"{point.mixing:.4g} and {tested.mass:g} GeV; this mixing is excluded if the "
+                    f"upper limit on the strength is below {1 / scale:.6g}"
+                )
+                yield Export(
+                    f"m{tested.mass:g}_V2_{point.mixing:.3e}",
+                    partial(write_datacard, channels, tested.uncertainties, comment=meaning),
+                    partial(
+                        counting_workspace, channels, tested.uncertainties, blinded=self.blinded
+                    ),
+                    {
+                        "mass": tested.mass,
+                        "mixing": point.mixing,
+                        "signal_scale": scale,
+                        "meaning": meaning,
+                    },
+                )
 
     def __repr__(self) -> str:
         masses = ", ".join(f"{tested.mass:g}" for tested in self.hypotheses)

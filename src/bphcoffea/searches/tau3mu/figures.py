@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import hist
@@ -18,6 +19,7 @@ from bphcoffea.presentation import (
     RED,
     SMALL,
     TINY,
+    Drawing,
     Heading,
     blinded_in,
     cms_style,
@@ -43,8 +45,8 @@ HEADROOM: Final = 0.38
 
 def figures_of_limit(
     run: RunFolder, limit: BranchingLimit, *, unblind: bool = False
-) -> Iterator[tuple[str, Figure]]:
-    """Yield the names and figures of a limit.
+) -> Iterator[Drawing]:
+    """Yield the figures of a limit.
 
     Parameters
     ----------
@@ -56,26 +58,27 @@ def figures_of_limit(
         Draw the data in the windows, and the observed limits.
     """
     datasets, windows = run.datasets, category_windows(run)
-    partial = ("Preliminary limit of partial runs",) if limit.partial else ()
+    notes = ("Preliminary limit of partial runs",) if limit.partial else ()
     data = {year: masses_of_data(run, year, windows, unblind=unblind) for year in limit.years}
     for channel in limit.channels:
         year, category = channel.year, channel.category
         of_year = [dataset for dataset in datasets.values() if year_of(dataset) == year]
         hidden = () if unblind else windows[category]
-        figure = draw_spectrum(
+        draw = partial(
+            draw_spectrum,
             channel.mass_channel(),
             data[year][category],
-            Heading.of(of_year, (*partial, blinded_in(hidden, "GeV"))),
+            Heading.of(of_year, (*notes, blinded_in(hidden, "GeV"))),
             title=f"Category {category}, {year}",
             branching=limit.branching,
             hidden=hidden,
         )
-        yield f"limit_mass_{channel.name}", figure
-    heading = Heading.of(datasets.values(), partial)
+        yield f"limit_mass_{channel.name}", draw
+    heading = Heading.of(datasets.values(), notes)
     for number, level in enumerate(limit.levels):
         yield (
             f"limit_cl{100 * level:g}".replace(".", "p"),
-            draw_limits(limit.limits, number, heading, observed=unblind),
+            partial(draw_limits, limit.limits, number, heading, observed=unblind),
         )
 
 
@@ -163,7 +166,7 @@ def draw_limits(
         Draw the observed limits.
     """
     rows = len(limits)
-    figure = new_figure(11, 3.6 + 0.55 * rows)
+    figure = new_figure(11, 3.6 + 0.55 * rows, layout="constrained")
     axes = figure.add_subplot()
     level = limits[0].limits[number].level
     for row, group in enumerate(limits):

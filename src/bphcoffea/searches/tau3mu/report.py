@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from bphcoffea.rounding import with_error
 from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
 from bphcoffea.searches.tau3mu.normalisation import NO_FRACTION
 
@@ -28,10 +29,9 @@ def report(limit: BranchingLimit, *, unblind: bool = True) -> Iterator[str | Tab
         yield table
     for group in limit.limits:
         if not blinded and (fitted := group.fitted):
-            yield (
-                f"{group.name}: fitted B(τ → 3μ) = ({1e8 * fitted.branching:.3g} ± "
-                f"{1e8 * fitted.error:.2g})e-8, {fitted.significance:.2g}σ"
-            )
+            branching = with_error(1e8 * fitted.branching, 1e8 * fitted.error)
+            significance = f"{fitted.significance:.2g}σ"
+            yield f"{group.name}: fitted B(τ → 3μ) = ({branching})e-8, {significance}"
     for year, signal in limit.years.items():
         events = sum(sum(by_origin.values()) for by_origin in signal.events.values())
         scaled = (

@@ -1,0 +1,94 @@
+"""Groups, labels and colours of figures, from a TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+from matplotlib.colors import is_color_like
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from bphcoffea.documents import faults, read_toml
+from bphcoffea.errors import InputError
+from bphcoffea.presentation.labels import literal
+from bphcoffea.presentation.selecting import check_names
+from bphcoffea.results import DatasetRecord
+
+
+def _color(text: str) -> str:
+    if not is_color_like(text):
+        raise ValueError(f"'{text}' is no colour; write '#5790fc', or a name of matplotlib")
+    return text
+
+
+class FigureStyle(BaseModel):
+    """Groups, labels and colours of figures.
+
+    Attributes
+    ----------
+    groups
+        Patterns of the names of datasets and processes that are drawn as one, by the label of the
+        group.
+    labels
+        Labels of processes, datasets, regions and categories, by name.
+    colors
+        Colours of processes, by name or label.
+
+    Examples
+    --------
+    >>> FigureStyle(colors={"top": "tab:red"}).colors["top"]
+    'tab:red'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    groups: Mapping[str, tuple[str, ...]] = {}
+    labels: Mapping[str, Annotated[str, AfterValidator(literal)]] = {}
+    colors: Mapping[str, Annotated[str, AfterValidator(_color)]] = {}
+
+    def label_of(self, name: str, record: DatasetRecord, *, alone: bool = False) -> str:
+        """Return the label of the process of a simulated dataset.
+
+        Parameters
+        ----------
+        name, record
+            The dataset.
+        alone
+            Whether it is a hypothesis of its own, whatever its process.
+        """
+        process = record.process or name
+        for group, patterns in self.groups.items():
+            if any(fnmatchcase(n, pattern) for n in (name, process) for pattern in patterns):
+                return literal(group)
+        chosen = self.labels.get(name) or ("" if alone else self.labels.get(process, ""))
+        plain = "" if alone else record.process or ""
+        return chosen or record.label or plain or literal(name)
+
+    def check(self, processes: Mapping[str, DatasetRecord], parts: Mapping[str, str]) -> None:
+        """Raise an InputError if a name is none of a run; `parts` are regions and categories."""
+        known = {name for of in processes.items() for name in (of[0], of[1].process) if name}
+        for patterns in self.groups.values():
+            check_names(known, patterns, "dataset or process", "[groups]: ")
+        check_names({*known, *parts}, self.labels, "dataset, process or part", "[labels]: ")
+        shown = {self.label_of(name, record) for name, record in processes.items()}
+        shown |= {record.label for record in processes.values() if record.label}
+        check_names({*known, *shown, *self.groups}, self.colors, "process", "[colors]: ")
+
+
+def load_style(path: str | Path) -> FigureStyle:
+    """Read groups, labels and colours of figures from a TOML.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or contains anything else.
+    """
+    content = read_toml(path, "style file")
+    try:
+        return FigureStyle.model_validate(content)
+    except ValidationError as error:
+        raise InputError(
+            "\n".join(f"{path}: {'.'.join(place)}: {text}" for place, text, _ in faults(error))
+        ) from None

@@ -1,0 +1,178 @@
+"""Likelihood of a datacard of Combine and its templates, written from Combine's documentation.
+
+Shapes are interpolated as fractions of the yield, or as their logarithms (``shapeN``), by a
+polynomial within one standard deviation and linearly beyond; yields exponentially, asymmetric ones
+by a polynomial within half a standard deviation. With ``autoMCStats``, bins have one parameter
+each, which adds the error of the scaled sum.
+"""
+
+import iminuit
+import numpy as np
+import uproot
+from scipy.optimize import brentq
+from scipy.special import gammaln
+from scipy.stats import norm
+
+
+class CombineCard:
+    """Datacard as a function of named parameters; ``r`` is the strength."""
+
+    def __init__(self, path):
+        rows = [row.split() for row in path.read_text().splitlines() if not row.startswith("--")]
+        bins, processes = [], []
+        self.sources, self.free, self.statistics = {}, {}, False
+        for row in rows:
+            match row:
+                case ["shapes", "*", "*", file, "$CHANNEL/$PROCESS", varied]:
+                    assert varied == "$CHANNEL/$PROCESS_$SYSTEMATIC"
+                    templates = uproot.open(path.parent / file)
+                case ["bin", *names]:
+                    bins.append(names)
+                case ["process", *names]:
+                    processes.append(names)
+                case ["rate", *values]:
+                    rates = list(map(float, values))
+                case ["observation", *values]:
+                    observation = list(map(float, values))
+                case [name, "rateParam", channel, process, start, limits]:
+                    low, high = map(float, limits.strip("[]").split(","))
+                    self.free.setdefault(name, ((low, high), []))[1].append((channel, process))
+                    assert float(start) == 1
+                case ["*", "autoMCStats", threshold, "1"]:
+                    assert float(threshold) == 0
+                    self.statistics = True
+                case [name, "lnN" | "shape" | "shape?" | "shapeN" as kind, *values]:
+                    self.sources[name] = kind, values
+        self.channels = bins[0]
+        columns = list(zip(bins[1], *processes, rates, strict=True))
+        self.data = {c: templates[f"{c}/data_obs"].values() for c in self.channels}
+        for channel, count in zip(self.channels, observation, strict=True):
+            assert np.sum(self.data[channel]) == np.float64(count) or np.isclose(
+                np.sum(self.data[channel]), count, rtol=1e-8
+            )
+        self.parts = {c: [] for c in self.channels}
+        keys = set(templates.keys(cycle=False))
+        for index, (channel, process, number, rate) in enumerate(columns):
+            nominal = templates[f"{channel}/{process}"]
+            assert np.isclose(np.sum(nominal.values()), rate, rtol=1e-8)
+            shapes, yields = {}, {}
+            for name, (kind, values) in self.sources.items():
+                if values[index] == "-":
+                    continue
+                place = f"{channel}/{process}_{name}"
+                if kind != "lnN" and f"{place}Up" in keys:
+                    assert float(values[index]) == 1
+                    up, down = (templates[place + side].values() for side in ("Up", "Down"))
+                    fractions = [up / np.sum(up), down / np.sum(down), nominal.values() / rate]
+                    if kind == "shapeN":
+                        fractions = [np.log(fraction) for fraction in fractions]
+                    shapes[name] = kind, fractions[0] - fractions[2], fractions[1] - fractions[2]
+                    yields[name] = np.sum(up) / rate, np.sum(down) / rate
+                else:
+                    assert kind not in ("shape", "shapeN")
+                    down, *rest = map(float, values[index].split("/"))
+                    yields[name] = (rest[0], down) if rest else (down, 1 / down)
+            free = [name for name, (_, of) in self.free.items() if (channel, process) in of]
+            if int(number) <= 0:
+                free.append("r")
+            part = (nominal.values(), nominal.errors(), rate, shapes, yields, free)
+            self.parts[channel].append(part)
+        self.bins = [
+            f"{channel}_{i}"
+            for channel in self.channels
+            for i in range(len(self.data[channel]))
+            if self.statistics and sum(part[1][i] ** 2 for part in self.parts[channel]) > 0
+        ]
+        self.bounds = 0, 10
+        self.constrained = [*self.sources, *self.bins]
+        self.names = ["r", *self.free, *self.constrained]
+
+    def expected(self, values):
+        """Expected events of each channel."""
+        found = {}
+        for channel, parts in self.parts.items():
+            total, variance = 0.0, 0.0
+            for nominal, errors, rate, shapes, yields, free in parts:
+                fraction = nominal / rate
+                for name, (kind, up, down) in shapes.items():
+                    change = vertical(values[name], up, down)
+                    fraction = fraction * np.exp(change) if kind == "shapeN" else fraction + change
+                if any(kind == "shapeN" for kind, *_ in shapes.values()):
+                    fraction = fraction / np.sum(fraction)
+                scale = np.prod([values[name] for name in free])
+                scale *= np.exp(sum(log_normal(values[n], *of) for n, of in yields.items()))
+                total = total + np.maximum(fraction, 0) * rate * scale
+                variance = variance + (errors * scale) ** 2
+            moved = [values.get(f"{channel}_{i}", 0.0) for i in range(len(total))]
+            found[channel] = np.maximum(total + np.sqrt(variance) * moved, 1e-9)
+        return found
+
+    def nll(self, values, data=None, auxiliary=None):
+        """Negative logarithm of the likelihood."""
+        total = 0.0
+        for channel, expected in self.expected(values).items():
+            seen = (data or self.data)[channel]
+            total += np.sum(expected - seen * np.log(expected) + gammaln(seen + 1))
+        centers = auxiliary or dict.fromkeys(self.constrained, 0.0)
+        return total + sum((values[n] - centers[n]) ** 2 / 2 for n in self.constrained)
+
+    def fit(self, data=None, auxiliary=None, r=None):
+        """Minimise; returns the minimum, the values and the error of the strength."""
+
+        def cost(x):
+            return self.nll(dict(zip(self.names, x, strict=True)), data, auxiliary)
+
+        start = [1.0] * (1 + len(self.free)) + [0.0] * len(self.constrained)
+        minuit = iminuit.Minuit(cost, start, name=self.names)
+        minuit.errordef = iminuit.Minuit.LIKELIHOOD
+        minuit.limits["r"] = self.bounds
+        for name, (limits, _) in self.free.items():
+            minuit.limits[name] = limits
+        if r is not None:
+            minuit.values["r"], minuit.fixed["r"] = r, True
+        minuit.strategy = 1 if r is None else 0
+        minuit.migrad()
+        assert minuit.valid
+        return minuit.fval, minuit.values.to_dict(), minuit.errors["r"]
+
+    def limit(self, level=0.95):
+        """Upper limit with CLs and the asymptotic distributions."""
+        best, at_best, _ = self.fit()
+        _, without, _ = self.fit(r=0.0)
+        asimov = self.expected(without)
+        centers = {name: without[name] for name in self.constrained}
+        best_asimov = self.fit(asimov, centers, r=0.0)[0]
+
+        def excess(r):
+            q = 2 * (self.fit(r=r)[0] - best) if at_best["r"] <= r else 0.0
+            q_asimov = 2 * (self.fit(asimov, centers, r=r)[0] - best_asimov)
+            root, root_asimov = np.sqrt(max(q, 0)), np.sqrt(max(q_asimov, 0))
+            if root <= root_asimov:
+                both = norm.sf(root), norm.sf(root - root_asimov)
+            else:
+                both = (
+                    norm.sf((q + q_asimov) / (2 * root_asimov)),
+                    norm.sf((q - q_asimov) / (2 * root_asimov)),
+                )
+            return both[0] / both[1] - (1 - level)
+
+        highest = 1.0
+        while excess(highest) > 0:
+            highest *= 2
+        return brentq(excess, max(highest / 2, at_best["r"] + 0.01), highest, rtol=1e-3)
+
+
+def vertical(x, up, down):
+    """Change of a fraction, a polynomial within one standard deviation and linear beyond."""
+    if abs(x) >= 1:
+        return x * up if x > 0 else -x * down
+    return 0.5 * ((up - down) * x + (up + down) * (3 * x**6 - 10 * x**4 + 15 * x**2) / 8)
+
+
+def log_normal(x, up, down):
+    """Logarithm of the factor of a yield."""
+    high, low = np.log(up), -np.log(down)
+    if abs(x) >= 0.5:
+        return x * (high if x > 0 else low)
+    mean, half, twice = (high + low) / 2, (high - low) / 2, 2 * x
+    return x * (mean + half * twice * (twice**2 * (3 * twice**2 - 10) + 15) / 8)
