@@ -4,6 +4,7 @@ import json
 
 import awkward as ak
 import numpy as np
+import pyarrow.parquet as pq
 import uproot
 
 from bphcoffea.datasets import Fileset
@@ -51,6 +52,13 @@ def assert_files_agree(runs, data):
     assert files == {path.relative_to(without) for path in without.rglob("*") if path.is_file()}
     for path in files:
         if path.name in OF_ALL_EVENTS:
+            continue
+        if path.parent.name == "candidates":
+            tables = [pq.read_table(folder / path) for folder in (blind, without)]
+            # the other file lacks the hidden events, and so has other entries
+            first, second = (table.drop_columns(["file", "entry"]) for table in tables)
+            # not a number is equal to itself here
+            assert repr(first.to_pydict()) == repr(second.to_pydict()), path
             continue
         contents = [(folder / path).read_bytes() for folder in (blind, without)]
         if path.name == "cutflow.json":

@@ -131,3 +131,8 @@ def write_jets(path, seed, weight):
         kinds = {n: v.type.content if n == "Jet" else v.dtype for n, v in data.items()}
         file.mktree("Events", kinds).extend(data)
     return columns
+
+
+def candidates_at_any_place(run, dataset="D"):
+    """The table of candidates of a run without the paths of the files, which may differ."""
+    return run.candidates(dataset).drop_columns(["file"])

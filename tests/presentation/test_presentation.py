@@ -436,7 +436,7 @@ def test_each_category_has_a_figure_of_its_own_candidates(rng, tmp_path):
     drawn = dict(mass_figures(shown, fit_mass(made, by="category")))
     assert list(drawn) == ["mass", "mass_A", "mass_B"]
     for name, histogram in parts.items():
-        figure = drawn[f"mass_{name}"]
+        figure = drawn[f"mass_{name}"]()
         (points,) = figure.axes[0].containers
         np.testing.assert_allclose(points.lines[0].get_ydata(), histogram.values())
         assert f"\n{name}\n" in texts(figure)

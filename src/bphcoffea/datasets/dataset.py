@@ -179,7 +179,13 @@ class Dataset(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     files: Annotated[
-        dict[Name, Annotated[FileEntry, BeforeValidator(_file_entry)]], Field(min_length=1)
+        dict[
+            Name,
+            Annotated[
+                FileEntry, BeforeValidator(_file_entry, json_schema_input_type=str | FileEntry)
+            ],
+        ],
+        Field(min_length=1),
     ]
     metadata: Metadata
 

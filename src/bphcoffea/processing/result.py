@@ -15,7 +15,7 @@ from bphcoffea.physics import Combination
 from bphcoffea.results import Cutflow, Entries, with_variations
 
 #: Columns by which the table is sorted, so that it does not depend on the order of chunks.
-_SORT_KEYS = ("run", "lumi", "event", "mass")
+_SORT_KEYS = ("run", "lumi", "event", "mass", "file", "entry")
 
 #: Number of parts from which on they are concatenated.
 _MOST_PARTS = 32
@@ -53,11 +53,27 @@ class Columns:
         }
 
     def table(self) -> pa.Table:
-        """Return the columns as a table, sorted by run, luminosity section, event and mass."""
+        """Return the columns as a table, sorted by run, section, event, mass, file and entry."""
         arrays = self.arrays()
-        keys = [arrays[name] for name in _SORT_KEYS if name in arrays]
+        keys = [_ranks(arrays[name]) for name in _SORT_KEYS if name in arrays]
         order = np.lexsort(keys[::-1]) if keys else slice(None)
-        return pa.table({name: array[order] for name, array in arrays.items()})
+        return pa.table({name: _column(array[order]) for name, array in arrays.items()})
+
+
+def _column(values: Numbers) -> Numbers | pa.Array:
+    """Return texts as an array of strings, whose type is known even if there are none."""
+    return pa.array(values, pa.string()) if values.dtype == object else values
+
+
+def _ranks(values: Numbers) -> Numbers:
+    """Return numbers that sort as the values do; few texts stand in many rows."""
+    if values.dtype != object:
+        return values
+    encoded = pa.array(values, pa.string()).dictionary_encode()
+    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    ranks = np.empty(len(names), dtype=np.int64)
+    ranks[np.argsort(names)] = np.arange(len(names))
+    return ranks[encoded.indices.to_numpy()]
 
 
 @dataclass(frozen=True)

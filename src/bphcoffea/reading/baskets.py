@@ -59,7 +59,7 @@ def ranges(branch: uproot.TBranch, start: int, stop: int) -> list[Range]:
         raise UnusualError
     first, last = _baskets(branch.entry_offsets, start, stop)
     begins, sizes = branch.member("fBasketSeek"), branch.member("fBasketBytes")
-    if first >= last or last > min(len(begins), len(sizes)):
+    if start >= stop or first >= last or last > min(len(begins), len(sizes)):
         raise UnusualError
     found = [(int(begins[i]), int(begins[i]) + int(sizes[i])) for i in range(first, last)]
     if any(not 0 < begin < end for begin, end in found):
