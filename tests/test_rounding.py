@@ -29,7 +29,7 @@ def test_both_are_rounded_to_the_second_digit_of_the_error(value, error):
         (1.0, 0.0996, "1.00 ± 0.10"),
         (99.96, 9.96, "100 ± 10"),
         (-0.001, 0.3, "0.00 ± 0.30"),
-        (2.5, 0.0, "2.5 ± 0"),
+        (2.5, 0.0, "2.5"),
         (2.5, math.inf, "2.5 ± inf"),
     ],
 )

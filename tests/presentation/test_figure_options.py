@@ -21,7 +21,7 @@ from bphcoffea.presentation.efficiency import efficiency
 from bphcoffea.presentation.run_figures import figures_of_run, jobs_of_run
 from bphcoffea.presentation.shape_noise import systematic_part
 from bphcoffea.presentation.stacks import totals
-from bphcoffea.presentation.style import figure_name, new_figure, rounded, scale_counts
+from bphcoffea.presentation.style import figure_name, new_figure, scale_counts
 from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.histogram_files import write_histograms
 
@@ -347,16 +347,6 @@ def test_names_of_files_have_no_codes(first, second):
     name = figure_name(first, second)
     assert re.fullmatch(r"[\w+=.,-]+", name)
     assert len(name) <= 120
-
-
-@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e5))
-def test_values_are_rounded_like_their_errors(value, error):
-    shown, spread = rounded(value, error)
-    digits = re.sub(r"^0\.0*|\.", "", spread)
-    assert len(digits.rstrip("0") if float(spread) >= 100 else digits) <= 2
-    assert float(spread) == pytest.approx(error, rel=0.06)
-    assert abs(float(shown) - value) <= 0.06 * error * 1.01
-    assert len(shown.partition(".")[2]) == len(spread.partition(".")[2])
 
 
 def test_several_processes_draw_the_same(run):

@@ -15,6 +15,7 @@ from bphcoffea import presentation, results, statistics, storage
 from bphcoffea.cli.terminal import console, counted, new_table, say
 from bphcoffea.errors import FitError
 from bphcoffea.progress import progress
+from bphcoffea.rounding import with_error
 from bphcoffea.statistics import inference
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _print_fit(result: Fit) -> None:
     for found in shown:
         table.add_row(
             _brief(found.name),
-            inference.with_error(found.value, found.error or 0.0),
+            with_error(found.value, found.error or 0.0),
             _number(found.pull, signed=True),
             _number(found.constraint),
         )
@@ -263,8 +264,8 @@ def _print_yields(before: Yields, after: Yields) -> None:
         seen = "hidden" if last.data is None else f"{sum(last.data):g}"
         table.add_row(
             _brief(first.channel),
-            inference.with_error(first.total, first.total_error),
-            inference.with_error(last.total, last.total_error),
+            with_error(first.total, first.total_error),
+            with_error(last.total, last.total_error),
             seen,
         )
     console.print(table)

@@ -14,7 +14,7 @@ from .pulls import pull_figure as pull_figure
 from .run_figures import plot_run as plot_run
 from .style import DATA as DATA, Heading as Heading, SMALL as SMALL
 from .style import TINY as TINY, cms_style as cms_style, garwood as garwood
-from .style import arrange as arrange, rounded as rounded
+from .style import arrange as arrange
 from .style import new_figure as new_figure, per_bin as per_bin, points as points, save as save
 from .style import scale_counts as scale_counts
 from .training_figures import plot_training as plot_training

@@ -382,23 +382,6 @@ def per_bin(quantity: str, edges: Floats, unit: str) -> str:
     return f"{quantity} / {rounded} {unit}".rstrip()
 
 
-def rounded(value: float, *errors: float) -> tuple[str, ...]:
-    """Return a value and its errors as text: two digits of the largest error, and the same place.
-
-    >>> rounded(2724.77, 74.96), rounded(0.98765, 0.01234), rounded(11836.9, 137.5)
-    (('2725', '75'), ('0.988', '0.012'), ('11840', '140'))
-    >>> rounded(23.12, 3.34, 0.15)
-    ('23.1', '3.3', '0.1')
-    """
-    largest = max(errors)
-    if not (np.isfinite([value, *errors]).all() and largest > 0):
-        return (f"{value:.3g}", *(f"{error:.2g}" for error in errors))
-    place = int(np.floor(np.log10(largest))) - 1
-    # an error such as 9.99 becomes 10
-    place = int(np.floor(np.log10(round(largest, -place)))) - 1
-    return tuple(f"{round(number, -place):.{max(-place, 0)}f}" for number in (value, *errors))
-
-
 def grouped(number: float) -> str:
     """Return a count as text, with thin spaces between thousands."""
     return f"{number:,.0f}".replace(",", "\N{THIN SPACE}")

@@ -73,7 +73,8 @@ def _ranks(values: Numbers) -> Numbers:
     names = np.array(encoded.dictionary.to_pylist(), dtype=object)
     ranks = np.empty(len(names), dtype=np.int64)
     ranks[np.argsort(names)] = np.arange(len(names))
-    return np.take(ranks, encoded.indices.to_numpy())
+    codes: Numbers = ranks[encoded.indices.to_numpy()]
+    return codes
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from bphcoffea.presentation import (
     legend_once,
     new_figure,
     overlapping,
-    rounded,
 )
 from bphcoffea.results import RunFolder
+from bphcoffea.rounding import rounded
 from bphcoffea.searches.hnl.limit_record import MassLimit, MixingLimit
 from bphcoffea.searches.hnl.mixing_limit import masses_of_data
 from bphcoffea.statistics import Range, SidebandFit

@@ -1,6 +1,6 @@
 from .strength_limit import UpperLimit as UpperLimit, limit as limit
 from .fitted_yields import ChannelYields as ChannelYields, Yields as Yields
-from .fitted_yields import with_error as with_error, yields as yields
+from .fitted_yields import yields as yields
 from .goodness import GoodnessOfFit as GoodnessOfFit, goodness_of_fit as goodness_of_fit
 from .impacts import Impact as Impact, Ranking as Ranking, rank as rank
 from .profile import ProfileScan as ProfileScan, scan as scan

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bphcoffea.arrays import Floats, Integers
+from bphcoffea.rounding import with_error
 from bphcoffea.statistics.inference.template_fit import Fit
 from bphcoffea.statistics.inference.template_model import TemplateModel
 from bphcoffea.statistics.records import Record
@@ -162,14 +163,6 @@ def _of_sample(entry: ChannelYields, name: str) -> str:
 
 def _observed(entry: ChannelYields) -> str:
     return "–" if entry.data is None else f"{sum(entry.data):g}"
-
-
-def with_error(value: float, error: float) -> str:
-    """Return a number with its error, to two significant digits of the error."""
-    if error <= 0:
-        return f"{value:.4g}"
-    digits = max(1 - int(np.floor(np.log10(error))), 0)
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def _latex(row: Sequence[str]) -> str:
