@@ -75,8 +75,7 @@ def test_colours_follow_the_system_and_the_button(opened):
     opened.evaluate(press)
     assert brightness(opened) < 0.3
     # the choice stays
-    opened.call("Page.reload")
-    opened.evaluate("new Promise((done) => setTimeout(done, 500))")
+    opened.reload()
     assert brightness(opened) < 0.3
 
 

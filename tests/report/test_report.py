@@ -15,6 +15,7 @@ from bphcoffea.report import sections, write_report
 from bphcoffea.report.figures import inline_svg
 from bphcoffea.report.page import render
 from bphcoffea.results import RunFolder
+from bphcoffea.rounding import rounded
 from bphcoffea.storage import OccupiedError
 
 from .conftest import edited, small_copy
@@ -116,7 +117,8 @@ def test_every_parameter_of_the_fit_is_in_the_page(fitted_run, page, text):
         assert error == ("fixed" if parameter["fixed"] else f"{parameter['error']:.4g}")
         assert unit == parameter["unit"]
     peak = fit["parameters"]["n_ds"]
-    assert f"{peak['value']:,.0f} ± {peak['error']:,.0f}" in text
+    value, error = rounded(peak["value"], peak["error"])
+    assert f"{float(value):,.0f} ± {error}" in text
 
 
 def test_ledger_luminosity_speed_and_origin_are_in_the_page(fitted_run, page, text):

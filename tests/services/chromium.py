@@ -68,8 +68,15 @@ class Tab:
 
     def open(self, path: Path) -> None:
         """Open a file, and wait until it is loaded."""
+        self._load("Page.navigate", url=path.as_uri())
+
+    def reload(self) -> None:
+        """Load the page again, and wait until it is loaded."""
+        self._load("Page.reload")
+
+    def _load(self, method: str, **parameters) -> None:
         self.events.clear()
-        self.call("Page.navigate", url=path.as_uri())
+        self.call(method, **parameters)
         while "Page.loadEventFired" not in dict(self.events):
             event = self._next()
             self.events.append((event["method"], event["params"]))

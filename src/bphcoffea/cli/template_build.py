@@ -12,6 +12,7 @@ from bphcoffea import results, statistics
 from bphcoffea.cli.arguments import suggesting
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import console, counted, new_table, say
+from bphcoffea.rounding import with_error
 
 #: Findings of one kind that are printed; the others are in ``preparation.json``.
 SHOWN = 5
@@ -87,10 +88,7 @@ def _yields(built: statistics.BuiltModel) -> Table:
     table = new_table("channel", *processes, "data", title=title)
     for channel, expected, data in built.yields():
         cells = [
-            f"{expected[process][0]:.4g} ± {expected[process][1]:.2g}"
-            if process in expected
-            else "–"
-            for process in processes
+            with_error(*expected[process]) if process in expected else "–" for process in processes
         ]
         table.add_row(channel, *cells, "blind" if data is None else f"{data:g}")
     return table

@@ -138,7 +138,7 @@ def rank(workspace: Place, asimov: Asimov = False) -> None:
         )
     console.print(table)
     _note_rest(len(result.impacts), "ranking.json")
-    say(f"{result.poi} = {result.best:.4g} ± {result.error:.2g}")
+    say(f"{result.poi} = {with_error(result.best, result.error)}")
     heading = _heading(result.asimov)
     with _replacing(workspace, "rank") as place:
         place.write("ranking.json", result.as_json())

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from bphcoffea.presentation.colors import BLUE, ORANGE
 from bphcoffea.presentation.pulls import draw_pulls, name_rows
 from bphcoffea.presentation.style import SMALL, TINY, Heading, new_figure
+from bphcoffea.rounding import with_error
 from bphcoffea.statistics.inference import Ranking
 
 #: Number of parameters that are drawn.
@@ -58,6 +59,6 @@ def impact_figure(ranking: Ranking, heading: Heading) -> Figure:
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower right", ncols=3, fontsize=TINY, frameon=False)
     heading.above(left)
-    text = f"{ranking.poi} = {ranking.best:.3g} ± {ranking.error:.2g}"
+    text = f"{ranking.poi} = {with_error(ranking.best, ranking.error)}"
     right.text(1, 1.01, text, ha="right", va="bottom", fontsize=SMALL, transform=right.transAxes)
     return figure

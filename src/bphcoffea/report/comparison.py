@@ -7,6 +7,7 @@ from typing import Any
 
 from bphcoffea.report.sections import RunReport, Section
 from bphcoffea.report.tables import Cell, CellLike, Row, Table, difference, number
+from bphcoffea.rounding import with_error
 
 
 def compare(reports: Sequence[RunReport], names: Sequence[str]) -> Section:
@@ -54,9 +55,8 @@ def _fits(reports: Sequence[RunReport], names: Sequence[str]) -> Iterator[Table]
 
     def shown(index: int, name: str) -> Cell:
         parameter = fits[index][name]
-        error = "" if parameter.error is None else f" ± {parameter.error:.4g}"
         unit = f" {parameter.unit}" if parameter.unit else ""
-        return Cell(f"{parameter.value:.6g}{error}{unit}", parameter.value)
+        return Cell(f"{with_error(parameter.value, parameter.error or 0.0)}{unit}", parameter.value)
 
     if any(values):
         yield _side_by_side("Mass fits", "parameter", values, names, shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from bphcoffea.analysis import ALL, HistogramRecord
 from bphcoffea.report.figures import PageFigure, Place, figures_for_page
 from bphcoffea.report.tables import Cell, Row, Table, number, pairs, share
 from bphcoffea.results import RunFolder, blinding_in_words, processed_share
+from bphcoffea.rounding import rounded
 from bphcoffea.statistics import FitRecord, MassFit, Parameter, search_of
 
 #: Rows of the summary about the yields of a fit: parameters with this prefix.
@@ -455,8 +457,10 @@ def _parameters(fit: MassFit) -> Iterator[tuple[str, Cell, Cell, str]]:
 
 
 def _with_error(parameter: Parameter) -> Cell:
-    error = "" if parameter.error is None else f" ± {parameter.error:,.0f}"
-    return Cell(f"{parameter.value:,.0f}{error}", parameter.value)
+    if parameter.error is None:
+        return Cell(f"{parameter.value:,.0f}", parameter.value)
+    grouped = (f"{Decimal(text):,}" for text in rounded(parameter.value, parameter.error))
+    return Cell(" ± ".join(grouped), parameter.value)
 
 
 def _range(entry: Mapping[str, Any]) -> tuple[str]:
