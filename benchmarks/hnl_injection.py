@@ -80,7 +80,7 @@ class Truth:
 
     @classmethod
     def of_runs(cls, search, normalisation, mass, mixing):
-        names = [name for name, known in search.datasets.items() if not known["is_mc"]]
+        names = [name for name, known in search.datasets.items() if not known.is_mc]
         tables = [search.candidates(name).to_pandas() for name in names]
         background = {}
         for name in search.histograms()[MASS].axes["category"]:
