@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from two_regions import two_regions
 
 from bphcoffea.statistics.cls_limits import asymptotic_limit
-from bphcoffea.statistics.inference import TemplateModel, fit
+from bphcoffea.statistics.inference import WorkspaceModel, fit
 from bphcoffea.statistics.optimizer import Optimizer
 
 
@@ -80,7 +80,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    model = TemplateModel.of(two_regions())
+    model = WorkspaceModel.of(two_regions())
     print(json.dumps(intervals(model, options.toys, rng), indent=1), flush=True)
     print(json.dumps(bands(model, options.toys, rng), indent=1))
     return 0

@@ -113,7 +113,7 @@ def with_this_package(spec):
     """Time the inference of this package."""
     from bphcoffea.statistics import inference
 
-    model = timed("model", lambda: inference.TemplateModel.of(spec))
+    model = timed("model", lambda: inference.WorkspaceModel.of(spec))
     timed("10 fits", lambda: [model.fit(model.data) for _ in range(10)])
     result = timed("fit with errors", lambda: inference.fit(model))
     print(result.deviance, result.strength.value, result.strength.error)

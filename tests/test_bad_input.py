@@ -205,7 +205,7 @@ def test_a_chain_of_urls_is_run(bphcoffea, fileset, sound, output):
 def test_an_unknown_analysis_is_answered_with_those_there_are(faults_of_run, fileset, sound):
     (line,) = faults_of_run(fileset(sound), analysis="ds_phipy")
     assert line.startswith(
-        "unknown analysis 'ds_phipy', did you mean 'ds_phipi'?; available: dimuon, ds_phipi"
+        "unknown analysis 'ds_phipy'; did you mean 'ds_phipi'? Available: dimuon, ds_phipi"
     )
 
 

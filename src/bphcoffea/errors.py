@@ -38,17 +38,32 @@ class InputError(Exception):
             raise cls("\n".join(lines))
 
 
-def near_miss(name: str, known: Iterable[str]) -> str:
-    """Return the question whether a similar known name is meant; empty if there is none.
+def alternatives(name: str, known: Iterable[str], listed: str = "there are") -> str:
+    """Return the end of a message about an unknown name: the similar name, and all known ones.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    known
+        All names.
+    listed
+        Words before the list of all names.
 
     Examples
     --------
-    >>> near_miss("2017b", ["2017B", "2018D"])
-    ", did you mean '2017B'?"
+    >>> alternatives("2017b", ["2017B", "2018D"])
+    "; did you mean '2017B'? There are: 2017B, 2018D"
+    >>> alternatives("mc", ["2017B", "2018D"], "the fileset has")
+    '; the fileset has: 2017B, 2018D'
     """
-    by_folded = {other.casefold(): other for other in known}
+    names = list(known)
+    everything = f"{listed}: {', '.join(names) or 'none'}"
+    by_folded = {other.casefold(): other for other in names}
     near = difflib.get_close_matches(name.casefold(), by_folded, 1)
-    return f", did you mean '{by_folded[near[0]]}'?" if near else ""
+    if not near:
+        return f"; {everything}"
+    return f"; did you mean '{by_folded[near[0]]}'? {everything[0].upper()}{everything[1:]}"
 
 
 class DeclarationError(InputError, ValueError):

@@ -47,4 +47,4 @@ def test_branches_of_nanoaod_are_those_read_of_a_file(bphcoffea, nanoaod):
 def test_a_near_miss_is_asked_for(bphcoffea):
     ended = bphcoffea("show", "ds_phipu")
     assert ended.status == 2
-    assert "unknown analysis 'ds_phipu', did you mean 'ds_phipi'?" in ended.err
+    assert "unknown analysis 'ds_phipu'; did you mean 'ds_phipi'?" in ended.err

@@ -96,7 +96,7 @@ def test_user_folder_follows_xdg(home, tmp_path, monkeypatch):
 
 def test_unknown_name_is_told_with_the_nearest(home):
     with pytest.raises(
-        InputError, match=r"unknown facility 'slrum', did you mean 'slurm'\?; .*loc"
+        InputError, match=r"unknown facility 'slrum'; did you mean 'slurm'\? Available: .*loc"
     ):
         load_facility("slrum")
 
@@ -284,5 +284,5 @@ def test_unknown_key_is_always_named_with_the_known_ones(tmp_path_factory, table
 
 
 def test_nearest_key_is_suggested(facility):
-    with pytest.raises(InputError, match=r"workers.memroy: unknown key, did you mean 'memory'\?"):
+    with pytest.raises(InputError, match=r"workers.memroy: unknown key; did you mean 'memory'\?"):
         facility(SLURM + 'memroy = "2GB"')

@@ -166,13 +166,13 @@ def test_histograms_categories_and_datasets_are_chosen(run):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"histograms": ("mas",)}, "no histogram matches 'mas', did you mean 'mass'?"),
+        ({"histograms": ("mas",)}, "no histogram matches 'mas'; did you mean 'mass'? There are: "),
         ({"categories": ("C",)}, "no category or region matches 'C'; there are: A, B"),
-        ({"datasets": ("toy_2017",)}, "no dataset matches 'toy_2017', did you mean 'toy_2018'?"),
-        ({"variation": "muon_scal"}, "matches 'muon_scal', did you mean 'muon_scale'?"),
+        ({"datasets": ("toy_2017",)}, "no dataset matches 'toy_2017'; did you mean 'toy_2018'?"),
+        ({"variation": "muon_scal"}, "matches 'muon_scal'; did you mean 'muon_scale'?"),
         (
             {"style": FigureStyle(colors={"phi_trak": "red"})},
-            r"[colors]: no process matches 'phi_trak', did you mean 'phi_track'?",
+            r"[colors]: no process matches 'phi_trak'; did you mean 'phi_track'?",
         ),
     ],
 )

@@ -75,9 +75,9 @@ def test_the_command_shows_place_values_and_weights(bphcoffea, ds_phipi_run, tmp
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["mas 1:2"], "no column 'mas', did you mean 'mass'?"),
-        (["--dataset", "Toy_2017"], "no dataset matches 'Toy_2017', did you mean 'toy_2017'?"),
-        (["--region", "A"], "no candidate is in 'A'; there are: neither categories nor regions"),
+        (["mas 1:2"], "no column 'mas'; did you mean 'mass'?"),
+        (["--dataset", "Toy_2017"], "no dataset matches 'Toy_2017'; did you mean 'toy_2017'?"),
+        (["--region", "A"], "no candidate is in the category or region 'A'; there are: none"),
         (["-o", "x.txt"], "x.txt: the name must end in .csv or .parquet"),
     ],
 )

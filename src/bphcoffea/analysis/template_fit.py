@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from bphcoffea.patterns import matches as matches_any
 
 #: Whether a nuisance parameter is shared, by eras or by processes.
 Correlation = Literal["correlated", "decorrelated"]
@@ -59,7 +60,7 @@ def matches(name: str, patterns: Names) -> bool:
     >>> matches("jes_Total", ("jer", "jes_*"))
     True
     """
-    return any(fnmatchcase(name, pattern) for pattern in as_names(patterns))
+    return matches_any(name, as_names(patterns))
 
 
 class _Table(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import gzip
 import hashlib
 import json
@@ -16,8 +15,9 @@ from pydantic import ConfigDict, RootModel
 from typing_extensions import override
 
 from bphcoffea.datasets.dataset import Dataset, FileEntry, Name
-from bphcoffea.errors import FilesetError, near_miss
+from bphcoffea.errors import FilesetError
 from bphcoffea.html_table import html_table
+from bphcoffea.patterns import chosen
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
 from bphcoffea.storage import write_whole
 
@@ -88,20 +88,9 @@ class Fileset(RootModel[dict[Name, Dataset]]):
         FilesetError
             If a pattern matches no dataset.
         """
-        patterns = list(patterns)
-        for pattern in patterns:
-            if not any(_matches(name, pattern) for name in self.names):
-                raise FilesetError(
-                    f"no dataset matches '{pattern}'{near_miss(pattern, self.names)}; "
-                    f"the fileset has: {', '.join(self.names)}"
-                )
-        return Fileset(
-            {
-                name: dataset
-                for name, dataset in self.root.items()
-                if not patterns or any(_matches(name, pattern) for pattern in patterns)
-            }
-        )
+        listed = "the fileset has"
+        names = chosen(self.names, patterns, "dataset", FilesetError, listed=listed)
+        return Fileset({name: self.root[name] for name in names})
 
     def resolved(self, folder: Path) -> Fileset:
         """Return the fileset with absolute paths; relative ones are relative to a folder.
@@ -241,10 +230,6 @@ def path_fault(path: str) -> str | None:
         f"'{path}' cannot be opened, because '::' separates the parts of a chain of URLs "
         "(simplecache::file:///data/a.root); rename the file or folder, or use a link to it"
     )
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatch.fnmatchcase(name, pattern)
 
 
 def _resolve(path: str, folder: Path) -> str:

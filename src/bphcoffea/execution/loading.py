@@ -18,7 +18,7 @@ from pydantic import ValidationError
 import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.documents import faults
-from bphcoffea.errors import DeclarationError, RunError, near_miss
+from bphcoffea.errors import DeclarationError, RunError, alternatives
 
 #: Attribute of an analysis module with the hash of its code, and of the modules beside it.
 SOURCE_SHA256 = "__bphcoffea_source_sha256__"
@@ -111,8 +111,8 @@ def find_analysis(name: str) -> Path:
     local = next((str(file) for file in candidates if file.is_file()), None)
     available = sorted(path.stem for path in _shipped().glob("[!_]*.py"))
     raise RunError(
-        f"unknown analysis '{name}'{near_miss(name, available)}; "
-        f"available: {', '.join(available)}; or give the path of a file"
+        f"unknown analysis '{name}'{alternatives(name, available, 'available')}; or give the path "
+        f"of a file"
         f"{f', {local}' if local else ' such as my/analysis.py'}"
     )
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import bphcoffea
 from bphcoffea.documents import faults, read_toml
-from bphcoffea.errors import FacilityError, near_miss
+from bphcoffea.errors import FacilityError, alternatives
 from bphcoffea.facilities.facility import Facility, Kind
 
 #: Keys whose values are not expanded: text, shell code that workers expand, options of Dask.
@@ -48,8 +48,8 @@ def load_facility(name_or_path: str | Path) -> Facility:
         available = available_facilities()
         if name not in available:
             raise FacilityError(
-                f"unknown facility '{name}'{near_miss(name, available)}; available: "
-                f"{', '.join(available)}; or give the path of a file such as my/facility.toml"
+                f"unknown facility '{name}'{alternatives(name, available, 'available')}; or give "
+                "the path of a file such as my/facility.toml"
             )
         path = available[name]
     content = read_toml(path, "facility file", FacilityError)
@@ -122,7 +122,7 @@ def _problems_of(error: ValidationError) -> Iterator[str]:
         if fault["type"] == "extra_forbidden":
             table = get_type_hints(Facility)[place[0]] if len(place) > 1 else Facility
             known = [key for key in table.model_fields if key != "name"]
-            text = f"unknown key{near_miss(place[-1], known)}; known keys: {', '.join(known)}"
+            text = f"unknown key{alternatives(place[-1], known, 'known keys')}"
         elif fault["type"] == "literal_error":
             text = f"{fault['input']!r} is none of {', '.join(get_args(Kind))}"
         where = f"{'.'.join(place)}: " if place else ""

@@ -102,9 +102,6 @@ def draw_efficiency(
     axes.axhline(1, color="0.6", linewidth=1, linestyle=":")
     axes.set_xlabel(label)
     axes.set_ylabel("Fraction of the selected events")
-    axes.legend(
-        loc="upper right", ncols=2, fontsize=style.TINY, title=heading.legend_title or None,
-        title_fontsize=style.SMALL,
-    )  # fmt: skip
+    style.legend_of_two_columns(axes, heading)
     heading.above(axes)
     return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +10,9 @@ from matplotlib.colors import is_color_like
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from bphcoffea.documents import faults, read_toml
-from bphcoffea.errors import InputError
+from bphcoffea.errors import InputError, RunError
+from bphcoffea.patterns import check_patterns, matches
 from bphcoffea.presentation.labels import literal
-from bphcoffea.presentation.selecting import check_names
 from bphcoffea.results import DatasetRecord
 
 
@@ -60,7 +59,7 @@ class FigureStyle(BaseModel):
         """
         process = record.process or name
         for group, patterns in self.groups.items():
-            if any(fnmatchcase(n, pattern) for n in (name, process) for pattern in patterns):
+            if matches(name, patterns) or matches(process, patterns):
                 return literal(group)
         chosen = self.labels.get(name) or ("" if alone else self.labels.get(process, ""))
         plain = "" if alone else record.process or ""
@@ -70,11 +69,15 @@ class FigureStyle(BaseModel):
         """Raise an InputError if a name is none of a run; `parts` are regions and categories."""
         known = {name for of in processes.items() for name in (of[0], of[1].process) if name}
         for patterns in self.groups.values():
-            check_names(known, patterns, "dataset or process", "[groups]: ")
-        check_names({*known, *parts}, self.labels, "dataset, process or part", "[labels]: ")
+            check_patterns(
+                sorted(known), patterns, "dataset or process", RunError, place="[groups]: "
+            )
+        named = sorted({*known, *parts})
+        check_patterns(named, self.labels, "dataset, process or part", RunError, place="[labels]: ")
         shown = {self.label_of(name, record) for name, record in processes.items()}
         shown |= {record.label for record in processes.values() if record.label}
-        check_names({*known, *shown, *self.groups}, self.colors, "process", "[colors]: ")
+        colored = sorted({*known, *shown, *self.groups})
+        check_patterns(colored, self.colors, "process", RunError, place="[colors]: ")
 
 
 def load_style(path: str | Path) -> FigureStyle:

@@ -13,6 +13,8 @@ import hist
 from matplotlib.figure import Figure
 
 from bphcoffea.analysis import ALL, DOWN, NOMINAL, UP, AnalysisRecord, HistogramRecord
+from bphcoffea.errors import RunError
+from bphcoffea.patterns import check_patterns, chosen, matching
 from bphcoffea.presentation import hidden_data
 from bphcoffea.presentation.cutflow import cutflow_figures
 from bphcoffea.presentation.distributions import distribution_figure
@@ -24,7 +26,6 @@ from bphcoffea.presentation.maps import map_figure
 from bphcoffea.presentation.mass import mass_figures
 from bphcoffea.presentation.options import FigureOptions
 from bphcoffea.presentation.processes import Processes, processes_of
-from bphcoffea.presentation.selecting import check_names, chosen, matching
 from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure, stacked
 from bphcoffea.presentation.style import FIGURES, experiment, figure_name, name_of_its_own
@@ -124,7 +125,7 @@ def jobs_of_run(run: RunFolder, options: FigureOptions) -> Iterator[Job]:
     """Yield the figures of a run, those of each histogram together."""
     figures = _Figures(run, options)
     histograms = run.histograms()
-    names = chosen(histograms, options.histograms, "histogram")
+    names = chosen(histograms, options.histograms, "histogram", RunError)
     figures.check(histograms)
     is_whole = not (options.histograms or options.variation)
     if is_whole and figures.analysis.search and run.place("limit.json").is_file():
@@ -154,7 +155,7 @@ class _Figures:
     def datasets(self) -> Datasets:
         """The chosen datasets."""
         datasets = self.run.datasets
-        names = chosen(datasets, self.options.datasets, "dataset")
+        names = chosen(datasets, self.options.datasets, "dataset", RunError)
         return Datasets((name, datasets[name]) for name in names)
 
     @cached_property
@@ -206,11 +207,9 @@ class _Figures:
     @cached_property
     def scaled(self) -> dict[str, hist.Hist]:
         """Histograms with scaled simulation; empty if some cannot be scaled."""
-        run = self.run
-        if self.options.shapes or not (run.path / "normalisation.json").is_file():
+        if self.options.shapes or not self.run.can_be_normalised:
             return {}
-        scales = [record.scale for record in run.normalisation.values()]
-        return {} if not scales or None in scales else run.normalised_histograms()
+        return self.run.normalised_histograms()
 
     def check(self, histograms: Mapping[str, hist.Hist]) -> None:
         """Raise a RunError if an option names what the run does not have."""
@@ -218,10 +217,10 @@ class _Figures:
         simulated = {name: self.run.datasets[name] for name in self.run.datasets.simulated}
         names = {name for of in histograms.values() for name in of.axes["category"] if name != ALL}
         options.style.check(simulated, dict.fromkeys(names, ""))
-        check_names(names, options.categories, "category or region")
+        check_patterns(sorted(names), options.categories, "category or region", RunError)
         if options.variation is not None:
             varied = {v for of in (self.scaled or histograms).values() for v in _variations(of)}
-            check_names(varied, [options.variation], "variation")
+            check_patterns(sorted(varied), [options.variation], "variation", RunError)
 
     def of_histogram(self, name: str, histogram: hist.Hist) -> Iterator[Drawing]:
         """Yield the figures of one histogram."""

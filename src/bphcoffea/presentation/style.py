@@ -382,6 +382,14 @@ def per_bin(quantity: str, edges: Floats, unit: str) -> str:
     return f"{quantity} / {rounded} {unit}".rstrip()
 
 
+def legend_of_two_columns(axes: Axes, heading: Heading) -> None:
+    """Write a legend with small entries below the title of a figure's part of the events."""
+    axes.legend(
+        loc="upper right", ncols=2, fontsize=TINY, title=heading.legend_title or None,
+        title_fontsize=SMALL,
+    )  # fmt: skip
+
+
 def grouped(number: float) -> str:
     """Return a count as text, with thin spaces between thousands."""
     return f"{number:,.0f}".replace(",", "\N{THIN SPACE}")

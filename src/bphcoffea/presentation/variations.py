@@ -95,10 +95,7 @@ def draw_breakdown(
     style.scale_variable(axes, edges)
     axes.set_xlabel(label)
     axes.set_ylabel("Uncertainty [%]")
-    axes.legend(
-        loc="upper right", ncols=2, fontsize=style.TINY, title=heading.legend_title or None,
-        title_fontsize=style.SMALL,
-    )  # fmt: skip
+    style.legend_of_two_columns(axes, heading)
     heading.above(axes)
     return figure
 

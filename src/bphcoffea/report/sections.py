@@ -8,24 +8,16 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
 
-import numpy as np
-
-from bphcoffea.analysis import ALL, HistogramRecord
 from bphcoffea.report.figures import PageFigure, Place, figures_for_page
-from bphcoffea.report.tables import Cell, Row, Table, number, pairs, share
+from bphcoffea.report.run_tables import completeness_tables, provenance_tables, throughput_tables
+from bphcoffea.report.tables import Cell, Row, Table, number, share
+from bphcoffea.report.yield_tables import luminosity_tables, yield_tables
 from bphcoffea.results import RunFolder, blinding_in_words, processed_share
 from bphcoffea.rounding import rounded
 from bphcoffea.statistics import FitRecord, MassFit, Parameter, search_of
 
 #: Rows of the summary about the yields of a fit: parameters with this prefix.
 YIELD: Final = "n_"
-#: Keys of ``metrics.json`` with totals, and what a row of them is.
-WORK: Final = {
-    "by_dataset": "dataset",
-    "by_worker": "worker",
-    "by_site": "site",
-    "by_file": "file",
-}
 
 
 @dataclass(frozen=True)
@@ -161,25 +153,28 @@ class RunReport:
     @cached_property
     def sections(self) -> list[Section]:
         """All sections with content."""
+        notes = [f"Note: {note}" for note in self.ledger.get("notes", ())]
         fit = self._figures("fit")
         cutflow = (*self._cutflows(), *self._selections())
         texts, tables = self._of_kind(self._limit, str), self._of_kind(self._limit, Table)
         found = (
-            self._completeness(),
+            Section("completeness", "Completeness", notes, list(completeness_tables(self.ledger))),
             Section("limit", "Limits", texts, tables, self._figures("limit")),
             Section("fit", "Mass fit", list(self._fit_texts()), list(self._fit_tables()), fit),
             Section("cutflow", "Cutflow", (), cutflow, self._figures("cutflow")),
-            Section("luminosity", "Luminosity and normalisation", (), self._luminosity()),
+            Section("luminosity", "Luminosity and normalisation", (), luminosity_tables(self.run)),
             Section(
                 "distributions",
                 "Data and simulation",
                 (),
-                list(self._variations()),
+                list(yield_tables(self.run, unblind=self._unblind)),
                 self._figures("distributions"),
             ),
             Section("n-1", "N-1 distributions", (), (), self._figures("n-1")),
-            Section("throughput", "Throughput", (), list(self._throughput())),
-            Section("provenance", "Provenance", (), list(self._provenance())),
+            Section("throughput", "Throughput", (), list(throughput_tables(self.metrics))),
+            Section(
+                "provenance", "Provenance", (), [*provenance_tables(self.run, self.provenance)]
+            ),
         )
         return [section for section in found if not section.is_empty]
 
@@ -189,34 +184,6 @@ class RunReport:
 
     def _figures(self, place: Place) -> list[PageFigure]:
         return [figure for figure in self.figures if figure.place == place]
-
-    def _completeness(self) -> Section:
-        rows: list[Row] = []
-        for name, counts in self.ledger["datasets"].items():
-            expected, processed = counts["expected_events"], counts["processed_events"]
-            rows.append(
-                (
-                    *(name, counts["dataset_events"], expected, processed, expected - processed),
-                    counts["uncounted_files"],
-                )
-            )
-        header = ("dataset", "in all", "expected", "processed", "missing", "files not counted")
-        tables = [Table("Events of each dataset", header, rows)]
-        if failed := self.ledger["failed"]:
-            lost = [
-                (f["file"], f["dataset"], *_range(f), f["attempts"], f["error"]) for f in failed
-            ]
-            columns = ("file", "dataset", "entries", "tries", "reason")
-            tables.append(Table("Missing entries", columns, lost))
-        if detours := self.ledger["detours"]:
-            read: list[Row] = [
-                (d["file"], d["dataset"], *_range(d), d["used"], d["attempts"], d["error"])
-                for d in detours
-            ]
-            places = ("file", "dataset", "entries", "read from", "tries", "first error")
-            tables.append(Table("Entries that were read after an error", places, read))
-        notes = [f"Note: {note}" for note in self.ledger.get("notes", ())]
-        return Section("completeness", "Completeness", notes, tables)
 
     @cached_property
     def _limit(self) -> list[str | Table]:
@@ -265,162 +232,6 @@ class RunReport:
                 for part, rows in parts.items():
                     yield cutflow_table(f"{kind.capitalize()} {part} in {dataset}", rows, {})
 
-    def _luminosity(self) -> list[Table]:
-        tables = []
-        if self.run.place("luminosity.json").is_file():
-            content = self.run.read("luminosity.json")
-            rows: list[Row] = [
-                (
-                    *(name, number(of["luminosity"], ".4g"), of["sections"]),
-                    number(of["uncertainty"], ".2%"),
-                    of["source"],
-                )
-                for name, of in content["datasets"].items()
-            ]
-            rows.append(("all", number(content["luminosity"], ".4g"), None, None, None))
-            header = ("dataset", "luminosity [fb⁻¹]", "sections", "uncertainty", "source")
-            tables.append(Table("Luminosity of the data", header, rows))
-        if self.run.place("normalisation.json").is_file():
-            normalised: list[Row] = [
-                (
-                    *(name, number(of.cross_section), number(of.luminosity, ".4g")),
-                    *(number(of.generator_sumw), number(of.scale, ".4g"), "; ".join(of.notes)),
-                )
-                for name, of in self.run.normalisation.items()
-            ]
-            columns = ("dataset", "σ [pb]", "luminosity [fb⁻¹]", "generator Σw", "scale", "notes")
-            tables.append(Table("Normalisation of the simulation", columns, normalised))
-        return [table for table in tables if table.rows]
-
-    def _variations(self) -> Iterator[Table]:
-        """Yield the yields of data and simulation, and how each variation changes the sum."""
-        name = self._counted_histogram()
-        if name is None or not self.run.place("normalisation.json").is_file():
-            return
-        scales = [record.scale for record in self.run.normalisation.values()]
-        if not scales or None in scales:
-            return
-        histogram = self.run.normalised_histograms()[name]
-        category = ALL if ALL in histogram.axes["category"] else sum
-        datasets = self.run.datasets
-
-        def total(names: Sequence[str], variation: str) -> float:
-            return float(sum(histogram[each, category, variation, sum].value for each in names))
-
-        nominal = {
-            process: total(names, "nominal") for process, names in datasets.by_process.items()
-        }
-        simulated = sum(nominal.values())
-        changes = {
-            variation: total(datasets.simulated, variation) / simulated - 1
-            for variation in histogram.axes["variation"]
-            if variation != "nominal" and simulated
-        }
-        sources = dict.fromkeys(v.removesuffix("Up").removesuffix("Down") for v in changes)
-        rows = [
-            (source, *(_percent(changes.get(f"{source}{end}")) for end in ("Up", "Down")))
-            for source in sources
-        ]
-        ends = [
-            np.sqrt(sum(_towards(changes, source, sign) ** 2 for source in sources))
-            for sign in (1, -1)
-        ]
-        rows.append(("sum in quadrature", _percent(ends[0]), _percent(-ends[1])))
-        yields: list[Row] = [
-            (process, number(value), share(value, simulated)) for process, value in nominal.items()
-        ]
-        yields.append(("sum of simulation", number(simulated), share(simulated, simulated)))
-        if datasets.data:
-            is_blind = self.analysis.blind is not None and not self._unblind
-            data = total(datasets.data, "nominal")
-            yields.append(
-                ("data", "blinded", "–")
-                if is_blind
-                else ("data", number(data), share(data, simulated))
-            )
-        yield Table(
-            f"Candidates in the histogram {name}", ("process", "sum", "of simulation"), yields
-        )
-        if sources:
-            header = ("source", "up", "down")
-            yield Table(f"Change of the simulation in {name} by each variation", header, rows)
-
-    def _counted_histogram(self) -> str | None:
-        """Return the fitted histogram, else the first that is of selected candidates."""
-        fit, records = self.analysis.fit, self.analysis.histograms
-        if fit is not None and fit.histogram in records:
-            return fit.histogram
-        return next((name for name, record in records.items() if _counts_once(record)), None)
-
-    def _throughput(self) -> Iterator[Table]:
-        metrics = self.metrics
-        yield pairs(
-            "Work of the run",
-            ("quantity", "value"),
-            (
-                ("executor", f"{metrics['executor']}, {metrics['workers']} workers"),
-                ("whole run", f"{metrics.get('run_s', metrics['wall_s']):.1f} s"),
-                ("chunks", f"{metrics['chunks']:,} in {metrics['wall_s']:.1f} s"),
-                ("events per second", f"{metrics['events_per_s']:,.0f}"),
-                ("read", f"{metrics['bytes_read'] / 1e6:,.1f} MB"),
-                ("highest memory of a worker", f"{metrics['peak_rss_mb']:,.0f} MB"),
-                ("resumed chunks", f"{metrics['chunks_resumed']:,}"),
-            ),
-        )
-        header = ("chunks", "events", "s", "events/s", "in input", "MB/s", "CPU", "memory [MB]")
-        for key, kind in WORK.items():
-            rows = [
-                (
-                    *(name, total["chunks"], total["events"], number(total["wall_s"], ".1f")),
-                    number(total["events_per_s"], ",.0f"),
-                    share(total["input_s"], total["wall_s"]),
-                    number(total["bytes_per_s"] / 1e6, ".1f"),
-                    number(total["cpu_fraction"], ".0%"),
-                    number(total["peak_rss_mb"], ",.0f"),
-                )
-                for name, total in metrics[key].items()
-            ]
-            yield Table(f"Work by {kind}", (kind, *header), rows)
-
-    def _provenance(self) -> Iterator[Table]:
-        content = self.provenance
-        header = ("quantity", "value")
-        analysis = content["analysis"]
-        yield pairs(
-            "How the run was made",
-            header,
-            (
-                ("command", " ".join(content["command"])),
-                ("started", content["started"]),
-                ("finished", content["finished"]),
-                ("analysis", f"{analysis['name']}, {analysis['file']}"),
-                ("SHA-256 of the analysis", analysis["sha256"]),
-                ("SHA-256 with imported files", analysis.get("with_imported_sha256")),
-                ("git commit of the analysis", analysis.get("git_commit")),
-                ("SHA-256 of the fileset", content["fileset_sha256"]),
-                ("classifier", content.get("classifier") and content["classifier"].get("name")),
-            ),
-        )
-        datasets: list[Row] = [
-            (
-                *(name, "simulation" if of.is_mc else "data", of.era, of.kind),
-                *(of.process or "", of.label or ""),
-            )
-            for name, of in self.run.fileset_metadata.items()
-        ]
-        columns = ("dataset", "kind", "era", "role", "process", "label")
-        yield Table("Datasets", columns, datasets)
-        files = [
-            (f"{era['name']}: {place}", file["file"], file["sha256"])
-            for era in content["corrections"]
-            for place, file in _files(era)
-        ]
-        if files:
-            yield Table("Corrections", ("correction", "file", "SHA-256"), files)
-        versions = {"python": content["python"], **content["packages"]}
-        yield pairs("Versions", ("package", "version"), versions.items())
-        yield pairs("Options", ("option", "value"), _flat(content["options"]))
-
 
 def cutflow_table(
     caption: str, rows: Sequence[Mapping[str, Any]], requirements: Mapping[str, str]
@@ -461,40 +272,3 @@ def _with_error(parameter: Parameter) -> Cell:
         return Cell(f"{parameter.value:,.0f}", parameter.value)
     grouped = (f"{Decimal(text):,}" for text in rounded(parameter.value, parameter.error))
     return Cell(" ± ".join(grouped), parameter.value)
-
-
-def _range(entry: Mapping[str, Any]) -> tuple[str]:
-    return ("all" if entry["stop"] is None else f"{entry['start']:,}–{entry['stop']:,}",)
-
-
-def _counts_once(record: HistogramRecord) -> bool:
-    return record.n_minus_1 is None and not record.others and record.counted != "Objects"
-
-
-def _percent(change: float | None) -> Cell:
-    return Cell("–") if change is None else Cell(f"{100 * change:+.2f}%", change)
-
-
-def _towards(changes: Mapping[str, float], source: str, sign: int) -> float:
-    """Return by how much a source moves the sum upwards (`sign` 1) or downwards (-1) at most."""
-    return max(sign * changes.get(f"{source}{end}", 0.0) for end in ("Up", "Down", "")) or 0.0
-
-
-def _files(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield all files with their hashes in the record of corrections, and where they stand."""
-    if isinstance(content, Mapping):
-        if "file" in content and "sha256" in content:
-            yield place or "declaration", {key: str(content[key]) for key in ("file", "sha256")}
-        for name, part in content.items():
-            yield from _files(part, f"{place} {name}".strip())
-    elif isinstance(content, list):
-        for part in content:
-            yield from _files(part, place)
-
-
-def _flat(content: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{place}{name} ")
-        else:
-            yield f"{place}{name}", value

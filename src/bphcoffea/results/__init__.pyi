@@ -10,6 +10,7 @@ from .ledger import REPLICAS as REPLICAS, Recovery as Recovery, file_of as file_
 from .ledger import place_of as place_of, source_of as source_of
 from .luminosities import Luminosities as Luminosities, certification_of as certification_of
 from .normalisation import generated as generated, normalise as normalise
+from .normalisation import without_scale as without_scale
 from .picking import ValueRange as ValueRange, pick as pick
 from .picking import write_table as write_table
 from .records import DatasetRecord as DatasetRecord, Datasets as Datasets, as_json as as_json

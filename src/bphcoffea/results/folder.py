@@ -194,6 +194,14 @@ class RunFolder:
             return None
         return float(sum(luminosities))
 
+    @property
+    def can_be_normalised(self) -> bool:
+        """Whether the run has simulation, all of which can be scaled to a luminosity."""
+        if not self.place("normalisation.json").is_file():
+            return False
+        scales = [record.scale for record in self.normalisation.values()]
+        return bool(scales) and None not in scales
+
     def normalised_histograms(self) -> dict[str, hist.Hist]:
         """Return the histograms with simulation scaled to the luminosity of the data.
 
@@ -204,17 +212,12 @@ class RunFolder:
         RunError
             If a simulated dataset cannot be scaled.
         """
+        from bphcoffea.results.normalisation import scaled, without_scale
+
         normalisation = self.normalisation
         lacking = [name for name, known in normalisation.items() if known.scale is None]
         if lacking:
-            notes = dict.fromkeys(n for name in lacking for n in normalisation[name].notes)
-            raise RunError(
-                f"{self.path}: no scale for {', '.join(lacking)}; give a cross_section in the "
-                "fileset, and the data's luminosity, there or with: bphcoffea lumi"
-                + "".join(f"; {note}" for note in notes)
-            )
-        from bphcoffea.results.normalisation import scaled
-
+            raise RunError(f"{self.path}: {without_scale(lacking, normalisation)}")
         return scaled(self.histograms(), normalisation, self.fileset_metadata)
 
     @property

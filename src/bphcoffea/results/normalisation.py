@@ -6,7 +6,7 @@ run lacks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -253,6 +253,15 @@ def _nearness(era: str, other: str) -> int:
     if era.startswith(other) or other.startswith(era):
         return 2
     return int(era[:4] == other[:4])
+
+
+def without_scale(names: Sequence[str], normalisation: Mapping[str, Normalisation]) -> str:
+    """Return the message that simulated datasets cannot be scaled to the data, and what to do."""
+    notes = dict.fromkeys(note for name in names for note in normalisation[name].notes)
+    return (
+        f"no scale for {', '.join(names)}; give a cross_section in the fileset, and the data's "
+        "luminosity, there or with: bphcoffea lumi" + "".join(f"; {note}" for note in notes)
+    )
 
 
 def scaled(

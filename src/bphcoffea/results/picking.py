@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from bphcoffea.errors import RunError, near_miss
+from bphcoffea.errors import RunError, alternatives
+from bphcoffea.patterns import chosen
 from bphcoffea.results.folder import RunFolder
 
 #: Name of the column with the dataset, which tables of one dataset lack.
@@ -88,31 +88,20 @@ def pick(
     names = [name for name in run.datasets if run.has_candidates(name)]
     if not names:
         raise RunError(f"{run.path}: no dataset has a table of candidates")
-    for pattern in datasets:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise RunError(
-                f"{run.path}: no dataset matches '{pattern}'{near_miss(pattern, names)}; "
-                f"there are: {', '.join(names)}"
-            )
-    tables = {
-        name: run.candidates(name)
-        for name in names
-        if not datasets or any(fnmatchcase(name, pattern) for pattern in datasets)
-    }
+    place = f"{run.path}: "
+    wanted = chosen(names, datasets, "dataset", RunError, place=place)
+    tables = {name: run.candidates(name) for name in wanted}
     ranges = list(ranges)
     columns = dict.fromkeys(column for table in tables.values() for column in table.column_names)
-    for wanted in ranges:
-        if wanted.column not in columns:
-            raise RunError(
-                f"{run.path}: no column '{wanted.column}'{near_miss(wanted.column, columns)}; "
-                f"there are: {', '.join(columns)}"
-            )
+    for each in ranges:
+        if each.column not in columns:
+            raise RunError(f"{place}no column '{each.column}'{alternatives(each.column, columns)}")
     known = _groups(tables.values())
     for group in groups:
         if group not in known:
             raise RunError(
-                f"{run.path}: no candidate is in '{group}'{near_miss(group, known)}; "
-                f"there are: {', '.join(known) or 'neither categories nor regions'}"
+                f"{place}no candidate is in the category or region '{group}'"
+                f"{alternatives(group, known)}"
             )
     parts = [_picked(name, table, ranges, groups) for name, table in tables.items()]
     return pa.concat_tables(parts, promote_options="permissive")

@@ -37,5 +37,5 @@ from .strength import fit_strength as fit_strength
 from .templates import BuiltModel as BuiltModel, Finding as Finding, TemplateFit as TemplateFit
 from .templates import build_model as build_model, declared_model as declared_model
 from .templates import findings_of as findings_of, load_model_file as load_model_file
-from .workspace import Workspace as Workspace
+from .workspace import WORKSPACE_FILE as WORKSPACE_FILE, Workspace as Workspace
 from .zfit_models import zfit_model as zfit_model

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 import hist
 
 from bphcoffea.analysis import ALL, BackgroundShape, MassModel, PeakShape
-from bphcoffea.errors import FitError, RunError, near_miss
+from bphcoffea.errors import FitError, RunError
+from bphcoffea.patterns import chosen
 from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics.blindness import check_fit
 from bphcoffea.statistics.data_sample import of_year, year_of
@@ -76,7 +76,7 @@ def fit_mass(
     if model.histogram not in histograms:
         raise RunError(f"{run.path}: histograms.json has no '{model.histogram}' to fit")
     records = run.datasets
-    matching = _matching(datasets, records)
+    matching = chosen(sorted(records), datasets or (), "dataset", FitError)
     data = [name for name in matching if not records[name].is_mc]
     selected = data or matching
     simulated = _simulated(model, records) if data else {}
@@ -186,20 +186,6 @@ def _expectation(backend: Backend) -> Expectation:
     from bphcoffea.statistics.zfit_models import expected_contents as of_zfit
 
     return of_zfit
-
-
-def _matching(patterns: Sequence[str] | None, datasets: Iterable[str]) -> list[str]:
-    """Return the names of the datasets that match a pattern, in alphabetical order."""
-    names = sorted(datasets)
-    if patterns is None:
-        return names
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise FitError(
-                f"no dataset matches '{pattern}'{near_miss(pattern, names)}; "
-                f"there are: {', '.join(names)}"
-            )
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 #: Shapes that an alternative model may have.

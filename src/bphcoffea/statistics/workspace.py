@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
 
+#: Name of the file of a workspace in a folder.
+WORKSPACE_FILE: Final = "workspace.json"
 #: The signal strength, the parameter of interest.
 STRENGTH: Final = "mu"
 #: Names of the measurement of a workspace; HistFactory's JSON has no other place for blinding.

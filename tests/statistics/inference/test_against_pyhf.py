@@ -13,7 +13,7 @@ from two_regions import free, two_regions
 
 from bphcoffea.errors import FitError
 from bphcoffea.statistics import inference
-from bphcoffea.statistics.inference import TemplateModel, strength_limit
+from bphcoffea.statistics.inference import WorkspaceModel, strength_limit
 from bphcoffea.statistics.pyhf_backend import backend, schemas
 from bphcoffea.statistics.shape_workspace import mass_workspace
 
@@ -23,7 +23,7 @@ PRECISION = 0.01
 
 @pytest.fixture(scope="module")
 def model():
-    return TemplateModel.of(two_regions())
+    return WorkspaceModel.of(two_regions())
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_significance(model, oracle):
 
 def test_deficit_has_no_significance():
     observed = {"signal_region": (60.0, 45.0, 30.0, 20.0), "control_region": (175.0, 140.0, 105.0)}
-    result = inference.significance(TemplateModel.of(two_regions(observed)))
+    result = inference.significance(WorkspaceModel.of(two_regions(observed)))
     assert (result.observed, result.p_value) == (0.0, 0.5)
 
 
@@ -227,7 +227,7 @@ def test_units_of_the_signal_do_not_matter(fit):
     spec["measurements"][0]["config"]["parameters"] = [
         {"name": "mu", "inits": [1e6], "bounds": [[-5e6, 1e7]]}
     ]
-    faint = TemplateModel.of(spec)
+    faint = WorkspaceModel.of(spec)
     assert faint.unit > 1e4
     found = inference.fit(faint)
     # the statistical uncertainty of the signal is now apart from that of the sum
@@ -238,7 +238,7 @@ def test_units_of_the_signal_do_not_matter(fit):
 def test_blinded_workspaces_show_expected_results_only():
     spec = two_regions()
     spec["measurements"][0]["name"] = "blinded"
-    hidden = TemplateModel.of(spec)
+    hidden = WorkspaceModel.of(spec)
     result = inference.fit(hidden)
     assert result.asimov
     assert result.strength.value == pytest.approx(1.0, abs=1e-3)
@@ -267,31 +267,31 @@ def test_records_are_json(model, fit):
 
 def test_unusable_workspaces(tmp_path):
     with pytest.raises(FitError, match="no such workspace"):
-        TemplateModel.read(tmp_path)
+        WorkspaceModel.read(tmp_path)
     (tmp_path / "workspace.json").write_text("{}")
     with pytest.raises(FitError, match="not a valid workspace"):
-        TemplateModel.read(tmp_path)
+        WorkspaceModel.read(tmp_path)
     spec = two_regions()
     spec["channels"][0]["samples"][2]["data"] = [0.0] * 4
     with pytest.raises(FitError, match="no signal is expected"):
-        TemplateModel.of(spec)
+        WorkspaceModel.of(spec)
     spec = two_regions()
     spec["observations"].pop()
     with pytest.raises(FitError, match="not a consistent workspace"):
-        TemplateModel.of(spec)
+        WorkspaceModel.of(spec)
     spec = two_regions()
     # two free factors of the same sample
     for channel in spec["channels"]:
         channel["samples"][0]["modifiers"].append(free("twin"))
     with pytest.raises(FitError, match="do not determine some parameters"):
-        inference.fit(TemplateModel.of(spec))
+        inference.fit(WorkspaceModel.of(spec))
 
 
 def test_spectra_of_a_search():
     """The workspace of τ → 3μ, with two of its categories."""
     spec = mass_workspace(channels(names=["2017A1", "2017A2"]), blinded=False)
     oracle = Oracle(spec)
-    found = inference.fit(TemplateModel.of(spec))
+    found = inference.fit(WorkspaceModel.of(spec))
     for name, (value, error) in oracle.fit(uncertainties=True).items():
         assert found[name].value == pytest.approx(value, abs=PRECISION * error), name
         # MINUIT's errors of parameters that only a Gaussian constrains feel its limits

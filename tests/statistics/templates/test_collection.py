@@ -220,7 +220,8 @@ def test_a_blind_run_has_no_data_to_unblind(tmp_path):
         ({"eras": {"a": "2022*", "b": "2017*"}}, "no dataset of the runs belongs to the era 'b'"),
         (
             {"free": ({"name": "n", "processes": "tops"},)},
-            "free normalisation 'n': no processes match 'tops'; there are: signal, top, w_jets",
+            "free normalisation 'n': no processes match 'tops'; did you mean 'top'? "
+            "There are: signal, top, w_jets",
         ),
     ],
 )

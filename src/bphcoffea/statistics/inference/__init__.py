@@ -1,6 +1,6 @@
 """Inference on any HistFactory workspace: fits, limits, rankings, goodness of fit, yields.
 
-Each function takes a `TemplateModel` and returns a record that can be written as JSON. Names are
+Each function takes a `WorkspaceModel` and returns a record that can be written as JSON. Names are
 imported on first use.
 """
 

@@ -5,5 +5,5 @@ from .goodness import GoodnessOfFit as GoodnessOfFit, goodness_of_fit as goodnes
 from .impacts import Impact as Impact, Ranking as Ranking, rank as rank
 from .profile import ProfileScan as ProfileScan, scan as scan
 from .signal_significance import Significance as Significance, significance as significance
-from .template_fit import Fit as Fit, ParameterResult as ParameterResult, fit as fit
-from .template_model import TemplateModel as TemplateModel
+from .likelihood_fit import Fit as Fit, ParameterResult as ParameterResult, fit as fit
+from .workspace_model import WorkspaceModel as WorkspaceModel

@@ -9,8 +9,8 @@ import numpy as np
 
 from bphcoffea.arrays import Floats, Integers
 from bphcoffea.rounding import with_error
-from bphcoffea.statistics.inference.template_fit import Fit
-from bphcoffea.statistics.inference.template_model import TemplateModel
+from bphcoffea.statistics.inference.likelihood_fit import Fit
+from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
 from bphcoffea.statistics.records import Record
 
 #: Name of the sum of all samples, and of the observed events.
@@ -95,7 +95,7 @@ class Yields(Record):
         return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])
 
 
-def yields(model: TemplateModel, result: Fit | None = None) -> Yields:
+def yields(model: WorkspaceModel, result: Fit | None = None) -> Yields:
     """Return the expected events before a fit, or after it.
 
     Uncertainties are propagated linearly with the covariance of the parameters. Before a fit, that

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from bphcoffea.errors import FitError
-from bphcoffea.statistics.inference.template_model import TemplateModel
+from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
 from bphcoffea.statistics.records import Record
 
 
@@ -39,7 +39,7 @@ class GoodnessOfFit(Record):
 
 
 def goodness_of_fit(
-    model: TemplateModel,
+    model: WorkspaceModel,
     *,
     toys: int = 0,
     seed: int = 0,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bphcoffea.arrays import Floats
-from bphcoffea.statistics.inference.template_fit import ParameterResult
-from bphcoffea.statistics.inference.template_model import TemplateModel
+from bphcoffea.statistics.inference.likelihood_fit import ParameterResult
+from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
 from bphcoffea.statistics.records import Record
 
 
@@ -61,7 +61,7 @@ class Ranking(Record):
 
 
 def rank(
-    model: TemplateModel,
+    model: WorkspaceModel,
     *,
     asimov: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,

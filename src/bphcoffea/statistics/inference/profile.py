@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bphcoffea.errors import FitError
-from bphcoffea.statistics.inference.template_fit import crossing
-from bphcoffea.statistics.inference.template_model import TemplateModel
+from bphcoffea.statistics.inference.likelihood_fit import crossing
+from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
 from bphcoffea.statistics.records import Record
 
 #: Rise of -2 ln L at the ends of the 68% and 95% intervals.
@@ -43,7 +43,7 @@ class ProfileScan(Record):
 
 
 def scan(
-    model: TemplateModel,
+    model: WorkspaceModel,
     *,
     low: float | None = None,
     high: float | None = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scipy.special import ndtr
 
 from bphcoffea.arrays import Floats
-from bphcoffea.statistics.inference.template_model import TemplateModel
+from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
 from bphcoffea.statistics.records import Record
 
 
@@ -34,7 +34,7 @@ class Significance(Record):
     strength: float
 
 
-def significance(model: TemplateModel, *, strength: float = 1.0) -> Significance:
+def significance(model: WorkspaceModel, *, strength: float = 1.0) -> Significance:
     """Test the hypothesis without signal, with asymptotic formulae.
 
     The test statistic is q0 [Cowan, Cranmer, Gross, Vitells, Eur. Phys. J. C 71 (2011) 1554]. The
@@ -67,7 +67,7 @@ def significance(model: TemplateModel, *, strength: float = 1.0) -> Significance
     return Significance(observed, p_value, expected, median, strength)
 
 
-def _root(model: TemplateModel, data: Floats) -> float:
+def _root(model: WorkspaceModel, data: Floats) -> float:
     """Return √q0."""
     best, parameters, lowest = model.fit(data)
     if best <= 0:

@@ -12,7 +12,7 @@ import pyhf
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
 from bphcoffea.statistics.cls_limits import asymptotic_limit, asymptotic_test
-from bphcoffea.statistics.inference.template_model import TemplateModel
+from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
 from bphcoffea.statistics.limit_results import QUANTILES, Confidence, Limit, five
 from bphcoffea.statistics.optimizer import Optimizer, minimised
 from bphcoffea.statistics.records import Record
@@ -46,7 +46,7 @@ class UpperLimit(Record):
 
 
 def limit(
-    model: TemplateModel,
+    model: WorkspaceModel,
     *,
     level: float = 0.95,
     toys: int = 0,
@@ -114,7 +114,7 @@ class _Toy:
 class _Toys:
     """Tests of strengths with toys; all tests share the toys without signal."""
 
-    def __init__(self, model: TemplateModel, toys: int, seed: int) -> None:
+    def __init__(self, model: WorkspaceModel, toys: int, seed: int) -> None:
         self.model, self.toys = model, toys
         self.rng = np.random.default_rng(seed)
         self.seen = self._fitted(model.data, model.initial)

@@ -21,10 +21,10 @@ from bphcoffea.statistics.templates.exports import template_workspace, write_tem
 from bphcoffea.statistics.templates.lint import Finding, lint
 from bphcoffea.statistics.templates.model import TemplateModel
 from bphcoffea.statistics.templates.preparation import NO_EVENTS, Prepared, Step, prepare
+from bphcoffea.statistics.workspace import WORKSPACE_FILE
 from bphcoffea.storage import replacing
 
 #: Files of a built model.
-WORKSPACE: Final = "workspace.json"
 PREPARATION: Final = "preparation.json"
 DATACARD: Final = "combine/datacard.txt"
 #: Owner of the files in ``written.json``.
@@ -71,7 +71,7 @@ class BuiltModel:
             If the disk is full or read-only, or permission is denied.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder, OWNER, also=_is_result, last=WORKSPACE) as temporary:
+        with replacing(folder, OWNER, also=_is_result, last=WORKSPACE_FILE) as temporary:
             self.write_files(temporary)
         return folder
 
@@ -94,7 +94,7 @@ class BuiltModel:
         card.parent.mkdir()
         write_template_datacard(self.model, card)
         write_json(folder / PREPARATION, self.record())
-        (folder / WORKSPACE).write_text(json.dumps(workspace, indent=1) + "\n")
+        (folder / WORKSPACE_FILE).write_text(json.dumps(workspace, indent=1) + "\n")
 
     def record(self) -> JsonObject:
         """Return the content of ``preparation.json``."""

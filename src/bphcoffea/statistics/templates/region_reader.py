@@ -21,6 +21,7 @@ from bphcoffea.analysis import (
 )
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.errors import FitError
+from bphcoffea.results import without_scale
 from bphcoffea.statistics.blindness import (
     blind_variable,
     blind_windows,
@@ -157,11 +158,8 @@ class RegionReader:
         """Return the template of one dataset, scaled to the luminosity."""
         known = source.run.normalisation[source.name]
         if known.scale is None:
-            raise FitError(
-                f"{source.run.path}: no scale for '{source.name}'; give a cross_section in the "
-                "fileset, and the data's luminosity, there or with: bphcoffea lumi"
-                + "".join(f"; {note}" for note in known.notes)
-            )
+            message = without_scale([source.name], source.run.normalisation)
+            raise FitError(f"{source.run.path}: {message}")
         names = self._variations(source)
         filled = self._filled(source, [NOMINAL, *names])
         values, variances = filled["value"] * known.scale, filled["variance"] * known.scale**2

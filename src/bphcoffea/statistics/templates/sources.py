@@ -10,7 +10,7 @@ import hist
 import numpy as np
 
 from bphcoffea.analysis import AnalysisRecord, TemplateFit, as_names, matches, repeated
-from bphcoffea.errors import FitError
+from bphcoffea.errors import FitError, alternatives
 from bphcoffea.results import DatasetRecord, Normalisation, RunFolder
 
 
@@ -146,14 +146,14 @@ def check_patterns(
         *((f"variations {', '.join(as_names(one.names))}", one) for one in fit.variations),
     ]
     faults = [
-        f"{what}: no {kind} match '{pattern}'; there are: {', '.join(names)}"
+        f"{what}: no {kind} match '{pattern}'{alternatives(pattern, names)}"
         for what, one in declared
         for kind, names in known.items()
         for pattern in as_names(getattr(one, kind))
         if not any(matches(name, (pattern,)) for name in names)
     ]
     faults += [
-        f"blind: no regions match '{pattern}'; there are: {', '.join(regions)}"
+        f"blind: no regions match '{pattern}'{alternatives(pattern, regions)}"
         for pattern in as_names(fit.blind)
         if not any(matches(name, (pattern,)) for name in regions)
     ]

@@ -10,7 +10,7 @@ from scipy import optimize
 
 from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
-from bphcoffea.statistics.inference.template_model import TemplateModel
+from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
 from bphcoffea.statistics.model_parameters import Parameter
 from bphcoffea.statistics.records import Record
 
@@ -107,7 +107,7 @@ class Fit(Record):
         return np.array(self.correlation) * np.outer(errors, errors)
 
 
-def fit(model: TemplateModel, *, asimov: bool = False, minos: bool = False) -> Fit:
+def fit(model: WorkspaceModel, *, asimov: bool = False, minos: bool = False) -> Fit:
     """Fit a model to its data.
 
     Parameters
@@ -161,7 +161,7 @@ def fit(model: TemplateModel, *, asimov: bool = False, minos: bool = False) -> F
 
 
 def crossing(
-    model: TemplateModel, data: Floats, best: Floats, level: float, strength: float, step: float
+    model: WorkspaceModel, data: Floats, best: Floats, level: float, strength: float, step: float
 ) -> float:
     """Return the strength at which the profile of -2 ln L crosses a level.
 

@@ -17,17 +17,15 @@ from bphcoffea.statistics.counting import validate
 from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.optimizer import minimised
 from bphcoffea.statistics.scaled_model import ScaledModel, unit_of
-from bphcoffea.statistics.workspace import Workspace, is_blinded
+from bphcoffea.statistics.workspace import WORKSPACE_FILE, Workspace, is_blinded
 
-#: Name of the workspace in a folder.
-FILE = "workspace.json"
 #: Ratio of the variance of a parameter to that with all others fixed, beyond which the data do not
 #: determine it.
 UNDETERMINED = 1e7
 
 
 @dataclass(frozen=True)
-class TemplateModel(ScaledModel):
+class WorkspaceModel(ScaledModel):
     """Likelihood of a workspace, its data, and fits of it.
 
     Uncertainties are interpolated as pyhf does by default. Strengths that methods take and return
@@ -53,7 +51,7 @@ class TemplateModel(ScaledModel):
     ...     "measurements": [{"name": "observed", "config": {"poi": "mu", "parameters": []}}],
     ...     "version": "1.0.0",
     ... }
-    >>> model = TemplateModel.of(spec)
+    >>> model = WorkspaceModel.of(spec)
     >>> strength, parameters, deviance = model.fit(model.data)
     >>> round(strength, 3)
     0.8
@@ -63,7 +61,7 @@ class TemplateModel(ScaledModel):
     blinded: bool = False
 
     @classmethod
-    def read(cls, path: Path) -> TemplateModel:
+    def read(cls, path: Path) -> WorkspaceModel:
         """Read ``workspace.json`` of a folder, or another file.
 
         Raises
@@ -71,13 +69,15 @@ class TemplateModel(ScaledModel):
         FitError
             If there is no such file, or it is no valid workspace.
         """
-        file = path / FILE if path.is_dir() else path
+        file = path / WORKSPACE_FILE if path.is_dir() else path
         if not file.is_file():
-            raise FitError(f"{file}: no such workspace; give its file, or a folder with {FILE}")
+            raise FitError(
+                f"{file}: no such workspace; give its file, or a folder with {WORKSPACE_FILE}"
+            )
         return cls.of(read_json(file, "workspace", FitError), str(file))
 
     @classmethod
-    def of(cls, spec: Workspace, name: str = "workspace") -> TemplateModel:
+    def of(cls, spec: Workspace, name: str = "workspace") -> WorkspaceModel:
         """Return the model of a workspace.
 
         Raises

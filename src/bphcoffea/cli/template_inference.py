@@ -21,10 +21,8 @@ from bphcoffea.statistics import inference
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bphcoffea.statistics.inference import Fit, TemplateModel, UpperLimit, Yields
+    from bphcoffea.statistics.inference import Fit, UpperLimit, WorkspaceModel, Yields
 
-#: Name of the workspace in a folder.
-WORKSPACE = "workspace.json"
 #: Folder of figures.
 FIGURES = "figures"
 #: Number of rows of printed tables.
@@ -34,7 +32,10 @@ WIDTH = 34
 
 Place = Annotated[
     Path,
-    typer.Argument(metavar="WORKSPACE", help=f"Workspace of pyhf, or a folder with {WORKSPACE}."),
+    typer.Argument(
+        metavar="WORKSPACE",
+        help="Workspace of pyhf, or a folder with one.",
+    ),
 ]
 Asimov = Annotated[
     bool, typer.Option("--asimov", help="Use expected data, with signal, instead of the observed.")
@@ -163,10 +164,10 @@ def gof(
         place.write("goodness.json", result.as_json())
 
 
-def _model(workspace: Path) -> TemplateModel:
+def _model(workspace: Path) -> WorkspaceModel:
     # before NumPy is imported: its threads cost more than they gain with small matrices
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    model = inference.TemplateModel.read(workspace)
+    model = inference.WorkspaceModel.read(workspace)
     if model.blinded:
         say("blinded: only expected results are shown")
     return model
@@ -199,7 +200,11 @@ def _replacing(workspace: Path, command: str) -> Iterator[_Files]:
     """Replace the files of a command, and print where they are."""
     folder = workspace if workspace.is_dir() else workspace.parent
     # several workspaces may share a folder
-    prefix = "" if workspace.is_dir() or workspace.name == WORKSPACE else f"{workspace.stem}-"
+    prefix = (
+        ""
+        if workspace.is_dir() or workspace.name == statistics.WORKSPACE_FILE
+        else f"{workspace.stem}-"
+    )
     with storage.replacing(folder, f"{prefix}template-{command}") as temporary:
         yield _Files(temporary, prefix)
         names = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*.*"))
@@ -214,7 +219,7 @@ def _heading(asimov: bool) -> presentation.Heading:
 
 
 def _fit_figures(
-    model: TemplateModel, result: Fit, before: Yields, after: Yields
+    model: WorkspaceModel, result: Fit, before: Yields, after: Yields
 ) -> dict[str, Any]:
     """Return functions that draw the figures of a fit, by name."""
     heading = _heading(result.asimov)
