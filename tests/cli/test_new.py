@@ -36,7 +36,7 @@ def test_names_that_cannot_be_modules_are_told(bphcoffea, name, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     ended = bphcoffea("new", name)
     assert ended.status == 2
-    assert "small letters" in ended.err
+    assert "lower-case letters" in ended.err
     assert not list(tmp_path.iterdir())
 
 

@@ -102,5 +102,5 @@ def test_only_root_files_have_an_era_of_the_command(bphcoffea, tmp_path):
     ended = bphcoffea("run", "ds_phipi", "a.json", "--era", "2017B", "-o", tmp_path / "run")
     assert ended.status == 2
     assert ended.errors == [
-        "bphcoffea: error: --era: is for ROOT files; a fileset tells the era of each dataset"
+        "bphcoffea: error: --era is for ROOT files; a fileset gives the era of each dataset"
     ]

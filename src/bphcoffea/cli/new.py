@@ -28,7 +28,8 @@ def new(
     """Write a small analysis to start from, NAME.py, and its test, test_NAME.py."""
     if not (name.isidentifier() and name.isascii() and name.islower()):
         raise InputError(
-            f"'{name}': a name has small letters, digits and underscores, and begins with a letter"
+            f"'{name}' cannot be the name of an analysis: use lower-case letters, digits and "
+            "underscores, and begin with a letter"
         )
     words = name.split("_")
     filled = {

@@ -31,7 +31,9 @@ def run(
     output: arguments.Output,
     era: Annotated[
         str | None,
-        typer.Option(help="Era of ROOT files, which no fileset tells: 2017B, 2018D, 2022."),
+        typer.Option(
+            help="Era of ROOT files that are given without a fileset: 2017B, 2018D, 2022."
+        ),
     ] = None,
     dataset: arguments.Datasets = None,
     corrections: arguments.CorrectionFiles = None,
@@ -158,13 +160,13 @@ def _files(places: list[str], analysis: Analysis, era: str | None) -> datasets.F
     """Return the fileset of JSON files, or of ROOT files."""
     if not any(place.partition("?")[0].endswith(".root") for place in places):
         if era is not None:
-            raise InputError("--era: is for ROOT files; a fileset tells the era of each dataset")
+            raise InputError("--era is for ROOT files; a fileset gives the era of each dataset")
         return datasets.load_filesets(places)
     era = era or datasets.UNKNOWN_ERA
     fileset = datasets.fileset_of_files(places, analysis.schema, era)
     for name in fileset.names:
         kind = "simulation" if fileset[name].metadata.is_mc else "data"
-        say(f"note: {name} is taken as {kind} of era {era}; a fileset would tell")
+        say(f"note: {name}: taken as {kind} of era {era}; write a fileset to state it")
     return fileset
 
 

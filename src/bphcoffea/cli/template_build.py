@@ -61,7 +61,7 @@ def build(
 
 
 def check(model: Model, name: Name = None) -> None:
-    """List what is probably wrong with templates: of a model, or of one that was built."""
+    """List what is probably wrong with the templates of a model, also of one that was built."""
     if model.is_dir() and not (model / "ledger.json").is_file():
         findings = statistics.findings_of(model)
     else:
