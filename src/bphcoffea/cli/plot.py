@@ -10,7 +10,7 @@ import typer
 from bphcoffea import datasets, presentation, results, statistics
 from bphcoffea.cli.arguments import DerivedOutput, RunDirectory, load_named, suggesting
 from bphcoffea.cli.status import note_missing_events
-from bphcoffea.cli.terminal import say
+from bphcoffea.cli.terminal import counted, say
 from bphcoffea.errors import InputError
 from bphcoffea.progress import progress
 from bphcoffea.storage import UnwritableError
@@ -154,5 +154,5 @@ def plot(
     hints = {statistics.StillBlindError: " (run --unblind)", UnwritableError: " (--output)"}
     with suggesting(hints), progress(None, "Drawing", "figure") as bar:
         figures = presentation.plot_run(run, options, labels=labels, progress=bar.update)
-    say(f"{len(figures)} figures in {run.output / 'figures'}")
+    say(f"{counted(len(figures), 'figure')} in {run.output / 'figures'}")
     note_missing_events(run)

@@ -31,9 +31,7 @@ def run(
     output: arguments.Output,
     era: Annotated[
         str | None,
-        typer.Option(
-            help="Era of ROOT files that are given without a fileset: 2017B, 2018D, 2022."
-        ),
+        typer.Option(help="Era of ROOT files given without a fileset: 2017B, 2018D, 2022."),
     ] = None,
     dataset: arguments.Datasets = None,
     corrections: arguments.CorrectionFiles = None,
