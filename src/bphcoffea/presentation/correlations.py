@@ -37,7 +37,7 @@ def correlation_figure(
     # inches of a cell, and of a character of a name
     cell, character = (0.62, 0.13) if len(chosen) <= WRITTEN else (0.4, 0.1)
     side = max(cell * len(chosen), 3.5) + character * max(map(len, names))
-    figure = new_figure(side + 2.5, side + 1)
+    figure = new_figure(side + 2.5, side + 1, layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shown, vmin=-1, vmax=1, cmap="RdBu_r")
     size = TINY if len(chosen) <= WRITTEN else TINY - 3

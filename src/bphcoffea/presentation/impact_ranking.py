@@ -18,7 +18,7 @@ MOST = 20
 def impact_figure(ranking: Ranking, heading: Heading) -> Figure:
     """Draw the largest impacts before and after the fit, and the pulls beside them."""
     shown = ranking.impacts[:MOST]
-    figure = new_figure(13, 3.2 + 0.42 * len(shown))
+    figure = new_figure(13, 3.2 + 0.42 * len(shown), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": (1, 1.25)})
     draw_pulls(left, [impact.parameter for impact in shown])
     left.axvline(0, color="0.4", linewidth=1)

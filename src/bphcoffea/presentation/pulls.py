@@ -38,7 +38,7 @@ def pull_figure(result: Fit, heading: Heading, *, bins: bool = False) -> Figure 
     if len(shown) > MOST:
         largest = sorted(shown, key=lambda p: -abs(p.pull or 0.0))[:MOST]
         shown = [p for p in shown if p in largest]
-    figure = new_figure(10, 2.2 + 0.36 * len(shown))
+    figure = new_figure(10, 2.2 + 0.36 * len(shown), layout="constrained")
     axes = figure.subplots()
     for width, color in ((2, WITHIN_TWO), (1, WITHIN_ONE)):
         axes.axvspan(-width, width, color=color, linewidth=0, zorder=0)
