@@ -10,4 +10,8 @@ from .file_opening import compare_checksums as compare_checksums, open_files as 
 from .loading import find_analysis as find_analysis, load_analysis as load_analysis
 from .loading import source_notes as source_notes
 from .needs import needs_of as needs_of
+from .recorded import EntriesOfFile as EntriesOfFile, NotRepeatableError as NotRepeatableError
+from .recorded import read_entries as read_entries, recorded_analysis as recorded_analysis
+from .recorded import recorded_corrections as recorded_corrections
+from .recorded import recorded_fileset as recorded_fileset
 from .run_analysis import Options as Options, run as run
