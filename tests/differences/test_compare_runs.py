@@ -21,7 +21,6 @@ from bphcoffea.analysis import Hidden
 from bphcoffea.datasets import Fileset
 from bphcoffea.differences.matching import match
 from bphcoffea.differences.records import Cause
-from bphcoffea.errors import RunError
 from bphcoffea.execution import Options
 from bphcoffea.results import RunFolder
 
@@ -35,9 +34,14 @@ from bphcoffea.analysis import (
 )
 from bphcoffea.inputs import ReducedNanoAODSchema
 
+
+def minimum(events):
+    return np.minimum(events.Pair.a.pt, events.Pair.b.pt) * events.metadata["shift"]
+
+
 charge = Variable("charge", lambda e: e.Pair.a.charge + e.Pair.b.charge)
 spread = Variable("spread", lambda e: abs(e.Pair.a.eta - e.Pair.b.eta))
-softer = Variable("softer", lambda e: np.minimum(e.Pair.a.pt, e.Pair.b.pt) * {unit})
+softer = Variable("softer", lambda e: {unit} * minimum(e))
 harder = Variable("harder", lambda e: np.maximum(e.Pair.a.pt, e.Pair.b.pt), axis=Axis(10, 0, 100))
 
 
@@ -70,6 +74,7 @@ class Setting(NamedTuple):
     high: float = 25.0
     unit: float = 1.0
     momentum: float = 1.0
+    shift: float = 1.0
     certified: int = EVENTS
     files: tuple[int, ...] = (0, 1)
 
@@ -127,7 +132,7 @@ def made(toys, tmp_path_factory):
 
 
 def make(folder, toys, setting, hidden=()):
-    (folder / "pairs.py").write_text(CODE.replace("{", "{").format(**setting._asdict()))
+    (folder / "pairs.py").write_text(CODE.format(**setting._asdict()))
     real = {"eta": "real", "phi": "real", "var": "string"}
     energy_payloads.scare(folder / "scare.json")
     content = json.loads((folder / "scare.json").read_text())
@@ -146,7 +151,7 @@ def make(folder, toys, setting, hidden=()):
     analysis = load_analysis(str(folder / "pairs.py"))
     analysis = analysis.corrected(load_corrections([folder / "eras.toml"]))
     files = [toys / f"{number}.root" for number in setting.files]
-    fileset = Fileset.model_validate(fileset_content({"D": files}, "Events"))
+    fileset = Fileset.model_validate(fileset_content({"D": files}, "Events", shift=setting.shift))
     analysis = analysis.hiding(Hidden(hidden))
     return run(analysis, fileset, folder / "run", Options("iterative"))
 
@@ -160,7 +165,7 @@ def pairs_of(muons, setting):
     for a, b in itertools.combinations(muons, 2):
         pts = [1 / (1 / setting.momentum / muon["pt"]) for muon in (a, b)]
         yield {
-            "softer": min(pts) * setting.unit,
+            "softer": min(pts) * setting.shift * setting.unit,
             "harder": max(pts),
             "spread": abs(np.float32(a["eta"]) - np.float32(b["eta"])),
             "charge": a["charge"] + b["charge"],
@@ -195,7 +200,9 @@ def first_failure(toys, setting, event, position):
         if not met:
             return name, text
     # it passes, so that either it fails what the best one must meet, or another one is better
-    left = [(p["spread"], i) for i, p in enumerate(pairs) if all(c[2] for c in setting.cuts(**p)[:3])]
+    left = [
+        (p["spread"], i) for i, p in enumerate(pairs) if all(c[2] for c in setting.cuts(**p)[:3])
+    ]
     return next(c[:2] for c in setting.cuts(**pairs[min(left)[1]]) if not c[2])
 
 
@@ -210,10 +217,14 @@ def expected(toys, have, lack):
             found[event] = Cause("input", "the file was not read")
             continue
         failure = first_failure(toys, lack, event, position)
+        described = lack._replace(shift=have.shift)
+        if described != lack and event in selected(toys, described):
+            found[event] = Cause("input", "metadata differ (shift)", *failure)
+            continue
         for name, undone in {
-            "muon_momentum.Muon": lack._replace(momentum=have.momentum),
-            "luminosity.golden": lack._replace(certified=have.certified),
-            "muon_momentum.Muon and luminosity.golden": lack._replace(
+            "muon_momentum.Muon": described._replace(momentum=have.momentum),
+            "luminosity.golden": described._replace(certified=have.certified),
+            "muon_momentum.Muon and luminosity.golden": described._replace(
                 momentum=have.momentum, certified=have.certified
             ),
         }.items():
@@ -221,7 +232,7 @@ def expected(toys, have, lack):
                 found[event] = Cause("correction", name, *failure)
                 break
         else:
-            corrected = lack._replace(momentum=have.momentum, certified=have.certified)
+            corrected = described._replace(momentum=have.momentum, certified=have.certified)
             last = first_failure(toys, corrected, event, position)
             texts = {c[1] for c in have.cuts(0, 0, 0, 0)} | {f"softer > {have.high:g}"}
             found[event] = Cause("code" if last[1] in texts else "cut", "", *last)
@@ -239,13 +250,14 @@ def listed(compared, change, group="all"):
 
 BASE = Setting()
 CASES = {
-    "cut": Setting(softer=12.0, harder=19.0),
-    "cuts that choose another pair": Setting(near=1.2, softer=16.0),
+    "cut": Setting(near=1.7, softer=12.0, harder=19.0),
     "input": Setting(files=(1,)),
     "correction": Setting(momentum=0.9, certified=35),
     "code": Setting(unit=1.1),
-    "correction and cut": Setting(momentum=0.95, near=1.2),
-    "everything": Setting(near=1.2, softer=9.0, harder=24.0, momentum=1.1, certified=35, files=(1,)),
+    "metadata": Setting(shift=0.9),
+    "everything": Setting(
+        near=1.2, softer=9.0, harder=24.0, momentum=1.1, shift=0.95, certified=35, files=(1,)
+    ),
 }
 
 
@@ -263,7 +275,10 @@ def test_causes_are_those_of_a_loop(toys, made, other):
         assert listed(compared, change) == causes
         assert getattr(whole, change) == Counter(causes.values())
     regions = [{event for event, (_, inside) in of.items() if inside} for of in (in_a, in_b)]
-    assert (high.first, high.second, high.common) == (*map(len, regions), len(regions[0] & regions[1]))
+    assert (high.first, high.second, high.common) == (
+        *map(len, regions),
+        len(regions[0] & regions[1]),
+    )
     assert sum(high.lost.values()) == len(regions[0] - regions[1])
     assert sum(high.gained.values()) == len(regions[1] - regions[0])
     columns = {column.column: column.candidates for column in compared.columns}
@@ -271,7 +286,244 @@ def test_causes_are_those_of_a_loop(toys, made, other):
         not np.isclose(*(pair["softer"] for pair in pairs), rtol=1e-9, atol=0)
         for event in in_a.keys() & in_b.keys()
         for pairs in [
-            [[*pairs_of(toys[1][event], setting)][of[event][0]] for setting, of in ((BASE, in_a), (other, in_b))]
+            [
+                [*pairs_of(toys[1][event], setting)][of[event][0]]
+                for setting, of in ((BASE, in_a), (other, in_b))
+            ]
         ]
     )
     assert columns.get("softer", 0) == changed
+
+
+def copied(made, tmp_path, setting=BASE):
+    """A copy of a run's folder."""
+    return RunFolder(shutil.copytree(made(setting).path, tmp_path / "copy"))
+
+
+def edited(run, name, change):
+    path = run.path / name
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_equal_runs_are_the_same_wherever_their_files_are(toys, made, tmp_path, bphcoffea):
+    shutil.copytree(toys[0], tmp_path / "elsewhere")
+    (tmp_path / "run").mkdir()
+    moved = make(tmp_path / "run", tmp_path / "elsewhere", BASE)
+    compared = compare_runs(made(BASE), moved)
+    assert compared.same
+    assert [group.common for group in compared.groups] == [g.first for g in compared.groups]
+    ended = bphcoffea("diff", made(BASE).path, moved.path)
+    assert ended.status == 0
+    assert f"D: the same {compared.groups[0].common} candidates" in ended.out
+    # also to know that another path is not another file
+    compared = compare_runs(moved, made(CASES["cut"]))
+    assert listed(compared, "lost") == expected(toys, BASE, CASES["cut"])
+
+
+def test_entries_that_were_not_read_are_input(toys, made, tmp_path):
+    run = copied(made, tmp_path)
+    table = pq.read_table(run.path / "candidates" / "D.parquet")
+    there = np.array([entry < 100 for entry in table["entry"].to_pylist()])
+    pq.write_table(table.filter(there), run.path / "candidates" / "D.parquet")
+    chunks = pq.read_table(run.path / "chunks.parquet").to_pylist()
+    for chunk in chunks:
+        chunk["stop"] = 100
+    pq.write_table(pa.Table.from_pylist(chunks), run.path / "chunks.parquet")
+    whole = compare_runs(made(BASE), run).groups[0]
+    assert whole.lost == {Cause("input", "the entries were not read"): np.count_nonzero(~there)}
+    edited(
+        run,
+        "ledger.json",
+        lambda c: c["failed"].append({"dataset": "D", "file": chunks[0]["file"]}),
+    )
+    (failed, other) = sorted(compare_runs(made(BASE), run).groups[0].lost, key=str)
+    assert (failed.name, other.name) == ("reading the entries failed", "the entries were not read")
+
+
+def test_a_file_with_other_events_is_input(toys, made, tmp_path):
+    """The events at the same entries have other numbers."""
+    shutil.copytree(toys[0], tmp_path / "other")
+    (tmp_path / "run").mkdir()
+    shutil.copy(tmp_path / "other" / "1.root", tmp_path / "other" / "0.root")
+    other = make(tmp_path / "run", tmp_path / "other", BASE._replace(files=(0,)))
+    whole = compare_runs(made(BASE._replace(files=(0,))), other).groups[0]
+    assert {cause.name for cause in whole.lost} == {"the file holds another event at this entry"}
+
+
+def test_data_that_a_run_hides_are_blinding(toys, made):
+    window = (40.0, 60.0)
+    blind = made(BASE, (window,))
+    compared = compare_runs(made(BASE), blind)
+    (cause,) = compared.groups[0].lost
+    assert cause == Cause("blinding", "the other run hides it")
+    hidden = [
+        row["event"] for row in made(BASE).candidates("D").to_pylist() if 40 < row["harder"] < 60
+    ]
+    assert sorted(listed(compared, "lost")) == sorted(hidden)
+    assert not compared.groups[0].gained
+
+
+def test_changed_weights_and_values_are_counted(made, tmp_path):
+    run = copied(made, tmp_path)
+    table = pq.read_table(run.path / "candidates" / "D.parquet")
+    weights = table["weight"].to_numpy().copy()
+    weights[::3] *= 1.25
+    softer = table["softer"].to_numpy() * (1 + 1e-12)
+    for name, values in {"weight": weights, "softer": softer}.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.array(values))
+    table = table.append_column("new", pa.array(weights))
+    pq.write_table(table, run.path / "candidates" / "D.parquet")
+
+    def new_scale(content):
+        content["corrections"][0]["muon_id"] = {"file": "new.json", "sha256": "0"}
+
+    edited(run, "provenance.json", new_scale)
+    compared = compare_runs(made(BASE), run)
+    (column,) = compared.columns
+    assert (column.column, column.candidates) == ("weight", len(weights[::3]))
+    assert column.of == len(weights)
+    assert column.largest == pytest.approx(0.2)
+    assert column.cause == "correction muon_id"
+    assert compared.made == ["corrections: muon_id of all datasets"]
+    assert compared.notes == ["only the tables of B have the columns new"]
+    assert not compared.same
+    strict = compare_runs(made(BASE), run, tolerance=0)
+    assert {column.column for column in strict.columns} == {"weight", "softer"}
+
+
+def test_corrections_that_were_replaced_are_not_told_from_cuts(toys, made, tmp_path):
+    (tmp_path / "one").mkdir()
+    one = make(tmp_path / "one", toys[0], BASE._replace(momentum=1.1))
+    other = made(CASES["cut"])
+    (tmp_path / "one" / "scare.json").unlink()
+    compared = compare_runs(one, other)
+    assert {cause.kind for cause in compared.groups[0].lost} == {"correction or cut"}
+    assert {cause.name for cause in compared.groups[0].lost} == {"muon_momentum.Muon"}
+    assert {cause.kind for cause in compared.groups[0].gained} == {"correction or cut or code"}
+    first, second = compared.notes
+    assert first.endswith("; its corrections and its code cannot be told apart")
+    assert second.endswith("; what rejects its events is not known")
+
+
+@pytest.mark.parametrize("lost", ["input", "code", "version"])
+def test_what_cannot_be_read_again_stays_open(made, tmp_path, lost):
+    for place, setting in {"a": BASE, "b": CASES["cut"]}.items():
+        shutil.copytree(made(setting).path, tmp_path / place)
+    run = RunFolder(tmp_path / "b")
+
+    def change(content):
+        content["analysis"] |= {"file": "/nowhere/pairs.py"}
+        if lost == "code":
+            content["analysis"]["sources"]["pairs.py"] += "\n"
+        if lost == "version":
+            del content["trees"]
+
+    if lost == "input":
+        chunks = pq.read_table(run.path / "chunks.parquet").to_pylist()
+        for chunk in chunks:
+            chunk["file"] = chunk["used"] = f"/nowhere/{chunk['file'].rpartition('/')[2]}"
+        pq.write_table(pa.Table.from_pylist(chunks), run.path / "chunks.parquet")
+    edited(run, "provenance.json", change)
+    compared = compare_runs(tmp_path / "a", run)
+    assert set(compared.groups[0].lost) == {Cause("cut or code")}
+    why = {
+        "input": "no such file",
+        "code": "the analysis /nowhere/pairs.py has changed since",
+        "version": "was made by an older version of bphcoffea",
+    }
+    (note,) = compared.notes
+    assert why[lost] in note
+    assert note.endswith("what rejects its events is not known")
+    # the other direction reads the other run
+    assert {cause.kind for cause in compared.groups[0].gained} == {"cut"}
+
+
+def test_the_code_of_a_run_is_kept(toys, made, tmp_path):
+    """An analysis that was changed in its place is repeated as it was."""
+    (tmp_path / "one").mkdir()
+    one = make(tmp_path / "one", toys[0], BASE)
+    (tmp_path / "one" / "pairs.py").write_text(CODE.format(**CASES["cut"]._asdict()))
+    compared = compare_runs(made(CASES["cut"]), one)
+    assert listed(compared, "lost") == expected(toys, CASES["cut"], BASE)
+
+
+def test_the_command_prints_numbers_and_writes_lists(toys, made, tmp_path, bphcoffea, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    folders = made(BASE).path, made(CASES["cut"]).path
+    table, numbers = tmp_path / "list.parquet", tmp_path / "numbers.json"
+    ended = bphcoffea("diff", *folders, "--list", 2, "-o", table)
+    assert ended.status == 4
+    causes = expected(toys, BASE, CASES["cut"])
+    for cause, number in Counter(causes.values()).items():
+        assert f"{cause}" in ended.out
+        assert f" {number} │" in ended.out
+    assert "cuts: only B requires softer > 12 (near)" in ended.out
+    assert max(map(len, ended.out.splitlines()[2:20])) <= 60
+    rows = pq.read_table(table).to_pylist()
+    assert {row["event"] for row in rows if row["change"] == "lost"} >= causes.keys()
+    first = rows[0]
+    assert f"{first['change']}: {first['run']}:{first['lumi']}:{first['event']} of D" in ended.out
+    assert f"{first['file']}, entry {first['entry']}" in ended.out
+    assert f"{len(rows)} differences; 2 shown (--list)" in ended.out
+    assert bphcoffea("diff", *folders, "--no-read", "-o", numbers).status == 4
+    (whole, _) = json.loads(numbers.read_text())["groups"]
+    assert [(each["kind"], each["candidates"]) for each in whole["lost"]] == [
+        ("cut or code", len(causes))
+    ]
+
+
+def test_notebooks_show_the_numbers(made):
+    compared = compare_runs(made(BASE), made(CASES["input"]))
+    (whole, _) = compared.groups
+    lost = sum(whole.lost.values())
+    counts = f"{whole.common} common, {lost} lost, 0 gained"
+    assert repr(compared) == f"RunComparison('{compared.first}' and '{compared.second}': {counts})"
+    assert f"<td>{lost} ({lost} input: the file was not read)</td>" in compared._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no finished run here"),
+        (["--dataset", "E"], "no dataset matches 'E'; there are: D"),
+        (["-o", "x.txt"], "x.txt: the name must end in .csv or .parquet"),
+    ],
+)
+def test_what_does_not_exist_is_told(made, bphcoffea, arguments, message):
+    places = [made(BASE).path] * (2 if arguments[0].startswith("-") else 1)
+    ended = bphcoffea("diff", *places, *arguments)
+    assert ended.status == 2
+    assert message in ended.err
+
+
+NUMBER = st.integers(0, 2)
+
+
+@given(first=st.lists(st.tuples(*[NUMBER] * 3)), second=st.lists(st.tuples(*[NUMBER] * 3)))
+def test_rows_are_paired_as_by_a_loop(first, second):
+    """Repeated events: first those at the same place, then at the same entry, then in order."""
+    tables = [
+        pa.table(
+            {
+                "run": pa.array([1] * len(rows), pa.int64()),
+                "event": pa.array([row[0] for row in rows], pa.uint64()),
+                "file": pa.array([str(row[1]) for row in rows], pa.string()),
+                "entry": pa.array([row[2] for row in rows], pa.int64()),
+            }
+        )
+        for rows in (first, second)
+    ]
+    left, right, pairs = [*range(len(first))], [*range(len(second))], set()
+    for key in (lambda row: row, lambda row: (row[0], row[2]), lambda row: row[0]):
+        for i in [*left]:
+            j = next((j for j in right if key(first[i]) == key(second[j])), None)
+            if j is not None:
+                pairs.add((i, j))
+                left.remove(i)
+                right.remove(j)
+    matched = match(*tables)
+    assert set(zip(matched.first.tolist(), matched.second.tolist(), strict=True)) == pairs
+    assert (matched.only_first.tolist(), matched.only_second.tolist()) == (left, right)

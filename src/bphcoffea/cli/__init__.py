@@ -49,7 +49,16 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot),
-    *(report.report, diff.diff, pick.pick, limits.limit, limits.export, toys.toys, new.new, demo.demo),
+    *(
+        report.report,
+        diff.diff,
+        pick.pick,
+        limits.limit,
+        limits.export,
+        toys.toys,
+        new.new,
+        demo.demo,
+    ),
     clean.clean,
 )
 for command in _COMMANDS:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 
 import bphcoffea
 from bphcoffea import results, storage
@@ -34,7 +36,7 @@ def diff(
         typer.Option(
             *("--output", "-o"),
             metavar="FILE",
-            help="Write all lost and gained candidates to a .csv or .parquet, or counts to a .json.",
+            help="Write all differences to a .csv or .parquet, or their numbers to a .json.",
         ),
     ] = None,
     tolerance: Annotated[
@@ -87,12 +89,17 @@ def _print_group(group: GroupDifference, columns: Sequence[ColumnDifference]) ->
         return
     table = new_table(title, "candidates")
     for name, count in group.rows():
-        table.add_row(name, f"{count:,}")
+        table.add_row(_indented(name) if name.startswith(" ") else name, f"{count:,}")
         if name == IN_BOTH:
             for column in columns:
                 text = f"{column.column} differs by up to {column.largest:.2g}: {column.cause}"
-                table.add_row(f"  {text}", f"{column.candidates:,}")
+                table.add_row(_indented(text), f"{column.candidates:,}")
     console.print(table)
+
+
+def _indented(text: str) -> Padding:
+    """Return a cell whose lines are all indented."""
+    return Padding(Text(text.strip()), (0, 0, 0, 2))
 
 
 def _print_candidate(candidate: dict[str, Any]) -> None:
@@ -112,7 +119,9 @@ def _print_candidate(candidate: dict[str, Any]) -> None:
 
 
 def _text(value: object) -> str:
-    return "not known" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return (
+        "not known" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    )
 
 
 def _write(compared: RunComparison, path: Path) -> Path:

@@ -8,7 +8,7 @@ replaced, beside those before it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -182,7 +182,9 @@ def _ladder(
             first[unit] = rejection
 
     # with the metadata of the run that has selected it
-    metadata = {n: pairs[n][0].run.provenance["datasets"][n] for n in pairs if changes.selecting_metadata(n)}
+    metadata = {
+        n: pairs[n][0].run.provenance["datasets"][n] for n in pairs if changes.selecting_metadata(n)
+    }
     alone = [name for name in metadata if not changes.selecting(name) and not changes.by_code]
     for unit in sorted(open_):
         if unit[0] in alone:
@@ -195,7 +197,7 @@ def _ladder(
 
     # and with its corrections: first each section by itself, which names it, then all of them
     sections = {name: changes.selecting(name) for name in pairs if changes.selecting(name)}
-    attempts = [
+    attempts: list[dict[str, tuple[str, ...]]] = [
         {name: (section,) for name, names in sections.items() if section in names}
         for section in dict.fromkeys(s for names in sections.values() for s in names)
     ]
@@ -224,8 +226,8 @@ def _ladder(
     for unit in sorted(open_):
         one = pairs[unit[0]][0].run
         cause = _cut_or_code(last[unit], one, changes)
-        if unit[0] in sections and unit not in tried and cause.kind == CODE:
-            kind = f"{CORRECTION} or {CODE}" if changes.by_code else CORRECTION
+        if unit[0] in sections and unit not in tried:
+            kind = f"{CORRECTION} or {cause.kind}" if changes.by_code else CORRECTION
             cause = _of(kind, " and ".join(sections[unit[0]]), last[unit])
         settle(unit, cause)
 
@@ -290,7 +292,11 @@ def _unread(dataset: str, changes: Changes) -> Cause:
 def _selected_again(dataset: str, one: Side, other: Side) -> Cause:
     """Return the cause of a candidate that the other run's analysis selects, but the run lacks."""
     blind = other.run.analysis.blind
-    if blind is not None and blind.blinded and not other.run.provenance["datasets"][dataset]["is_mc"]:
+    if (
+        blind is not None
+        and blind.blinded
+        and not other.run.provenance["datasets"][dataset]["is_mc"]
+    ):
         hidden = one.run.analysis.blind
         if hidden is None or hidden.hidden != blind.hidden:
             return Cause(BLINDING, "the other run hides it")
@@ -320,7 +326,10 @@ def _places(
     for row in rows:
         partner = int(one.partner[row])
         if partner >= 0:
-            places[row] = tuple(other.table[n][partner].as_py() for n in ("file", "entry"))  # type: ignore[assignment]
+            places[row] = (
+                other.table["file"][partner].as_py(),
+                other.table["entry"][partner].as_py(),
+            )
             continue
         file, entry = known.get(files[row]), entries[row]
         if file is None:
@@ -353,7 +362,7 @@ def _same_files(dataset: str, one: Side, other: Side) -> dict[str, str]:
         both = Counter(
             (a["file"], b["file"])
             for a, b in zip(mine, theirs, strict=True)
-            if a["file"] not in known and a["entry"] == b["entry"]
+            if a["file"] not in known and b["file"] in others and a["entry"] == b["entry"]
         )
         known |= {a: b for (a, b), _ in reversed(both.most_common())}
     left = [file for file in others if file not in known.values()]

@@ -72,8 +72,7 @@ class RecordedRun:
     @property
     def texts(self) -> set[str]:
         """Texts of all requirements of cuts and regions."""
-        declared = (*self.analysis.cuts, *self.analysis.regions)
-        return {text for part in declared for text in part.requirements}
+        return {text for _, text in _requirements(self.analysis)}
 
 
 def _sections(record: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -131,9 +130,7 @@ class Changes:
         """Return what differs between two runs."""
         one, other = first.provenance, second.provenance
         common = [name for name in one["datasets"] if name in other["datasets"]]
-        objects = [
-            {each.name: each for each in run.analysis.objects} for run in (first, second)
-        ]
+        objects = [{each.name: each for each in run.analysis.objects} for run in (first, second)]
         return cls(
             code=tuple(_code(one, other)),
             classifier=_without_paths(one["classifier"]) != _without_paths(other["classifier"]),
@@ -189,13 +186,21 @@ def _code(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _declared(one: AnalysisRecord, other: AnalysisRecord) -> Iterator[str]:
-    before, after = (
-        {
-            (part.name, text)
-            for part in (*record.cuts, *record.regions, *record.objects)
-            for text in part.requirements
-        }
+    objects = [
+        {(part.name, text) for part in record.objects for text in part.requirements}
         for record in (one, other)
+    ]
+    before, after = (
+        {*_requirements(record), *of_objects}
+        for record, of_objects in zip((one, other), objects, strict=True)
     )
     for title, only in (("A", before - after), ("B", after - before)):
         yield from (f"only {title} requires {text} ({name})" for name, text in sorted(only))
+
+
+def _requirements(record: AnalysisRecord) -> Iterator[tuple[str, str]]:
+    """Yield the name of each cut and region, with the text of each of its requirements."""
+    for cut in record.cuts:
+        yield from ((cut.name, text) for text in cut.requirements)
+    for region in record.regions:
+        yield from ((region.name, text) for text in region.requirements)

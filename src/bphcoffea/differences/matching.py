@@ -53,7 +53,8 @@ def match(first: pa.Table, second: pa.Table) -> Matched:
 
 
 def _unique(table: pa.Table, names: Sequence[str]) -> bool:
-    return table.select(names).group_by(list(names)).aggregate([]).num_rows == table.num_rows
+    groups = table.select(names).group_by(list(names)).aggregate([])
+    return bool(groups.num_rows == table.num_rows)
 
 
 def _keys(first: pa.Table, second: pa.Table, names: Sequence[str]) -> tuple[Integers, Integers]:

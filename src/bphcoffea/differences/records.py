@@ -180,12 +180,12 @@ class RunComparison:
         ]
         tables = [html_table(header, rows, repr(self))]
         if self.columns:
-            header = ("dataset", "column", "candidates", "largest relative difference", "cause")
+            titles = ("dataset", "column", "candidates", "largest relative difference", "cause")
             found = [
                 (c.dataset, c.column, f"{c.candidates:,}", f"{c.largest:.2g}", c.cause)
                 for c in self.columns
             ]
-            tables.append(html_table(header, found, "Common candidates whose values differ"))
+            tables.append(html_table(titles, found, "Common candidates whose values differ"))
         return "".join(tables)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ from bphcoffea.differences.matching import NUMBERS, PLACE
 from bphcoffea.errors import InputError
 from bphcoffea.execution import (
     EntriesOfFile,
+    Plan,
+    plan_of,
     read_entries,
     recorded_analysis,
     recorded_corrections,
@@ -95,6 +97,7 @@ class Rereader:
         self._stack = contextlib.ExitStack()
         self._analysis: Analysis | None = None
         self._corrections: Corrections | None = None
+        self._plans: list[tuple[Mapping[str, Mapping[str, Any]], Plan]] = []
 
     def __enter__(self) -> Rereader:
         return self
@@ -131,7 +134,7 @@ class Rereader:
             if sections:
                 analysis = self._with_sections(analysis, sections)
             used = {name: (metadata or {}).get(name, recorded[name]) for name in wanted}
-            fileset = recorded_fileset(self.run.folder, used)
+            plan = self._plan(used)
             rows_at: dict[tuple[str, str, int], list[int]] = defaultdict(list)
             for name, each in wanted.items():
                 for row in each.rows:
@@ -148,25 +151,39 @@ class Rereader:
                 return verdicts(analysis, events, of_chunk, known)
 
             arrays = {key: np.array(numbers) for key, numbers in entries.items()}
-            for places, result in read_entries(analysis, fileset, arrays, evaluate):
+            for places, result in read_entries(analysis, plan, arrays, evaluate):
                 if isinstance(result, str):
-                    self.faults[f"{self.run.folder.path} cannot be read again: {result}"] = None
+                    self._note(result, sections)
                     continue
                 for entry, verdict in zip(places.entries.tolist(), result, strict=True):
                     for row in rows_at[places.dataset, places.file, entry]:
                         found[places.dataset, row] = verdict
         except InputError as error:
-            self.faults[f"{self.run.folder.path} cannot be read again: {str(error).splitlines()[0]}"] = None
+            self._note(str(error).splitlines()[0], sections)
         return found
+
+    def _note(self, why: str, sections: object) -> None:
+        """Note why something could not be repeated, and what therefore remains open."""
+        path, opened = self.run.folder.path, "what rejects its events is not known"
+        if sections:
+            opened = "its corrections and its code cannot be told apart"
+        self.faults[f"{path} cannot be repeated: {why}; {opened}"] = None
+
+    def _plan(self, used: Mapping[str, Mapping[str, Any]]) -> Plan:
+        """Return the chunks of datasets with some metadata, which do not depend on corrections."""
+        for known, plan in self._plans:
+            if all(known.get(name) == metadata for name, metadata in used.items()):
+                return plan
+        plan = plan_of(self._loaded(), recorded_fileset(self.run.folder, used))
+        self._plans.append((used, plan))
+        return plan
 
     def _loaded(self) -> Analysis:
         if self._analysis is None:
             self._analysis = self._stack.enter_context(recorded_analysis(self.run.folder))
         return self._analysis
 
-    def _with_sections(
-        self, analysis: Analysis, sections: Mapping[str, Sequence[str]]
-    ) -> Analysis:
+    def _with_sections(self, analysis: Analysis, sections: Mapping[str, Sequence[str]]) -> Analysis:
         """Return the analysis with sections of corrections of the other run."""
         if self._corrections is None:
             self._corrections = recorded_corrections(self._other.folder)
@@ -193,8 +210,9 @@ def _mixed(own: EraCorrections, other: EraCorrections, names: Sequence[str]) -> 
         elif kind == "jet_energy":
             own = replace(own, jet_energy=_one_of(own.jet_energy, other.jet_energy, name))
         else:
-            parts = (getattr(era.energies, kind) for era in (own, other))
-            own = replace(own, energies=replace(own.energies, **{kind: _one_of(*parts, name)}))
+            mine, theirs = (getattr(era.energies, kind) for era in (own, other))
+            energies = replace(own.energies, **{kind: _one_of(mine, theirs, name)})
+            own = replace(own, energies=energies)
     return own
 
 

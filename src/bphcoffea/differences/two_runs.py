@@ -95,8 +95,7 @@ def compare_runs(
             for column in _columns(name, one, other, changes, tolerance)
         ],
         candidates=_candidates(pairs, lost, gained),
-        notes=[f"{fault}, so that its cuts are not known" for fault in faults]
-        + [*_column_notes(pairs)],
+        notes=[*faults, *_column_notes(pairs)],
     )
 
 
@@ -130,11 +129,16 @@ def _groups(
     dataset: str, one: Side, other: Side, lost: Attributed, gained: Attributed
 ) -> Iterator[GroupDifference]:
     for group in dict.fromkeys((*one.groups, *other.groups)):
-        counts = [int(np.count_nonzero(side.members(group))) for side in (one, other)]
-        causes = [Counter(found.causes[group].values()) for found in (lost, gained)]
+        first, second = (int(np.count_nonzero(side.members(group))) for side in (one, other))
+        of_lost, of_gained = (Counter(found.causes[group].values()) for found in (lost, gained))
         yield GroupDifference(
-            *(dataset, group, *counts, counts[0] - causes[0].total()),
-            *(dict(of_side.most_common()) for of_side in causes),
+            dataset=dataset,
+            group=group,
+            first=first,
+            second=second,
+            common=first - of_lost.total(),
+            lost=dict(of_lost.most_common()),
+            gained=dict(of_gained.most_common()),
         )
 
 
@@ -202,14 +206,10 @@ def _candidates(
 ) -> pa.Table:
     """Return the table of lost and gained candidates."""
     rows: list[dict[str, Any]] = []
-    for name, sides in pairs.items():
-        for change, side, other, found, titles in (
-            ("lost", sides[0], sides[1], lost[name], "AB"),
-            ("gained", sides[1], sides[0], gained[name], "BA"),
-        ):
-            rows += _rows(name, change, side, other, found, titles)
-    schema = list(_LISTED) + list(dict.fromkeys(key for row in rows for key in row))
-    columns = dict.fromkeys(schema)
+    for name, (one, other) in pairs.items():
+        rows += _rows(name, "lost", one, lost[name], ("A", "B"))
+        rows += _rows(name, "gained", other, gained[name], ("B", "A"))
+    columns = dict.fromkeys((*_LISTED, *(key for row in rows for key in row)))
     return pa.table({name: [row.get(name) for row in rows] for name in columns})
 
 
@@ -218,7 +218,7 @@ _LISTED = ("change", "dataset", "group", *NUMBERS, *PLACE, *Cause.__dataclass_fi
 
 
 def _rows(
-    dataset: str, change: str, side: Side, other: Side, found: Attributed, titles: str
+    dataset: str, change: str, side: Side, found: Attributed, titles: tuple[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per candidate, and a further one per group that only a common one has left."""
     causes = {
@@ -239,7 +239,9 @@ def _rows(
         here = by_row[row]
         there = found.values.get(row, {})
         yield {
-            **{"change": change, "dataset": dataset, "group": group},
+            "change": change,
+            "dataset": dataset,
+            "group": group,
             **{name: here[name] for name in places},
             **{name: getattr(cause, name) for name in Cause.__dataclass_fields__},
             **{f"{name}_{mine}": here[name] for name in values},

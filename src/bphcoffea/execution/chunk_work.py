@@ -94,9 +94,7 @@ def events_of(
     return columns.events(schema, metadata_of(chunk))
 
 
-def _columns(
-    chunk: WorkItem, file: reading.OpenedFile, max_basket: int | None
-) -> reading.Columns:
+def _columns(chunk: WorkItem, file: reading.OpenedFile, max_basket: int | None) -> reading.Columns:
     return reading.Columns(
         *(file, chunk.treename, chunk.entrystart, chunk.entrystop),
         *(max_basket or basket_limit(), chunk.preload or ()),

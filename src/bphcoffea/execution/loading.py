@@ -160,7 +160,9 @@ def _import(path: Path) -> ModuleType:
     for other in (name, *beside):
         cloudpickle.register_pickle_by_value(sys.modules[other])
     # read now, because the files may change after the import
-    sources = {file: file.read_bytes() for file in sorted(f.absolute() for f in (path, *beside.values()))}
+    sources = {
+        file: file.read_bytes() for file in sorted(f.absolute() for f in (path, *beside.values()))
+    }
     setattr(module, SOURCE_SHA256, hashlib.sha256(b"".join(sources.values())).hexdigest())
     texts = {str(f.relative_to(path.parent)): text.decode() for f, text in sources.items()}
     setattr(module, SOURCES, texts)

@@ -1,4 +1,4 @@
-"""Repeat parts of a recorded run: its analysis and corrections, and single events of its input."""
+"""Repeat parts of a recorded run: its analysis and corrections, single events of its input."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ from bphcoffea.arrays import Integers
 from bphcoffea.corrections import Corrections, load_corrections
 from bphcoffea.datasets import Fileset, KnownFiles
 from bphcoffea.errors import InputError, RunError
-from bphcoffea.execution.bugs import Bug
+from bphcoffea.execution.bugs import Bug, BugError
 from bphcoffea.execution.chunk_work import events_of, metadata_of
-from bphcoffea.execution.chunks import find_chunks
+from bphcoffea.execution.chunks import Plan, find_chunks
 from bphcoffea.execution.executors.engines import engine
 from bphcoffea.execution.faults import input_fault
 from bphcoffea.execution.loading import SOURCE_SHA256, load_analysis
 from bphcoffea.progress import progress
 from bphcoffea.results import REPLICAS, RunFolder, file_of
 from bphcoffea.size_limits import basket_limit
-
 
 #: Number of entries of a chunk: more than any tree has.
 _MOST: Final = 2**62
@@ -102,7 +101,9 @@ def _code(run: RunFolder, recorded: Mapping[str, Any]) -> Iterator[Analysis]:
             if getattr(module, SOURCE_SHA256) == recorded["with_imported_sha256"]:
                 yield analysis
                 return
-    raise NotRepeatableError(f"the analysis {name or recorded['name']} has changed since")
+    raise NotRepeatableError(
+        f"the analysis {recorded['file'] or recorded['name']} has changed since"
+    )
 
 
 @contextlib.contextmanager
@@ -164,20 +165,38 @@ class EntriesOfFile(NamedTuple):
     entries: Integers
 
 
+def plan_of(analysis: Analysis, fileset: Fileset) -> Plan:
+    """Open all files of a fileset, which decide together what an analysis can select of each.
+
+    Raises
+    ------
+    NotRepeatableError
+        If no file can be opened, or the files lack what the analysis needs.
+    """
+    with engine("iterative") as running:
+        try:
+            known = KnownFiles(storage.user_cache("files"))
+            return find_chunks(analysis, fileset, running, _MOST, known=known)
+        except InputError as error:
+            raise NotRepeatableError(str(error).splitlines()[0]) from None
+        except BugError as error:
+            raise NotRepeatableError(error.bug.error.splitlines()[0]) from None
+
+
 def read_entries(
     analysis: Analysis,
-    fileset: Fileset,
+    plan: Plan,
     wanted: Mapping[tuple[str, str], Integers],
     evaluate: Evaluate[T],
 ) -> Iterator[tuple[EntriesOfFile, T | str]]:
-    """Read single entries of the files of a fileset, in this process.
+    """Read single entries of files in this process.
 
     Parameters
     ----------
     analysis
         Analysis, whose schema makes the events.
-    fileset
-        All files of the datasets, which decide what the analysis can select.
+    plan
+        Chunks of the files, from :func:`plan_of`.
     wanted
         Entries by dataset and file, ascending, shape (n,) each.
     evaluate
@@ -186,24 +205,14 @@ def read_entries(
     Yields
     ------
     Entries of a file, and what `evaluate` returned; or in one line why they cannot be read.
-
-    Raises
-    ------
-    NotRepeatableError
-        If no file can be opened, or the files lack what the analysis needs.
     """
     storage.decompress_within(basket_limit())
     storage.index_fields()
-    with engine("iterative") as running:
-        try:
-            known = KnownFiles(storage.user_cache("files"))
-            plan = find_chunks(analysis, fileset, running, _MOST, known=known)
-        except InputError as error:
-            raise NotRepeatableError(str(error).splitlines()[0]) from None
     for failure in plan.unopened:
         entries = wanted.get((failure.dataset, failure.file))
         if entries is not None:
-            yield EntriesOfFile(failure.dataset, failure.file, entries), failure.error
+            places = EntriesOfFile(failure.dataset, failure.file, entries)
+            yield places, f"{failure.file}: {failure.error}"
     chunks = [(chunk, _within(chunk, wanted)) for chunk in plan.chunks]
     chunks = [(chunk, places) for chunk, places in chunks if len(places.entries)]
     with progress(len(chunks), "Reading events again", "file") as bar:

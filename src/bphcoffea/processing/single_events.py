@@ -53,7 +53,10 @@ class Verdict:
 
 
 def verdicts(
-    analysis: Analysis, events: ak.Array, metadata: Mapping[str, object], known: Mapping[str, Numbers]
+    analysis: Analysis,
+    events: ak.Array,
+    metadata: Mapping[str, object],
+    known: Mapping[str, Numbers],
 ) -> list[Verdict]:
     """Apply the nominal selection of an analysis to events, and return the verdict on each.
 
@@ -83,7 +86,9 @@ def verdicts(
     columns = [v for v in resolved.held_columns if v.name in known]
     values = candidates.values
     masks = [requirement.mask(values) for _, requirement in requirements]
-    distance = _distance({known_of.name: values(known_of) for known_of in columns}, known, candidates.event)
+    distance = _distance(
+        {known_of.name: values(known_of) for known_of in columns}, known, candidates.event
+    )
     if not columns:
         distance = -_met_before_failing(masks, len(candidates))
     followed = _nearest(distance, candidates.event, len(events))
@@ -120,15 +125,20 @@ def verdicts(
             reject(fails, Rejection(cut.name, str(requirement)))
     reject(open_, Rejection(CLASSIFIER, "score in a bin"))
 
-    rows = {event: row for row, event in enumerate(left)}
+    rows = {event: row for row, event in enumerate(left.tolist())}
     found = {v.name: at(v) for v in resolved.held_columns}
     found = {name: column for name, column in found.items() if column.dtype.kind in "iufb"}
-    regions = {region.name: list(_failures(region.name, region.requirements, at, len(left))) for region in analysis.regions}
+    regions = {
+        region.name: list(_failures(region.name, region.requirements, at, len(left)))
+        for region in analysis.regions
+    }
     category: dict[int, str] = {}
     if analysis.filled_categories is not None:
         of_chosen = candidates.at(chosen.positions)(analysis.filled_categories.variable)
         names = analysis.filled_categories.of(of_chosen)
-        category = dict(zip(candidates.event[chosen.positions].tolist(), map(str, names), strict=True))
+        category = dict(
+            zip(candidates.event[chosen.positions].tolist(), map(str, names), strict=True)
+        )
     return [
         Verdict(
             {name: int(of_events[event]) for name, of_events in numbers.items()},
