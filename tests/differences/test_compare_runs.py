@@ -191,52 +191,68 @@ def selected(toys, setting):
     return found
 
 
-def first_failure(toys, setting, event, position):
-    """The requirement that rejects the pair of an event that another setting has selected."""
+BETTER = ("best candidate", "smallest spread")
+
+
+def judged(toys, setting, event, position, group):
+    """What rejects the pair of an event, None if a group has it, and whether another is better."""
     if lumi(event) > setting.certified:
-        return "golden_json", "its luminosity section is certified"
+        return ("golden_json", "its luminosity section is certified"), False
     pairs = [*pairs_of(toys[1][event], setting)]
-    for name, text, met in setting.cuts(**pairs[position])[:3]:
-        if not met:
-            return name, text
-    # it passes, so that either it fails what the best one must meet, or another one is better
-    left = [
-        (p["spread"], i) for i, p in enumerate(pairs) if all(c[2] for c in setting.cuts(**p)[:3])
-    ]
-    return next(c[:2] for c in setting.cuts(**pairs[min(left)[1]]) if not c[2])
+    cuts = [setting.cuts(**pair) for pair in pairs]
+    failed = next(((name, text) for name, text, met in cuts[position][:3] if not met), None)
+    left = [i for i, of_pair in enumerate(cuts) if all(met for *_, met in of_pair[:3])]
+    if not left:
+        return failed, False
+    best = min(left, key=lambda i: pairs[i]["spread"])
+    name, text, hard = cuts[best][3]
+    if not hard:
+        return failed or (name, text), failed is None and best != position
+    if group == "all" or pairs[best]["softer"] > setting.high:
+        return None, False
+    if best != position:
+        return failed or BETTER, failed is None
+    return ("high", f"softer > {setting.high:g}"), False
 
 
-def expected(toys, have, lack):
-    """Causes of the events that one setting selects and another one does not, by event."""
-    kept, missing = selected(toys, have), selected(toys, lack)
+def expected(toys, have, lack, group="all"):
+    """Causes of the events that one setting has in a group and another one has not, by event."""
     found = {}
-    for event, (position, _) in kept.items():
-        if event in missing:
+    for event, (position, inside) in selected(toys, have).items():
+        if group == "high" and not inside:
             continue
         if event // EVENTS not in lack.files:
             found[event] = Cause("input", "the file was not read")
             continue
-        failure = first_failure(toys, lack, event, position)
-        described = lack._replace(shift=have.shift)
-        if described != lack and event in selected(toys, described):
-            found[event] = Cause("input", "metadata differ (shift)", *failure)
+        failure, _ = judged(toys, lack, event, position, group)
+        if failure is None:
             continue
-        for name, undone in {
-            "muon_momentum.Muon": described._replace(momentum=have.momentum),
-            "luminosity.golden": described._replace(certified=have.certified),
-            "muon_momentum.Muon and luminosity.golden": described._replace(
-                momentum=have.momentum, certified=have.certified
-            ),
-        }.items():
-            if event in selected(toys, undone):
-                found[event] = Cause("correction", name, *failure)
+        described = lack._replace(shift=have.shift)
+        momentum = described._replace(momentum=have.momentum)
+        certified = described._replace(certified=have.certified)
+        both = momentum._replace(certified=have.certified)
+        for setting, kind, name in (
+            (described, "input", "metadata differ (shift)"),
+            (momentum, "correction", "muon_momentum.Muon"),
+            (certified, "correction", "luminosity.golden"),
+            (both, "correction", "muon_momentum.Muon and luminosity.golden"),
+        ):
+            if judged(toys, setting, event, position, group)[0] is None:
+                found[event] = Cause(kind, name, *failure)
                 break
         else:
-            corrected = described._replace(momentum=have.momentum, certified=have.certified)
-            last = first_failure(toys, corrected, event, position)
-            texts = {c[1] for c in have.cuts(0, 0, 0, 0)} | {f"softer > {have.high:g}"}
-            found[event] = Cause("code" if last[1] in texts else "cut", "", *last)
+            last, another = judged(toys, both, event, position, group)
+            texts, others = ({*texts_of(setting)} for setting in (have, lack))
+            kind = "cut" if last[1] not in texts | {BETTER[1]} else "code"
+            if kind == "code" and another and texts != others:
+                kind = "cut or code"
+            found[event] = Cause(kind, "", *last)
     return found
+
+
+def texts_of(setting):
+    yield f"softer > {setting.high:g}"
+    yield from (text for _, text, _ in setting.cuts(0, 0, 0, 0))
 
 
 def listed(compared, change, group="all"):
@@ -274,13 +290,14 @@ def test_causes_are_those_of_a_loop(toys, made, other):
         causes = expected(toys, have, lack)
         assert listed(compared, change) == causes
         assert getattr(whole, change) == Counter(causes.values())
+        of_region = expected(toys, have, lack, "high")
+        assert getattr(high, change) == Counter(of_region.values())
+        common = in_a.keys() & in_b.keys()
+        migrated = {event: cause for event, cause in of_region.items() if event in common}
+        assert listed(compared, change, "high") == migrated
     regions = [{event for event, (_, inside) in of.items() if inside} for of in (in_a, in_b)]
-    assert (high.first, high.second, high.common) == (
-        *map(len, regions),
-        len(regions[0] & regions[1]),
-    )
-    assert sum(high.lost.values()) == len(regions[0] - regions[1])
-    assert sum(high.gained.values()) == len(regions[1] - regions[0])
+    counts = (*map(len, regions), len(regions[0] & regions[1]))
+    assert (high.first, high.second, high.common) == counts
     columns = {column.column: column.candidates for column in compared.columns}
     changed = sum(
         not np.isclose(*(pair["softer"] for pair in pairs), rtol=1e-9, atol=0)

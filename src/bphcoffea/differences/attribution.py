@@ -30,7 +30,7 @@ from bphcoffea.differences.records import (
     Cause,
 )
 from bphcoffea.differences.rereading import Rereader, Wanted
-from bphcoffea.processing import Rejection, Verdict
+from bphcoffea.processing import BEST, Rejection, Verdict
 
 #: Step that stands for a category that the candidate is not in.
 _CATEGORY = "category"
@@ -167,6 +167,7 @@ def _ladder(
     # as it was: this names the cut
     verdicts = rereader.select(still_open(list(pairs)))
     first: dict[tuple[str, str, int], Rejection] = {}
+    judged: dict[tuple[str, str, int], Verdict] = {}
     for unit in sorted(open_):
         name, group, row = unit
         verdict = verdicts.get((name, row))
@@ -179,7 +180,7 @@ def _ladder(
         elif (rejection := _rejection(verdict, group)) is None:
             settle(unit, _selected_again(name, *pairs[name]))
         else:
-            first[unit] = rejection
+            first[unit], judged[unit] = rejection, verdict
 
     # with the metadata of the run that has selected it
     metadata = {
@@ -207,7 +208,7 @@ def _ladder(
             settle(unit, _of(CORRECTION, names[0], first[unit]))
     if any(len(names) > 1 for names in sections.values()):
         attempts.append(sections)
-    last = dict(first)
+    last = {unit: (first[unit], verdict) for unit in open_ if (verdict := judged.get(unit))}
     tried: set[tuple[str, str, int]] = set()
     for attempt in attempts:
         verdicts = rereader.select(
@@ -222,13 +223,14 @@ def _ladder(
             if rejection is None:
                 settle(unit, _of(CORRECTION, " and ".join(attempt[name]), first[unit]))
             elif attempt[name] == tuple(sections[name]):
-                last[unit] = rejection
+                last[unit] = rejection, verdict
     for unit in sorted(open_):
         one = pairs[unit[0]][0].run
-        cause = _cut_or_code(last[unit], one, changes)
+        rejection, verdict = last[unit]
+        cause = _cut_or_code(rejection, verdict, one, changes)
         if unit[0] in sections and unit not in tried:
             kind = f"{CORRECTION} or {cause.kind}" if changes.by_code else CORRECTION
-            cause = _of(kind, " and ".join(sections[unit[0]]), last[unit])
+            cause = _of(kind, " and ".join(sections[unit[0]]), rejection)
         settle(unit, cause)
 
 
@@ -244,20 +246,26 @@ def _rejection(verdict: Verdict, group: str) -> Rejection | None:
     """Return why a candidate is not in a group; None if it is."""
     if verdict.rejected is not None or group == ALL:
         return verdict.rejected
-    if group in verdict.regions:
-        return verdict.regions[group]
-    if verdict.category == group:
+    if group == verdict.category or verdict.regions.get(group, verdict) is None:
         return None
+    if verdict.instead is not None:
+        return verdict.instead
+    if (rejection := verdict.regions.get(group)) is not None:
+        return rejection
     return Rejection(_CATEGORY, f"is in {group}, not in {verdict.category or 'any'}")
 
 
-def _cut_or_code(rejection: Rejection, one: RecordedRun, changes: Changes) -> Cause:
+def _cut_or_code(
+    rejection: Rejection, verdict: Verdict, one: RecordedRun, changes: Changes
+) -> Cause:
     """Return the cause once nothing but cuts and code is left.
 
     Parameters
     ----------
     rejection
         What rejects the candidate.
+    verdict
+        Verdict on its event.
     one
         The run that has selected it.
     changes
@@ -267,8 +275,11 @@ def _cut_or_code(rejection: Rejection, one: RecordedRun, changes: Changes) -> Ca
         return _of(UNKNOWN, "nothing that is recorded differs", rejection)
     if rejection.step == CLASSIFIER:
         return _of(CUT if changes.classifier else CODE, "", rejection)
-    if rejection.requirement not in one.texts and rejection.step != _CATEGORY:
+    if rejection.step not in (_CATEGORY, BEST) and rejection.requirement not in one.texts:
         return _of(CUT, "", rejection)
+    if changes.declared and verdict.instead is not None and verdict.instead.step == BEST:
+        # the run that has selected the candidate may reject the better one by a cut
+        return _of(f"{CUT} or {CODE}", "", rejection)
     if changes.objects:
         changed = f"{rejection.requirement}, of other objects ({', '.join(changes.objects)})"
         return Cause(CUT, "", rejection.step, changed)

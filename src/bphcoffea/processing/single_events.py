@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import awkward as ak
@@ -17,6 +17,8 @@ from bphcoffea.processing.selected import Selected
 
 #: Step at which an event without candidates is lost, unless a cut on the event rejects it.
 NO_CANDIDATE = "candidates"
+#: Step at which a candidate is lost that passes the selection, if another one is better.
+BEST = "best candidate"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Verdict:
         Run, luminosity section and event number, as far as the input has them.
     rejected
         First requirement that the followed candidate fails; None if the event is selected.
+    instead
+        If another candidate of the event is chosen than the followed one: why that one is not. It
+        fails a requirement of the selection, or it passes and is not the best one.
     category
         Category of a selected event; None if there are none.
     regions
@@ -47,6 +52,7 @@ class Verdict:
 
     numbers: Mapping[str, int]
     rejected: Rejection | None
+    instead: Rejection | None
     category: str | None
     regions: Mapping[str, Rejection | None]
     values: Mapping[str, float]
@@ -60,9 +66,9 @@ def verdicts(
 ) -> list[Verdict]:
     """Apply the nominal selection of an analysis to events, and return the verdict on each.
 
-    Of an event that is not selected, the candidate is followed whose columns are nearest to some
-    known values; without such columns, the one that meets the most requirements before it fails. If
-    it passes the selection, it is the best candidate that fails a later step.
+    In each event the candidate is followed whose columns are nearest to some known values; without
+    such columns, the one that meets the most requirements before it fails. If it passes the
+    selection, or another candidate of the event is selected, the best candidate takes its place.
 
     Parameters
     ----------
@@ -92,11 +98,19 @@ def verdicts(
     if not columns:
         distance = -_met_before_failing(masks, len(candidates))
     followed = _nearest(distance, candidates.event, len(events))
-    passed = np.append(selected.passed, False)  # for events without a candidate, at -1
-    best = selected.chosen
-    best = best[passed[followed[candidates.event[best]]]]
-    followed[candidates.event[best]] = best
-    followed[candidates.event[chosen.positions]] = chosen.positions
+    instead: list[Rejection | None] = [None] * len(events)
+    is_chosen = np.isin(selected.chosen, chosen.positions)
+    for position, chosen_too in zip(selected.chosen.tolist(), is_chosen.tolist(), strict=True):
+        event = candidates.event[position]
+        nearest = followed[event]
+        passed = bool(selected.passed[nearest])
+        if distance[nearest] < distance[position]:
+            text = f"smallest {analysis.best.name}" if analysis.best else ""
+            instead[event] = (
+                Rejection(BEST, text) if passed else _first(requirements, masks, nearest)
+            )
+        if passed or chosen_too:
+            followed[event] = position
 
     rejected: list[Rejection | None] = [None] * len(events)
     open_: Booleans = np.ones(len(events), dtype=np.bool_)
@@ -143,12 +157,24 @@ def verdicts(
         Verdict(
             {name: int(of_events[event]) for name, of_events in numbers.items()},
             rejected[event],
+            instead[event],
             category.get(event),
             {name: of_region[rows[event]] for name, of_region in regions.items() if event in rows},
             {name: column[rows[event]].item() for name, column in found.items() if event in rows},
         )
         for event in range(len(events))
     ]
+
+
+def _first(
+    requirements: Sequence[tuple[str, Requirement]], masks: Sequence[Booleans], position: int
+) -> Rejection:
+    """Return the first requirement that a candidate fails, which fails one."""
+    return next(
+        Rejection(step, str(requirement))
+        for (step, requirement), mask in zip(requirements, masks, strict=True)
+        if not mask[position]
+    )
 
 
 def _fails(mask: Booleans, followed: Integers) -> Booleans:
