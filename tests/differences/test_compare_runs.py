@@ -312,6 +312,46 @@ def test_causes_are_those_of_a_loop(toys, made, other):
     assert columns.get("softer", 0) == changed
 
 
+EVENT_CODE = """
+from bphcoffea.analysis import Analysis, Cut, Objects, Selection, number_of, quantity
+from bphcoffea.inputs import ReducedNanoAODSchema
+
+muons = Objects("muon", of="Muon", where=(quantity("pt", "GeV") > {pt},))
+
+
+class Events(Analysis):
+    schema = ReducedNanoAODSchema
+    objects = (muons,)
+    selection = Selection(Cut("two", number_of("muon") >= 2), Cut("few", number_of("muon") < {few}))
+    columns = (number_of("muon"),)
+"""
+
+
+def test_other_objects_are_a_cut_of_events(toys, tmp_path):
+    fileset = fileset_content({"D": [toys[0] / "0.root"]}, "Events")
+    folders = []
+    for pt, few in ((10, 4), (14, 3)):
+        path = tmp_path / "events.py"
+        path.write_text(EVENT_CODE.format(pt=pt, few=few))
+        analysis, folder = load_analysis(str(path)), tmp_path / str(pt)
+        run(analysis, Fileset.model_validate(fileset), folder, Options("iterative"))
+        folders.append(folder)
+    (whole,) = compare_runs(*folders).groups
+    numbers = [
+        [sum(muon["pt"] > pt for muon in toys[1][event]) for event in range(EVENTS)]
+        for pt in (10, 14)
+    ]
+    lost = [after for before, after in zip(*numbers, strict=True) if 2 <= before < 4]
+    fewer, more = sum(after < 2 for after in lost), sum(after == 3 for after in lost)
+    text = "n_muon ≥ 2, of other objects (muon)"
+    assert whole.lost == {
+        Cause("cut", "", "two", text): fewer,
+        Cause("cut", "", "few", "n_muon < 3"): more,
+    }
+    gained = [before for before, after in zip(*numbers, strict=True) if after == 2]
+    assert whole.gained == {Cause("cut", "", "few", "n_muon < 4"): gained.count(4)}
+
+
 def copied(made, tmp_path, setting=BASE):
     """A copy of a run's folder."""
     return RunFolder(shutil.copytree(made(setting).path, tmp_path / "copy"))
@@ -380,6 +420,8 @@ def test_data_that_a_run_hides_are_blinding(toys, made):
     ]
     assert sorted(listed(compared, "lost")) == sorted(hidden)
     assert not compared.groups[0].gained
+    assert {row["harder_B"] for row in compared.candidates.to_pylist()} == {None}
+    assert compared.made == ["blinding: other windows are hidden"]
 
 
 def test_changed_weights_and_values_are_counted(made, tmp_path):
@@ -415,7 +457,7 @@ def test_corrections_that_were_replaced_are_not_told_from_cuts(toys, made, tmp_p
     (tmp_path / "one").mkdir()
     one = make(tmp_path / "one", toys[0], BASE._replace(momentum=1.1))
     other = made(CASES["cut"])
-    (tmp_path / "one" / "scare.json").unlink()
+    shutil.copy(other.path.parent / "scare.json", tmp_path / "one" / "scare.json")
     compared = compare_runs(one, other)
     assert {cause.kind for cause in compared.groups[0].lost} == {"correction or cut"}
     assert {cause.name for cause in compared.groups[0].lost} == {"muon_momentum.Muon"}

@@ -57,7 +57,11 @@ def diff(
         first, second, datasets=dataset or (), tolerance=tolerance, reread=read
     )
     _print_made(compared)
+    differ = {group.dataset for group in compared.groups if not group.same}
+    differ |= {column.dataset for column in compared.columns}
     for group in compared.groups:
+        if group.group != ALL and group.dataset not in differ:
+            continue
         of_dataset = [column for column in compared.columns if column.dataset == group.dataset]
         _print_group(group, of_dataset if group.group == ALL else [])
     for note in compared.notes:

@@ -174,11 +174,14 @@ def _ladder(
         if verdict is None:
             settle(unit, _unread(name, changes))
             continue
-        found[name].values[row] = verdict.values
+        # of hidden data, nothing is told about another candidate than the one that is shown already
+        shown = verdict.rejected is not None and verdict.instead is None
+        if shown or not _hides(name, pairs[name][1].run):
+            found[name].values[row] = verdict.values
         if not _same_event(pairs[name][0].table, row, verdict):
             settle(unit, Cause(INPUT, "the file holds another event at this entry"))
         elif (rejection := _rejection(verdict, group)) is None:
-            settle(unit, _selected_again(name, *pairs[name]))
+            settle(unit, _selected_again(name, pairs[name][1].run))
         else:
             first[unit], judged[unit] = rejection, verdict
 
@@ -300,18 +303,17 @@ def _unread(dataset: str, changes: Changes) -> Cause:
     return Cause(" or ".join(kinds) or UNKNOWN, name)
 
 
-def _selected_again(dataset: str, one: Side, other: Side) -> Cause:
+def _selected_again(dataset: str, other: RecordedRun) -> Cause:
     """Return the cause of a candidate that the other run's analysis selects, but the run lacks."""
-    blind = other.run.analysis.blind
-    if (
-        blind is not None
-        and blind.blinded
-        and not other.run.provenance["datasets"][dataset]["is_mc"]
-    ):
-        hidden = one.run.analysis.blind
-        if hidden is None or hidden.hidden != blind.hidden:
-            return Cause(BLINDING, "the other run hides it")
+    if _hides(dataset, other):
+        return Cause(BLINDING, "the other run hides it")
     return Cause(UNKNOWN, "the other run's analysis selects it now")
+
+
+def _hides(dataset: str, run: RecordedRun) -> bool:
+    """Return whether a run hides candidates of a dataset."""
+    blind, is_mc = run.analysis.blind, run.provenance["datasets"][dataset]["is_mc"]
+    return blind is not None and blind.blinded and not is_mc
 
 
 def _same_event(table: pa.Table, row: int, verdict: Verdict) -> bool:

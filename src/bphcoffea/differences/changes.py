@@ -112,6 +112,8 @@ class Changes:
         Names of the collections of objects that are declared differently.
     declared
         Requirements that only one of the runs declares, in words.
+    hidden
+        Whether the runs hide different windows of the data.
     metadata
         Keys of the metadata of the fileset that differ, by dataset.
     sections
@@ -122,6 +124,7 @@ class Changes:
     classifier: bool
     objects: tuple[str, ...]
     declared: tuple[str, ...]
+    hidden: bool
     metadata: Mapping[str, tuple[str, ...]]
     sections: Mapping[str, tuple[str, ...]]
 
@@ -135,6 +138,7 @@ class Changes:
             code=tuple(_code(one, other)),
             classifier=_without_paths(one["classifier"]) != _without_paths(other["classifier"]),
             objects=_differing(*objects),
+            hidden=first.folder.hidden != second.folder.hidden,
             declared=tuple(_declared(first.analysis, second.analysis)),
             metadata={
                 name: _differing(one["datasets"][name], other["datasets"][name]) for name in common
@@ -163,6 +167,8 @@ class Changes:
             yield f"code: {what}"
         if self.classifier:
             yield "classifier: differs"
+        if self.hidden:
+            yield "blinding: other windows are hidden"
         yield from (f"cuts: {what}" for what in self.declared)
         if self.objects:
             yield f"objects: {', '.join(self.objects)}"
