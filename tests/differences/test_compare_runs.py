@@ -25,6 +25,8 @@ from bphcoffea.execution import Options
 from bphcoffea.results import RunFolder
 
 EVENTS = 400
+#: Number of the first event, which a signed integer cannot hold.
+FIRST = 2**63
 CODE = '''
 import awkward as ak
 import numpy as np
@@ -106,7 +108,7 @@ def toys(tmp_path_factory):
         }
         lists = {name: ak.unflatten(column, counts) for name, column in columns.items()}
         first = number * EVENTS
-        event = (np.arange(EVENTS) + first).astype(np.uint64)
+        event = np.arange(EVENTS, dtype=np.uint64) + np.uint64(FIRST + first)
         write_nano(folder / f"{number}.root", EVENTS, muons=lists, event=event)
         for entry in range(EVENTS):
             muons[first + entry] = [
@@ -258,7 +260,7 @@ def texts_of(setting):
 def listed(compared, change, group="all"):
     """Causes of the list of candidates, by event."""
     return {
-        row["event"]: Cause(*(row[name] for name in Cause.__dataclass_fields__))
+        row["event"] - FIRST: Cause(*(row[name] for name in Cause.__dataclass_fields__))
         for row in compared.candidates.to_pylist()
         if (row["change"], row["group"]) == (change, group)
     }
@@ -416,7 +418,9 @@ def test_data_that_a_run_hides_are_blinding(toys, made):
     (cause,) = compared.groups[0].lost
     assert cause == Cause("blinding", "the other run hides it")
     hidden = [
-        row["event"] for row in made(BASE).candidates("D").to_pylist() if 40 < row["harder"] < 60
+        row["event"] - FIRST
+        for row in made(BASE).candidates("D").to_pylist()
+        if 40 < row["harder"] < 60
     ]
     assert sorted(listed(compared, "lost")) == sorted(hidden)
     assert not compared.groups[0].gained
@@ -467,7 +471,7 @@ def test_corrections_that_were_replaced_are_not_told_from_cuts(toys, made, tmp_p
     assert second.endswith("; what rejects its events is not known")
 
 
-@pytest.mark.parametrize("lost", ["input", "code", "version"])
+@pytest.mark.parametrize("lost", ["input", "code", "model", "version"])
 def test_what_cannot_be_read_again_stays_open(made, tmp_path, lost):
     for place, setting in {"a": BASE, "b": CASES["cut"]}.items():
         shutil.copytree(made(setting).path, tmp_path / place)
@@ -485,12 +489,17 @@ def test_what_cannot_be_read_again_stays_open(made, tmp_path, lost):
         for chunk in chunks:
             chunk["file"] = chunk["used"] = f"/nowhere/{chunk['file'].rpartition('/')[2]}"
         pq.write_table(pa.Table.from_pylist(chunks), run.path / "chunks.parquet")
+    if lost == "model":
+        score = {"name": "bdt", "file": "bdt.json", "sha256": "0", "library": "xgboost"}
+        edited(run, "analysis.json", lambda c: c.update(scores=[score | {"inputs": []}]))
     edited(run, "provenance.json", change)
     compared = compare_runs(tmp_path / "a", run)
+    assert ("code: the model of the score bdt" in compared.made) == (lost == "model")
     assert set(compared.groups[0].lost) == {Cause("cut or code")}
     why = {
         "input": "no such file",
         "code": "the analysis /nowhere/pairs.py has changed since",
+        "model": "the model of a score has changed since",
         "version": "was made by an older version of bphcoffea",
     }
     (note,) = compared.notes
@@ -522,7 +531,8 @@ def test_the_command_prints_numbers_and_writes_lists(toys, made, tmp_path, bphco
     assert "cuts: only B requires softer > 12 (near)" in ended.out
     assert max(map(len, ended.out.splitlines()[2:20])) <= 60
     rows = pq.read_table(table).to_pylist()
-    assert {row["event"] for row in rows if row["change"] == "lost"} >= causes.keys()
+    lost = {row["event"] - FIRST for row in rows if row["change"] == "lost"}
+    assert lost >= causes.keys()
     first = rows[0]
     assert f"{first['change']}: {first['run']}:{first['lumi']}:{first['event']} of D" in ended.out
     assert f"{first['file']}, entry {first['entry']}" in ended.out

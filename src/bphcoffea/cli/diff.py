@@ -40,7 +40,8 @@ def diff(
         ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Relative difference up to which values are the same.")
+        float,
+        typer.Option(min=0, metavar="REL", help="Relative difference up to which values agree."),
     ] = 1e-9,
     read: Annotated[
         bool,

@@ -105,7 +105,7 @@ class Changes:
     Attributes
     ----------
     code
-        Differences of the analysis' source, of Python and of packages, in words.
+        Differences of the analysis' source, its models, Python and packages, in words.
     classifier
         Whether the classifiers differ.
     objects
@@ -135,7 +135,7 @@ class Changes:
         common = [name for name in one["datasets"] if name in other["datasets"]]
         objects = [{each.name: each for each in run.analysis.objects} for run in (first, second)]
         return cls(
-            code=tuple(_code(one, other)),
+            code=(*_code(one, other), *_scores(first.analysis, second.analysis)),
             classifier=_without_paths(one["classifier"]) != _without_paths(other["classifier"]),
             objects=_differing(*objects),
             hidden=first.folder.hidden != second.folder.hidden,
@@ -189,6 +189,11 @@ def _code(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     versions = [{"python": run["python"], **run["packages"]} for run in (one, other)]
     for package in _differing(*versions):
         yield f"{package} {versions[0].get(package, 'none')} → {versions[1].get(package, 'none')}"
+
+
+def _scores(one: AnalysisRecord, other: AnalysisRecord) -> Iterator[str]:
+    models = [{score.name: score.sha256 for score in record.scores} for record in (one, other)]
+    yield from (f"the model of the score {name}" for name in _differing(*models))
 
 
 def _declared(one: AnalysisRecord, other: AnalysisRecord) -> Iterator[str]:

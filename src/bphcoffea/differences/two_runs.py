@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -195,7 +195,11 @@ def _fileset_line(runs: Sequence[RecordedRun]) -> Iterator[str]:
     if runs[0].provenance["fileset_sha256"] == runs[1].provenance["fileset_sha256"]:
         return
     counts = [(len(only), title) for only, title in ((first - second, "A"), (second - first, "B"))]
-    parts = [f"; {n:,} {'file' if n == 1 else 'files'} only in {title}" for n, title in counts if n]
+    parts = [
+        f"; {n:,} {'path' if n == 1 else 'paths'} of files only in {title}"
+        for n, title in counts
+        if n
+    ]
     yield f"input: the fileset{''.join(parts)}"
 
 
@@ -210,11 +214,19 @@ def _candidates(
         rows += _rows(name, "lost", one, lost[name], ("A", "B"))
         rows += _rows(name, "gained", other, gained[name], ("B", "A"))
     columns = dict.fromkeys((*_LISTED, *(key for row in rows for key in row)))
-    return pa.table({name: [row.get(name) for row in rows] for name in columns})
+    arrays = {
+        name: pa.array((row.get(name) for row in rows), _LISTED.get(name)) for name in columns
+    }
+    return pa.table(arrays)
 
 
-#: First columns of the list of candidates.
-_LISTED = ("change", "dataset", "group", *NUMBERS, *PLACE, *Cause.__dataclass_fields__)
+#: First columns of the list of candidates, and their types.
+_LISTED: Final[dict[str, pa.DataType]] = {
+    **dict.fromkeys(("change", "dataset", "group"), pa.string()),
+    **dict(zip(NUMBERS, (pa.int64(), pa.int64(), pa.uint64()), strict=True)),
+    **dict(zip(PLACE, (pa.string(), pa.int64()), strict=True)),
+    **dict.fromkeys(Cause.__dataclass_fields__, pa.string()),
+}
 
 
 def _rows(

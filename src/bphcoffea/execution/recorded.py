@@ -49,11 +49,13 @@ def recorded_analysis(run: RunFolder) -> Iterator[Analysis]:
     Raises
     ------
     NotRepeatableError
-        If neither is as it was, or a correction or the classifier has changed.
+        If neither is as it was, or a correction, the classifier or a model has changed.
     """
     provenance = run.read("provenance.json")
     with contextlib.ExitStack() as stack:
         analysis = stack.enter_context(_code(run, provenance["analysis"]))
+        if analysis.scores != run.analysis.scores:
+            raise NotRepeatableError("the model of a score has changed since")
         analysis = analysis.corrected(recorded_corrections(run), nominal_only=True)
         if (recorded := provenance["classifier"]) is not None:
             with _repeating(run, f"the classifier {recorded['file']}"):
