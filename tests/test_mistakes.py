@@ -6,8 +6,8 @@ import textwrap
 import pytest
 from builders import write_fileset
 
-from bphcoffea.execution.loading import _shipped
 from bphcoffea.results import RunFolder
+from bphcoffea.shipped import shipped_analyses
 
 HEAD = """
     from bphcoffea.analysis import Analysis, Candidates, Cut, MuonWeight, Selection, Variable
@@ -152,12 +152,12 @@ def test_a_name_means_the_shipped_analysis(bphcoffea, tmp_path, monkeypatch, fil
     monkeypatch.chdir(tmp_path)
     (tmp_path / "processors").mkdir()
     own = tmp_path / "processors" / "ds_phipi.py"
-    shutil.copy(_shipped() / "ds_phipi.py", own)
+    shutil.copy(shipped_analyses()["ds_phipi"], own)
     words = ("fileset", "check", fileset, "--analysis")
     shipped = f"analysis: ds_phipi (shipped with bphcoffea {bphcoffea('--version')[1].strip()}: "
     _, out, _ = bphcoffea(*words, "ds_phipi")
     first, second, *_ = out.splitlines()
-    assert first == f"{shipped}{_shipped() / 'ds_phipi.py'})"
+    assert first == f"{shipped}{shipped_analyses()['ds_phipi']})"
     assert "note" not in second
     own.write_text(f"{own.read_text()}\nraise RuntimeError\n")
     (tmp_path / "mine.py").write_text("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 from bphcoffea import analysis, corrections, results
 from bphcoffea.cli.arguments import RunDirectory
-from bphcoffea.cli.terminal import console, say
+from bphcoffea.cli.terminal import say, show_json
 from bphcoffea.corrections import making
 from bphcoffea.errors import InputError
 
@@ -32,7 +33,7 @@ def show(
     """Show the corrections of a file with their inputs and keys, or the settings of a TOML file."""
     if file.suffix == ".toml":
         for era in corrections.load_corrections([file]):
-            console.print_json(data=era.describe())
+            show_json(json.dumps(era.describe()))
         return
     content = corrections.read_correction_set(file)
     for name in content.corrections:
@@ -54,7 +55,7 @@ def convert(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="[NAME=]SOURCE…",
+            metavar="[NAME=]SOURCE...",
             help="Histograms, NAME=file.root:path/of/it, or one older JSON file.",
         ),
     ],

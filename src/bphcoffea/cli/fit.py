@@ -9,9 +9,9 @@ import typer
 from bphcoffea import analysis, results, statistics
 from bphcoffea.cli.arguments import Datasets, DerivedOutput, RunDirectory, suggesting
 from bphcoffea.cli.status import note_missing_events
-from bphcoffea.cli.terminal import console, new_table, say
+from bphcoffea.cli.terminal import new_table, say, show_table
 from bphcoffea.errors import FitError
-from bphcoffea.rounding import rounded
+from bphcoffea.rounding import rounded, with_error
 from bphcoffea.storage import UnwritableError
 
 
@@ -55,10 +55,24 @@ def fit(
         ):
             say(f"sWeights: {path}")
     note_missing_events(run)
-    if not record.fit.valid:
-        raise FitError(
-            "\n".join(f"{directory}: the fit is not valid: {text}" for text in record.fit.problems)
-        )
+    check_valid(record, run)
+
+
+def check_valid(record: statistics.FitRecord, run: results.RunFolder) -> None:
+    """Raise a FitError that says why a fit must not be used, unless it is valid."""
+    FitError.raise_for(f"{run.path}: the fit is not valid: {text}" for text in record.fit.problems)
+
+
+def yields_in_words(record: statistics.FitRecord) -> str:
+    """Return the fitted yields and the goodness of a fit in one line."""
+    yields = [
+        f"{name} = {with_error(parameter.value, parameter.error or 0.0)}"
+        for name, parameter in record.parameters.items()
+        if name.startswith("n_")
+    ]
+    if record.fit.p_value is not None:
+        yields.append(f"p-value {record.fit.p_value:.2g}")
+    return ", ".join(yields)
 
 
 def _print_fit(record: statistics.FitRecord) -> None:
@@ -70,7 +84,7 @@ def _print_fit(record: statistics.FitRecord) -> None:
         if parameter.error is not None:
             value, error = rounded(parameter.value, parameter.error)
         table.add_row(name, value, error, parameter.unit)
-    console.print(table)
+    show_table(table)
     fit = record.fit
     if fit.p_value is not None:
         say(f"χ²/ndof = {fit.chi2:.1f}/{fit.ndof}, p-value {fit.p_value:.2g}")
