@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -14,6 +14,12 @@ from bphcoffea.errors import FitError
 from bphcoffea.rounding import rounded, with_error
 from bphcoffea.storage import UnwritableError
 
+_PEAKS, _BACKGROUNDS = get_args(analysis.PeakShape), get_args(analysis.BackgroundShape)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
 
 def fit(
     directory: RunDirectory,
@@ -24,11 +30,17 @@ def fit(
     ] = None,
     peak: Annotated[
         analysis.PeakShape | None,
-        typer.Option(help="Function of the peaks; by default that of the analysis."),
+        typer.Option(
+            metavar="SHAPE",
+            help=f"Function of the peaks, by default that of the analysis: {_listed(_PEAKS)}.",
+        ),
     ] = None,
     background: Annotated[
         analysis.BackgroundShape | None,
-        typer.Option(help="Function of the background; by default that of the analysis."),
+        typer.Option(
+            metavar="SHAPE",
+            help=f"Function of the background, likewise: {_listed(_BACKGROUNDS)}.",
+        ),
     ] = None,
     backend: Annotated[
         Literal["builtin", "zfit"],
