@@ -1,11 +1,15 @@
 """Mistakes in a user's analysis: its file and line first, in one screen."""
 
+import ast
+import re
 import shutil
 import textwrap
+from pathlib import Path
 
 import pytest
 from builders import write_fileset
 
+from bphcoffea import errors
 from bphcoffea.results import RunFolder
 from bphcoffea.shipped import shipped_analyses
 
@@ -146,6 +150,17 @@ def test_numbers_of_the_wrong_length_show_where_the_variable_is_defined(mine, ru
     errors = errors[errors.index(place) :]
     assert errors[2].startswith("VariableError: variable 'x' gives a flat array of ")
     assert "a bug in the analysis" in errors[-1]
+
+
+def test_every_list_of_names_suggests_the_similar_one():
+    """Who misses a name is shown all of them by `alternatives`, which also says what was meant."""
+    listed = re.compile(r"(there are|there is|it has|available|beside it): ?(\{|$)")
+    for path in Path(errors.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                text = ast.unparse(node).strip("f'\"")
+                # corrections of eras are listed with the patterns that eras are compared with
+                assert not listed.search(text) or path.name == "era.py", (path, node.lineno, text)
 
 
 def test_a_name_means_the_shipped_analysis(bphcoffea, tmp_path, monkeypatch, fileset):

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
+from small_runs import edited, small_copy
 
 from bphcoffea.presentation import new_figure
 from bphcoffea.report import sections, write_report
@@ -17,8 +18,6 @@ from bphcoffea.report.page import render
 from bphcoffea.results import RunFolder
 from bphcoffea.rounding import rounded
 from bphcoffea.storage import OccupiedError
-
-from .conftest import edited, small_copy
 
 #: Elements without an end.
 VOID = {"meta", "br", "img", "link", "input", "hr", "wbr"}

@@ -12,7 +12,7 @@ from bphcoffea import analysis, corrections, results
 from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.cli.terminal import say, show_json
 from bphcoffea.corrections import making
-from bphcoffea.errors import InputError
+from bphcoffea.errors import InputError, alternatives
 
 app = typer.Typer(no_args_is_help=True, help="Show, convert and make correction files.")
 
@@ -197,7 +197,7 @@ def make_btag_normalisation(
     filled = run.histograms()
     if histogram not in filled:
         raise InputError(
-            f"{run.path}: has no histogram '{histogram}'; there are: {', '.join(filled)}"
+            f"{run.path}: has no histogram '{histogram}'{alternatives(histogram, filled)}"
         )
     variations = list(filled[histogram].axes["variation"])
     prefix = f"{weight}_"
