@@ -157,7 +157,7 @@ WRONG = {
     ),
     "fit": (
         {"mass_fit": MassModel(histogram="mas", peaks=(PEAK,))},
-        "mass_fit is of the histogram 'mas', which is not declared; did you mean 'mass'? There are: mass,",
+        "mass_fit is of the histogram 'mas', which is not declared; did you mean 'mass'",
     ),
     "column's name": (
         {"columns": (variable("a/b"),)},

@@ -115,7 +115,7 @@ def test_efficiencies_of_a_run_are_those_of_its_jets(made, bphcoffea):
     [
         (
             ("--jets", "al", "--tagged", "M=medium"),
-            "has no histogram 'al'; did you mean 'all'? There are: all, medium",
+            "has no histogram 'al'; did you mean 'all'",
         ),
         (("--jets", "all", "--tagged", "medium"), "--tagged medium: write WP=HIST"),
     ],
