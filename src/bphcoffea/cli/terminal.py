@@ -78,19 +78,18 @@ def show(lines: Iterable[str | Table]) -> None:
 
 
 def new_table(*headers: str, title: str | None = None, numbers: slice = slice(1, None)) -> Table:
-    """Return an empty table; the columns `numbers` are aligned to the right and never broken."""
-    table = Table(
-        *headers, title=title, title_justify="left", box=box.SIMPLE, show_edge=False, pad_edge=False
-    )
-    for column in table.columns:
-        column.overflow = "fold"
+    """Return an empty table in which the columns `numbers` are aligned to the right."""
+    table = Table(*headers, title=title, title_justify="left")
     for column in table.columns[numbers]:
-        column.justify, column.no_wrap = "right", True
+        column.justify = "right"
     return table
 
 
 def show_table(table: Table) -> None:
-    """Print a table of :func:`new_table`; one line per row if its columns do not fit."""
+    """Print a table without breaking numbers; if its columns do not fit, each row is a line."""
+    table.box, table.show_edge, table.pad_edge = box.SIMPLE, False, False
+    for column in table.columns:
+        column.overflow, column.no_wrap = "fold", column.justify == "right"
     console = _console()
     needed = sum(map(_least_width, table.columns)) + 3 * (len(table.columns) - 1)
     if needed <= console.width:
