@@ -30,6 +30,7 @@ _NEEDLESS: Final = re.compile(
 _SHAPE: Final = re.compile(r'<path id="([^"]*)"([^>]*)/>\s*')
 _NO_SHAPES: Final = re.compile(r"<defs>\s*</defs>\s*")
 _USED: Final = re.compile(r'(?<=href="#)[^"]*')
+_STYLE: Final = re.compile(r' style="([^"]*)"')
 _SIZE: Final = re.compile(r'<svg width="[^"]*" height="[^"]*"')
 _ID: Final = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
 #: Numbers with more digits than a screen can show; those below 1 may be scales.
@@ -127,12 +128,12 @@ def inline_svg(figure: Figure, prefix: str) -> Markup:
     return Markup(re.sub(r"\n\s*", "\n", text))  # noqa: S704
 
 
-def with_shared_shapes(page: str) -> str:
-    """Return a page in which figures share the shapes that they use, such as letters.
+def with_shared_parts(page: str) -> str:
+    """Return a page whose figures share shapes, such as letters, and styles of lines.
 
     >>> figure = '<svg><defs><path id="{0}" d="M 0 0"/></defs><use href="#{0}"/></svg>'
     >>> page = f"<body>{figure.format('a')}{figure.format('b')}</body>"
-    >>> with_shared_shapes(page).count('<path id="s0" d="M 0 0"/>')
+    >>> with_shared_parts(page).count('<path id="s0" d="M 0 0"/>')
     1
     """
     names: dict[str, str] = {}
@@ -142,11 +143,19 @@ def with_shared_shapes(page: str) -> str:
         names[match[1]] = shapes.setdefault(match[2], f"s{len(shapes)}")
         return ""
 
+    styles: dict[str, str] = {}
+
+    def classified(match: re.Match[str]) -> str:
+        return f' class="{styles.setdefault(match[1], f"f{len(styles)}")}"'
+
+    page = _STYLE.sub(classified, page)
     page = _NO_SHAPES.sub("", _SHAPE.sub(collect, page))
     page = _USED.sub(lambda match: names.get(match[0], match[0]), page)
     shared = "\n".join(f'<path id="{name}"{shape}/>' for shape, name in shapes.items())
     # not hidden: what a hidden element defines is not drawn by all browsers
     svg = f'<svg class="shapes" aria-hidden="true"><defs>\n{shared}\n</defs></svg>'
+    rules = "\n".join(f".{name} {{ {style} }}" for style, name in styles.items())
+    page = page.replace("</head>", f"<style>\n{rules}\n</style>\n</head>", 1)
     return page.replace("<body>", f"<body>\n{svg}", 1)
 
 

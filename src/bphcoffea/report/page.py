@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bphcoffea import __version__
 from bphcoffea.report.comparison import compare
-from bphcoffea.report.figures import with_shared_shapes
+from bphcoffea.report.figures import with_shared_parts
 from bphcoffea.report.sections import RunReport
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics import check_unblinding
@@ -103,7 +103,7 @@ def render(
         comparison=compare(reports, names) if several else None,
         version=__version__,
     )
-    return with_shared_shapes(page)
+    return with_shared_parts(page)
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
