@@ -83,6 +83,8 @@ def test_outputs_fit(bphcoffea, monkeypatch, ds_phipi_run, ds_phipi_toys, tmp_pa
 
 def test_the_summary_of_a_run_fits_and_leads_on(capsys, monkeypatch, ds_phipi_run):
     monkeypatch.setenv("COLUMNS", str(WIDTH))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("sys.argv", [".venv/bin/bphcoffea", "run"])
     print_summary(ds_phipi_run)
     print_next("fit", Path("my results"))
     out = capsys.readouterr().out
@@ -90,7 +92,7 @@ def test_the_summary_of_a_run_fits_and_leads_on(capsys, monkeypatch, ds_phipi_ru
     lines = out.splitlines()
     events = ds_phipi_run.read("ledger.json")["processed_events"]
     assert any(line.startswith(f"complete: {events:,} of {events:,} events in ") for line in lines)
-    assert lines[-2:] == ["results: my results", "next: bphcoffea fit 'my results'"]
+    assert lines[-2:] == ["results: my results", "next: .venv/bin/bphcoffea fit 'my results'"]
     # each dataset: events, those after all cuts, and simulation scaled to the data
     scales = {name: record.scale for name, record in ds_phipi_run.normalisation.items()}
     for name, steps in ds_phipi_run.cutflow.items():

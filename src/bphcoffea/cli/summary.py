@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bphcoffea.cli.completion import PROGRAM
 from bphcoffea.cli.lumi import print_notes
 from bphcoffea.cli.status import missing_events, print_faults, print_state
 from bphcoffea.cli.terminal import new_table, say, show_table
@@ -47,7 +50,15 @@ def print_next(command: str, folder: Path, comment: str = "") -> None:
     """
     quoted = shlex.quote(str(folder))
     say(f"results: {folder}")
-    say(f"next: bphcoffea {command} {quoted}{f'  # {comment}' if comment else ''}")
+    say(f"next: {_program()} {command} {quoted}{f'  # {comment}' if comment else ''}")
+
+
+def _program() -> str:
+    """Return how to call the command line: its environment may not be activated."""
+    if shutil.which(PROGRAM):
+        return PROGRAM
+    called = sys.argv[0]
+    return called if Path(called).name == PROGRAM else f"{sys.executable} -m {PROGRAM}"
 
 
 def _selected(run: RunFolder) -> Table:
