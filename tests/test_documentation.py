@@ -4,12 +4,18 @@ import json
 import logging
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import jsonschema
 import pytest
+import typer
+from small_runs import small_copy
 
+from bphcoffea.cli import app
 from bphcoffea.execution import find_analysis
+from bphcoffea.facilities import available_facilities
+from bphcoffea.toys import TOYS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -67,6 +73,83 @@ def test_the_tutorial_leads_to_a_limit(bphcoffea, tmp_path, monkeypatch):
     fits = [json.loads((tmp_path / run / "fit.json").read_text()) for run in ("phi", "tight")]
     wide, tight = (fit["parameters"]["n_ds"]["value"] for fit in fits)
     assert 0 < tight < wide
+
+
+def written_commands():
+    """Yield page and words of each command: whole ones in blocks, others in the text."""
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))):
+        text = page.read_text()
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            lines = block.replace("\\\n", " ").splitlines()
+            for line in lines if language in ("", "bash", "console") else ():
+                if line.startswith("bphcoffea "):
+                    yield page.name, shlex.split(line, comments=True)[1:], True
+        for line in re.findall(r"`bphcoffea ([^`]*)`", text):
+            yield page.name, shlex.split(line), False
+
+
+COMMANDS = typer.main.get_command(app)
+
+
+def parsed(words):
+    """The command that words name, and the rest of them."""
+    command, rest = COMMANDS, list(words)
+    while rest and (below := getattr(command, "commands", {}).get(rest[0])):
+        command = below
+        rest.pop(0)
+    return command, rest
+
+
+@pytest.mark.parametrize(
+    ("page", "words", "whole"),
+    [pytest.param(*each, id=f"{each[0]}: {' '.join(each[1])}") for each in written_commands()],
+)
+def test_a_written_command_exists_with_its_options(page, words, whole, monkeypatch):
+    command, rest = parsed(words)
+    options = {option for parameter in command.params for option in parameter.opts}
+    options |= {option for parameter in command.params for option in parameter.secondary_opts}
+    options |= {"--help"}
+    unknown = [word for word in rest if word.startswith("-") and word not in options]
+    assert unknown == [], f"bphcoffea {command.name} has no {unknown}"
+    if not whole:
+        assert command.name in words or command.name is None or not words or rest
+        return
+    # as for a user who types it, but nothing is run: wrong values are errors
+    context = command.make_context(command.name, rest)
+    monkeypatch.chdir(ROOT)
+    if (analysis := context.params.get("analysis")) and not str(analysis).endswith(".py"):
+        assert analysis in TOYS if command.name == "toys" else find_analysis(analysis)
+    facility = context.params.get("facility")
+    assert facility is None or facility.endswith(".toml") or facility in available_facilities()
+    for word in rest:
+        assert not word.startswith("datasets/") or Path(word).is_file(), "no such shipped fileset"
+
+
+#: Commands on the folder `results` that are run; others of the pages take longer, or other input.
+RUN = ("fit", "lumi", "status", "pick", "fileset check", "facility list")
+NOT_RUN = ("--region", "--checksum", "--sweights", "voigtian")
+
+
+def test_commands_on_results_work(bphcoffea, tmp_path, monkeypatch, ds_phipi_run, ds_phipi_toys):
+    """The folder `results`, of the fileset `run2.json`, is a run over toys."""
+    monkeypatch.chdir(tmp_path)
+    small_copy(ds_phipi_run, tmp_path / "results", without=())
+    content = json.loads((ds_phipi_toys / "fileset.json").read_text())
+    for dataset in content.values():
+        files = dataset["files"].items()
+        dataset["files"] = {str(ds_phipi_toys / file): tree for file, tree in files}
+    (tmp_path / "run2.json").write_text(json.dumps(content))
+    shutil.copy(ds_phipi_toys / "luminosity.csv", tmp_path / "CSV")
+    done = set()
+    for page, words, whole in written_commands():
+        line = shlex.join(words).replace("2017B", "toy_2017").replace("2017*", "toy_2017*")
+        of_results = " results" in line or " run2.json" in line or line == "facility list"
+        left_out = line in done or any(option in words for option in NOT_RUN)
+        if whole and line.startswith(RUN) and of_results and not left_out:
+            done.add(line)
+            ended = bphcoffea(*shlex.split(line))
+            assert ended.status == 0, (page, line, ended.err)
+    assert all(any(line.startswith(command) for line in done) for command in RUN)
 
 
 def test_the_example_for_users_of_rdataframe_works(bphcoffea, tmp_path):

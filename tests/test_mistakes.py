@@ -1,13 +1,17 @@
 """Mistakes in a user's analysis: its file and line first, in one screen."""
 
+import ast
+import re
 import shutil
 import textwrap
+from pathlib import Path
 
 import pytest
 from builders import write_fileset
 
-from bphcoffea.execution.loading import _shipped
+from bphcoffea import errors
 from bphcoffea.results import RunFolder
+from bphcoffea.shipped import shipped_analyses
 
 HEAD = """
     from bphcoffea.analysis import Analysis, Candidates, Cut, MuonWeight, Selection, Variable
@@ -148,16 +152,27 @@ def test_numbers_of_the_wrong_length_show_where_the_variable_is_defined(mine, ru
     assert "a bug in the analysis" in errors[-1]
 
 
+def test_every_list_of_names_suggests_the_similar_one():
+    """Who misses a name is shown all of them by `alternatives`, which also says what was meant."""
+    listed = re.compile(r"(there are|there is|it has|available|beside it): ?(\{|$)")
+    for path in Path(errors.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                text = ast.unparse(node).strip("f'\"")
+                # corrections of eras are listed with the patterns that eras are compared with
+                assert not listed.search(text) or path.name == "era.py", (path, node.lineno, text)
+
+
 def test_a_name_means_the_shipped_analysis(bphcoffea, tmp_path, monkeypatch, fileset):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "processors").mkdir()
     own = tmp_path / "processors" / "ds_phipi.py"
-    shutil.copy(_shipped() / "ds_phipi.py", own)
+    shutil.copy(shipped_analyses()["ds_phipi"], own)
     words = ("fileset", "check", fileset, "--analysis")
     shipped = f"analysis: ds_phipi (shipped with bphcoffea {bphcoffea('--version')[1].strip()}: "
     _, out, _ = bphcoffea(*words, "ds_phipi")
     first, second, *_ = out.splitlines()
-    assert first == f"{shipped}{_shipped() / 'ds_phipi.py'})"
+    assert first == f"{shipped}{shipped_analyses()['ds_phipi']})"
     assert "note" not in second
     own.write_text(f"{own.read_text()}\nraise RuntimeError\n")
     (tmp_path / "mine.py").write_text("")

@@ -50,7 +50,13 @@ def test_commands_in_ascii(tmp_path, data):
     content = {"τ → 3μ": {"files": files, "metadata": known}}
     (tmp_path / "fileset.json").write_text(json.dumps(content))
     run = ("run", "greek.py", "fileset.json", "-o", "out", "--executor", "iterative")
-    commands = [run, ("status", "out"), ("plot", "out"), ("lumi", "out"), ("limit", "--help")]
+    commands = [
+        run,
+        ("status", "out", "--cutflow"),
+        ("plot", "out"),
+        ("lumi", "out"),
+        ("limit", "--help"),
+    ]
     commands += [("fit", "τ/±"), ("run", "bug.py", "fileset.json", "-o", "out"), ("run", "ψ.py")]
     commands += [("fileset", "check", "fileset.json", "--dataset", "ψ"), ("status", "\udcff")]
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

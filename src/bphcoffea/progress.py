@@ -99,7 +99,8 @@ def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
         display = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TaskProgressColumn(),
+            # in narrow terminals, count and remaining time matter more
+            *([TaskProgressColumn()] if console.width >= 80 else []),
             _Summary(Column(no_wrap=True)),
             console=console,
             refresh_per_second=2,

@@ -110,8 +110,8 @@ class PlainConsole(Console):
     """
 
     def __init__(self, **options: Any) -> None:
-        # names and messages may contain brackets that are not markup
-        super().__init__(markup=False, **options)
+        # names and messages may contain brackets that are not markup, and colons not of emoji
+        super().__init__(markup=False, emoji=False, **options)
 
     @override
     def render_str(self, text: str, **options: Any) -> Text:

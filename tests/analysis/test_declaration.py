@@ -137,7 +137,7 @@ WRONG = {
     ),
     "weight after nothing": (
         {"weights": (MuonWeight("muon_id", (), after="vertx"),)},
-        "no cut is named 'vertx'; there are: vertex, mass, gen_best",
+        "no cut is named 'vertx'; did you mean 'vertex'? There are: vertex, mass, gen_best",
     ),
     "two shifts": (
         {"shifts": (SHIFT, MomentumShift("muon", (), {}))},
@@ -149,7 +149,7 @@ WRONG = {
     ),
     "histogram of a measurement": (
         {"measurements": (TemplateFit(histogram="mas", regions="all"),)},
-        "measurement 'model' is of the histogram 'mas', which is not declared; there are: mass",
+        "measurement 'model' is of the histogram 'mas', which is not declared; did you mean 'mass'",
     ),
     "region of a measurement": (
         {"measurements": (TemplateFit(histogram="mass", regions="sr"),)},
@@ -157,7 +157,7 @@ WRONG = {
     ),
     "fit": (
         {"mass_fit": MassModel(histogram="mas", peaks=(PEAK,))},
-        "mass_fit is of the histogram 'mas', which is not declared; there are: mass, mass_fine",
+        "mass_fit is of the histogram 'mas', which is not declared; did you mean 'mass'",
     ),
     "column's name": (
         {"columns": (variable("a/b"),)},

@@ -131,7 +131,8 @@ def replaced(part, other):
         (
             "tau_energy.Tau",
             TAUS | {"inputs": '{ id = "DeepTau2017v2p1", wp = "Medium" }'},
-            "input 'id' has no key 'DeepTau2017v2p1' (tau_energy.Tau.inputs); it has: DeepTau2018",
+            "input 'id' has no key 'DeepTau2017v2p1' (tau_energy.Tau.inputs); "
+            "did you mean 'DeepTau2018",
         ),
         ("tau_energy.Tau", TAUS | {"name": '"tes"'}, "no correction 'tes'; the file holds: tau_en"),
         ("tau_energy.Tau", TAUS | {"split": '"dm"'}, "tau_energy.Tau.split: must be true or false"),
@@ -154,7 +155,7 @@ def test_mistakes_in_the_toml(folder, where, section, message):
             MUONS,
             "scare.json",
             renamed("m_mc", "rho_stat", "rho"),
-            "input 'var' of 'm_mc' has no key 'rho_stat'; it has: nom, stat, rho",
+            "input 'var' of 'm_mc' has no key 'rho_stat'; did you mean 'stat'",
         ),
         (
             "muon_momentum.Muon",

@@ -259,7 +259,7 @@ def test_a_correction_file_that_is_not_there(faults, folder):
     files = "muon_JPsi.json.gz, muon_JPsi_v1.json.gz, puWeights.json.gz, trigger.json.gz"
     assert line == (
         f"[pileup] {folder}/puWeight.json.gz: no such correction file; "
-        f"beside it: golden.json, {files}"
+        f"did you mean 'puWeights.json.gz'? Beside it: golden.json, {files}"
     )
 
 

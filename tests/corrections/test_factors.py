@@ -339,7 +339,8 @@ def test_choices_that_are_not_there(tmp_path):
         '[muon_id] inputs = { year = "…" }'
     )
     assert fault(muon_factor, path, year="2016") == (
-        f"{source}: input 'year' has no key '2016' (muon_id.inputs); it has: 2017, 2018"
+        f"{source}: input 'year' has no key '2016' (muon_id.inputs); "
+        "did you mean '2018'? It has: 2017, 2018"
     )
     for name in ("era", "pt"):
         assert fault(muon_factor, path, **{name: "2018"}) == (

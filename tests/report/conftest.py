@@ -1,40 +1,13 @@
-"""Small runs to report on: with few histograms, because each figure takes half a second."""
-
-import json
-import shutil
+"""A small run to report on, and a browser."""
 
 import pytest
 import services
 from services import why_no_chromium
+from small_runs import small_copy
 
 from bphcoffea.report import write_report
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics import fit_mass
-
-#: Histograms of these runs.
-KEPT = ("mass", "nminus1_track_pt")
-
-
-def edited(folder, name, change):
-    """Change the content of a JSON file."""
-    path = folder / name
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def small_copy(run, folder, kept=KEPT):
-    """Copy a run with some of its histograms."""
-    ignored = shutil.ignore_patterns("candidates", "histograms.root", "figures", "*.html")
-    shutil.copytree(run.path, folder, ignore=ignored)
-
-    def keep(content):
-        for name in set(content) - set(kept):
-            del content[name]
-
-    edited(folder, "histograms.json", keep)
-    edited(folder, "analysis.json", lambda content: keep(content["histograms"]))
-    return RunFolder(folder)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
+from small_runs import edited, small_copy
 
 from bphcoffea.presentation import new_figure
 from bphcoffea.report import sections, write_report
@@ -17,8 +18,6 @@ from bphcoffea.report.page import render
 from bphcoffea.results import RunFolder
 from bphcoffea.rounding import rounded
 from bphcoffea.storage import OccupiedError
-
-from .conftest import edited, small_copy
 
 #: Elements without an end.
 VOID = {"meta", "br", "img", "link", "input", "hr", "wbr"}
@@ -174,7 +173,8 @@ def test_the_structure_of_the_page(page, text):
     assert {"main", "summary", "completeness", "fit", "cutflow", "n-1"} <= set(page.ids)
     assert all(second - first <= 1 for first, second in itertools.pairwise(page.headings))
     assert set(page.scopes) == {"row", "col"}
-    assert len(page.figures) == text.count("<svg") > 5
+    # and one with the shapes that they share
+    assert len(page.figures) == text.count("<svg") - 1 > 5
     assert all(len(label) > 20 for label in page.figures)
 
 
@@ -298,3 +298,13 @@ def test_figures_have_the_colours_of_the_page_and_their_own_identifiers():
     # glyphs are scaled by small numbers, which keep their digits
     assert re.search(r"scale\(0\.0\d{4,}", svg)
     assert mpl.rcParams["svg.fonttype"] != "svg"
+
+
+def test_every_figure_finds_its_shapes_which_are_there_once(page, fitted_run):
+    text = (fitted_run.path / "report.html").read_text()
+    ids = re.findall(r' id="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
+    used = {a or b for a, b in re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', text)}
+    assert used <= set(ids)
+    shapes = re.findall(r'<path id="[^"]*"([^>]*)/>', text)
+    assert len(shapes) == len(set(shapes)) > 20

@@ -292,7 +292,7 @@ def test_command_writes_classifier_record_and_figures(bphcoffea, searched, tmp_p
     assert load_classifier(where / "classifier.toml").edges["A"] == (0.2, 0.7)
     status, _, (line,) = bphcoffea("train", searched.path, "-o", where, "--edges", "A=0.7,0.2")
     assert status == 2
-    assert line.startswith("bphcoffea: error: --edges A=0.7,0.2: write CATEGORY=LOW,…")
+    assert line.startswith("bphcoffea: error: --edges A=0.7,0.2: write CATEGORY=LOW,...")
 
 
 def scores(seed, size, centre):

@@ -23,7 +23,7 @@ from bphcoffea.analysis.shifts import Shift
 from bphcoffea.analysis.template_fit import TemplateFit
 from bphcoffea.analysis.variables import Requirement, Variable
 from bphcoffea.analysis.weights.weight import GENERATOR, Weight, WeightContext
-from bphcoffea.errors import DeclarationError
+from bphcoffea.errors import DeclarationError, alternatives
 
 if TYPE_CHECKING:
     from bphcoffea.analysis.analysis import Analysis
@@ -131,7 +131,7 @@ def check_classifier(analysis: Analysis, classifier: Classifier) -> None:
     names = analysis.categories.names if analysis.categories is not None else (ALL,)
     for name in (*classifier.edges, *names):
         if name not in names:
-            faults.append(f"has no category '{name}'; there are: {', '.join(names)}")
+            faults.append(f"has no category '{name}'{alternatives(name, names)}")
         elif name not in classifier.edges:
             faults.append(f"has a category '{name}', for which no edges are declared")
     if not faults:
@@ -149,8 +149,8 @@ def _faults_of_inputs(classifier: Classifier | None, columns: list[str]) -> list
     if classifier is None:
         return []
     return [
-        f"the classifier '{classifier.name}' takes '{name}', which is not a column; "
-        f"there are: {', '.join(columns) or 'none'}"
+        f"the classifier '{classifier.name}' takes '{name}', which is not a column"
+        f"{alternatives(name, columns)}"
         for name in classifier.inputs
         if name not in columns
     ]
@@ -220,8 +220,8 @@ class _Declared:
         names = [histogram.name for histogram in self.histograms]
         if fitted is not None and fitted not in names:
             yield (
-                f"mass_fit is of the histogram '{fitted}', which is not declared; "
-                f"there are: {', '.join(names) or 'none'}"
+                f"mass_fit is of the histogram '{fitted}', which is not declared"
+                f"{alternatives(fitted, names)}"
             )
 
         yield from self._measurements(names)
@@ -232,16 +232,16 @@ class _Declared:
             yield f"blind names the histogram '{blind.histogram}', which has several variables"
         if blind is not None and blind.histogram not in names:
             yield (
-                f"blind names the histogram '{blind.histogram}', which is not declared; "
-                f"there are: {', '.join(names) or 'none'}"
+                f"blind names the histogram '{blind.histogram}', which is not declared"
+                f"{alternatives(blind.histogram, names)}"
             )
 
         for category in blind.by_category if blind is not None else ():
             declared = self.categories.names if self.categories else ()
             if category not in declared:
                 yield (
-                    f"blind has windows of a category '{category}', which is not declared; "
-                    f"there are: {', '.join(declared) or 'none'}"
+                    f"blind has windows of a category '{category}', which is not declared"
+                    f"{alternatives(category, declared)}"
                 )
 
     def _measurements(self, histograms: list[str]) -> Iterator[str]:
@@ -255,13 +255,13 @@ class _Declared:
                 if histogram not in histograms:
                     yield (
                         f"measurement '{fit.name}' is of the histogram '{histogram}', which is not "
-                        f"declared; there are: {', '.join(histograms) or 'none'}"
+                        f"declared{alternatives(histogram, histograms)}"
                     )
                 # a classifier may split categories, whose names are then not known here
                 if region not in (ALL, *parts) and not self.categories:
                     yield (
                         f"measurement '{fit.name}' has the region '{region}', which is not "
-                        f"declared; there are: {', '.join((ALL, *parts))}"
+                        f"declared{alternatives(region, (ALL, *parts))}"
                     )
 
     def _cuts(self) -> Iterator[str]:
@@ -348,7 +348,7 @@ class _Declared:
             if weight.after is not None and self.selection and weight.after not in steps:
                 yield (
                     f"weight '{weight.name}' applies after '{weight.after}', but no cut is named "
-                    f"'{weight.after}'; there are: {', '.join(steps)}"
+                    f"'{weight.after}'{alternatives(weight.after, steps)}"
                 )
 
     def _compared(self) -> list[Variable]:

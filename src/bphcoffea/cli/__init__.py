@@ -15,6 +15,7 @@ import typer
 from bphcoffea import __version__
 from bphcoffea.cli import (
     clean,
+    completion,
     corrections,
     demo,
     diff,
@@ -35,6 +36,7 @@ from bphcoffea.cli import (
     toys,
     train,
 )
+from bphcoffea.cli.help import FittingCommand
 from bphcoffea.cli.terminal import say, show_log
 from bphcoffea.errors import InputError
 from bphcoffea.streams import guard_streams
@@ -49,24 +51,22 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot),
-    *(
-        report.report,
-        diff.diff,
-        pick.pick,
-        limits.limit,
-        limits.export,
-        toys.toys,
-        new.new,
-        demo.demo,
-    ),
-    clean.clean,
+    *(report.report, diff.diff, pick.pick, limits.limit, limits.export, toys.toys, new.new),
+    *(demo.demo, clean.clean, completion.completion),
 )
 for command in _COMMANDS:
     app.command()(command)
-app.add_typer(fileset.app, name="fileset")
-app.add_typer(facility.app, name="facility")
-app.add_typer(corrections.app, name="corrections")
-app.add_typer(template.app, name="template")
+_GROUPS = {
+    "fileset": fileset.app,
+    "facility": facility.app,
+    "corrections": corrections.app,
+    "template": template.app,
+}
+for name, group in _GROUPS.items():
+    app.add_typer(group, name=name)
+for typer_app in (app, *_GROUPS.values()):
+    for registered in typer_app.registered_commands:
+        registered.cls = FittingCommand
 
 
 @app.callback()
@@ -96,7 +96,7 @@ def main() -> None:
     """Run the command line; bad input ends with one line per problem and status 2."""
     guard_streams()
     try:
-        app()
+        app(prog_name=completion.PROGRAM)
     except InputError as error:
         endings.report_bad_input(error)
         sys.exit(2)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from bphcoffea import analysis, execution, facilities, storage
+from bphcoffea.cli.completion import complete_analysis, complete_dataset, complete_facility
 from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
 
@@ -22,6 +23,7 @@ AnalysisName = Annotated[
     typer.Argument(
         metavar="ANALYSIS",
         help="Name of a shipped analysis, or a path: my/analysis.py or my/analysis.py:Class.",
+        autocompletion=complete_analysis,
     ),
 ]
 FilesetPaths = Annotated[
@@ -47,7 +49,12 @@ CheckpointPlace = Annotated[
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
 Datasets = Annotated[
     list[str] | None,
-    typer.Option("--dataset", metavar="GLOB", help="Only datasets that match; may be repeated."),
+    typer.Option(
+        "--dataset",
+        metavar="GLOB",
+        help="Only datasets that match; may be repeated.",
+        autocompletion=complete_dataset,
+    ),
 ]
 ExecutorOption = Annotated[Executor, typer.Option(help="Executor that processes the chunks.")]
 Workers = Annotated[
@@ -61,7 +68,12 @@ Memory = Annotated[
     ),
 ]
 FacilityName = Annotated[
-    str, typer.Argument(metavar="FACILITY", help="Name from `facility list`, or a .toml file.")
+    str,
+    typer.Argument(
+        metavar="FACILITY",
+        help="Name from `facility list`, or a .toml file.",
+        autocompletion=complete_facility,
+    ),
 ]
 Scheduler = Annotated[
     str | None,

@@ -9,7 +9,7 @@ import typer
 
 from bphcoffea import execution
 from bphcoffea.cli.arguments import CheckpointPlace
-from bphcoffea.cli.terminal import console, counted, new_table, say
+from bphcoffea.cli.terminal import counted, new_table, say, show_table
 from bphcoffea.errors import InputError
 
 
@@ -72,4 +72,4 @@ def _print_checkpoints(found: Iterable[execution.CheckpointFolder]) -> None:
         age, size = f"{kept.age_days:.1f} days", f"{kept.size / 1e6:,.1f} MB"
         table.add_row(kept.analysis, kept.state, age, size)
         say(f"{kept.place}: checkpoints of {kept.results}")
-    console.print(table)
+    show_table(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,9 +10,9 @@ import typer
 
 from bphcoffea import analysis, corrections, results
 from bphcoffea.cli.arguments import RunDirectory
-from bphcoffea.cli.terminal import console, say
+from bphcoffea.cli.terminal import say, show_json
 from bphcoffea.corrections import making
-from bphcoffea.errors import InputError
+from bphcoffea.errors import InputError, alternatives
 
 app = typer.Typer(no_args_is_help=True, help="Show, convert and make correction files.")
 
@@ -32,7 +33,7 @@ def show(
     """Show the corrections of a file with their inputs and keys, or the settings of a TOML file."""
     if file.suffix == ".toml":
         for era in corrections.load_corrections([file]):
-            console.print_json(data=era.describe())
+            show_json(json.dumps(era.describe()))
         return
     content = corrections.read_correction_set(file)
     for name in content.corrections:
@@ -54,7 +55,7 @@ def convert(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="[NAME=]SOURCE…",
+            metavar="[NAME=]SOURCE...",
             help="Histograms, NAME=file.root:path/of/it, or one older JSON file.",
         ),
     ],
@@ -196,7 +197,7 @@ def make_btag_normalisation(
     filled = run.histograms()
     if histogram not in filled:
         raise InputError(
-            f"{run.path}: has no histogram '{histogram}'; there are: {', '.join(filled)}"
+            f"{run.path}: has no histogram '{histogram}'{alternatives(histogram, filled)}"
         )
     variations = list(filled[histogram].axes["variation"])
     prefix = f"{weight}_"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import bphcoffea
+from bphcoffea import execution, statistics
 from bphcoffea.cli.arguments import Executor, ExecutorOption, Output
-from bphcoffea.cli.fit import fit
+from bphcoffea.cli.fit import check_valid, yields_in_words
 from bphcoffea.cli.limits import limit
 from bphcoffea.cli.plot import plot
-from bphcoffea.cli.run import run
+from bphcoffea.cli.summary import print_next, print_summary
+from bphcoffea.cli.terminal import say
 from bphcoffea.cli.toys import toys
-from bphcoffea.statistics import searches
+
+if TYPE_CHECKING:
+    from bphcoffea.results import RunFolder
 
 
 def demo(
@@ -25,22 +30,36 @@ def demo(
     ] = False,
 ) -> None:
     """Run, fit and plot toys of Ds → φπ, in about a minute; with --all, also all searches."""
-    phi_pi = _run("ds_phipi", output, events, executor)
-    fit(phi_pi, by="year")
-    plot(phi_pi)
-    if not with_searches:
-        return
-    for name, search in searches().items():
-        directory = _run(name, output / name, events, executor)
-        limit(directory, phi_pi, **search.toy_options)
-        plot(directory)
+    try:
+        phi_pi = _run("ds_phipi", output, events, executor)
+        fitted = statistics.fit_mass(phi_pi, by="year")
+        phi_pi.write("fit.json", fitted.as_json())
+        check_valid(fitted, phi_pi)
+        plot(phi_pi.path)
+        if with_searches:
+            for name, search in statistics.searches().items():
+                run = _run(name, output / name, events, executor)
+                print_summary(run)
+                limit(run.path, phi_pi.path, **search.toy_options)
+                plot(run.path)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note("to begin again, repeat the command")
+        raise
+    print_summary(phi_pi)
+    say(f"fit: {yields_in_words(fitted)}")
+    say(f"figure of the fit: {phi_pi.output / 'figures' / 'mass.png'}")
+    print_next("report", phi_pi.path, "all of it in one page")
 
 
-def _run(analysis: str, folder: Path, events: int, executor: Executor) -> Path:
-    """Make the toys of an analysis, run it over them and return the run's folder."""
-    samples, results = folder / "toys", folder / "run"
+def _run(analysis: str, folder: Path, events: int, executor: Executor) -> RunFolder:
+    """Make the toys of an analysis, and run it over them."""
+    samples = folder / "toys"
     toys(analysis, samples, events, 1, overwrite=True)
-    corrections = [samples / "corrections.toml"]
-    filesets = [str(samples / "fileset.json")]
-    run(analysis, filesets, results, corrections=corrections, executor=executor, overwrite=True)
-    return results
+    corrections = bphcoffea.load_corrections([samples / "corrections.toml"])
+    options = execution.Options(executor, overwrite=True, checkpoints=execution.default_place())
+    return execution.run(
+        bphcoffea.load_analysis(analysis).corrected(corrections),
+        bphcoffea.load_fileset(samples / "fileset.json"),
+        folder / "run",
+        options,
+    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from bphcoffea import execution
+from bphcoffea.cli.terminal import complain
 from bphcoffea.errors import DeclarationError, InputError
 
 #: Environment variable that requests tracebacks.
@@ -45,7 +45,7 @@ def report_bug(error: Exception) -> None:
     else:
         hint = f"for the traceback: bphcoffea --debug …, or {VARIABLE}=1"
         lines.append(f"bphcoffea: this is a bug in the analysis; {hint}")
-    print("\n".join(lines), file=sys.stderr)
+    complain("\n".join(lines))
 
 
 def report_bad_input(error: InputError) -> None:
@@ -54,7 +54,7 @@ def report_bad_input(error: InputError) -> None:
     if isinstance(error, DeclarationError):
         where = execution.declared_at(error)
     for line in str(error).splitlines():
-        print(f"bphcoffea: error: {where}{line}", file=sys.stderr)
+        complain(f"bphcoffea: error: {where}{line}")
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -76,7 +76,7 @@ class InterruptibleGroup(TyperGroup):
             terminated = isinstance(interrupt, TerminatedError)
             notes = getattr(interrupt, "__notes__", ())
             line = "; ".join(("terminated" if terminated else "interrupted", *notes))
-            print(f"bphcoffea: {line}", file=sys.stderr)
+            complain(f"bphcoffea: {line}")
             number = signal.SIGTERM if terminated else signal.SIGINT
             raise typer.Exit(128 + number) from None
         finally:

@@ -6,7 +6,7 @@ import typer
 
 from bphcoffea import facilities, storage
 from bphcoffea.cli.arguments import FacilityName, ProxyLifetime, Scheduler, with_option
-from bphcoffea.cli.terminal import console, new_table, say
+from bphcoffea.cli.terminal import new_table, say, show_json, show_table
 from bphcoffea.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="List, show and check the places where analyses run.")
@@ -24,14 +24,14 @@ def list_facilities() -> None:
             table.add_row(name, "?", str(error).splitlines()[0])
         else:
             table.add_row(name, facility.kind, facility.description)
-    console.print(table)
+    show_table(table)
     say("\n".join(f"{name}: {path}" for name, path in paths.items()))
 
 
 @app.command("show")
 def show_facility(facility: FacilityName) -> None:
     """Print all settings of a facility, defaults included."""
-    console.print_json(facilities.load_facility(facility).model_dump_json())
+    show_json(facilities.load_facility(facility).model_dump_json())
 
 
 @app.command("check")

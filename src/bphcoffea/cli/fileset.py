@@ -10,7 +10,8 @@ import typer
 
 from bphcoffea import datasets, execution
 from bphcoffea.cli.arguments import Datasets, ExecutorOption, FilesetPaths, Workers, load_named
-from bphcoffea.cli.terminal import console, counted, new_table, say
+from bphcoffea.cli.completion import complete_analysis
+from bphcoffea.cli.terminal import counted, new_table, say, show_table
 from bphcoffea.documents import read_json
 from bphcoffea.errors import InputError
 from bphcoffea.redaction import has_secrets
@@ -39,7 +40,7 @@ def import_(
 def build(
     places: Annotated[
         list[str],
-        typer.Argument(metavar="PLACE…", help="Folders, files or patterns, local or root://."),
+        typer.Argument(metavar="PLACE...", help="Folders, files or patterns, local or root://."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILESET")],
     name: Annotated[str, typer.Option("--name", help="Name of the dataset.")],
@@ -75,7 +76,10 @@ def check(
     fileset: FilesetPaths,
     analysis: Annotated[
         str | None,
-        typer.Option(help="Also check for the branches that this analysis needs."),
+        typer.Option(
+            help="Also check for the branches that this analysis needs.",
+            autocompletion=complete_analysis,
+        ),
     ] = None,
     dataset: Datasets = None,
     executor: ExecutorOption = "iterative",
@@ -114,7 +118,7 @@ def check(
             report.file.path for report in sums if report.file.dataset == name and report.problems
         }
         table.add_row(name, str(len(of_dataset)), f"{entries:,}", str(len(faulty) or "none"))
-    console.print(table)
+    show_table(table)
     if output:
         checked = datasets.with_checksums(datasets.with_entries(files, reports), sums)
         _report_written(checked.save(output))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from bphcoffea import analysis, results, statistics
 from bphcoffea.cli.arguments import Datasets, DerivedOutput, RunDirectory, suggesting
 from bphcoffea.cli.status import note_missing_events
-from bphcoffea.cli.terminal import console, new_table, say
+from bphcoffea.cli.terminal import new_table, say, show_table
 from bphcoffea.errors import FitError
-from bphcoffea.rounding import rounded
+from bphcoffea.rounding import rounded, with_error
 from bphcoffea.storage import UnwritableError
+
+_PEAKS, _BACKGROUNDS = get_args(analysis.PeakShape), get_args(analysis.BackgroundShape)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def fit(
@@ -24,11 +30,17 @@ def fit(
     ] = None,
     peak: Annotated[
         analysis.PeakShape | None,
-        typer.Option(help="Function of the peaks; by default that of the analysis."),
+        typer.Option(
+            metavar="SHAPE",
+            help=f"Function of the peaks, by default that of the analysis: {_listed(_PEAKS)}.",
+        ),
     ] = None,
     background: Annotated[
         analysis.BackgroundShape | None,
-        typer.Option(help="Function of the background; by default that of the analysis."),
+        typer.Option(
+            metavar="SHAPE",
+            help=f"Function of the background, likewise: {_listed(_BACKGROUNDS)}.",
+        ),
     ] = None,
     backend: Annotated[
         Literal["builtin", "zfit"],
@@ -55,10 +67,24 @@ def fit(
         ):
             say(f"sWeights: {path}")
     note_missing_events(run)
-    if not record.fit.valid:
-        raise FitError(
-            "\n".join(f"{directory}: the fit is not valid: {text}" for text in record.fit.problems)
-        )
+    check_valid(record, run)
+
+
+def check_valid(record: statistics.FitRecord, run: results.RunFolder) -> None:
+    """Raise a FitError that says why a fit must not be used, unless it is valid."""
+    FitError.raise_for(f"{run.path}: the fit is not valid: {text}" for text in record.fit.problems)
+
+
+def yields_in_words(record: statistics.FitRecord) -> str:
+    """Return the fitted yields and the goodness of a fit in one line."""
+    yields = [
+        f"{name} = {with_error(parameter.value, parameter.error or 0.0)}"
+        for name, parameter in record.parameters.items()
+        if name.startswith("n_")
+    ]
+    if record.fit.p_value is not None:
+        yields.append(f"p-value {record.fit.p_value:.2g}")
+    return ", ".join(yields)
 
 
 def _print_fit(record: statistics.FitRecord) -> None:
@@ -70,7 +96,7 @@ def _print_fit(record: statistics.FitRecord) -> None:
         if parameter.error is not None:
             value, error = rounded(parameter.value, parameter.error)
         table.add_row(name, value, error, parameter.unit)
-    console.print(table)
+    show_table(table)
     fit = record.fit
     if fit.p_value is not None:
         say(f"χ²/ndof = {fit.chi2:.1f}/{fit.ndof}, p-value {fit.p_value:.2g}")

@@ -11,7 +11,7 @@ import typer
 from bphcoffea import results
 from bphcoffea.cli.arguments import RunDirectory
 from bphcoffea.cli.status import note_missing_events
-from bphcoffea.cli.terminal import console, counted, new_table, say
+from bphcoffea.cli.terminal import counted, new_table, say, show_table
 
 
 def lumi(
@@ -36,19 +36,39 @@ def lumi(
     run = results.RunFolder(directory)
     if table or golden or uncertainty is not None:
         results.renormalise(run, golden, table, uncertainty)
-    print_luminosity(run)
-    print_normalisation(run)
+    _print_luminosity(run)
+    _print_normalisation(run)
+    print_notes(run)
     note_missing_events(run)
 
 
-def print_luminosity(run: results.RunFolder) -> None:
-    """Print the luminosity of the data that a run has processed."""
+def print_notes(run: results.RunFolder) -> None:
+    """Print what is doubtful about the luminosity of the data and the scale of the simulation."""
+    for name, entry in run.read("luminosity.json")["datasets"].items():
+        missing = entry.get("not_in_table") or {}
+        if missing:
+            count = sum(last - first + 1 for ranges in missing.values() for first, last in ranges)
+            say(
+                f"note: dataset '{name}': {counted(count, 'section')} of "
+                f"{counted(len(missing), 'run')} not in the table ({_first_ranges(missing)})"
+            )
+    records = run.normalisation
+    if all(record.cross_section is None for record in records.values()):
+        return
+    names_by_note: dict[str, list[str]] = {}
+    for name, record in records.items():
+        for note in record.notes:
+            names_by_note.setdefault(note, []).append(name)
+    for note, names in names_by_note.items():
+        say(f"note: {', '.join(names)}: {note}")
+
+
+def _print_luminosity(run: results.RunFolder) -> None:
     content = run.read("luminosity.json")
     if not content["datasets"]:
         return
     headers = ("dataset", "sections", "certified", "fb⁻¹", "from")
     table = new_table(*headers, title="luminosity", numbers=slice(1, 4))
-    notes = []
     for name, entry in content["datasets"].items():
         certified = "–" if entry["certified"] is None else f"{entry['certified']:,}"
         luminosity = "?" if entry["luminosity"] is None else f"{entry['luminosity']:.6g}"
@@ -60,40 +80,23 @@ def print_luminosity(run: results.RunFolder) -> None:
         if entry.get("prescale", 1) != 1:
             source += f", over the prescale of {entry['prescale']:g}"
         table.add_row(name, f"{entry['sections']:,}", certified, luminosity, source)
-        missing = entry.get("not_in_table") or {}
-        if missing:
-            count = sum(last - first + 1 for ranges in missing.values() for first, last in ranges)
-            notes.append(
-                f"note: dataset '{name}': {counted(count, 'section')} of "
-                f"{counted(len(missing), 'run')} not in the table ({_first_ranges(missing)})"
-            )
     if content["luminosity"] is not None and len(content["datasets"]) > 1:
         shared = "sections of several datasets count once" if content["sections_shared"] else ""
         table.add_row("all", "", "", f"{content['luminosity']:.6g}", shared, style="bold")
-    console.print(table)
-    for note in notes:
-        say(note)
+    show_table(table)
 
 
-def print_normalisation(run: results.RunFolder) -> None:
-    """Print how simulation is scaled to the data."""
+def _print_normalisation(run: results.RunFolder) -> None:
     records = run.normalisation
     if all(record.cross_section is None for record in records.values()):
         return
     table = new_table("simulation", "σ [pb]", "ε", "Σw", "fb⁻¹", "scale", title="normalisation")
-    table.columns[0].overflow = "fold"
     for name, record in records.items():
         efficiency = record.filter_efficiency * record.skim_efficiency
         numbers = [record.cross_section, efficiency, record.generator_sumw]
         numbers += [record.luminosity, record.scale]
         table.add_row(name, *("?" if n is None else f"{n:,.5g}" for n in numbers))
-    console.print(table)
-    names_by_note: dict[str, list[str]] = {}
-    for name, record in records.items():
-        for note in record.notes:
-            names_by_note.setdefault(note, []).append(name)
-    for note, names in names_by_note.items():
-        say(f"note: {', '.join(names)}: {note}")
+    show_table(table)
 
 
 def _first_ranges(ranges: Mapping[str, list[list[int]]], most: int = 3) -> str:

@@ -10,7 +10,8 @@ import typer
 
 from bphcoffea import results
 from bphcoffea.cli.arguments import Datasets, RunDirectory
-from bphcoffea.cli.terminal import counted, say, show
+from bphcoffea.cli.completion import complete_category
+from bphcoffea.cli.terminal import counted, say, show, terminal_width
 
 #: Columns that the first lines of a candidate show.
 _PLACE = ("dataset", "run", "lumi", "event", "file", "entry", "category")
@@ -26,7 +27,11 @@ def pick(
     dataset: Datasets = None,
     region: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this region or category; may be repeated."),
+        typer.Option(
+            metavar="NAME",
+            help="Only this region or category; may be repeated.",
+            autocompletion=complete_category,
+        ),
     ] = None,
     number: Annotated[
         int, typer.Option("-n", "--number", min=1, help="Show at most this many.")
@@ -77,8 +82,8 @@ def _lines(candidate: dict[str, Any]) -> Iterator[str]:
     yield f"  weight {_text(candidate[_WEIGHT])}{f' = {product}' if product else ''}"
 
 
-def _wrapped(values: list[str], width: int = 78) -> Iterator[str]:
-    line = ""
+def _wrapped(values: list[str]) -> Iterator[str]:
+    width, line = min(terminal_width(), 80), ""
     for value in values:
         if line and len(line) + len(value) + 4 > width:
             yield f"  {line}"

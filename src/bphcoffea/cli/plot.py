@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,12 @@ import typer
 
 from bphcoffea import datasets, presentation, results, statistics
 from bphcoffea.cli.arguments import DerivedOutput, RunDirectory, load_named, suggesting
+from bphcoffea.cli.completion import (
+    complete_analysis,
+    complete_category,
+    complete_dataset,
+    complete_histogram,
+)
 from bphcoffea.cli.status import note_missing_events
 from bphcoffea.cli.terminal import counted, say
 from bphcoffea.errors import InputError
@@ -18,21 +25,29 @@ from bphcoffea.storage import UnwritableError
 _CHOICE, _LOOK, _KINDS = "What is drawn", "Look", "Kinds of figures"
 
 
-def _globs(name: str, text: str) -> Any:
-    return typer.Option(name, metavar="GLOB", help=text, rich_help_panel=_CHOICE)
+def _globs(name: str, text: str, complete: Callable[..., Any]) -> Any:
+    return typer.Option(
+        name, metavar="GLOB", help=text, rich_help_panel=_CHOICE, autocompletion=complete
+    )
 
 
 def plot(
     directory: RunDirectory,
     histogram: Annotated[
-        list[str] | None, _globs("--histogram", "Only histograms that match; may be repeated.")
+        list[str] | None,
+        _globs("--histogram", "Only histograms that match; may be repeated.", complete_histogram),
     ] = None,
     category: Annotated[
         list[str] | None,
-        _globs("--category", "Only categories or regions that match; may be repeated."),
+        _globs(
+            "--category",
+            "Only categories or regions that match; may be repeated.",
+            complete_category,
+        ),
     ] = None,
     dataset: Annotated[
-        list[str] | None, _globs("--dataset", "Only datasets that match; may be repeated.")
+        list[str] | None,
+        _globs("--dataset", "Only datasets that match; may be repeated.", complete_dataset),
     ] = None,
     unblind: Annotated[
         bool,
@@ -115,6 +130,7 @@ def plot(
         typer.Option(
             metavar="NAME|FILE",
             help="Take title, labels, units, log_y and resonances from this newer analysis.",
+            autocompletion=complete_analysis,
             rich_help_panel=_LOOK,
         ),
     ] = None,

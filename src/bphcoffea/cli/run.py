@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import bphcoffea
-from bphcoffea import datasets, execution, results, storage
+from bphcoffea import datasets, execution, storage
 from bphcoffea.cli import arguments
 from bphcoffea.cli.clean import note_old_checkpoints
-from bphcoffea.cli.lumi import print_luminosity, print_normalisation
-from bphcoffea.cli.status import print_blinding, print_ledger
-from bphcoffea.cli.terminal import console, new_table, say
+from bphcoffea.cli.completion import complete_facility
+from bphcoffea.cli.summary import print_next, print_summary
+from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ def run(
     scheduler: arguments.Scheduler = None,
     facility: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="Where to run; see `bphcoffea facility list`."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Where to run; see `bphcoffea facility list`.",
+            autocompletion=complete_facility,
+        ),
     ] = None,
     chunksize: Annotated[
         int, typer.Option(min=1, help="Approximate number of events per chunk.")
@@ -142,14 +146,11 @@ def run(
         if options.checkpoints:
             interrupt.add_note("to continue, repeat the command with --resume")
         raise
-    _print_cutflow(result)
-    print_luminosity(result)
-    print_normalisation(result)
-    print_ledger(result)
-    print_blinding(result)
+    print_summary(result)
     for content, url in (("results", options.stage_out), ("skim", options.skim)):
         if url:
             say(f"{content} staged out to {url}")
+    print_next("fit" if result.complete and result.analysis.fit else "status", output)
     if not result.complete:
         raise typer.Exit(3)
 
@@ -166,13 +167,3 @@ def _files(places: list[str], analysis: Analysis, era: str | None) -> datasets.F
         kind = "simulation" if fileset[name].metadata.is_mc else "data"
         say(f"note: {name}: taken as {kind} of era {era}; write a fileset to state it")
     return fileset
-
-
-def _print_cutflow(folder: results.RunFolder) -> None:
-    for dataset, steps in folder.cutflow.items():
-        table = new_table("step", "events", "candidates", "Σw", title=dataset)
-        for row in steps:
-            table.add_row(
-                row["step"], f"{row['events']:,}", f"{row['candidates']:,}", f"{row['sumw']:,.6g}"
-            )
-        console.print(table)

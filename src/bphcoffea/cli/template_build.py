@@ -11,7 +11,7 @@ from rich.table import Table
 from bphcoffea import results, statistics
 from bphcoffea.cli.arguments import suggesting
 from bphcoffea.cli.status import note_missing_events
-from bphcoffea.cli.terminal import console, counted, new_table, say
+from bphcoffea.cli.terminal import counted, new_table, say, show_table
 from bphcoffea.rounding import with_error
 
 #: Findings of one kind that are printed; the others are in ``preparation.json``.
@@ -48,7 +48,7 @@ def build(
         written = built.write_into_run(runs[0])
     else:
         written = built.write(output or model.with_suffix(""))
-    console.print(_yields(built))
+    show_table(_yields(built))
     parameters = built.model.nuisances
     say(f"{counted(len(parameters), 'nuisance parameter')}; free: {', '.join(built.model.bounds)}")
     if built.model.blinded:

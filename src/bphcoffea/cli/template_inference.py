@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bphcoffea import presentation, results, statistics, storage
-from bphcoffea.cli.terminal import console, counted, new_table, say
+from bphcoffea.cli.terminal import counted, new_table, say, show_table
 from bphcoffea.errors import FitError
 from bphcoffea.progress import progress
 from bphcoffea.rounding import with_error
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 FIGURES = "figures"
 #: Number of rows of printed tables.
 ROWS = 20
-#: Characters of printed names.
-WIDTH = 34
 
 Place = Annotated[
     Path,
@@ -76,7 +74,7 @@ def significance(workspace: Place) -> None:
         table.add_row("observed", f"{result.observed:.2f}", f"{result.p_value:.3g}")
     title = f"expected, strength {result.strength:g}"
     table.add_row(title, f"{result.expected:.2f}", f"{result.expected_p_value:.3g}")
-    console.print(table)
+    show_table(table)
     with _replacing(workspace, "significance") as place:
         place.write("significance.json", result.as_json())
 
@@ -115,7 +113,7 @@ def scan(
     table = new_table("interval of the strength", "low", "high")
     for label, (first, last) in zip(("68%", "95%"), result.intervals, strict=True):
         table.add_row(label, f"{first:.4g}", f"{last:.4g}")
-    console.print(table)
+    show_table(table)
     heading = _heading(result.asimov)
     with _replacing(workspace, "scan") as place:
         place.write("scan.json", result.as_json())
@@ -131,13 +129,13 @@ def rank(workspace: Place, asimov: Asimov = False) -> None:
     for impact in result.impacts[:ROWS]:
         found = impact.parameter
         table.add_row(
-            _brief(found.name),
+            found.name,
             _number(found.pull, signed=True),
             _number(found.constraint),
             f"{impact.up:+.3g}",
             f"{impact.down:+.3g}",
         )
-    console.print(table)
+    show_table(table)
     _note_rest(len(result.impacts), "ranking.json")
     say(f"{result.poi} = {with_error(result.best, result.error)}")
     heading = _heading(result.asimov)
@@ -248,12 +246,12 @@ def _print_fit(result: Fit) -> None:
     table = new_table("parameter", "value", "pull", "constraint", title=title)
     for found in shown:
         table.add_row(
-            _brief(found.name),
+            found.name,
             with_error(found.value, found.error or 0.0),
             _number(found.pull, signed=True),
             _number(found.constraint),
         )
-    console.print(table)
+    show_table(table)
     _note_rest(len(free) + len(pulled), "fit.json")
     if result.interval:
         low, high = result.interval
@@ -268,23 +266,23 @@ def _print_yields(before: Yields, after: Yields) -> None:
     for first, last in zip(before.channels, after.channels, strict=True):
         seen = "hidden" if last.data is None else f"{sum(last.data):g}"
         table.add_row(
-            _brief(first.channel),
+            first.channel,
             with_error(first.total, first.total_error),
             with_error(last.total, last.total_error),
             seen,
         )
-    console.print(table)
+    show_table(table)
 
 
 def _print_limit(result: UpperLimit) -> None:
     found = result.limit
-    table = new_table(f"limit on {_brief(result.poi)} ({100 * found.level:g}% CL)", "strength")
+    table = new_table(f"limit on {result.poi} ({100 * found.level:g}% CL)", "strength")
     if found.observed is not None:
         table.add_row("observed", f"{found.observed:.4g}")
     for shift, value in zip(statistics.QUANTILES, found.expected, strict=True):
         label = "expected" if shift == 0 else f"expected {shift:+d}σ"
         table.add_row(label, f"{value:.4g}")
-    console.print(table)
+    show_table(table)
     if found.toys:
         say(f"{counted(found.toys, 'toy')} per strength and hypothesis")
     if found.note:
@@ -300,7 +298,3 @@ def _number(value: float | None, *, signed: bool = False) -> str:
     if value is None:
         return "–"
     return f"{value:+.2f}" if signed else f"{value:.2f}"
-
-
-def _brief(name: str) -> str:
-    return name if len(name) <= WIDTH else f"{name[: WIDTH // 2]}…{name[-WIDTH // 2 + 1 :]}"

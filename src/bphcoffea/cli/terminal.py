@@ -1,22 +1,71 @@
-"""Printing results to standard output: lines and tables."""
+"""Printing results to standard output, and messages to standard error: lines and tables.
+
+In a terminal, lines are broken between words, and tables made narrow enough; nothing is cut off.
+What goes to a file or a pipe has whole lines, unless ``COLUMNS`` gives a width.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import textwrap
 from collections.abc import Iterable
 
-from rich.table import Table
+from rich import box
+from rich.cells import cell_len
+from rich.table import Column, Table
 from typing_extensions import override
 
 from bphcoffea.streams import PlainConsole
 
-console = PlainConsole()
+#: Least width of a column of text, whose words are broken if they are longer.
+_LEAST_TEXT = 10
+_UNLIMITED = 1_000_000
+
+
+def _console(*, stderr: bool = False) -> PlainConsole:
+    console = PlainConsole(stderr=stderr)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _UNLIMITED
+    return console
+
+
+def terminal_width() -> int:
+    """Return how many characters fit into a line of standard output."""
+    return _console().width
 
 
 def say(text: str) -> None:
-    """Print a text without breaking its lines, so that paths can be copied."""
-    console.print(text, soft_wrap=True, highlight=False)
+    """Print a text; paths and other words stay whole, so that they can be copied."""
+    print(_fitted(text, _console()), flush=True)
+
+
+def complain(text: str) -> None:
+    """Print a text to standard error, as :func:`say` does."""
+    print(_fitted(text, _console(stderr=True)), file=sys.stderr, flush=True)
+
+
+def _fitted(text: str, console: PlainConsole) -> str:
+    """Return a text with its lines broken between words where they are too long."""
+    lines = []
+    for line in console.render_str(text).plain.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        broken = textwrap.wrap(
+            line,
+            console.width,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+        )
+        lines += broken or [line]
+    return "\n".join(lines)
+
+
+def show_json(text: str) -> None:
+    """Print JSON, in colours in a terminal; its lines stay whole, so that it can be copied."""
+    _console().print_json(text)
 
 
 def show(lines: Iterable[str | Table]) -> None:
@@ -25,7 +74,7 @@ def show(lines: Iterable[str | Table]) -> None:
         if isinstance(line, str):
             say(line)
         else:
-            console.print(line)
+            show_table(line)
 
 
 def new_table(*headers: str, title: str | None = None, numbers: slice = slice(1, None)) -> Table:
@@ -34,6 +83,30 @@ def new_table(*headers: str, title: str | None = None, numbers: slice = slice(1,
     for column in table.columns[numbers]:
         column.justify = "right"
     return table
+
+
+def show_table(table: Table) -> None:
+    """Print a table without breaking numbers; if its columns do not fit, each row is a line."""
+    table.box, table.show_edge, table.pad_edge = box.SIMPLE, False, False
+    for column in table.columns:
+        column.overflow, column.no_wrap = "fold", column.justify == "right"
+    console = _console()
+    needed = sum(map(_least_width, table.columns)) + 3 * (len(table.columns) - 1)
+    if needed <= console.width:
+        console.print(table)
+        return
+    if table.title:
+        say(str(table.title))
+    headers = [str(column.header) for column in table.columns]
+    for name, *cells in zip(*(column.cells for column in table.columns), strict=True):
+        pairs = zip(headers[1:], map(str, cells), strict=True)
+        say(f"{name}: {', '.join(f'{header} {cell}' for header, cell in pairs if cell)}")
+
+
+def _least_width(column: Column) -> int:
+    lines = [line for cell in (column.header, *column.cells) for line in str(cell).splitlines()]
+    width = max(map(cell_len, lines), default=0)
+    return width if column.no_wrap else min(width, _LEAST_TEXT)
 
 
 def counted(number: int, noun: str) -> str:
@@ -49,7 +122,7 @@ class _Handler(logging.Handler):
         serious = record.levelno >= logging.WARNING
         prefix = f"{record.levelname.lower()}: " if serious else ""
         try:
-            print(prefix + self.format(record), file=sys.stderr, flush=True)
+            complain(prefix + self.format(record))
         except Exception:  # noqa: BLE001 - logging must not end the program
             self.handleError(record)
 

@@ -9,7 +9,7 @@ import typer
 from bphcoffea import storage
 from bphcoffea.cli.arguments import Output, Overwrite, suggesting
 from bphcoffea.cli.terminal import say
-from bphcoffea.errors import InputError
+from bphcoffea.errors import InputError, alternatives
 from bphcoffea.progress import progress
 
 
@@ -26,7 +26,7 @@ def toys(
     from bphcoffea.toys import TOYS
 
     if analysis not in TOYS:
-        raise InputError(f"no toys for '{analysis}'; there are: {', '.join(TOYS)}")
+        raise InputError(f"no toys for '{analysis}'{alternatives(analysis, TOYS)}")
     kind, last = "toys", "fileset.json"
     with (
         suggesting({storage.OccupiedError: " (--overwrite)"}),

@@ -11,7 +11,7 @@ import typer
 from bphcoffea import presentation, results, training
 from bphcoffea.cli.arguments import Output, RunDirectory
 from bphcoffea.cli.status import note_missing_events
-from bphcoffea.cli.terminal import console, new_table, say
+from bphcoffea.cli.terminal import new_table, say, show_table
 from bphcoffea.errors import InputError
 
 
@@ -33,8 +33,8 @@ def train(
     edges: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CATEGORY=LOW,…",
-            help="Lower bin edges of a category (all=… without categories) to use instead.",
+            metavar="CATEGORY=LOW,...",
+            help="Lower bin edges of a category (all=LOW,... without categories) to use instead.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
@@ -63,7 +63,7 @@ def _parsed_edges(text: str) -> tuple[str, tuple[float, ...]]:
     ascending = all(low < high for low, high in pairwise(edges))
     if not category or not edges or not ascending or edges[0] < 0 or edges[-1] >= 1:
         raise InputError(
-            f"--edges {text}: write CATEGORY=LOW,… with ascending edges from 0 on and below 1"
+            f"--edges {text}: write CATEGORY=LOW,... with ascending edges from 0 on and below 1"
         )
     return category, edges
 
@@ -83,6 +83,6 @@ def _print_training(result: Mapping[str, Any]) -> None:
         for number, (edge, fraction, count) in enumerate(reversed(list(rows)), 1):
             category = f"{'' if name == 'all' else name}{number}"
             table.add_row(category, f"{edge:g}", f"{100 * fraction:.1f}%", f"{count:,}")
-    console.print(table)
+    show_table(table)
     for note in result["notes"]:
         say(f"note: {note}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bphcoffea.documents import read_bytes
-from bphcoffea.errors import CorrectionsError
+from bphcoffea.errors import CorrectionsError, alternatives
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _beside(path: Path) -> str:
         names = sorted(other.name for other in path.parent.iterdir() if ".json" in other.name)
     except OSError:
         return f"; nor is there a folder {path.parent}"
-    return f"; beside it: {', '.join(names)}" if names else ""
+    return alternatives(path.name, names, "beside it") if names else ""
 
 
 def _split(text: str) -> tuple[int, dict[str, str], dict[str, str]]:

@@ -23,7 +23,7 @@ from bphcoffea.corrections.energies.declaration import (
 )
 from bphcoffea.corrections.section import Name, PayloadSection, Section
 from bphcoffea.documents import faults, read_toml
-from bphcoffea.errors import CorrectionsError
+from bphcoffea.errors import CorrectionsError, alternatives
 
 #: Kinds of particles whose momenta have uncertainties.
 Particle = Literal["muon", "track"]
@@ -149,8 +149,8 @@ class JetEnergySection(Section):
         for name in self.decorrelated:
             if name not in uncertainties:
                 raise ValueError(
-                    f"decorrelated: there is no uncertainty '{name}'; there are: "
-                    f"{', '.join(uncertainties) or 'none'}"
+                    f"decorrelated: there is no uncertainty '{name}'"
+                    f"{alternatives(name, uncertainties)}"
                 )
         if (self.resolution is None) != (self.scale_factor is None):
             raise ValueError("resolution and scale_factor need each other; give both or none")

@@ -17,7 +17,7 @@ from bphcoffea.corrections.declaration import ObjectSection, ObjectTriggerSectio
 from bphcoffea.corrections.factors import TriggerFactor
 from bphcoffea.corrections.payload import Evaluated, Inputs
 from bphcoffea.corrections.payload_factor import SHIFTED, Factor, PayloadFactor
-from bphcoffea.errors import CorrectionsError
+from bphcoffea.errors import CorrectionsError, alternatives
 
 
 class ObjectFactor(PayloadFactor):
@@ -41,7 +41,7 @@ class ObjectFactor(PayloadFactor):
                 if key not in known:
                     raise CorrectionsError(
                         f"{self.payload.path}: correction '{self.payload.name}': input '{name}' "
-                        f"has no key '{key}' ({where}.keys); it has: {', '.join(known)}"
+                        f"has no key '{key}' ({where}.keys){alternatives(key, known, 'it has')}"
                     )
         of_ranges = (n for by_key in section.keys.values() for of in by_key.values() for n in of)
         needed = tuple(dict.fromkeys((*self.numbers, *of_ranges)))
@@ -166,8 +166,8 @@ def _fields(declared: Mapping[str, str], inputs: Sequence[str], where: str) -> d
     for name in declared:
         if name not in inputs:
             raise CorrectionsError(
-                f"{where}.fields: there is no input '{name}' that is a number; "
-                f"there are: {', '.join(inputs)}"
+                f"{where}.fields: there is no input '{name}' that is a number"
+                f"{alternatives(name, inputs)}"
             )
     return {name: declared.get(name, name) for name in inputs}
 

@@ -22,7 +22,7 @@ import numpy as np
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections.payload import Evaluated, Inputs, Payload
 from bphcoffea.corrections.section import PayloadSection, era_ending
-from bphcoffea.errors import CorrectionsError
+from bphcoffea.errors import CorrectionsError, alternatives
 from bphcoffea.physics import Combination
 
 #: Keys of the nominal value, and of the nominal value shifted by its whole uncertainty.
@@ -163,9 +163,10 @@ class PayloadFactor:
                     f"its inputs are {listed(payload)}"
                 )
             if key not in (*payload.keys(name), *payload.keys(name, others)):
+                keys = payload.keys(name, others) or payload.keys(name)
                 raise CorrectionsError(
-                    f"{source}: input '{name}' has no key '{key}' ({where}.inputs); "
-                    f"it has: {', '.join(payload.keys(name, others) or payload.keys(name))}"
+                    f"{source}: input '{name}' has no key '{key}' ({where}.inputs)"
+                    f"{alternatives(key, keys, 'it has')}"
                 )
         kinds: list[str] = []
         for name, type_ in payload.inputs.items():

@@ -19,6 +19,7 @@ import bphcoffea
 from bphcoffea.analysis import Analysis
 from bphcoffea.documents import faults
 from bphcoffea.errors import DeclarationError, RunError, alternatives
+from bphcoffea.shipped import shipped_analyses, shipped_folder
 
 #: Attribute of an analysis module with the hash of its code, and of the modules beside it.
 SOURCE_SHA256 = "__bphcoffea_source_sha256__"
@@ -90,7 +91,7 @@ def source_notes(name: str) -> list[str]:
     """
     file, _, _ = name.partition(":")
     path = find_analysis(file)
-    if path.parent != _shipped():
+    if path.parent != shipped_folder("processors"):
         return [f"analysis: {path}"]
     lines = [f"analysis: {path.stem} (shipped with bphcoffea {bphcoffea.__version__}: {path})"]
     local = Path("processors", f"{file}.py")
@@ -106,12 +107,11 @@ def find_analysis(name: str) -> Path:
         if not path.is_file():
             raise RunError(f"{name}: no such analysis file")
         return path.absolute()
-    path = _shipped() / f"{name}.py"
-    if path.is_file():
-        return path
+    available = shipped_analyses()
+    if name in available:
+        return available[name]
     candidates = (Path("processors", f"{name}.py"), Path(f"{name}.py"))
     local = next((str(file) for file in candidates if file.is_file()), None)
-    available = sorted(path.stem for path in _shipped().glob("[!_]*.py"))
     raise RunError(
         f"unknown analysis '{name}'{alternatives(name, available, 'available')}; or give the path "
         f"of a file"
@@ -121,13 +121,6 @@ def find_analysis(name: str) -> Path:
 
 def _is_path(name: str) -> bool:
     return name.endswith(".py") or "/" in name
-
-
-def _shipped() -> Path:
-    """Return the folder of the shipped analyses, in the installed package or in a checkout."""
-    package = Path(bphcoffea.__file__).absolute().parent
-    installed = package / "_shipped" / "processors"
-    return installed if installed.is_dir() else package.parents[1] / "processors"
 
 
 def _import(path: Path) -> ModuleType:

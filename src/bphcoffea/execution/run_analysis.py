@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bphcoffea.analysis import SUBSAMPLE, Analysis, MissingExtraError
 from bphcoffea.datasets import Fileset, KnownFiles
-from bphcoffea.errors import InputError, RunError
+from bphcoffea.errors import InputError, RunError, alternatives
 from bphcoffea.execution.blinding import blinded
 from bphcoffea.execution.checkpoint_folders import folder_for
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
@@ -297,7 +297,7 @@ def _check_metadata(analysis: Analysis, fileset: Fileset) -> None:
     declared = [name.removeprefix(SUBSAMPLE) for name in names]
     problems += [
         f"dataset '{name}': its subsample '{dataset.metadata.subsample}' is not one of the "
-        f"analysis; there are: {', '.join(declared) or 'none'}"
+        f"analysis{alternatives(str(dataset.metadata.subsample), declared)}"
         for name, dataset in fileset.root.items()
         if dataset.metadata.subsample not in (None, *declared)
     ]

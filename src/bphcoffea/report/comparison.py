@@ -1,8 +1,8 @@
-"""Comparison of several runs: states, yields, cutflows and provenance side by side."""
+"""Comparison of several runs: states, limits, yields, cutflows, provenance side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bphcoffea.report.sections import RunReport, Section
@@ -20,8 +20,8 @@ def compare(reports: Sequence[RunReport], names: Sequence[str]) -> Section:
     names
         Short name of each run.
     """
-    tables = [_states(reports, names), *_fits(reports, names), *_cutflows(reports, names)]
-    tables += _provenance(reports, names)
+    tables = [_states(reports, names), *_limits(reports, names), *_fits(reports, names)]
+    tables += [*_cutflows(reports, names), *_provenance(reports, names)]
     first = names[0]
     text = f"Differences are relative to {first}; cells that differ are marked."
     figures = [
@@ -49,61 +49,75 @@ def _states(reports: Sequence[RunReport], names: Sequence[str]) -> Table:
     return Table("Runs", header, rows)
 
 
+def _limits(reports: Sequence[RunReport], names: Sequence[str]) -> Iterator[Table]:
+    """Yield a table for each column of the limits: expected, observed, and others."""
+    limits = [{table.caption: table for table in report.limits} for report in reports]
+    for caption in dict.fromkeys(caption for of_run in limits for caption in of_run):
+        tables = [of_run.get(caption) for of_run in limits]
+        kind, *columns = next(table.header for table in tables if table is not None)
+        for position, column in enumerate(columns, start=1):
+            cells = [
+                {row[0].text: row[position] for row in table.cells} if table is not None else {}
+                for table in tables
+            ]
+            yield _side_by_side(f"{caption}: {column}", kind or "limit", cells, names)
+
+
 def _fits(reports: Sequence[RunReport], names: Sequence[str]) -> Iterator[Table]:
     fits = [report.fit.parameters if report.fit else {} for report in reports]
-    values = [{name: parameter.value for name, parameter in fit.items()} for fit in fits]
-
-    def shown(index: int, name: str) -> Cell:
-        parameter = fits[index][name]
-        unit = f" {parameter.unit}" if parameter.unit else ""
-        return Cell(f"{with_error(parameter.value, parameter.error or 0.0)}{unit}", parameter.value)
-
-    if any(values):
-        yield _side_by_side("Mass fits", "parameter", values, names, shown)
+    cells = [
+        {
+            name: Cell(
+                f"{with_error(found.value, found.error or 0.0)} {found.unit}".rstrip(), found.value
+            )
+            for name, found in fit.items()
+        }
+        for fit in fits
+    ]
+    if any(cells):
+        yield _side_by_side("Mass fits", "parameter", cells, names)
 
 
 def _cutflows(reports: Sequence[RunReport], names: Sequence[str]) -> Iterator[Table]:
     cutflows = [report.run.cutflow for report in reports]
     for dataset in dict.fromkeys(name for cutflow in cutflows for name in cutflow):
-        values = [
-            {row["step"]: row["events"] for row in cutflow.get(dataset, ())} for cutflow in cutflows
+        cells = [
+            {row["step"]: Cell(f"{row['events']:,}", row["events"]) for row in of_run}
+            for of_run in (cutflow.get(dataset, ()) for cutflow in cutflows)
         ]
-        caption = f"Events of {dataset} after each cut"
-        yield _side_by_side(caption, "step", values, names, _count_of(values))
-
-
-def _count_of(values: Sequence[Mapping[str, int]]) -> Callable[[int, str], CellLike]:
-    return lambda index, step: values[index][step]
+        yield _side_by_side(f"Events of {dataset} after each cut", "step", cells, names)
 
 
 def _side_by_side(
     caption: str,
     kind: str,
-    values: Sequence[Mapping[str, Any]],
+    cells: Sequence[Mapping[str, Cell]],
     names: Sequence[str],
-    shown: Callable[[int, str], CellLike],
 ) -> Table:
-    """Return a table of the numbers of all runs, each with its difference to the first run."""
+    """Return a table of the cells of all runs, each with its difference to the first run."""
     rows: list[Row] = []
-    for name in dict.fromkeys(name for of_run in values for name in of_run):
-        cells: list[CellLike] = [name]
-        for index, of_run in enumerate(values):
+    for name in dict.fromkeys(name for of_run in cells for name in of_run):
+        row: list[CellLike] = [name]
+        for index, of_run in enumerate(cells):
             if name not in of_run:
-                cells += [Cell("–", differs=True)] + [Cell("–")] * (index > 0)
+                row += [Cell("–", differs=True)] + [Cell("–")] * (index > 0)
                 continue
-            cells.append(shown(index, name))
+            row.append(of_run[name])
             if index:
-                reference = values[0].get(name)
-                cells.append(
-                    Cell("only here", differs=True)
-                    if reference is None
-                    else difference(of_run[name], reference)
-                )
-        rows.append(cells)
+                row.append(_difference(of_run[name], cells[0].get(name)))
+        rows.append(row)
     header = [kind, names[0]]
     for name in names[1:]:
         header += [name, f"{name} − {names[0]}"]
     return Table(caption, header, rows)
+
+
+def _difference(cell: Cell, reference: Cell | None) -> Cell:
+    if reference is None:
+        return Cell("only here", differs=True)
+    if cell.value is not None and reference.value is not None:
+        return difference(cell.value, reference.value)
+    return Cell("same", 0.0) if cell.text == reference.text else Cell("differs", differs=True)
 
 
 def _provenance(reports: Sequence[RunReport], names: Sequence[str]) -> Iterator[Table]:

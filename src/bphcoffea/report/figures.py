@@ -19,12 +19,18 @@ from bphcoffea.results import RunFolder
 #: Section of the report in which a figure stands.
 Place: TypeAlias = Literal["limit", "fit", "cutflow", "distributions", "n-1"]
 
-#: Parts of matplotlib's SVG that a page does not need: header, metadata, comments, sizes.
+#: Parts of matplotlib's SVG that a page does not need: header, metadata, comments, sizes, and names
+#: of groups.
 _NEEDLESS: Final = re.compile(
     r"^.*?(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->"
-    r"| xmlns(?::xlink)?=\"[^\"]*\"",
+    r"| xmlns(?::xlink)?=\"[^\"]*\"|(?<=<g) id=\"[^\"]*\"",
     re.DOTALL,
 )
+#: Shapes that figures use repeatedly, such as the letters of a font and the marks of an axis.
+_SHAPE: Final = re.compile(r'<path id="([^"]*)"([^>]*)/>\s*')
+_NO_SHAPES: Final = re.compile(r"<defs>\s*</defs>\s*")
+_USED: Final = re.compile(r'(?<=href="#)[^"]*')
+_STYLE: Final = re.compile(r' style="([^"]*)"')
 _SIZE: Final = re.compile(r'<svg width="[^"]*" height="[^"]*"')
 _ID: Final = re.compile(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)')
 #: Numbers with more digits than a screen can show; those below 1 may be scales.
@@ -120,6 +126,37 @@ def inline_svg(figure: Figure, prefix: str) -> Markup:
     text = _COLOR.sub(_color, _LONG_NUMBER.sub(r"\1", text))
     # matplotlib escapes all texts, and the comments with them are removed
     return Markup(re.sub(r"\n\s*", "\n", text))  # noqa: S704
+
+
+def with_shared_parts(page: str) -> str:
+    """Return a page whose figures share shapes, such as letters, and styles of lines.
+
+    >>> figure = '<svg><defs><path id="{0}" d="M 0 0"/></defs><use href="#{0}"/></svg>'
+    >>> page = f"<body>{figure.format('a')}{figure.format('b')}</body>"
+    >>> with_shared_parts(page).count('<path id="s0" d="M 0 0"/>')
+    1
+    """
+    names: dict[str, str] = {}
+    shapes: dict[str, str] = {}
+
+    def collect(match: re.Match[str]) -> str:
+        names[match[1]] = shapes.setdefault(match[2], f"s{len(shapes)}")
+        return ""
+
+    styles: dict[str, str] = {}
+
+    def classified(match: re.Match[str]) -> str:
+        return f' class="{styles.setdefault(match[1], f"f{len(styles)}")}"'
+
+    page = _STYLE.sub(classified, page)
+    page = _NO_SHAPES.sub("", _SHAPE.sub(collect, page))
+    page = _USED.sub(lambda match: names.get(match[0], match[0]), page)
+    shared = "\n".join(f'<path id="{name}"{shape}/>' for shape, name in shapes.items())
+    # not hidden: what a hidden element defines is not drawn by all browsers
+    svg = f'<svg class="shapes" aria-hidden="true"><defs>\n{shared}\n</defs></svg>'
+    rules = "\n".join(f".{name} {{ {style} }}" for style, name in styles.items())
+    page = page.replace("</head>", f"<style>\n{rules}\n</style>\n</head>", 1)
+    return page.replace("<body>", f"<body>\n{svg}", 1)
 
 
 def _color(match: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bphcoffea import __version__
 from bphcoffea.report.comparison import compare
+from bphcoffea.report.figures import with_shared_parts
 from bphcoffea.report.sections import RunReport
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics import check_unblinding
@@ -97,11 +98,12 @@ def render(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template("report.html").render(
+    page = environment.get_template("report.html").render(
         reports=list(zip(names, reports, strict=True)),
         comparison=compare(reports, names) if several else None,
         version=__version__,
     )
+    return with_shared_parts(page)
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

@@ -133,7 +133,7 @@ class RunReport:
     @cached_property
     def results(self) -> list[Table]:
         """Tables of the summary: limits, yields, and events after all cuts."""
-        tables = [content for content in self._limit if isinstance(content, Table)][:1]
+        tables = self.limits[:1]
         if self.fit is not None:
             yields: list[Row] = [
                 (name.removeprefix(YIELD), _with_error(parameter))
@@ -156,7 +156,7 @@ class RunReport:
         notes = [f"Note: {note}" for note in self.ledger.get("notes", ())]
         fit = self._figures("fit")
         cutflow = (*self._cutflows(), *self._selections())
-        texts, tables = self._of_kind(self._limit, str), self._of_kind(self._limit, Table)
+        texts, tables = [text for text in self._limit if isinstance(text, str)], self.limits
         found = (
             Section("completeness", "Completeness", notes, list(completeness_tables(self.ledger))),
             Section("limit", "Limits", texts, tables, self._figures("limit")),
@@ -178,9 +178,10 @@ class RunReport:
         )
         return [section for section in found if not section.is_empty]
 
-    @staticmethod
-    def _of_kind(contents: Sequence[Any], kind: type) -> list[Any]:
-        return [content for content in contents if isinstance(content, kind)]
+    @property
+    def limits(self) -> list[Table]:
+        """Tables of the limits of a search; empty if it has none."""
+        return [content for content in self._limit if isinstance(content, Table)]
 
     def _figures(self, place: Place) -> list[PageFigure]:
         return [figure for figure in self.figures if figure.place == place]

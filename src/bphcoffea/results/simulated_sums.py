@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import hist
 
 from bphcoffea.analysis import ALL, NOMINAL
-from bphcoffea.errors import RunError
+from bphcoffea.errors import RunError, alternatives
 from bphcoffea.results.folder import RunFolder
 
 
@@ -40,7 +40,7 @@ def simulated_sum(
     histograms = run.histograms() if len(datasets) == 1 else run.normalised_histograms()
     if name not in histograms:
         raise RunError(
-            f"{run.path}: has no histogram '{name}'; there are: {', '.join(sorted(histograms))}"
+            f"{run.path}: has no histogram '{name}'{alternatives(name, sorted(histograms))}"
         )
     histogram = histograms[name]
     categories = list(histogram.axes["category"])

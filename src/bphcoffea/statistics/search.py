@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 import typer
 
-from bphcoffea.errors import RunError
+from bphcoffea.errors import RunError, alternatives
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -180,5 +180,5 @@ def search_of(run: RunFolder) -> Search:
     if name is None:
         raise RunError(f"the analysis '{run.analysis.name}' is no search: it has no limit")
     if name not in searches():
-        raise RunError(f"the search '{name}' is not installed; there are: {', '.join(searches())}")
+        raise RunError(f"the search '{name}' is not installed{alternatives(name, searches())}")
     return searches()[name]

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from bphcoffea.analysis import ALL, COLUMNS, FACTOR, SCORE, BlindRecord
 from bphcoffea.arrays import Booleans, Floats
-from bphcoffea.errors import RunError
+from bphcoffea.errors import RunError, alternatives
 from bphcoffea.physics import Window, within
 from bphcoffea.results import RunFolder
 from bphcoffea.training.metrics import rank_correlation
@@ -156,8 +156,8 @@ def _check_inputs(inputs: tuple[str, ...], mass: str, tables: Mapping[str, pa.Ta
             faults.append(f"'{name}' can't be an input: simulation and data differ in it")
             continue
         faults += [
-            f"dataset '{dataset}' has no column '{name}'; there are: "
-            f"{', '.join(_numbers([table], mass))}"
+            f"dataset '{dataset}' has no column '{name}'"
+            f"{alternatives(name, _numbers([table], mass))}"
             for dataset, table in tables.items()
             if name not in table.column_names
         ]

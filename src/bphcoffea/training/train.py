@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bphcoffea.analysis import Classifier, library_version, load_classifier
-from bphcoffea.errors import RunError
+from bphcoffea.errors import RunError, alternatives
 from bphcoffea.results import RunFolder, write_json
 from bphcoffea.storage import replacing, writing_to
 from bphcoffea.training.edges import Bins, best_bins, given_bins
@@ -207,7 +207,7 @@ def train_run(
     unknown = [name for name in edges or {} if name not in names]
     if unknown:
         raise RunError(
-            f"{folder.path}: has no category '{unknown[0]}'; there are: {', '.join(names)}"
+            f"{folder.path}: has no category '{unknown[0]}'{alternatives(unknown[0], names)}"
         )
     trained = train_folds(sample, folds, seed)
     chosen = {}

@@ -405,7 +405,7 @@ def test_corrections_survive_being_sent_to_a_worker(events, corrections):
         (
             "sources = ",
             'decorrelated = ["JER"]\nsources = ',
-            "no uncertainty 'JER'; there are: Total",
+            "no uncertainty 'JER'; did you mean 'jer'",
         ),
         ("sources = ", "source = ", "jet_energy.Jet.source: is not known here"),
         (FILE, "nothing.json", "no such correction file"),

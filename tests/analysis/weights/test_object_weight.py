@@ -452,7 +452,7 @@ def test_an_input_that_is_no_field_is_named(file):
             "v2",
             'fields = { abseta = "eta" }',
             "objects.muon_id.fields: there is no input 'abseta' that is a number; "
-            "there are: eta, pt",
+            "did you mean 'eta'? There are: eta, pt",
         ),
         (
             "v2",
@@ -471,7 +471,7 @@ def test_an_input_that_is_no_field_is_named(file):
             "electron",
             'inputs = { WorkingPoint = "Medum" }',
             "input 'WorkingPoint' has no key 'Medum' (objects.muon_id.inputs); "
-            "it has: Medium, Tight",
+            "did you mean 'Medium'? It has: Medium, Tight",
         ),
         ("none", "", "no correction 'none'; the file holds: v1, v2, electron, vs_jet, vs_e, bare"),
     ],

@@ -113,7 +113,10 @@ def test_efficiencies_of_a_run_are_those_of_its_jets(made, bphcoffea):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("--jets", "al", "--tagged", "M=medium"), "has no histogram 'al'; there are: all, medium"),
+        (
+            ("--jets", "al", "--tagged", "M=medium"),
+            "has no histogram 'al'; did you mean 'all'",
+        ),
         (("--jets", "all", "--tagged", "medium"), "--tagged medium: write WP=HIST"),
     ],
 )

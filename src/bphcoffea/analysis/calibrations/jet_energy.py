@@ -33,7 +33,7 @@ from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.names import shown
 from bphcoffea.analysis.shifts import Path, noise
 from bphcoffea.corrections import EraCorrections, JetEnergyPayload
-from bphcoffea.errors import CorrectionsError, DeclarationError
+from bphcoffea.errors import CorrectionsError, DeclarationError, alternatives
 from bphcoffea.physics import delta_r
 
 
@@ -90,8 +90,8 @@ class JetEnergy(Calibration):
         for name in (self.collection, *self.together_with):
             if name not in _GENERATED:
                 raise DeclarationError(
-                    f"JetEnergy: {shown(name)} is not a collection of jets of NanoAOD; "
-                    f"there are: {', '.join(_GENERATED)}"
+                    f"JetEnergy: {shown(name)} is not a collection of jets of NanoAOD"
+                    f"{alternatives(str(name), _GENERATED)}"
                 )
         if self.type1 and (self.met is None or self.collection != "Jet"):
             raise DeclarationError(

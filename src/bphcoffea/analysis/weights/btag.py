@@ -14,7 +14,7 @@ from bphcoffea.analysis.weights.object_weight import numbers_of_objects
 from bphcoffea.analysis.weights.weight import Weight, WeightContext
 from bphcoffea.arrays import Floats, Integers, Numbers
 from bphcoffea.corrections import BTagFactor, BTagShapeFactor, Factor
-from bphcoffea.errors import DeclarationError
+from bphcoffea.errors import DeclarationError, alternatives
 
 _SCORE: Final = "score"
 
@@ -108,7 +108,7 @@ class BTag(_OfJets):
                 if name not in available:
                     yield (
                         f"{where}: correction '{payload.name}' of {payload.path} has no working "
-                        f"point '{name}'; there are: {', '.join(available)}"
+                        f"point '{name}'{alternatives(name, available)}"
                     )
 
     @override
@@ -167,8 +167,8 @@ class BTagShape(_OfJets):
 
 def _missing(what: str, process: object, available: Iterable[str]) -> str:
     return (
-        f"has no {what} of the process '{process}'; there are: {', '.join(available)}; add it, or "
-        "'default' for all others"
+        f"has no {what} of the process '{process}'{alternatives(str(process), available)}; "
+        "add it, or 'default' for all others"
     )
 
 

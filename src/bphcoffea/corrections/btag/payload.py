@@ -12,7 +12,7 @@ import numpy as np
 from bphcoffea.arrays import Floats, Integers
 from bphcoffea.corrections.payload import Inputs, Payload
 from bphcoffea.corrections.payload_factor import listed
-from bphcoffea.errors import CorrectionsError
+from bphcoffea.errors import CorrectionsError, alternatives
 
 #: Input that chooses the nominal value or an uncertainty, and the key of the nominal value.
 SYSTEMATIC: Final = "systematic"
@@ -43,7 +43,7 @@ def fields_of_jets(declared: Mapping[str, str], where: str) -> dict[str, str]:
     for name in declared:
         if name not in FIELDS:
             raise CorrectionsError(
-                f"{where}.fields: there is no input '{name}'; there are: {', '.join(FIELDS)}"
+                f"{where}.fields: there is no input '{name}'{alternatives(name, FIELDS)}"
             )
     return {**FIELDS, **declared}
 

@@ -13,7 +13,7 @@ from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.corrections.compiled import CompiledCorrections
 from bphcoffea.corrections.energies.declaration import ElectronEnergySection
 from bphcoffea.corrections.section import era_ending
-from bphcoffea.errors import CorrectionsError
+from bphcoffea.errors import CorrectionsError, alternatives
 
 #: Names of the uncertainties, with which the names of variations begin.
 SCALE, RESOLUTION = "electron_scale", "electron_resolution"
@@ -226,8 +226,8 @@ def _text_input(
     for key in needed:
         if key not in keys:
             raise CorrectionsError(
-                f"{source} has no key '{key}' of the input '{free[0]}'; it has: "
-                f"{', '.join(keys) or 'none'}"
+                f"{source} has no key '{key}' of the input '{free[0]}'"
+                f"{alternatives(key, keys, 'it has')}"
             )
     return free[0]
 

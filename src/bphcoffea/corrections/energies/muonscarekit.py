@@ -15,7 +15,7 @@ from bphcoffea.corrections.energies.declaration import MuonMomentumSection
 from bphcoffea.corrections.energies.muon_momentum import MuonMomentumPayload, flat_fields
 from bphcoffea.corrections.payload import Payload
 from bphcoffea.corrections.payload_factor import listed
-from bphcoffea.errors import CorrectionsError
+from bphcoffea.errors import CorrectionsError, alternatives
 
 #: Names of the uncertainties, with which the names of variations begin.
 SCALE, RESOLUTION = "muon_scale", "muon_resolution"
@@ -180,7 +180,7 @@ def _scare_payload(path: Path, name: str) -> Payload:
         missing = [key for key in argument if key not in keys] if keys else []
         if missing:
             raise CorrectionsError(
-                f"{path}: input '{variable}' of '{name}' has no key '{missing[0]}'; it has: "
-                f"{', '.join(keys)}"
+                f"{path}: input '{variable}' of '{name}' has no key '{missing[0]}'"
+                f"{alternatives(missing[0], keys, 'it has')}"
             )
     return payload

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from bphcoffea.analysis import TemplateFit as TemplateFit
 from bphcoffea.documents import faults, read_toml
-from bphcoffea.errors import FitError
+from bphcoffea.errors import FitError, alternatives
 from bphcoffea.results import RunFolder
 
 #: Key of the run folders in a model file.
@@ -81,5 +81,5 @@ def declared_model(run: RunFolder, name: str | None = None) -> TemplateFit:
     if name is None and len(names) > 1:
         raise FitError(f"{run.path}: choose one of the template fits {', '.join(names)}")
     if name is not None and name not in names:
-        raise FitError(f"{run.path}: no template fit '{name}'; there are: {', '.join(names)}")
+        raise FitError(f"{run.path}: no template fit '{name}'{alternatives(name, names)}")
     return analysis.measurements[0 if name is None else names.index(name)]

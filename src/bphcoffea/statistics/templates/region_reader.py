@@ -20,7 +20,7 @@ from bphcoffea.analysis import (
     matches,
 )
 from bphcoffea.arrays import Booleans, Floats
-from bphcoffea.errors import FitError
+from bphcoffea.errors import FitError, alternatives
 from bphcoffea.results import without_scale
 from bphcoffea.statistics.blindness import (
     blind_variable,
@@ -103,14 +103,14 @@ class RegionReader:
         if self._name not in histograms:
             known = [name for name in histograms if name in run.analysis.histograms]
             raise FitError(
-                f"{run.path}: has no histogram '{self._name}'; there are: {', '.join(known)}"
+                f"{run.path}: has no histogram '{self._name}'{alternatives(self._name, known)}"
             )
         histogram = histograms[self._name]
         regions = list(histogram.axes["category"])
         if self.region.name not in regions:
             raise FitError(
-                f"{run.path}: the histogram '{self._name}' has no region '{self.region.name}'; "
-                f"there are: {', '.join(regions)}"
+                f"{run.path}: the histogram '{self._name}' has no region '{self.region.name}'"
+                f"{alternatives(self.region.name, regions)}"
             )
         return histogram
 

@@ -125,7 +125,7 @@ def signal_processes(
     )
     if unknown := [name for name in signal if name not in processes]:
         raise FitError(
-            f"the signal '{unknown[0]}' is no process; there are: {', '.join(processes)}"
+            f"the signal '{unknown[0]}' is no process{alternatives(unknown[0], processes)}"
         )
     if not signal:
         raise FitError(f"no process is the signal; name one of: {', '.join(processes)}")
