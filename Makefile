@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 PYTEST_WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Wheels only: a source distribution would download its build requirements without hashes.
 # Modules are compiled when they are first imported, which most never are.
-INSTALL = $(BIN)/python -m pip install --quiet --no-compile --require-hashes --only-binary :all:
+INSTALL = python -m pip install --quiet --no-compile --require-hashes --only-binary :all:
+PACKAGES = python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --generate-hashes --no-emit-index-url --upgrade
 
 # With this variable, every start would compile all modules anew.
@@ -39,32 +40,31 @@ bench: $(VENV)/ready-bench
 	$(BIN)/python benchmarks/rdataframe $(BENCH)
 
 # zfit brings TensorFlow, 1.9 GB that nothing else needs: it has an environment of its own.
-zfit:
-	$(MAKE) VENV=.venv-zfit zfit-tests
-
-.PHONY: zfit-tests
-zfit-tests: $(VENV)/ready-zfit
-	$(BIN)/python -m pytest -q tests/statistics/test_zfit_models.py
+# That holds only what $(VENV) lacks, and finds the rest there.
+zfit: .venv-zfit/ready
+	.venv-zfit/bin/python -m pytest -q tests/statistics/test_zfit_models.py
 
 # The packages that runs need; and, added to them, those that development and benchmarks need.
 $(VENV)/ready-demo: requirements-installer.lock requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'bphcoffea needs Python 3.11 or newer: make PYTHON=python3.x')"
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) --requirement requirements-installer.lock
-	$(INSTALL) --requirement requirements.lock
+	$(BIN)/$(INSTALL) --requirement requirements-installer.lock
+	$(BIN)/$(INSTALL) --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready-demo requirements-dev.lock
-	$(INSTALL) --requirement requirements-dev.lock
+	$(BIN)/$(INSTALL) --requirement requirements-dev.lock
 	touch $@
 
 $(VENV)/ready-bench: $(VENV)/ready-demo requirements-bench.lock
-	$(INSTALL) --requirement requirements-bench.lock
+	$(BIN)/$(INSTALL) --requirement requirements-bench.lock
 	touch $@
 
-$(VENV)/ready-zfit: $(VENV)/ready-demo requirements-zfit.lock
-	$(INSTALL) --requirement requirements-zfit.lock
+.venv-zfit/ready: $(VENV)/ready-dev requirements-zfit.lock
+	$(PYTHON) -m venv --without-pip .venv-zfit
+	echo "import site; site.addsitedir('$$($(BIN)/$(PACKAGES))')" > $$(.venv-zfit/bin/$(PACKAGES))/base.pth
+	.venv-zfit/bin/$(INSTALL) --requirement requirements-zfit.lock
 	touch $@
 
 # Lock the newest versions within the bounds of pyproject.toml, for every platform and Python.

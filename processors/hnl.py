@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.analysis import (
     Analysis,
@@ -32,7 +31,7 @@ from bphcoffea.analysis import (
     leg_pt,
 )
 from bphcoffea.inputs import PARKING_PATHS, WZTreeSchema
-from bphcoffea.physics import constants, equal_pairs
+from bphcoffea.physics import constants, doubles, equal_pairs, flattened
 
 MUONS = ("mu_hnl", "mu_ds")
 #: Relative resolution of m(μπ) for blinding; simulation has 0.0095 at 1.0 GeV, 0.0089 at 1.5 GeV.
@@ -81,12 +80,6 @@ def gen_matched(events: ak.Array) -> ak.Array:
     return daughters & (hnl.mu_ds.isHnlBrother > 0)
 
 
-def doubles(values: ak.Array) -> npt.NDArray[np.float64]:
-    """Return the flattened values in double precision, like the bounds they are compared with."""
-    flat: npt.NDArray[np.float64] = ak.to_numpy(ak.flatten(values)).astype(np.float64)
-    return flat
-
-
 def triggered(events: ak.Array) -> ak.Array:
     """Return whether one of a candidate's muons fired a path of the parked data."""
     trigger = events.TriggerMuon
@@ -118,7 +111,7 @@ def category(events: ak.Array) -> ak.Array:
 
 def passes_its_category(events: ak.Array) -> ak.Array:
     """Return whether a candidate exceeds the thresholds of its category."""
-    positions = ak.to_numpy(ak.flatten(category(events)))
+    positions = flattened(category(events))
     # position -1 takes the last row
     limits = np.array([*WORKING_POINT.values(), (np.inf, np.inf, np.inf)])[positions]
     passed = (

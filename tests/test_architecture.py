@@ -12,8 +12,8 @@ PACKAGE = Path(bphcoffea.__file__).parent
 #: Packages from the bottom to the top; modules beside them are below all packages.
 ORDER = (
     *("physics", "storage", "inputs", "reading", "luminosity", "corrections", "analysis"),
-    *("datasets", "facilities", "results", "processing", "execution", "statistics", "training"),
-    *("presentation", "searches", "toys", "report", "cli"),
+    *("datasets", "facilities", "results", "processing", "execution", "differences"),
+    *("statistics", "training", "presentation", "searches", "toys", "report", "cli"),
 )
 #: What may be imported without any package, since everything else imports it.
 BESIDE = {path.stem for path in PACKAGE.glob("*.py")}

@@ -11,7 +11,14 @@ NAMES = {
     *("Analysis", "Fileset", "Options", "RunFolder"),
     *("InputError", "DeclarationError", "FilesetError", "CorrectionsError", "FacilityError"),
     *("RunError", "FitError"),
-    *("blinded", "fit_mass", "load_analysis", "load_classifier", "load_corrections"),
+    *(
+        "blinded",
+        "compare_runs",
+        "fit_mass",
+        "load_analysis",
+        "load_classifier",
+        "load_corrections",
+    ),
     *("load_facility", "load_fileset", "plot_run", "run"),
 }
 

@@ -26,7 +26,7 @@ from bphcoffea.analysis.variables import (
 )
 from bphcoffea.arrays import Booleans, Numbers
 from bphcoffea.errors import DeclarationError
-from bphcoffea.physics import delta_r
+from bphcoffea.physics import delta_r, flattened
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class Objects:
         objects = events[self.of]
 
         def values(variable: Variable) -> Numbers:
-            numbers: Numbers = ak.to_numpy(ak.flatten(variable(objects)))
+            numbers: Numbers = flattened(variable(objects))
             return numbers
 
         met = [requirement.mask(values) for requirement in self.where]
@@ -124,7 +124,7 @@ class Objects:
             pairs = ak.cartesian([objects, events[name]], nested=True)
             least = distance(objects) if isinstance(distance, Variable) else distance
             near = ak.any(delta_r(*ak.unzip(pairs)) < least, axis=-1)
-            met.append(~ak.to_numpy(ak.flatten(near)))
+            met.append(~flattened(near))
         return met
 
     def select(self, events: ak.Array) -> ak.Array:

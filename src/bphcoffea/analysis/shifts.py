@@ -22,7 +22,7 @@ from bphcoffea.analysis.metadata import DatasetMetadata
 from bphcoffea.analysis.names import DOWN, UP
 from bphcoffea.arrays import Floats
 from bphcoffea.corrections import EraCorrections, Particle
-from bphcoffea.physics import invariant_mass
+from bphcoffea.physics import doubles, flattened, invariant_mass
 
 #: Field of the records that replace opaque fields.
 OPAQUE: Final = "moved"
@@ -179,7 +179,7 @@ def noise(particle: ak.Array) -> ak.Array:
     from scipy.special import ndtri
 
     uniform = uniform_noise(particle)
-    return ak.unflatten(ndtri(ak.to_numpy(ak.flatten(uniform))), ak.num(uniform))
+    return ak.unflatten(ndtri(flattened(uniform)), ak.num(uniform))
 
 
 def uniform_noise(particle: ak.Array) -> ak.Array:
@@ -187,7 +187,7 @@ def uniform_noise(particle: ak.Array) -> ak.Array:
     counts = ak.num(particle.pt)
     state = np.zeros(int(ak.sum(counts)), dtype=np.uint64)
     for name in ("pt", "eta", "phi"):
-        values = ak.to_numpy(ak.flatten(particle[name])).astype(np.float64)
+        values = doubles(particle[name])
         state = _mixed(state ^ values.view(np.uint64))
     return ak.unflatten(((state >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53, counts)
 

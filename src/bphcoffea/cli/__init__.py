@@ -1,7 +1,7 @@
 """The command line: ``bphcoffea`` and ``python -m bphcoffea``.
 
-Exit status: 0 complete, 1 a bug, 2 wrong usage or bad input, 3 the run is incomplete, 130 or 143
-interrupted by Ctrl-C or SIGTERM.
+Exit status: 0 complete, 1 a bug, 2 wrong usage or bad input, 3 the run is incomplete, 4 two runs
+differ, 130 or 143 interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bphcoffea.cli import (
     completion,
     corrections,
     demo,
+    diff,
     endings,
     facility,
     fileset,
@@ -50,8 +51,8 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot),
-    *(report.report, pick.pick, limits.limit, limits.export, toys.toys, new.new, demo.demo),
-    *(clean.clean, completion.completion),
+    *(report.report, diff.diff, pick.pick, limits.limit, limits.export, toys.toys),
+    *(new.new, demo.demo, clean.clean, completion.completion),
 )
 for command in _COMMANDS:
     app.command()(command)

@@ -7,6 +7,7 @@ import time
 from typing import Any
 from uuid import UUID
 
+import awkward as ak
 import cloudpickle
 import lz4.frame
 from coffea.nanoevents import BaseSchema
@@ -59,15 +60,11 @@ def process_chunk(
     """
     chunk, given = item if isinstance(item, tuple) else (item, processor_instance)
     processor = unpickled(given) if isinstance(given, bytes) else given
-    metadata = _metadata(chunk)
     try:
         file = _opened(chunk, timeout_s)
         before = file.bytes_read
-        columns = reading.Columns(
-            *(file, chunk.treename, chunk.entrystart, chunk.entrystop),
-            *(max_basket or basket_limit(), chunk.preload or ()),
-        )
-        events = columns.events(schema, metadata)
+        columns = _columns(chunk, file, max_basket)
+        events = columns.events(schema, metadata_of(chunk))
         began = time.time()
         out = processor.process(events)
     except BaseException:
@@ -81,6 +78,27 @@ def process_chunk(
         "reading_s": columns.reading_s,
     }
     return {"out": out, "metrics": metrics}
+
+
+def events_of(
+    chunk: WorkItem, schema: type[BaseSchema], timeout_s: int, max_basket: int | None = None
+) -> ak.Array:
+    """Return the events of a chunk, whose columns are read when they are used.
+
+    Raises
+    ------
+    ReplacedFileError, ShortFileError
+        If the file is not the one that was checked before.
+    """
+    columns = _columns(chunk, _opened(chunk, timeout_s), max_basket)
+    return columns.events(schema, metadata_of(chunk))
+
+
+def _columns(chunk: WorkItem, file: reading.OpenedFile, max_basket: int | None) -> reading.Columns:
+    return reading.Columns(
+        *(file, chunk.treename, chunk.entrystart, chunk.entrystop),
+        *(max_basket or basket_limit(), chunk.preload or ()),
+    )
 
 
 def _opened(chunk: WorkItem, timeout_s: int) -> reading.OpenedFile:
@@ -104,7 +122,7 @@ def _opened(chunk: WorkItem, timeout_s: int) -> reading.OpenedFile:
     return file
 
 
-def _metadata(chunk: WorkItem) -> ChunkMetadata:
+def metadata_of(chunk: WorkItem) -> ChunkMetadata:
     """Return the metadata of the events of a chunk."""
     metadata: ChunkMetadata = {
         "dataset": chunk.dataset,

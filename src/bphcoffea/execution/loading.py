@@ -23,6 +23,8 @@ from bphcoffea.shipped import shipped_analyses, shipped_folder
 
 #: Attribute of an analysis module with the hash of its code, and of the modules beside it.
 SOURCE_SHA256 = "__bphcoffea_source_sha256__"
+#: Attribute with the text of these files, by their path from the folder of the analysis.
+SOURCES = "__bphcoffea_sources__"
 
 #: Modules that the last analysis imported from the folder of its file.
 _local_modules: set[str] = set()
@@ -150,12 +152,13 @@ def _import(path: Path) -> ModuleType:
             _local_modules.update(beside)
     for other in (name, *beside):
         cloudpickle.register_pickle_by_value(sys.modules[other])
-    sources = [path, *beside.values()]
-    # hashed now, because the files may change after the import
-    digest = hashlib.sha256()
-    for source in sorted(sources):
-        digest.update(source.read_bytes())
-    setattr(module, SOURCE_SHA256, digest.hexdigest())
+    # read now, because the files may change after the import
+    sources = {
+        file: file.read_bytes() for file in sorted(f.absolute() for f in (path, *beside.values()))
+    }
+    setattr(module, SOURCE_SHA256, hashlib.sha256(b"".join(sources.values())).hexdigest())
+    texts = {str(f.relative_to(path.parent)): text.decode() for f, text in sources.items()}
+    setattr(module, SOURCES, texts)
     return module
 
 

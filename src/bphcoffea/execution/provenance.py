@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bphcoffea.analysis import Analysis
-from bphcoffea.datasets import Fileset
-from bphcoffea.execution.loading import SOURCE_SHA256
+from bphcoffea.datasets import Dataset, Fileset
+from bphcoffea.execution.loading import SOURCE_SHA256, SOURCES
+from bphcoffea.redaction import redacted
 from bphcoffea.versions import versions
 
 
@@ -29,18 +30,20 @@ def provenance(
         Options of the run, by name.
     """
     source = _source(analysis)
+    module = sys.modules.get(type(analysis).__module__)
     return {
         "command": sys.argv,
         "analysis": {
             "name": analysis.name(),
             "file": str(source) if source else None,
             "sha256": hashlib.sha256(source.read_bytes()).hexdigest() if source else None,
-            "with_imported_sha256": getattr(
-                sys.modules.get(type(analysis).__module__), SOURCE_SHA256, None
-            ),
+            "with_imported_sha256": getattr(module, SOURCE_SHA256, None),
+            "class": type(analysis).__name__,
+            "sources": getattr(module, SOURCES, {}),
             "git_commit": _git_commit(source.parent) if source else None,
         },
         "fileset_sha256": fileset.sha256(),
+        "trees": {name: _trees(dataset) for name, dataset in fileset.root.items()},
         "datasets": {
             name: dataset.metadata.model_dump(mode="json", exclude_none=True)
             for name, dataset in fileset.root.items()
@@ -53,6 +56,12 @@ def provenance(
         "python": platform.python_version(),
         "packages": versions(),
     }
+
+
+def _trees(dataset: Dataset) -> str | dict[str, str]:
+    """Return the path of the tree in the files of a dataset, or in each file if they differ."""
+    trees = {redacted(file): entry.object_path for file, entry in dataset.files.items()}
+    return next(iter(trees.values())) if len(set(trees.values())) == 1 else trees
 
 
 def _source(analysis: Analysis) -> Path | None:

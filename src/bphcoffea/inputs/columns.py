@@ -21,6 +21,7 @@ from coffea.nanoevents.util import concat, quote
 
 from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.momenta import MEASURED_MOMENTUM
+from bphcoffea.physics import lengths
 
 #: Form of an awkward array, as a dictionary.
 Form = dict[str, Any]
@@ -197,7 +198,7 @@ def _aligned(stack: Stack) -> None:
     if reference.ndim > 1 and array.layout.offsets.data is reference.layout.offsets.data:
         stack.append(array)
         return
-    counts = ak.to_numpy(ak.num(array, axis=1))
+    counts = lengths(array)
     expected = ak.to_numpy(reference if reference.ndim == 1 else ak.num(reference, axis=1))
     different = np.flatnonzero(counts != expected)
     if len(different):

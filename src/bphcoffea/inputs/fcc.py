@@ -29,6 +29,7 @@ from coffea.nanoevents.util import concat, quote
 from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.columns import Form, Stack
 from bphcoffea.inputs.computed import computed, key_of_numbers
+from bphcoffea.physics import lengths
 
 #: Collection that the lists of leptons refer to, and collections with momenta of their own.
 PARTICLES: Final = "ReconstructedParticles"
@@ -132,7 +133,7 @@ def _pop_listed(stack: Stack) -> None:
 
 def _pop_of_event(stack: Stack) -> None:
     name, values = stack.pop(), stack.pop()
-    if np.any(ak.to_numpy(ak.num(values)) != 1):
+    if np.any(lengths(values) != 1):
         raise FilesetError(f"branch {name} must hold one number per event")
     stack.append(ak.flatten(values))
 

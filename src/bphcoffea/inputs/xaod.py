@@ -19,6 +19,7 @@ from coffea.nanoevents.util import quote
 from bphcoffea.errors import FilesetError
 from bphcoffea.inputs.columns import Form, Stack
 from bphcoffea.inputs.computed import computed
+from bphcoffea.physics import doubles, flattened, lengths
 
 #: Form of a column with one number per event.
 _OF_EVENT: Final[Form] = {"class": "NumpyArray"}
@@ -130,10 +131,10 @@ def _pop_first(stack: Stack) -> None:
 
 def _pop_linked(stack: Stack) -> None:
     name, keys, positions, values = (stack.pop() for _ in range(4))
-    counts = ak.to_numpy(ak.num(values, axis=1))
-    event = np.repeat(np.arange(len(counts)), ak.to_numpy(ak.num(positions, axis=1)))
-    position = ak.to_numpy(ak.flatten(positions)).astype(np.int64)
-    is_linked = ak.to_numpy(ak.flatten(keys)) != 0
+    counts = lengths(values)
+    event = np.repeat(np.arange(len(counts)), lengths(positions))
+    position = flattened(positions).astype(np.int64)
+    is_linked = flattened(keys) != 0
     outside = event[is_linked & (position >= counts[event])]
     if len(outside):
         raise FilesetError(
@@ -141,7 +142,7 @@ def _pop_linked(stack: Stack) -> None:
             f"events, first at position {outside[0]} of the chunk"
         )
     starts = np.cumsum(counts) - counts
-    flat = ak.to_numpy(ak.flatten(values)).astype(np.float64)
+    flat = doubles(values)
     linked = np.full(len(event), np.nan)
     linked[is_linked] = flat[(starts[event] + position)[is_linked]]
     stack.append(linked)
@@ -149,7 +150,7 @@ def _pop_linked(stack: Stack) -> None:
 
 def _pop_first_of_event(stack: Stack) -> None:
     branch, values = stack.pop(), stack.pop()
-    empty = np.flatnonzero(ak.to_numpy(ak.num(values)) == 0)
+    empty = np.flatnonzero(lengths(values) == 0)
     if len(empty):
         raise FilesetError(
             f"branch {branch} is empty in {len(empty)} events, first at position {empty[0]} of "
@@ -161,13 +162,13 @@ def _pop_first_of_event(stack: Stack) -> None:
 def _pop_named_term(stack: Stack) -> None:
     term, branch, names, values = (stack.pop() for _ in range(4))
     chosen = values[names == term]
-    wrong = np.flatnonzero(ak.to_numpy(ak.num(chosen)) != 1)
+    wrong = np.flatnonzero(lengths(chosen) != 1)
     if len(wrong):
         raise FilesetError(
             f"branch {branch} must have one term '{term}' per event, but has "
             f"{ak.num(chosen)[wrong[0]]} in the event at position {wrong[0]} of the chunk"
         )
-    stack.append(ak.to_numpy(ak.flatten(chosen)))
+    stack.append(flattened(chosen))
 
 
 def _pop_d0_significance(stack: Stack) -> None:

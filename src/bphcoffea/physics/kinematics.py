@@ -1,11 +1,19 @@
 """Kinematics of particles, on awkward arrays."""
 
-from functools import reduce
+from collections.abc import Iterable, Iterator
+from functools import partial, reduce
 from operator import add
+from typing import Final
 
 import awkward as ak
 import numpy as np
-from coffea.nanoevents.methods import vector
+import vector
+from coffea.nanoevents.methods.vector import behavior
+
+from bphcoffea.arrays import Floats
+from bphcoffea.physics.lists import elementwise
+
+COORDINATES: Final = ("pt", "eta", "phi", "mass")
 
 
 def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
@@ -25,12 +33,9 @@ def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
     -----
     Only ``eta`` and ``phi`` are read, so that shifts of the momentum do not affect the distance.
     """
-    eta, phi = (
-        [ak.values_astype(particle[name], np.float64) for particle in (first, second)]
-        for name in ("eta", "phi")
+    return elementwise(
+        _distance, *(particle[name] for name in ("eta", "phi") for particle in (first, second))
     )
-    delta_phi = (phi[0] - phi[1] + np.pi) % (2 * np.pi) - np.pi
-    return np.sqrt(delta_phi**2 + (eta[0] - eta[1]) ** 2)
 
 
 def invariant_mass(*particles: ak.Array) -> ak.Array:
@@ -41,7 +46,7 @@ def invariant_mass(*particles: ak.Array) -> ak.Array:
     particles
         Arrays of particles with ``pt``, ``eta``, ``phi``, ``mass`` (GeV, radians), of equal shape.
     """
-    return reduce(add, map(four_momentum, particles)).mass
+    return elementwise(_mass, *_coordinates(particles))
 
 
 def recoil_mass(energy: float, *particles: ak.Array) -> ak.Array:
@@ -59,9 +64,7 @@ def recoil_mass(energy: float, *particles: ak.Array) -> ak.Array:
     array
         √((√s - E)² - p²), GeV; negative if the square is, as the mass of a vector in ROOT.
     """
-    total = reduce(add, map(four_momentum, particles))
-    squared = (energy - total.energy) ** 2 - total.p2
-    return np.sign(squared) * np.sqrt(abs(squared))
+    return elementwise(partial(_recoil_mass, energy), *_coordinates(particles))
 
 
 def four_momentum(particle: ak.Array) -> ak.Array:
@@ -71,10 +74,42 @@ def four_momentum(particle: ak.Array) -> ak.Array:
     precision of NanoAOD does not suffice.
     """
     return ak.zip(
-        {
-            name: ak.values_astype(particle[name], np.float64)
-            for name in ("pt", "eta", "phi", "mass")
-        },
+        {name: ak.values_astype(particle[name], np.float64) for name in COORDINATES},
         with_name="PtEtaPhiMLorentzVector",
-        behavior=vector.behavior,
+        behavior=behavior,
     )
+
+
+def _coordinates(particles: Iterable[ak.Array]) -> Iterator[ak.Array]:
+    """Yield the coordinates of each particle in turn."""
+    return (particle[name] for particle in particles for name in COORDINATES)
+
+
+def _sum(coordinates: tuple[Floats, ...]) -> vector.MomentumNumpy4D:
+    """Return the sum of the momenta of particles with these coordinates."""
+    # four at a time
+    in_turn = iter(coordinates)
+    momenta = (
+        vector.array(dict(zip(COORDINATES, of_particle, strict=True)))
+        for of_particle in zip(*[in_turn] * len(COORDINATES), strict=True)
+    )
+    return reduce(add, momenta)
+
+
+def _mass(*coordinates: Floats) -> Floats:
+    mass: Floats = _sum(coordinates).mass
+    return mass
+
+
+def _recoil_mass(energy: float, *coordinates: Floats) -> Floats:
+    total = _sum(coordinates)
+    squared = (energy - total.energy) ** 2 - total.p2
+    masses: Floats = np.sign(squared) * np.sqrt(abs(squared))
+    return masses
+
+
+def _distance(*coordinates: Floats) -> Floats:
+    first_eta, second_eta, first_phi, second_phi = coordinates
+    delta_phi = (first_phi - second_phi + np.pi) % (2 * np.pi) - np.pi
+    distance: Floats = np.sqrt(delta_phi**2 + (first_eta - second_eta) ** 2)
+    return distance

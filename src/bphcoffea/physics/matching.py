@@ -6,6 +6,7 @@ import awkward as ak
 import numpy as np
 
 from bphcoffea.arrays import Integers
+from bphcoffea.physics.lists import flattened, lengths
 
 
 def equal_pairs(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Integers]:
@@ -24,8 +25,8 @@ def equal_pairs(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Inte
         Positions of the candidate and of the object of each pair in the flattened lists, shape
         (pairs,) each.
     """
-    candidate_values = ak.to_numpy(ak.flatten(candidates))
-    object_values = ak.to_numpy(ak.flatten(objects))
+    candidate_values = flattened(candidates)
+    object_values = flattened(objects)
     candidate, position = pairs_in_events(candidates, objects)
     equal = candidate_values[candidate] == object_values[position]
     return candidate[equal], position[equal]
@@ -62,7 +63,7 @@ class Match:
         array
             One number per candidate, one list per event.
         """
-        flat = ak.to_numpy(ak.flatten(values))
+        flat = flattened(values)
         picked = np.full(len(self.index), missing, dtype=np.result_type(flat, type(missing)))
         found = self.index >= 0
         picked[found] = flat[self.index[found]]
@@ -82,8 +83,8 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     objects
         Values of the objects, one list per event.
     """
-    candidate_values = ak.to_numpy(ak.flatten(candidates))
-    object_values = ak.to_numpy(ak.flatten(objects))
+    candidate_values = flattened(candidates)
+    object_values = flattened(objects)
     precision = min(candidate_values.dtype, object_values.dtype, key=lambda dtype: dtype.itemsize)
     candidate_values = candidate_values.astype(precision)
     object_values = object_values.astype(precision)
@@ -93,12 +94,12 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     matched, first = np.unique(candidate[equal], return_index=True)
     index = np.full(len(candidate_values), -1, dtype=np.int64)
     index[matched] = position[equal[first]]
-    return Match(ak.to_numpy(ak.num(candidates)), index)
+    return Match(lengths(candidates), index)
 
 
 def pairs_in_events(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Integers]:
     """Return the positions of all pairs in an event in the flattened lists, shapes (pairs,)."""
-    n_candidates, n_objects = ak.to_numpy(ak.num(candidates)), ak.to_numpy(ak.num(objects))
+    n_candidates, n_objects = lengths(candidates), lengths(objects)
     event = np.repeat(np.arange(len(n_candidates)), n_candidates)
     first_object = np.cumsum(n_objects) - n_objects
     pairs = n_objects[event]

@@ -8,6 +8,7 @@ import awkward as ak
 import numpy as np
 
 from bphcoffea.arrays import Floats
+from bphcoffea.physics.lists import doubles
 
 
 def mass_resolution(
@@ -35,7 +36,7 @@ def mass_resolution(
     """
     counts = ak.num(particles[0].pt)
     coordinates = [
-        [flat(particle[name]) for name in ("pt", "eta", "phi", "mass")] for particle in particles
+        [doubles(particle[name]) for name in ("pt", "eta", "phi", "mass")] for particle in particles
     ]
     # in Cartesian components, a moved parameter changes the sum by one particle alone
     momenta = [_four_momentum(*coordinate) for coordinate in coordinates]
@@ -43,7 +44,7 @@ def mass_resolution(
     variance = np.zeros(total.shape[1])
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         for nominal, momentum, sigmas in zip(coordinates, momenta, errors, strict=True):
-            for parameter, sigma in enumerate(map(flat, sigmas)):
+            for parameter, sigma in enumerate(map(doubles, sigmas)):
                 masses = []
                 for sign in (1, -1):
                     moved = list(nominal)
@@ -53,12 +54,6 @@ def mass_resolution(
         mass = _mass(total)
         relative = np.where(mass > 0, np.sqrt(variance) / mass, np.nan)
     return ak.unflatten(relative, counts)
-
-
-def flat(values: ak.Array) -> Floats:
-    """Return lists of numbers as one flat array in double precision."""
-    doubles: Floats = ak.to_numpy(ak.flatten(values)).astype(np.float64)
-    return doubles
 
 
 def _four_momentum(pt: Floats, eta: Floats, phi: Floats, mass: Floats) -> Floats:

@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 import awkward as ak
 import numpy as np
 
+from bphcoffea.arrays import Floats
+from bphcoffea.physics.lists import doubles, elementwise
 from bphcoffea.physics.matching import pairs_in_events
-from bphcoffea.physics.resolution import flat
 
 #: Tracks count for the isolation of a muon if pT (GeV) is above, and ΔR and the distance to the
 #: vertex (cm) are below these values [PLB 853 (2024) 138633].
@@ -33,14 +34,11 @@ def pointing_angle(primary: ak.Array, secondary: ak.Array, momentum: ak.Array) -
     array
         Angles, of the same shape; NaN if the vertices coincide.
     """
-    flight = [_doubles(secondary[axis]) - _doubles(primary[axis]) for axis in "xyz"]
-    pt, eta, phi = (_doubles(momentum[name]) for name in ("pt", "eta", "phi"))
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        direction = [pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)]
-        along = sum(a * b for a, b in zip(flight, direction, strict=True))
-        lengths = [np.sqrt(sum(a**2 for a in vector)) for vector in (flight, direction)]
-        cosine = along / (lengths[0] * lengths[1])
-    return np.arccos(ak.where(abs(cosine) > 1, np.sign(cosine), cosine))
+    return elementwise(
+        _angle,
+        *(vertex[axis] for vertex in (primary, secondary) for axis in "xyz"),
+        *(momentum[name] for name in ("pt", "eta", "phi")),
+    )
 
 
 class Surroundings(NamedTuple):
@@ -87,10 +85,10 @@ def surroundings(
     """
     counts = ak.num(legs[0].pt)
     candidate, track = pairs_in_events(legs[0].pt, tracks.pt)
-    pt, eta, phi, dxy, dz = (flat(tracks[name])[track] for name in _TRACK)
+    pt, eta, phi, dxy, dz = (doubles(tracks[name])[track] for name in _TRACK)
     sin, cos = np.sin(phi), np.cos(phi)
     # vectors from the point of closest approach to the vertex, and along the track
-    flight = [flat(secondary[axis]) - flat(primary[axis]) for axis in "xyz"]
+    flight = [doubles(secondary[axis]) - doubles(primary[axis]) for axis in "xyz"]
     nearest = (-dxy * sin, dxy * cos, dz)
     with np.errstate(over="ignore", invalid="ignore"):
         away = [a[candidate] - b for a, b in zip(flight, nearest, strict=True)]
@@ -98,9 +96,9 @@ def surroundings(
         along = sum(a * b for a, b in zip(away, direction, strict=True))
         squares = sum((a - along * b) ** 2 for a, b in zip(away, direction, strict=True))
         distance = np.sqrt(squares)
-        momenta = [[flat(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
-        other = np.logical_and.reduce([flat(leg_pt)[candidate] != pt for leg_pt in track_pts])
-        closest = np.full(len(flat(legs[0].pt)), np.inf)
+        momenta = [[doubles(leg[name])[candidate] for name in ("pt", "eta", "phi")] for leg in legs]
+        other = np.logical_and.reduce([doubles(leg_pt)[candidate] != pt for leg_pt in track_pts])
+        closest = np.full(len(doubles(legs[0].pt)), np.inf)
         np.minimum.at(closest, candidate[other], distance[other])
         counted = other & (pt > ISOLATION_PT) & (distance < ISOLATION_DISTANCE)
         isolation = np.zeros(len(closest))
@@ -113,5 +111,12 @@ def surroundings(
     return Surroundings(ak.unflatten(closest, counts), ak.unflatten(isolation, counts))
 
 
-def _doubles(values: ak.Array) -> ak.Array:
-    return ak.values_astype(values, np.float64)
+def _angle(*coordinates: Floats) -> Floats:
+    pt, eta, phi = coordinates[6:]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        flight = [end - start for start, end in zip(coordinates[:3], coordinates[3:6], strict=True)]
+        direction = [pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)]
+        along = sum(a * b for a, b in zip(flight, direction, strict=True))
+        lengths = [np.sqrt(sum(a**2 for a in vector)) for vector in (flight, direction)]
+        cosine = along / (lengths[0] * lengths[1])
+        return np.arccos(np.where(abs(cosine) > 1, np.sign(cosine), cosine))

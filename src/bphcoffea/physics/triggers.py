@@ -4,6 +4,7 @@ import awkward as ak
 import numpy as np
 
 from bphcoffea.arrays import Booleans
+from bphcoffea.physics.lists import flattened, lengths
 
 
 def fired(paths: ak.Array, *prefixes: str) -> ak.Array:
@@ -22,14 +23,14 @@ def fired(paths: ak.Array, *prefixes: str) -> ak.Array:
     array of bool
         One value per event; False for empty lists.
     """
-    counts = ak.to_numpy(ak.num(paths.name))
+    counts = lengths(paths.name)
     names = ak.to_layout(ak.flatten(paths.name))
     if isinstance(names, ak.contents.IndexedArray):
         # each distinct name is compared once
         matches = _starts_with(ak.Array(names.content), prefixes)[names.index.data]
     else:
         matches = _starts_with(ak.Array(names), prefixes)
-    accepted = np.flatnonzero(matches & (ak.to_numpy(ak.flatten(paths.decision)) == 1))
+    accepted = np.flatnonzero(matches & (flattened(paths.decision) == 1))
     events = np.zeros(len(counts), dtype=np.bool_)
     events[np.searchsorted(np.cumsum(counts), accepted, side="right")] = True
     return ak.Array(events)

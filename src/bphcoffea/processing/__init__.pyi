@@ -4,3 +4,5 @@ from .result import Columns as Columns, DatasetResult as DatasetResult
 from .selected import Selected as Selected
 from .tracing import TracingError as TracingError, branch_needs as branch_needs
 from .tracing import branches_of_cuts as branches_of_cuts
+from .single_events import BEST as BEST, Rejection as Rejection, Verdict as Verdict
+from .single_events import relative_difference as relative_difference, verdicts as verdicts

@@ -9,6 +9,7 @@ import numpy as np
 
 from bphcoffea.analysis import ObjectVariable, Values, Variable
 from bphcoffea.arrays import Integers, Numbers
+from bphcoffea.physics import flattened, lengths
 
 
 class VariableError(ValueError):
@@ -66,7 +67,7 @@ class Candidates:
         self._cached = cached or (lambda _: None)
         self.counts: Integers = np.ones(len(events), dtype=np.int64)
         if collection is not None:
-            self.counts = ak.to_numpy(ak.num(events[collection])).astype(np.int64)
+            self.counts = lengths(events[collection])
         self.event = np.repeat(np.arange(len(self.counts)), self.counts)
 
     def __len__(self) -> int:
@@ -136,7 +137,7 @@ class Candidates:
         if values.ndim == 1:
             self._check_level(variable, values)
             self.per_event.add(variable.name)
-            of_events = self._values_of_events[variable] = _plain(variable, values)
+            of_events = self._values_of_events[variable] = _plain(variable, ak.to_numpy(values))
             return of_events[self.event]
         if values.ndim > 2:
             raise VariableError(
@@ -146,7 +147,7 @@ class Candidates:
             )
         if len(values) != len(self.counts):
             raise _wrong_length(variable, values, self)
-        counts = ak.to_numpy(ak.num(values))
+        counts = lengths(values)
         wrong = np.flatnonzero(counts != self.counts)
         if len(wrong):
             raise VariableError(
@@ -155,7 +156,7 @@ class Candidates:
                 f"{counts[wrong[0]]} for {self.counts[wrong[0]]} in the first of them, at position "
                 f"{wrong[0]}",
             )
-        return _plain(variable, ak.flatten(values))
+        return _plain(variable, flattened(values))
 
     def _check_level(self, variable: Variable, values: ak.Array) -> None:
         """Raise a VariableError unless a flat array has one number per event."""
@@ -188,7 +189,7 @@ def values_of_events(variable: Variable, events: ak.Array) -> Numbers:
             f"must give one number for each of {len(events)} events; "
             f"it gives {len(values)} {'lists' if values.ndim > 1 else 'numbers'}",
         )
-    return _plain(variable, values)
+    return _plain(variable, ak.to_numpy(values))
 
 
 def _array_of(variable: Variable, events: ak.Array) -> ak.Array:
@@ -209,17 +210,16 @@ def _lists(variable: ObjectVariable, values: ak.Array, events: int) -> Numbers:
     return lists
 
 
-def _plain(variable: Variable, values: ak.Array) -> Numbers:
-    flat: Numbers = ak.to_numpy(values)
-    if isinstance(flat, np.ma.MaskedArray):
-        missing = int(np.count_nonzero(np.ma.getmaskarray(flat)))
+def _plain(variable: Variable, values: Numbers) -> Numbers:
+    if isinstance(values, np.ma.MaskedArray):
+        missing = int(np.count_nonzero(np.ma.getmaskarray(values)))
         if missing:
             raise VariableError(
                 variable,
                 f"has no value (None) {missing} times; give those a value with ak.fill_none",
             )
-        flat = flat.data
-    return flat
+        values = values.data
+    return values
 
 
 def _wrong_length(variable: Variable, values: ak.Array, candidates: Candidates) -> VariableError:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import awkward as ak
 import hist
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,7 @@ from bphcoffea.analysis import (
     repeated,
 )
 from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
+from bphcoffea.physics import flattened, lengths
 from bphcoffea.processing.best_candidates import Chosen
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.result import Columns
@@ -208,7 +208,7 @@ def _by_object(
 ) -> tuple[Integers, tuple[Numbers, ...]]:
     """Return the candidate of each object and the values per object, shape (objects,) each."""
     counts = [
-        ak.to_numpy(ak.num(numbers))
+        lengths(numbers)
         for variable, numbers in zip(histogram.variables, values, strict=True)
         if isinstance(variable, ObjectVariable)
     ]
@@ -216,7 +216,7 @@ def _by_object(
         raise ValueError(f"histogram '{histogram.name}': its lists have different lengths")
     rows = np.repeat(np.arange(len(counts[0])), counts[0])
     return rows, tuple(
-        ak.to_numpy(ak.flatten(numbers)) if isinstance(variable, ObjectVariable) else numbers[rows]
+        flattened(numbers) if isinstance(variable, ObjectVariable) else numbers[rows]
         for variable, numbers in zip(histogram.variables, values, strict=True)
     )
 

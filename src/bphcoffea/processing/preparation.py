@@ -10,6 +10,7 @@ import numpy as np
 
 from bphcoffea.analysis import ALL, NOMINAL, Analysis
 from bphcoffea.arrays import Booleans, Floats, Integers
+from bphcoffea.physics import flattened, lengths
 from bphcoffea.results import Cutflow
 
 
@@ -96,7 +97,7 @@ def count_objects(
     cutflows, histograms = {}, {}
     n_minus_1 = analysis.n_minus_1()
     for objects in analysis.objects:
-        counts = ak.to_numpy(ak.num(events[objects.of])).astype(np.int64)
+        counts = lengths(events[objects.of])
         event: Integers = np.repeat(np.arange(len(counts)), counts)
         masks = objects.masks(events)
         left: Booleans = np.ones(len(event), dtype=np.bool_)
@@ -113,7 +114,7 @@ def count_objects(
                 compared = () if requirement is None else requirement.variables()
                 if all(variable is not declared.compared for variable in compared):
                     passed &= mask
-            values = ak.to_numpy(ak.flatten(declared.variables[0](events)))[passed]
+            values = flattened(declared.variables[0](events))[passed]
             filled = histograms[declared.name] = declared.empty()
             filled.fill(ALL, NOMINAL, values, weight=weights[event][passed])
     return cutflows, histograms

@@ -13,6 +13,7 @@ from typing_extensions import override
 from bphcoffea.analysis.calibrations.lepton_calibration import LeptonCalibration, ObjectCalibration
 from bphcoffea.arrays import Booleans, Floats, Integers
 from bphcoffea.corrections import TauEnergyPayload
+from bphcoffea.physics import doubles, flattened
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class TauEnergyOfDataset(ObjectCalibration):
         real = {"pt": taus.pt_orig, "eta": taus.eta}
         whole = {"dm": taus.decayMode, "genmatch": taus.genPartFlav}
         return {
-            **{name: ak.to_numpy(ak.flatten(v)).astype(np.float64) for name, v in real.items()},
-            **{name: ak.to_numpy(ak.flatten(v)).astype(np.int64) for name, v in whole.items()},
+            **{name: doubles(v) for name, v in real.items()},
+            **{name: flattened(v).astype(np.int64) for name, v in whole.items()},
         }
 
 

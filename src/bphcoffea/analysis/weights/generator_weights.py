@@ -14,7 +14,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-import awkward as ak
 import numpy as np
 from typing_extensions import override
 
@@ -26,7 +25,7 @@ from bphcoffea.analysis.weights.weight import Weight, WeightContext
 from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
 from bphcoffea.corrections import Factor
 from bphcoffea.errors import DeclarationError
-from bphcoffea.physics import Combination
+from bphcoffea.physics import Combination, flattened, lengths
 
 #: Positions of the weights in NanoAOD's list of (μ_R, μ_F) = (½, ½), (½, 1), … (2, 2), by the
 #: number of weights; lists of eight leave out the nominal one. Opposite changes are not used.
@@ -171,7 +170,7 @@ class PDFWeights(GeneratorWeights):
 
     @override
     def factor(self, lists: Numbers, context: WeightContext) -> Factor:
-        counts = ak.to_numpy(ak.num(lists))
+        counts = lengths(lists)
         number = int(np.max(counts, initial=0))
         one = np.ones(len(lists))
         if number <= 1:
@@ -214,13 +213,13 @@ class _Weights:
         Number of weights of each event, shape (events,).
     """
 
-    def __init__(self, lists: Numbers, lengths: tuple[int, ...]) -> None:
-        self.counts: Integers = ak.to_numpy(ak.num(lists))
+    def __init__(self, lists: Numbers, known: tuple[int, ...]) -> None:
+        self.counts: Integers = lengths(lists)
         self._with_length: dict[int, tuple[Booleans, Numbers]] = {}
-        for length in lengths:
+        for length in known:
             chosen = self.counts == length
             if np.any(chosen):
-                flat = ak.to_numpy(ak.flatten(lists if np.all(chosen) else lists[chosen]))
+                flat = flattened(lists if np.all(chosen) else lists[chosen])
                 self._with_length[length] = chosen, flat.reshape(-1, length)
 
     def at(self, positions: Mapping[int, int]) -> Floats:

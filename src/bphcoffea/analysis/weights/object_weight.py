@@ -19,6 +19,7 @@ from bphcoffea.analysis.weights.weight import Weight, WeightContext
 from bphcoffea.arrays import Integers, Numbers
 from bphcoffea.corrections import Factor
 from bphcoffea.errors import CorrectionsError, DeclarationError
+from bphcoffea.physics import lengths
 
 #: Inputs that payloads of CMS take, with the fields to compute them from if objects lack them.
 _COMPUTED: Final[Mapping[str, tuple[Callable[..., ak.Array], tuple[str, ...]]]] = MappingProxyType(
@@ -100,7 +101,7 @@ def numbers_of_objects(
                 f"weight '{weight.name}': {error}; name the field to take in the TOML: "
                 f'[{weight.needs()}.fields] {name} = "…"'
             ) from None
-    counts: list[Integers] = [ak.to_numpy(ak.num(numbers)) for numbers in lists.values()]
+    counts: list[Integers] = [lengths(numbers) for numbers in lists.values()]
     # a missing value becomes NaN, which the payload refuses
     numbers = {
         name: ak.to_numpy(ak.fill_none(ak.flatten(of_events), np.nan))

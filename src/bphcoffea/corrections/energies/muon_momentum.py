@@ -8,6 +8,7 @@ import awkward as ak
 import numpy as np
 
 from bphcoffea.arrays import Booleans, Floats
+from bphcoffea.physics import doubles
 
 
 class MuonMomentumPayload(ABC):
@@ -44,4 +45,4 @@ class MuonMomentumPayload(ABC):
 
 def flat_fields(muons: ak.Array) -> dict[str, Floats]:
     """Return the fields of all muons, shape (muons,) each."""
-    return {name: ak.to_numpy(ak.flatten(muons[name])).astype(np.float64) for name in muons.fields}
+    return {name: doubles(muons[name]) for name in muons.fields}

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from bphcoffea.corrections.energies.muon_momentum import MuonMomentumPayload, flat_fields
 from bphcoffea.errors import CorrectionsError
+from bphcoffea.physics import lengths
 
 #: Name of the uncertainty, with which the names of variations begin.
 MOMENTUM: Final = "muon_momentum"
@@ -55,7 +56,7 @@ class RochesterPayload(MuonMomentumPayload):
     def _uncertainties(self, muons: ak.Array) -> ak.Array:
         """Return the uncertainty of the factor of each muon, which takes seconds to evaluate."""
         flat = flat_fields(muons)
-        counts = ak.to_numpy(ak.num(muons)).tobytes()
+        counts = lengths(muons).tobytes()
         key = (counts, *(values.tobytes() for values in flat.values()))
         last = self._last
         # the variations up and down of a chunk have the same muons

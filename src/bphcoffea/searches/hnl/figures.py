@@ -130,9 +130,9 @@ def draw_exclusion(limit: MixingLimit, heading: Heading) -> Figure:
             axes.annotate("none", place, ha="center", fontsize=TINY)
     axes.set_yscale("log")
     axes.set_xlim(masses[0] - 3 * half, masses[-1] + 3 * half)
-    low, high = min(lows) / 2, max(highs)
+    bottom, top = min(lows) / 2, max(highs)
     # the legend needs the upper 30%
-    axes.set_ylim(low, high * (high / low) ** (3 / 7))
+    axes.set_ylim(bottom, top * (top / bottom) ** (3 / 7))
     axes.set_xlabel(r"$m_N$ [GeV]")
     axes.set_ylabel(r"$|V_\mu|^2$")
     blinded = "expected, blinded" if limit.blinded else "observed"

@@ -1,0 +1,70 @@
+"""Lists of numbers as flat arrays, and functions of numbers on lists.
+
+Awkward takes apart and puts together lists for every operator and function, which takes longer than
+the operation itself unless there are very many numbers.
+"""
+
+from collections.abc import Callable
+
+import awkward as ak
+import numpy as np
+
+from bphcoffea.arrays import Floats, Integers, Numbers
+
+
+def lengths(lists: ak.Array) -> Integers:
+    """Return the length of each list, shape (lists,)."""
+    layout = ak.to_layout(lists)
+    if isinstance(layout, ak.contents.ListOffsetArray):
+        return np.diff(np.asarray(layout.offsets)).astype(np.int64, copy=False)
+    of_lists: Integers = ak.to_numpy(ak.num(lists)).astype(np.int64, copy=False)
+    return of_lists
+
+
+def flattened(lists: ak.Array) -> Numbers:
+    """Return the numbers of all lists in their order, shape (numbers,)."""
+    layout = ak.to_layout(lists)
+    numbers: Numbers
+    if isinstance(layout, ak.contents.ListOffsetArray) and layout.content.is_numpy:
+        offsets = np.asarray(layout.offsets)
+        numbers = layout.content.to_backend_array()[offsets[0] : offsets[-1]]
+    else:
+        numbers = ak.to_numpy(ak.flatten(lists))
+    return numbers
+
+
+def doubles(lists: ak.Array) -> Floats:
+    """Return the numbers of all lists in their order, in double precision, shape (numbers,)."""
+    return flattened(lists).astype(np.float64, copy=False)
+
+
+def elementwise(function: Callable[..., Floats], *arrays: ak.Array) -> ak.Array:
+    """Apply a function of numpy arrays to the numbers of awkward arrays.
+
+    Parameters
+    ----------
+    function
+        Function from as many arrays in double precision as are given, at least two, each of shape
+        (n,), to one of that shape. An element of the result depends on these elements alone.
+    arrays
+        Arrays of numbers with lists of equal lengths; a number per event counts for each element of
+        the event. Where one has no value (None), the result has none.
+
+    Returns
+    -------
+    array
+        Results in the same lists.
+
+    Raises
+    ------
+    ValueError
+        If the lists do not have equal lengths.
+    """
+
+    def on_numbers(layouts: tuple[ak.contents.Content, ...], **_: object) -> object:
+        if not all(layout.is_numpy for layout in layouts):
+            return None  # go on inside the lists
+        numbers = (part.to_backend_array().astype(np.float64, copy=False) for part in layouts)
+        return ak.contents.NumpyArray(function(*numbers))
+
+    return ak.transform(on_numbers, *arrays, allow_records=False)
