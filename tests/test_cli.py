@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ import uproot
 from builders import write_fileset
 
 from bphcoffea import cli
+from bphcoffea.cli.fit import yields_in_words
 from bphcoffea.results import RunFolder
 from bphcoffea.rounding import rounded
+from bphcoffea.statistics import FitRecord
 from bphcoffea.toys import TOYS
 
 
@@ -53,6 +56,14 @@ def test_demo_finds_the_yields_it_was_made_with(demo):
     cutflow = RunFolder(demo / "run").cutflow
     events = cutflow["toy_2017"][0]["events"] + cutflow["toy_2018"][0]["events"]
     assert fit["luminosity"] == pytest.approx(events / 20_000)
+    # the last lines of the command
+    words = yields_in_words(FitRecord.of_run(RunFolder(demo / "run")))
+    found = [fit["parameters"][f"n_{name}"] for name in ("ds", "dplus", "background")]
+    yields = [" ± ".join(rounded(each["value"], each["error"])) for each in found]
+    assert re.findall(r"n_(\w+) = ([^,]*), ", words) == list(
+        zip(("ds", "dplus", "background"), yields, strict=True)
+    )
+    assert words.endswith(f", p-value {fit['goodness']['p_value']:.2g}")
 
 
 @pytest.mark.slow
@@ -99,7 +110,7 @@ def test_fit_of_one_dataset(demo, bphcoffea):
     # values and errors end at the same digit
     found = fit["parameters"]["n_ds"]
     assert [*rounded(found["value"], found["error"])] == next(
-        line.split()[3:6:2] for line in out.splitlines() if " n_ds " in line
+        line.split()[1:3] for line in out.splitlines() if line.startswith("n_ds ")
     )
     weighted = demo / "run" / "sweights-toy_2017" / "toy_2017.parquet"
     assert f"sWeights: {weighted}\n" in out
@@ -142,6 +153,7 @@ def test_a_partial_run_says_so_everywhere(bphcoffea, tmp_path, data):
     part = f"{entries // 4 / entries:.1%} of the events of its datasets"
     assert status == 0
     assert f"PARTIAL: the run covers {part}; its results are preliminary" in out
+    _, out, _ = bphcoffea("lumi", tmp_path / "run")
     assert f"times the {entries // 4 / entries:.2%}" in " ".join(out.split())
     status, out, _ = bphcoffea("status", tmp_path / "run")
     assert status == 0

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-from functools import partial
 
 import pytest
 from builders import write_fileset
 from damage import made_again
 
+from bphcoffea import execution
 from bphcoffea.cli import demo
 from bphcoffea.errors import InputError
 from bphcoffea.presentation.style import FIGURES, new_figure, save
@@ -189,10 +189,15 @@ def test_derived_files_of_a_run_that_was_replaced_meanwhile_are_refused(
 
 
 def test_demo_may_be_repeated(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "run", partial(demo.run, nominal=True, dataset=["toy_2017"]))
+    run = execution.run
+
+    def run_one(analysis, fileset, *others):
+        return run(analysis, fileset.select(["toy_2017"]), *others)
+
+    monkeypatch.setattr(execution, "run", run_one)
     for events in (40, 50):
         results = demo._run("ds_phipi", tmp_path, events, "iterative")
-    assert RunFolder(results).cutflow["toy_2017"][0]["events"] == 20
+    assert results.cutflow["toy_2017"][0]["events"] == 20
 
 
 @pytest.mark.parametrize("place", [".", "run", "run/below"])

@@ -51,8 +51,8 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot),
-    *(report.report, diff.diff, pick.pick, limits.limit, limits.export, toys.toys, new.new),
-    *(demo.demo, clean.clean, completion.completion),
+    *(report.report, diff.diff, pick.pick, limits.limit, limits.export, toys.toys),
+    *(new.new, demo.demo, clean.clean, completion.completion),
 )
 for command in _COMMANDS:
     app.command()(command)

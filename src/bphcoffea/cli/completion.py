@@ -68,7 +68,8 @@ def complete_category(ctx: typer.Context) -> Iterator[str]:
 
 def _places(ctx: typer.Context) -> list[Path]:
     """Return the paths on the line: arguments, or all words while the last option has no value."""
-    arguments = [ctx.params.get("directory"), *(ctx.params.get("fileset") or ())]
+    folders = (ctx.params.get(name) for name in ("directory", "first", "second"))
+    arguments = [*folders, *(ctx.params.get("fileset") or ())]
     return [Path(word) for word in (*arguments, *ctx.args) if word]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from rich import box
 from rich.cells import cell_len
+from rich.padding import Padding
 from rich.table import Column, Table
 from typing_extensions import override
 
@@ -99,14 +100,19 @@ def show_table(table: Table) -> None:
         say(str(table.title))
     headers = [str(column.header) for column in table.columns]
     for name, *cells in zip(*(column.cells for column in table.columns), strict=True):
-        pairs = zip(headers[1:], map(str, cells), strict=True)
-        say(f"{name}: {', '.join(f'{header} {cell}' for header, cell in pairs if cell)}")
+        pairs = zip(headers[1:], map(_plain, cells), strict=True)
+        say(f"{_plain(name)}: {', '.join(f'{header} {cell}' for header, cell in pairs if cell)}")
 
 
 def _least_width(column: Column) -> int:
-    lines = [line for cell in (column.header, *column.cells) for line in str(cell).splitlines()]
+    lines = [line for cell in (column.header, *column.cells) for line in _plain(cell).splitlines()]
     width = max(map(cell_len, lines), default=0)
     return width if column.no_wrap else min(width, _LEAST_TEXT)
+
+
+def _plain(cell: object) -> str:
+    """Return the text of a cell, without the indentation that it may have."""
+    return str(cell.renderable if isinstance(cell, Padding) else cell)
 
 
 def counted(number: int, noun: str) -> str:
