@@ -72,6 +72,14 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def whole_lines():
+    """What is printed is not broken, although workers of xdist are given the width of a terminal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def traced_once():
     """Runs of the same analysis on like datasets find only once what it reads: that takes a second.
 
