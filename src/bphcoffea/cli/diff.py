@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.padding import Padding
-from rich.text import Text
 
 import bphcoffea
 from bphcoffea import results, storage
@@ -94,17 +92,12 @@ def _print_group(group: GroupDifference, columns: Sequence[ColumnDifference]) ->
         return
     table = new_table(title, "candidates")
     for name, count in group.rows():
-        table.add_row(_indented(name) if name.startswith(" ") else name, f"{count:,}")
+        table.add_row(name, f"{count:,}")
         if name == IN_BOTH:
             for column in columns:
-                text = f"{column.column} differs by up to {column.largest:.2g}: {column.cause}"
-                table.add_row(_indented(text), f"{column.candidates:,}")
+                text = f"  {column.column} differs by up to {column.largest:.2g}: {column.cause}"
+                table.add_row(text, f"{column.candidates:,}")
     show_table(table)
-
-
-def _indented(text: str) -> Padding:
-    """Return a cell whose lines are all indented."""
-    return Padding(Text(text.strip()), (0, 0, 0, 2))
 
 
 def _print_candidate(candidate: dict[str, Any]) -> None:
