@@ -67,16 +67,23 @@ def fit(
         place.draw(_fit_figures(model, result, before, after))
 
 
-def significance(workspace: Place) -> None:
+def significance(
+    workspace: Place,
+    toys: Annotated[int, typer.Option(min=0, help="Number of toys; 0 for none.")] = 0,
+    seed: Seed = 0,
+) -> None:
     """Test the hypothesis without signal, and write significance.json."""
     model = _model(workspace)
-    result = inference.significance(model)
+    with progress(None, "Fitting toys", "toy") as bar:
+        result = inference.significance(model, toys=toys, seed=seed, progress=bar.update)
     table = new_table("", "significance", "p-value")
     if result.observed is not None and result.p_value is not None:
         table.add_row("observed", f"{result.observed:.2f}", f"{result.p_value:.3g}")
     title = f"expected, strength {result.strength:g}"
     table.add_row(title, f"{result.expected:.2f}", f"{result.expected_p_value:.3g}")
     console.print(table)
+    if result.toys_p_value is not None:
+        say(f"{counted(toys, 'toy')}: p-value {result.toys_p_value:.3g} ± {result.toys_error:.1g}")
     with _replacing(workspace, "significance") as place:
         place.write("significance.json", result.as_json())
 
@@ -93,7 +100,7 @@ def limit(
     if not 0 < level < 1:
         raise FitError(f"--level {level:g}: a confidence level lies between 0 and 1")
     model = _model(workspace)
-    with progress(None, "Testing strengths", "strength") as bar:
+    with progress(None, "Testing strengths", "toy" if toys else "strength") as bar:
         result = inference.limit(model, level=level, toys=toys, seed=seed, progress=bar.update)
     _print_limit(result)
     heading = presentation.Heading("Toys" if toys else "Asymptotic formulae")
