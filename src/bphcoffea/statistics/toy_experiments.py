@@ -6,21 +6,18 @@ processes, so that results do not either.
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from bphcoffea.arrays import Floats
+from bphcoffea.statistics.in_processes import computed
 from bphcoffea.statistics.likelihood import Likelihood
 
 #: Toys that are fitted at once: enough to make Python's overhead small.
 BATCH: Final = 200
-#: Expected seconds of work that are worth starting processes, which takes seconds itself.
-WORTH: Final = 10.0
 
 #: Function of the likelihood, the data of some toys and the parameters they were drawn at. It
 #: returns test statistics, shape (statistics, toys).
@@ -100,39 +97,14 @@ def toy_statistics(
         for first in firsts
     ]
     results: list[Floats] = []
-    for result in _computed(batches, processes):
+    costs = [batch.hypothesis.fits * (batch.last - batch.first) for batch in batches]
+    for result in computed(batches, costs, processes):
         results.append(result)
         progress(sum(found.shape[1] for found in results), toys * len(hypotheses))
     return [
         np.concatenate(results[place : place + len(firsts)], axis=1)
         for place in range(0, len(results), len(firsts))
     ]
-
-
-def _computed(batches: Sequence[_Batch], processes: int | None) -> Iterator[Floats]:
-    """Yield the results of all batches in order."""
-    begin, done = time.monotonic(), 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    wanted = processes or cores or 1
-    fits = np.cumsum([batch.hypothesis.fits * (batch.last - batch.first) for batch in batches])
-    for batch in batches:
-        # the time of the first fits tells how long the others take
-        elapsed = time.monotonic() - begin
-        long = done and elapsed * (fits[-1] / fits[done - 1] - 1) > WORTH
-        if wanted > 1 and (processes or long):
-            break
-        yield batch()
-        done += 1
-    else:
-        return
-    import loky
-
-    # loky never forks: XRootD does not survive a fork. Threads of BLAS would compete for the cores.
-    pool = loky.ProcessPoolExecutor(wanted, env={"OPENBLAS_NUM_THREADS": "1"})
-    try:
-        yield from pool.map(_Batch.__call__, batches[done:])
-    finally:
-        pool.shutdown(kill_workers=True)
 
 
 def share_error(share: float, toys: int) -> float:
