@@ -13,7 +13,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --ge
 # With this variable, every start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs demo test lint pytest bench zfit lock clean
+.PHONY: docs demo test lint pytest bench zfit root lock clean
 
 demo: $(VENV)/ready-demo
 	$(BIN)/bphcoffea demo --output demo
@@ -46,6 +46,14 @@ zfit:
 zfit-tests: $(VENV)/ready-zfit
 	$(BIN)/python -m pytest -q tests/statistics/test_zfit_models.py
 
+# ROOT takes 0.6 GB, and exists as a package for Linux alone: it has an environment of its own.
+root:
+	$(MAKE) VENV=.venv-root root-tests
+
+.PHONY: root-tests
+root-tests: $(VENV)/ready-root
+	$(BIN)/python -m pytest -q tests/statistics/test_roofit_models.py
+
 # The packages that runs need; and, added to them, those that development and benchmarks need.
 $(VENV)/ready-demo: requirements-installer.lock requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'bphcoffea needs Python 3.11 or newer: make PYTHON=python3.x')"
@@ -67,13 +75,18 @@ $(VENV)/ready-zfit: $(VENV)/ready-demo requirements-zfit.lock
 	$(INSTALL) --requirement requirements-zfit.lock
 	touch $@
 
+$(VENV)/ready-root: $(VENV)/ready-demo requirements-root.lock
+	$(INSTALL) --requirement requirements-root.lock
+	touch $@
+
 # Lock the newest versions within the bounds of pyproject.toml, for every platform and Python.
 lock:
 	$(LOCK) --group installer -o requirements-installer.lock
 	$(LOCK) pyproject.toml --group build -o requirements.lock
 	$(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
-	$(LOCK) pyproject.toml --extra zfit --group zfit -c requirements.lock -c requirements-dev.lock -o requirements-zfit.lock
+	$(LOCK) pyproject.toml --extra zfit --group extra -c requirements.lock -c requirements-dev.lock -o requirements-zfit.lock
 	$(LOCK) --group bench -c requirements.lock -o requirements-bench.lock
+	$(LOCK) pyproject.toml --extra root --group extra -c requirements.lock -c requirements-dev.lock -c requirements-bench.lock -o requirements-root.lock
 
 clean:
-	rm -rf $(VENV) .venv-zfit demo
+	rm -rf $(VENV) .venv-zfit .venv-root demo

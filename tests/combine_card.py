@@ -6,6 +6,8 @@ by a polynomial within half a standard deviation. With ``autoMCStats``, bins hav
 each, which adds the error of the scaled sum.
 """
 
+from itertools import pairwise
+
 import iminuit
 import numpy as np
 import uproot
@@ -176,3 +178,79 @@ def log_normal(x, up, down):
         return x * (high if x > 0 else low)
     mean, half, twice = (high + low) / 2, (high - low) / 2, 2 * x
     return x * (mean + half * twice * (twice**2 * (3 * twice**2 - 10) + 15) / 8)
+
+
+class ParametricCard(CombineCard):
+    """Datacard of one channel whose processes are PDFs of a workspace of RooFit.
+
+    A process has its rate times ``<pdf>_norm``, if the workspace has that; parameters of the
+    workspace float, and those with a line ``param`` are constrained.
+    """
+
+    def __init__(self, path):
+        import ROOT
+
+        rows = [row.split() for row in path.read_text().splitlines() if not row.startswith("--")]
+        bins, processes, self.constrained = [], [], []
+        for row in rows:
+            match row:
+                case ["shapes", "*", "*", file, "w:$PROCESS_$CHANNEL"]:
+                    self.file = ROOT.TFile.Open(str(path.parent / file))
+                    self.workspace = self.file.Get("w")
+                case ["bin", *names]:
+                    bins.append(names)
+                case ["process", *names]:
+                    processes.append(names)
+                case ["rate", *values]:
+                    rates = list(map(float, values))
+                case ["observation", count]:
+                    assert count == "-1"
+                case [name, "param", mean, width]:
+                    assert (float(mean), float(width)) == (0, 1)
+                    self.constrained.append(name)
+        ((self.channel,), columns) = bins
+        assert set(columns) == {self.channel}
+        data = self.workspace.data(f"data_obs_{self.channel}")
+        self.mass = self.workspace.var("mass")
+        binning = self.mass.getBinning()
+        self.edges = [binning.binLow(i) for i in range(data.numEntries())]
+        self.edges.append(self.mass.getMax())
+        contents = []
+        for i in range(data.numEntries()):
+            data.get(i)
+            contents.append(data.weight())
+        self.data = {self.channel: np.array(contents)}
+        self.processes = []
+        for name, number, rate in zip(*processes, rates, strict=True):
+            pdf = self.workspace.pdf(f"{name}_{self.channel}")
+            scale = self.workspace.function(f"{name}_{self.channel}_norm")
+            self.processes.append((pdf, scale, rate, int(number) <= 0))
+        mass = ROOT.RooArgSet(self.mass)
+        nodes = [node for pdf, scale, *_ in self.processes for node in (pdf, scale) if node]
+        used = [parameter for node in nodes for parameter in node.getParameters(mass)]
+        self.floating = {p.GetName(): p for p in used if not p.isConstant()}
+        self.names = ["r", *self.floating]
+
+    def expected(self, values):
+        import ROOT
+
+        for name, parameter in self.floating.items():
+            parameter.setVal(values[name])
+        total = 0.0
+        for pdf, scale, rate, is_signal in self.processes:
+            events = rate * (values["r"] if is_signal else 1) * (scale.getVal() if scale else 1)
+            total = total + events * integrals(ROOT, pdf, self.mass, self.edges)
+        return {self.channel: np.maximum(total, 1e-9)}
+
+
+def integrals(root, pdf, mass, edges):
+    """Integrals of a PDF over bins."""
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    x, result = root.RooArgSet(mass), []
+    for low, high in pairwise(edges):
+        densities = []
+        for node in nodes:
+            mass.setVal(low + (high - low) * (1 + node) / 2)
+            densities.append(pdf.getVal(x))
+        result.append(weights @ densities * (high - low) / 2)
+    return np.array(result)

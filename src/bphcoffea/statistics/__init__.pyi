@@ -23,6 +23,8 @@ from .mass_background import Background as Background, fit_background as fit_bac
 from .mass_fit import MassFit as MassFit, Parameter as Parameter
 from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
+from .roofit_models import write_roofit_model as write_roofit_model
+from .roofit_models import write_roofit_models as write_roofit_models
 from .run_fit import fit_mass as fit_mass
 from .run_histograms import of_datasets as of_datasets, whole as whole
 from .scaled_model import unit_of as unit_of
