@@ -64,7 +64,9 @@ def fit(
         place.write("fit.json", result.as_json())
         place.write("yields.json", tables)
         place.write_text("yields.tex", before.as_latex() + "\n" + after.as_latex())
-        place.draw(_fit_figures(model, result, before, after))
+        # of another file in the folder, the axes are unknown
+        axes = {} if place.prefix else statistics.axes_of(_folder(workspace))
+        place.draw(_fit_figures(model, result, before, after, axes))
 
 
 def significance(
@@ -205,7 +207,7 @@ class _Files:
 @contextmanager
 def _replacing(workspace: Path, command: str) -> Iterator[_Files]:
     """Replace the files of a command, and print where they are."""
-    folder = workspace if workspace.is_dir() else workspace.parent
+    folder = _folder(workspace)
     # several workspaces may share a folder
     prefix = (
         ""
@@ -221,12 +223,20 @@ def _replacing(workspace: Path, command: str) -> Iterator[_Files]:
         say(f"{counted(len(figures), 'figure')} in {folder / FIGURES}")
 
 
+def _folder(workspace: Path) -> Path:
+    return workspace if workspace.is_dir() else workspace.parent
+
+
 def _heading(asimov: bool) -> presentation.Heading:
     return presentation.Heading("Expected data" if asimov else "Data")
 
 
 def _fit_figures(
-    model: WorkspaceModel, result: Fit, before: Yields, after: Yields
+    model: WorkspaceModel,
+    result: Fit,
+    before: Yields,
+    after: Yields,
+    axes: Mapping[str, statistics.TemplateAxis],
 ) -> dict[str, Any]:
     """Return functions that draw the figures of a fit, by name."""
     heading = _heading(result.asimov)
@@ -240,7 +250,7 @@ def _fit_figures(
         for entry in table.channels:
             title = presentation.Heading(f"{entry.channel}, {table.stage}")
             figures[f"{table.stage}-{entry.channel}"] = lambda entry=entry, title=title: (
-                presentation.channel_figure(entry, title)
+                presentation.channel_figure(entry, title, axes.get(entry.channel))
             )
     return figures
 

@@ -37,6 +37,7 @@ from .splot import sweighted_candidates as sweighted_candidates, sweights as swe
 from .splot import write_sweights as write_sweights
 from .strength import fit_strength as fit_strength
 from .templates import BuiltModel as BuiltModel, Finding as Finding, TemplateFit as TemplateFit
+from .templates import TemplateAxis as TemplateAxis, axes_of as axes_of
 from .templates import build_model as build_model, declared_model as declared_model
 from .templates import findings_of as findings_of, load_model_file as load_model_file
 from .workspace import WORKSPACE_FILE as WORKSPACE_FILE, Workspace as Workspace
