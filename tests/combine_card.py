@@ -181,7 +181,7 @@ def log_normal(x, up, down):
 
 
 class ParametricCard(CombineCard):
-    """Datacard of one channel whose processes are PDFs of a workspace of RooFit.
+    """Datacard whose processes are PDFs of a workspace of RooFit.
 
     A process has its rate times ``<pdf>_norm``, if the workspace has that; parameters of the
     workspace float, and those with a line ``param`` are constrained.
@@ -191,7 +191,7 @@ class ParametricCard(CombineCard):
         import ROOT
 
         rows = [row.split() for row in path.read_text().splitlines() if not row.startswith("--")]
-        bins, processes, self.constrained = [], [], []
+        bins, processes, self.constrained, sources = [], [], [], {}
         for row in rows:
             match row:
                 case ["shapes", "*", "*", file, "w:$PROCESS_$CHANNEL"]:
@@ -203,44 +203,50 @@ class ParametricCard(CombineCard):
                     processes.append(names)
                 case ["rate", *values]:
                     rates = list(map(float, values))
-                case ["observation", count]:
-                    assert count == "-1"
+                case ["observation", *counts]:
+                    assert set(counts) == {"-1"}
+                case [name, "lnN", *values]:
+                    sources[name] = values
                 case [name, "param", mean, width]:
                     assert (float(mean), float(width)) == (0, 1)
                     self.constrained.append(name)
-        ((self.channel,), columns) = bins
-        assert set(columns) == {self.channel}
-        data = self.workspace.data(f"data_obs_{self.channel}")
-        self.mass = self.workspace.var("mass")
-        binning = self.mass.getBinning()
-        self.edges = [binning.binLow(i) for i in range(data.numEntries())]
-        self.edges.append(self.mass.getMax())
-        contents = []
-        for i in range(data.numEntries()):
-            data.get(i)
-            contents.append(data.weight())
-        self.data = {self.channel: np.array(contents)}
-        self.processes = []
-        for name, number, rate in zip(*processes, rates, strict=True):
-            pdf = self.workspace.pdf(f"{name}_{self.channel}")
-            scale = self.workspace.function(f"{name}_{self.channel}_norm")
-            self.processes.append((pdf, scale, rate, int(number) <= 0))
-        mass = ROOT.RooArgSet(self.mass)
-        nodes = [node for pdf, scale, *_ in self.processes for node in (pdf, scale) if node]
-        used = [parameter for node in nodes for parameter in node.getParameters(mass)]
-        self.floating = {p.GetName(): p for p in used if not p.isConstant()}
-        self.names = ["r", *self.floating]
+        channels, columns = bins
+        self.data, self.spectra = {}, {}
+        for channel in channels:
+            data = self.workspace.data(f"data_obs_{channel}")
+            (mass,) = (self.workspace.var(x.GetName()) for x in data.get())
+            binning = mass.getBinning()
+            edges = [binning.binLow(i) for i in range(data.numEntries())] + [mass.getMax()]
+            self.data[channel] = np.array([data.weight(i) for i in range(data.numEntries())])
+            self.spectra[channel] = mass, edges
+        self.processes, used = [], {}
+        for index, (channel, name, number, rate) in enumerate(
+            zip(columns, *processes, rates, strict=True)
+        ):
+            pdf = self.workspace.pdf(f"{name}_{channel}")
+            scale = self.workspace.function(f"{name}_{channel}_norm")
+            factors = {n: float(v[index]) for n, v in sources.items() if v[index] != "-"}
+            self.processes.append((channel, pdf, scale, rate, int(number) <= 0, factors))
+            for node in (pdf, scale) if scale else (pdf,):
+                nodes = node.getParameters(ROOT.RooArgSet(self.spectra[channel][0]))
+                used |= {p.GetName(): p for p in nodes if not p.isConstant()}
+            if scale and scale.isFundamental():
+                used[scale.GetName()] = scale
+        self.floating = used
+        self.constrained += sources
+        self.names = ["r", *self.floating, *sources]
 
     def expected(self, values):
         import ROOT
 
         for name, parameter in self.floating.items():
             parameter.setVal(values[name])
-        total = 0.0
-        for pdf, scale, rate, is_signal in self.processes:
+        total = dict.fromkeys(self.data, 0.0)
+        for channel, pdf, scale, rate, is_signal, factors in self.processes:
             events = rate * (values["r"] if is_signal else 1) * (scale.getVal() if scale else 1)
-            total = total + events * integrals(ROOT, pdf, self.mass, self.edges)
-        return {self.channel: np.maximum(total, 1e-9)}
+            events *= np.prod([factor ** values[name] for name, factor in factors.items()])
+            total[channel] = total[channel] + events * integrals(ROOT, pdf, *self.spectra[channel])
+        return {channel: np.maximum(contents, 1e-9) for channel, contents in total.items()}
 
 
 def integrals(root, pdf, mass, edges):

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import warnings
+from dataclasses import replace
 
 import hist
 import numpy as np
@@ -15,8 +16,13 @@ from bphcoffea import cli
 from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.errors import FitError
 from bphcoffea.statistics import fit_mass, write_roofit_model, write_roofit_models
+from bphcoffea.statistics.mass_background import Background, fit_background
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.mass_shapes import parameter_names
+from bphcoffea.statistics.roofit_spectra import write_roofit_spectra
+from bphcoffea.statistics.scaled_model import prepare
+from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
+from bphcoffea.statistics.signal_shape import SignalShape
 
 LOW, HIGH, BINS = 1.65, 2.01, 45
 EDGES = np.linspace(LOW, HIGH, BINS + 1)
@@ -189,6 +195,64 @@ def test_the_datacard_states_the_same_likelihood(root, run, record):
             # the curvature at fixed other parameters is at least that of the error
             assert card.nll(moved) > lowest + 0.1, name
     assert sum(card.expected({"r": 1.0, **best})["mass"]) == pytest.approx(record.fit.entries, 0.01)
+
+
+def test_spectra_of_a_search_have_the_likelihood_of_their_workspace(root, tmp_path):
+    """Expected events of τ → 3μ, with each parameter moved alone and all together."""
+    rng = np.random.default_rng(3)
+    masses = rng.triangular(1.62, 1.63, 2.0, 120)
+    channel = MassChannel(
+        "2017A",
+        6.0,
+        tuple(np.linspace(1.62, 2.0, 20)),
+        SignalShape(0.3, 1.777, 0.014, 1.2, 3.0, 0.010),
+        fit_background(masses),
+        tuple(np.histogram(masses, np.linspace(1.62, 2.0, 20))[0].astype(float)),
+        mean_error=0.004,
+        width_error=0.1,
+        signal_stat=0.05,
+        signal_shifts={"trigger": -0.1, "muon": 0.02},
+    )
+    other = replace(channel, name="B", background=Background(300.0, 2.0, 0.5), observed=None)
+    card = ParametricCard(write_roofit_spectra([channel, other], tmp_path / "card.txt")[0])
+    assert card.data["c_2017A"].tolist() == list(channel.observed)
+    assert card.data["B"] == pytest.approx(other.expected_background())
+    model = prepare(mass_workspace([channel, other]))
+    names = model.pdf.config.par_names
+    center = dict.fromkeys(card.names, 0.0) | {"r": 1.0}
+    center |= {name: 1.0 for name in card.names if name.endswith("_norm")}
+    # alternatives of the background exist with enough events alone
+    assert {"background_power_2017A", "background_polynomial_2017A"} <= set(card.constrained)
+
+    def of_workspace(values):
+        own = {"mu": values["r"] / model.unit}
+        for name in names[1:]:
+            found = [k for k in (name, name.removeprefix("signal_")) if k in values]
+            key = (
+                found[0]
+                if found
+                else f"background_{'c_' if '2017' in name else ''}{name[11:]}_norm"
+            )
+            own[name] = values[key]
+        contents = model.pdf.expected_data([own[name] for name in names], False)
+        # channels in alphabetical order: 2017A, B
+        return dict(zip(("c_2017A", "B"), np.split(contents, 2), strict=True))
+
+    def compare(values, slope=False):
+        found, known = card.expected(values), of_workspace(values)
+        for name in found:
+            scale = np.sum(found[name]) / np.sum(known[name]) if slope else 1.0
+            # a ratio to another shape is that of densities, not of contents: up to 0.07 events in
+            # a bin where a polynomial vanishes
+            assert found[name] == pytest.approx(scale * known[name], rel=0.02, abs=0.1), values
+
+    compare(center)
+    for name in card.names:
+        # yields are separate from slopes in the card
+        background = name.startswith(("slope", "background_po"))
+        compare(
+            center | {name: center[name] + 0.5} | ({"r": 0.0} if background else {}), background
+        )
 
 
 def test_weighted_candidates_have_no_model(root, tmp_path):

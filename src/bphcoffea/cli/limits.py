@@ -95,14 +95,14 @@ def export(
         Literal["combine", "pyhf", "roofit"],
         typer.Option(
             "--format",
-            help="Datacards for Combine or workspaces for pyhf, of a limit; or a parametric model "
-            "for RooFit and Combine, of a mass fit.",
+            help="Datacards for Combine or workspaces for pyhf, of a limit; or parametric models "
+            "for RooFit and Combine, of a limit on mass spectra or of a mass fit.",
         ),
     ],
 ) -> None:
     """Write a limit or a mass fit for other programs."""
     run = results.RunFolder(directory)
-    if to == "roofit":
+    if to == "roofit" and run.analysis.search is None:
         written = statistics.write_roofit_models(run)
         names = ", ".join(path.name for path in written)
         say(f"written to {written[0].parent}: {names}")

@@ -25,6 +25,7 @@ from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
 from .roofit_models import write_roofit_model as write_roofit_model
 from .roofit_models import write_roofit_models as write_roofit_models
+from .roofit_spectra import write_roofit_spectra as write_roofit_spectra
 from .run_fit import fit_mass as fit_mass
 from .run_histograms import of_datasets as of_datasets, whole as whole
 from .scaled_model import unit_of as unit_of

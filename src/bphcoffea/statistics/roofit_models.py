@@ -6,11 +6,7 @@ package.
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,14 +19,21 @@ from bphcoffea.statistics.datacards import DATA, Card, Column
 from bphcoffea.statistics.fit_record import FitRecord
 from bphcoffea.statistics.mass_fit import MassFit, Tail
 from bphcoffea.statistics.mass_shapes import BACKGROUND, TAIL_PARAMETERS, background_parameters
+from bphcoffea.statistics.roofit import (
+    WORKSPACE,
+    RooFitObjects,
+    digits,
+    identifier,
+    load_root,
+    quiet,
+)
 from bphcoffea.statistics.run_histograms import of_datasets
+from bphcoffea.statistics.search import PARAMETRIC
 from bphcoffea.statistics.spectrum import Spectrum
 
-#: Folder of the models, inside the folder of a run.
-PARAMETRIC: Final = "parametric"
-#: Names in a workspace: itself, the mass in GeV, the sum of the components, and its product with
-#: the constraints.
-WORKSPACE, MASS, MODEL, CONSTRAINED = "w", "mass", "model", "constrained_model"
+#: Names in a workspace: the mass in GeV, the sum of the components, and its product with the
+#: constraints.
+MASS, MODEL, CONSTRAINED = "mass", "model", "constrained_model"
 #: Range of the parameters of constraints, in standard deviations.
 SIGMAS: Final = 5.0
 #: Classes of the peaks without the prefix ``Roo``. That of one tail is not the general one, which
@@ -66,7 +69,7 @@ def write_roofit_models(run: RunFolder, record: FitRecord | None = None) -> list
         If ROOT is not installed, a fit is not valid, or the fitted candidates are weighted.
     """
     record = FitRecord.of_run(run) if record is None else record
-    _root()
+    load_root()
     histogram = run.histograms()[record.histogram]
     fits = {record.histogram: record}
     fits |= {f"{record.histogram}_{group}": fit for group, fit in record.by.items()}
@@ -121,9 +124,9 @@ def write_roofit_model(
     FitError
         If ROOT is not installed.
     """
-    root, channel = _root(), _identifier(path.name)
+    root, channel = load_root(), identifier(path.name)
     files = [path.with_name(path.name + ending) for ending in (".root", ".txt", ".json")]
-    with _quiet(root):
+    with quiet(root):
         workspace = root.RooWorkspace(WORKSPACE)
         constrained = _Builder(workspace, fit, channel).build(counts, tail)
         if not workspace.writeToFile(str(files[0])):
@@ -135,16 +138,17 @@ def write_roofit_model(
     return files
 
 
-class _Builder:
-    """Objects of a workspace."""
+class _Builder(RooFitObjects):
+    """Objects of a mass fit."""
 
     def __init__(self, workspace: Any, fit: MassFit, channel: str) -> None:
-        self.workspace, self.fit, self.channel = workspace, fit, channel
+        super().__init__(workspace)
+        self.fit, self.channel = fit, channel
 
     def build(self, counts: Floats, tail: Tail | None) -> list[str]:
         """Make model and data; return the names of the constrained parameters."""
         fit, low, high = self.fit, *self.fit.range
-        self.make(f"{MASS}[{_text(low)},{_text(high)}]")
+        self.make(f"{MASS}[{digits(low)},{digits(high)}]")
         constrained = self._tail(tail) if tail is not None else []
         for name, found in fit.parameters.items():
             if self.workspace.function(name):  # part of the tail
@@ -152,9 +156,9 @@ class _Builder:
             limits = (
                 ""
                 if found.limits is None
-                else f",{_text(found.limits[0])},{_text(found.limits[1])}"
+                else f",{digits(found.limits[0])},{digits(found.limits[1])}"
             )
-            self.make(f"{name}[{_text(found.value)}{limits}]")
+            self.make(f"{name}[{digits(found.value)}{limits}]")
             if found.error is not None:
                 self.workspace.var(name).setError(found.error)
         parts = [f"n_{name}*{self._pdf(name)}" for name in _components(fit)]
@@ -164,13 +168,8 @@ class _Builder:
         for name in _components(fit)[1:]:
             # where Combine looks for the yield of a PDF
             self.make(f"expr::{name}_{self.channel}_norm('@0',{{n_{name}}})")
-        self._data(counts)
+        self.add_data(MASS, f"{DATA}_{self.channel}", self.fit.edges, counts)
         return constrained
-
-    def make(self, text: str) -> None:
-        """Make an object as RooFit's factory language describes it."""
-        if not self.workspace.factory(text):
-            raise RuntimeError(f"RooFit does not make {text}")
 
     def _pdf(self, name: str) -> str:
         """Make the PDF of a component, and return its name."""
@@ -210,26 +209,14 @@ class _Builder:
         names = [f"tail_{index + 1}" for index in range(len(free))]
         for name, pull in zip(names, pulls, strict=True):
             limit = max(SIGMAS, 2 * abs(pull))
-            self.make(f"{name}[{_text(pull)},{_text(-limit)},{_text(limit)}]")
+            self.make(f"{name}[{digits(pull)},{digits(-limit)},{digits(limit)}]")
         for name, center, row in zip(free, mean, lower, strict=True):
-            terms = "+".join(f"({_text(x)})*@{index}" for index, x in enumerate(row))
-            text = f"{_text(center)}+{terms}"
+            terms = "+".join(f"({digits(x)})*@{index}" for index, x in enumerate(row))
+            text = f"{digits(center)}+{terms}"
             if limits := found[name].limits:
-                text = f"max({_text(limits[0])},min({_text(limits[1])},{text}))"
+                text = f"max({digits(limits[0])},min({digits(limits[1])},{text}))"
             self.make(f"expr::{name}('{text}',{{{','.join(names)}}})")
         return names
-
-    def _data(self, counts: Floats) -> None:
-        root, edges = _root(), np.array(self.fit.edges)
-        mass = self.workspace.var(MASS)
-        mass.setBinning(root.RooBinning(len(counts), edges))
-        histogram = root.TH1D(DATA, "", len(counts), edges)
-        histogram.SetDirectory(root.nullptr)
-        for index, count in enumerate(counts):
-            histogram.SetBinContent(index + 1, float(count))
-        data = root.RooDataHist(DATA, "", root.RooArgList(mass), histogram)
-        # `import` is a word of Python
-        getattr(self.workspace, "import")(data, root.RooFit.Rename(f"{DATA}_{self.channel}"))
 
 
 def _conditional(
@@ -263,41 +250,3 @@ def _card(fit: MassFit, channel: str, file: str, constrained: Sequence[str]) -> 
     card = Card({channel: "-1"}, columns, digits=6, width=16)
     text = card.text(f"shapes * * {file} {WORKSPACE}:$PROCESS_$CHANNEL", "-" * 20)
     return text + "".join(f"{name} param 0 1\n" for name in constrained)
-
-
-def _text(number: float) -> str:
-    """Return all digits of a number, with a decimal point."""
-    return repr(float(number))
-
-
-def _identifier(name: str) -> str:
-    """Return a name that RooFit and datacards accept."""
-    text = re.sub(r"\W", "_", name)
-    return f"c_{text}" if text[0].isdigit() else text
-
-
-@contextmanager
-def _quiet(root: Any) -> Iterator[None]:
-    """Silence the messages of RooFit about each object."""
-    service = root.RooMsgService.instance()
-    before = service.globalKillBelow()
-    service.setGlobalKillBelow(root.RooFit.WARNING)
-    try:
-        yield
-    finally:
-        service.setGlobalKillBelow(before)
-
-
-def _root() -> Any:
-    try:
-        with warnings.catch_warnings():
-            # the package warns that it is a pre-release
-            warnings.simplefilter("ignore")
-            return import_module("ROOT")
-    except ModuleNotFoundError as error:
-        if error.name != "ROOT":
-            raise
-        raise FitError(
-            "ROOT is not installed, which writes parametric models; install it (on Linux) with: "
-            "pip install 'bphcoffea[root]'"
-        ) from None
