@@ -14,7 +14,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --ge
 # With this variable, every start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs demo test lint pytest bench zfit lock clean
+.PHONY: docs demo test lint pytest bench zfit root lock clean
 
 demo: $(VENV)/ready-demo
 	$(BIN)/bphcoffea demo --output demo
@@ -39,10 +39,13 @@ docs: $(VENV)/ready-dev
 bench: $(VENV)/ready-bench
 	$(BIN)/python benchmarks/rdataframe $(BENCH)
 
-# zfit brings TensorFlow, 1.9 GB that nothing else needs: it has an environment of its own.
-# That holds only what $(VENV) lacks, and finds the rest there.
+# zfit brings TensorFlow, 1.9 GB, and ROOT takes 0.6 GB, which nothing else needs: each has an
+# environment of its own. That holds only what $(VENV) lacks, and finds the rest there.
 zfit: .venv-zfit/ready
 	.venv-zfit/bin/python -m pytest -q tests/statistics/test_zfit_models.py
+
+root: .venv-root/ready
+	.venv-root/bin/python -m pytest -q tests/statistics/test_roofit_models.py
 
 # The packages that runs need; and, added to them, those that development and benchmarks need.
 $(VENV)/ready-demo: requirements-installer.lock requirements.lock pyproject.toml
@@ -61,10 +64,10 @@ $(VENV)/ready-bench: $(VENV)/ready-demo requirements-bench.lock
 	$(BIN)/$(INSTALL) --requirement requirements-bench.lock
 	touch $@
 
-.venv-zfit/ready: $(VENV)/ready-dev requirements-zfit.lock
-	$(PYTHON) -m venv --without-pip .venv-zfit
-	echo "import site; site.addsitedir('$$($(BIN)/$(PACKAGES))')" > $$(.venv-zfit/bin/$(PACKAGES))/base.pth
-	.venv-zfit/bin/$(INSTALL) --requirement requirements-zfit.lock
+.venv-%/ready: $(VENV)/ready-dev requirements-%.lock
+	$(PYTHON) -m venv --without-pip .venv-$*
+	echo "import site; site.addsitedir('$$($(BIN)/$(PACKAGES))')" > $$(.venv-$*/bin/$(PACKAGES))/base.pth
+	.venv-$*/bin/$(INSTALL) --requirement requirements-$*.lock
 	touch $@
 
 # Lock the newest versions within the bounds of pyproject.toml, for every platform and Python.
@@ -72,8 +75,9 @@ lock:
 	$(LOCK) --group installer -o requirements-installer.lock
 	$(LOCK) pyproject.toml --group build -o requirements.lock
 	$(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
-	$(LOCK) pyproject.toml --extra zfit --group zfit -c requirements.lock -c requirements-dev.lock -o requirements-zfit.lock
+	$(LOCK) pyproject.toml --extra zfit --group extra -c requirements.lock -c requirements-dev.lock -o requirements-zfit.lock
 	$(LOCK) --group bench -c requirements.lock -o requirements-bench.lock
+	$(LOCK) pyproject.toml --extra root --group extra -c requirements.lock -c requirements-dev.lock -c requirements-bench.lock -o requirements-root.lock
 
 clean:
-	rm -rf $(VENV) .venv-zfit demo
+	rm -rf $(VENV) .venv-zfit .venv-root demo

@@ -1,4 +1,4 @@
-"""Time of fits, limits and rankings of a template model, with this package and with others.
+"""Time of fits, limits, rankings and toys of a template model, with this package and with others.
 
 The model has 10 regions of 20 bins, five processes, a free background, 60 nuisance parameters (40
 of them change yields and shapes) and a statistical uncertainty for each bin.
@@ -123,6 +123,11 @@ def with_this_package(spec):
     timed("yields", lambda: inference.yields(model, result))
     ranking = timed("ranking", lambda: inference.rank(model))
     print(len(ranking.impacts), "parameters")
+    timed("200 toys", lambda: inference.goodness_of_fit(model, toys=200, processes=1))
+    small = inference.WorkspaceModel.of(workspace(regions=3, bins=8, nuisances=8))
+    print(small.pdf.config.npars, "parameters")
+    timed("2000 toys", lambda: inference.goodness_of_fit(small, toys=2000, processes=1))
+    timed("limit with 1000 toys", lambda: inference.limit(small, toys=1000, processes=1))
 
 
 def main():

@@ -6,6 +6,8 @@ by a polynomial within half a standard deviation. With ``autoMCStats``, bins hav
 each, which adds the error of the scaled sum.
 """
 
+from itertools import pairwise
+
 import iminuit
 import numpy as np
 import uproot
@@ -176,3 +178,85 @@ def log_normal(x, up, down):
         return x * (high if x > 0 else low)
     mean, half, twice = (high + low) / 2, (high - low) / 2, 2 * x
     return x * (mean + half * twice * (twice**2 * (3 * twice**2 - 10) + 15) / 8)
+
+
+class ParametricCard(CombineCard):
+    """Datacard whose processes are PDFs of a workspace of RooFit.
+
+    A process has its rate times ``<pdf>_norm``, if the workspace has that; parameters of the
+    workspace float, and those with a line ``param`` are constrained.
+    """
+
+    def __init__(self, path):
+        import ROOT
+
+        rows = [row.split() for row in path.read_text().splitlines() if not row.startswith("--")]
+        bins, processes, self.constrained, sources = [], [], [], {}
+        for row in rows:
+            match row:
+                case ["shapes", "*", "*", file, "w:$PROCESS_$CHANNEL"]:
+                    self.file = ROOT.TFile.Open(str(path.parent / file))
+                    self.workspace = self.file.Get("w")
+                case ["bin", *names]:
+                    bins.append(names)
+                case ["process", *names]:
+                    processes.append(names)
+                case ["rate", *values]:
+                    rates = list(map(float, values))
+                case ["observation", *counts]:
+                    assert set(counts) == {"-1"}
+                case [name, "lnN", *values]:
+                    sources[name] = values
+                case [name, "param", mean, width]:
+                    assert (float(mean), float(width)) == (0, 1)
+                    self.constrained.append(name)
+        channels, columns = bins
+        self.data, self.spectra = {}, {}
+        for channel in channels:
+            data = self.workspace.data(f"data_obs_{channel}")
+            (mass,) = (self.workspace.var(x.GetName()) for x in data.get())
+            binning = mass.getBinning()
+            edges = [binning.binLow(i) for i in range(data.numEntries())] + [mass.getMax()]
+            self.data[channel] = np.array([data.weight(i) for i in range(data.numEntries())])
+            self.spectra[channel] = mass, edges
+        self.processes, used = [], {}
+        for index, (channel, name, number, rate) in enumerate(
+            zip(columns, *processes, rates, strict=True)
+        ):
+            pdf = self.workspace.pdf(f"{name}_{channel}")
+            scale = self.workspace.function(f"{name}_{channel}_norm")
+            factors = {n: float(v[index]) for n, v in sources.items() if v[index] != "-"}
+            self.processes.append((channel, pdf, scale, rate, int(number) <= 0, factors))
+            for node in (pdf, scale) if scale else (pdf,):
+                nodes = node.getParameters(ROOT.RooArgSet(self.spectra[channel][0]))
+                used |= {p.GetName(): p for p in nodes if not p.isConstant()}
+            if scale and scale.isFundamental():
+                used[scale.GetName()] = scale
+        self.floating = used
+        self.constrained += sources
+        self.names = ["r", *self.floating, *sources]
+
+    def expected(self, values):
+        import ROOT
+
+        for name, parameter in self.floating.items():
+            parameter.setVal(values[name])
+        total = dict.fromkeys(self.data, 0.0)
+        for channel, pdf, scale, rate, is_signal, factors in self.processes:
+            events = rate * (values["r"] if is_signal else 1) * (scale.getVal() if scale else 1)
+            events *= np.prod([factor ** values[name] for name, factor in factors.items()])
+            total[channel] = total[channel] + events * integrals(ROOT, pdf, *self.spectra[channel])
+        return {channel: np.maximum(contents, 1e-9) for channel, contents in total.items()}
+
+
+def integrals(root, pdf, mass, edges):
+    """Integrals of a PDF over bins."""
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    x, result = root.RooArgSet(mass), []
+    for low, high in pairwise(edges):
+        densities = []
+        for node in nodes:
+            mass.setVal(low + (high - low) * (1 + node) / 2)
+            densities.append(pdf.getVal(x))
+        result.append(weights @ densities * (high - low) / 2)
+    return np.array(result)

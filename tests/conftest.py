@@ -73,7 +73,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def whole_lines():
-    """What is printed is not broken, although workers of xdist are given the width of a terminal."""
+    """Print whole lines, although workers of xdist are told the width of a terminal."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COLUMNS", raising=False)
         yield

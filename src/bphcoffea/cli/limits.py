@@ -92,12 +92,23 @@ def limit(
 def export(
     directory: RunDirectory,
     to: Annotated[
-        Literal["combine", "pyhf"],
-        typer.Option("--format", help="Format: datacards for combine, workspaces for pyhf."),
+        Literal["combine", "pyhf", "roofit"],
+        typer.Option(
+            "--format",
+            help="Datacards for Combine or workspaces for pyhf, of a limit; or parametric models "
+            "for RooFit and Combine, of a limit on mass spectra or of a mass fit.",
+        ),
     ],
 ) -> None:
-    """Write a limit as datacards for Combine or workspaces for pyhf."""
+    """Write a limit or a mass fit for other programs."""
     run = results.RunFolder(directory)
+    if to == "roofit" and run.analysis.search is None:
+        written = statistics.write_roofit_models(run)
+        names = ", ".join(path.name for path in written)
+        say(f"written to {written[0].parent}: {names}")
+        if not any(path.suffix == ".json" for path in written):
+            say("note: no HS3, which does not know the shape of the peaks")
+        return
     written = statistics.search_of(run).export(run, to)
     say(f"{len(written)} files in {written[0].parent}")
     if run.read("limit.json").get("partial"):

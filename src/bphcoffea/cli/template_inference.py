@@ -62,19 +62,28 @@ def fit(
         place.write("fit.json", result.as_json())
         place.write("yields.json", tables)
         place.write_text("yields.tex", before.as_latex() + "\n" + after.as_latex())
-        place.draw(_fit_figures(model, result, before, after))
+        # of another file in the folder, the axes are unknown
+        axes = {} if place.prefix else statistics.axes_of(_folder(workspace))
+        place.draw(_fit_figures(model, result, before, after, axes))
 
 
-def significance(workspace: Place) -> None:
+def significance(
+    workspace: Place,
+    toys: Annotated[int, typer.Option(min=0, help="Number of toys; 0 for none.")] = 0,
+    seed: Seed = 0,
+) -> None:
     """Test the hypothesis without signal, and write significance.json."""
     model = _model(workspace)
-    result = inference.significance(model)
+    with progress(None, "Fitting toys", "toy") as bar:
+        result = inference.significance(model, toys=toys, seed=seed, progress=bar.update)
     table = new_table("", "significance", "p-value")
     if result.observed is not None and result.p_value is not None:
         table.add_row("observed", f"{result.observed:.2f}", f"{result.p_value:.3g}")
     title = f"expected, strength {result.strength:g}"
     table.add_row(title, f"{result.expected:.2f}", f"{result.expected_p_value:.3g}")
     show_table(table)
+    if result.toys_p_value is not None:
+        say(f"{counted(toys, 'toy')}: p-value {result.toys_p_value:.3g} ± {result.toys_error:.1g}")
     with _replacing(workspace, "significance") as place:
         place.write("significance.json", result.as_json())
 
@@ -91,7 +100,7 @@ def limit(
     if not 0 < level < 1:
         raise FitError(f"--level {level:g}: a confidence level lies between 0 and 1")
     model = _model(workspace)
-    with progress(None, "Testing strengths", "strength") as bar:
+    with progress(None, "Testing strengths", "toy" if toys else "strength") as bar:
         result = inference.limit(model, level=level, toys=toys, seed=seed, progress=bar.update)
     _print_limit(result)
     heading = presentation.Heading("Toys" if toys else "Asymptotic formulae")
@@ -196,7 +205,7 @@ class _Files:
 @contextmanager
 def _replacing(workspace: Path, command: str) -> Iterator[_Files]:
     """Replace the files of a command, and print where they are."""
-    folder = workspace if workspace.is_dir() else workspace.parent
+    folder = _folder(workspace)
     # several workspaces may share a folder
     prefix = (
         ""
@@ -212,12 +221,20 @@ def _replacing(workspace: Path, command: str) -> Iterator[_Files]:
         say(f"{counted(len(figures), 'figure')} in {folder / FIGURES}")
 
 
+def _folder(workspace: Path) -> Path:
+    return workspace if workspace.is_dir() else workspace.parent
+
+
 def _heading(asimov: bool) -> presentation.Heading:
     return presentation.Heading("Expected data" if asimov else "Data")
 
 
 def _fit_figures(
-    model: WorkspaceModel, result: Fit, before: Yields, after: Yields
+    model: WorkspaceModel,
+    result: Fit,
+    before: Yields,
+    after: Yields,
+    axes: Mapping[str, statistics.TemplateAxis],
 ) -> dict[str, Any]:
     """Return functions that draw the figures of a fit, by name."""
     heading = _heading(result.asimov)
@@ -231,7 +248,7 @@ def _fit_figures(
         for entry in table.channels:
             title = presentation.Heading(f"{entry.channel}, {table.stage}")
             figures[f"{table.stage}-{entry.channel}"] = lambda entry=entry, title=title: (
-                presentation.channel_figure(entry, title)
+                presentation.channel_figure(entry, title, axes.get(entry.channel))
             )
     return figures
 

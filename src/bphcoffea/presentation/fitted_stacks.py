@@ -21,6 +21,7 @@ from bphcoffea.presentation.style import (
     points,
     scale_counts,
 )
+from bphcoffea.statistics import TemplateAxis
 from bphcoffea.statistics.inference import ChannelYields
 
 #: Samples beyond this number are drawn as one.
@@ -29,14 +30,27 @@ MOST = len(WIDE_PALETTE)
 LOGARITHMIC = 500.0
 
 
-def channel_figure(entry: ChannelYields, heading: Heading) -> Figure:
+def channel_figure(
+    entry: ChannelYields, heading: Heading, axis: TemplateAxis | None = None
+) -> Figure:
     """Draw the samples of a channel as a stack with its uncertainty, data, and their ratio.
 
-    The horizontal axis shows the numbers of the bins, since a workspace has no edges. Data are
-    left out if they are blinded.
+    Data are left out if they are blinded.
+
+    Parameters
+    ----------
+    entry
+        The channel.
+    heading
+        Text above the figure.
+    axis
+        Variable and edges of the bins; without it, the horizontal axis shows the numbers of the
+        bins, since a workspace has no edges.
     """
     size = len(entry.bin_totals)
-    edges: Floats = np.linspace(0.5, size + 0.5, size + 1)
+    if axis is not None and len(axis.edges) != size + 1:
+        axis = None
+    edges: Floats = np.linspace(0.5, size + 0.5, size + 1) if axis is None else np.array(axis.edges)
     total: Floats = np.array(entry.bin_totals)
     errors: Floats = np.array(entry.bin_errors)
     figure = new_figure(10, 10 if entry.data is not None else 8)
@@ -51,8 +65,7 @@ def channel_figure(entry: ChannelYields, heading: Heading) -> Figure:
     draw_band(top, total, (errors, errors), edges).set_label("Uncertainty")
     highest = float(np.max(total + errors, initial=0.0))
     if entry.data is not None:
-        axis = hist.axis.Regular(size, 0.5, size + 0.5)
-        histogram = hist.Hist(axis, storage=hist.storage.Double())
+        histogram = hist.Hist(hist.axis.Variable(edges), storage=hist.storage.Double())
         histogram.values()[:] = entry.data
         highest = max(highest, points(top, histogram, "Data"))
         draw_ratio(bottom, histogram, total, (errors, errors), edges, ())
@@ -62,11 +75,13 @@ def channel_figure(entry: ChannelYields, heading: Heading) -> Figure:
     scale_counts(top, highest, log=log, headroom=0.3)
     top.set_ylabel("Events / bin")
     top.legend(loc="upper right", ncols=2 if len(samples) > 2 else 1, fontsize=TINY, reverse=True)
-    bottom.set_xlabel("Bin", fontsize=SMALL + 4)
     bottom.set_xlim(edges[0], edges[-1])
-    step = max(1, round(size / 10))
-    bottom.set_xticks(np.arange(1, size + 1, step))
-    bottom.xaxis.minorticks_off()
+    if axis is None:
+        bottom.set_xlabel("Bin", fontsize=SMALL + 4)
+        bottom.set_xticks(np.arange(1, size + 1, max(1, round(size / 10))))
+        bottom.xaxis.minorticks_off()
+    else:
+        bottom.set_xlabel(literal(axis.label), fontsize=SMALL + 4)
     heading.above(top)
     return figure
 

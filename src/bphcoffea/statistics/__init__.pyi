@@ -23,6 +23,9 @@ from .mass_background import Background as Background, fit_background as fit_bac
 from .mass_fit import MassFit as MassFit, Parameter as Parameter
 from .mass_shapes import BACKGROUND as BACKGROUND
 from .records import JsonObject as JsonObject, Record as Record
+from .roofit_models import write_roofit_model as write_roofit_model
+from .roofit_models import write_roofit_models as write_roofit_models
+from .roofit_spectra import write_roofit_spectra as write_roofit_spectra
 from .run_fit import fit_mass as fit_mass
 from .run_histograms import of_datasets as of_datasets, whole as whole
 from .scaled_model import unit_of as unit_of
@@ -35,6 +38,7 @@ from .splot import sweighted_candidates as sweighted_candidates, sweights as swe
 from .splot import write_sweights as write_sweights
 from .strength import fit_strength as fit_strength
 from .templates import BuiltModel as BuiltModel, Finding as Finding, TemplateFit as TemplateFit
+from .templates import TemplateAxis as TemplateAxis, axes_of as axes_of
 from .templates import build_model as build_model, declared_model as declared_model
 from .templates import findings_of as findings_of, load_model_file as load_model_file
 from .workspace import WORKSPACE_FILE as WORKSPACE_FILE, Workspace as Workspace

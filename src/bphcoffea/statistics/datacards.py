@@ -193,11 +193,8 @@ def write_shape_datacard(channels: Sequence[MassChannel], path: Path) -> None:
         [f"{np.sum(of_channel[name]):.10g}" for of_channel in contents for name in names]
         for names in ((DATA,), (SIGNAL, BACKGROUND))
     )
-    card = _card(channels, {}, bins, observed, rates, digits=6, width=16)
+    card = card_of_spectra(channels, bins, observed, rates)
     for i, channel in enumerate(channels):
-        if channel.signal_stat > 0:
-            name = f"signal_statistics_{channel.name}"
-            card.add(name, "lnN", {2 * i: 1 + channel.signal_stat})
         for name in channel.signal_variations():
             card.add(name, "shape", {2 * i: 1.0})
         for name in channel.background_factors():
@@ -207,6 +204,31 @@ def write_shape_datacard(channels: Sequence[MassChannel], path: Path) -> None:
     for bin_, channel in zip(bins, channels, strict=True):
         text += f"background_{channel.name} rateParam {bin_} {BACKGROUND} 1 [0,10]\n"
     path.write_text(text, encoding="utf-8")
+
+
+def card_of_spectra(
+    channels: Sequence[MassChannel],
+    bins: Sequence[str],
+    observed: Sequence[str],
+    rates: Sequence[str],
+) -> Card:
+    """Return the card of mass spectra with the uncertainties of yields.
+
+    Parameters
+    ----------
+    channels
+        The categories.
+    bins, observed
+        Their names and observed events in the card.
+    rates
+        Expected events of signal and background of each.
+    """
+    card = _card(channels, {}, bins, observed, rates, digits=6, width=16)
+    for i, channel in enumerate(channels):
+        if channel.signal_stat > 0:
+            name = f"signal_statistics_{channel.name}"
+            card.add(name, "lnN", {2 * i: 1 + channel.signal_stat})
+    return card
 
 
 def _histograms(channel: MassChannel) -> dict[str, Floats]:

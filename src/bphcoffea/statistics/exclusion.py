@@ -14,9 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from bphcoffea.statistics.cls_limits import cls_at
+from bphcoffea.statistics.in_processes import computed
 from bphcoffea.statistics.limit_results import QUANTILES, Confidence
 from bphcoffea.statistics.records import Record
 from bphcoffea.statistics.workspace import Workspace
@@ -109,8 +111,9 @@ def scan(
     untested = list(_checked(sorted(points)))
     for _ in range(1 + ROUNDS):
         total = len(tested) + len(untested)
-        for point in untested:
-            tested[point] = cls_at(model(point), toys=toys, seed=seed)
+        tests = [partial(cls_at, model(point), toys=toys, seed=seed) for point in untested]
+        for point, found in zip(untested, computed(tests), strict=True):
+            tested[point] = found
             progress(len(tested), total)
         result = _scan(dict(sorted(tested.items())), level)
         untested = _uncertain_crossings(result)

@@ -46,24 +46,26 @@ class Factors:
     """
 
     def __init__(self, high: Floats, low: Floats, *, smooth: bool) -> None:
+        high, low = high[:, np.newaxis], low[:, np.newaxis]
         self.up, self.down, self.smooth = np.log(high), -np.log(low), smooth
         ends = [high - 1, low - 1, self.up * high, self.down * low]
         ends += [self.up**2 * high, self.down**2 * low]
-        self.coefficients = _COEFFICIENTS @ np.array(ends)
+        self.coefficients = np.einsum("ij,jnk->ink", _COEFFICIENTS, np.array(ends))
 
     def logarithms(self, pulls: Floats) -> tuple[Floats, Floats]:
-        """Return the logarithm of each factor and its derivative, shapes (n,)."""
+        """Return the logarithm of each factor and its derivative, shapes (n, experiments)."""
         slopes = np.where(pulls >= 0, self.up, self.down)
         values = np.clip(slopes * pulls, -HIGHEST, HIGHEST)
-        inside = np.flatnonzero(np.abs(pulls) < 1)
-        if self.smooth and len(inside):
-            x, a = pulls[inside], self.coefficients[:, inside]
+        if self.smooth:
+            x, a = np.clip(pulls, -1, 1), self.coefficients
             factor, slope = a[5], 6 * a[5]
             for power in range(4, -1, -1):
                 factor = factor * x + a[power]
                 slope = slope * x + (power + 1) * a[power]
             factor = np.maximum(1 + factor * x, np.exp(-HIGHEST))
-            values[inside], slopes[inside] = np.log(factor), slope / factor
+            inside = np.abs(pulls) < 1
+            values = np.where(inside, np.log(factor), values)
+            slopes = np.where(inside, slope / factor, slopes)
         return values, slopes
 
 

@@ -8,7 +8,7 @@ modifiers of pyhf are supported, and results agree with pyhf's to rounding.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -72,53 +72,82 @@ class Likelihood:
         counts = np.concatenate([observed[name] for name in cells.channels])
         self.data: Floats = np.append(counts, self.constraints.measured)
         scale = unit ** np.count_nonzero(cells.factors == poi, axis=0)
-        self._nominal = cells.nominal * scale
+        size, rows, number = len(cells.nominal), len(cells.rows), self.config.npars
+        self._nominal = _column(cells.nominal * scale)
         self._norms = Factors(*cells.norms[2:], smooth=interpolation == "code4")
         self._norm_row, self._norm_parameter = cells.norms[:2].astype(np.int64)
         place, parameter = cells.shapes[:2].astype(np.int64)
         self._moved, column = np.unique(parameter, return_inverse=True)
-        size, (up, down) = len(cells.nominal), cells.shapes[2:] * scale[place]
+        up, down = cells.shapes[2:] * scale[place]
         self._shapes = place, column, (up - down) / 2, (up + down) / 16
         self._linear, self._curved = (
             sparse.csr_array((values, (place, column)), shape=(size, len(self._moved)))
             for values in self._shapes[2:]
         )
+        # sums over cells and modifiers, as matrices
+        self._by_bin, self._by_row = _sums(cells.bin, self.bins), _sums(cells.row, rows)
+        self._norms_by_row = _sums(self._norm_row, rows)
+        self._norms_by_parameter = _sums(self._norm_parameter, number)
+        self._shapes_by_parameter = _sums(self._moved, number)
+        self._factors_by_parameter = _sums(cells.factors.ravel(), number + 1)[:number]
+        self._linear_by_parameter = self._linear.T.tocsr()
+        self._curved_by_parameter = self._curved.T.tocsr()
         self._latest: tuple[bytes, _Parts] | None = None
 
     def expected_data(self, pars: npt.ArrayLike, include_auxdata: bool = True) -> Floats:
         """Return expected counts, followed by the expected auxiliary data as in pyhf."""
         parameters = np.asarray(pars, dtype=np.float64)
-        counts = self._counts(self._parts(parameters))
+        counts: Floats = self._parts(parameters).counts[:, 0]
         if include_auxdata:
             return np.append(counts, self.constraints.expected(parameters))
         return counts
 
     def deviance(self, pars: npt.ArrayLike, data: Floats) -> float:
         """Return -2 ln L up to a constant of the data: zero if data are as expected."""
-        parameters = np.asarray(pars, dtype=np.float64)
-        expected = np.maximum(self._counts(self._parts(parameters)), TINY)
-        counts = poisson_deviance(data[: self.bins], expected)
-        return counts + self.constraints.deviance(parameters, data[self.bins :])
+        return float(self.deviances(np.atleast_2d(pars), np.atleast_2d(data))[0])
+
+    def deviances(self, pars: Floats, data: Floats) -> Floats:
+        """Return `deviance` of some experiments at once.
+
+        Parameters
+        ----------
+        pars
+            Parameters of each experiment, shape (experiments, parameters).
+        data
+            Data of each experiment, shape (experiments, data).
+
+        Returns
+        -------
+        Deviances, shape (experiments,).
+        """
+        expected = np.maximum(self._parts(pars).counts, TINY)
+        counts = poisson_deviance(data[:, : self.bins].T, expected)
+        result: Floats = counts + self.constraints.deviance(pars.T, data[:, self.bins :].T)
+        return result
 
     def gradient(self, pars: npt.ArrayLike, data: Floats) -> Floats:
         """Return the derivatives of the deviance by the parameters; shape (parameters,)."""
-        parameters = np.asarray(pars, dtype=np.float64)
-        parts, cells = self._parts(parameters), self.cells
-        expected = np.maximum(self._counts(parts), TINY)
-        slopes = (2 * (1 - data[: self.bins] / expected))[cells.bin]
-        number = len(parameters)
-        by_row = np.bincount(cells.row, slopes * parts.rates, len(cells.rows))
-        result = np.zeros(number)
-        result += np.bincount(
-            self._norm_parameter, parts.norm_slopes * by_row[self._norm_row], number
+        gradient: Floats = self.gradients(np.atleast_2d(pars), np.atleast_2d(data))[0]
+        return gradient
+
+    def gradients(self, pars: Floats, data: Floats) -> Floats:
+        """Return `gradient` of some experiments; shape (experiments, parameters)."""
+        parts, cells = self._parts(pars), self.cells
+        expected = np.maximum(parts.counts, TINY)
+        slopes = (2 * (1 - data[:, : self.bins].T / expected))[cells.bin]
+        by_row = self._by_row @ (slopes * parts.rates)
+        result = self._norms_by_parameter @ (parts.norm_slopes * by_row[self._norm_row])
+        by_content = slopes * parts.factors
+        result += self._shapes_by_parameter @ (
+            self._linear_by_parameter @ by_content
+            + parts.bend * (self._curved_by_parameter @ by_content)
         )
-        place, column, linear, bent = self._shapes
-        by_content = (slopes * parts.factors)[place] * (linear + bent * parts.bend[column])
-        result[self._moved] += np.bincount(column, by_content, len(self._moved))
-        for places, others in zip(cells.factors, parts.others, strict=True):
-            result += np.bincount(places, slopes * others, number + 1)[:number]
-        result[self.constraints.index] += self.constraints.gradient(parameters, data[self.bins :])
-        return result
+        by_factor = (slopes * parts.others).reshape(cells.factors.size, len(pars))
+        result += self._factors_by_parameter @ by_factor
+        index = self.constraints.index
+        result[index] += self.constraints.gradient(pars.T, data[:, self.bins :].T)
+        gradients: Floats = result.T
+        return gradients
 
     def hessian(self, pars: npt.ArrayLike, data: Floats | None = None) -> Floats:
         """Return the second derivatives of the deviance without those of the expectation.
@@ -127,7 +156,7 @@ class Likelihood:
         """
         parameters = np.asarray(pars, dtype=np.float64)
         parts = self._parts(parameters)
-        expected = np.maximum(self._counts(parts), TINY)
+        expected = np.maximum(parts.counts[:, 0], TINY)
         slopes = self._slopes(parts, self.cells.bin, self.bins)
         weights = 1 / expected if data is None else data[: self.bins] / expected**2
         weighted = slopes * (2 * weights)[:, np.newaxis]
@@ -149,20 +178,17 @@ class Likelihood:
         # steps in units of the constraints, since factors of bins may be known precisely
         steps = np.full(len(parameters), step)
         steps[self.constraints.index] *= np.minimum(self.constraints.precision**-0.5, 1.0)
-        rows = []
-        for index, size in enumerate(steps):
-            up, down = parameters.copy(), parameters.copy()
-            up[index] = min(up[index] + size, high[index])
-            down[index] = max(down[index] - size, low[index])
-            change = self.gradient(up, data) - self.gradient(down, data)
-            rows.append(change / max(up[index] - down[index], 1e-300))
-        matrix = np.array(rows)
+        up = np.minimum(parameters + np.diag(steps), high)
+        down = np.maximum(parameters - np.diag(steps), low)
+        change = self.gradients(up, data[np.newaxis]) - self.gradients(down, data[np.newaxis])
+        matrix = change / np.maximum(np.diag(up) - np.diag(down), 1e-300)[:, np.newaxis]
         symmetric: Floats = (matrix + matrix.T) / 2
         return symmetric
 
     def rates(self, pars: npt.ArrayLike) -> Floats:
         """Return the expectation of each cell, shape (cells,)."""
-        return self._parts(np.asarray(pars, dtype=np.float64)).rates
+        rates: Floats = self._parts(np.asarray(pars, dtype=np.float64)).rates[:, 0]
+        return rates
 
     def sums(self, pars: npt.ArrayLike, group: Integers, groups: int) -> tuple[Floats, Floats]:
         """Return sums of the expectations of cells, and their derivatives.
@@ -181,92 +207,108 @@ class Likelihood:
         Sums of shape (groups,), and derivatives of shape (groups, parameters).
         """
         parts = self._parts(np.asarray(pars, dtype=np.float64))
-        sums = np.bincount(group, parts.rates, groups).astype(np.float64)
+        sums = np.bincount(group, parts.rates[:, 0], groups).astype(np.float64)
         return sums, self._slopes(parts, group, groups)
 
-    def draw(self, pars: npt.ArrayLike, rng: np.random.Generator) -> Floats:
-        """Draw counts and auxiliary data of one toy experiment."""
-        parameters = np.asarray(pars, dtype=np.float64)
-        counts = rng.poisson(np.maximum(self.expected_data(parameters, False), 0.0))
-        return np.append(counts, self.constraints.draw(parameters, rng)).astype(np.float64)
+    def draw(
+        self, pars: npt.ArrayLike, rng: np.random.Generator, toys: int | None = None
+    ) -> Floats:
+        """Draw counts and auxiliary data of one toy experiment, or of several.
 
-    def _counts(self, parts: _Parts) -> Floats:
-        return np.bincount(self.cells.bin, parts.rates, self.bins).astype(np.float64, copy=False)
+        Returns
+        -------
+        Data, shape (data,) or (toys, data).
+        """
+        parameters = np.asarray(pars, dtype=np.float64)
+        shape = () if toys is None else (toys,)
+        expected = np.maximum(self.expected_data(parameters, False), 0.0)
+        counts = rng.poisson(expected, (*shape, self.bins))
+        auxiliary = self.constraints.draw(parameters, rng, shape)
+        return np.concatenate([counts, auxiliary], axis=-1, dtype=np.float64)
 
     def _slopes(self, parts: _Parts, group: Integers, groups: int) -> Floats:
         """Return derivatives of sums of cells, shape (groups, parameters)."""
         number, cells, rows = self.config.npars, self.cells, len(self.cells.rows)
         by_norm = np.bincount(
-            self._norm_row * number + self._norm_parameter, parts.norm_slopes, rows * number
+            self._norm_row * number + self._norm_parameter, parts.norm_slopes[:, 0], rows * number
         ).reshape(rows, number)
         in_rows: Floats | sparse.csr_array
         if groups * rows * number <= SMALL:
-            flat = np.bincount(group * rows + cells.row, parts.rates, groups * rows)
+            flat = np.bincount(group * rows + cells.row, parts.rates[:, 0], groups * rows)
             in_rows = flat.reshape(groups, rows)
         else:
-            in_rows = sparse.csr_array((parts.rates, (group, cells.row)), shape=(groups, rows))
+            in_rows = sparse.csr_array(
+                (parts.rates[:, 0], (group, cells.row)), shape=(groups, rows)
+            )
         place, column, linear, bent = self._shapes
         index = [group[place] * number + self._moved[column]]
-        values = [parts.factors[place] * (linear + bent * parts.bend[column])]
+        values = [parts.factors[place, 0] * (linear + bent * parts.bend[column, 0])]
         for places, others in zip(cells.factors, parts.others, strict=True):
             chosen = np.flatnonzero(places < number)
             index.append(group[chosen] * number + places[chosen])
-            values.append(others[chosen])
+            values.append(others[chosen, 0])
         result = np.bincount(np.concatenate(index), np.concatenate(values), groups * number)
         slopes: Floats = result.reshape(groups, number) + in_rows @ by_norm
         return slopes
 
-    def _parts(self, parameters: Floats) -> _Parts:
-        """Return the expectations of all cells and what derivatives need."""
-        key = parameters.tobytes()
+    def _parts(self, pars: Floats) -> _Parts:
+        """Return expectations and what derivatives need, for one or more sets of parameters."""
+        key = pars.tobytes()
         # minimisers ask for value and gradient at the same parameters
         if self._latest is not None and self._latest[0] == key:
             return self._latest[1]
-        cells = self.cells
+        parameters, cells = np.atleast_2d(pars).T, self.cells
         logarithms, norm_slopes = self._norms.logarithms(parameters[self._norm_parameter])
-        powers = np.bincount(self._norm_row, logarithms, len(cells.rows))
+        powers = self._norms_by_row @ logarithms
         norms = np.exp(np.clip(powers, -HIGHEST, HIGHEST))[cells.row]
         pulls = parameters[self._moved]
         curve, bend = curved(pulls)
         contents = self._nominal + self._linear @ pulls + self._curved @ curve
-        values = np.append(parameters, 1.0)[cells.factors]
+        values = np.vstack([parameters, np.ones((1, parameters.shape[1]))])[cells.factors]
         factors = norms * np.prod(values, axis=0)
         # products of all factors but one, without a division: a factor may be zero
-        others = [
-            contents * norms * np.prod(np.delete(values, slot, axis=0), axis=0)
-            for slot in range(len(values))
-        ]
-        parts = _Parts(contents * factors, factors, others, norm_slopes, bend)
+        others = np.empty_like(values)
+        for slot in range(len(values)):
+            others[slot] = contents * norms
+            for other in (*values[:slot], *values[slot + 1 :]):
+                others[slot] *= other
+        rates = contents * factors
+        parts = _Parts(rates, self._by_bin @ rates, factors, others, norm_slopes, bend)
         self._latest = key, parts
         return parts
 
 
-class _Parts:
-    """Expectations of cells and their derivatives, at some parameters.
+class _Parts(NamedTuple):
+    """Expectations of cells and their derivatives; the last axis is that of experiments.
 
     Attributes
     ----------
-    rates
-        Expectations, shape (cells,).
+    rates, counts
+        Expectations, shape (cells, experiments), and their sums in bins.
     factors
-        Derivatives by the contents, shape (cells,).
+        Derivatives by the contents, shape (cells, experiments).
     others
-        Derivatives by each factor of a cell, each of shape (cells,).
+        Derivatives by each factor of a cell, shape (factors, cells, experiments).
     norm_slopes
         Derivatives of the logarithms of `normsys`.
     bend
         Slopes of the curved parts of templates.
     """
 
-    __slots__ = ("bend", "factors", "norm_slopes", "others", "rates")
+    rates: Floats
+    counts: Floats
+    factors: Floats
+    others: Floats
+    norm_slopes: Floats
+    bend: Floats
 
-    def __init__(
-        self,
-        rates: Floats,
-        factors: Floats,
-        others: list[Floats],
-        norm_slopes: Floats,
-        bend: Floats,
-    ) -> None:
-        self.rates, self.factors, self.others = rates, factors, others
-        self.norm_slopes, self.bend = norm_slopes, bend
+
+def _column(values: Floats) -> Floats:
+    """Return values that apply to each of some experiments."""
+    return values[:, np.newaxis]
+
+
+def _sums(group: Integers, groups: int) -> sparse.csr_array:
+    """Return the matrix that adds the numbers of each group."""
+    ones, columns = np.ones(len(group)), np.arange(len(group))
+    return sparse.csr_array((ones, (group, columns)), shape=(groups, len(group)))

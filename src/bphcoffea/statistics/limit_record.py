@@ -30,12 +30,16 @@ class Export:
     about
         What a strength of 1 stands for, which the schema of workspaces has no place for; written
         into ``strengths.json`` beside the workspaces.
+    write_roofit
+        Function that writes a datacard of a parametric model, and its workspace beside it; None if
+        there is none, as of counts.
     """
 
     name: str
     write_datacard: Callable[[Path], None]
     workspace: Callable[[], Workspace]
     about: Mapping[str, float | str] = field(default_factory=dict)
+    write_roofit: Callable[[Path], object] | None = None
 
 
 class LimitRecord(Record):

@@ -155,48 +155,60 @@ class Constraints:
         values: Floats = parameters[self.index]
         return np.where(self.poisson, self.precision * values, values)
 
-    def deviance(self, parameters: Floats, measured: Floats) -> float:
-        """Return the sum of the terms."""
-        values, poisson = parameters[self.index], self.poisson
-        normal = self.precision * (values - measured) ** 2
-        if not np.any(poisson):
-            return float(np.sum(normal))
-        counts = poisson_deviance(
-            measured[poisson], self.precision[poisson] * np.maximum(values[poisson], 1e-300)
-        )
-        return float(np.sum(normal[~poisson])) + counts
+    def deviance(self, parameters: Floats, measured: Floats) -> Floats:
+        """Return the sum of the terms of some experiments, shape (experiments,).
+
+        Parameters
+        ----------
+        parameters, measured
+            All parameters and the auxiliary data, shapes (parameters, experiments) and
+            (n, experiments).
+        """
+        values, precision = parameters[self.index], self.precision[:, np.newaxis]
+        normal, poisson = ~self.poisson, self.poisson
+        terms = precision[normal] * (values[normal] - measured[normal]) ** 2
+        result: Floats = np.sum(terms, axis=0)
+        if np.any(poisson):
+            expected = precision[poisson] * np.maximum(values[poisson], 1e-300)
+            result += poisson_deviance(measured[poisson], expected)
+        return result
 
     def gradient(self, parameters: Floats, measured: Floats) -> Floats:
-        """Return the derivatives by the constrained parameters, shape (n,)."""
-        values = parameters[self.index]
-        normal = 2 * self.precision * (values - measured)
-        if not np.any(self.poisson):
-            return normal
-        safe = np.where(self.poisson, np.maximum(values, 1e-300), 1.0)
-        return np.where(self.poisson, 2 * (self.precision - measured / safe), normal)
+        """Return the derivatives by the constrained parameters, shape (n, experiments)."""
+        values, precision = parameters[self.index], self.precision[:, np.newaxis]
+        result = 2 * precision * (values - measured)
+        if np.any(poisson := self.poisson):
+            safe = np.maximum(values[poisson], 1e-300)
+            result[poisson] = 2 * (precision[poisson] - measured[poisson] / safe)
+        return result
 
     def curvature(self, parameters: Floats) -> Floats:
         """Return the second derivatives for measurements that are as expected, shape (n,)."""
         values = np.where(self.poisson, np.maximum(parameters[self.index], 1e-300), 1.0)
         return 2 * self.precision / values
 
-    def draw(self, parameters: Floats, rng: np.random.Generator) -> Floats:
-        """Draw auxiliary measurements, shape (n,)."""
+    def draw(self, parameters: Floats, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+        """Draw auxiliary measurements of some toys, shape (*shape, n)."""
         expected = self.expected(parameters)
-        normal = expected + rng.standard_normal(len(expected)) / np.sqrt(self.precision)
-        counts = rng.poisson(np.where(self.poisson, expected, 0.0))
+        size = (*shape, len(expected))
+        normal = expected + rng.standard_normal(size) / np.sqrt(self.precision)
+        if not np.any(self.poisson):
+            return normal
+        counts = rng.poisson(np.where(self.poisson, expected, 0.0), size)
         return np.where(self.poisson, counts, normal)
 
 
-def poisson_deviance(seen: Floats, expected: Floats) -> float:
+def poisson_deviance(seen: Floats, expected: Floats) -> Floats:
     """Return Σ 2[ν - n + n ln(n/ν)] [Baker, Cousins, Nucl. Instrum. Meth. 221 (1984) 437].
 
-    The form n [x - ln(1 + x)] with x = ν/n - 1 keeps its digits for large counts.
+    The sum is over the first axis. The form n [x - ln(1 + x)] with x = ν/n - 1 keeps its digits for
+    large counts.
     """
     safe = np.where(seen > 0, seen, 1.0)
     excess = (expected - seen) / safe
     logarithm = np.where(excess > -0.5, np.log1p(np.maximum(excess, -0.5)), np.log(expected / safe))
-    return float(2 * np.sum(np.where(seen > 0, seen * (excess - logarithm), expected)))
+    terms = np.where(seen > 0, seen * (excess - logarithm), expected)
+    return np.asarray(2 * np.sum(terms, axis=0))
 
 
 def configured(

@@ -137,16 +137,8 @@ def minimised(
     pyhf.exceptions.FailedMinimization
         If neither method converges.
     """
-    poi, parameters = likelihood.config.poi_index, likelihood.config.parameters
-    held = {i: p.initial for i, p in enumerate(parameters) if p.fixed} | dict(fixed or {})
-    at = np.array(start, dtype=np.float64)
-    at[list(held)] = list(held.values())
-    low, high = np.array(likelihood.config.suggested_bounds()).T
-    if lowest is not None:
-        low[poi], high[poi] = lowest, np.inf
-    low, high = (np.where(np.isin(np.arange(len(at)), list(held)), at, x) for x in (low, high))
-    at = np.clip(at, low, high)
-    free = np.setdiff1d(np.arange(len(at)), list(held))
+    poi = likelihood.config.poi_index
+    at, free, (low, high) = free_and_limits(likelihood, start, fixed, lowest)
 
     def accepted(at: Floats, distance: float) -> bool:
         # bins that become empty at the lowest strength have a kink: no minimum is smooth there
@@ -163,7 +155,7 @@ def minimised(
             hessian=likelihood.hessian,
         )
         minuit.limits = list(zip(low, high, strict=True))
-        minuit.fixed = [index in held for index in range(len(at))]
+        minuit.fixed = ~np.isin(np.arange(len(at)), free)
         minuit.errordef = Minuit.LEAST_SQUARES
         minuit.strategy, minuit.tol = strategy, TOLERANCE
         minuit.migrad()
@@ -171,6 +163,24 @@ def minimised(
         if accepted(at, distance):
             return at, value
     raise pyhf.exceptions.FailedMinimization(minuit)
+
+
+def free_and_limits(
+    likelihood: Likelihood,
+    start: Sequence[float] | Floats,
+    fixed: Mapping[int, float] | None,
+    lowest: float | None,
+) -> tuple[Floats, Integers, tuple[Floats, Floats]]:
+    """Return start values, positions of free parameters, and limits, as `minimised` uses them."""
+    config = likelihood.config
+    held = {i: p.initial for i, p in enumerate(config.parameters) if p.fixed} | dict(fixed or {})
+    at = np.array(start, dtype=np.float64)
+    at[list(held)] = list(held.values())
+    low, high = np.array(config.suggested_bounds()).T
+    if lowest is not None:
+        low[config.poi_index], high[config.poi_index] = lowest, np.inf
+    low, high = (np.where(np.isin(np.arange(len(at)), list(held)), at, x) for x in (low, high))
+    return np.clip(at, low, high), np.setdiff1d(np.arange(len(at)), list(held)), (low, high)
 
 
 def _newton(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 import typer
 
-from bphcoffea.errors import RunError, alternatives
+from bphcoffea.errors import FitError, RunError, alternatives
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 GROUP: Final = "bphcoffea.searches"
 #: Folder of datacards and workspaces, inside the folder of a run.
 DATACARDS: Final = "datacards"
+#: Folder of parametric models, inside the folder of a run.
+PARAMETRIC: Final = "parametric"
 #: File beside exported workspaces that says what a strength of 1 stands for.
 STRENGTHS: Final = "strengths.json"
 
@@ -99,8 +101,10 @@ class Search(ABC):
         """Yield the lines and tables of a limit; `unblind` shows what was observed, if anything."""
         yield from self._module("report").report(limit, unblind=unblind)
 
-    def export(self, run: RunFolder, to: Literal["combine", "pyhf"]) -> list[Path]:
+    def export(self, run: RunFolder, to: Literal["combine", "pyhf", "roofit"]) -> list[Path]:
         """Write datacards or workspaces of the limit of a run into its folder ``datacards``.
+
+        Those for RooFit are parametric, in the folder ``parametric``.
 
         Beside workspaces, ``strengths.json`` says what a strength of 1 stands for, if this is not
         the predicted signal; datacards say so in comments. Files of an earlier limit, which may
@@ -114,6 +118,8 @@ class Search(ABC):
         ------
         RunError
             If the run has no limit.
+        FitError
+            If there is no parametric model, or ROOT is not installed.
         """
         from bphcoffea.statistics import counting
 
@@ -124,21 +130,29 @@ class Search(ABC):
         def is_of_another_limit(owner: str) -> bool:
             return owner.startswith(DATACARDS) and not owner.endswith(made_from)
 
+        name = PARAMETRIC if to == "roofit" else DATACARDS
         owner = f"{DATACARDS} {to} {made_from}"
         with run.replacing(owner, also=is_of_another_limit) as temporary:
-            folder = temporary / DATACARDS
+            folder = temporary / name
             folder.mkdir()
             for export in limit.exports():
-                path = folder / f"{export.name}.{'txt' if to == 'combine' else 'json'}"
+                path = folder / f"{export.name}.{'json' if to == 'pyhf' else 'txt'}"
                 if to == "combine":
                     export.write_datacard(path)
+                elif to == "roofit":
+                    if export.write_roofit is None:
+                        raise FitError(
+                            f"{run.path}: a limit of counts has no parametric model; export it for "
+                            "combine or pyhf"
+                        )
+                    export.write_roofit(path)
                 else:
                     workspace = export.workspace()
                     # not in each step of a limit, where it would take a third of the time
                     counting.validate(workspace)
                     path.write_text(json.dumps(workspace, indent=1) + "\n")
                     about[export.name] = dict(export.about)
-                written.append(run.output / DATACARDS / path.name)
+                written.append(run.output / name / path.name)
             if any(about.values()):
                 (folder / STRENGTHS).write_text(json.dumps(about, indent=1) + "\n")
         return written

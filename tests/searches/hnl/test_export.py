@@ -6,6 +6,7 @@ import pyhf
 import pytest
 
 from bphcoffea import statistics
+from bphcoffea.errors import FitError
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.ds_yield import DsYield
 from bphcoffea.searches.hnl.limit_record import (
@@ -111,6 +112,8 @@ def test_export_removes_what_an_earlier_limit_left(tmp_path):
     workspaces = search.export(run, "pyhf")
     assert set(cards.iterdir()) == {*written, *mine, *workspaces, cards / "strengths.json"}
     assert len(list(cards.glob("m1_V2_1*"))) == 4
+    with pytest.raises(FitError, match="no parametric model"):
+        search.export(run, "roofit")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`bphcoffea limit`, `export` and `plot` of a run of τ → 3μ, from its folder to the figures."""
 
+import importlib.util
 import json
 from itertools import pairwise
 
@@ -67,6 +68,12 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     assert "tau3mu_2018.root" in card
     for source in ("br_ds_phipi", "br_ds_taunu", "trigger_2018", "ds_yield_2018"):
         assert f"\n{source} " in card
+
+    if importlib.util.find_spec("ROOT"):
+        status, output = call("export", run.path, "--format", "roofit")
+        assert status == 0, output.err
+        names = {path.name for path in (run.path / "parametric").iterdir()}
+        assert names == {"tau3mu_2018.root", "tau3mu_2018.txt"}
 
     # another limit: what was written of the one before is removed, and nothing else
     (run.path / "datacards" / "tau3mu_mine.txt").write_text("mine")

@@ -6,7 +6,7 @@ import pytest
 from two_regions import two_regions
 
 from bphcoffea import presentation
-from bphcoffea.statistics import inference
+from bphcoffea.statistics import TemplateAxis, inference
 
 LONG = "a_scale_factor_of_muons_in_2018_with_its_origin"
 
@@ -21,6 +21,24 @@ def figures():
         "correlations": presentation.correlation_figure(result, heading),
         "ranking": presentation.impact_figure(inference.rank(model), heading),
     }
+
+
+def test_a_stack_has_the_axis_of_its_variable():
+    model = inference.WorkspaceModel.of(two_regions())
+    entry = inference.yields(model)["signal_region"]
+    axis = TemplateAxis("$m$ [GeV]", (0.0, 10.0, 20.0, 50.0, 100.0))
+    figure = presentation.channel_figure(entry, presentation.Heading("Data"), axis)
+    top, bottom = figure.axes
+    assert bottom.get_xlabel() == "$m$ [GeV]"
+    assert bottom.get_xlim() == (0.0, 100.0)
+    # contents stand above their bins
+    (points,) = [line for line in top.lines if len(line.get_xdata()) == 4]
+    assert points.get_xdata() == pytest.approx([5, 15, 35, 75])
+    assert points.get_ydata() == pytest.approx(entry.data)
+    # that of another binning is not used
+    for other in (None, TemplateAxis("$m$ [GeV]", (0.0, 10.0))):
+        bottom = presentation.channel_figure(entry, presentation.Heading(""), other).axes[-1]
+        assert (bottom.get_xlabel(), bottom.get_xlim()) == ("Bin", (0.5, 4.5))
 
 
 def drawn_labels(axis):

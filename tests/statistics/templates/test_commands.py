@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 from bphcoffea.statistics.pyhf_backend import schemas
+from bphcoffea.statistics.templates import axes_of
 from bphcoffea.storage import replacing
 
 DOCS = ROOT / "docs" / "templates.md"
@@ -48,6 +49,10 @@ def test_the_example_of_the_documentation(model, bphcoffea):
     assert ("smear", "relative differences are averaged over 3 bins") in done
     assert ["cr_results2023", "w_jets", "factors", "shapes"] in record["nuisances"]["tilt"]
     assert (folder / "combine" / "shapes.root").is_file()
+    # figures of fits have the variable and its edges
+    axis = axes_of(folder)["sr_results2022"]
+    assert (axis.label, len(axis.edges)) == (record["channels"]["sr_results2022"]["variable"], 6)
+    assert axes_of(folder.parent) == {}
     # the findings that were recorded are those of the model file
     built, fresh = (bphcoffea("template", "check", path) for path in (folder, model))
     assert built.status == fresh.status == 0

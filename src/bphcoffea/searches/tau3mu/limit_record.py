@@ -24,6 +24,7 @@ from bphcoffea.statistics import (
     SignalFit,
     Workspace,
     mass_workspace,
+    write_roofit_spectra,
     write_shape_datacard,
 )
 
@@ -181,8 +182,13 @@ class BranchingLimit(LimitRecord):
     def exports(self) -> Iterator[Export]:
         """Yield the likelihoods of each category, each year and all together."""
         for group in self.limits:
-            write = partial(write_shape_datacard, self.mass_channels(group.channels))
-            yield Export(f"tau3mu_{group.name}", write, partial(self.workspace, group.channels))
+            channels = self.mass_channels(group.channels)
+            yield Export(
+                f"tau3mu_{group.name}",
+                partial(write_shape_datacard, channels),
+                partial(self.workspace, group.channels),
+                write_roofit=partial(write_roofit_spectra, channels),
+            )
 
     def __repr__(self) -> str:
         names = ", ".join(group.name for group in self.limits)

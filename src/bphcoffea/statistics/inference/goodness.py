@@ -6,11 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pyhf
 from scipy import stats
 
+from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
 from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
+from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.records import Record
+from bphcoffea.statistics.toy_experiments import Hypothesis, share_error, toy_statistics
+from bphcoffea.statistics.toy_fits import minimised_together
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ def goodness_of_fit(
     *,
     toys: int = 0,
     seed: int = 0,
+    processes: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> GoodnessOfFit:
     """Compare the fit with the saturated model [R. D. Cousins, 2013].
@@ -53,8 +59,11 @@ def goodness_of_fit(
         The model, unblinded.
     toys, seed
         Number of toys, drawn at the best parameters, and their seed.
+    processes
+        Number of processes, by default one per core if that saves time; results do not depend on
+        it.
     progress
-        Called after each toy with the numbers of toys done and of all.
+        Called with the numbers of toys done and of all.
 
     Raises
     ------
@@ -69,10 +78,20 @@ def goodness_of_fit(
     p_value = float(stats.chi2.sf(statistic, ndof)) if ndof > 0 else None
     if not toys:
         return GoodnessOfFit(statistic, ndof, p_value)
-    rng, larger = np.random.default_rng(seed), 0
-    for number in range(toys):
-        larger += model.fit(model.pdf.draw(best, rng), start=best)[2] >= statistic
-        progress(number + 1, toys)
-    share = larger / toys
-    error = float(np.sqrt(max(share * (1 - share), 1 / toys) / toys))
-    return GoodnessOfFit(statistic, ndof, p_value, toys, share, error)
+    try:
+        (found,) = toy_statistics(
+            model.pdf,
+            [Hypothesis(best, _statistics)],
+            toys,
+            seed,
+            processes=processes,
+            progress=progress,
+        )
+    except pyhf.exceptions.FailedMinimization:
+        raise FitError(f"{model.name}: the fit of a toy does not converge") from None
+    share = float(np.mean(found >= statistic))
+    return GoodnessOfFit(statistic, ndof, p_value, toys, share, share_error(share, toys))
+
+
+def _statistics(likelihood: Likelihood, data: Floats, at: Floats) -> Floats:
+    return minimised_together(likelihood, data, at, lowest=None)[1][np.newaxis]

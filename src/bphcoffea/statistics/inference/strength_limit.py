@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyhf
@@ -13,17 +14,20 @@ from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
 from bphcoffea.statistics.cls_limits import asymptotic_limit, asymptotic_test
 from bphcoffea.statistics.inference.workspace_model import WorkspaceModel
+from bphcoffea.statistics.likelihood import Likelihood
 from bphcoffea.statistics.limit_results import QUANTILES, Confidence, Limit, five
 from bphcoffea.statistics.optimizer import Optimizer, minimised
 from bphcoffea.statistics.records import Record
 from bphcoffea.statistics.sampling import confidence_from_toys
+from bphcoffea.statistics.toy_experiments import Hypothesis, toy_statistics
+from bphcoffea.statistics.toy_fits import minimised_together
 
 #: Smallest number of toys: CLs of 0.05 has a relative error of about 30%.
 FEWEST_TOYS = 200
 #: Tested strengths, in units of the smallest and the largest asymptotic limit, and their number.
 RANGE, TESTS = (0.5, 1.4), 25
-#: The same for toys.
-TOY_RANGE, TOY_TESTS = (0.7, 1.4), 6
+#: The same for toys, and the ratio of further strengths if a limit lies beyond them.
+TOY_RANGE, TOY_TESTS, EXTENSION, MOST_EXTENSIONS = (0.7, 1.3), 10, 1.3, 8
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def limit(
     level: float = 0.95,
     toys: int = 0,
     seed: int = 0,
+    processes: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> UpperLimit:
     """Return the strength above which a signal is excluded, with CLs and the statistic q̃_µ.
@@ -69,8 +74,11 @@ def limit(
         formulae. Toys are tested at strengths around the asymptotic limits.
     seed
         Seed of the toys.
+    processes
+        Number of processes for toys, by default one per core if that saves time; results do not
+        depend on it.
     progress
-        Called after each test with the numbers of tests done and of all.
+        Called with the numbers of tests, or of toys, done and of all.
 
     Raises
     ------
@@ -83,71 +91,101 @@ def limit(
     try:
         asymptotic = asymptotic_limit(model, optimizer, level=level, blinded=model.blinded)
         limits = [*asymptotic.expected, *([asymptotic.observed] if asymptotic.observed else [])]
-        low, high = TOY_RANGE if toys else RANGE
-        strengths = np.geomspace(
-            low * min(limits), high * max(limits), TOY_TESTS if toys else TESTS
-        ).tolist()
-        sampler = _Toys(model, toys, seed) if toys else None
+        if toys:
+            sampler = _Toys(model, toys, seed, processes, progress)
+            tests = _around(sampler, min(limits), max(limits), level)
+            return UpperLimit(poi, _crossings(tests, level, toys), tuple(tests))
+        low, high = RANGE
         tests = []
-        for number, mu in enumerate(strengths):
-            if sampler:
-                tests.append(sampler.test(mu))
-            else:
-                tests.append(asymptotic_test(model, mu, optimizer, blinded=model.blinded))
-            progress(number + 1, len(strengths))
+        for mu in np.geomspace(low * min(limits), high * max(limits), TESTS).tolist():
+            tests.append(asymptotic_test(model, mu, optimizer, blinded=model.blinded))
+            progress(len(tests), TESTS)
     except pyhf.exceptions.FailedMinimization:
         raise FitError(f"{model.name}: a fit with a fixed strength does not converge") from None
-    found = _crossings(tests, level, toys) if toys else asymptotic
-    return UpperLimit(poi, found, tuple(tests))
-
-
-@dataclass(frozen=True)
-class _Toy:
-    """Data, and their fit with a strength that is not negative."""
-
-    data: Floats
-    start: Floats
-    strength: float
-    lowest: float
+    return UpperLimit(poi, asymptotic, tuple(tests))
 
 
 class _Toys:
     """Tests of strengths with toys; all tests share the toys without signal."""
 
-    def __init__(self, model: WorkspaceModel, toys: int, seed: int) -> None:
-        self.model, self.toys = model, toys
-        self.rng = np.random.default_rng(seed)
-        self.seen = self._fitted(model.data, model.initial)
-        self.without = self._draw(0.0)
+    def __init__(
+        self,
+        model: WorkspaceModel,
+        toys: int,
+        seed: int,
+        processes: int | None,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self.model, self.toys, self.seed = model, toys, seed
+        self.processes, self.progress = processes, progress
+        self.best, self.lowest = minimised(model.pdf, model.data, model.initial, lowest=0.0)
+        self._tested = 0
 
-    def test(self, mu: float) -> Confidence:
-        """Return CLs of a strength."""
-        scaled = mu / self.model.unit
-        seen, both, background = (
-            np.sort([self._statistic(toy, scaled) for toy in toys])
-            for toys in ([self.seen], self._draw(scaled), self.without)
+    def test(self, strengths: Sequence[float]) -> list[Confidence]:
+        """Return CLs of some strengths."""
+        model = self.model
+        scaled = [mu / model.unit for mu in strengths]
+        without, *points = (self._fitted(mu) for mu in (0.0, *scaled))
+        hypotheses = [Hypothesis(without[0], partial(_statistics, scaled), fits=1 + len(scaled))]
+        for (at, _), mu in zip(points, scaled, strict=True):
+            self._tested += 1
+            hypotheses.append(Hypothesis(at, partial(_statistics, [mu]), self._tested, 2))
+        background, *both = toy_statistics(
+            model.pdf,
+            hypotheses,
+            self.toys,
+            self.seed,
+            processes=self.processes,
+            progress=self.progress,
         )
-        return confidence_from_toys(
-            mu, float(seen[0]), both, background, blinded=self.model.blinded
-        )
+        tests = []
+        for number, (mu, (_, deviance)) in enumerate(zip(scaled, points, strict=True)):
+            seen = 0.0 if self.best[model.poi] >= mu else max(deviance - self.lowest, 0.0)
+            samples = np.sort(both[number][0]), np.sort(background[number])
+            tests.append(
+                confidence_from_toys(strengths[number], seen, *samples, blinded=model.blinded)
+            )
+        return tests
 
-    def _draw(self, scaled: float) -> list[_Toy]:
-        """Draw toys with the nuisance parameters that fit the data best at a strength."""
-        fixed = {self.model.poi: scaled}
-        at, _ = minimised(self.model.pdf, self.model.data, self.seen.start, fixed)
-        return [self._fitted(self.model.pdf.draw(at, self.rng), at) for _ in range(self.toys)]
+    def _fitted(self, scaled: float) -> tuple[Floats, float]:
+        """Return the nuisance parameters that fit the data best at a strength, and -2 ln L."""
+        return minimised(self.model.pdf, self.model.data, self.best, {self.model.poi: scaled})
 
-    def _fitted(self, data: Floats, start: Floats) -> _Toy:
-        best, lowest = minimised(self.model.pdf, data, start, lowest=0.0)
-        return _Toy(data, start, float(best[self.model.poi]), lowest)
 
-    def _statistic(self, toy: _Toy, scaled: float) -> float:
-        """Return q̃; 0 if more signal fits better."""
-        if toy.strength >= scaled:
-            return 0.0
-        fixed = {self.model.poi: scaled}
-        deviance = minimised(self.model.pdf, toy.data, toy.start, fixed)[1]
-        return max(deviance - toy.lowest, 0.0)
+def _statistics(
+    strengths: Sequence[float], likelihood: Likelihood, data: Floats, at: Floats
+) -> Floats:
+    """Return q̃ of some strengths for each toy; 0 if more signal fits better."""
+    poi = likelihood.config.poi_index
+    best, lowest = minimised_together(likelihood, data, at, lowest=0.0)
+    result = np.zeros((len(strengths), len(data)))
+    start = best
+    for row, mu in zip(result, strengths, strict=True):
+        start, deviance = minimised_together(likelihood, data, start, {poi: mu})
+        row[:] = np.where(best[:, poi] >= mu, 0.0, np.maximum(deviance - lowest, 0.0))
+    return result
+
+
+def _around(sampler: _Toys, lowest: float, highest: float, level: float) -> list[Confidence]:
+    """Test strengths around the asymptotic limits, and beyond until all curves cross the level."""
+    low, high = TOY_RANGE[0] * lowest, TOY_RANGE[1] * highest
+    strengths = np.geomspace(low, high, TOY_TESTS)
+    tests = sampler.test(strengths.tolist())
+    for _ in range(MOST_EXTENSIONS):
+        more = []
+        if min(_curves(tests[0])) < 1 - level:
+            more += [tests[0].strength / EXTENSION, tests[0].strength / EXTENSION**2]
+        if max(_curves(tests[-1])) > 1 - level:
+            more += [tests[-1].strength * EXTENSION, tests[-1].strength * EXTENSION**2]
+        if not more:
+            break
+        tests = sorted([*tests, *sampler.test(more)], key=lambda test: test.strength)
+    return tests
+
+
+def _curves(test: Confidence) -> list[float]:
+    """Return the expected CLs, and the observed one if there is one."""
+    return [*test.expected, *([] if test.observed is None else [test.observed])]
 
 
 def _crossings(tests: Sequence[Confidence], level: float, toys: int) -> Limit:
@@ -159,7 +197,7 @@ def _crossings(tests: Sequence[Confidence], level: float, toys: int) -> Limit:
     observed = _crossing(strengths, np.log(seen), level) if len(seen) == len(tests) else None
     note = ""
     if math.inf in expected or observed == math.inf:
-        note = "a limit lies above all tested strengths; use more toys"
+        note = "a limit lies above all tested strengths"
     return Limit(observed, expected, level, note, toys)
 
 

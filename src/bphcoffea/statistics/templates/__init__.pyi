@@ -1,4 +1,5 @@
 from .building import BuiltModel as BuiltModel, build_model as build_model
+from .building import TemplateAxis as TemplateAxis, axes_of as axes_of
 from .building import findings_of as findings_of
 from .collection import Collection as Collection, collect as collect
 from .exports import template_workspace as template_workspace

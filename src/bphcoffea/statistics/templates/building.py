@@ -178,6 +178,34 @@ def findings_of(folder: Path) -> list[Finding]:
     return [Finding.from_json(finding) for finding in content["findings"]]
 
 
+@dataclass(frozen=True)
+class TemplateAxis:
+    """Horizontal axis of a channel.
+
+    Attributes
+    ----------
+    label
+        Label of the variable with its unit, in mathtext.
+    edges
+        Edges of the bins, shape (bins + 1,).
+    """
+
+    label: str
+    edges: tuple[float, ...]
+
+
+def axes_of(folder: Path) -> dict[str, TemplateAxis]:
+    """Return the axes of the channels of a built model; none of another folder."""
+    path = folder / PREPARATION
+    if not path.is_file():
+        return {}
+    content: Any = read_json(path, "record of a template model", FitError)
+    return {
+        name: TemplateAxis(channel["variable"], tuple(channel["edges"]))
+        for name, channel in content["channels"].items()
+    }
+
+
 def _is_result(owner: str) -> bool:
     """Return whether an owner of files has made them of a model."""
     return owner.startswith(f"{OWNER}-")

@@ -86,6 +86,8 @@ class RegionReader:
         data, hidden = self._data(first, unblind=unblind)
         record = self.sources[0].run.analysis.histograms[self._name]
         label = f"{record.label or record.variable}{f' [{record.unit}]' if record.unit else ''}"
+        if record.others:  # bins are numbered
+            label = f"Bin of {', '.join((record.variable, *record.others))}"
         return TemplateChannel(
             parameter_name(self.region.name, self.era),
             *(self.region.name, self.era, self._name, first.edges, label),
