@@ -6,6 +6,7 @@ from .constants import V_UD as V_UD
 from .energies import collision_energy as collision_energy
 from .generator import Combination as Combination, CombinationRule as CombinationRule
 from .generator import ONE_SIGMA as ONE_SIGMA, top_pt_weight as top_pt_weight
+from .joined_lists import joined as joined
 from .kinematics import delta_r as delta_r, four_momentum as four_momentum
 from .kinematics import invariant_mass as invariant_mass, recoil_mass as recoil_mass
 from .lifetimes import lifetime_weight as lifetime_weight, mixture_weight as mixture_weight

@@ -9,7 +9,8 @@ import numpy as np
 import vector
 from coffea.nanoevents.methods import vector as awkward_vector
 
-from bphcoffea.arrays import Floats
+from bphcoffea.arrays import Floats, Integers
+from bphcoffea.physics.joined_lists import joined, unjoined
 
 _MOMENTUM = ("pt", "eta", "phi", "mass")
 
@@ -70,8 +71,6 @@ def _mass_of_sum(*fields: Floats) -> Floats:
 def _on_numbers(function: Callable[..., Floats], fields: Sequence[ak.Array]) -> ak.Array | None:
     """Return a function of fields, evaluated on the numbers of all events in double precision.
 
-    An operation on lists takes about a millisecond, however few they are.
-
     Returns
     -------
     Lists like those of the fields; None if the fields are not numbers, or lists of numbers with the
@@ -79,21 +78,19 @@ def _on_numbers(function: Callable[..., Floats], fields: Sequence[ak.Array]) -> 
     """
     if not all(isinstance(field, ak.Array) for field in fields):  # of one particle
         return None
-    layouts = [ak.to_layout(field).to_packed() for field in fields]
-    lists = [layout for layout in layouts if isinstance(layout, ak.contents.ListOffsetArray)]
-    numbers = [getattr(layout, "content", layout) for layout in layouts]
-    if len(lists) not in (0, len(layouts)) or not all(
-        isinstance(content, ak.contents.NumpyArray) and content.data.ndim == 1
-        for content in numbers
-    ):
-        return None
-    offsets = [ak.to_numpy(layout.offsets) for layout in lists]
-    if any(not np.array_equal(other, offsets[0]) for other in offsets[1:]):
+    parts = [part for field in fields if (part := joined(field)) is not None]
+    offsets = parts[0][0] if parts else None
+    if len(parts) < len(fields) or not all(_same(offsets, other) for other, _ in parts):
         return None
     with np.errstate(all="ignore"):  # as awkward does
-        values = function(*(ak.to_numpy(content).astype(np.float64) for content in numbers))
-    flat = ak.contents.NumpyArray(values)
-    return ak.Array(ak.contents.ListOffsetArray(lists[0].offsets, flat) if lists else flat)
+        values = function(*(numbers.astype(np.float64) for _, numbers in parts))
+    return unjoined(offsets, values)
+
+
+def _same(offsets: Integers | None, other: Integers | None) -> bool:
+    if offsets is None or other is None:
+        return offsets is other
+    return np.array_equal(offsets, other)
 
 
 def recoil_mass(energy: float, *particles: ak.Array) -> ak.Array:

@@ -6,6 +6,7 @@ import awkward as ak
 import numpy as np
 
 from bphcoffea.arrays import Integers
+from bphcoffea.physics.joined_lists import counts_and_numbers, unjoined
 
 
 def equal_pairs(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Integers]:
@@ -24,9 +25,9 @@ def equal_pairs(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Inte
         Positions of the candidate and of the object of each pair in the flattened lists, shape
         (pairs,) each.
     """
-    candidate_values = ak.to_numpy(ak.flatten(candidates))
-    object_values = ak.to_numpy(ak.flatten(objects))
-    candidate, position = pairs_in_events(candidates, objects)
+    n_candidates, candidate_values = counts_and_numbers(candidates)
+    n_objects, object_values = counts_and_numbers(objects)
+    candidate, position = _pairs(n_candidates, n_objects)
     equal = candidate_values[candidate] == object_values[position]
     return candidate[equal], position[equal]
 
@@ -62,11 +63,11 @@ class Match:
         array
             One number per candidate, one list per event.
         """
-        flat = ak.to_numpy(ak.flatten(values))
+        _, flat = counts_and_numbers(values)
         picked = np.full(len(self.index), missing, dtype=np.result_type(flat, type(missing)))
         found = self.index >= 0
         picked[found] = flat[self.index[found]]
-        return ak.unflatten(picked, self.counts)
+        return unjoined(np.concatenate(([0], np.cumsum(self.counts))), picked)
 
 
 def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
@@ -82,23 +83,26 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     objects
         Values of the objects, one list per event.
     """
-    candidate_values = ak.to_numpy(ak.flatten(candidates))
-    object_values = ak.to_numpy(ak.flatten(objects))
+    n_candidates, candidate_values = counts_and_numbers(candidates)
+    n_objects, object_values = counts_and_numbers(objects)
     precision = min(candidate_values.dtype, object_values.dtype, key=lambda dtype: dtype.itemsize)
     candidate_values = candidate_values.astype(precision)
     object_values = object_values.astype(precision)
 
-    candidate, position = pairs_in_events(candidates, objects)
+    candidate, position = _pairs(n_candidates, n_objects)
     equal = np.flatnonzero(candidate_values[candidate] == object_values[position])
     matched, first = np.unique(candidate[equal], return_index=True)
     index = np.full(len(candidate_values), -1, dtype=np.int64)
     index[matched] = position[equal[first]]
-    return Match(ak.to_numpy(ak.num(candidates)), index)
+    return Match(n_candidates, index)
 
 
 def pairs_in_events(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Integers]:
     """Return the positions of all pairs in an event in the flattened lists, shapes (pairs,)."""
-    n_candidates, n_objects = ak.to_numpy(ak.num(candidates)), ak.to_numpy(ak.num(objects))
+    return _pairs(ak.to_numpy(ak.num(candidates)), ak.to_numpy(ak.num(objects)))
+
+
+def _pairs(n_candidates: Integers, n_objects: Integers) -> tuple[Integers, Integers]:
     event = np.repeat(np.arange(len(n_candidates)), n_candidates)
     first_object = np.cumsum(n_objects) - n_objects
     pairs = n_objects[event]

@@ -9,6 +9,7 @@ import numpy as np
 
 from bphcoffea.analysis import ObjectVariable, Values, Variable
 from bphcoffea.arrays import Integers, Numbers
+from bphcoffea.physics import joined
 
 
 class VariableError(ValueError):
@@ -146,7 +147,8 @@ class Candidates:
             )
         if len(values) != len(self.counts):
             raise _wrong_length(variable, values, self)
-        counts = ak.to_numpy(ak.num(values))
+        offsets, numbers = joined(values) or (None, None)
+        counts = ak.to_numpy(ak.num(values)) if offsets is None else np.diff(offsets)
         wrong = np.flatnonzero(counts != self.counts)
         if len(wrong):
             raise VariableError(
@@ -155,7 +157,9 @@ class Candidates:
                 f"{counts[wrong[0]]} for {self.counts[wrong[0]]} in the first of them, at position "
                 f"{wrong[0]}",
             )
-        return _plain(variable, ak.flatten(values))
+        if offsets is None or numbers is None:
+            return _plain(variable, ak.flatten(values))
+        return numbers
 
     def _check_level(self, variable: Variable, values: ak.Array) -> None:
         """Raise a VariableError unless a flat array has one number per event."""
