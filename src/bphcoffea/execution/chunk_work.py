@@ -64,12 +64,13 @@ def process_chunk(
     chunk, given = item if isinstance(item, tuple) else (item, processor_instance)
     processor = unpickled(given) if isinstance(given, bytes) else given
     metadata = _metadata(chunk)
-    kept = keeping and _kept(chunk, keeping)
+    kept = None if keeping is None else _kept(chunk, keeping)
     try:
         columns = reading.Columns(
-            *(partial(_opened, chunk, timeout_s), chunk.treename),
-            *(chunk.entrystart, chunk.entrystop),
-            *(max_basket or basket_limit(), chunk.preload or (), kept),
+            partial(_opened, chunk, timeout_s),
+            *(chunk.treename, chunk.entrystart, chunk.entrystop),
+            *(max_basket or basket_limit(), chunk.preload or ()),
+            kept=kept,
         )
         events = columns.events(schema, metadata)
         began = time.time()
@@ -84,7 +85,7 @@ def process_chunk(
         "processtime": time.time() - began,
         "reading_s": columns.reading_s,
     }
-    reason = kept and kept.save()
+    reason = None if kept is None else kept.save()
     unkept: ChunkOutput = {"unkept": [reason]} if reason else {}
     return {"out": out, "metrics": metrics, **unkept}
 

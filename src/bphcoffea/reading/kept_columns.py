@@ -20,6 +20,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -74,9 +75,11 @@ class Keeping:
         UnwritableError
             If the folder cannot be written.
         InputError
-            If the environment variable of the limit is not a number of GB.
+            If it is a file, or the environment variable of the limit is not a number of GB.
         """
         path = Path(folder).absolute()
+        if path.is_file():
+            raise InputError(f"{folder}: is a file; choose a folder for kept columns")
         with writing_to(path):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_whole(path / ".writable", b"").unlink()
@@ -94,8 +97,14 @@ class Keeping:
         identity
             Whatever tells the entries of this chunk from all others.
         """
-        content = json.dumps([identity, source_sha256(), versions()], default=str)
+        content = json.dumps([identity, _code()], default=str)
         return KeptColumns(self, hashlib.sha256(content.encode()).hexdigest())
+
+
+@cache
+def _code() -> str:
+    """Return a text that changes with the code that decodes columns."""
+    return json.dumps([source_sha256(), versions()])
 
 
 def kept_files(folder: str | Path) -> list[Path]:
