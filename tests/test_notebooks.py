@@ -1,5 +1,6 @@
 """The notebooks run from the first cell to the last."""
 
+import json
 import re
 from pathlib import Path
 
@@ -32,4 +33,7 @@ def test_notebook_runs(path, tmp_path):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert not any(output.output_type == "error" for output in outputs)
+    if "keep=" in str(notebook.cells):
+        again = tmp_path / "notebook_output" / "narrow" / "metrics.json"
+        assert json.loads(again.read_text())["bytes_read"] == 0
     assert not any(output.get("name") == "stderr" for output in outputs), "a warning was printed"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bphcoffea.analysis import SUBSAMPLE, Analysis, MissingExtraError
 from bphcoffea.datasets import Fileset, KnownFiles
@@ -31,6 +32,9 @@ from bphcoffea.reading import Keeping
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
 from bphcoffea.storage import Retries, check_target, mark, stage_out_folder, user_cache
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +49,7 @@ class Options:
     workers
         Number of workers; None for one per core.
     scheduler
-        Address of a running Dask scheduler.
+        Address of a running Dask scheduler, or a client of it, which several runs may share.
     chunksize
         Approximate number of events per chunk.
     memory
@@ -74,7 +78,7 @@ class Options:
 
     executor: ExecutorName = "futures"
     workers: int | None = None
-    scheduler: str | None = None
+    scheduler: str | Client | None = None
     chunksize: int = 100_000
     memory: int | None = None
     max_chunks: int | None = None
@@ -92,8 +96,11 @@ class Options:
     def as_json(self) -> dict[str, object]:
         """Return the options as in ``provenance.json``."""
         facility = self.facility.model_dump(mode="json") if self.facility else None
-        keep = None if self.keep is None else str(self.keep)
-        return asdict(replace(self, facility=None, keep=keep)) | {"facility": facility}
+        address = self.scheduler
+        if address is not None and not isinstance(address, str):
+            address = address.scheduler.address
+        plain = replace(self, facility=None, scheduler=address, keep=self.keep and str(self.keep))
+        return asdict(plain) | {"facility": facility}
 
 
 def run(
