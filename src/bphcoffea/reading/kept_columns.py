@@ -162,8 +162,11 @@ class KeptColumns:
         self._added[name] = column
 
     def add_form(self, name: str, form: Form) -> None:
-        """Keep a form, as it is now, when the chunk is saved."""
-        self._forms[name] = json.dumps(form)
+        """Keep a form, as it is now, when the chunk is saved, unless JSON cannot express it."""
+        with contextlib.suppress(TypeError):
+            text = json.dumps(form)
+            if json.loads(text) == form:
+                self._forms[name] = text
 
     def save(self) -> str | None:
         """Write what was added, completely or not at all.
