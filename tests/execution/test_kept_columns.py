@@ -197,6 +197,7 @@ ARRAYS = (
         st.lists(numbers),
         st.lists(st.lists(numbers)),
         st.lists(st.lists(st.text(max_size=3))),
+        st.lists(st.lists(st.fixed_dictionaries({"key": st.integers(0, 5), "index": numbers}))),
     )
     .map(ak.Array)
     .filter(lambda array: "unknown" not in str(array.type))

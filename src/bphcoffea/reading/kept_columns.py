@@ -236,8 +236,16 @@ class _KeptFile:
             return None
 
     def _content(self, description: _Description) -> ak.contents.Content:
-        kind, parameters, buffer, *inner = description
-        data = self._buffer(buffer)
+        kind, parameters, number, *inner = description
+        if kind == "records":
+            fields, contents = inner
+            return ak.contents.RecordArray(
+                [self._content(content) for content in contents],
+                fields,
+                number,
+                parameters=parameters,
+            )
+        data = self._buffer(number)
         if kind == "numbers":
             return ak.contents.NumpyArray(data, parameters=parameters)
         content = self._content(inner[0])
@@ -298,4 +306,7 @@ def _described(content: ak.contents.Content, place: Callable[[_Buffer], int]) ->
     if isinstance(content, ak.contents.IndexedArray):
         inner = _described(content.content, place)
         return ["indices", parameters, place(content.index.data), inner]
+    if isinstance(content, ak.contents.RecordArray) and not content.is_tuple:
+        of_fields = [_described(part, place) for part in content.contents]
+        return ["records", parameters, content.length, content.fields, of_fields]
     raise _UnknownKindError
