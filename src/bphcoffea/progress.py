@@ -98,7 +98,8 @@ def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
     if _is_live(console):
         display = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            # the outputs of a notebook are narrower than most terminals
+            BarColumn(20 if console.is_jupyter else 40),
             # in narrow terminals, count and remaining time matter more
             *([TaskProgressColumn()] if console.width >= 80 else []),
             _Summary(Column(no_wrap=True)),
@@ -110,6 +111,7 @@ def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
         )
         with display:
             yield Bar(display, _task(display, total, description, unit))
+            display.refresh()  # rich does not do so at the end in a notebook
         return
     display = Progress(console=console, disable=True, speed_estimate_period=_AVERAGED_S)
     task = _task(display, total, description, unit)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from selecting import select
 
 from bphcoffea.analysis import Axis, Condition, Cut, Selection, Variable
+from bphcoffea.errors import DeclarationError
 from bphcoffea.physics.windows import within
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.selected import Selected
@@ -286,3 +287,14 @@ def test_a_notebook_shows_the_cuts_of_a_selection():
     shown = selection._repr_html_()
     assert "<caption>Selection</caption>" in shown
     assert "<td>a &amp; &lt;b&gt;</td><td>a &gt; 0, 1 &lt; b &lt; 3</td>" in shown
+
+
+def test_cuts_are_replaced_by_name():
+    replaced = SELECTION.replacing(Cut("loose", SELECTION.variable("b") > 7))
+    assert [cut.name for cut in replaced] == [cut.name for cut in SELECTION]
+    assert "loose: b > 7" in str(replaced)
+    assert "loose: b > 7" not in str(SELECTION)
+    with pytest.raises(DeclarationError, match="no cut 'lose' to replace; did you mean 'loose'"):
+        SELECTION.replacing(Cut("lose", b > 7))
+    with pytest.raises(DeclarationError, match="no cut looks at 'B'; did you mean 'b'"):
+        SELECTION.variable("B")

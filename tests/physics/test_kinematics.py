@@ -5,7 +5,7 @@ import math
 import awkward as ak
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bphcoffea.physics.constants import MUON_MASS
@@ -51,3 +51,41 @@ def test_single_precision_is_lifted_before_the_sum():
     muons = [{"pt": 50.0, "eta": 2.4, "phi": phi, "mass": MUON_MASS} for phi in (1.0, 1.0000001)]
     mass = invariant_mass(*(array(muon, np.float32) for muon in muons))[0]
     assert mass == pytest.approx(2 * MUON_MASS, rel=1e-6)
+
+
+def in_some_form(lists, form):
+    """The particles in lists; events with none in between, in another order, nested or missing."""
+    pairs = ak.Array(lists)
+    match form:
+        case "selected":
+            return pairs[::-1][ak.num(pairs)[::-1] > 0]
+        case "nested":
+            return ak.unflatten(pairs, [len(pairs)])
+        case "missing":
+            return ak.mask(pairs, pairs.first.eta > 0)
+    return pairs
+
+
+@pytest.mark.parametrize("form", ["lists", "selected", "nested", "missing"])
+@settings(max_examples=8)
+@given(
+    lists=st.lists(
+        st.lists(st.fixed_dictionaries({"first": PARTICLE, "second": PARTICLE}), max_size=3),
+        min_size=1,
+    ).filter(any)
+)
+def test_lists_of_particles_are_as_single_ones(lists, form):
+    pairs = in_some_form(lists, form)
+    flat = ak.flatten(ak.flatten(pairs) if form == "nested" else pairs)
+    single = ak.to_list(ak.drop_none(flat))
+    for function in (delta_r, invariant_mass):
+        together = function(pairs.first, pairs.second)
+        assert str(together.type) == str(pairs.first.eta.type)
+        alone = [function(array(one["first"]), array(one["second"]))[0] for one in single]
+        np.testing.assert_array_equal(ak.to_list(ak.flatten(together, axis=None)), alone)
+
+
+def test_particles_of_other_events_have_no_distance():
+    one, two = (ak.Array([[{"eta": 0.0, "phi": 0.0}] * n]) for n in (1, 2))
+    with pytest.raises(ValueError, match="broadcast"):
+        delta_r(one, two)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bphcoffea.physics import doubles, elementwise, flattened, lengths
+from bphcoffea.physics.lists import in_lists
 
 NUMBERS = st.lists(st.lists(st.integers(-9, 9), max_size=3), min_size=1, max_size=8)
 
@@ -19,7 +20,6 @@ def arrangements(numbers):
     yield lists[::-1]
     yield lists[lists > 0]
     yield ak.to_regular(ak.Array(np.ones((len(numbers), 2))), axis=1)
-    yield ak.mask(lists, lists > 0)
 
 
 @given(NUMBERS)
@@ -27,6 +27,7 @@ def test_lists_are_taken_apart_as_awkward_does(numbers):
     for lists in arrangements(numbers):
         assert lengths(lists).tolist() == ak.num(lists).tolist()
         assert ak.from_numpy(flattened(lists)).tolist() == ak.flatten(lists).tolist()
+        assert in_lists(flattened(lists), lengths(lists)).tolist() == lists.tolist()
     assert doubles(ak.Array([*numbers, [1]])).dtype == np.float64
 
 

@@ -181,7 +181,7 @@ def test_basket_beyond_the_limit_is_left_to_uproot(data):
 
 def test_each_branch_is_read_once(data):
     file = reading.opened(str(data / "tree3mu_phipi_2017.root"), 60)
-    columns = reading.Columns(file, TREE, 10, 60, LIMIT)
+    columns = reading.Columns(lambda: file, TREE, 10, 60, LIMIT)
     events = columns.events(TwoMuTrackSchema, {"dataset": "D"})
     assert columns.used == set()
     before = file.bytes_read

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import hist
@@ -73,18 +74,25 @@ def n_minus_1_histograms(
     return (*_of_selection(selection), *of_objects, *_of_regions(regions))
 
 
-def _of_selection(selection: Selection | None) -> Iterator[NMinus1]:
-    for variable in selection.variables() if selection else ():
-        if selection is not None and variable.axis is not None:
-            yield NMinus1(
-                f"{N_MINUS_1}{variable.name}",
-                variable,
-                variable.axis,
-                without=selection.cut_of(variable).name,
-                bounds=_finite(selection.bounds(variable)),
-                kept=kept_ranges([r for cut in selection for r in cut.requirements], variable),
-                compared=variable,
-            )
+@lru_cache(maxsize=8)
+def _of_selection(selection: Selection | None) -> tuple[NMinus1, ...]:
+    """Return the histograms of a selection; every chunk asks for them several times."""
+    if selection is None:
+        return ()
+    requirements = [requirement for cut in selection for requirement in cut.requirements]
+    return tuple(
+        NMinus1(
+            f"{N_MINUS_1}{variable.name}",
+            variable,
+            variable.axis,
+            without=selection.cut_of(variable).name,
+            bounds=_finite(selection.bounds(variable)),
+            kept=kept_ranges(requirements, variable),
+            compared=variable,
+        )
+        for variable in selection.variables()
+        if variable.axis is not None
+    )
 
 
 def _of_objects(objects: Objects) -> Iterator[NMinus1]:

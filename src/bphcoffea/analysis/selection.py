@@ -11,7 +11,7 @@ from typing_extensions import override
 from bphcoffea.analysis.metadata import DatasetMetadata, missing_branches
 from bphcoffea.analysis.names import check_name, repeated
 from bphcoffea.analysis.variables import Requirement, Variable, check_requirements, meant
-from bphcoffea.errors import DeclarationError
+from bphcoffea.errors import DeclarationError, alternatives
 from bphcoffea.html_table import html_table
 
 #: Beginning of the names of steps that select a part of a simulated sample.
@@ -170,6 +170,46 @@ class Selection:
     def variables(self) -> list[Variable]:
         """Return the variables that the cuts compare with a bound, each once, in order."""
         return list(dict.fromkeys(v for r in self._requirements() for v in r.variables()))
+
+    def variable(self, name: str) -> Variable:
+        """Return the variable with a name that a cut compares with a bound.
+
+        Raises
+        ------
+        DeclarationError
+            If there is none.
+        """
+        found = {variable.name: variable for variable in self.variables()}
+        if name not in found:
+            raise DeclarationError(
+                f"no cut looks at '{name}'{alternatives(name, found, 'cuts look at')}"
+            )
+        return found[name]
+
+    def replacing(self, *cuts: Cut) -> Selection:
+        """Return a copy in which cuts take the place of those with the same names.
+
+        Raises
+        ------
+        DeclarationError
+            If there is no cut of the same name.
+
+        Examples
+        --------
+        >>> mass = Variable("mass", lambda events: events.Dimuon.mass, unit="GeV")
+        >>> loose = Selection(Cut("mass", mass.between(2.9, 3.3)))
+        >>> loose.replacing(Cut("mass", mass.between(3.0, 3.2)))
+        Selection:
+          mass: 3 < mass < 3.2 GeV
+        """
+        new = {cut.name: cut for cut in cuts}
+        names = [cut.name for cut in self.cuts]
+        for name in new:
+            if name not in names:
+                raise DeclarationError(
+                    f"no cut '{name}' to replace{alternatives(name, names, 'cuts')}"
+                )
+        return Selection(*(new.get(cut.name, cut) for cut in self.cuts))
 
     def cut_of(self, variable: Variable) -> Cut:
         """Return the first cut that looks at a variable."""

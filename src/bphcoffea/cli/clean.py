@@ -1,29 +1,44 @@
-"""``bphcoffea clean``: list and remove checkpoints."""
+"""``bphcoffea clean``: list and remove checkpoints, and kept columns."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
-from bphcoffea import execution
+from bphcoffea import execution, reading, storage
 from bphcoffea.cli.arguments import CheckpointPlace
 from bphcoffea.cli.terminal import counted, new_table, say, show_table
 from bphcoffea.errors import InputError
 
+_DAY_S: Final = 86_400
+
 
 def clean(
     checkpoints: CheckpointPlace = None,
+    kept: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Instead: the columns that `run --keep DIR` has kept."),
+    ] = None,
     older_than: Annotated[
         float,
-        typer.Option(min=0, metavar="DAYS", help="Only runs that began at least this long ago."),
+        typer.Option(
+            min=0,
+            metavar="DAYS",
+            help="Only runs that began, or columns that were last used, at least this long ago.",
+        ),
     ] = 0,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove the checkpoints, instead of listing them.")
+        bool, typer.Option("--remove", help="Remove these files, instead of listing them.")
     ] = False,
 ) -> None:
     """List or remove the checkpoints that runs have left; those of active runs stay."""
+    if kept is not None:
+        _clean_kept(kept, older_than, remove=remove)
+        return
     place = checkpoints or execution.default_place()
     if place is None:
         raise InputError("your cache folder cannot be read; give the folder with --checkpoints")
@@ -36,16 +51,32 @@ def clean(
         say("remove them with: bphcoffea clean --remove")
         return
     problems = []
-    for kept in found:
-        if kept.state == "running":
+    for folder in found:
+        if folder.state == "running":
             continue
         try:
-            kept.remove()
+            folder.remove()
         except InputError as error:
             problems.append(str(error))
         else:
-            say(f"removed: {kept.place}")
+            say(f"removed: {folder.place}")
     InputError.raise_for(problems)
+
+
+def _clean_kept(folder: Path, older_than_days: float, *, remove: bool) -> None:
+    """List or remove kept columns."""
+    used_before = time.time() - older_than_days * _DAY_S
+    files = {path: path.stat() for path in reading.kept_files(folder)}
+    old = {path: status for path, status in files.items() if status.st_mtime <= used_before}
+    size = sum(status.st_size for status in old.values()) / 1e6
+    found = f"{folder}: kept columns of {counted(len(old), 'chunk')}, {size:,.1f} MB"
+    if remove:
+        with storage.writing_to(folder):
+            for path in old:
+                path.unlink(missing_ok=True)
+        say(f"removed: {found}")
+    else:
+        say(f"{found}; remove them with: bphcoffea clean --kept {folder} --remove")
 
 
 def note_old_checkpoints(place: str | None) -> None:

@@ -69,6 +69,13 @@ def run(
     ] = False,
     overwrite: arguments.Overwrite = False,
     checkpoints: arguments.CheckpointPlace = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep the columns that are read in this folder; the next run reads them there.",
+        ),
+    ] = None,
     attempts: Annotated[
         int, typer.Option(min=1, help="Number of tries per file at each of its locations.")
     ] = 3,
@@ -121,6 +128,7 @@ def run(
         checkpoints=checkpoints
         or (usual.checkpoints if usual else None)
         or execution.default_place(),
+        keep=keep,
         resume=resume,
         overwrite=overwrite,
         facility=site,

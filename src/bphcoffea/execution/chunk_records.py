@@ -23,8 +23,9 @@ class ChunkMetadata(TypedDict):
 class ChunkOutput(TypedDict, total=False):
     """Output of one chunk, or of several that were merged.
 
-    :func:`.process_chunk` sets ``out`` (results by dataset) and ``metrics``, checkpoints set
-    ``resumed`` and ``not_kept`` (numbers of chunks), and the runner sets the others.
+    :func:`.process_chunk` sets ``out`` (results by dataset), ``metrics`` and ``unkept`` (why the
+    columns of chunks were not kept), checkpoints set ``resumed`` and ``not_kept`` (numbers of
+    chunks), and the runner sets the others.
     """
 
     out: dict[str, DatasetResult]
@@ -34,3 +35,4 @@ class ChunkOutput(TypedDict, total=False):
     timings: list[Timing]
     resumed: int
     not_kept: int
+    unkept: list[str]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import time
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from bphcoffea import reading
 from bphcoffea.execution.chunk_records import ChunkMetadata, ChunkOutput
 from bphcoffea.execution.faults import ReplacedFileError, ShortFileError
 from bphcoffea.processing import Processor
+from bphcoffea.results import IDENTITY, file_of
 from bphcoffea.size_limits import basket_limit
 
 
@@ -30,6 +31,7 @@ def process_chunk(
     processor_instance: Processor | bytes | str,
     *,
     max_basket: int | None = None,
+    keeping: reading.Keeping | None = None,
     **_options: object,
 ) -> ChunkOutput:
     """Process a chunk; coffea's Runner calls this on the worker, in place of its own function.
@@ -48,10 +50,12 @@ def process_chunk(
         The processor, pickled unless it runs in this process; with Dask, a placeholder.
     max_basket
         Maximum size of a decompressed basket, bytes.
+    keeping
+        Folder in which columns are kept for later runs; None to keep none.
 
     Returns
     -------
-    ``out``, the result of the dataset, and ``metrics``.
+    ``out``, the result of the dataset, and ``metrics``; ``unkept``, if columns cannot be kept.
 
     Raises
     ------
@@ -60,10 +64,9 @@ def process_chunk(
     """
     chunk, given = item if isinstance(item, tuple) else (item, processor_instance)
     processor = unpickled(given) if isinstance(given, bytes) else given
+    kept = None if keeping is None else _kept(chunk, keeping)
     try:
-        file = _opened(chunk, timeout_s)
-        before = file.bytes_read
-        columns = _columns(chunk, file, max_basket)
+        columns = _columns(chunk, timeout_s, max_basket, kept)
         events = columns.events(schema, metadata_of(chunk))
         began = time.time()
         out = processor.process(events)
@@ -71,13 +74,24 @@ def process_chunk(
         reading.forget(chunk.filename)
         raise
     metrics: dict[str, Any] = {
-        "bytesread": file.bytes_read - before,
+        "bytesread": columns.bytes_read,
         "columns": columns.used,
         "entries": len(chunk),
         "processtime": time.time() - began,
         "reading_s": columns.reading_s,
     }
-    return {"out": out, "metrics": metrics}
+    reason = None if kept is None else kept.save()
+    unkept: ChunkOutput = {"unkept": [reason]} if reason else {}
+    return {"out": out, "metrics": metrics, **unkept}
+
+
+def _kept(chunk: WorkItem, keeping: reading.Keeping) -> reading.KeptColumns | None:
+    """Return the kept columns of a chunk; None if its file could be replaced unnoticed."""
+    identity = (chunk.usermeta or {}).get(IDENTITY)
+    if not (identity and chunk.fileuuid):
+        return None
+    entries = (chunk.treename, chunk.entrystart, chunk.entrystop)
+    return keeping.columns(file_of(chunk), identity, chunk.fileuuid.hex(), *entries)
 
 
 def events_of(
@@ -90,14 +104,20 @@ def events_of(
     ReplacedFileError, ShortFileError
         If the file is not the one that was checked before.
     """
-    columns = _columns(chunk, _opened(chunk, timeout_s), max_basket)
-    return columns.events(schema, metadata_of(chunk))
+    return _columns(chunk, timeout_s, max_basket).events(schema, metadata_of(chunk))
 
 
-def _columns(chunk: WorkItem, file: reading.OpenedFile, max_basket: int | None) -> reading.Columns:
+def _columns(
+    chunk: WorkItem,
+    timeout_s: int,
+    max_basket: int | None,
+    kept: reading.KeptColumns | None = None,
+) -> reading.Columns:
     return reading.Columns(
-        *(file, chunk.treename, chunk.entrystart, chunk.entrystop),
+        partial(_opened, chunk, timeout_s),
+        *(chunk.treename, chunk.entrystart, chunk.entrystop),
         *(max_basket or basket_limit(), chunk.preload or ()),
+        kept=kept,
     )
 
 
@@ -135,7 +155,7 @@ def metadata_of(chunk: WorkItem) -> ChunkMetadata:
     return {**metadata, **(chunk.usermeta or {})}
 
 
-@functools.lru_cache(maxsize=1)
+@lru_cache(maxsize=1)
 def unpickled(compressed: bytes) -> Processor:
     """Return a processor, the same for all chunks that this process works on."""
     processor: Processor = cloudpickle.loads(lz4.frame.decompress(compressed))

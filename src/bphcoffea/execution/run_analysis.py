@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bphcoffea.analysis import SUBSAMPLE, Analysis, MissingExtraError
 from bphcoffea.datasets import Fileset, KnownFiles
@@ -27,8 +28,12 @@ from bphcoffea.execution.skim import Skim, SkimOf
 from bphcoffea.facilities import Facility
 from bphcoffea.processing import DatasetResult, Processor, empty_result
 from bphcoffea.progress import progress
+from bphcoffea.reading import Keeping
 from bphcoffea.results import RUN, Ledger, RunFolder, claim, tallies, total
 from bphcoffea.storage import Retries, check_target, mark, stage_out_folder, user_cache
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +49,7 @@ class Options:
     workers
         Number of workers; None for one per core.
     scheduler
-        Address of a running Dask scheduler.
+        Address of a running Dask scheduler, or a client of it, which several runs may share.
     chunksize
         Approximate number of events per chunk.
     memory
@@ -56,6 +61,9 @@ class Options:
         Number of attempts to open a file or read a chunk, and pauses between them.
     checkpoints
         Path or URL below which results of finished chunks are kept until the run is complete.
+    keep
+        Folder on a local disk in which the columns that are read are kept: a later run reads them
+        there, so that a changed cut is answered soon. None to keep none.
     resume, overwrite
         Whether to resume from checkpoints, and to replace results; `resume` implies the latter.
     facility
@@ -70,12 +78,13 @@ class Options:
 
     executor: ExecutorName = "futures"
     workers: int | None = None
-    scheduler: str | None = None
+    scheduler: str | Client | None = None
     chunksize: int = 100_000
     memory: int | None = None
     max_chunks: int | None = None
     retries: Retries = field(default_factory=Retries)
     checkpoints: str | None = None
+    keep: str | Path | None = None
     resume: bool = False
     overwrite: bool = False
     facility: Facility | None = None
@@ -87,7 +96,11 @@ class Options:
     def as_json(self) -> dict[str, object]:
         """Return the options as in ``provenance.json``."""
         facility = self.facility.model_dump(mode="json") if self.facility else None
-        return asdict(replace(self, facility=None)) | {"facility": facility}
+        address = self.scheduler
+        if address is not None and not isinstance(address, str):
+            address = address.scheduler.address
+        plain = replace(self, facility=None, scheduler=address, keep=self.keep and str(self.keep))
+        return asdict(plain) | {"facility": facility}
 
 
 def run(
@@ -136,7 +149,6 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
     sink = None
     if options.skim:
         mark(folder, RUN)  # the skim may be written into it
-        # named after pieces: if a chunk is processed twice, they must be the same
         sink = Skim(options.skim, options.skim_of, options.retries, tuple(fileset.names))
     _check_metadata(analysis, fileset)
     _check_corrections(analysis, fileset)
@@ -144,6 +156,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
         fileset = fileset.served_by(options.facility.storage.redirectors)
     processor = Processor(analysis, sink)
     checkpoints = _checkpoints(processor, folder, options)
+    keeping = None if options.keep is None else Keeping.prepared(options.keep)
     started = _now()
     with tempfile.TemporaryDirectory(prefix="bphcoffea-") as scratch:
         report = Path(scratch, "dask-report.html")
@@ -171,8 +184,13 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
             )
             count = len(plan.chunks)
             _log.debug("%d chunks for %s (%d workers)", count, running.name, running.workers)
-            memory = MemoryPlan(options.memory or running.memory, measured=sink is None)
-            outcome = process(processor, plan, running, options.retries, checkpoints, memory)
+            # files of a skim and kept columns are those of pieces, which must then be the same in
+            # the next run
+            measured = sink is None and keeping is None
+            memory = MemoryPlan(options.memory or running.memory, measured=measured)
+            outcome = process(
+                processor, plan, running, options.retries, checkpoints, memory, keeping
+            )
         if plan.chunks and not outcome.results:
             raise RunError("\n".join(failure.line() for failure in outcome.ledger.missing))
         outcome = _with_empty(outcome, analysis, fileset, plan)
@@ -201,6 +219,7 @@ def process(
     retries: Retries | None = None,
     checkpoints: Checkpoints | None = None,
     memory: MemoryPlan | None = None,
+    keeping: Keeping | None = None,
 ) -> Outcome:
     """Process the chunks of a plan with a started executor, and add up their results."""
     runner = FaultTolerantRunner(
@@ -211,6 +230,7 @@ def process(
         policy=retries or Retries(),
         checkpoints=checkpoints,
         memory=memory or MemoryPlan(running.memory),
+        keeping=keeping,
     )
     clock = time.perf_counter()
     try:
@@ -222,6 +242,11 @@ def process(
         raise RunError(str(error)) from None
     wall = time.perf_counter() - clock
     _log.debug("chunks were processed in %.1f s", wall)
+    if keeping is not None and (unkept := out.get("unkept")):
+        _log.warning(
+            "%s: the columns of %d chunks were not kept there (%s); the next run reads them again",
+            *(keeping.folder, len(unkept), unkept[0]),
+        )
     timings = out.get("timings", [])
     work = total(timings)
     # a cluster may have grown or replaced workers since the start

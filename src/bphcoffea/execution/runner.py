@@ -27,6 +27,7 @@ from bphcoffea.execution.faults import (
     ran_out_of_memory,
 )
 from bphcoffea.execution.pieces import MemoryPlan, TooLargeError, halves, work_in_pieces
+from bphcoffea.reading import Keeping
 from bphcoffea.redaction import redacted
 from bphcoffea.results import REPLICAS, Failure, Recovery, Timing, file_of, place_of
 from bphcoffea.size_limits import basket_limit
@@ -50,12 +51,15 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
         Memory of the workers, into which they cut chunks.
     checkpoints
         Checkpoints of the run; None for none.
+    keeping
+        Folder in which columns are kept for later runs; None to keep none.
     """
 
     policy: storage.Retries = field(default_factory=storage.Retries)
     basket_limit: int = field(default_factory=basket_limit)
     memory: MemoryPlan = field(default_factory=lambda: MemoryPlan(measured=False))
     checkpoints: Checkpoints | None = None
+    keeping: Keeping | None = None
 
     #: The function that coffea lets a worker call with a chunk.
     _work_function = staticmethod(process_chunk)
@@ -68,7 +72,9 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     @property
     def automatic_retries(self) -> Callable[..., ChunkOutput]:
         """Function that coffea calls on the worker for every chunk, with every executor."""
-        work = partial(work_on_chunk, self.policy, basket_limit=self.basket_limit)
+        work = partial(
+            work_on_chunk, self.policy, basket_limit=self.basket_limit, keeping=self.keeping
+        )
         return partial(work_in_pieces, work, self.memory, self.checkpoints)
 
 

@@ -38,6 +38,13 @@ def doubles(lists: ak.Array) -> Floats:
     return flattened(lists).astype(np.float64, copy=False)
 
 
+def in_lists(numbers: Numbers, of_lists: Integers) -> ak.Array:
+    """Return numbers, shape (numbers,), in lists of given lengths, shape (lists,)."""
+    offsets = np.concatenate(([0], np.cumsum(of_lists)))
+    content = ak.contents.NumpyArray(numbers)
+    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), content))
+
+
 def elementwise(function: Callable[..., Floats], *arrays: ak.Array) -> ak.Array:
     """Apply a function of numpy arrays to the numbers of awkward arrays.
 

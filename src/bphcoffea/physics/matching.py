@@ -6,7 +6,7 @@ import awkward as ak
 import numpy as np
 
 from bphcoffea.arrays import Integers
-from bphcoffea.physics.lists import flattened, lengths
+from bphcoffea.physics.lists import flattened, in_lists, lengths
 
 
 def equal_pairs(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Integers]:
@@ -67,7 +67,7 @@ class Match:
         picked = np.full(len(self.index), missing, dtype=np.result_type(flat, type(missing)))
         found = self.index >= 0
         picked[found] = flat[self.index[found]]
-        return ak.unflatten(picked, self.counts)
+        return in_lists(picked, self.counts)
 
 
 def first_match(candidates: ak.Array, objects: ak.Array) -> Match:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import pickle
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import Any
 
 import awkward as ak
 import uproot
@@ -16,6 +18,7 @@ from typing_extensions import override
 
 from bphcoffea.inputs import Form, branch_filter, iteritems_options
 from bphcoffea.reading.baskets import Bytes, Decoder, UnusualError, ranges
+from bphcoffea.reading.kept_columns import KeptColumns
 from bphcoffea.reading.opened_files import OpenedFile, Range
 from bphcoffea.reading.strings import indexed_form, with_index
 
@@ -28,8 +31,8 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
 
     Parameters
     ----------
-    file
-        The file.
+    open_file
+        Function that opens the file. It is called when something is not among the kept columns.
     tree
         Path of the tree.
     start, stop
@@ -38,6 +41,8 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         Maximum size of a decompressed basket, bytes.
     expected
         Branches that will probably be used: a server is asked for all of them at once.
+    kept
+        Columns of the chunk that are kept on a disk, to which the ones read here are added.
 
     Attributes
     ----------
@@ -49,24 +54,42 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
 
     def __init__(
         self,
-        file: OpenedFile,
+        open_file: Callable[[], OpenedFile],
         tree: str,
         start: int,
         stop: int,
         basket_limit: int,
         expected: Collection[str] = (),
+        kept: KeptColumns | None = None,
     ) -> None:
         # with coffea's cache, since it asks several times for the offsets of a collection
         super().__init__(None, start, stop, cache={}, access_log=[], virtual=True, buffer_cache={})
-        self._file = file
-        self._tree = file.root[tree]
-        self._partition = (str(file.root.file.uuid), self._tree.object_path)
-        self.preload_column_source(*self._partition, self._tree)
+        self._open_file = open_file
+        self._path = tree
+        self._kept = kept
         self._decoder = Decoder(start, stop, basket_limit)
-        self._expected = expected if file.is_remote else ()
+        self._expected = expected
         self._received: dict[Range, Bytes] = {}
-        self._arrays: dict[int, ak.Array] = {}
+        self._arrays: dict[str, ak.Array] = {}
+        self._read_before: int | None = None
         self.reading_s = 0.0
+
+    @cached_property
+    def _file(self) -> OpenedFile:
+        file = self._open_file()
+        self._read_before = file.bytes_read
+        if not file.is_remote:
+            self._expected = ()
+        return file
+
+    @cached_property
+    def _tree(self) -> Any:
+        return self._file.root[self._path]
+
+    @property
+    def bytes_read(self) -> int:
+        """Number of bytes that were read from the file."""
+        return 0 if self._read_before is None else self._file.bytes_read - self._read_before
 
     @property
     def used(self) -> set[str]:
@@ -77,7 +100,7 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         """Return the events of the chunk in the form that a schema gives them."""
         factory = NanoEventsFactory._from_mapping(
             self,
-            (*self._partition, f"{self._start}-{self._stop}"),
+            ("file", "tree", f"{self._start}-{self._stop}"),
             self._form(schema),
             schema,
             dict(metadata),
@@ -86,9 +109,18 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         return factory.events()
 
     @override
+    def _column_source(self, uuid: str, path_in_source: str) -> None:
+        """Return nothing, because the file may not be needed; coffea calls it."""
+
+    @override
+    def get_column_handle(self, columnsource: None, name: str, allow_missing: bool) -> object:
+        """Return what tells a column from others; coffea calls it."""
+        return super().get_column_handle(self._tree, name, allow_missing) if allow_missing else name
+
+    @override
     def extract_column(
         self,
-        columnhandle: uproot.TBranch | uproot.behaviors.RNTuple.HasFields | None,
+        columnhandle: str,
         start: int,
         stop: int,
         allow_missing: bool,
@@ -99,24 +131,30 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         try:
             if allow_missing:
                 return super().extract_column(columnhandle, start, stop, allow_missing)
-            if id(columnhandle) not in self._arrays:
-                self._arrays[id(columnhandle)] = self._column(columnhandle, start, stop)
-            return self._arrays[id(columnhandle)]
+            if columnhandle not in self._arrays:
+                self._arrays[columnhandle] = ak.Array(self._column(columnhandle))
+            return self._arrays[columnhandle]
         finally:
             self.reading_s += time.perf_counter() - began
 
-    def _column(
-        self,
-        branch: uproot.TBranch | uproot.behaviors.RNTuple.HasFields,
-        start: int,
-        stop: int,
-    ) -> ak.Array:
+    def _column(self, name: str) -> ak.contents.Content:
+        if self._kept is None:
+            return self._read(self._tree[name])
+        column = self._kept.column(name)
+        if column is None:
+            column = self._read(self._tree[name])
+            self._kept.add(name, column)
+        return column
+
+    def _read(
+        self, branch: uproot.TBranch | uproot.behaviors.RNTuple.HasFields
+    ) -> ak.contents.Content:
+        start, stop = self._start, self._stop
         if isinstance(branch, uproot.TBranch):
             with contextlib.suppress(UnusualError):
                 baskets = self._baskets(ranges(branch, start, stop))
-                return ak.Array(self._decoder.decode(branch, baskets))
-        column = super().extract_column(branch, start, stop, allow_missing=False)
-        return ak.Array(with_index(column.layout))
+                return self._decoder.decode(branch, baskets)
+        return with_index(super().extract_column(branch, start, stop, allow_missing=False).layout)
 
     def _baskets(self, places: list[Range]) -> list[Bytes]:
         wanted = dict.fromkeys(places)
@@ -131,15 +169,22 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
     def _form(self, schema: type[BaseSchema]) -> Form:
         """Return names and types of the branches that a schema looks at, for the schema."""
         looked_at = branch_filter(schema)
+        has_podio = issubclass(schema, EDM4HEPSchema)
+        # a function may select other branches in another run
+        name = None if self._kept is None or callable(looked_at) else repr((looked_at, has_podio))
+        if self._kept is not None and name and (form := self._kept.form(name)) is not None:
+            return form
         key = (self._tree.object_path, schema, looked_at)
         known = self._file.known
         if key not in known:
             form = self._extract_base_form(self._tree, iteritems_options(looked_at))
             form["contents"] = [indexed_form(content) for content in form["contents"]]
             form["typenames"] = self._tree.typenames()
-            if issubclass(schema, EDM4HEPSchema):
+            if has_podio:
                 form["podio_collection_types"] = podio_collection_types(self._tree)
             known[key] = pickle.dumps(form)
         # a copy, since the schema changes it
         copied: Form = pickle.loads(known[key])  # noqa: S301 - from this process
+        if self._kept is not None and name:
+            self._kept.add_form(name, copied)
         return copied

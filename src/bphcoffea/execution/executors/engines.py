@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from coffea.processor.executor import ExecutorBase
 
@@ -17,6 +17,9 @@ from bphcoffea.execution.executors.processes import IterativeExecutor, ProcessEx
 from bphcoffea.execution.memory import machine_memory
 from bphcoffea.facilities import Facility, find_valid
 from bphcoffea.storage import TIMEOUT
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 ExecutorName = Literal["iterative", "futures", "dask"]
 
@@ -56,7 +59,7 @@ class Engine:
 def engine(
     name: ExecutorName,
     workers: int | None = None,
-    scheduler: str | None = None,
+    scheduler: str | Client | None = None,
     facility: Facility | None = None,
     proxy_hours: float = 0,
     timeout_s: float = TIMEOUT,
@@ -72,7 +75,8 @@ def engine(
         Number of workers; by default the facility's, or one per core. Ignored if the scheduler is
         running already.
     scheduler
-        Address of a running Dask scheduler, such as ``tcp://host:8786``.
+        Address of a running Dask scheduler, such as ``tcp://host:8786``, or a client of it, which
+        stays connected.
     facility
         Facility that starts the workers; it requires ``dask``.
     proxy_hours
@@ -88,8 +92,8 @@ def engine(
         If the cluster cannot be started, its scheduler does not answer, or the grid proxy is
         missing or expires too soon.
     """
-    if (scheduler or facility) and name != "dask":
-        resource = "scheduler" if scheduler else "facility"
+    if (scheduler is not None or facility) and name != "dask":
+        resource = "facility" if scheduler is None else "scheduler"
         raise WrongExecutorError(f"a {resource} needs the executor dask, not {name}")
     proxy = find_valid(proxy_hours, required=facility is not None and facility.proxy.required)
     if name == "iterative":
@@ -104,9 +108,12 @@ def engine(
     from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
     from bphcoffea.facilities import cluster, shipping, wait
 
-    facility = facility or Facility(name="here", kind="scheduler" if scheduler else "local")
+    facility = facility or Facility(name="here", kind="local" if scheduler is None else "scheduler")
     with contextlib.ExitStack() as stack:
-        client = stack.enter_context(cluster(facility, workers, scheduler))
+        if scheduler is None or isinstance(scheduler, str):
+            client = stack.enter_context(cluster(facility, workers, scheduler))
+        else:
+            client = scheduler
         executor = ClusterExecutor(client=client, silence_s=timeout_s)
         if proxy is not None and facility.kind != "local":
             if not client.scheduler.address.startswith("tls://"):
