@@ -9,11 +9,19 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 import cloudpickle
 from pydantic import ValidationError
+from typing_extensions import override
 
 import bphcoffea
 from bphcoffea.analysis import Analysis
@@ -126,7 +134,7 @@ def _is_path(name: str) -> bool:
 def _import(path: Path) -> ModuleType:
     # with a prefix, because an analysis may have the name of a module of the standard library
     name = f"bphcoffea_analyses.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
     if spec is None or spec.loader is None:
         raise RunError(f"{path}: not a Python file")
     for stale in _local_modules:  # edited since, or of another analysis
@@ -180,10 +188,27 @@ def _declarations_of(path: Path) -> Iterator[None]:
         raise DeclarationError("\n".join(f"{location}: {line}" for line in lines)) from None
 
 
+class _Source(SourceFileLoader):
+    """Loader of modules as their text is now.
+
+    Python keeps compiled modules, and tells an edited one by the second of its last change and its
+    size alone: one digit, changed soon after a run, would have no effect.
+    """
+
+    @override
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 @contextlib.contextmanager
 def _importable_from(folder: Path) -> Iterator[None]:
+    loaders = (ExtensionFileLoader, EXTENSION_SUFFIXES), (_Source, SOURCE_SUFFIXES)
     sys.path.insert(0, str(folder))
+    sys.path_importer_cache[str(folder)] = FileFinder(str(folder), *loaders)
     try:
         yield
     finally:
         sys.path.remove(str(folder))
+        sys.path_importer_cache.pop(str(folder), None)
