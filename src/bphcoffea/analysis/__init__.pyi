@@ -19,8 +19,8 @@ from .histograms import Categories as Categories, Histogram as Histogram
 from .calibrations.jet_energy import JetEnergy as JetEnergy
 from .legs import leg_abs_eta as leg_abs_eta, leg_eta as leg_eta, leg_pt as leg_pt
 from .legs import separation as separation
-from .mass_model import BackgroundShape as BackgroundShape, MassModel as MassModel, Peak as Peak
-from .mass_model import PeakShape as PeakShape
+from .mass_functions import BackgroundShape as BackgroundShape, PeakShape as PeakShape
+from .mass_model import MassModel as MassModel, Peak as Peak
 from .metadata import DatasetMetadata as DatasetMetadata, HELD as HELD
 from .model_scores import score as score
 from .models import MissingExtraError as MissingExtraError, Model as Model

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bphcoffea.analysis.mass_functions import BackgroundShape, PeakShape
+
 #: A mass or a width, GeV.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-#: Functions that describe a peak. A Crystal Ball has a tail at low masses, or on both sides if it
-#: is double-sided.
-PeakShape = Literal["crystal_ball", "double_crystal_ball", "gaussian", "voigtian"]
-#: Functions that describe the background; the digit is the degree of a Bernstein polynomial.
-BackgroundShape = Literal["exponential", "bernstein1", "bernstein2", "bernstein3", "bernstein4"]
 
 
 class Peak(BaseModel):
