@@ -10,6 +10,27 @@ from bphcoffea.results.folder import RunFolder
 from bphcoffea.results.histogram_files import write_histograms
 from bphcoffea.statistics.mass_fit import MassFit, Parameter
 
+#: Parameters of all functions of peaks and backgrounds.
+VALUES = {
+    "n_ds": 2000.0,
+    "mean_ds": 1.968,
+    "sigma_ds": 0.010,
+    "gamma_ds": 0.012,
+    "n_dplus": 600.0,
+    "mean_dplus": 1.870,
+    "sigma_dplus": 0.009,
+    "gamma_dplus": 0.004,
+    "beta": 1.4,
+    "m": 2.5,
+    "beta_high": 1.7,
+    "m_high": 4.0,
+    "n_background": 2500.0,
+    "slope": -2.0,
+    "bernstein_1": 0.3,
+    "bernstein_2": 0.4,
+    "bernstein_3": 0.6,
+}
+
 
 def mass_fit(value, error, *problems):
     """Return the JSON of a mass fit with a yield of Ds."""

@@ -9,7 +9,7 @@ import hist
 import numpy as np
 import pytest
 from combine_card import ParametricCard, integrals
-from mass_fits import write_run
+from mass_fits import VALUES, write_run
 from typer.testing import CliRunner
 
 from bphcoffea import cli
@@ -29,25 +29,6 @@ EDGES = np.linspace(LOW, HIGH, BINS + 1)
 DS = Peak(name="ds", label="$D_s$", mass=1.968, width=0.010, process="ds_phipi")
 DPLUS = Peak(name="dplus", label="$D^+$", mass=1.870, width=0.010)
 MODEL = MassModel(histogram="mass", peaks=(DS, DPLUS))
-VALUES = {
-    "n_ds": 2000.0,
-    "mean_ds": 1.968,
-    "sigma_ds": 0.010,
-    "gamma_ds": 0.012,
-    "n_dplus": 600.0,
-    "mean_dplus": 1.870,
-    "sigma_dplus": 0.009,
-    "gamma_dplus": 0.004,
-    "beta": 1.4,
-    "m": 2.5,
-    "beta_high": 1.7,
-    "m_high": 4.0,
-    "n_background": 2500.0,
-    "slope": -2.0,
-    "bernstein_1": 0.3,
-    "bernstein_2": 0.4,
-    "bernstein_3": 0.6,
-}
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mass_fits import write_run
+from mass_fits import VALUES, write_run
 
 from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.errors import InputError
@@ -29,25 +29,6 @@ LOW, HIGH, BINS = 1.65, 2.01, 62
 DS = Peak(name="ds", label="$D_s$", mass=1.968, width=0.010)
 DPLUS = Peak(name="dplus", label="$D^+$", mass=1.870, width=0.010)
 MODEL = MassModel(histogram="mass", peaks=(DS, DPLUS))
-VALUES = {
-    "n_ds": 2000.0,
-    "mean_ds": 1.968,
-    "sigma_ds": 0.010,
-    "gamma_ds": 0.012,
-    "n_dplus": 600.0,
-    "mean_dplus": 1.870,
-    "sigma_dplus": 0.009,
-    "gamma_dplus": 0.004,
-    "beta": 1.4,
-    "m": 2.5,
-    "beta_high": 1.7,
-    "m_high": 4.0,
-    "n_background": 2500.0,
-    "slope": -2.0,
-    "bernstein_1": 0.3,
-    "bernstein_2": 0.4,
-    "bernstein_3": 0.6,
-}
 
 
 def test_without_zfit_one_line_says_how_to_get_it(run, monkeypatch):
