@@ -134,8 +134,9 @@ def _is_path(name: str) -> bool:
 def _import(path: Path) -> ModuleType:
     # with a prefix, because an analysis may have the name of a module of the standard library
     name = f"bphcoffea_analyses.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
-    if spec is None or spec.loader is None:
+    loader = _Source(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    if spec is None or path.suffix not in SOURCE_SUFFIXES:
         raise RunError(f"{path}: not a Python file")
     for stale in _local_modules:  # edited since, or of another analysis
         sys.modules.pop(stale, None)
@@ -146,7 +147,7 @@ def _import(path: Path) -> ModuleType:
     with _importable_from(path.parent):
         try:
             with _declarations_of(path):
-                spec.loader.exec_module(module)
+                loader.exec_module(module)
         except SyntaxError as error:
             raise RunError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
         finally:
