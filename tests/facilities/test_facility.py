@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bphcoffea.errors import InputError
@@ -265,6 +265,7 @@ def test_file_that_is_not_there_or_not_text(tmp_path):
     st.text("abcdefghijklmnopqrstuvwxyz_-0123456789", min_size=1),
     st.sampled_from(["1", '"text"', "[]", "true", "{}"]),
 )
+@example("workers", "thn", "1")
 def test_unknown_key_is_always_named_with_the_known_ones(tmp_path_factory, table, key, value):
     known = set(TABLES[table].model_fields)
     if key in known:
@@ -279,7 +280,8 @@ def test_unknown_key_is_always_named_with_the_known_ones(tmp_path_factory, table
         load_facility(path)
     (told,) = str(raised.value).splitlines()
     assert f"{table + '.' if table else ''}{key}: unknown key" in told
-    listed = told.partition("known keys: ")[2].split(", ")
+    # with a capital after the nearest key
+    listed = told.casefold().partition("known keys: ")[2].split(", ")
     assert set(listed) == known - ({"name"} if not table else set())
 
 
