@@ -13,9 +13,10 @@ from rich.text import Text
 
 import bphcoffea
 from bphcoffea import results, storage
+from bphcoffea.analysis import ALL
 from bphcoffea.cli.arguments import Datasets
 from bphcoffea.cli.terminal import counted, new_table, say, show_table
-from bphcoffea.differences import ALL, IN_BOTH, Cause
+from bphcoffea.differences import IN_BOTH, Cause
 
 if TYPE_CHECKING:
     from bphcoffea.differences import ColumnDifference, GroupDifference, RunComparison

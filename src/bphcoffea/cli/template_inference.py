@@ -38,6 +38,7 @@ Place = Annotated[
 Asimov = Annotated[
     bool, typer.Option("--asimov", help="Use expected data, with signal, instead of the observed.")
 ]
+Toys = Annotated[int, typer.Option(min=0, help="Number of toys; 0 for none.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the toys.")]
 
 
@@ -69,7 +70,7 @@ def fit(
 
 def significance(
     workspace: Place,
-    toys: Annotated[int, typer.Option(min=0, help="Number of toys; 0 for none.")] = 0,
+    toys: Toys = 0,
     seed: Seed = 0,
 ) -> None:
     """Test the hypothesis without signal, and write significance.json."""
@@ -82,8 +83,7 @@ def significance(
     title = f"expected, strength {result.strength:g}"
     table.add_row(title, f"{result.expected:.2f}", f"{result.expected_p_value:.3g}")
     show_table(table)
-    if result.toys_p_value is not None:
-        say(f"{counted(toys, 'toy')}: p-value {result.toys_p_value:.3g} ± {result.toys_error:.1g}")
+    _say_p_value(toys, result)
     with _replacing(workspace, "significance") as place:
         place.write("significance.json", result.as_json())
 
@@ -156,7 +156,7 @@ def rank(workspace: Place, asimov: Asimov = False) -> None:
 
 def gof(
     workspace: Place,
-    toys: Annotated[int, typer.Option(min=0, help="Number of toys; 0 for none.")] = 0,
+    toys: Toys = 0,
     seed: Seed = 0,
 ) -> None:
     """Compare the fit with the saturated model, and write goodness.json."""
@@ -165,10 +165,15 @@ def gof(
         result = inference.goodness_of_fit(model, toys=toys, seed=seed, progress=bar.update)
     p_value = "" if result.p_value is None else f", p-value {result.p_value:.3g}"
     say(f"χ²/ndof = {result.statistic:.1f}/{result.ndof}{p_value}")
-    if result.toys_p_value is not None:
-        say(f"{counted(toys, 'toy')}: p-value {result.toys_p_value:.3g} ± {result.toys_error:.1g}")
+    _say_p_value(toys, result)
     with _replacing(workspace, "goodness") as place:
         place.write("goodness.json", result.as_json())
+
+
+def _say_p_value(toys: int, result: inference.Significance | inference.GoodnessOfFit) -> None:
+    """Print the p-value that toys give, if there are any."""
+    if result.toys_p_value is not None:
+        say(f"{counted(toys, 'toy')}: p-value {result.toys_p_value:.3g} ± {result.toys_error:.1g}")
 
 
 def _model(workspace: Path) -> WorkspaceModel:

@@ -15,12 +15,11 @@ from pathlib import PurePosixPath
 import numpy as np
 import pyarrow as pa
 
-from bphcoffea.analysis import CLASSIFIER
+from bphcoffea.analysis import ALL, CLASSIFIER
 from bphcoffea.arrays import Booleans, Integers
 from bphcoffea.differences.changes import Changes, RecordedRun
 from bphcoffea.differences.matching import NUMBERS
 from bphcoffea.differences.records import (
-    ALL,
     BLINDING,
     CODE,
     CORRECTION,

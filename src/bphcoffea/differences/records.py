@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from bphcoffea.analysis import ALL
 from bphcoffea.html_table import html_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Name of the group of all selected candidates.
-ALL: Final = "all"
 #: First column of the row with the number of common candidates.
 IN_BOTH: Final = "in both"
 #: Kinds of causes, in the order of tables.

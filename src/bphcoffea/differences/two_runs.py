@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from bphcoffea.analysis import ALL
 from bphcoffea.differences.attribution import Attributed, Side, attribute
 from bphcoffea.differences.changes import Changes, RecordedRun
 from bphcoffea.differences.matching import NUMBERS, PLACE, match
 from bphcoffea.differences.records import (
-    ALL,
     Cause,
     ColumnDifference,
     GroupDifference,

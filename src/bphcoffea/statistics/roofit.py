@@ -19,6 +19,8 @@ from bphcoffea.errors import FitError
 
 #: Name of a workspace.
 WORKSPACE: Final = "w"
+#: Range of constrained parameters, in standard deviations.
+SIGMAS: Final = 5.0
 
 
 class RooFitObjects:

@@ -20,6 +20,7 @@ from bphcoffea.statistics.fit_record import FitRecord
 from bphcoffea.statistics.mass_fit import MassFit, Tail
 from bphcoffea.statistics.mass_shapes import BACKGROUND, TAIL_PARAMETERS, background_parameters
 from bphcoffea.statistics.roofit import (
+    SIGMAS,
     WORKSPACE,
     RooFitObjects,
     digits,
@@ -34,8 +35,6 @@ from bphcoffea.statistics.spectrum import Spectrum
 #: Names in a workspace: the mass in GeV, the sum of the components, and its product with the
 #: constraints.
 MASS, MODEL, CONSTRAINED = "mass", "model", "constrained_model"
-#: Range of the parameters of constraints, in standard deviations.
-SIGMAS: Final = 5.0
 #: Classes of the peaks without the prefix ``Roo``. That of one tail is not the general one, which
 #: RooFit cannot read back from HS3.
 PEAKS: Final = {

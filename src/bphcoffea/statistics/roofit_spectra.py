@@ -15,6 +15,7 @@ import numpy as np
 from bphcoffea.statistics.backgrounds import Shape
 from bphcoffea.statistics.datacards import BACKGROUND, DATA, SIGNAL, card_of_spectra
 from bphcoffea.statistics.roofit import (
+    SIGMAS,
     WORKSPACE,
     RooFitObjects,
     digits,
@@ -23,9 +24,6 @@ from bphcoffea.statistics.roofit import (
     quiet,
 )
 from bphcoffea.statistics.shape_workspace import MAX_RATIO, SLOPE_UNIT, MassChannel
-
-#: Range of the constrained parameters, in standard deviations.
-SIGMAS = 5.0
 
 
 def write_roofit_spectra(channels: Sequence[MassChannel], path: Path) -> list[Path]:
