@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 import awkward as ak
 import numpy as np
@@ -22,6 +22,7 @@ from uproot.interpretation.objects import AsObjects
 
 from bphcoffea.arrays import Integers, Numbers
 from bphcoffea.reading.opened_files import Range
+from bphcoffea.reading.requests import Bytes, UnusualError
 from bphcoffea.reading.strings import lists_of_strings
 from bphcoffea.storage import decompressed
 
@@ -34,12 +35,6 @@ _BASKET: Final = struct.Struct(">Hiiii")
 _VECTOR_HEADER: Final = 10
 #: Interpretation of ``std::vector<std::string>``.
 _STRINGS: Final = "AsObjects(AsVector(True, AsString(False)))"
-
-Bytes: TypeAlias = bytes | memoryview
-
-
-class UnusualError(Exception):
-    """A branch or a basket that is left to uproot."""
 
 
 def ranges(branch: uproot.TBranch, start: int, stop: int) -> list[Range]:

@@ -17,17 +17,20 @@ from coffea.nanoevents.schemas.edm4hep import podio_collection_types
 from typing_extensions import override
 
 from bphcoffea.inputs import Form, branch_filter, iteritems_options
-from bphcoffea.reading.baskets import Bytes, Decoder, UnusualError, ranges
+from bphcoffea.reading.baskets import Decoder, ranges
 from bphcoffea.reading.kept_columns import KeptColumns
 from bphcoffea.reading.opened_files import OpenedFile, Range
+from bphcoffea.reading.pages import PageDecoder
+from bphcoffea.reading.requests import Received, UnusualError
 from bphcoffea.reading.strings import indexed_form, with_index
 
 
 class Columns(UprootSourceMapping):  # type: ignore[misc]
     """Columns of a chunk, which coffea asks for when they are used.
 
-    Each branch is decoded once: in one pass over its baskets if
-    :class:`~bphcoffea.reading.baskets.Decoder` knows it, and else by uproot.
+    Each branch is decoded once: in one pass over its baskets or pages if
+    :class:`~bphcoffea.reading.baskets.Decoder` or :class:`~bphcoffea.reading.pages.PageDecoder`
+    knows it, and else by uproot.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
     start, stop
         First entry of the chunk, and the first one after it.
     basket_limit
-        Maximum size of a decompressed basket, bytes.
+        Maximum size of a decompressed basket or page, bytes.
     expected
         Branches that will probably be used: a server is asked for all of them at once.
     kept
@@ -67,9 +70,9 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         self._open_file = open_file
         self._path = tree
         self._kept = kept
+        self._basket_limit = basket_limit
         self._decoder = Decoder(start, stop, basket_limit)
         self._expected = expected
-        self._received: dict[Range, Bytes] = {}
         self._arrays: dict[str, ak.Array] = {}
         self._read_before: int | None = None
         self.reading_s = 0.0
@@ -85,6 +88,14 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
     @cached_property
     def _tree(self) -> Any:
         return self._file.root[self._path]
+
+    @cached_property
+    def _received(self) -> Received:
+        return Received(self._file)
+
+    @cached_property
+    def _pages(self) -> PageDecoder:
+        return PageDecoder(self._file, self._path, self._start, self._stop, self._basket_limit)
 
     @property
     def bytes_read(self) -> int:
@@ -139,32 +150,35 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
 
     def _column(self, name: str) -> ak.contents.Content:
         if self._kept is None:
-            return self._read(self._tree[name])
+            return self._read(name)
         column = self._kept.column(name)
         if column is None:
-            column = self._read(self._tree[name])
+            column = self._read(name)
             self._kept.add(name, column)
         return column
 
-    def _read(
-        self, branch: uproot.TBranch | uproot.behaviors.RNTuple.HasFields
-    ) -> ak.contents.Content:
-        start, stop = self._start, self._stop
-        if isinstance(branch, uproot.TBranch):
-            with contextlib.suppress(UnusualError):
-                baskets = self._baskets(ranges(branch, start, stop))
-                return self._decoder.decode(branch, baskets)
-        return with_index(super().extract_column(branch, start, stop, allow_missing=False).layout)
+    def _read(self, name: str) -> ak.contents.Content:
+        with contextlib.suppress(UnusualError):
+            return self._decode(name)
+        read = super().extract_column(self._tree[name], self._start, self._stop, False)
+        return with_index(read.layout)
 
-    def _baskets(self, places: list[Range]) -> list[Bytes]:
-        wanted = dict.fromkeys(places)
-        for name in self._expected:
-            with contextlib.suppress(UnusualError, uproot.KeyInFileError):
-                wanted |= dict.fromkeys(ranges(self._tree[name], self._start, self._stop))
-        self._expected = ()
-        missing = [place for place in wanted if place not in self._received]
-        self._received |= zip(missing, self._file.read(missing), strict=True)
-        return [self._received.pop(place) for place in places]
+    def _decode(self, name: str) -> ak.contents.Content:
+        is_tree = isinstance(self._tree, uproot.TTree)
+        expected, self._expected = self._expected, ()
+        if is_tree:
+            places = self._places(name)
+            wanted = list(places)
+            for other in expected:
+                with contextlib.suppress(UnusualError, uproot.KeyInFileError):
+                    wanted += self._places(other)
+            self._received.request(wanted)
+            return self._decoder.decode(self._tree[name], self._received.take(places))
+        self._pages.request(expected)
+        return self._pages.decode(name)
+
+    def _places(self, name: str) -> list[Range]:
+        return ranges(self._tree[name], self._start, self._stop)
 
     def _form(self, schema: type[BaseSchema]) -> Form:
         """Return names and types of the branches that a schema looks at, for the schema."""

@@ -42,17 +42,61 @@ def lists_of_strings(
     row_of_entry, firsts = _rows(np.frombuffer(content, np.uint8), offsets)
     if len(firsts) > _MAX_ROWS:
         return None
-    positions: dict[bytes, int] = {}
     rows = []
     for first in firsts:
         strings = _strings(content[offsets[first] + header : offsets[first + 1]])
         if strings is None:
             return None
-        rows.append([positions.setdefault(text, len(positions)) for text in strings])
+        rows.append(strings)
+    return _lists_of_rows(rows, row_of_entry)
+
+
+def lists_of_texts(
+    lists: Integers, places: Integers, characters: Bytes
+) -> ak.contents.ListOffsetArray:
+    """Return lists of strings of an RNTuple in the form of :func:`lists_of_strings`.
+
+    Parameters
+    ----------
+    lists
+        First string of each entry, and the number of all strings; shape (entries + 1,).
+    places
+        First character of each string, and the number of all characters; shape (strings + 1,).
+    characters
+        Characters of all strings, UTF-8.
+    """
+    # entries are the same if their characters and the sizes of their strings are
+    by_text, _ = _rows(characters, places[lists])
+    sizes = np.diff(places)
+    sizes = sizes.astype(np.min_scalar_type(np.max(sizes, initial=0)))
+    by_size, distinct = _rows(sizes.view(np.uint8), sizes.itemsize * lists)
+    _, firsts, row_of_entry = np.unique(
+        by_text * len(distinct) + by_size, return_index=True, return_inverse=True
+    )
+    if len(firsts) > _MAX_ROWS:
+        strings = ak.contents.ListOffsetArray(
+            ak.index.Index64(places),
+            ak.contents.NumpyArray(characters, parameters={"__array__": "char"}),
+            parameters={"__array__": "string"},
+        )
+        return with_index(ak.contents.ListOffsetArray(ak.index.Index64(lists), strings))
+    rows = [
+        [characters[places[i] : places[i + 1]].tobytes() for i in range(*lists[first : first + 2])]
+        for first in firsts
+    ]
+    return _lists_of_rows(rows, row_of_entry)
+
+
+def _lists_of_rows(
+    distinct: list[list[bytes]], row_of_entry: Integers
+) -> ak.contents.ListOffsetArray:
+    """Return one list per entry, whose content is an IndexedArray of the distinct strings."""
+    positions: dict[bytes, int] = {}
+    rows = [[positions.setdefault(text, len(positions)) for text in row] for row in distinct]
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     of_rows = np.array([position for row in rows for position in row], dtype=np.int64)
     counts = lengths[row_of_entry]
-    lists = np.zeros(len(offsets), dtype=np.int64)
+    lists = np.zeros(len(row_of_entry) + 1, dtype=np.int64)
     np.cumsum(counts, out=lists[1:])
     begins = (np.cumsum(lengths) - lengths)[row_of_entry] - lists[:-1]
     index = of_rows[np.repeat(begins, counts) + np.arange(lists[-1])]

@@ -129,7 +129,10 @@ def _into_buffer(
 ) -> memoryview:
     """Decompress into a buffer; cramjam raises if the data need a larger one."""
     buffer = np.empty(uncompressed_bytes, np.uint8)
-    return buffer.data[: decompress_into(data, buffer)]
+    try:
+        return buffer.data[: decompress_into(data, buffer)]
+    except cramjam.DecompressionError as error:
+        raise ValueError(f"a compressed block is damaged or too long: {error}") from None
 
 
 _lzma = partial(_into_buffer, cramjam.xz.decompress_into)
