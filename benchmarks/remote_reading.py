@@ -89,9 +89,9 @@ def preloaded(url, names, stop):
 def at_first_use(url, names, stop):
     """Read the columns as bphcoffea does."""
     file = reading.opened(url, 60)
-    columns = reading.Columns(file, TREE, 0, stop, basket_limit(), names)
+    columns = reading.Columns(lambda: file, TREE, 0, stop, basket_limit(), names)
     for name in names:
-        columns.extract_column(file.root[TREE][name], 0, stop, allow_missing=False)
+        columns.extract_column(name, 0, stop, allow_missing=False)
 
 
 READERS = {each.__name__: each for each in (column_by_column, preloaded, at_first_use)}
@@ -107,6 +107,7 @@ def traced():
 def one(reader, url, stop):
     """Print how long a reader takes in this process, which nothing was read in before, s."""
     storage.decompress_within(basket_limit())
+    storage.index_fields()
     names = traced()
     clock, cpu = time.perf_counter(), time.process_time()
     READERS[reader](url, names, stop)
@@ -115,7 +116,7 @@ def one(reader, url, stop):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", help="Tree3Mu ntuple of two muons and a track")
+    parser.add_argument("file", help="Tree3Mu ntuple of two muons and a track, a TTree or an RNTuple")
     parser.add_argument("--entries", type=int, default=50_000)
     parser.add_argument("--ms", type=float, nargs="+", default=[0, 30, 100], help="round trips")
     parser.add_argument("--repeat", type=int, default=3)

@@ -46,11 +46,14 @@ settings.load_profile("any machine")
 def pytest_collection_modifyitems(items):
     """Run the longest files first: the last file keeps one worker, while others have none."""
     long = (
-        *("test_notebooks.py", "test_resume.py", "test_faults.py", "test_mixing_limit.py"),
-        *("test_facility.py", "test_stops.py", "test_scheduler.py", "test_run.py"),
-        *("test_services.py", "test_stageout.py", "test_ds_phipi_closure.py", "test_secrets.py"),
-        *("test_bad_input.py", "test_clusters.py", "test_jet_energy.py", "test_hnl.py"),
-        *("test_zmumu.py", "test_cls_limits.py", "test_cli.py", "test_dimuon.py", "test_skim.py"),
+        *("test_notebooks.py", "test_documentation.py", "test_mixing_limit.py", "test_faults.py"),
+        *("test_resume.py", "test_closure.py", "test_cli.py", "test_hnl.py", "test_pieces.py"),
+        *("test_jet_energy.py", "test_run.py", "test_services.py", "test_stops.py"),
+        *("test_facility.py", "test_scheduler.py", "test_sidebands.py", "test_dimuon.py"),
+        *("test_lepton_calibrations.py", "test_bad_input.py", "test_secrets.py"),
+        *("test_ds_phipi_closure.py", "test_stageout.py", "test_clusters.py", "test_tau3mu.py"),
+        *("test_top_met.py", "test_zmumu.py", "test_file_handles.py", "test_figure_options.py"),
+        *("test_cls_limits.py", "test_fcc_zrecoil.py", "test_skim.py"),
     )
     rank = {name: place for place, name in enumerate(long)}
     items.sort(key=lambda item: rank.get(item.path.name, len(long)))

@@ -70,8 +70,8 @@ def oversized(tree: Tree, limit: int, names: tuple[str, ...] = ()) -> str | None
 def lacks_checksums(tree: Tree, names: tuple[str, ...] = ()) -> bool:
     """Return whether damage to some branch may change its values without an error.
 
-    zlib, LZMA and ROOT's LZ4 have checksums; Zstandard and uncompressed data do not. uproot does
-    not compare the checksums of the pages of an RNTuple.
+    zlib, LZMA and ROOT's LZ4 have checksums; Zstandard and uncompressed data do not. Those of the
+    pages of an RNTuple do not count, because they are not compared for fields that uproot reads.
     """
     if isinstance(tree, uproot.TTree):
         return any(_is_unprotected(branch) for branch in _branches(tree, names))
