@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.physics import doubles, elementwise, flattened, lengths
+from bphcoffea.physics import distinct, doubles, elementwise, flattened, lengths
 from bphcoffea.physics.lists import in_lists
 
 NUMBERS = st.lists(st.lists(st.integers(-9, 9), max_size=3), min_size=1, max_size=8)
@@ -44,3 +44,9 @@ def test_a_formula_takes_neither_records_nor_other_lengths():
         elementwise(np.add, ak.Array([[{"x": 1}]]), ak.Array([[1]]))
     with pytest.raises(ValueError, match="broadcast"):
         elementwise(np.add, ak.Array([[1, 2], []]), ak.Array([[1], []]))
+
+
+@given(st.lists(st.integers(0, 5)).map(sorted))
+def test_each_number_of_an_ascending_array_is_returned_once(numbers):
+    ascending = np.array(numbers, dtype=np.int64)
+    assert distinct(ascending).tolist() == np.unique(ascending).tolist()

@@ -45,6 +45,17 @@ def in_lists(numbers: Numbers, of_lists: Integers) -> ak.Array:
     return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), content))
 
 
+def distinct(ascending: Integers) -> Integers:
+    """Return each number of an ascending array once, shape (distinct numbers,).
+
+    >>> distinct(np.array([2, 2, 3, 7, 7])).tolist()
+    [2, 3, 7]
+    """
+    is_new = np.ones(len(ascending), dtype=np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=is_new[1:])
+    return ascending[is_new]
+
+
 def elementwise(function: Callable[..., Floats], *arrays: ak.Array) -> ak.Array:
     """Apply a function of numpy arrays to the numbers of awkward arrays.
 

@@ -91,9 +91,9 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
 
     candidate, position = pairs_in_events(candidates, objects)
     equal = np.flatnonzero(candidate_values[candidate] == object_values[position])
-    matched, first = np.unique(candidate[equal], return_index=True)
     index = np.full(len(candidate_values), -1, dtype=np.int64)
-    index[matched] = position[equal[first]]
+    # of several objects of a candidate, the one that is assigned last stays
+    index[candidate[equal[::-1]]] = position[equal[::-1]]
     return Match(lengths(candidates), index)
 
 
@@ -105,5 +105,5 @@ def pairs_in_events(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, 
     pairs = n_objects[event]
     first_pair = np.cumsum(pairs) - pairs
     candidate = np.repeat(np.arange(len(event)), pairs)
-    position = np.arange(len(candidate)) - first_pair[candidate] + first_object[event[candidate]]
+    position = np.arange(len(candidate)) + np.repeat(first_object[event] - first_pair, pairs)
     return candidate, position

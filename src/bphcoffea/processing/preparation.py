@@ -10,7 +10,7 @@ import numpy as np
 
 from bphcoffea.analysis import ALL, NOMINAL, Analysis
 from bphcoffea.arrays import Booleans, Floats, Integers
-from bphcoffea.physics import flattened, lengths
+from bphcoffea.physics import distinct, flattened, lengths
 from bphcoffea.results import Cutflow
 
 
@@ -104,7 +104,7 @@ def count_objects(
         rows = []
         for step, mask in enumerate((left, *masks)):
             left = left & mask & ~hidden[event] if step else left
-            having = np.unique(event[left])
+            having = distinct(event[left])
             row = (len(having), int(np.count_nonzero(left)), float(np.sum(weights[having])))
             rows.append(row)
         cutflows[objects.name] = Cutflow.of_rows(("all", *objects.steps), rows)

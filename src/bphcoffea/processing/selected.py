@@ -13,9 +13,11 @@ from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from bphcoffea.analysis import Cut, Selection, Values, Variable
 from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
+from bphcoffea.physics import distinct
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.results import Cutflow
 
@@ -80,9 +82,9 @@ class Selected:
         return passed
 
     @cached_property
-    def _failed(self) -> Integers:
+    def _failed(self) -> npt.NDArray[np.int16]:
         """Number of requirements that each candidate fails, shape (candidates,)."""
-        failed = np.zeros(len(self.candidates), dtype=np.int64)
+        failed = np.zeros(len(self.candidates), dtype=np.int16)
         for mask in self._masks.values():
             failed += ~mask
         return failed
@@ -155,7 +157,7 @@ class Selected:
                 events = np.flatnonzero(events_alive & ~self._hidden_at(survivors))
                 sumw = float(np.sum(self.weights[events]))
             elif factors is None:
-                events = np.unique(self.candidates.event[visible])
+                events = distinct(self.candidates.event[visible])
                 sumw = float(np.sum(self.weights[events]))
             else:
                 best = self._best_of(visible)
@@ -187,7 +189,7 @@ class Selected:
     def events(self) -> Integers:
         """Positions of the events that have chosen candidates, none of which is hidden."""
         events = self.candidates.event[self._chosen_or_hidden]
-        return np.unique(events[~self.hidden_events[events]])
+        return distinct(events[~self.hidden_events[events]])
 
     @cached_property
     def _chosen_or_hidden(self) -> Integers:

@@ -17,6 +17,7 @@ import numpy as np
 
 from bphcoffea.analysis import OPAQUE, Amounts, Path, Shift, Variable, opaque, replaced
 from bphcoffea.arrays import Booleans, Integers, Numbers
+from bphcoffea.physics import distinct
 from bphcoffea.processing.candidates import Candidates
 from bphcoffea.processing.preparation import Preparation
 from bphcoffea.processing.selected import Selected
@@ -126,7 +127,7 @@ def shifted_selections(
             unaffected = UnaffectedVariables(
                 events, shift.paths, with_candidates, preparation.unaffected
             )
-            kept = np.unique(nominal.candidates.event[_alive(nominal, unaffected)])
+            kept = distinct(nominal.candidates.event[_alive(nominal, unaffected)])
         positions = np.flatnonzero(np.isin(nominal.candidates.event, kept))
         for start in range(0, len(variations), _AT_ONCE):
             names = tuple(variations)[start : start + _AT_ONCE]
