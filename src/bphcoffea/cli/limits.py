@@ -12,7 +12,7 @@ import typer
 from bphcoffea import results, statistics
 from bphcoffea.cli.arguments import RunDirectory, suggesting
 from bphcoffea.cli.status import note_missing_events
-from bphcoffea.cli.terminal import say, show
+from bphcoffea.cli.terminal import counted, say, show
 from bphcoffea.errors import InputError
 from bphcoffea.progress import progress
 
@@ -110,6 +110,6 @@ def export(
             say("note: no HS3, which does not know the shape of the peaks")
         return
     written = statistics.search_of(run).export(run, to)
-    say(f"{len(written)} files in {written[0].parent}")
+    say(f"{counted(len(written), 'file')} in {written[0].parent}")
     if run.read("limit.json").get("partial"):
         say("note: the limit is preliminary, because it is based on partial runs")

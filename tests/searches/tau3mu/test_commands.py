@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from narrow import WIDTH, too_wide
 
 from bphcoffea.presentation import drawing
 from bphcoffea.progress import INTERVAL_S
@@ -62,8 +63,12 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     again = upper_limit(spec, level=0.9, toys=0)
     assert 1e-7 * again.expected[2] == pytest.approx(limit["expected"][2], rel=1e-9)
 
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
     status, output = call("export", run.path, "--format", "combine")
     assert status == 0, output.err
+    assert "1 file in" in " ".join(output.out.split())
+    assert too_wide(output.out) == []
+    monkeypatch.delenv("COLUMNS")
     card = (run.path / "datacards" / "tau3mu_2018.txt").read_text()
     assert "tau3mu_2018.root" in card
     for source in ("br_ds_phipi", "br_ds_taunu", "trigger_2018", "ds_yield_2018"):
