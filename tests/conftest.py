@@ -21,6 +21,7 @@ from coffea.nanoevents import NanoEventsFactory
 from hypothesis import HealthCheck, settings
 
 from bphcoffea import cli
+from bphcoffea.cli import terminal
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, load_analysis, needs, outcome, run
@@ -190,7 +191,8 @@ def bphcoffea(capsys, monkeypatch):
         out, err = capsys.readouterr()
         return Ended(left.value.code or 0, out, err.splitlines())
 
-    return bphcoffea
+    yield bphcoffea
+    terminal.show_log()  # the last command may have been quiet
 
 
 @pytest.fixture(autouse=True)

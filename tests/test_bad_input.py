@@ -202,6 +202,26 @@ def test_a_chain_of_urls_is_run(bphcoffea, fileset, sound, output):
     assert bphcoffea(*arguments)[::2] == (0, [])
 
 
+@pytest.mark.parametrize("url", ["srm://host/x.root", "zip://x.root", "reference://x.root"])
+def test_a_scheme_that_cannot_be_used_is_one_line(bphcoffea, fileset, sound, output, url):
+    bad = fileset(url).rename(output.with_suffix(".json"))
+    run = ("run", "ds_phipi", "-o", output)
+    dataset = ("--name", "D", "--era", "2017D")
+    for words in (
+        ("fileset", "build", url, "-o", output, *dataset),
+        ("fileset", "check", bad),
+        (*run, url),
+        (*run, fileset(sound), "--stage-out", url),
+        (*run, fileset(sound), "--skim", url),
+        (*run, fileset(sound), "--checkpoints", url),
+        ("clean", "--checkpoints", url),
+    ):
+        status, _, errors = bphcoffea(*words)
+        assert (status, len(errors)) == (2, 1), (words, errors)
+        (line,) = errors
+        assert re.search(f"{url[:3]}.*://.* cannot be (used|written to).*give a path", line), line
+
+
 def test_an_unknown_analysis_is_answered_with_those_there_are(faults_of_run, fileset, sound):
     (line,) = faults_of_run(fileset(sound), analysis="ds_phipy")
     assert line.startswith(

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import typer
 from small_runs import small_copy
+from written_commands import written_commands
 
 from bphcoffea.cli import app
 from bphcoffea.execution import find_analysis
@@ -73,19 +74,6 @@ def test_the_tutorial_leads_to_a_limit(bphcoffea, tmp_path, monkeypatch):
     fits = [json.loads((tmp_path / run / "fit.json").read_text()) for run in ("phi", "tight")]
     wide, tight = (fit["parameters"]["n_ds"]["value"] for fit in fits)
     assert 0 < tight < wide
-
-
-def written_commands():
-    """Yield page and words of each command: whole ones in blocks, others in the text."""
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))):
-        text = page.read_text()
-        for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-            lines = block.replace("\\\n", " ").splitlines()
-            for line in lines if language in ("", "bash", "console") else ():
-                if line.startswith("bphcoffea "):
-                    yield page.name, shlex.split(line, comments=True)[1:], True
-        for line in re.findall(r"`bphcoffea ([^`]*)`", text):
-            yield page.name, shlex.split(line), False
 
 
 COMMANDS = typer.main.get_command(app)

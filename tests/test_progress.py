@@ -109,7 +109,9 @@ def test_an_interval_that_is_no_time_is_refused(value, monkeypatch):
 
 
 def test_commands_show_their_progress(often, bphcoffea, tmp_path):
-    status, out, err = bphcoffea("toys", "ds_phipi", "-o", tmp_path / "toys", "--events", "10")
+    toys = ("toys", "ds_phipi", "-o", tmp_path / "toys", "--events", "10")
+    assert bphcoffea("-q", *toys)[::2] == (0, [])
+    status, out, err = bphcoffea(*toys, "--overwrite")
     assert status == 0
     assert re.fullmatch(f"{TIME}Making toys: 12 of 12 files \\(100%\\), .*", err[-1])
     assert "Making toys" not in out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import os
 import sys
 import time
@@ -77,7 +78,7 @@ class Bar:
 
 @contextlib.contextmanager
 def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
-    """Show the progress of a block, on the standard error stream.
+    """Show the progress of a block, on the standard error stream, unless the log is quiet.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
     """
     interval = _interval()
     console = Console(stderr=True)
-    if _is_live(console):
+    if _is_live(console) and not _is_quiet():
         display = Progress(
             TextColumn("{task.description}", markup=False),
             # the outputs of a notebook are narrower than most terminals
@@ -115,7 +116,7 @@ def progress(total: int | None, description: str, unit: str) -> Iterator[Bar]:
         return
     display = Progress(console=console, disable=True, speed_estimate_period=_AVERAGED_S)
     task = _task(display, total, description, unit)
-    with _lines(task, interval):
+    with contextlib.nullcontext() if _is_quiet() else _lines(task, interval):
         yield Bar(display, task)
 
 
@@ -133,6 +134,11 @@ def _interval() -> float:
     if not interval > 0:
         raise InputError(f"{INTERVAL_S} is '{text}': give the time between two lines in s")
     return interval
+
+
+def _is_quiet() -> bool:
+    """Return whether only warnings of this package are wanted; without a choice, they are not."""
+    return logging.getLogger("bphcoffea").level > logging.INFO
 
 
 def _is_live(console: Console) -> bool:

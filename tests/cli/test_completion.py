@@ -1,6 +1,7 @@
 """What the shell completes, in bash itself and for each kind of name."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,34 +28,73 @@ def complete(bphcoffea, monkeypatch):
     return complete
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_completes(tmp_path):
-    """The script that users evaluate, called as bash does when Tab is pressed."""
-    (tmp_path / "bphcoffea").write_text(
-        f"#!{sys.executable}\nfrom bphcoffea import cli\ncli.main()\n"
-    )
-    (tmp_path / "bphcoffea").chmod(0o755)
-    script = f"""
-        PATH={tmp_path}:$PATH
+LINES = "run ds_phipi fs.json --dataset toy", "run ds_phipi fs"
+#: What completes `LINES` in each shell, given the script that users evaluate.
+SHELLS = {
+    # bash completes files by itself
+    "bash": (
+        """
         eval "$(bphcoffea completion bash)"
-        complete -p bphcoffea
-        COMP_WORDS=(bphcoffea show dim) COMP_CWORD=2
-        _bphcoffea_completion bphcoffea dim show
-        printf '%s\\n' "${{COMPREPLY[@]}}"
-    """
+        complete -p bphcoffea | grep -q -- "-o default -F _bphcoffea_completion" || exit 1
+        while read -r line; do
+            COMP_WORDS=($line)
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            COMPREPLY=()
+            _bphcoffea_completion bphcoffea
+            echo ${COMPREPLY[*]} >> completed
+        done < lines
+        """,
+        ["toy_a", ""],
+    ),
+    "fish": (
+        """
+        eval "$(bphcoffea completion fish)"
+        while read -l line
+            complete -C $line >> completed
+        end < lines
+        """,
+        ["toy_a", "fs.json"],
+    ),
+    # completes only in its line editor, and thus in a terminal
+    "zsh": (
+        """
+        eval "$(bphcoffea completion zsh)"
+        zle-line-init() {
+            while read -r line; do
+                BUFFER=$line CURSOR=$#line
+                zle complete-word
+                print -r -- ${${(z)BUFFER}[-1]} >> completed
+            done < lines
+            exit
+        }
+        zle -N zle-line-init
+        """,
+        ["toy_a", "fs.json"],
+    ),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shells_complete(shell, tmp_path, monkeypatch):
+    """A name that is read from a file on the line, and a file."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    script, expected = SHELLS[shell]
+    program = tmp_path / "bphcoffea"
+    program.write_text(f"#!{sys.executable}\nfrom bphcoffea import cli\ncli.main()\n")
+    program.chmod(0o755)
+    (tmp_path / "lines").write_text("".join(f"bphcoffea {line}\n" for line in LINES))
+    (tmp_path / "fs.json").write_text('{"toy_a": {}, "b": {}}')
+    (tmp_path / ".zshrc").write_text(script)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("ZDOTDIR", str(tmp_path))
+    in_terminal = [sys.executable, "-c", "import pty; pty.spawn(['zsh', '-i'])"]
+    options = ["--no-config"] if shell == "fish" else []
+    command = in_terminal if shell == "zsh" else [shell, *options, "-c", script]
     done = subprocess.run(
-        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True
+        command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
     )
-    assert done.stdout.splitlines() == [
-        "complete -o default -F _bphcoffea_completion bphcoffea",
-        "dimuon",
-    ], done.stderr
-
-
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_scripts_of_other_shells_ask_the_command(shell, bphcoffea):
-    out = bphcoffea("completion", shell).out
-    assert f"_BPHCOFFEA_COMPLETE=complete_{shell}" in out
+    assert (tmp_path / "completed").read_text().splitlines() == expected, done
 
 
 def test_commands_options_and_choices(complete):
@@ -72,10 +112,12 @@ def test_names_that_are_shipped(complete):
     assert complete("run", "my/") == []
 
 
-def test_names_of_a_run(complete, ds_phipi_run, ds_phipi_toys, tmp_path):
+def test_names_of_a_run(complete, ds_phipi_run, ds_phipi_toys, tmp_path, monkeypatch):
     run, data = ds_phipi_run.path, ["toy_2017", "toy_2018"]
     assert complete("fit", run, "--dataset", "toy_20") == data
     assert set(complete("plot", run, "--histogram", "")) == set(ds_phipi_run.analysis.histograms)
+    monkeypatch.setenv("HOME", str(run.parent))
+    assert complete("fit", f"~/{run.name}", "--dataset", "toy_20") == data
     # an option before the folder, and a complete option behind it
     assert complete("fit", "--by", "year", run, "--peak", "gaussian", "--dataset", "toy_20") == data
     fileset = ds_phipi_toys / "fileset.json"

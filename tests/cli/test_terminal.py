@@ -10,13 +10,11 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.cells import cell_len
+from narrow import WIDTH, too_wide
 
 from bphcoffea import cli
 from bphcoffea.cli import terminal
 from bphcoffea.cli.summary import print_next, print_summary
-
-WIDTH = 60
 
 
 def commands(command=None, words=()):
@@ -25,14 +23,6 @@ def commands(command=None, words=()):
     yield words
     for name, below in getattr(command, "commands", {}).items():
         yield from commands(below, (*words, name))
-
-
-def too_wide(text, width=WIDTH):
-    """Lines that are cut off, or that are wider although they could be broken."""
-    lines = (line.rstrip() for line in text.splitlines())
-    return [
-        line for line in lines if "…" in line or (cell_len(line) > width and " " in line.strip())
-    ]
 
 
 @pytest.mark.parametrize("width", [WIDTH, 80])
@@ -64,12 +54,17 @@ def test_outputs_fit(bphcoffea, monkeypatch, ds_phipi_run, ds_phipi_toys, tmp_pa
         ("fileset", "check", fileset),
         ("fileset", "build", data, "-o", "f.json", "--name", "n", "--era", "2017B"),
         ("corrections", "show", ds_phipi_toys / "trigger.json.gz"),
+        ("corrections", "convert", f"eff={data}/efficiencies.root:pt_abseta", "-o", "sf.json"),
     ]
     refused = [
         ("fit", run, "--dataset", "toy_2O17"),
         ("run", "ds_phipy", fileset, "-o", "out"),
         ("fileset", "check", "two.json"),
         ("limit", run, "--normalisation", run),
+        ("export", run, "--format", "pyhf"),
+        ("template", "build", run),
+        ("template", "fit", tmp_path),
+        ("corrections", "btag", run, "--jets", "mas", "--tagged", "M=mass", "-o", "b.json"),
         ("train", run, "-o", "trained", "--edges", "A=2"),
         ("report",),
         ("fot", run),

@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import services
 import uproot
 
 from bphcoffea.datasets import load_fileset
-from bphcoffea.datasets.build import build_fileset, find_files
+from bphcoffea.datasets.build import add_to_fileset, build_fileset, find_files
+from bphcoffea.datasets.fileset import write_fileset
 from bphcoffea.errors import InputError
 
 METADATA = {"is_mc": False, "era": "2017B"}
@@ -149,6 +152,38 @@ def test_dataset_is_added_to_a_fileset_that_is_there(folder, bphcoffea):
     path.write_text("[]")
     assert bphcoffea(*words, "third")[0] == 2
     assert path.read_text() == "[]"
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "a")])
+def test_two_commands_at_once_lose_nothing(names, folder, monkeypatch):
+    """Both look for files before either writes; then one waits for the other."""
+    path, together, writing = folder / "new" / "fileset.json", Barrier(2, timeout=60), []
+
+    def write(*arguments):
+        writing.append(None)
+        time.sleep(0.05)
+        assert len(writing) == 1
+        writing.pop()
+        return write_fileset(*arguments)
+
+    def made(name):
+        together.wait()
+        return build_fileset(name, [str(folder / "a.root")], "T/t", METADATA)
+
+    def add(name):
+        try:
+            add_to_fileset(path, lambda: made(name), name)
+        except InputError as error:
+            return str(error)
+        return None
+
+    monkeypatch.setattr("bphcoffea.datasets.build.write_fileset", write)
+    with ThreadPoolExecutor(2) as threads:
+        errors = [error for error in threads.map(add, names) if error]
+    assert set(load_fileset(path).names) == set(names)
+    assert len(errors) == 2 - len(set(names))
+    assert all(f"{path}: already has a dataset 'a'" in error for error in errors)
+    assert list(path.parent.iterdir()) == [path], "no lock is left"
 
 
 def test_files_found_twice_are_all_named(folder):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shlex
 import textwrap
 import threading
 import time
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 import services
 from builders import candidates_at_any_place, fileset_of
+from written_commands import written_commands
 
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.facilities import load_facility
 from bphcoffea.results import RunFolder
+from bphcoffea.shipped import shipped_folder
 from bphcoffea.storage.servers import ONCE
 
 ANALYSIS = """
@@ -68,13 +71,26 @@ SCALE = {
 
 
 @pytest.fixture(scope="module")
-def analysis(tmp_path_factory):
-    """An analysis by path, with a module and a correction file beside it."""
+def analysis_file(tmp_path_factory):
+    """An analysis, with a module and a correction file beside it."""
     mine = tmp_path_factory.mktemp("mine")
     (mine / "corrected.py").write_text(textwrap.dedent(ANALYSIS))
     (mine / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
     (mine / "scale.json").write_text(json.dumps(SCALE))
-    return load_analysis(str(mine / "corrected.py"))
+    return mine / "corrected.py"
+
+
+@pytest.fixture(scope="module")
+def analysis(analysis_file):
+    return load_analysis(str(analysis_file))
+
+
+@pytest.fixture(scope="module")
+def slow_file(analysis_file):
+    """The same with longer pauses."""
+    path = analysis_file.with_name("slow.py")
+    path.write_text(analysis_file.read_text().replace("pause_s = 0.1", "pause_s = 0.4"))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +124,41 @@ def facility(tmp_path):
     return facility
 
 
+@pytest.fixture
+def documented(bphcoffea, tmp_path, monkeypatch):
+    """Type a command of the documentation, with some words replaced, and more options."""
+    monkeypatch.chdir(tmp_path)
+    lines = [shlex.join(words) for _, words, whole in written_commands() if whole]
+
+    def documented(line, *options, replaced):
+        assert line in lines
+        for old, new in replaced.items():
+            assert old in line
+            line = line.replace(old, str(new))
+        ended = bphcoffea(*shlex.split(line), *options)
+        assert ended.status == 0, (line, ended.err)
+        return ended
+
+    return documented
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """Copy a shipped facility to where users keep theirs, and change it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    mine = tmp_path / "config" / "bphcoffea" / "facilities"
+    mine.mkdir(parents=True)
+
+    def shipped(name, changes):
+        text = (shipped_folder("facilities") / f"{name}.toml").read_text()
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, str(new))
+        (mine / f"{name}.toml").write_text(text)
+
+    return shipped
+
+
 def assert_same(got, expected):
     assert got.complete
     assert got.cutflow == expected.cutflow
@@ -131,19 +182,23 @@ def when(kept, chunks, act):
 
 
 def test_code_and_corrections_reach_workers_that_replace_others(
-    analysis, fileset, expected, tmp_path
+    analysis_file, fileset, expected, documented, tmp_path
 ):
     everything = expected.cutflow["toy_ds_phipi_mc"][0]
     assert everything["sumw"] == everything["events"] / 2
     kept = tmp_path / "kept"
+    fileset.save(tmp_path / "run2.json")
     with services.dask_cluster(tmp_path / "cluster", 1) as cluster:
         replacing = when(kept, 4, cluster.replace_worker)
-        options = Options("dask", scheduler=cluster.address, chunksize=100, checkpoints=str(kept))
-        got = run(analysis, fileset, tmp_path / "run", options)
+        documented(
+            "run ds_phipi run2.json -o results --scheduler tcp://host:8786",
+            *("--chunksize", 100, "--checkpoints", kept),
+            replaced={"ds_phipi": analysis_file, "tcp://host:8786": cluster.address},
+        )
         replacing.join()
     # the only worker died in the middle: what came after is the other one's work
     assert len(cluster.workers) == 1
-    assert_same(got, expected)
+    assert_same(RunFolder(tmp_path / "results"), expected)
 
 
 GRID = """
@@ -171,12 +226,13 @@ def remote(served, fileset):
 
 @pytest.mark.xrootd
 def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
-    authority, remote, analysis, facility, tmp_path, monkeypatch, caplog
+    authority, remote, analysis, slow_file, shipped, documented, tmp_path, monkeypatch
 ):
     folder, run_folder, at = remote
     proxy = authority.proxy(tmp_path / "x509up")
     monkeypatch.setenv("X509_USER_PROXY", str(proxy))
-    site = facility(GRID.format(authority.certificates))
+    certificates = "/cvmfs/grid.cern.ch/etc/grid-security/certificates"
+    shipped("infn_af", {certificates: authority.certificates})
     kept = tmp_path / "kept"
     none = {"X509_USER_PROXY": "/nowhere"}
     with (
@@ -184,28 +240,24 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
         services.dask_cluster(tmp_path / "cluster", 1, environment=none) as cluster,
     ):
         joining = when(kept, 2, cluster.add_worker)
-        options = Options(
-            "dask",
-            scheduler=cluster.address,
-            chunksize=50,
-            checkpoints=str(kept),
-            facility=site,
-            proxy_hours=0.5,
+        at(server).save(tmp_path / "run2.json")
+        ended = documented(
+            "run ds_phipi run2.json -o results --facility infn_af --scheduler tcp://127.0.0.1:8786",
+            *("--chunksize", 50, "--checkpoints", kept, "--min-proxy-lifetime", 0.5),
+            replaced={"ds_phipi": slow_file, "tcp://127.0.0.1:8786": cluster.address},
         )
-        slow = copy.copy(analysis)
-        slow.pause_s = 0.4
-        got = run(slow, at(server), tmp_path / "run", options)
         joining.join()
         local = {
             str(folder / url.rpartition("/")[2]): "Tree3Mu/ntuple" for url in at(server)["D"].files
         }
-    assert "the grid proxy is sent through a scheduler without TLS" in caplog.text
+    assert "the grid proxy is sent through a scheduler without TLS" in ended.err
+    got = RunFolder(tmp_path / "results")
     assert got.read("metrics.json")["workers"] == 2
     here = fileset_of(local)
     assert_same(got, run_alone(analysis, here, tmp_path / "alone"))
     secrets = [line for line in proxy.read_bytes().splitlines() if len(line) > 60]
     assert len(secrets) > 20
-    for left in ("run", "kept", "cluster"):
+    for left in ("results", "kept", "cluster"):
         content = b"".join(p.read_bytes() for p in (tmp_path / left).rglob("*") if p.is_file())
         assert not any(secret in content for secret in secrets), left
 
@@ -244,24 +296,33 @@ def test_proxy_that_ends_too_soon_stops_the_run(
     assert len(str(raised.value).splitlines()) == 1
 
 
+TLS = """
+    kind = "scheduler"
+    [scheduler]
+    address = "{}"
+    [security]
+    ca = "{}"
+    cert = "{}"
+    key = "{}"
+"""
+
+
 def test_same_result_through_a_tls_scheduler(
-    authority, analysis, fileset, expected, facility, tmp_path
+    authority, analysis_file, analysis, fileset, expected, documented, tmp_path
 ):
     tls = authority.dask_certificates()
-    site = facility(
-        f"""
-        kind = "scheduler"
-        [security]
-        ca = "{tls.ca}"
-        cert = "{tls.certificate}"
-        key = "{tls.key}"
-        """
-    )
+    fileset.save(tmp_path / "run2.json")
+    site = tmp_path / "my" / "site.toml"
+    site.parent.mkdir()
     with services.dask_cluster(tmp_path / "cluster", 2, tls=tls) as cluster:
         assert cluster.address.startswith("tls://")
-        options = Options("dask", scheduler=cluster.address, chunksize=100, facility=site)
-        got = run(analysis, fileset, tmp_path / "run", options)
-        assert_same(got, expected)
+        site.write_text(TLS.format(cluster.address, tls.ca, tls.certificate, tls.key))
+        documented(
+            "run ds_phipi run2.json -o results --facility my/site.toml",
+            *("--chunksize", 100),
+            replaced={"ds_phipi": analysis_file},
+        )
+        assert_same(RunFolder(tmp_path / "results"), expected)
         # those who have no certificate are not let in
         with pytest.raises(InputError, match="no Dask scheduler answers"):
             run(
@@ -272,30 +333,16 @@ def test_same_result_through_a_tls_scheduler(
             )
 
 
-SLURM = """
-    kind = "slurm"
-    [workers]
-    count = 2
-    cores = 1
-    memory = "1GB"
-    walltime = "00:10:00"
-    partition = "{}"
-    logs = "{}"
-    setup = ["export TMPDIR={}"]
-    [security]
-    folder = "{}"
-"""
-
-
 @pytest.mark.slurm
 def test_same_result_through_slurm_where_a_job_is_cancelled(
-    analysis, fileset, expected, facility, tmp_path, monkeypatch
+    analysis_file, fileset, expected, shipped, documented, tmp_path, monkeypatch
 ):
     why_not = services.why_no_slurm()
     if why_not:
         pytest.skip(why_not)
     kept, scratch, folder = tmp_path / "kept", tmp_path / "scratch", tmp_path / "tls"
     scratch.mkdir()
+    fileset.save(tmp_path / "run2.json")
     found = []
 
     def cancel(slurm):
@@ -306,12 +353,26 @@ def test_same_result_through_slurm_where_a_job_is_cancelled(
     with services.slurm() as slurm:
         for name, value in slurm.environment.items():
             monkeypatch.setenv(name, value)
-        site = facility(SLURM.format(slurm.partition, tmp_path / "logs", scratch, folder))
+        # two workers, no server of the grid, and folders of this test
+        changes = {"minimum = 0": "count = 2", "maximum = 20": "", "2GB": "1GB"}
+        changes |= {"redirectors =": "# redirectors ="}
+        changes |= {'# logs = "~/dask-logs"': f'logs = "{tmp_path / "logs"}"'}
+        changes |= {"# setup = [": f'setup = ["export TMPDIR={scratch}"] # '}
+        changes |= {
+            '# [security]\n# folder = "/shared/your-name"': f'[security]\nfolder = "{folder}"'
+        }
+        shipped("slurm", changes)
+        checked = documented("facility check slurm", replaced={}).out.splitlines()
+        assert len(checked) == 3, checked
+        assert all(line.startswith("✓") for line in checked)
         cancelling = when(kept, 4, lambda: cancel(slurm))
-        options = Options("dask", chunksize=100, checkpoints=str(kept), facility=site)
-        got = run(analysis, fileset, tmp_path / "run", options)
+        documented(
+            "run ds_phipi run2.json -o results --facility slurm",
+            *("--chunksize", 100, "--checkpoints", kept),
+            replaced={"ds_phipi": analysis_file},
+        )
         cancelling.join()
-    assert_same(got, expected)
+    assert_same(RunFolder(tmp_path / "results"), expected)
     # the jobs had a key, which nobody else could read, and folders of their own
     assert sorted(mode for _, mode in found) == [0o40700, 0o40700, 0o40700, 0o100600]
     assert not any(path.exists() for path, _ in found)
@@ -347,10 +408,16 @@ def test_target_that_cannot_be_written_stops_the_run_before_it_begins(analysis, 
 
 
 @pytest.mark.xrootd
-def test_files_below_store_are_read_at_the_redirectors(remote, analysis, facility, tmp_path):
+def test_files_below_store_are_read_at_the_redirectors(
+    remote, analysis, facility, documented, tmp_path
+):
     folder, run_folder, _ = remote
-    (folder / "store").mkdir()
-    (folder / "0.root").rename(folder / "store" / "a.root")
+    files = folder / "store" / "user" / "me" / "2017B"
+    files.mkdir(parents=True)
+    (folder / "0.root").rename(files / "a.root")
+    (folder / "1.root").rename(files / "b.root")
+    sample = {"type": "data", "era": "2017B", "rootpath": "2017B", "files": ["b.root"]}
+    (tmp_path / "samples.json").write_text(json.dumps({"2017B": sample}))
     with services.xrootd_server(folder, run_folder) as server:
         dead = f"root://127.0.0.1:{services.free_port()}//"
         site = facility(
@@ -362,9 +429,25 @@ def test_files_below_store_are_read_at_the_redirectors(remote, analysis, facilit
             redirectors = ["{dead}", "{server.url()}"]
             """
         )
-        lists = fileset_of(["/store/a.root"])
+        lists = fileset_of(["/store/user/me/2017B/a.root"])
         got = run(analysis, lists, tmp_path / "run", Options("dask", facility=site))
+        here = {"root://host//": server.url()}
+        documented(
+            "fileset import samples.json --prefix root://host//store/user/me -o imported.json",
+            replaced=here,
+        )
+        documented(
+            "fileset build 'root://host//store/user/me/2017B/*.root' -o run2.json --name 2017B "
+            "--era 2017B --meta luminosity=4.79",
+            replaced=here | {"era 2017B": "era 2018B"},
+        )
+        documented("run ds_phipi run2.json -o results --executor dask", "--workers", 1, replaced={})
+    results = RunFolder(tmp_path / "results").read("ledger.json")
+    built, imported = (load_fileset(tmp_path / f"{name}.json") for name in ("run2", "imported"))
+    assert len(built["2017B"].files) == 2
+    assert set(imported["2017B"].files) < set(built["2017B"].files)
+    assert results["processed_events"] == results["expected_events"] > 0
     assert got.complete
     (detour,) = got.read("ledger.json")["detours"]
-    assert detour["file"] == f"{dead}store/a.root"
-    assert detour["used"] == f"{server.url()}store/a.root"
+    assert detour["file"] == f"{dead}store/user/me/2017B/a.root"
+    assert detour["used"] == f"{server.url()}store/user/me/2017B/a.root"

@@ -76,7 +76,7 @@ def callback(
         bool, typer.Option("--debug", envvar=endings.VARIABLE, help="Show full tracebacks of bugs.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Log warnings only; results are still printed.")
+        bool, typer.Option("--quiet", "-q", help="Show results and warnings only, no progress.")
     ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log details as well, for debugging.")

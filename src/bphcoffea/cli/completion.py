@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,9 @@ from bphcoffea.shipped import shipped_analyses
 PROGRAM = "bphcoffea"
 _VARIABLE = "_BPHCOFFEA_COMPLETE"
 
+# without a configuration, zsh knows no completion yet
+_START_OF_ZSH = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
+
 # typer makes the shells known with its own options, which would change the user's files
 get_completion_inspect_parameters()
 
@@ -32,6 +36,8 @@ def completion(
     ],
 ) -> None:
     """Print what makes a shell complete commands: eval "$(bphcoffea completion bash)"."""
+    if shell == "zsh":
+        sys.stdout.write(_START_OF_ZSH)
     shell_complete(ctx.find_root().command, {}, PROGRAM, _VARIABLE, f"source_{shell}")
 
 
@@ -70,7 +76,8 @@ def _places(ctx: typer.Context) -> list[Path]:
     """Return the paths on the line: arguments, or all words while the last option has no value."""
     folders = (ctx.params.get(name) for name in ("directory", "first", "second"))
     arguments = [*folders, *(ctx.params.get("fileset") or ())]
-    return [Path(word) for word in (*arguments, *ctx.args) if word]
+    # shells pass on the words as they were typed
+    return [Path(word).expanduser() for word in (*arguments, *ctx.args) if word]
 
 
 def _read(path: Path) -> dict[str, Any]:

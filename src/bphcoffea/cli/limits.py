@@ -10,11 +10,12 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from bphcoffea import results, statistics
-from bphcoffea.cli.arguments import RunDirectory, suggesting
+from bphcoffea.cli.arguments import DerivedOutput, RunDirectory, suggesting
 from bphcoffea.cli.status import note_missing_events
-from bphcoffea.cli.terminal import say, show
+from bphcoffea.cli.terminal import counted, say, show
 from bphcoffea.errors import InputError
 from bphcoffea.progress import progress
+from bphcoffea.storage import UnwritableError
 
 
 def _with_options_of_searches(command: Callable[..., None]) -> Callable[..., None]:
@@ -55,6 +56,7 @@ def limit(
     unblind: Annotated[
         bool, typer.Option("--unblind", help="Use the data in the signal windows.")
     ] = False,
+    output: DerivedOutput = None,
     **options: object,
 ) -> None:
     """Set the limit of a search, normalised to Ds → φπ, and write limit.json.
@@ -63,7 +65,7 @@ def limit(
     luminosities of the search and of the fitted data.
     """
     settings = {name: value for name, value in options.items() if value not in (None, [])}
-    run = results.RunFolder(directory)
+    run = results.RunFolder(directory, output)
     search = statistics.search_of(run)
     if foreign := [name for name in settings if name not in search.options]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
@@ -84,7 +86,8 @@ def limit(
             progress=bar.update,
         )
     show(search.report(content))
-    run.write("limit.json", content.as_json())
+    with suggesting({UnwritableError: " (--output)"}):
+        run.write("limit.json", content.as_json())
     for path in dict.fromkeys((directory, normalisation)):
         note_missing_events(results.RunFolder(path))
 
@@ -99,17 +102,22 @@ def export(
             "for RooFit and Combine, of a limit on mass spectra or of a mass fit.",
         ),
     ],
+    output: DerivedOutput = None,
 ) -> None:
     """Write a limit or a mass fit for other programs."""
-    run = results.RunFolder(directory)
-    if to == "roofit" and run.analysis.search is None:
-        written = statistics.write_roofit_models(run)
+    run = results.RunFolder(directory, output)
+    of_fit = to == "roofit" and run.analysis.search is None
+    with suggesting({UnwritableError: " (--output)"}):
+        if of_fit:
+            written = statistics.write_roofit_models(run)
+        else:
+            written = statistics.search_of(run).export(run, to)
+    if of_fit:
         names = ", ".join(path.name for path in written)
         say(f"written to {written[0].parent}: {names}")
         if not any(path.suffix == ".json" for path in written):
             say("note: no HS3, which does not know the shape of the peaks")
         return
-    written = statistics.search_of(run).export(run, to)
-    say(f"{len(written)} files in {written[0].parent}")
+    say(f"{counted(len(written), 'file')} in {written[0].parent}")
     if run.read("limit.json").get("partial"):
         say("note: the limit is preliminary, because it is based on partial runs")

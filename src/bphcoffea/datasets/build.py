@@ -13,7 +13,7 @@ from bphcoffea.datasets.fileset import Fileset, path_fault, write_fileset
 from bphcoffea.datasets.loading import dataset_faults, load_fileset
 from bphcoffea.documents import read_json
 from bphcoffea.errors import FilesetError
-from bphcoffea.storage import Storage, reason, shortened
+from bphcoffea.storage import Storage, lock_of, locked, reason, shortened
 
 _SUFFIX = ".root"
 
@@ -110,12 +110,29 @@ def add_to_fileset(path: Path, build: Callable[[], Fileset], name: str) -> Path:
     Raises
     ------
     FilesetError
-        If the file exists and is not a fileset, or has a dataset of that name.
+        If the file exists and is not a fileset, has a dataset of that name, or cannot be written.
+
+    Notes
+    -----
+    Several processes may add to one file: each waits while another one writes.
     """
+    _content(path, name)  # before files are looked for, which may take long
+    added = build().as_json()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(lock_of(path.parent, path.name), f"{path} is written", wait=True):
+            return write_fileset(path, {**_content(path, name), **added})
+    except OSError as error:
+        raise FilesetError(f"{path}: cannot write the fileset ({error.strerror})") from None
+
+
+def _content(path: Path, name: str) -> Mapping[str, object]:
+    """Return the content of a fileset to which a dataset is added; empty if there is no file."""
     if not path.exists():
-        return build().save(path)
+        return {}
     if name in load_fileset(path).names:
         raise FilesetError(
             f"{path}: already has a dataset '{name}'; choose another name or another file"
         )
-    return write_fileset(path, {**read_json(path), **build().as_json()})
+    content: Mapping[str, object] = read_json(path)
+    return content

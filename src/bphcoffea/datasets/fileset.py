@@ -19,7 +19,7 @@ from bphcoffea.errors import FilesetError
 from bphcoffea.html_table import html_table
 from bphcoffea.patterns import chosen
 from bphcoffea.redaction import has_secrets, redacted, redacted_data
-from bphcoffea.storage import write_whole
+from bphcoffea.storage import scheme_fault, write_whole
 
 #: Names of datasets that ``repr`` shows.
 _NAMES_SHOWN = 3
@@ -224,8 +224,10 @@ def path_fault(path: str) -> str | None:
     """Return why a path or URL cannot be opened by its name; None if it can."""
     if "\0" in path:
         return f"{path!r} contains a NUL character, which a path cannot"
-    if "::" not in path or "://" in path.rpartition("::")[2]:
-        return None
+    last = path.rpartition("::")[2]
+    if "::" not in path or "://" in last:
+        fault = scheme_fault(last)
+        return f"'{path}' cannot be opened: {fault}" if fault else None
     return (
         f"'{path}' cannot be opened, because '::' separates the parts of a chain of URLs "
         "(simplecache::file:///data/a.root); rename the file or folder, or use a link to it"

@@ -13,7 +13,7 @@ from coffea.nanoevents.schemas.base import BaseSchema
 
 from bphcoffea.datasets.build import build_fileset
 from bphcoffea.datasets.dataset import UNKNOWN_ERA, Dataset
-from bphcoffea.datasets.fileset import Fileset
+from bphcoffea.datasets.fileset import Fileset, path_fault
 from bphcoffea.errors import FilesetError
 from bphcoffea.storage import reason, shortened
 
@@ -43,6 +43,7 @@ def fileset_of_files(
     FilesetError
         If a file cannot be read, has no tree of the format or several, or is named twice.
     """
+    FilesetError.raise_for(fault for path in paths if (fault := path_fault(path)))
     stems = [PurePosixPath(path.partition("?")[0]).stem for path in paths]
     FilesetError.raise_for(
         f"{stem}.root: {times} files of this name; write a fileset, with a name for each"

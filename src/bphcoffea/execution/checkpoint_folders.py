@@ -21,7 +21,7 @@ import fsspec
 
 from bphcoffea.errors import InputError, RunError
 from bphcoffea.results import RUN, RunFolder
-from bphcoffea.storage import is_locked, lock_of, user_cache
+from bphcoffea.storage import is_locked, lock_of, scheme_fault, user_cache
 
 #: A file system of fsspec.
 FileSystem: TypeAlias = fsspec.AbstractFileSystem
@@ -61,8 +61,11 @@ def folder_for(place: str, results: str | Path) -> str:
     Raises
     ------
     RunError
-        If the place is the folder of the run, contains it, or lies inside it.
+        If the place is the folder of the run, contains it, or lies inside it; or if its scheme
+        cannot be used.
     """
+    if fault := scheme_fault(place):
+        raise RunError(f"{place}: cannot write checkpoints there: {fault}")
     path = Path(results).absolute()
     if (local := local_path(place)) is not None:
         resolved, run_folder = local.resolve(), path.resolve()
@@ -185,6 +188,8 @@ def list_checkpoints(place: str, older_than_days: float = 0) -> list[CheckpointF
     RunError
         If the place cannot be listed.
     """
+    if fault := scheme_fault(place):
+        raise RunError(f"{place}: cannot be listed: {fault}")
     try:
         system, path = fsspec.url_to_fs(place)
         names = [file["name"] for file in _files(system, path) if file["type"] == "directory"]

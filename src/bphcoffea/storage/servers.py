@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from urllib.parse import urlsplit
 
 import fsspec
@@ -42,6 +43,10 @@ _SILENCES = {
         f"{_NO_ANSWER}; is its address right, and is it up?",
     ),
 }
+#: Schemes whose file systems need not be imported to know that they can be used.
+_SCHEMES = {"file", "root", "https", "http"}
+#: Parameters of fsspec's file systems that stand for another file or storage.
+_INNER = {"fo", "fs", "target_protocol"}
 #: Time during which a server that did not answer is tried after all others, s.
 _SILENCE_REMEMBERED = 60.0
 #: Time of the failure, s, and its meaning, for each server that did not answer.
@@ -211,6 +216,26 @@ def reason(error: BaseException) -> str | None:
         if silence in text:
             return f"{meaning} ({silence})"
     return None
+
+
+def scheme_fault(place: str) -> str | None:
+    """Return why URLs of this scheme cannot be used; None if they can, and for a path.
+
+    >>> scheme_fault("srm://host/a.root")
+    'srm:// cannot be used (Protocol not known: srm); give a path, root://, https:// or file://'
+    """
+    scheme = place.partition("://")[0] if "://" in place else "file"
+    if scheme in _SCHEMES or "::" in scheme:
+        return None
+    try:
+        parameters = signature(fsspec.get_filesystem_class(scheme).__init__).parameters
+    except (ImportError, ValueError) as error:
+        why = str(error)
+    else:
+        if _INNER.isdisjoint(parameters):
+            return None
+        why = "it stands for parts of another file or storage"
+    return f"{scheme}:// cannot be used ({why}); give a path, root://, https:// or file://"
 
 
 def host(place: str) -> str:

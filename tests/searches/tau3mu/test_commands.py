@@ -6,9 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from narrow import WIDTH, too_wide
 
 from bphcoffea.presentation import drawing
 from bphcoffea.progress import INTERVAL_S
+from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.figures import figures_of_limit
 from bphcoffea.searches.tau3mu.limit_record import BranchingLimit
 from bphcoffea.searches.tau3mu.spectra import EDGES
@@ -62,8 +64,12 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     again = upper_limit(spec, level=0.9, toys=0)
     assert 1e-7 * again.expected[2] == pytest.approx(limit["expected"][2], rel=1e-9)
 
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
     status, output = call("export", run.path, "--format", "combine")
     assert status == 0, output.err
+    assert "1 file in" in " ".join(output.out.split())
+    assert too_wide(output.out) == []
+    monkeypatch.delenv("COLUMNS")
     card = (run.path / "datacards" / "tau3mu_2018.txt").read_text()
     assert "tau3mu_2018.root" in card
     for source in ("br_ds_phipi", "br_ds_taunu", "trigger_2018", "ds_yield_2018"):
@@ -91,10 +97,17 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
     assert f"Drawing: {len(names)} of {len(names)} figures (100%)" in output.err
 
 
-def test_figures_show_no_data_in_the_windows(runs, call):
+def test_figures_show_no_data_in_the_windows(runs, call, tmp_path):
     run, normalisation = runs
-    call("limit", run.path, "--normalisation", normalisation.path, "--level", "0.9")
-    content = run.read("limit.json")
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    elsewhere = ("-o", tmp_path / "elsewhere")
+    words = ("limit", run.path, "--normalisation", normalisation.path, "--level", "0.9")
+    assert call(*words, *elsewhere)[0] == 0
+    # what is made of it is made of that limit
+    status, output = call("export", run.path, "--format", "pyhf", *elsewhere)
+    assert (status, output.out) == (0, f"1 file in {elsewhere[1] / 'datacards'}\n")
+    assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    content = RunFolder(run.path, elsewhere[1]).read("limit.json")
     content["limits"][0]["limits"][0]["observed"] = 5e-7
     masses = run.candidates("data2018")["mass"].to_numpy().astype(float)
     counts = np.histogram(masses, EDGES)[0]

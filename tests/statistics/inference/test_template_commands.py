@@ -5,6 +5,7 @@ import json
 import matplotlib as mpl
 import pytest
 from matplotlib.image import imread
+from narrow import WIDTH, too_wide
 from two_regions import two_regions
 from typer.testing import CliRunner
 
@@ -13,10 +14,11 @@ from bphcoffea.errors import FitError
 
 
 def run(*arguments):
-    result = CliRunner().invoke(cli.app, ["template", *map(str, arguments)])
+    words = ["template", *map(str, arguments)]
+    result = CliRunner().invoke(cli.app, words, env={"COLUMNS": str(WIDTH)})
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    assert all(len(line) <= 80 for line in result.stdout.splitlines() if "written" not in line)
+    assert too_wide(result.stdout) == []
     return result.stdout
 
 

@@ -7,6 +7,7 @@ import shutil
 import pyhf
 import pytest
 from conftest import ROOT
+from narrow import WIDTH, too_wide
 
 from bphcoffea.statistics.pyhf_backend import schemas
 from bphcoffea.statistics.templates import axes_of
@@ -60,10 +61,12 @@ def test_the_example_of_the_documentation(model, bphcoffea):
     assert "one-sided: sr_results2022 top smear: has the side up only" in built.out
 
 
-def test_a_declared_model_is_built_in_its_run(model, bphcoffea):
+def test_a_declared_model_is_built_in_its_run(model, bphcoffea, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
     run = model.parent / "results2022"
     ended = bphcoffea("template", "build", run)
     assert ended.status == 0, ended.err
+    assert too_wide(ended.out) == []
     workspace = json.loads((run / "templates" / "model" / "workspace.json").read_text())
     assert [channel["name"] for channel in workspace["channels"]] == ["sr", "cr"]
     unblinded = bphcoffea("template", "build", run, "-o", model.parent / "open", "--unblind")
@@ -73,7 +76,9 @@ def test_a_declared_model_is_built_in_its_run(model, bphcoffea):
     assert opened["channels"] == workspace["channels"]
     assert opened["observations"][1] == workspace["observations"][1]
     assert all(count % 1 == 0 for count in opened["observations"][0]["data"])
-    assert "findings" in bphcoffea("template", "check", run).out
+    findings = bphcoffea("template", "check", run).out
+    assert "findings" in findings
+    assert too_wide(findings) == []
 
 
 @pytest.mark.parametrize("where", ["file", "run"])
