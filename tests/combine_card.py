@@ -184,10 +184,11 @@ class ParametricCard(CombineCard):
     """Datacard whose processes are PDFs of a workspace of RooFit.
 
     A process has its rate times ``<pdf>_norm``, if the workspace has that; parameters of the
-    workspace float, and those with a line ``param`` are constrained.
+    workspace float, and those with a line ``param`` are constrained. With ``middles``, PDFs are
+    evaluated in the middle of bins, as Combine does.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, *, middles=False):
         import ROOT
 
         rows = [row.split() for row in path.read_text().splitlines() if not row.startswith("--")]
@@ -210,6 +211,7 @@ class ParametricCard(CombineCard):
                 case [name, "param", mean, width]:
                     assert (float(mean), float(width)) == (0, 1)
                     self.constrained.append(name)
+        self.nodes = 1 if middles else 8
         channels, columns = bins
         self.data, self.spectra = {}, {}
         for channel in channels:
@@ -245,13 +247,14 @@ class ParametricCard(CombineCard):
         for channel, pdf, scale, rate, is_signal, factors in self.processes:
             events = rate * (values["r"] if is_signal else 1) * (scale.getVal() if scale else 1)
             events *= np.prod([factor ** values[name] for name, factor in factors.items()])
-            total[channel] = total[channel] + events * integrals(ROOT, pdf, *self.spectra[channel])
+            contents = integrals(ROOT, pdf, *self.spectra[channel], self.nodes)
+            total[channel] = total[channel] + events * contents
         return {channel: np.maximum(contents, 1e-9) for channel, contents in total.items()}
 
 
-def integrals(root, pdf, mass, edges):
-    """Integrals of a PDF over bins."""
-    nodes, weights = np.polynomial.legendre.leggauss(8)
+def integrals(root, pdf, mass, edges, number=8):
+    """Integrals of a PDF over bins, by quadrature with a number of nodes."""
+    nodes, weights = np.polynomial.legendre.leggauss(number)
     x, result = root.RooArgSet(mass), []
     for low, high in pairwise(edges):
         densities = []

@@ -8,6 +8,7 @@ from dataclasses import replace
 import hist
 import numpy as np
 import pytest
+import tau3mu_cards
 from combine_card import ParametricCard, integrals
 from mass_fits import VALUES, write_run
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from bphcoffea import cli
 from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.errors import FitError
 from bphcoffea.statistics import fit_mass, write_roofit_model, write_roofit_models
+from bphcoffea.statistics.cls_limits import upper_limit
 from bphcoffea.statistics.mass_background import Background, fit_background
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.mass_shapes import parameter_names
@@ -23,6 +25,7 @@ from bphcoffea.statistics.roofit_spectra import write_roofit_spectra
 from bphcoffea.statistics.scaled_model import prepare
 from bphcoffea.statistics.shape_workspace import MassChannel, mass_workspace
 from bphcoffea.statistics.signal_shape import SignalShape
+from bphcoffea.statistics.strength import fit_strength
 
 LOW, HIGH, BINS = 1.65, 2.01, 45
 EDGES = np.linspace(LOW, HIGH, BINS + 1)
@@ -195,7 +198,8 @@ def test_spectra_of_a_search_have_the_likelihood_of_their_workspace(root, tmp_pa
         signal_shifts={"trigger": -0.1, "muon": 0.02},
     )
     other = replace(channel, name="B", background=Background(300.0, 2.0, 0.5), observed=None)
-    card = ParametricCard(write_roofit_spectra([channel, other], tmp_path / "card.txt")[0])
+    path = write_roofit_spectra([channel, other], tmp_path / "card.txt")[0]
+    card = ParametricCard(path, middles=True)
     assert card.data["c_2017A"].tolist() == list(channel.observed)
     assert card.data["B"] == pytest.approx(other.expected_background())
     model = prepare(mass_workspace([channel, other]))
@@ -234,6 +238,43 @@ def test_spectra_of_a_search_have_the_likelihood_of_their_workspace(root, tmp_pa
         compare(
             center | {name: center[name] + 0.5} | ({"r": 0.0} if background else {}), background
         )
+
+
+def test_roofit_finds_strength_and_limit_of_spectra_as_combine_would(root, tmp_path):
+    """One channel is a category of τ → 3μ, the other has few events and two shapes of background.
+
+    Where 20 MeV hold one bin instead of two, densities in the middle of bins would not do.
+    """
+    from roofit_card import RooFitCard
+
+    (first,) = tau3mu_cards.channels(names=["2017A2"])
+    masses = np.random.default_rng(3).triangular(1.62, 1.63, 2.0, 120)
+    edges = tuple(np.linspace(1.62, 2.0, 20))
+    second = replace(
+        first,
+        name="B",
+        edges=edges,
+        signal=6.0,
+        background=fit_background(masses),
+        observed=tuple(np.histogram(masses, edges)[0].astype(float)),
+        mean_error=0.001,
+        width_error=0.03,
+        signal_stat=0.05,
+        signal_shifts={"trigger": -0.1, "classifier_2017": 0.1},
+    )
+    assert set(second.background.alternatives) == {"power", "polynomial"}
+    path = write_roofit_spectra([first, second], tmp_path / "card.txt")[0]
+    spec = mass_workspace([first, second], blinded=False)
+    strength, limit = fit_strength(spec), upper_limit(spec)
+    card = RooFitCard(ParametricCard(path))
+    value, error = card.fit()
+    # shapes of the background are ratios of densities here, and of contents there
+    assert value == pytest.approx(strength.value, abs=0.02 * strength.error)
+    assert error == pytest.approx(strength.error, rel=0.01)
+    near = sorted((limit.observed, limit.expected[2]))
+    observed, expected = card.limit(0.95, 0.9 * near[0], 1.1 * near[1])
+    assert observed == pytest.approx(limit.observed, rel=0.01)
+    assert expected == pytest.approx(limit.expected[2], rel=0.01)
 
 
 def test_weighted_candidates_have_no_model(root, tmp_path):

@@ -24,9 +24,15 @@ class Cost(ABC):
     ----------
     names
         Names of the parameters, in the order of the arguments.
+
+    Attributes
+    ----------
+    differentiable
+        Whether `gradient` is known.
     """
 
     errordef: ClassVar[float] = Minuit.LEAST_SQUARES
+    differentiable = True
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -37,6 +43,10 @@ class Cost(ABC):
     def __call__(self, *values: float) -> float:
         """Return -2 ln L."""
 
+    @abstractmethod
+    def gradient(self, *values: float) -> Floats:
+        """Return the derivatives of -2 ln L by the parameters, shape (parameters,)."""
+
     def __add__(self, other: Cost) -> Cost:
         """Return the sum, a function of the parameters of both."""
         return _Sum(self, other)
@@ -45,11 +55,19 @@ class Cost(ABC):
 class _Sum(Cost):
     def __init__(self, *parts: Cost) -> None:
         super().__init__(tuple(dict.fromkeys(name for part in parts for name in part.names)))
+        self.differentiable = all(part.differentiable for part in parts)
         self._parts = [(part, [self.names.index(name) for name in part.names]) for part in parts]
 
     @override
     def __call__(self, *values: float) -> float:
         return sum(part(*(values[i] for i in indices)) for part, indices in self._parts)
+
+    @override
+    def gradient(self, *values: float) -> Floats:
+        slopes = np.zeros(len(self.names))
+        for part, indices in self._parts:
+            slopes[indices] += part.gradient(*(values[i] for i in indices))
+        return slopes
 
 
 class BinnedCost(Cost):
@@ -67,6 +85,9 @@ class BinnedCost(Cost):
         Function from the parameters to the expected content of each bin, shape (bins,).
     names
         Names of the parameters.
+    slopes
+        Function from the parameters to the expected contents and their derivatives, shape
+        (parameters, bins); None if unknown.
 
     Examples
     --------
@@ -81,9 +102,11 @@ class BinnedCost(Cost):
         variances: Floats | None,
         expected: Callable[..., Floats],
         names: Sequence[str],
+        slopes: Callable[..., tuple[Floats, Floats]] | None = None,
     ) -> None:
         super().__init__(names)
-        self._expected = expected
+        self._expected, self._slopes = expected, slopes
+        self.differentiable = slopes is not None
         self._scale = None
         if variances is not None:
             filled = variances > 0
@@ -101,6 +124,17 @@ class BinnedCost(Cost):
             expected = expected * self._scale
         terms = self._counts * (self._log_counts - _log(expected)) + expected - self._counts
         return 2 * float(terms.sum())
+
+    @override
+    def gradient(self, *values: float) -> Floats:
+        if self._slopes is None:
+            raise TypeError("the derivatives of the expected contents are unknown")
+        expected, slopes = self._slopes(*values)
+        scale = 1.0 if self._scale is None else self._scale
+        positive = expected > 0
+        ratio = self._counts / np.where(positive, expected * scale, 1.0)
+        by_content: Floats = 2 * scale * np.where(positive, 1 - ratio, 0.0)
+        return slopes @ by_content
 
 
 def _log(values: Floats) -> Floats:
@@ -122,9 +156,15 @@ class Constraint(Cost):
 
     def __init__(self, names: Sequence[str], values: Floats, covariance: Floats) -> None:
         super().__init__(names)
-        self._values, self._inverse = values, np.linalg.inv(covariance)
+        self._values = values
+        self._inverse: Floats = np.linalg.inv(covariance).astype(np.float64)
 
     @override
     def __call__(self, *values: float) -> float:
         pull = self._values - values
         return float(pull @ self._inverse @ pull)
+
+    @override
+    def gradient(self, *values: float) -> Floats:
+        slopes: Floats = -2 * self._inverse @ (self._values - values)
+        return slopes

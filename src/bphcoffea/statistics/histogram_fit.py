@@ -300,8 +300,7 @@ def _result(
     part: _Part | None = None,
 ) -> MassFit:
     """Return the result of a fit, or of one simulated peak of a common fit."""
-    minuit = fit.minuit
-    minuit.hesse()
+    minuit = fit.with_covariance()
     # names in the result, by the names in the likelihood
     reported = {name: name for name in fit.starts}
     if part is not None:

@@ -22,8 +22,10 @@ from bphcoffea.statistics.workspace import Workspace
 
 #: Interpolation of `normsys`: pyhf's default, or log-normal everywhere.
 NormInterpolation: TypeAlias = Literal["code4", "code1"]
-#: Smallest expectation of a bin; a negative signal could make it negative.
+#: Smallest expectation of a bin.
 TINY = 1e-12
+#: Scale in events at which the likelihood falls if a bin's expectation is negative.
+NEGATIVE = 1e-4
 #: Multiplications of a product of matrices up to which BLAS starts no threads; these cost more
 #: than they gain, so that larger products are sparse.
 SMALL = 2**18
@@ -31,6 +33,11 @@ SMALL = 2**18
 
 class Likelihood:
     """Model of a workspace: expected counts, and the deviance of data.
+
+    A negative signal, or a template beyond its variations, can make an expectation ν negative. The
+    deviance then grows by 2ν + ν²/`NEGATIVE` per bin, which continues that of an empty bin, 2ν,
+    with its slope: minima with empty bins are smooth, and ν is hardly below -`NEGATIVE` there.
+    Where no expectation is negative, nothing changes.
 
     Parameters
     ----------
@@ -120,8 +127,10 @@ class Likelihood:
         -------
         Deviances, shape (experiments,).
         """
-        expected = np.maximum(self._parts(pars).counts, TINY)
-        counts = poisson_deviance(data[:, : self.bins].T, expected)
+        expected = self._parts(pars).counts
+        below = np.minimum(expected, 0.0)
+        counts = poisson_deviance(data[:, : self.bins].T, np.maximum(expected, TINY))
+        counts += np.sum(below * (2 + below / NEGATIVE), axis=0)
         result: Floats = counts + self.constraints.deviance(pars.T, data[:, self.bins :].T)
         return result
 
@@ -134,7 +143,8 @@ class Likelihood:
         """Return `gradient` of some experiments; shape (experiments, parameters)."""
         parts, cells = self._parts(pars), self.cells
         expected = np.maximum(parts.counts, TINY)
-        slopes = (2 * (1 - data[:, : self.bins].T / expected))[cells.bin]
+        slopes = 1 - data[:, : self.bins].T / expected + np.minimum(parts.counts, 0.0) / NEGATIVE
+        slopes = (2 * slopes)[cells.bin]
         by_row = self._by_row @ (slopes * parts.rates)
         result = self._norms_by_parameter @ (parts.norm_slopes * by_row[self._norm_row])
         by_content = slopes * parts.factors
@@ -156,9 +166,11 @@ class Likelihood:
         """
         parameters = np.asarray(pars, dtype=np.float64)
         parts = self._parts(parameters)
-        expected = np.maximum(parts.counts[:, 0], TINY)
+        counts = parts.counts[:, 0]
+        expected, below = np.maximum(counts, TINY), counts < 0
         slopes = self._slopes(parts, self.cells.bin, self.bins)
         weights = 1 / expected if data is None else data[: self.bins] / expected**2
+        weights = np.where(below, 1 / NEGATIVE, weights)
         weighted = slopes * (2 * weights)[:, np.newaxis]
         matrix: Floats
         if slopes.size * slopes.shape[1] <= SMALL:

@@ -84,7 +84,7 @@ def integrals(
             np.array([values[f"{kind}_{name}"] for name in names])[:, np.newaxis]
             for kind in ("mean", "sigma")
         )
-        cdf = _cumulative(model.shape, (at - mean) / sigma, values)
+        cdf = cumulative(model.shape, (at - mean) / sigma, values)
     fractions = (cdf[:, 1:-1] - cdf[:, :1]) / (cdf[:, -1:] - cdf[:, :1])
     components = {
         name: values[f"n_{name}"] * part for name, part in zip(names, fractions, strict=True)
@@ -92,16 +92,17 @@ def integrals(
     shape = [values[name] for name in background_parameters(model)]
     low, high = window
     if model.background == "exponential":
-        below = _exponential(np.clip(x, low, high) - low, high - low, shape[0])
+        below = exponential(np.clip(x, low, high) - low, high - low, shape[0])
     else:
-        below = _bernstein(np.clip((x - low) / (high - low), 0, 1), bernstein_fractions(shape))
+        basis = bernstein_basis(np.clip((x - low) / (high - low), 0, 1), len(shape))
+        below = np.array(bernstein_fractions(shape)) @ basis
     return {**components, BACKGROUND: values[f"n_{BACKGROUND}"] * below}
 
 
 _OF_VOIGT = ("mean", "sigma", "gamma")
 
 
-def _cumulative(shape: PeakShape, z: Floats, values: Mapping[str, float]) -> Floats:
+def cumulative(shape: PeakShape, z: Floats, values: Mapping[str, float]) -> Floats:
     """Return the integral of a peak from -∞ to ``z``, in resolutions from its mean.
 
     The density is 1 at the mean. A Crystal Ball with tails on both sides is made of two halves,
@@ -125,7 +126,7 @@ def _cumulative(shape: PeakShape, z: Floats, values: Mapping[str, float]) -> Flo
 
 
 def _crystal_ball(z: Floats, beta: Floats | float, m: Floats | float) -> Floats:
-    """Return the integral of a Crystal Ball with a tail on the low side, see `_cumulative`.
+    """Return the integral of a Crystal Ball with a tail on the low side, see `cumulative`.
 
     The function of numba-stats takes seconds to compile in each process, and half a minute in the
     first.
@@ -152,13 +153,18 @@ def _voigt(x: Floats, mean: float, sigma: float, gamma: float) -> Floats:
     return np.concatenate([[0.0], np.cumsum(contents)])
 
 
-def _exponential(x: Floats, length: float, slope: float) -> Floats:
+def exponential(x: Floats, length: float, slope: float) -> Floats:
     """Return the fraction of an exponential below ``x``, the distance from the lower end."""
     # avoid 0/0 for a flat background
-    fall = max(abs(slope), 1e-6 / length)
+    fall = max(abs(slope), least_fall(length))
     at = length - x if slope > 0 else x
     fraction: Floats = np.expm1(-fall * at) / math.expm1(-fall * length)
     return 1 - fraction if slope > 0 else fraction
+
+
+def least_fall(length: float) -> float:
+    """Return the least slope of an exponential, 1/GeV, with which a smaller one is evaluated."""
+    return 1e-6 / length
 
 
 def bernstein_fractions(parameters: Sequence[float]) -> list[float]:
@@ -174,10 +180,11 @@ def bernstein_fractions(parameters: Sequence[float]) -> list[float]:
     return [rest, *fractions]
 
 
-def _bernstein(t: Floats, fractions: list[float]) -> Floats:
-    """Return the fraction of a polynomial below ``t``, which runs from 0 to 1 in the window."""
-    degree = len(fractions) - 1
-    total: Floats = np.zeros_like(t)
-    for index, fraction in enumerate(fractions):
-        total = total + fraction * betainc(index + 1, degree + 1 - index, t)
-    return total
+def bernstein_basis(t: Floats, degree: int) -> Floats:
+    """Return the fraction of each basis polynomial below ``t``, from 0 to 1 in the window.
+
+    Shapes (n,) and (degree + 1, n).
+    """
+    k = np.arange(degree + 1)[:, np.newaxis]
+    fractions: Floats = betainc(k + 1, degree + 1 - k, t)
+    return fractions

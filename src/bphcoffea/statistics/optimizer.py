@@ -30,8 +30,6 @@ EXPECTED_STEPS = 8
 ACCEPTED = 1e-3
 #: A parameter this close to a limit is at the limit: MINUIT rounds.
 AT_LIMIT = 1e-9
-#: Fraction of a negative lower limit of the strength beyond which a strength is at that limit.
-NEARLY = 0.999
 
 
 class Optimizer:
@@ -137,15 +135,9 @@ def minimised(
     pyhf.exceptions.FailedMinimization
         If neither method converges.
     """
-    poi = likelihood.config.poi_index
     at, free, (low, high) = free_and_limits(likelihood, start, fixed, lowest)
-
-    def accepted(at: Floats, distance: float) -> bool:
-        # bins that become empty at the lowest strength have a kink: no minimum is smooth there
-        return distance < ACCEPTED or (lowest is not None and at[poi] <= NEARLY * lowest < 0)
-
     at, value, distance = _newton(likelihood, data, at, free, (low, high))
-    if accepted(at, distance):
+    if distance < ACCEPTED:
         return at, value
     for strategy in (0, 1, 2):
         minuit = Minuit(
@@ -160,7 +152,7 @@ def minimised(
         minuit.strategy, minuit.tol = strategy, TOLERANCE
         minuit.migrad()
         at, value, distance = _newton(likelihood, data, np.array(minuit.values), free, (low, high))
-        if accepted(at, distance):
+        if distance < ACCEPTED:
             return at, value
     raise pyhf.exceptions.FailedMinimization(minuit)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import hist
 import numpy as np
@@ -14,6 +14,7 @@ from bphcoffea.arrays import Floats
 from bphcoffea.errors import FitError
 from bphcoffea.statistics.costs import BinnedCost
 from bphcoffea.statistics.mass_shapes import integrals, parameter_names
+from bphcoffea.statistics.mass_slopes import content_slopes
 
 
 @dataclass(frozen=True)
@@ -76,21 +77,39 @@ class Spectrum:
         return not np.array_equal(self.counts, self.variances)
 
 
-#: Function that makes the expected contents of bins, shape (bins,), of the parameters of a model in
-#: the order of `mass_shapes.parameter_names`.
-Expectation: TypeAlias = Callable[[Spectrum], Callable[..., Floats]]
+class Contents(NamedTuple):
+    """Expected contents of bins, as functions of the parameters of a model.
+
+    Attributes
+    ----------
+    values
+        Contents, shape (bins,), of the parameters in the order of `mass_shapes.parameter_names`.
+    slopes
+        Contents, and their derivatives of shape (parameters, bins); None if unknown.
+    """
+
+    values: Callable[..., Floats]
+    slopes: Callable[..., tuple[Floats, Floats]] | None = None
 
 
-def expected_contents(spectrum: Spectrum) -> Callable[..., Floats]:
-    """Return the function from the parameters of the model to the expected contents of the bins."""
-    names = parameter_names(spectrum.model)
+#: Function that makes the expected contents of bins.
+Expectation: TypeAlias = Callable[[Spectrum], Contents]
 
-    def expected(*parameters: float) -> Floats:
-        values = dict(zip(names, parameters, strict=True))
-        components = integrals(spectrum.edges, spectrum.window, spectrum.model, values)
+
+def expected_contents(spectrum: Spectrum) -> Contents:
+    """Return the functions from the parameters of the model to the expected contents of bins."""
+    names, model = parameter_names(spectrum.model), spectrum.model
+
+    def values(*parameters: float) -> Floats:
+        at = dict(zip(names, parameters, strict=True))
+        components = integrals(spectrum.edges, spectrum.window, model, at)
         return np.diff(sum(components.values()))
 
-    return expected
+    def slopes(*parameters: float) -> tuple[Floats, Floats]:
+        at = dict(zip(names, parameters, strict=True))
+        return content_slopes(spectrum.edges, model, at)
+
+    return Contents(values, None if model.shape == "voigtian" else slopes)
 
 
 def cost_of(
@@ -111,4 +130,5 @@ def cost_of(
     """
     variances = spectrum.variances if spectrum.weighted else None
     public = [(renamed or {}).get(name, name) for name in parameter_names(spectrum.model)]
-    return BinnedCost(spectrum.counts, variances, expectation(spectrum), public)
+    contents = expectation(spectrum)
+    return BinnedCost(spectrum.counts, variances, contents.values, public, contents.slopes)

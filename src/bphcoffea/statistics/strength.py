@@ -11,14 +11,9 @@ from scipy.special import ndtr
 
 from bphcoffea.arrays import Floats
 from bphcoffea.statistics.likelihood import Likelihood
-from bphcoffea.statistics.optimizer import NEARLY, minimised
+from bphcoffea.statistics.optimizer import minimised
 from bphcoffea.statistics.scaled_model import prepare
 from bphcoffea.statistics.workspace import Workspace, has_spectra, is_blinded
-
-#: Largest fraction of the background that a negative signal may remove in a bin.
-DEEPEST = 0.99
-#: Fits with a lower limit of the strength, which depends on the fitted background.
-ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -29,8 +24,8 @@ class Strength:
     ----------
     value, error
         Strength in units of the workspace's signal, and the error at which a parabola through
-        -2 ln L rises by 1. The value is limited from below so that no bin has a negative
-        expectation; at that limit the error is the one expected without signal.
+        -2 ln L rises by 1. No bin has a negative expectation, which limits the value from below;
+        at that limit the error is the one expected without signal.
     p_value, significance
         Asymptotic probability of data at least as signal-like if there is no signal, and the same
         in standard deviations of a Gaussian; 0.5 and 0 for a strength that is not positive.
@@ -69,15 +64,12 @@ def fit_strength(spec: Workspace) -> Strength:
     config = likelihood.config
     poi = config.poi_index
     best, zero = minimised(likelihood, data, config.suggested_init(), {poi: 0.0})
-    # at strengths that the data exclude, the curvature has no meaning
+    # where a bin is empty the likelihood ends, so that its curvature has no meaning
     error = math.sqrt(2 * np.linalg.inv(likelihood.hessian(best))[poi, poi])
-    for _ in range(ATTEMPTS):
-        lowest = _lowest(likelihood, best)
-        best, deviance = minimised(likelihood, data, best, lowest=lowest)
-        value = float(best[poi])
-        if value > NEARLY * lowest:
-            error = _error(likelihood, best, data)
-            break
+    best, deviance = minimised(likelihood, data, best)
+    value = float(best[poi])
+    if np.min(likelihood.expected_data(best, False)) > 0:
+        error = _error(likelihood, best, data)
     gain = max(zero - deviance, 0.0) if value > 0 else 0.0
     names = config.par_names
     return Strength(
@@ -87,17 +79,6 @@ def fit_strength(spec: Workspace) -> Strength:
         significance=math.sqrt(gain),
         parameters={name: float(best[i]) for i, name in enumerate(names) if i != poi},
     )
-
-
-def _lowest(likelihood: Likelihood, at: Floats) -> float:
-    """Return the strength at which a bin is nearly empty, with all other parameters unchanged."""
-    poi = likelihood.config.poi_index
-    background, both = (
-        likelihood.expected_data(np.where(np.arange(len(at)) == poi, strength, at), False)
-        for strength in (0.0, 1.0)
-    )
-    signal = both - background
-    return -DEEPEST * float(np.min(background[signal > 0] / signal[signal > 0]))
 
 
 def _error(likelihood: Likelihood, at: Floats, data: Floats) -> float:

@@ -26,7 +26,7 @@ from bphcoffea.statistics.mass_shapes import (
     bernstein_fractions,
     parameter_names,
 )
-from bphcoffea.statistics.spectrum import Spectrum
+from bphcoffea.statistics.spectrum import Contents, Spectrum
 
 #: Name of the observable, the mass in GeV.
 MASS = "mass"
@@ -54,8 +54,8 @@ def zfit_model(fit: MassFit) -> Any:
     return _sum(fit.model, fit.range, parameters)
 
 
-def expected_contents(spectrum: Spectrum) -> Callable[..., Floats]:
-    """Return the function from the parameters of the model to the expected contents of the bins.
+def expected_contents(spectrum: Spectrum) -> Contents:
+    """Return the function from the parameters of the model to the expected contents of bins.
 
     It is that of :func:`~.statistics.spectrum.expected_contents`, evaluated by zfit.
 
@@ -84,7 +84,7 @@ def expected_contents(spectrum: Spectrum) -> Callable[..., Floats]:
     def expected(*values: float) -> Floats:
         return np.asarray(contents(tensorflow.constant(values, tensorflow.float64)))
 
-    return expected
+    return Contents(expected)
 
 
 def _zfit() -> ModuleType:

@@ -158,6 +158,33 @@ def test_deficit_has_no_significance():
     assert (result.observed, result.p_value) == (0.0, 0.5)
 
 
+def test_a_negative_signal_that_empties_a_bin_has_the_error_without_signal():
+    """The likelihood ends there, and has no curvature."""
+    spec = {
+        "channels": [
+            {
+                "name": "bin",
+                "samples": [
+                    {"name": "signal", "data": [3.0], "modifiers": [free("mu")]},
+                    {"name": "background", "data": [1.5], "modifiers": []},
+                ],
+            }
+        ],
+        "observations": [{"name": "bin", "data": [0.0]}],
+        "measurements": [
+            {
+                "name": "observed",
+                "config": {"poi": "mu", "parameters": [{"name": "mu", "bounds": [[-5.0, 5.0]]}]},
+            }
+        ],
+        "version": "1.0.0",
+    }
+    found = inference.fit(WorkspaceModel.of(spec))
+    assert found.strength.value == pytest.approx(-1.5 / 3, abs=1e-4)
+    assert found.strength.error == pytest.approx(math.sqrt(1.5) / 3)
+    assert any("empties a bin" in note for note in found.notes)
+
+
 def test_yields(model, fit):
     after = inference.yields(model, fit)
     before = inference.yields(model)

@@ -178,13 +178,19 @@ class WorkspaceModel(ScaledModel):
         """Return the covariance of the parameters, in units of the likelihood, and a note.
 
         It is twice the inverse of the second derivatives of -2 ln L (HESSE); those that are
-        expected, with a note, if those of the data have no minimum. Fixed parameters have none.
+        expected, with a note, if those of the data have no minimum; and those without signal if a
+        negative one empties a bin, beyond which the likelihood ends. Fixed parameters have none.
         """
         free = np.flatnonzero([not p.fixed for p in self.pdf.config.parameters])
         covariance = np.zeros((len(at), len(at)))
         place = np.ix_(free, free)
-        inverse = _inverse(self.pdf.observed_hessian(at, data)[place])
-        note = ""
+        note, inverse = "", None
+        if np.min(self.pdf.expected_data(at, False)) > 0:
+            inverse = _inverse(self.pdf.observed_hessian(at, data)[place])
+        elif at[self.poi] < 0:
+            at = np.where(np.arange(len(at)) == self.poi, 0.0, at)
+            inverse = _inverse(self.pdf.hessian(at)[place])
+            note = "the errors are those without signal, because the fitted one empties a bin"
         if inverse is None:
             inverse = _inverse(self.pdf.hessian(at)[place])
             note = "the errors are expected ones, because the likelihood is not parabolic"
