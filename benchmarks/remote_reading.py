@@ -116,7 +116,7 @@ def one(reader, url, stop):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", help="Tree3Mu ntuple of two muons and a track, a TTree or an RNTuple")
+    parser.add_argument("file", help="Tree3Mu ntuple of two muons and a track")
     parser.add_argument("--entries", type=int, default=50_000)
     parser.add_argument("--ms", type=float, nargs="+", default=[0, 30, 100], help="round trips")
     parser.add_argument("--repeat", type=int, default=3)
