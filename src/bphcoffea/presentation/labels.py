@@ -210,7 +210,7 @@ def _can_be_parsed(line: str) -> bool:
     return True
 
 
-_parser = MathTextParser("agg")
+_parser = MathTextParser("path")
 
 
 def _check_histograms(run: RunFolder, analysis: Analysis) -> None:

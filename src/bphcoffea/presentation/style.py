@@ -17,19 +17,18 @@ import matplotlib as mpl
 import mplhep
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
-from PIL import Image
 from scipy.special import erf, gammaincinv
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation.canvas import Canvas
 from bphcoffea.presentation.colors import RED
 from bphcoffea.presentation.minor_ticks import merge_minor_ticks
-from bphcoffea.presentation.shared_mathtext import share_mathtext
+from bphcoffea.presentation.png import write_png
 from bphcoffea.results import DatasetRecord, file_name
 
 #: Font sizes in points, smaller than that of the style.
@@ -96,7 +95,7 @@ def new_figure(
         needs to be measured; ``constrained`` for axes with labels of any length.
     """
     figure = Figure(figsize=(width, height), layout=None if layout == "margins" else layout)
-    share_mathtext(FigureCanvasAgg(figure))
+    Canvas(figure)
     if layout == "margins":
         figure.subplots_adjust(
             left=LEFT / width,
@@ -410,6 +409,18 @@ class _Minor(LogFormatter):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
+class _Counts(ScalarFormatter):
+    """Labels without formulas; only the power of ten that they lack is one."""
+
+    def __init__(self) -> None:
+        super().__init__(useMathText=True)
+        self.set_powerlimits(PLAIN)
+
+    @override
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return super().__call__(x, pos).removeprefix(r"$\mathdefault{").removesuffix("}$")
+
+
 def scale_variable(axes: Axes, edges: Floats) -> None:
     """Scale the horizontal axis to the bins, logarithmic if they are."""
     axes.set_xlim(edges[0], edges[-1])
@@ -423,7 +434,7 @@ def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> N
     """Scale the vertical axis; the fraction `headroom` stays free above the largest count."""
     if not log:
         axes.set_ylim(0, (largest or 1.0) / (1 - headroom))
-        axes.ticklabel_format(style="sci", axis="y", scilimits=PLAIN, useMathText=True)
+        axes.yaxis.set_major_formatter(_Counts())
         # beside the heading
         axes.yaxis.get_offset_text().set(x=-0.01, ha="right", fontsize=SMALL)
         return
@@ -470,9 +481,8 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str] = FORMA
         # savefig would draw each figure once more to arrange it
         if path.suffix == ".png":
             figure.canvas.draw()
-            colors = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]  # type: ignore[attr-defined]
-            # PNG is small even if it is compressed fast
-            Image.fromarray(colors).save(path, compress_level=1, dpi=(figure.dpi, figure.dpi))
+            pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
+            write_png(path, pixels, figure.dpi)
         else:
             # without the date, the same run gives the same files
             figure.savefig(path, metadata={"CreationDate": None})
