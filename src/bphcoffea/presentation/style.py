@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
+from runpy import run_path
 from typing import Any, Final, Literal
 
 import hist
 import matplotlib as mpl
-import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.patches import StepPatch
 from matplotlib.ticker import LogFormatter, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
@@ -66,9 +69,24 @@ def cms_style() -> Iterator[None]:
     """Draw and save figures in the CMS style; restore the settings of matplotlib afterwards."""
     # the font of the style lacks some characters, such as the minus of fb⁻¹; DejaVu has them. Each
     # text looks all families up, so that those that are not installed would take time
-    families = [mplhep.style.CMS["font.sans-serif"][0], "DejaVu Sans"]
-    with mpl.rc_context(rc={**mplhep.style.CMS, "font.family": families}):
+    settings = _settings()
+    families = [settings["font.sans-serif"][0], "DejaVu Sans"]
+    with mpl.rc_context(rc={**settings, "font.family": families}):
         yield
+
+
+@functools.cache
+def _settings() -> dict[str, Any]:
+    """Return the settings of the CMS style, and register its fonts.
+
+    mplhep itself would import pyplot, and register fonts among which each text is looked up.
+    """
+    styles = distribution("mplhep").locate_file("mplhep/styles/cms.py")
+    fonts = distribution("mplhep_data").locate_file("mplhep_data/fonts/texgyreheros")
+    for font in sorted(Path(str(fonts)).glob("texgyreheros-*.otf")):
+        fontManager.addfont(font)
+    settings: dict[str, Any] = run_path(str(styles))["CMS"]
+    return settings
 
 
 @contextlib.contextmanager
