@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.offsetbox import TextArea
 from matplotlib.patches import StepPatch
 from matplotlib.ticker import LogFormatter, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
@@ -71,8 +72,25 @@ def cms_style() -> Iterator[None]:
     # text looks all families up, so that those that are not installed would take time
     settings = _settings()
     families = [settings["font.sans-serif"][0], "DejaVu Sans"]
-    with mpl.rc_context(rc={**settings, "font.family": families}):
+    with mpl.rc_context(rc={**settings, "font.family": families}), _fonts_found_once():
         yield
+
+
+@contextlib.contextmanager
+def _fonts_found_once() -> Iterator[None]:
+    """Remember fonts by properties alone, without the settings that matplotlib compares each time.
+
+    Within a style these are the same, and each text looks its fonts up a dozen times.
+    """
+    before = fontManager.findfont
+    fontManager.findfont = _found_font  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        fontManager.findfont = before  # type: ignore[method-assign]
+
+
+_found_font = functools.lru_cache(1000)(fontManager.findfont)
 
 
 @functools.cache
@@ -510,6 +528,10 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str] = FORMA
 def arrange(figure: Figure) -> None:
     """Give the axes of a figure their positions."""
     merge_minor_ticks(figure)
+    for legend in filter(None, (axes.get_legend() for axes in figure.axes)):
+        for area in legend.findobj(TextArea):
+            # which a legend asks for many times
+            vars(area)["get_bbox"] = functools.cache(area.get_bbox)
     engine = figure.get_layout_engine()
     if engine is None:
         place_labels(figure)
