@@ -19,7 +19,7 @@ from bphcoffea import facilities
 from bphcoffea.shipped import shipped_analyses
 
 PROGRAM = "bphcoffea"
-_VARIABLE = "_BPHCOFFEA_COMPLETE"
+VARIABLE = "_BPHCOFFEA_COMPLETE"
 
 # typer makes the shells known with its own options, which would change the user's files
 get_completion_inspect_parameters()
@@ -32,7 +32,7 @@ def completion(
     ],
 ) -> None:
     """Print what makes a shell complete commands: eval "$(bphcoffea completion bash)"."""
-    shell_complete(ctx.find_root().command, {}, PROGRAM, _VARIABLE, f"source_{shell}")
+    shell_complete(ctx.find_root().command, {}, PROGRAM, VARIABLE, f"source_{shell}")
 
 
 def complete_analysis() -> Iterator[str]:

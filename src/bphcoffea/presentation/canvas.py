@@ -23,7 +23,7 @@ _SETTINGS: Final = (
 _SIZES: Final = 4
 
 
-class Canvas(FigureCanvasAgg):
+class Canvas(FigureCanvasAgg):  # type: ignore[misc]
     """Canvas that draws on the renderer of all figures of its size.
 
     Matplotlib keeps the measured texts and the parsed formulas of a renderer. The pixels of a

@@ -83,7 +83,7 @@ def _fonts_found_once() -> Iterator[None]:
     Within a style these are the same, and each text looks its fonts up a dozen times.
     """
     before = fontManager.findfont
-    fontManager.findfont = _found_font  # type: ignore[method-assign]
+    fontManager.findfont = _found_font  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
