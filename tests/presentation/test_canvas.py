@@ -35,8 +35,8 @@ def test_figures_are_those_of_the_canvas_of_matplotlib(monkeypatch):
     monkeypatch.setattr("bphcoffea.presentation.style.place_labels", lambda _: None)
     for _ in range(2):
         # the same formulas in other fonts, and a figure of the same size in between
-        for style in (cms_style, mpl.rc_context):
-            with style():
+        for font in ("regular", "it"):
+            with cms_style(), mpl.rc_context({"mathtext.default": font}):
                 expected = pixels(FigureCanvasAgg)
                 pixels(Canvas, ("other", "$x$"))
                 np.testing.assert_array_equal(pixels(Canvas), expected)
