@@ -36,6 +36,8 @@ def test_public_names_are_those_of_the_list():
         ("bphcoffea", "numpy"),
         # what --help shows, among others the options of the searches
         ("bphcoffea.cli", "awkward"),
+        # processes that draw start before
+        ("bphcoffea.presentation.plotting", "matplotlib"),
         ("bphcoffea.analysis.declaration", "coffea.lookup_tools"),
     ],
 )

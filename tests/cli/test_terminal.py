@@ -11,6 +11,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from narrow import WIDTH, too_wide
+from typer.testing import CliRunner
 
 from bphcoffea import cli
 from bphcoffea.cli import terminal
@@ -32,6 +33,22 @@ def test_help_fits(bphcoffea, monkeypatch, width):
         ended = bphcoffea(*words, "--help")
         assert ended.status == 0
         assert too_wide(ended.out, width) == [], words
+
+
+def test_help_lists_all_commands(bphcoffea):
+    result = CliRunner().invoke(cli.app, ["--help"], prog_name="bphcoffea")
+    assert bphcoffea("--help").out == result.output
+    assert bphcoffea("fileset", "--help").out.count("check") >= 1
+
+
+@pytest.mark.parametrize("word", ["status", "limit", "template"])
+def test_a_call_makes_one_command(word):
+    (whole, one) = (typer.main.get_command(made) for made in (cli.app, cli.application(word)))
+    assert list(one.commands) == [word]
+    options, all_options = (
+        [parameter.name for parameter in group.commands[word].params] for group in (one, whole)
+    )
+    assert options == all_options
 
 
 def test_outputs_fit(bphcoffea, monkeypatch, ds_phipi_run, ds_phipi_toys, tmp_path, data):

@@ -12,15 +12,18 @@ from bphcoffea.analysis import Axis, Histogram
 from bphcoffea.datasets import Fileset, load_fileset
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, load_analysis, run
+from bphcoffea.patterns import matches
 from bphcoffea.presentation import FigureOptions, Labels, new_figure, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
-from bphcoffea.presentation.run_figures import figures_of_run
+from bphcoffea.presentation.run_figures import jobs_of_run
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics import fit_mass
 from bphcoffea.storage.manifest import MANIFEST
 
 BAD = "$\\foo{"
 UNPARSED = "$\\foo{$"
+#: One figure of each kind.
+KINDS = ("cutflow_data", "cutflow_*mc*", "mass", "mass_stack", "phi_mass*", "nminus1_mass")
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +78,15 @@ def changed(folder, name, change):
     folder.write(name, content)
 
 
-def drawn(folder, labels=None, *, render=True):
-    """What is written in each figure, and the notes; rendering shows that all can be drawn."""
+def drawn(folder, labels=None, *, names=("*",), render=True):
+    """What is written in some figures, and the notes; rendering shows that all can be drawn."""
     labelled = LabelledRun(folder, labels)
     texts = {}
-    for name, figure in figures_of_run(labelled):
+    drawings = [drawing for job in jobs_of_run(labelled, FigureOptions()) for drawing in job]
+    for name, draw in drawings:
+        if not matches(name, names):
+            continue
+        figure = draw()
         if render:
             figure.draw_without_rendering()
         texts[name] = "\n".join(t.get_text() for t in figure.findobj(mpl.text.Text))
@@ -182,7 +189,7 @@ def test_names_of_datasets_with_dollars_are_drawn(folder, monkeypatch):
         text = text.replace(json.dumps(name), json.dumps(new))
     (folder.path / "histograms.json").write_text(text)
     (folder.path / "fit.json").unlink()
-    texts, _ = drawn(folder)
+    texts, _ = drawn(folder, names=KINDS)
     assert any(literal(names["toy_ds_phipi_mc"]) in text for text in texts.values())
 
 
@@ -191,7 +198,7 @@ def test_labels_come_from_a_newer_fileset_and_only_they(folder, fitted):
     content["toy_2017"]["metadata"] |= {"label": "NEW", "luminosity": 999.0, "kind": "data"}
     del content["toy_2018"]
     labels = Labels.of(folder, Fileset.model_validate(content))
-    texts, notes = drawn(folder, labels, render=False)
+    texts, notes = drawn(folder, labels, names=KINDS, render=False)
     assert any("NEW" in text for text in texts.values())
     assert not any("999" in text for text in texts.values())
     assert notes == ["toy_2018: not in the fileset; the run's labels are drawn"]
@@ -221,7 +228,7 @@ def test_labels_come_from_a_newer_analysis(folder, slim):
         mass_fit=fit.model_copy(update={"peaks": peaks}),
     )
     labels = Labels.of(folder, analysis=now)
-    texts, notes = drawn(folder, labels, render=False)
+    texts, notes = drawn(folder, labels, names=KINDS, render=False)
     assert notes == []
     assert "N(NEW ds)" in texts["mass"]
     assert "NEW title" in texts["cutflow_data"]
@@ -262,6 +269,7 @@ def test_the_command_draws_newer_labels_and_leaves_the_run_as_it_is(
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     before.pop(folder.path / MANIFEST)  # also lists the figures afterwards
     arguments = ["plot", folder.path, "--fileset", tmp_path / "new.json", "--analysis", slim_file]
+    arguments += ["--histogram", "phi_mass"]
     status, _, err = bphcoffea(*arguments)
     assert status == 0
     assert f"warning: dataset 'toy_2017', label: '{BAD}' is not valid mathtext" in "\n".join(err)

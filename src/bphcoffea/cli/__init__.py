@@ -6,70 +6,86 @@ differ, 130 or 143 interrupted by Ctrl-C or SIGTERM.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
 from bphcoffea import __version__
-from bphcoffea.cli import (
-    clean,
-    completion,
-    corrections,
-    demo,
-    diff,
-    endings,
-    facility,
-    fileset,
-    fit,
-    limits,
-    lumi,
-    new,
-    pick,
-    plot,
-    report,
-    run,
-    show,
-    status,
-    template,
-    toys,
-    train,
-)
+from bphcoffea.cli import completion, endings
 from bphcoffea.cli.help import FittingCommand
 from bphcoffea.cli.terminal import say, show_log
 from bphcoffea.errors import InputError
 from bphcoffea.streams import guard_streams
 
-app = typer.Typer(
-    cls=endings.InterruptibleGroup,
-    no_args_is_help=True,
-    invoke_without_command=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-_COMMANDS: tuple[Callable[..., None], ...] = (
-    *(run.run, show.show, status.status, fit.fit, train.train, lumi.lumi, plot.plot),
-    *(report.report, diff.diff, pick.pick, limits.limit, limits.export, toys.toys),
-    *(new.new, demo.demo, clean.clean, completion.completion),
-)
-for command in _COMMANDS:
-    app.command()(command)
-_GROUPS = {
-    "fileset": fileset.app,
-    "facility": facility.app,
-    "corrections": corrections.app,
-    "template": template.app,
+#: Module of each command; the function has the name of the command.
+_COMMANDS: Final = {
+    name: {"limit": "limits", "export": "limits"}.get(name, name)
+    for name in (
+        *("run", "show", "status", "fit", "train", "lumi", "plot", "report", "diff", "pick"),
+        *("limit", "export", "toys", "new", "demo", "clean", "completion"),
+    )
 }
-for name, group in _GROUPS.items():
-    app.add_typer(group, name=name)
-for typer_app in (app, *_GROUPS.values()):
-    for registered in typer_app.registered_commands:
-        registered.cls = FittingCommand
+#: Modules of groups of commands.
+_GROUPS: Final = ("fileset", "facility", "corrections", "template")
 
 
-@app.callback()
+def application(word: str | None = None) -> typer.Typer:
+    """Return the command line, of which a call needs one command only.
+
+    Parameters
+    ----------
+    word
+        Command or group that is called, which alone is imported. Of others, the help of
+        ``bphcoffea`` needs the names and first lines, which an unknown word gives; None gives all.
+    """
+    app = typer.Typer(
+        cls=endings.InterruptibleGroup,
+        no_args_is_help=True,
+        invoke_without_command=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    app.callback()(callback)
+    known = word in (*_COMMANDS, *_GROUPS)
+    whole = known or word is None
+    for name, module in _COMMANDS.items():
+        if not known or word == name:
+            place = import_module(f"bphcoffea.cli.{module}")
+            command = getattr(place, name)
+            if not whole:
+                command = _title(command)
+            elif name == "limit":
+                command = place.with_options_of_searches(command)
+            app.command(name, cls=FittingCommand)(command)
+    for name in _GROUPS:
+        if not known or word == name:
+            group = import_module(f"bphcoffea.cli.{name}").app
+            for registered in group.registered_commands:
+                registered.cls = FittingCommand
+            app.add_typer(group if whole else typer.Typer(help=group.info.help), name=name)
+    return app
+
+
+def _title(command: Callable[..., None]) -> Callable[[], None]:
+    """Return a command with the help of another one, without its options."""
+
+    def title() -> None: ...
+
+    title.__doc__ = command.__doc__
+    return title
+
+
+def __getattr__(name: str) -> typer.Typer:
+    if name == "app":
+        return application()
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
 def callback(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[
@@ -95,6 +111,12 @@ def callback(
 def main() -> None:
     """Run the command line; bad input ends with one line per problem and status 2."""
     guard_streams()
+    # of which we use none; pydantic would look through all installed packages for them
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    # shells ask for completions without arguments
+    asked = completion.VARIABLE in os.environ
+    app = application(None if asked else words[0] if words else "")
     try:
         app(prog_name=completion.PROGRAM)
     except InputError as error:

@@ -20,7 +20,7 @@ from bphcoffea import facilities
 from bphcoffea.shipped import shipped_analyses
 
 PROGRAM = "bphcoffea"
-_VARIABLE = "_BPHCOFFEA_COMPLETE"
+VARIABLE = "_BPHCOFFEA_COMPLETE"
 
 # without a configuration, zsh knows no completion yet
 _START_OF_ZSH = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
@@ -38,7 +38,7 @@ def completion(
     """Print what makes a shell complete commands: eval "$(bphcoffea completion bash)"."""
     if shell == "zsh":
         sys.stdout.write(_START_OF_ZSH)
-    shell_complete(ctx.find_root().command, {}, PROGRAM, _VARIABLE, f"source_{shell}")
+    shell_complete(ctx.find_root().command, {}, PROGRAM, VARIABLE, f"source_{shell}")
 
 
 def complete_analysis() -> Iterator[str]:

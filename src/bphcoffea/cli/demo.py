@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,7 +40,8 @@ def demo(
             for name, search in statistics.searches().items():
                 run = _run(name, output / name, events, executor)
                 print_summary(run)
-                limit(run.path, phi_pi.path, **search.toy_options)
+                settings: dict[str, Any] = {**search.toy_options}
+                limit(run.path, phi_pi.path, **settings)
                 plot(run.path)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note("to begin again, repeat the command")

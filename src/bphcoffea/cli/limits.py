@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ from bphcoffea.progress import progress
 from bphcoffea.storage import UnwritableError
 
 
-def _with_options_of_searches(command: Callable[..., None]) -> Callable[..., None]:
+@functools.cache
+def with_options_of_searches(command: Callable[..., None]) -> Callable[..., None]:
     """Replace ``**options`` in the signature of a command with the options of all searches."""
     signature = inspect.signature(command, eval_str=True)
     general = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -42,7 +44,6 @@ def _options_of_searches() -> Iterator[inspect.Parameter]:
             )
 
 
-@_with_options_of_searches
 def limit(
     directory: RunDirectory,
     normalisation: Annotated[

@@ -11,7 +11,7 @@ from .labels import Labels as Labels
 from .options import FigureOptions as FigureOptions
 from .strength_curves import cls_figure as cls_figure, profile_figure as profile_figure
 from .pulls import pull_figure as pull_figure
-from .run_figures import plot_run as plot_run
+from .plotting import plot_run as plot_run
 from .style import DATA as DATA, Heading as Heading, SMALL as SMALL
 from .style import TINY as TINY, cms_style as cms_style, garwood as garwood
 from .style import arrange as arrange

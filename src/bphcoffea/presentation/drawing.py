@@ -11,15 +11,12 @@ from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from matplotlib.figure import Figure
-
-from bphcoffea.presentation.style import cms_style, experiment, save
-
 if TYPE_CHECKING:
     import loky
+    from matplotlib.figure import Figure
 
 #: Name of a figure, and the function that draws it.
-Drawing: TypeAlias = tuple[str, Callable[[], Figure]]
+Drawing: TypeAlias = "tuple[str, Callable[[], Figure]]"
 #: Figures per process from which on a process is worth its start.
 WORTH: Final = 8
 #: Jobs per process that are drawn or wait for it.
@@ -115,6 +112,8 @@ def draw_all(
     drawings: Iterable[Drawing], folder: Path, formats: Sequence[str], label: tuple[str, str]
 ) -> list[Path]:
     """Write some figures into a folder, and return their paths."""
+    from bphcoffea.presentation.style import cms_style, experiment, save
+
     paths = []
     with cms_style(), experiment(*label):
         for name, draw in drawings:

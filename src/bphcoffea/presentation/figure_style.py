@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from matplotlib.colors import is_color_like
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from bphcoffea.documents import faults, read_toml
@@ -17,6 +16,8 @@ from bphcoffea.results import DatasetRecord
 
 
 def _color(text: str) -> str:
+    from matplotlib.colors import is_color_like
+
     if not is_color_like(text):
         raise ValueError(f"'{text}' is no colour; write '#5790fc', or a name of matplotlib")
     return text

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
 from typing_extensions import override
 
 from bphcoffea.analysis import AnalysisRecord, HistogramRecord, ResonanceRecord
@@ -203,14 +201,13 @@ def _in_one_line(text: str) -> str:
 
 @functools.cache
 def _can_be_parsed(line: str) -> bool:
+    from matplotlib.mathtext import MathTextParser
+
     try:
-        _parser.parse(line, 72, FontProperties())
+        MathTextParser("path").parse(line)
     except ValueError:
         return False
     return True
-
-
-_parser = MathTextParser("agg")
 
 
 def _check_histograms(run: RunFolder, analysis: Analysis) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TypeAlias
 
 import hist
@@ -18,24 +17,23 @@ from bphcoffea.patterns import check_patterns, chosen, matching
 from bphcoffea.presentation import hidden_data
 from bphcoffea.presentation.cutflow import cutflow_figures
 from bphcoffea.presentation.distributions import distribution_figure
-from bphcoffea.presentation.drawing import Drawing, drawing_pool
+from bphcoffea.presentation.drawing import Drawing
 from bphcoffea.presentation.efficiency import efficiency_figure
 from bphcoffea.presentation.hidden_data import RunHistogram, Windows
-from bphcoffea.presentation.labels import LabelledRun, Labels, literal
+from bphcoffea.presentation.labels import literal
 from bphcoffea.presentation.maps import map_figure
 from bphcoffea.presentation.mass import mass_figures
 from bphcoffea.presentation.options import FigureOptions
 from bphcoffea.presentation.processes import Processes, processes_of
 from bphcoffea.presentation.spectrum import spectrum_figure
 from bphcoffea.presentation.stacks import stack_figure, stacked
-from bphcoffea.presentation.style import FIGURES, experiment, figure_name, name_of_its_own
+from bphcoffea.presentation.style import experiment, figure_name
 from bphcoffea.presentation.variations import breakdown_figure, variation_figure
 from bphcoffea.results import Datasets, RunFolder
 from bphcoffea.statistics import (
     FitRecord,
     blind_windows,
     category_windows,
-    check_unblinding,
     search_of,
 )
 
@@ -43,71 +41,6 @@ from bphcoffea.statistics import (
 Job: TypeAlias = list[Drawing]
 
 _log = logging.getLogger(__name__)
-
-
-def plot_run(
-    run: RunFolder,
-    options: FigureOptions | None = None,
-    *,
-    labels: Labels | None = None,
-    progress: Callable[[int, int], None] = lambda *_: None,
-) -> list[Path]:
-    """Draw figures of a run into the folder ``figures``, in several processes if there are many.
-
-    Data are summed; simulated datasets are summed by process. A fitted mass histogram is drawn
-    with its fit, and a spectrum with the labels of its declared resonances. If all simulation can
-    be scaled to the luminosity of the data, or to that of its metadata if there are no data, it is
-    stacked, with the band of all variations and the ratio. Texts that cannot be drawn as they are
-    meant are logged.
-
-    Parameters
-    ----------
-    run
-        Folder of a finished run.
-    options
-        Choice and look of the figures.
-    labels
-        Texts that replace those of the run.
-    progress
-        Called with the number of drawn figures, and of all figures.
-
-    Returns
-    -------
-    The paths of the new files: a PNG of each figure, and a PDF if asked for. They replace the
-    figures of an earlier call, all at once; other files stay.
-
-    Raises
-    ------
-    StillBlindError
-        If data are to be unblinded and the run left them out.
-    RunError
-        If a pattern matches no histogram, category, dataset or variation of the run.
-    UnwritableError
-        If the files cannot be written; earlier figures stay.
-    """
-    options = options or FigureOptions()
-    if options.unblind:
-        check_unblinding(run)
-    formats = ("png", "pdf") if options.pdf else ("png",)
-    label = options.experiment, options.status
-    labelled = LabelledRun(run, labels)
-    number = len(run.analysis.histograms)
-    with (
-        drawing_pool(number, options.processes) as pool,
-        run.replacing(FIGURES) as temporary,
-        experiment(*label),
-    ):
-        folder = temporary / FIGURES
-        folder.mkdir()
-        taken: set[str] = set()
-        jobs = [
-            [(name_of_its_own(name, taken), draw) for name, draw in job]
-            for job in jobs_of_run(labelled, options)
-        ]
-        paths = pool.draw(jobs, folder, formats, label, progress)
-    for note in labelled.notes:
-        _log.warning("%s", note)
-    return [run.output / FIGURES / path.name for path in paths]
 
 
 def figures_of_run(

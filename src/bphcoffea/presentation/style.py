@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
+from runpy import run_path
 from typing import Any, Final, Literal
 
 import hist
 import matplotlib as mpl
-import mplhep
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.offsetbox import TextArea
 from matplotlib.patches import StepPatch
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
-from PIL import Image
 from scipy.special import erf, gammaincinv
 from typing_extensions import override
 
 from bphcoffea.arrays import Floats
+from bphcoffea.presentation.canvas import Canvas
 from bphcoffea.presentation.colors import RED
 from bphcoffea.presentation.minor_ticks import merge_minor_ticks
-from bphcoffea.presentation.shared_mathtext import share_mathtext
+from bphcoffea.presentation.png import write_png
 from bphcoffea.results import DatasetRecord, file_name
 
 #: Font sizes in points, smaller than that of the style.
@@ -67,9 +70,41 @@ def cms_style() -> Iterator[None]:
     """Draw and save figures in the CMS style; restore the settings of matplotlib afterwards."""
     # the font of the style lacks some characters, such as the minus of fb⁻¹; DejaVu has them. Each
     # text looks all families up, so that those that are not installed would take time
-    families = [mplhep.style.CMS["font.sans-serif"][0], "DejaVu Sans"]
-    with mpl.rc_context(rc={**mplhep.style.CMS, "font.family": families}):
+    settings = _settings()
+    families = [settings["font.sans-serif"][0], "DejaVu Sans"]
+    with mpl.rc_context(rc={**settings, "font.family": families}), _fonts_found_once():
         yield
+
+
+@contextlib.contextmanager
+def _fonts_found_once() -> Iterator[None]:
+    """Remember fonts by properties alone, without the settings that matplotlib compares each time.
+
+    Within a style these are the same, and each text looks its fonts up a dozen times.
+    """
+    before = fontManager.findfont
+    fontManager.findfont = _found_font  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        fontManager.findfont = before  # type: ignore[method-assign]
+
+
+_found_font = functools.lru_cache(1000)(fontManager.findfont)
+
+
+@functools.cache
+def _settings() -> dict[str, Any]:
+    """Return the settings of the CMS style, and register its fonts.
+
+    mplhep itself would import pyplot, and register fonts among which each text is looked up.
+    """
+    styles = distribution("mplhep").locate_file("mplhep/styles/cms.py")
+    fonts = distribution("mplhep_data").locate_file("mplhep_data/fonts/texgyreheros")
+    for font in sorted(Path(str(fonts)).glob("texgyreheros-*.otf")):
+        fontManager.addfont(font)
+    settings: dict[str, Any] = run_path(str(styles))["CMS"]
+    return settings
 
 
 @contextlib.contextmanager
@@ -96,7 +131,7 @@ def new_figure(
         needs to be measured; ``constrained`` for axes with labels of any length.
     """
     figure = Figure(figsize=(width, height), layout=None if layout == "margins" else layout)
-    share_mathtext(FigureCanvasAgg(figure))
+    Canvas(figure)
     if layout == "margins":
         figure.subplots_adjust(
             left=LEFT / width,
@@ -410,6 +445,18 @@ class _Minor(LogFormatter):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
+class _Counts(ScalarFormatter):
+    """Labels without formulas; only the power of ten that they lack is one."""
+
+    def __init__(self) -> None:
+        super().__init__(useMathText=True)
+        self.set_powerlimits(PLAIN)
+
+    @override
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return super().__call__(x, pos).removeprefix(r"$\mathdefault{").removesuffix("}$")
+
+
 def scale_variable(axes: Axes, edges: Floats) -> None:
     """Scale the horizontal axis to the bins, logarithmic if they are."""
     axes.set_xlim(edges[0], edges[-1])
@@ -423,7 +470,7 @@ def scale_counts(axes: Axes, largest: float, *, log: bool, headroom: float) -> N
     """Scale the vertical axis; the fraction `headroom` stays free above the largest count."""
     if not log:
         axes.set_ylim(0, (largest or 1.0) / (1 - headroom))
-        axes.ticklabel_format(style="sci", axis="y", scilimits=PLAIN, useMathText=True)
+        axes.yaxis.set_major_formatter(_Counts())
         # beside the heading
         axes.yaxis.get_offset_text().set(x=-0.01, ha="right", fontsize=SMALL)
         return
@@ -470,9 +517,8 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str] = FORMA
         # savefig would draw each figure once more to arrange it
         if path.suffix == ".png":
             figure.canvas.draw()
-            colors = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]  # type: ignore[attr-defined]
-            # PNG is small even if it is compressed fast
-            Image.fromarray(colors).save(path, compress_level=1, dpi=(figure.dpi, figure.dpi))
+            pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
+            write_png(path, pixels, figure.dpi)
         else:
             # without the date, the same run gives the same files
             figure.savefig(path, metadata={"CreationDate": None})
@@ -482,6 +528,10 @@ def save(figure: Figure, folder: Path, name: str, formats: Iterable[str] = FORMA
 def arrange(figure: Figure) -> None:
     """Give the axes of a figure their positions."""
     merge_minor_ticks(figure)
+    for legend in filter(None, (axes.get_legend() for axes in figure.axes)):
+        for area in legend.findobj(TextArea):
+            # which a legend asks for many times
+            vars(area)["get_bbox"] = functools.cache(area.get_bbox)
     engine = figure.get_layout_engine()
     if engine is None:
         place_labels(figure)

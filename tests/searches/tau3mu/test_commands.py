@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from narrow import WIDTH, too_wide
 
-from bphcoffea.presentation import drawing
+from bphcoffea.presentation import style
 from bphcoffea.progress import INTERVAL_S
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.tau3mu.figures import figures_of_limit
@@ -90,7 +90,7 @@ def test_a_limit_and_what_is_made_of_it(runs, call, monkeypatch):
 
     # without drawing them, which takes most of the time
     names = []
-    monkeypatch.setattr(drawing, "save", lambda _, __, name, ___: names.append(name) or [])
+    monkeypatch.setattr(style, "save", lambda _, __, name, ___: names.append(name) or [])
     status, output = call("plot", run.path)
     assert status == 0, output.err
     assert {"limit_mass_A_2018", "limit_cl90"} <= set(names)
