@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# one more than there are cores: many tests wait for servers, clusters and timeouts
-PYTEST_WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# two more than there are cores: many tests wait for servers, clusters and timeouts
+PYTEST_WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 # Wheels only: a source distribution would download its build requirements without hashes.
 # Modules are compiled when they are first imported, which most never are.
 INSTALL = python -m pip install --quiet --no-compile --require-hashes --only-binary :all:

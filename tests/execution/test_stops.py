@@ -190,6 +190,25 @@ class TooLargeElsewhere:
         return TooLargeElsewhere(self.here, self.folder, self.value + other.value, count)
 
 
+def test_the_scheduler_forgets_chunks_whose_results_are_merged(monkeypatch):
+    """Else its memory, which is that of the client of a local cluster, grows with their number."""
+    monkeypatch.setattr(cluster, "_BATCH_SIZE", 10)
+    monkeypatch.setattr(cluster, "_REMEMBERED", 16)
+    remembered = []
+    settle = cluster._Work._settle
+
+    def settle_and_look(work, future):
+        settle(work, future)
+        remembered.append(len(work._client.cluster.scheduler.tasks))
+
+    monkeypatch.setattr(cluster._Work, "_settle", settle_and_look)
+    with engine("dask", 2) as running:
+        executor = running.executor.copy(treereduction=4)
+        total, _ = executor(list(range(300)), int, None)
+    assert total == sum(range(300))
+    assert max(remembered) < 100
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_items_are_not_tried_for_ever_if_each_kills_its_workers(monkeypatch):

@@ -30,6 +30,9 @@ _MAX_LOST = 3
 #: Size of the groups into which a merge that killed its workers is split. If such a group kills as
 #: well, the client merges what adds up to as many items.
 _SMALL_MERGE = 5
+#: Number of merged items from which on the client takes the result: for as long as the cluster keeps
+#: it, the scheduler remembers all tasks that it was made of.
+_REMEMBERED = 400
 #: Reason for not trying an item.
 _NOT_TRIED = "not tried, since {} other{} killed all workers, and none was finished"
 #: Placeholder of a result that was lost.
@@ -46,8 +49,9 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
     gives up all of their tasks: the one that kills, and its neighbours. These chunks are tried
     once more at the end, one by one, and those that still kill their workers are halved; what
     cannot be halved any more is recorded. A merge that kills, or runs out of memory, is split, and
-    finally made by the client; no larger one is tried again. Chunks are sent in batches, and
-    results merged as they arrive, so that no worker, scheduler or client holds all of them.
+    finally made by the client; no larger one is tried again. Chunks are sent in batches, results
+    are merged as they arrive, and the client takes what many chunks add up to, so that no worker,
+    scheduler or client holds all of them.
 
     Attributes
     ----------
@@ -173,6 +177,9 @@ class _Work:
                 self._bar.advance()
             for part in parts or ():
                 del self._made_of[part.key]
+            if len(self._made_of[future.key]) >= _REMEMBERED:
+                self._fetch([future])
+                return
             self._ready.append(future)
             if len(self._ready) >= self._executor.treereduction:
                 self._combine(self._ready)
