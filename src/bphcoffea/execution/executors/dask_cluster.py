@@ -30,8 +30,8 @@ _MAX_LOST = 3
 #: Size of the groups into which a merge that killed its workers is split. If such a group kills as
 #: well, the client merges what adds up to as many items.
 _SMALL_MERGE = 5
-#: Number of merged items from which on the client takes the result: for as long as the cluster keeps
-#: it, the scheduler remembers all tasks that it was made of.
+#: Number of merged items from which on the client takes the result: while the cluster keeps it, the
+#: scheduler remembers all tasks that it was made of.
 _REMEMBERED = 400
 #: Reason for not trying an item.
 _NOT_TRIED = "not tried, since {} other{} killed all workers, and none was finished"
