@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeAlias
@@ -53,13 +54,19 @@ class Record:
             If the content does not match, as when an older version wrote it.
         """
         try:
-            record: Self = TypeAdapter(cls).validate_python(content)
+            record: Self = _validator(cls).validate_python(content)
         except ValidationError as error:
             lines = [f"{'.'.join(place)}: {text}" for place, text, _ in faults(error)]
             raise FitError(
                 f"the stored result is unusable ({'; '.join(lines)}); make it again"
             ) from None
         return record
+
+
+@functools.cache
+def _validator(kind: type[Record]) -> TypeAdapter[Any]:
+    # which takes a millisecond to make
+    return TypeAdapter(kind)
 
 
 def plain(value: object) -> object:
