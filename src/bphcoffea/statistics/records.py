@@ -54,7 +54,9 @@ class Record:
             If the content does not match, as when an older version wrote it.
         """
         try:
-            record: Self = _validator(cls).validate_python(content)
+            # mypy looks for the hash of an instance
+            validator = _validator(cls)  # type: ignore[arg-type]
+            record: Self = validator.validate_python(content)
         except ValidationError as error:
             lines = [f"{'.'.join(place)}: {text}" for place, text, _ in faults(error)]
             raise FitError(
