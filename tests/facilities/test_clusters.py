@@ -197,7 +197,7 @@ def test_kubernetes_spec_is_a_dask_cluster(setup, dask_cluster_schema):
     assert worker["replicas"] == 1
     (container,) = worker["spec"]["containers"]
     assert container["image"] == "ghcr.io/me/image:1"
-    assert container["env"] == [{"name": "ODD", "value": ODD}]
+    assert {"name": "ODD", "value": ODD} in container["env"]
     assert container["resources"]["limits"] == {"cpu": "2", "memory": "2000000000"}
     command = container["args"]
     if setup:
@@ -220,7 +220,12 @@ def test_schema_tells_what_is_no_dask_cluster(dask_cluster_schema):
         dask_cluster_schema.validate(spec)
 
 
-def test_local_cluster_works_and_only_this_machine_reaches_it():
+def environment_at_start():
+    """The environment that a process began with, from which glibc takes its settings."""
+    return Path("/proc/self/environ").read_text().split("\0")
+
+
+def test_local_cluster_works_and_only_this_machine_reaches_it(spawned_workers):
     psutil = pytest.importorskip("psutil")
     facility = site("local", workers={"count": 1}, environment={"OF_THE_FACILITY": "here"})
 
@@ -236,6 +241,7 @@ def test_local_cluster_works_and_only_this_machine_reaches_it():
     before = listening()  # services of other tests
     with cluster(facility) as client:
         assert client.submit(os.getenv, "OF_THE_FACILITY").result() == "here"
+        assert "MALLOC_MMAP_THRESHOLD_=33554432" in client.submit(environment_at_start).result()
         known = client.scheduler_info(n_workers=-1)["workers"].values()
         assert [worker["nthreads"] for worker in known] == [1]
         begun = listening() - before

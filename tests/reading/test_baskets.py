@@ -9,7 +9,7 @@ import uproot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea import reading, storage
+from bphcoffea import reading
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.reading.baskets import Decoder, UnusualError, ranges
 from bphcoffea.reading.opened_files import KEPT
@@ -17,12 +17,6 @@ from bphcoffea.reading.strings import lists_of_strings
 
 LIMIT = 200_000_000
 TREE = "Tree3Mu/ntuple"
-
-
-@pytest.fixture(autouse=True)
-def decompression():
-    storage.decompress_within(LIMIT)
-    storage.index_fields()
 
 
 def decoded(file, branch, start, stop, limit=LIMIT):

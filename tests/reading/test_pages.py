@@ -6,19 +6,13 @@ import uproot
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bphcoffea import reading, storage
+from bphcoffea import reading
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.reading.pages import PageDecoder
 from bphcoffea.reading.requests import UnusualError
 
 LIMIT = 200_000_000
 TREE = "Tree3Mu/ntuple"
-
-
-@pytest.fixture(autouse=True)
-def decompression():
-    storage.decompress_within(LIMIT)
-    storage.index_fields()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from bphcoffea.facilities.dashboard import close_http, scheduler_http
 from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.kubernetes import kubernetes_cluster
 from bphcoffea.facilities.options import (
+    ALLOCATION,
     check_listening,
     listen,
     merged,
@@ -148,19 +149,24 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[LocalCluster]:
         allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
         fixed = len(allowed(0))
     host, dashboard = listen(facility)
+    environment = worker_environment(facility)
     options = {
         "n_workers": fixed or settings.minimum,
         "threads_per_worker": settings.cores,
         "host": host,
         "scheduler_port": facility.scheduler.port,
         "dashboard_address": dashboard,
-        "env": worker_environment(facility),
+        "env": environment,
     }
     check_listening(facility)
     if "memory" in settings.model_fields_set:
         options["memory_limit"] = settings.memory
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(facility))
+        # a process reads them when it starts
+        key = "distributed.nanny.pre-spawn-environ"
+        at_start = {f"{key}.{name}": environment[name] for name in ALLOCATION}
+        stack.enter_context(dask.config.set(at_start))
         options["security"] = stack.enter_context(certificates(facility, scratch))
         options["scheduler_kwargs"] = stack.enter_context(scheduler_http(facility))
         # a paused worker accepts no work, even if nothing will ever free its memory
