@@ -8,6 +8,7 @@ import pytest
 import uproot
 from hypothesis import given
 from hypothesis import strategies as st
+from like_uproot import assert_equal
 
 from bphcoffea import reading
 from bphcoffea.inputs import TwoMuTrackSchema
@@ -21,12 +22,6 @@ TREE = "Tree3Mu/ntuple"
 
 def decoded(file, branch, start, stop, limit=LIMIT):
     return Decoder(start, stop, limit).decode(branch, [*file.read(ranges(branch, start, stop))])
-
-
-def assert_equal(here, theirs):
-    assert here.to_list() == theirs.to_list() or ak.array_equal(here, theirs, equal_nan=True)
-    if "string" not in str(theirs.type):
-        assert here.type == theirs.type
 
 
 def compare(path, tree, names=None):
