@@ -137,7 +137,7 @@ def _interval() -> float:
 
 
 def _is_quiet() -> bool:
-    """Return whether only warnings of this package are wanted; without a choice, they are not."""
+    """Return whether the log of this package shows warnings alone; by default it does not."""
     return logging.getLogger("bphcoffea").level > logging.INFO
 
 

@@ -39,8 +39,8 @@ def application(word: str | None = None) -> typer.Typer:
     Parameters
     ----------
     word
-        Command or group that is called, which alone is imported. Of others, the help of
-        ``bphcoffea`` needs the names and first lines, which an unknown word gives; None gives all.
+        Command or group to call; no other is imported. An unknown word gives what the help of
+        ``bphcoffea`` shows: names and first lines of all commands. None gives everything.
     """
     app = typer.Typer(
         cls=endings.InterruptibleGroup,

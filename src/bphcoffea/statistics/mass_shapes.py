@@ -163,7 +163,7 @@ def exponential(x: Floats, length: float, slope: float) -> Floats:
 
 
 def least_fall(length: float) -> float:
-    """Return the least slope of an exponential, 1/GeV, with which a smaller one is evaluated."""
+    """Return the slope, 1/GeV, that replaces any smaller one, which would give 0/0."""
     return 1e-6 / length
 
 
