@@ -4,8 +4,8 @@ uproot reads whole clusters, makes several Python objects per page, and asks a s
 after the other. Here, only pages with entries of the chunk are read, those of several fields at
 once. Fields that this pass does not know, and pages that are not as expected, are left to uproot.
 
-Lists have one column of offsets and one of elements, which may be lists again. The offsets say where
-the elements are, and so all fields are requested level by level.
+Lists have one column of offsets and one of elements, which may be lists again. The offsets say
+where the elements are, and so all fields are requested level by level.
 """
 
 from __future__ import annotations
