@@ -71,6 +71,13 @@ def test_relative_places_give_absolute_paths(folder, monkeypatch):
     assert find_files("a.root") == [f"{folder}/2017B/a.root"]
 
 
+@pytest.mark.parametrize("name", ["data:,a.root", "root:a.root", "file:a.root", "local:a.root"])
+def test_a_path_is_no_url_because_it_begins_like_one(name, tmp_path, monkeypatch):
+    (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert find_files(name) == find_files(name[:-1] + "*") == [f"{tmp_path}/{name}"]
+
+
 @pytest.mark.parametrize("place", ["none", "none/*.root", "empty", "*.txt", "a.root/x", "2*/none"])
 def test_a_place_without_root_files_is_an_error(place, folder):
     with pytest.raises(InputError) as raised:

@@ -109,10 +109,12 @@ class Storage:
 
     def __init__(self, place: str) -> None:
         options = {"timeout": TIMEOUT} if place.startswith("root://") else {}
-        self._system, self.path = fsspec.core.url_to_fs(
-            place, use_listings_cache=False, skip_instance_cache=True, **options
-        )
         self._remote = "://" in place
+        # fsspec would take a file "data:a.root" for a URL
+        self._system, self.path = fsspec.core.url_to_fs(
+            place if self._remote else f"local://{place}",
+            **{"use_listings_cache": False, "skip_instance_cache": True} | options,
+        )
         if self._remote and "?" in self.path:
             raise ValueError("in a URL '?' begins parameters; write the pattern with '*' or '[…]'")
 
