@@ -14,7 +14,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --no-header --quiet --ge
 # With this variable, every start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs demo test lint pytest bench zfit root lock clean
+.PHONY: docs demo test lint collect pytest bench zfit root lock clean
 
 demo: $(VENV)/ready-demo
 	$(BIN)/bphcoffea demo --output demo
@@ -25,6 +25,10 @@ test: $(VENV)/ready-dev
 
 pytest: $(VENV)/ready-dev
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Compiles the tests, which else each of the workers would do.
+collect: $(VENV)/ready-dev
+	$(BIN)/python -m pytest --collect-only --quiet > /dev/null
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
