@@ -40,5 +40,18 @@ def server(write_root):
             write_root(served / name, entries=20)
         (served / "list.txt").write_text("a.root")
         (served / "cut.root").write_bytes((served / "a.root").read_bytes()[:900])
-        with services.xrootd_server(served, run) as server:
+        with services.xrootd_server(served, run, http=True) as server:
             yield server
+
+
+@pytest.fixture(params=["root", "dav", "http"])
+def url(request, server):
+    """URLs of paths on the server, by each of its protocols."""
+
+    def url(path=""):
+        if request.param == "root":
+            return server.url(path)
+        encoded = path.replace("%", "%25").replace("#", "%23")
+        return server.http_url(encoded).replace("http", request.param, 1)
+
+    return url

@@ -16,6 +16,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.datasets.build import add_to_fileset, build_fileset, find_files
 from bphcoffea.datasets.fileset import write_fileset
 from bphcoffea.errors import InputError
+from bphcoffea.storage import fsspec_url
 
 METADATA = {"is_mc": False, "era": "2017B"}
 #: The client waits for minutes by default.
@@ -231,37 +232,52 @@ def test_wrong_metadata_are_all_named(folder):
         "x[1].root",
     ],
 )
-def test_a_server_lists_the_files_that_are_there(place, server):
+def test_a_server_lists_the_files_that_are_there(place, server, url):
     locally = find_files(f"{server.folder}/{place}")
-    expected = [server.url(os.path.relpath(path, server.folder)) for path in locally]
-    assert find_files(server.url(place)) == sorted(expected)
+    expected = [url(os.path.relpath(path, server.folder)) for path in locally]
+    assert find_files(url(place)) == sorted(expected)
 
 
 @pytest.mark.xrootd
-def test_the_urls_of_a_server_open(server):
-    for url in find_files(server.url("[a-z]*.root")):
-        if not url.endswith("cut.root"):
-            with uproot.open({url: "Tree3Mu/ntuple"}) as tree:
+def test_the_urls_of_a_server_open(url):
+    for place in find_files(url("[a-z]*.root")):
+        if not place.endswith("cut.root"):
+            with uproot.open({fsspec_url(place): "Tree3Mu/ntuple"}) as tree:
                 assert tree.num_entries == 10
 
 
 @pytest.mark.xrootd
-def test_what_came_since_the_last_listing_is_listed(server, write_root):
-    assert len(find_files(server.url("2018"))) == 1
+def test_what_came_since_the_last_listing_is_listed(server, url, write_root):
+    assert len(find_files(url("2018"))) == 1
     path = write_root(server.folder / "2018" / "new.root")
     try:
-        assert find_files(server.url("2018"))[1:] == [server.url("2018/new.root")]
+        assert find_files(url("2018"))[1:] == [url("2018/new.root")]
     finally:
         path.unlink()
-    assert len(find_files(server.url("2018"))) == 1
+    assert len(find_files(url("2018"))) == 1
 
 
 @pytest.mark.xrootd
-@pytest.mark.parametrize("place", ["none", "none/*.root", "2018/*.txt", "list.txt/x.root"])
-def test_a_place_on_a_server_without_root_files_is_an_error(place, server):
+@pytest.mark.parametrize("place", ["none", "none/*.root", "2018/*.txt"])
+def test_a_place_on_a_server_without_root_files_is_an_error(place, url):
     with pytest.raises(InputError) as raised:
-        find_files(server.url(place))
-    assert str(raised.value) == f"{server.url(place)}: no .root files there"
+        find_files(url(place))
+    assert str(raised.value) == f"{url(place)}: no .root files there"
+
+
+@pytest.mark.xrootd
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("root", "no .root files there"),
+        ("dav", "cannot be listed: the server answers HTTP 500"),
+    ],
+    indirect=["url"],
+)
+def test_a_file_is_no_folder(url, why):
+    with pytest.raises(InputError) as raised:
+        find_files(url("list.txt/x.root"))
+    assert str(raised.value) == f"{url('list.txt/x.root')}: {why}"
 
 
 def test_a_question_mark_in_a_url_is_refused_for_it_would_begin_parameters():

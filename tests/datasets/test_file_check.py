@@ -225,8 +225,8 @@ def test_files_of_a_fileset_come_with_what_their_dataset_needs():
 
 @pytest.mark.xrootd
 @pytest.mark.parametrize("name", ["a.root", "with blank.root", "p+q#%20.root", "x[1].root"])
-def test_a_file_on_a_server_is_sound(name, server):
-    report = inspected(server.url(name), branches=("evt",))
+def test_a_file_on_a_server_is_sound(name, url):
+    report = inspected(url(name), branches=("evt",))
     assert (report.entries, report.wrong) == (10, ())
 
 
@@ -240,8 +240,8 @@ def test_a_file_on_a_server_is_sound(name, server):
         ("cut.root", "truncated"),
     ],
 )
-def test_what_is_wrong_with_a_file_on_a_server_is_told(name, problem, server):
-    assert problem_of(server.url(name)).startswith(problem)
+def test_what_is_wrong_with_a_file_on_a_server_is_told(name, problem, url):
+    assert problem_of(url(name)).startswith(problem)
 
 
 def test_a_server_that_is_not_there_is_one_line():

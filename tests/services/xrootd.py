@@ -195,6 +195,11 @@ class RestartableServer(XRootDServer):
         """Answer again."""
         self._process.send_signal(signal.SIGCONT)
 
+    def log(self) -> str:
+        """What it has written into its log."""
+        logs = (path for path in self._run_folder.rglob("log") if path.is_file())
+        return "".join(path.read_text(errors="replace") for path in logs)
+
     def open_files(self) -> list[str]:
         """Paths that it has open below its folder."""
         found = []

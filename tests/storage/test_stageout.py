@@ -498,37 +498,13 @@ def test_a_proxy_that_is_not_there(source, monkeypatch, tmp_path):
     one_line(error)
 
 
-@pytest.fixture
-def secure(served, tmp_path, monkeypatch):
-    """A WebDAV server with TLS, and the proxy of a user that it trusts."""
-    folder, run = served
-    authority = services.CertificateAuthority(tmp_path / "authority")
-    for file in (authority.host_certificate, authority.host_key):
-        shutil.copy(file, run / file.name)
-        (run / file.name).chmod(0o400)
-        shutil.chown(run / file.name, "nobody")
-    shutil.copytree(authority.certificates, run / "certificates")
-    extra = (
-        f"http.cert {run / authority.host_certificate.name}\n"
-        f"http.key {run / authority.host_key.name}\n"
-        f"http.cadir {run / 'certificates'}\n"
-        "http.trace all"
-    )
-    proxy = authority.proxy(tmp_path / "proxy.pem")
-    for name, value in authority.environment(proxy).items():
-        monkeypatch.setenv(name, value)
-    with services.RestartableServer(folder, run, http=True, extra=extra) as server:
-        yield server, run
-
-
 @pytest.mark.xrootd
 def test_davs_shows_the_grid_proxy_and_trusts_its_authorities(secure, source, monkeypatch):
-    server, run = secure
+    server = secure
     url = f"davs://localhost:{server.http_port}/a/x.root"
     stage_out(source, url, ONCE)
     assert (server.folder / "a/x.root").read_bytes() == source.read_bytes()
-    logs = "".join(p.read_text(errors="replace") for p in run.rglob("log") if p.is_file())
-    assert "CN=Test User" in logs
+    assert "CN=Test User" in server.log()
     monkeypatch.delenv("X509_CERT_DIR")
     with pytest.raises(InputError, match=r"no secure connection.*X509_CERT_DIR") as error:
         stage_out(source, url, ONCE)

@@ -296,12 +296,11 @@ def explain(error: BaseException, path: str, timeout_s: int = storage.TIMEOUT) -
         return meaning
     text = storage.shortened(str(error)) or type(error).__name__
     try:
-        with fsspec.open(
-            path, "rb", **({"timeout": timeout_s} if storage.host(path) else {})
-        ) as file:
+        options = {"timeout": timeout_s} if storage.host(path) else {}
+        with fsspec.open(storage.fsspec_url(path), "rb", **options) as file:
             beginning = file.read(4)
-    except Exception:  # noqa: BLE001 - clients of remote storage raise errors of their own
-        return f"cannot be opened ({text})"
+    except Exception as again:  # noqa: BLE001 - clients of storage raise errors of their own
+        return storage.reason(again) or f"cannot be opened ({text})"
     if not beginning:
         return "not a ROOT file: it is empty (0 bytes)"
     if beginning != b"root":

@@ -24,7 +24,10 @@ class ReplacedFileError(Exception):
 _DESCRIBED = (InputError, ShortFileError, ReplacedFileError, LimitExceededError)
 
 #: Beginnings of the names of modules that read files.
-_READERS = ("uproot.", "fsspec", "bphcoffea.reading.opened_files")
+_READERS = (
+    *("uproot.", "fsspec", "bphcoffea.reading.opened_files"),
+    "bphcoffea.storage.webdav_reading",
+)
 
 
 def input_fault(error: BaseException) -> str | None:

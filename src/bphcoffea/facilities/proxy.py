@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from bphcoffea.errors import FacilityError
 from bphcoffea.periodic import repeating
+from bphcoffea.storage import usual_proxy
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -55,7 +56,7 @@ class Proxy:
     def find(cls) -> Proxy | None:
         """Return the proxy at ``X509_USER_PROXY``, or ``/tmp/x509up_u<uid>``; None if missing."""
         named = os.environ.get("X509_USER_PROXY")
-        path = Path(named) if named else _usual_path()
+        path = Path(named) if named else usual_proxy()
         return cls(path) if named or path.exists() else None
 
     def read(self) -> bytes:
@@ -115,10 +116,6 @@ class Proxy:
             )
 
 
-def _usual_path() -> Path:
-    return Path(f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
-
-
 def find_valid(hours: float, *, required: bool) -> Proxy | None:
     """Return the user's proxy, which must be valid for a number of hours; None if there is none.
 
@@ -133,7 +130,7 @@ def find_valid(hours: float, *, required: bool) -> Proxy | None:
     if proxy is None:
         if required:
             raise FacilityError(
-                f"no grid proxy: X509_USER_PROXY is not set and {_usual_path()} does not exist; "
+                f"no grid proxy: X509_USER_PROXY is not set and {usual_proxy()} does not exist; "
                 f"{_REMEDY}"
             )
         return None

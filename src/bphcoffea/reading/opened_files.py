@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 
 import uproot
 
+from bphcoffea.storage import fsspec_url
+
 #: Number of files that a thread keeps open.
 KEPT = 3
 
@@ -52,7 +54,7 @@ class OpenedFile:
         self.version = _version(place)
         # a dictionary, because uproot takes the text after a colon for an object's name; the chunk
         # keeps its columns itself
-        self.root = uproot.open({place: None}, timeout=timeout_s, array_cache=None)
+        self.root = uproot.open({fsspec_url(place): None}, timeout=timeout_s, array_cache=None)
         self.known: dict[object, Any] = {}
         self._local_bytes = 0
         self._descriptor = -1

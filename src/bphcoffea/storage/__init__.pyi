@@ -8,9 +8,11 @@ from .manifest import mark as mark, replacing as replacing, written as written
 from .file_handles import in_use as in_use
 from .rntuple_fields import index_fields as index_fields
 from .servers import ONCE as ONCE, Retries as Retries, Storage as Storage, TIMEOUT as TIMEOUT
-from .servers import by_silence as by_silence, host as host, note_silence as note_silence
+from .servers import by_silence as by_silence, fsspec_url as fsspec_url, host as host
+from .servers import note_silence as note_silence
 from .servers import reason as reason, scheme_fault as scheme_fault, shortened as shortened
 from .servers import silence_of as silence_of
 from .stageout import adler32_at as adler32_at, check_target as check_target
 from .stageout import stage_out as stage_out, stage_out_folder as stage_out_folder
 from .targets import TransferError as TransferError
+from .webdav import usual_proxy as usual_proxy

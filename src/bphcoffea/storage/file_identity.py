@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import fsspec
 
-from bphcoffea.storage.servers import TIMEOUT, host
-from bphcoffea.storage.targets import TransferError
-from bphcoffea.storage.webdav import WebDAV
+from bphcoffea.storage.servers import fsspec_url, host
 
 #: Properties reported by fsspec's file systems that change when the content of a file changes.
 _STAMPS = ("size", "mtime", "LastModified", "Last-Modified", "ETag", "Content-MD5", "created")
@@ -35,18 +32,6 @@ def identity(place: str) -> str:
     if not host(place) and "::" not in place:
         stat = Path(place.removeprefix("file://")).stat()
         return f"size={stat.st_size} mtime={stat.st_mtime_ns} ctime={stat.st_ctime_ns}"
-    system, path = fsspec.url_to_fs(place)
+    system, path = fsspec.url_to_fs(fsspec_url(place))
     info = system.info(path)
-    stamps = {key: info[key] for key in _STAMPS if info.get(key) is not None}
-    if set(stamps) <= {"size"} and urlsplit(place).scheme in WebDAV.SCHEMES:
-        stamps["mtime"] = _modified(place)
-    return " ".join(f"{key}={value}" for key, value in stamps.items())
-
-
-def _modified(url: str) -> str:
-    """Return the time of modification over WebDAV: XRootD's HTTP headers do not have it."""
-    server = WebDAV(url, TIMEOUT)
-    try:
-        return server.modified(server.path)
-    except TransferError:
-        return ""
+    return " ".join(f"{key}={info[key]}" for key in _STAMPS if info.get(key) is not None)

@@ -37,14 +37,24 @@ _NO_ANSWER = "the server does not answer"
 #: Messages of XRootD's client about a server, and their meanings.
 _SILENCES = {
     "Auth failed": "the server refuses access; is there a valid grid proxy?",
-    "Invalid address": "there is no such host; is its name right?",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted; is X509_CERT_DIR right?",
     **dict.fromkeys(
-        ("Connection error", "Operation expired", "Socket timeout"),
+        ("Invalid address", "Name or service not known", "nodename nor servname"),
+        "there is no such host; is its name right?",
+    ),
+    **dict.fromkeys(
+        ("Connection error", "Operation expired", "Socket timeout", "Cannot connect to host"),
         f"{_NO_ANSWER}; is its address right, and is it up?",
     ),
 }
 #: Schemes whose file systems need not be imported to know that they can be used.
-_SCHEMES = {"file", "root", "https", "http"}
+_SCHEMES = {"file", "root", "https", "http", "davs", "dav"}
+#: Schemes under which fsspec and uproot read from web servers.
+_READ_AS = {"https": "davs", "http": "dav"}
+for _scheme in _READ_AS.values():
+    fsspec.register_implementation(
+        _scheme, "bphcoffea.storage.webdav_reading.WebDAVFileSystem", errtxt="install aiohttp"
+    )
 #: Parameters of fsspec's file systems that stand for another file or storage.
 _INNER = {"fo", "fs", "target_protocol"}
 #: Time during which a server that did not answer is tried after all others, s.
@@ -110,9 +120,10 @@ class Storage:
     def __init__(self, place: str) -> None:
         options = {"timeout": TIMEOUT} if place.startswith("root://") else {}
         self._remote = "://" in place
+        self._scheme = place.partition("://")[0]
         # fsspec would take a file "data:a.root" for a URL
         self._system, self.path = fsspec.core.url_to_fs(
-            place if self._remote else f"local://{place}",
+            fsspec_url(place) if self._remote else f"local://{place}",
             **{"use_listings_cache": False, "skip_instance_cache": True} | options,
         )
         if self._remote and "?" in self.path:
@@ -139,7 +150,10 @@ class Storage:
     def name(self, place: Place) -> str:
         """Return the URL of a place, or its absolute path on a local disk."""
         if self._remote:
-            return str(self._system.unstrip_protocol(place.path))
+            url = str(self._system.unstrip_protocol(place.path))
+            return (
+                f"{self._scheme}://{url.partition('://')[2]}" if self._scheme in _READ_AS else url
+            )
         return os.path.normpath(place.path)
 
     def _matching(self, folder: Place, segments: list[str]) -> Iterator[Place]:
@@ -238,6 +252,19 @@ def scheme_fault(place: str) -> str | None:
             return None
         why = "it stands for parts of another file or storage"
     return f"{scheme}:// cannot be used ({why}); give a path, root://, https:// or file://"
+
+
+def fsspec_url(place: str) -> str:
+    """Return the path or URL with which fsspec and uproot open a place.
+
+    fsspec's own file system of web servers lists no folders, and takes each failure for a missing
+    file.
+
+    >>> fsspec_url("https://host/a.root"), fsspec_url("root://host//a.root")
+    ('davs://host/a.root', 'root://host//a.root')
+    """
+    scheme, mark, rest = place.partition("://")
+    return f"{_READ_AS.get(scheme, scheme)}{mark}{rest}"
 
 
 def host(place: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
@@ -18,15 +17,11 @@ from bphcoffea.storage.targets import BLOCK, Fault, Target, TransferError, by_wo
 if TYPE_CHECKING:
     import requests
 
-#: Time of modification in the answer to PROPFIND, under any prefix of the namespace.
-_LAST_MODIFIED = re.compile(r"<(?:\w+:)?getlastmodified[^>]*>([^<]+)<")
-
 
 class WebDAV(Target):
     """A WebDAV server.
 
-    TLS connections use the grid proxy in the file X509_USER_PROXY and trust the certificates in the
-    folder X509_CERT_DIR.
+    TLS connections use the grid proxy (:func:`grid_proxy`) and trust :func:`authorities`.
     """
 
     SCHEMES: ClassVar[Mapping[str, str]] = {
@@ -53,8 +48,8 @@ class WebDAV(Target):
         self.path = f"/{unquote(parts.path).strip('/')}"
         self._timeout = timeout_s
         secure = scheme == "https"
-        self._proxy = _file_of("X509_USER_PROXY") if secure else None
-        self._authorities = _file_of("X509_CERT_DIR") if secure else None
+        self._proxy = grid_proxy() if secure else None
+        self._authorities = authorities() if secure else None
 
     @override
     def shown(self, path: str) -> str:
@@ -99,13 +94,6 @@ class WebDAV(Target):
             if kind.lower() == "adler32":
                 return int(value, 16)
         return None
-
-    def modified(self, path: str) -> str:
-        """Return the server's text for the time of modification of a file; empty if it has none."""
-        unsupported = (400, 401, 403, 404, 405, 500, 501)
-        with self._answer("PROPFIND", path, allowed=unsupported, Depth="0") as answer:
-            found = _LAST_MODIFIED.search(answer.text)
-        return found[1] if found else ""
 
     @override
     def rename(self, old: str, new: str) -> None:
@@ -184,8 +172,35 @@ class WebDAV(Target):
             raise TransferError(_silence(error)) from error
 
 
+def usual_proxy() -> Path:
+    """Return the path at which programs of the grid write and look for the user's proxy."""
+    return Path(f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
+
+
+def grid_proxy() -> str | None:
+    """Return the file of the grid proxy: X509_USER_PROXY, or the usual one; None if missing.
+
+    Raises
+    ------
+    FacilityError
+        If the file that X509_USER_PROXY names does not exist.
+    """
+    usual = usual_proxy()
+    return _file_of("X509_USER_PROXY") or (str(usual) if usual.exists() else None)
+
+
+def authorities() -> str | None:
+    """Return the folder of trusted certificates X509_CERT_DIR; None if it is not set.
+
+    Raises
+    ------
+    FacilityError
+        If it does not exist.
+    """
+    return _file_of("X509_CERT_DIR")
+
+
 def _file_of(variable: str) -> str | None:
-    """Return the file or folder that an environment variable names; None if it is not set."""
     path = os.environ.get(variable)
     if path and not Path(path).exists():
         raise FacilityError(f"{path}: does not exist; correct or unset {variable}")

@@ -1,0 +1,189 @@
+"""Reading from WebDAV and web servers, and listing their folders, as a file system of fsspec.
+
+fsspec's own file system takes every folder of a web server for a file, every failure for a missing
+file, and shows no grid proxy.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree as ET
+
+import aiohttp
+import yarl
+from fsspec.asyn import sync_wrapper
+from fsspec.implementations.http import HTTPFileSystem
+from typing_extensions import override
+
+from bphcoffea.storage.servers import TIMEOUT
+from bphcoffea.storage.webdav import WebDAV, authorities, grid_proxy
+
+#: What would end the path in a URL; its other characters are encoded by whoever opens it.
+_ENDS_PATH: Final = re.compile(r"[%?#]")
+#: Characters that a URL holds encoded only: XRootD sends names as they are.
+_NO_URL: Final = re.compile(r"[^!$%&'()*+,./0-9:;=@A-Z_a-z~-]")
+_FOUND: Final = 207
+_REFUSED: Final = (401, 403)
+
+
+class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
+    """Files of one server, as paths; TLS connections use the grid proxy and its authorities.
+
+    Files of a web server without WebDAV can be read, and its folders cannot be listed.
+
+    Parameters
+    ----------
+    server
+        Scheme and host of URLs, such as ``davs://host:2880``.
+    timeout
+        Timeout for an answer of the server, s.
+    options
+        Those of fsspec's file systems.
+    """
+
+    protocol = ("davs", "dav")
+
+    def __init__(self, server: str, timeout: float = TIMEOUT, **options: object) -> None:
+        scheme, _, host = server.partition("://")
+        self._named = server
+        self._server = f"{WebDAV.SCHEMES[scheme]}://{host}"
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
+        super().__init__(client_kwargs={"timeout": limits}, **options)
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Options of each request; a proxy that was renewed is read again."""
+        if not self._server.startswith("https"):
+            return self._options
+        proxy = grid_proxy()
+        renewed = Path(proxy).stat().st_mtime_ns if proxy else None
+        return self._options | {"ssl": _tls(proxy, renewed, authorities())}
+
+    @kwargs.setter
+    def kwargs(self, options: dict[str, Any]) -> None:
+        self._options = options
+
+    @override
+    def encode_url(self, url: str) -> yarl.URL:
+        return yarl.URL(f"{self._server}{url}")
+
+    @override
+    def unstrip_protocol(self, name: str) -> str:
+        return f"{self._named}{name}"
+
+    @classmethod
+    @override
+    def _strip_protocol(cls, path: str) -> str:
+        return path[len(_server_of(path)) :] or "/"
+
+    @staticmethod
+    @override
+    def _get_kwargs_from_urls(path: str) -> dict[str, str]:
+        return {"server": _server_of(path)}
+
+    @override
+    async def _info(self, url: str, **_: object) -> dict[str, Any]:
+        found = await self._found(url, depth=0)
+        if found:
+            return found[0] | {"name": url}
+        try:
+            info: dict[str, Any] = await super()._info(url)
+        except FileNotFoundError as error:
+            if isinstance(error.__cause__, aiohttp.ClientResponseError):
+                self._raise_for(error.__cause__.status, url)
+            raise error.__cause__ or error from None
+        return info
+
+    @override
+    async def _ls(self, url: str, detail: bool = True, **_: object) -> list[Any]:
+        found = await self._found(url, depth=1)
+        if found is None:
+            raise OSError("the server does not list folders; give each file")
+        inside = [entry for entry in found if entry["name"].rstrip("/") != url.rstrip("/")]
+        return inside if detail else [entry["name"] for entry in inside]
+
+    ls = sync_wrapper(_ls)
+
+    @override
+    async def _isdir(self, path: str) -> bool:
+        return bool((await self._info(path))["type"] == "directory")
+
+    @override
+    def _open(self, path: str, *arguments: Any, **options: Any) -> Any:
+        if self.isdir(path):
+            raise IsADirectoryError(path)
+        return super()._open(path, *arguments, **options)
+
+    @override
+    async def _cat_file(
+        self, url: str, start: int | None = None, end: int | None = None, **_: object
+    ) -> bytes:
+        content: bytes = await super()._cat_file(url, start=start, end=end)
+        if start is not None and end is not None and len(content) > end - start:
+            raise OSError("the server sends files as a whole only, no parts of them; copy the file")
+        return content
+
+    async def _found(self, path: str, depth: int) -> list[dict[str, Any]] | None:
+        """Return what the server says of a place, and of what is in it; None if it cannot."""
+        session = await self.set_session()
+        headers = {"Depth": str(depth)}
+        url = self.encode_url(path)
+        async with session.request("PROPFIND", url, headers=headers, **self.kwargs) as answer:
+            if answer.status in (404, *(_REFUSED if depth else ())):
+                self._raise_for(answer.status, path)
+            if answer.status != _FOUND:
+                return None
+            text = await answer.read()
+        try:
+            # Python's parser expands no entities without limit
+            responses = ET.fromstring(text).iter("{DAV:}response")  # noqa: S314
+            return [_entry(response) for response in responses]
+        except (ET.ParseError, KeyError, ValueError) as error:
+            raise OSError(f"the server's answer is not that of WebDAV ({error})") from None
+
+    @override
+    def _raise_not_found_for_status(self, response: aiohttp.ClientResponse, url: str) -> None:
+        self._raise_for(response.status, url)
+
+    def _raise_for(self, status: int, path: str) -> None:
+        if status == 404:
+            raise FileNotFoundError(path)
+        if status in _REFUSED:
+            raise OSError(f"Auth failed: HTTP {status}")
+        if status >= 400:
+            raise OSError(f"the server answers HTTP {status}")
+
+
+def _server_of(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}{rest.partition('/')[0]}" if mark else ""
+
+
+def _entry(response: ET.Element) -> dict[str, Any]:
+    """Return what a server says of a file or folder, with the names of fsspec."""
+    told = {item.tag.removeprefix("{DAV:}"): item.text for item in response.iter() if item.text}
+    is_folder = response.find(".//{DAV:}resourcetype/{DAV:}collection") is not None
+    path = told["href"][len(_server_of(told["href"])) :]
+    if _NO_URL.search(path) is None:
+        path = unquote(path)
+    entry: dict[str, Any] = {
+        "name": _ENDS_PATH.sub(lambda found: quote(found[0]), path),
+        "type": "directory" if is_folder else "file",
+        "size": int(told["getcontentlength"]) if "getcontentlength" in told else None,
+    }
+    stamps = {"Last-Modified": told.get("getlastmodified"), "ETag": told.get("getetag")}
+    return entry | {name: text for name, text in stamps.items() if text}
+
+
+@lru_cache(maxsize=1)
+def _tls(proxy: str | None, _renewed: int | None, trusted: str | None) -> ssl.SSLContext:
+    """Return the settings of connections with a proxy, made at a time, and a folder."""
+    context = ssl.create_default_context(capath=trusted)
+    if proxy:
+        context.load_cert_chain(proxy)
+    return context
