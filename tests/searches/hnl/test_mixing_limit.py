@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -26,16 +27,23 @@ from bphcoffea.statistics import blind_windows, fit_mass
 from bphcoffea.statistics.blindness import StillBlindError
 from bphcoffea.statistics.counting import validate
 from bphcoffea.statistics.datacards import datacard
-from bphcoffea.toys import TOYS
+from bphcoffea.toys.hnl import SAMPLES as ALL_SAMPLES
+from bphcoffea.toys.hnl import HnlToy
+
+DATA, *SIGNAL = ALL_SAMPLES
+
+
+#: Data in one file, and simulation: three lifetimes at 1.5 GeV, two at 1 GeV.
+SAMPLES = (replace(DATA, files=1), *SIGNAL[1:])
 
 
 @pytest.fixture(scope="module")
-def runs(ds_phipi_run, nominal_root_files, tmp_path_factory):
+def runs(ds_phipi_run, without_root_files, tmp_path_factory):
     """Finished runs of the search and of the normalisation channel, fitted."""
     folder = tmp_path_factory.mktemp("runs")
     normalisation = RunFolder(shutil.copytree(ds_phipi_run.path, folder / "ds_phipi"))
     normalisation.write("fit.json", fit_mass(normalisation).as_json())
-    fileset = load_fileset(TOYS["hnl"](folder / "toys", 30_000, 4))
+    fileset = load_fileset(HnlToy(samples=SAMPLES)(folder / "toys", 30_000, 4))
     corrections = load_corrections([folder / "toys" / "corrections.toml"])
     analysis = blinded(load_analysis("hnl").corrected(corrections), fileset, [1.25])
     search = run(analysis, fileset, folder / "hnl", Options("iterative"))
@@ -49,7 +57,7 @@ def normalisation(runs):
 
 @pytest.fixture(scope="module")
 def limit(runs, normalisation):
-    return limit_mixing(runs["hnl"], normalisation, [1.0, 1.25, 1.5], points=3).as_json()
+    return limit_mixing(runs["hnl"], normalisation, [1.0, 1.25, 1.5], points=3, toys=0).as_json()
 
 
 @pytest.mark.slow
@@ -213,7 +221,7 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(runs, normalisation,
     for name, values in more.items():
         values += [sum(window) / 2 if name == "hnl_mass" else values[0]] * 50
     pq.write_table(pa.table(more, schema=table.schema), path)
-    again = limit_mixing(changed, normalisation, [1.0], points=3).as_json()
+    again = limit_mixing(changed, normalisation, [1.0], points=3, toys=0).as_json()
     assert json.dumps(again["hypotheses"][0]) == json.dumps(limit["hypotheses"][0])
     with pytest.raises(StillBlindError, match=r"it has no data in 0\.9655–1\.034 and 1\.2"):
         limit_mixing(changed, normalisation, [1.0], points=2, unblind=True).as_json()
@@ -221,10 +229,10 @@ def test_data_in_the_windows_are_not_looked_at_unless_asked(runs, normalisation,
     analysis = changed.read("analysis.json")
     del analysis["blind"]["hidden"]
     changed.write("analysis.json", analysis)
-    as_before = limit_mixing(changed, normalisation, [1.0], points=2).as_json()
+    as_before = limit_mixing(changed, normalisation, [1.0], points=2, toys=0).as_json()
     assert (limit["run_blinded"], as_before["run_blinded"]) == (True, False)
     assert as_before["blinded"]
-    seen = limit_mixing(changed, normalisation, [1.0], points=2, unblind=True).as_json()
+    seen = limit_mixing(changed, normalisation, [1.0], points=2, unblind=True, toys=0).as_json()
     assert sum(known["observed"] for known in seen["hypotheses"][0]["categories"].values()) == 50
     # an excess weakens what is observed
     assert seen["hypotheses"][0]["observed"] != seen["hypotheses"][0]["expected"][2]
@@ -255,7 +263,9 @@ def test_each_point_is_a_workspace_of_pyhf_and_a_datacard(runs, limit):
 def test_a_dirac_n_has_no_muons_of_equal_charges(runs, normalisation, limit):
     """And, of simulated Majorana decays, twice as many of the others, at half the width."""
     dirac = Neutrino(majorana=False)
-    content = limit_mixing(runs["hnl"], normalisation, [1.5], points=2, neutrino=dirac).as_json()
+    content = limit_mixing(
+        runs["hnl"], normalisation, [1.5], points=2, neutrino=dirac, toys=0
+    ).as_json()
     assert (limit["neutrino"], content["neutrino"]) == ("majorana", "dirac")
     signals = {nature: Signals.of_run(runs["hnl"], nature) for nature in (Neutrino(), dirac)}
     (hypothesis,) = content["hypotheses"]
@@ -281,13 +291,10 @@ def test_the_commands_of_the_readme(runs, bphcoffea):
     folder = runs["hnl"].path
     status, output = call(
         *("limit", folder, "--normalisation", runs["ds_phipi"].path, "--f-prompt", "0.9"),
-        *("--mass", "1", "--mass", "1.5", "--points", "2", "--toys", "1000", "--seed", "3"),
+        *("--mass", "1", "--mass", "1.5", "--points", "2", "--toys", "0"),
     )
     assert status == 0, output.err
-    assert "CLs: 1000 toys of each hypothesis (seed 3)" in output.out
-    hypotheses = runs["hnl"].read("limit.json")["hypotheses"]
-    assert hypotheses[0]["points"][0]["toys"] == 1000
-    tested = sum(len(hypothesis["points"]) for hypothesis in hypotheses)
+    assert [h["mass"] for h in runs["hnl"].read("limit.json")["hypotheses"]] == [1.0, 1.5]
     assert "blinded" in output.out
     assert "Majorana N" in output.out
     line = "(2 fb⁻¹), times 0.75 for the 1.5 fb⁻¹ of the search in hnl_data_2018D"
@@ -315,13 +322,20 @@ def test_the_commands_of_the_readme(runs, bphcoffea):
     assert "the luminosity of hnl_data_2018D is not known" in output.err
     assert output.err.endswith("the same data (--same-data)\n")
     assert output.err.count("\n") == 1
-    status, output = call(*words, "--same-data")
+    status, output = call(*words, "--same-data", "--toys", "1000", "--seed", "3")
     assert status == 0
+    assert "CLs: 1000 toys of each hypothesis (seed 3)" in output.out
     assert "not scaled: asserted to be the same data" in output.out
+    (hypothesis,) = unknown.read("limit.json")["hypotheses"]
+    assert hypothesis["points"][0]["toys"] == 1000
+    # as many files as points, of which a few are enough
+    limit = unknown.read("limit.json")
+    limit["hypotheses"][0]["points"] = hypothesis["points"][:3]
+    unknown.write("limit.json", limit)
     for form, suffix in (("combine", "txt"), ("pyhf", "json")):
-        status, output = call("export", folder, "--format", form)
+        status, output = call("export", unknown.path, "--format", form)
         assert status == 0, output.err
-        assert len(list((folder / "datacards").glob(f"m*.{suffix}"))) == tested
+        assert len(list((unknown.path / "datacards").glob(f"m1.5_*.{suffix}"))) == 3
     for options, line in (
         (("--unblind",), "run again unblinded (run --unblind)\n"),
         (("--mass", "1.1"), "; run again with this mass (run --mass)\n"),
