@@ -20,6 +20,7 @@ from bphcoffea.toys.hnl import SAMPLES, HnlToy, Injection
 from bphcoffea.toys.hnl.decays import (
     BACKGROUND_RANGE,
     background_decays,
+    filter_efficiency,
     mean_proper_length,
     random_tracks,
     signal_decays,
@@ -101,6 +102,15 @@ def test_the_filter_keeps_what_a_trigger_may_see():
             assert np.all(abs(eta) < 2.4)
             seen |= (pt > 7.2) & (abs(eta) < 1.5)
         assert np.all(seen)
+
+
+@pytest.mark.parametrize("sample", SIGNAL[::3], ids=lambda sample: sample.name)
+def test_the_filter_efficiency_is_the_fraction_of_the_decays_that_pass(sample):
+    n, rng = 100_000, np.random.default_rng(3)
+    found = filter_efficiency(n, sample.metadata["mass"], rng)
+    # of a tenth of all Ds, within four standard deviations
+    expected = sample.metadata["filter_efficiency"] / 0.1
+    assert found == pytest.approx(expected, abs=4 * np.sqrt(expected / n))
 
 
 @pytest.mark.parametrize(("mass", "ctau"), POINTS)
