@@ -256,7 +256,8 @@ def test_each_point_is_a_workspace_of_pyhf_and_a_datacard(runs, limit):
     assert [channel.name for channel in channels] == list(point["signal"])
     assert {"ds_yield", "f_prompt", "trigger_data_stat"} <= set(shared)
     card = datacard(channels, shared)
-    assert f"imax {len(channels)}" in card
+    # each with its sidebands
+    assert f"imax {2 * len(channels)}" in card
     assert "\nhnl_width " in card
     assert any(
         modifier["name"] == "signal_hnl_width"
