@@ -1,5 +1,7 @@
 """Likelihood of a datacard of Combine and its templates, written from Combine's documentation.
 
+A card without templates counts: each bin has one entry.
+
 Shapes are interpolated as fractions of the yield, or as their logarithms (``shapeN``), by a
 polynomial within one standard deviation and linearly beyond; yields exponentially, asymmetric ones
 by a polynomial within half a standard deviation. With ``autoMCStats``, bins have one parameter
@@ -22,7 +24,7 @@ class CombineCard:
     def __init__(self, path):
         rows = [row.split() for row in path.read_text().splitlines() if not row.startswith("--")]
         bins, processes = [], []
-        self.sources, self.free, self.statistics = {}, {}, False
+        self.sources, self.free, self.statistics, templates = {}, {}, False, None
         for row in rows:
             match row:
                 case ["shapes", "*", "*", file, "$CHANNEL/$PROCESS", varied]:
@@ -47,6 +49,8 @@ class CombineCard:
                     self.sources[name] = kind, values
         self.channels = bins[0]
         columns = list(zip(bins[1], *processes, rates, strict=True))
+        if templates is None:
+            templates = Counts(self.channels, observation, bins[1], processes[0], rates)
         self.data = {c: templates[f"{c}/data_obs"].values() for c in self.channels}
         for channel, count in zip(self.channels, observation, strict=True):
             assert np.sum(self.data[channel]) == np.float64(count) or np.isclose(
@@ -95,7 +99,7 @@ class CombineCard:
         for channel, parts in self.parts.items():
             total, variance = 0.0, 0.0
             for nominal, errors, rate, shapes, yields, free in parts:
-                fraction = nominal / rate
+                fraction = nominal / rate if rate else nominal
                 for name, (kind, up, down) in shapes.items():
                     change = vertical(values[name], up, down)
                     fraction = fraction * np.exp(change) if kind == "shapeN" else fraction + change
@@ -162,6 +166,32 @@ class CombineCard:
         while excess(highest) > 0:
             highest *= 2
         return brentq(excess, max(highest / 2, at_best["r"] + 0.01), highest, rtol=1e-3)
+
+
+class Count:
+    """Template of one bin, without a statistical error."""
+
+    def __init__(self, events):
+        self.events = np.array([events])
+
+    def values(self):
+        return self.events
+
+    def errors(self):
+        return np.zeros(1)
+
+
+class Counts(dict):
+    """Templates of a card without any."""
+
+    def __init__(self, channels, observation, bins, processes, rates):
+        data = zip(channels, observation, strict=True)
+        parts = zip(bins, processes, rates, strict=True)
+        super().__init__({f"{c}/data_obs": Count(n) for c, n in data})
+        self.update({f"{c}/{process}": Count(n) for c, process, n in parts})
+
+    def keys(self, cycle):
+        return super().keys()
 
 
 def vertical(x, up, down):

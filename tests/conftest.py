@@ -24,12 +24,12 @@ from bphcoffea import cli
 from bphcoffea.cli import terminal
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import load_fileset
-from bphcoffea.execution import Options, load_analysis, needs, outcome, run
+from bphcoffea.execution import Options, load_analysis, needs, run
 from bphcoffea.execution.checkpoints import fingerprint
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema, branch_filter, iteritems_options
 from bphcoffea.processing import tracing
-from bphcoffea.results import RunFolder
+from bphcoffea.results import RunFolder, root_histograms
 from bphcoffea.storage.decompression import decompress_within
 
 ROOT = Path(__file__).parents[1]
@@ -133,18 +133,13 @@ def shared_folders(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(scope="module")
-def nominal_root_files():
-    """Runs write nominal histograms alone into their ROOT files.
+def without_root_files():
+    """Runs write no ROOT file of their histograms.
 
     The search for N has 1400 for each dataset, which take more time than the events.
     """
-    write = outcome.write_histograms
-
-    def write_nominal(folder, histograms, variations, progress):
-        write(folder, histograms, {}, progress)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outcome, "write_histograms", write_nominal)
+        patch.setattr(root_histograms, "write_root", lambda *_: None)
         yield
 
 

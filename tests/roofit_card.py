@@ -21,20 +21,14 @@ class RooFitCard:
     """
 
     def __init__(self, card):
-        self.workspace = ROOT.RooWorkspace("combined")
+        self._begin()
         self.put = getattr(self.workspace, "import")
-        self.make("r[1,{},{}]", *FIT_RANGE)
         processes = [process for process in card.processes if process[3] > 0]
         for _, pdf, scale, *_ in processes:
             for found in (pdf, scale) if scale else (pdf,):
                 self.put(found, ROOT.RooFit.RecycleConflictNodes(), ROOT.RooFit.Silence())
-        for name in card.constrained:
-            if not self.workspace.var(name):
-                self.make("{}[0,-7,7]", name)
-            self.make("Gaussian::{0}_Pdf({0},{0}_In[0,-7,7],1)", name)
-            self.workspace.var(f"{name}_In").setConstant(True)
-        self.observables = [mass.GetName() for mass, _ in card.spectra.values()]
-        constraints = "".join(f",{name}_Pdf" for name in card.constrained)
+        constraints = self._constraints(card)
+        masses = [mass.GetName() for mass, _ in card.spectra.values()]
         for channel in card.spectra:
             terms = [
                 f"{self._yield(pdf, *others)}*{pdf.GetName()}"
@@ -45,10 +39,28 @@ class RooFitCard:
             self.make("PROD::model_{0}(sum_{0}{1})", channel, constraints)
         pairs = ",".join(f"{channel}=model_{channel}" for channel in card.data)
         self.make("SIMUL::model(channel[{}],{})", ",".join(card.data), pairs)
-        self.model = self.workspace.pdf("model")
-        self.globals = [f"{name}_In" for name in card.constrained]
+        self._end(card, [*masses, "channel"])
         self.data = self._data(card)
-        known = {STRENGTH, "channel", *self.observables}
+
+    def _begin(self):
+        """Make a workspace with the strength."""
+        self.workspace = ROOT.RooWorkspace("combined")
+        self.make("r[1,{},{}]", *FIT_RANGE)
+
+    def _constraints(self, card):
+        """Make the constraints of parameters, and return their names after a comma each."""
+        for name in card.constrained:
+            if not self.workspace.var(name):
+                self.make("{}[0,-7,7]", name)
+            self.make("Gaussian::{0}_Pdf({0},{0}_In[0,-7,7],1)", name)
+            self.workspace.var(f"{name}_In").setConstant(True)
+        return "".join(f",{name}_Pdf" for name in card.constrained)
+
+    def _end(self, card, observables):
+        """Name the parts of the finished model."""
+        self.model, self.observables = self.workspace.pdf("model"), observables
+        self.globals = [f"{name}_In" for name in card.constrained]
+        known = {STRENGTH, *observables}
         self.nuisances = [
             parameter.GetName()
             for parameter in self.model.getVariables()
@@ -71,7 +83,7 @@ class RooFitCard:
 
     def _data(self, card):
         """Return the counts as weights of the middles of bins."""
-        names = ",".join([*self.observables, "channel", "weight"])
+        names = ",".join([*self.observables, "weight"])
         self.make("weight[0,0,1e9]")
         row, index = self.workspace.argSet(names), self.workspace.cat("channel")
         data = ROOT.RooDataSet("data_obs", "", row, ROOT.RooFit.WeightVar("weight"))
@@ -95,8 +107,18 @@ class RooFitCard:
         strength = self.workspace.var(STRENGTH)
         return strength.getVal(), strength.getError()
 
-    def limit(self, level, low, high, points=16):
-        """Return the observed and the median expected upper limit of RooStats, from a scan."""
+    def limits(self, level, observed, expected):
+        """Return the observed and the median expected upper limit of RooStats.
+
+        Each comes from a scan of ±2% around a value: RooStats interpolates between points along
+        straight lines, which in a scan of both is wrong by 1%.
+        """
+        return [
+            self._scanned(level, 0.98 * near, 1.02 * near)[which]
+            for which, near in enumerate((observed, expected))
+        ]
+
+    def _scanned(self, level, low, high, points=9):
         strength = self.workspace.var(STRENGTH)
         strength.setRange(0, FIT_RANGE[1])
         configs = []
@@ -104,7 +126,7 @@ class RooFitCard:
             config = ROOT.RooStats.ModelConfig(name, self.workspace)
             config.SetPdf(self.model)
             config.SetParametersOfInterest(STRENGTH)
-            config.SetObservables(",".join([*self.observables, "channel"]))
+            config.SetObservables(",".join(self.observables))
             config.SetGlobalObservables(",".join(self.globals))
             config.SetNuisanceParameters(",".join(self.nuisances))
             strength.setVal(value)
@@ -121,3 +143,36 @@ class RooFitCard:
         inverter.SetFixedScan(points, low, high)
         found = inverter.GetInterval()
         return found.UpperLimit(), found.GetExpectedUpperLimit(0)
+
+
+class RooFitCounts(RooFitCard):
+    """Model, data and their parameters of a card without templates.
+
+    Parameters
+    ----------
+    card
+        A `combine_card.CombineCard`, which reads the text.
+    """
+
+    def __init__(self, card):
+        self._begin()
+        for name, (limits, _) in card.free.items():
+            self.make("{}[1,{},{}]", name, *limits)
+        constraints = self._constraints(card)
+        for channel, parts in card.parts.items():
+            terms, names = [], {}
+            for _, _, rate, _, yields, free in parts:
+                factors = [repr(rate), *(names.setdefault(n, f"@{len(names)}") for n in free)]
+                for name, (up, _) in yields.items():
+                    factors.append(f"pow({up!r},{names.setdefault(name, f'@{len(names)}')})")
+                terms.append("*".join(factors))
+            self.make("expr::n_{}('{}',{{{}}})", channel, "+".join(terms), ",".join(names))
+            self.make(
+                "Poisson::pdf_{0}(obs_{0}[{1},0,1e9],n_{0},1)", channel, card.data[channel][0]
+            )
+        pdfs = ",".join(f"pdf_{channel}" for channel in card.parts)
+        self.make("PROD::model({}{})", pdfs, constraints)
+        self._end(card, [f"obs_{channel}" for channel in card.parts])
+        row = self.workspace.argSet(",".join(self.observables))
+        self.data = ROOT.RooDataSet("data_obs", "", row)
+        self.data.add(row)

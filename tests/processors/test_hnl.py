@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter
 
-import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -23,9 +22,11 @@ from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.inputs import WZTreeSchema
 from bphcoffea.processing.processor import Processor
 from bphcoffea.processing.tracing import branch_needs
-from bphcoffea.toys import TOYS
+from bphcoffea.toys.files import lists
 
-TYPES = WZTreeSchema._known_lists()
+#: Further branches that the selection or its histograms read; files lack all others.
+OTHERS = ("C_Hnl_pt", "C_Hnl_px", "C_Hnl_py", "C_Hnl_pz", "C_Hnl_gen_l_prop")
+OTHERS += ("C_Hnl_vertex_prob", "C_Hnl_vertex_3DDist_PV", "HLT_mu_trig_idx")
 SCALARS = {"run": np.int32, "event": np.int32, "lumi": np.float32, "nPV": np.int32}
 SCALARS |= {"nPU_trueInt": np.int32}
 
@@ -88,6 +89,14 @@ PATH = {
 }
 
 
+LEAVES = {f"HLT_{path}_{leaf}" for path in PATHS for leaf in PATH}
+TYPES = {
+    name: dtype
+    for name, dtype in WZTreeSchema._known_lists().items()
+    if name in {*CANDIDATE, *OTHERS, *LEAVES}
+}
+
+
 @st.composite
 def events(draw):
     made = []
@@ -97,13 +106,11 @@ def events(draw):
         for name in TYPES:
             length = triggers if name.startswith("HLT_") else candidates
             strategy = CANDIDATE.get(name, st.just(0))
-            if name.startswith("HLT_"):
-                leaf = name.rpartition("_")[2]
-                of_path = name.removeprefix("HLT_").startswith(PATHS)
-                strategy = PATH[leaf] if of_path else st.integers(0, 3)
-                # else most of the time would go into drawing ten paths
-                if of_path and not name.startswith(("HLT_mu7_ip4", "HLT_mu12_ip6")):
-                    strategy = st.just(0)
+            if name == "HLT_mu_trig_idx":
+                strategy = st.integers(0, 3)
+            # else most of the time would go into drawing ten paths
+            elif name.startswith(("HLT_mu7_ip4", "HLT_mu12_ip6")):
+                strategy = PATH[name.rpartition("_")[2]]
             event[name] = [draw(strategy) for _ in range(length)]
         made.append(event)
     return made
@@ -115,15 +122,24 @@ def written(events):
         name: np.array([event[name] for event in events], dtype=dtype)
         for name, dtype in SCALARS.items()
     }
-    for name, dtype in TYPES.items():
-        lists = [event[name] for event in events]
-        flat = np.array([x for values in lists for x in values], dtype=dtype)
-        columns[name] = ak.unflatten(flat, [len(values) for values in lists])
+    found = {name: values.tolist() for name, values in columns.items()}
+    for of in ("C_", "HLT_"):
+        names = [name for name in TYPES if name.startswith(of)]
+        number = np.repeat(np.arange(len(events)), [len(event[names[0]]) for event in events])
+        flat = {
+            name: np.array([x for event in events for x in event[name]], dtype=TYPES[name])
+            for name in names
+        }
+        columns |= lists(flat, number, len(events))
+        edges = np.searchsorted(number, np.arange(1, len(events)))
+        found |= {n: [x.tolist() for x in np.split(flat[n], edges)] for n in names}
     buffer = io.BytesIO()
     with uproot.recreate(buffer) as root:
         root.mkrntuple("wztree", columns)
         content = buffer.getvalue()
-    return content, ak.Array(columns).to_list()
+    return content, [
+        dict(zip(found, event, strict=True)) for event in zip(*found.values(), strict=True)
+    ]
 
 
 def select(analysis, events):
@@ -187,9 +203,8 @@ def one(**changes):
     return event | {name: [value] for name, value in changes.items()}
 
 
-@pytest.mark.parametrize(
-    ("changes", "passes"),
-    [
+def test_the_trigger_asks_for_all_of_it_at_once(hnl, open_events):
+    cases = [
         ({}, True),
         ({"HLT_mu9_ip6_dr": 0.05}, False),
         ({"HLT_mu9_ip6_pt": 11.01}, False),
@@ -199,14 +214,14 @@ def one(**changes):
         ({"HLT_mu_trig_idx": 5, "HLT_mu9_ip6_pt": 9.0}, True),
         ({"HLT_mu_trig_idx": 5}, False),
         ({"C_mu_Hnl_pt": 7.0, "HLT_mu9_ip6_pt": 7.4}, False),
-    ],
-)
-def test_the_trigger_asks_for_all_of_it_at_once(changes, passes, hnl, open_events):
-    content, _ = written([one(**changes)])
+    ]
+    made = [one(**changes) | {"event": number} for number, (changes, _) in enumerate(cases)]
+    content, _ = written(made)
     known = {"is_mc": False, "kind": "data", "era": "2018D"}
     rows, best, _ = select(hnl, open_events(content, WZTreeSchema, tree="wztree", **known))
-    assert len(best) == passes
-    assert {row["step"]: row["events"] for row in rows}["trigger"] == passes
+    passing = [number for number, (_, passes) in enumerate(cases) if passes]
+    assert [candidate[2] for candidate in best] == passing
+    assert {row["step"]: row["events"] for row in rows}["trigger"] == len(passing)
 
 
 def test_an_event_whose_best_candidate_was_not_generated_is_lost(hnl, open_events):
@@ -285,13 +300,14 @@ def test_another_working_point_is_another_small_table(hnl):
 
 
 @pytest.mark.slow
-def test_toys_are_selected_as_they_were_made(hnl, nominal_root_files, tmp_path):
+def test_toys_are_selected_as_they_were_made(hnl, without_root_files, shared_folders, tmp_path):
     """Every step and every category of each sample, as the toy's own bookkeeping has them."""
-    fileset = TOYS["hnl"](tmp_path / "toys", 8_000, 2)
-    truth = json.loads((tmp_path / "toys" / "truth.json").read_text())
-    corrections = load_corrections([tmp_path / "toys" / "corrections.toml"])
+    toys = shared_folders.toys("hnl", 4_000, 4)
+    truth = json.loads((toys / "truth.json").read_text())
+    corrections = load_corrections([toys / "corrections.toml"])
     unblinded = hnl.corrected(corrections).hiding(Hidden())
-    folder = run(unblinded, load_fileset(fileset), tmp_path / "run", Options("iterative"))
+    fileset = load_fileset(toys / "fileset.json")
+    folder = run(unblinded, fileset, tmp_path / "run", Options("iterative"))
     assert set(folder.cutflow) == set(truth)
     for dataset, rows in folder.cutflow.items():
         counts = [{k: v for k, v in row.items() if k != "sumw"} for row in rows]

@@ -1,13 +1,17 @@
 """Workspaces of counting experiments: valid ones, and what their likelihoods mean."""
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pyhf
 import pytest
+from combine_card import CombineCard
 from scipy import stats
 
 from bphcoffea.statistics.counting import Channel, counting_workspace, validate
+from bphcoffea.statistics.datacards import datacard
 from bphcoffea.statistics.pyhf_backend import schemas
 from bphcoffea.statistics.workspace import is_blinded
 
@@ -37,10 +41,10 @@ CASES = {
 }
 
 
-def model_of(spec):
+def model_of(spec, **settings):
     with schemas():
         built = pyhf.Workspace(spec)
-        model = built.model()
+        model = built.model(**settings)
         return model, np.asarray(built.data(model))
 
 
@@ -64,6 +68,33 @@ def test_valid(case, blinded):
     model, data = model_of(spec)  # validates
     log_density = model.logpdf(model.config.suggested_init(), data)
     assert np.all(np.isfinite(log_density))
+
+
+#: Counts of sidebands that are no integers, and rounded would be others by half.
+HALVES = channel("halves", background=3.0, background_stat=3.0 / math.sqrt(1.5))
+
+
+@pytest.mark.parametrize("case", [*CASES, "halves"])
+@pytest.mark.parametrize("blinded", [True, False])
+def test_a_datacard_states_the_same_likelihood(case, blinded, tmp_path):
+    """Wherever the parameters are, -ln L of both differs by the same constant."""
+    channels = [{**CASES, "halves": HALVES}[case], channel("b", signal_shifts={"width": -0.2})]
+    spec = counting_workspace(channels, NORMALISATION, blinded=blinded)
+    if blinded:
+        channels = [replace(known, observed=None) for known in channels]
+    (tmp_path / "card.txt").write_text(datacard(channels, NORMALISATION))
+    # log-normal, as limits of searches are
+    model, data = model_of(spec, modifier_settings={"normsys": {"interpcode": "code1"}})
+    card = CombineCard(tmp_path / "card.txt")
+    rng, differences = np.random.default_rng(1), []
+    for _ in range(5):
+        values = {name: rng.uniform(-2, 2) for name in card.constrained}
+        values |= {name: rng.uniform(0.2, 3) for name in ("r", *card.free)}
+        own = {name.removeprefix("signal_"): x for name, x in values.items()}
+        own |= values | {"mu": values["r"]}
+        parameters = [own[name.removeprefix("signal_")] for name in model.config.par_names]
+        differences.append(card.nll(values) + model.logpdf(parameters, data)[0])
+    assert differences == pytest.approx([differences[0]] * 5, abs=1e-5, rel=1e-5)
 
 
 def test_validation_fails():

@@ -9,7 +9,7 @@ import hist
 import numpy as np
 import pytest
 import tau3mu_cards
-from combine_card import ParametricCard, integrals
+from combine_card import CombineCard, ParametricCard, integrals
 from mass_fits import VALUES, write_run
 from typer.testing import CliRunner
 
@@ -18,6 +18,8 @@ from bphcoffea.analysis.mass_model import MassModel, Peak
 from bphcoffea.errors import FitError
 from bphcoffea.statistics import fit_mass, write_roofit_model, write_roofit_models
 from bphcoffea.statistics.cls_limits import upper_limit
+from bphcoffea.statistics.counting import Channel, counting_workspace
+from bphcoffea.statistics.datacards import write_datacard
 from bphcoffea.statistics.mass_background import Background, fit_background
 from bphcoffea.statistics.mass_fit import MassFit, Parameter, Tail
 from bphcoffea.statistics.mass_shapes import parameter_names
@@ -271,10 +273,58 @@ def test_roofit_finds_strength_and_limit_of_spectra_as_combine_would(root, tmp_p
     # shapes of the background are ratios of densities here, and of contents there
     assert value == pytest.approx(strength.value, abs=0.02 * strength.error)
     assert error == pytest.approx(strength.error, rel=0.01)
-    near = sorted((limit.observed, limit.expected[2]))
-    observed, expected = card.limit(0.95, 0.9 * near[0], 1.1 * near[1])
+    observed, expected = card.limits(0.95, limit.observed, limit.expected[2])
     assert observed == pytest.approx(limit.observed, rel=0.01)
     assert expected == pytest.approx(limit.expected[2], rel=0.01)
+
+
+def test_roofit_finds_strength_and_limit_of_all_categories(root, tmp_path):
+    """Six categories of τ → 3μ, with one shape of the background each."""
+    from roofit_card import RooFitCard
+
+    channels = tau3mu_cards.channels()
+    path = write_roofit_spectra(channels, tmp_path / "card.txt")[0]
+    spec = mass_workspace(channels, blinded=False)
+    strength, card = fit_strength(spec), RooFitCard(ParametricCard(path))
+    value, error = card.fit()
+    assert value == pytest.approx(strength.value, abs=0.005 * strength.error)
+    assert error == pytest.approx(strength.error, rel=0.005)
+    compare_limits(card, spec)
+
+
+@pytest.mark.parametrize("blinded", [True, False])
+def test_roofit_finds_the_limit_of_counts(root, blinded, tmp_path):
+    """Six categories of a search for a heavy neutral lepton, whose sidebands hold few events."""
+    from roofit_card import RooFitCounts
+
+    sidebands = [8.0, 1.5, 0.6, 3.0, 10.4, 0.0]
+    channels = [
+        Channel(
+            f"c{i}",
+            0.3 * (i + 1),
+            0.46 * events,
+            None if blinded else i,
+            0.46 * max(events, 1) ** 0.5,
+            0.05 * events,
+            signal_stat=0.1,
+            signal_shifts={"width": -0.01 * i},
+        )
+        for i, events in enumerate(sidebands)
+    ]
+    shared = {"ds_yield": 0.06, "branching": 0.09, "trigger": 0.03}
+    path = tmp_path / "card.txt"
+    write_datacard(channels, shared, path, comment="")
+    spec = counting_workspace(channels, shared, blinded=blinded)
+    compare_limits(RooFitCounts(CombineCard(path)), spec)
+
+
+def compare_limits(card, spec):
+    """Data of a blinded workspace are the expected ones."""
+    limit = upper_limit(spec, toys=0)
+    seen = limit.expected[2] if limit.observed is None else limit.observed
+    observed, expected = card.limits(0.95, seen, limit.expected[2])
+    assert observed == pytest.approx(seen, rel=1e-3)
+    assert expected == pytest.approx(limit.expected[2], rel=1e-3)
 
 
 def test_weighted_candidates_have_no_model(root, tmp_path):

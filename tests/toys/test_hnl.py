@@ -20,6 +20,7 @@ from bphcoffea.toys.hnl import SAMPLES, HnlToy, Injection
 from bphcoffea.toys.hnl.decays import (
     BACKGROUND_RANGE,
     background_decays,
+    filter_efficiency,
     mean_proper_length,
     random_tracks,
     signal_decays,
@@ -36,8 +37,8 @@ AGREES = 1e-3
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return TOYS["hnl"](tmp_path_factory.mktemp("toy") / "new", EVENTS, seed=4)
+def toy(shared_folders) -> Path:
+    return shared_folders.toys("hnl", EVENTS, 4) / "fileset.json"
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +104,18 @@ def test_the_filter_keeps_what_a_trigger_may_see():
         assert np.all(seen)
 
 
+@pytest.mark.parametrize("sample", SIGNAL[::3], ids=lambda sample: sample.name)
+def test_the_filter_efficiency_is_the_fraction_of_the_decays_that_pass(sample):
+    n, rng = 100_000, np.random.default_rng(3)
+    found = filter_efficiency(n, sample.metadata["mass"], rng)
+    # of a tenth of all Ds, within four standard deviations
+    expected = sample.metadata["filter_efficiency"] / 0.1
+    assert found == pytest.approx(expected, abs=4 * np.sqrt(expected / n))
+
+
 @pytest.mark.parametrize(("mass", "ctau"), POINTS)
 def test_proper_lengths_are_exponential(mass, ctau):
-    decays = signal_decays(20_000, mass, ctau, np.random.default_rng(3))
+    decays = signal_decays(5_000, mass, ctau, np.random.default_rng(3))
     assert kstest(decays.proper_length, "expon", args=(0, ctau)).pvalue > AGREES
     # and know nothing of the momentum that the filter looked at
     pt = np.hypot(decays.hnl[:, 1], decays.hnl[:, 2])
@@ -161,11 +171,6 @@ def test_random_tracks_have_the_masses_that_were_drawn():
     assert masses.min() > BACKGROUND_RANGE[0] - 1e-6
     assert masses.max() < BACKGROUND_RANGE[1] + 1e-6
     assert np.all(np.linalg.norm(flight, axis=1) > 0)
-
-
-def test_the_toys_are_listed(tmp_path):
-    for name in ("hnl", "hnl_signal"):
-        assert TOYS[name](tmp_path / name, 40, 1) == tmp_path / name / "fileset.json"
 
 
 def test_the_fileset_names_what_was_written(toy, fileset, arrays):
@@ -393,13 +398,13 @@ def test_both_signs_of_charges_and_impact_parameters_occur(arrays):
 
 def test_the_background_is_smooth_in_every_category():
     """A quadratic describes each spectrum, but at its ends."""
-    truth = reduce(add, (find(f.events, False) for f in HnlToy().files(DATA, 200_000, seed=1)))
+    truth = reduce(add, (find(f.events, False) for f in HnlToy().files(DATA, 100_000, seed=1)))
     assert not np.any(truth.true)
     edges = np.linspace(0.45, 2.0, 32)
     middle = (edges[1:] + edges[:-1]) / 2
     for number, name in enumerate(CATEGORIES):
         masses = truth.mass[truth.category == number]
-        assert 200 < len(masses) < 3000, name
+        assert 100 < len(masses) < 1500, name
         counts = np.histogram(masses, edges)[0]
         expected = np.full(len(counts), np.mean(counts))
         for _ in range(4):
@@ -509,12 +514,6 @@ def test_injected_decays_have_the_lifetime_of_the_coupling():
     assert kstest(lengths, "expon", args=(0, 100)).pvalue > AGREES
 
 
-def test_the_toy_with_signal_has_one_decay_for_a_hundred_events(tmp_path):
-    TOYS["hnl_signal"](tmp_path, 1_000, 2)
-    truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
-    assert truth["hnl_data_2018D"]["injected"]["decays"] == 10
-
-
 @pytest.mark.parametrize("sample", [DATA, SIGNAL[0]], ids=lambda sample: sample.name)
 def test_the_same_seed_gives_the_same_events(sample):
     first, again, other = (list(HnlToy().files(sample, 3_000, seed)) for seed in (9, 9, 10))
@@ -536,10 +535,17 @@ def test_files_differ():
     assert len(masses) == 6
 
 
-@pytest.mark.parametrize("events", [1, 7, 130])
+@pytest.mark.parametrize("events", [1, 230])
 def test_small_toys_are_whole(tmp_path, events):
-    fileset = json.loads(TOYS["hnl_signal"](tmp_path, events, 3).read_text(encoding="utf-8"))
-    truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
+    """And one with signal has one decay for a hundred events."""
+    path = TOYS["hnl_signal"](tmp_path / "new", events, 3)
+    assert path == tmp_path / "new" / "fileset.json"
+    fileset = json.loads(path.read_text(encoding="utf-8"))
+    truth = json.loads((path.parent / "truth.json").read_text(encoding="utf-8"))
     for dataset, entry in fileset.items():
-        found = [len(read(tmp_path / name)) for name in entry["files"]]
-        assert sum(found) == truth[dataset]["events"]
+        found = 0
+        for name in entry["files"]:
+            with uproot.open(path.parent / name) as file:
+                found += file[HnlToy.tree].num_entries
+        assert found == truth[dataset]["events"]
+    assert truth["hnl_data_2018D"]["injected"]["decays"] == round(events / 100)

@@ -136,6 +136,54 @@ class Channel(SignalChannel):
         return {"observed": self.observed}
 
 
+@dataclass(frozen=True)
+class CountedBackground:
+    """Background of a category: log-normal, or times a factor that a count in sidebands measures.
+
+    Attributes
+    ----------
+    factor
+        Name of the factor.
+    events
+        Events in the window if the factor is 1.
+    relative
+        Relative log-normal uncertainties by name.
+    sidebands
+        Events in the sidebands if the factor is 1; None if the background is known precisely.
+    seen
+        Count in the sidebands, which need not be an integer.
+    """
+
+    factor: str
+    events: float
+    relative: Mapping[str, float]
+    sidebands: float | None = None
+    seen: float = 0.0
+
+    def highest(self, observed: float) -> float:
+        """Return an upper limit of the factor if ``observed`` events are in the window."""
+        # the best factor is at most observed over expected events
+        return 10 + 5 * (observed + self.seen) / (self.events + (self.sidebands or 0.0))
+
+
+def background_of(channel: Channel) -> CountedBackground:
+    """Return the background of a category as workspaces and datacards describe it."""
+    expected, stat, shape = channel.background, channel.background_stat, channel.background_shape
+    factor, relative = f"background_{channel.name}", {}
+    if expected <= MIN_BACKGROUND:
+        # no event in the sidebands, and none for the shape to scale: both are possible yields
+        expected, stat, shape = 0.0, math.hypot(stat, shape), 0.0
+    if shape:
+        relative[f"background_shape_{channel.name}"] = shape / expected
+    if stat <= PRECISE * expected:
+        if stat:
+            relative[f"background_statistics_{channel.name}"] = stat / expected
+        return CountedBackground(factor, max(expected, MIN_BACKGROUND), relative)
+    # a factor of 1 is the expectation or, if that is zero, one event in the sidebands
+    seen = (expected / stat) ** 2
+    return CountedBackground(factor, expected if seen else stat, relative, seen or 1.0, seen)
+
+
 def counting_workspace(
     channels: Sequence[Channel], normalisation: Mapping[str, float], *, blinded: bool = True
 ) -> Workspace:
@@ -167,16 +215,22 @@ def counting_workspace(
     highest: dict[str, float] = {}
     for channel in channels:
         observed = channel.background if blinded else float(channel.observed or 0)
-        background, sidebands, seen = _background(channel)
+        known = background_of(channel)
         modifiers = channel.modifiers(normalisation)
         signal: SampleSpec = {"name": "signal", "data": [channel.signal], "modifiers": modifiers}
+        free: list[Modifier] = [] if known.sidebands is None else [factor(known.factor)]
+        uncertain = [m for source, size in known.relative.items() for m in lognormal(source, size)]
+        background: SampleSpec = {
+            "name": "background",
+            "data": [known.events],
+            "modifiers": [*uncertain, *free],
+        }
         contents.append((channel.name, [signal, background], [observed]))
-        if sidebands is None:
+        if known.sidebands is None:
             continue
-        contents.append((f"{channel.name}_sidebands", [sidebands], [seen]))
-        expected = background["data"][0] + sidebands["data"][0]
-        # the best θ is at most observed over expected events
-        highest[f"background_{channel.name}"] = 10 + 5 * (observed + seen) / expected
+        sidebands: SampleSpec = {"name": "background", "data": [known.sidebands], "modifiers": free}
+        contents.append((f"{channel.name}_sidebands", [sidebands], [known.seen]))
+        highest[known.factor] = known.highest(observed)
     return measured(contents, highest, blinded=blinded)
 
 
@@ -248,28 +302,3 @@ def lognormal(name: str, relative: float) -> list[Modifier]:
 def factor(name: str) -> NormFactor:
     """Return the modifier that multiplies a sample by a free parameter."""
     return {"name": name, "type": "normfactor", "data": None}
-
-
-def _background(channel: Channel) -> tuple[SampleSpec, SampleSpec | None, float]:
-    """Return the background in the window and in its sidebands, and the count of the latter.
-
-    A background that is known precisely has no sidebands.
-    """
-    expected, stat, shape = channel.background, channel.background_stat, channel.background_shape
-    theta = factor(f"background_{channel.name}")
-    if expected <= MIN_BACKGROUND:
-        # no event in the sidebands, and none for the shape to scale: both are possible yields
-        expected, stat, shape = 0.0, math.hypot(stat, shape), 0.0
-    modifiers = lognormal(f"background_shape_{channel.name}", shape / expected if shape else 0.0)
-    window: SampleSpec = {"name": "background", "data": [expected], "modifiers": modifiers}
-    if stat <= PRECISE * expected:
-        window["data"] = [max(expected, MIN_BACKGROUND)]
-        if stat:
-            modifiers += lognormal(f"background_statistics_{channel.name}", stat / expected)
-        return window, None, 0.0
-    modifiers.append(theta)
-    # θ = 1 is the expectation or, if that is zero, one event in the sidebands
-    seen = (expected / stat) ** 2
-    if seen == 0:
-        window["data"] = [stat]
-    return window, {"name": "background", "data": [seen or 1.0], "modifiers": [theta]}, seen

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import uproot
 
 from bphcoffea.arrays import Floats
-from bphcoffea.statistics.counting import Channel, SignalChannel
+from bphcoffea.statistics.counting import Channel, SignalChannel, background_of
 from bphcoffea.statistics.shape_workspace import MassChannel
 
 SIGNAL, BACKGROUND, DATA = "signal", "background", "data_obs"
@@ -104,14 +105,21 @@ def _card(
     rates: Sequence[str],
     digits: int,
     width: int,
+    sidebands: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> Card:
-    """Return a card with signal and background in each channel, and the sources of the signal."""
+    """Return a card with signal and background in each channel, and the sources of the signal.
+
+    `sidebands` are bins with the background alone: their observed and expected events.
+    """
     columns = [
         Column(bin_, process, number, rates[2 * i + number])
         for i, bin_ in enumerate(bins)
         for number, process in enumerate((SIGNAL, BACKGROUND))
     ]
-    card = Card(dict(zip(bins, observed, strict=True)), columns, digits, width)
+    columns += [Column(bin_, BACKGROUND, 1, rate) for bin_, (_, rate) in sidebands.items()]
+    counts = dict(zip(bins, observed, strict=True))
+    counts |= {bin_: seen for bin_, (seen, _) in sidebands.items()}
+    card = Card(counts, columns, digits, width)
     for name, relative in normalisation.items():
         card.add(name, "lnN", {2 * i: 1 + relative for i in range(len(bins))})
     for source in dict.fromkeys(name for channel in channels for name in channel.signal_shifts):
@@ -132,7 +140,9 @@ def datacard(
 ) -> str:
     """Return the text of a datacard of counts.
 
-    The statistical uncertainty of a background is a ``gmN`` with the equivalent number of events.
+    As in a workspace, a bin ``<name>_sidebands`` counts the events from which a background is
+    predicted, and a ``rateParam`` multiplies the background in both. A ``gmN`` would state this for
+    whole numbers of events alone.
 
     Parameters
     ----------
@@ -143,32 +153,26 @@ def datacard(
     comment
         Line at the head of the card.
     """
+    observed, rates, sidebands, factors = [], [], {}, ""
+    backgrounds = [background_of(channel) for channel in channels]
+    for channel, known in zip(channels, backgrounds, strict=True):
+        count = float(channel.background if channel.observed is None else channel.observed)
+        observed.append(f"{count:.10g}")
+        rates += [f"{channel.signal:.10g}", f"{known.events:.10g}"]
+        if known.sidebands is not None:
+            bin_ = f"{channel.name}_sidebands"
+            sidebands[bin_] = f"{known.seen:.10g}", f"{known.sidebands:.10g}"
+            limits = f"[0,{known.highest(count):.6g}]"
+            for name in (channel.name, bin_):
+                factors += f"{known.factor} rateParam {name} {BACKGROUND} 1 {limits}\n"
     names = [channel.name for channel in channels]
-    sidebands = [_sidebands(channel) for channel in channels]
-    observed, rates = [], []
-    for channel, (events, weight) in zip(channels, sidebands, strict=True):
-        background = events * weight if weight else channel.background
-        observed.append(f"{channel.background if channel.observed is None else channel.observed:g}")
-        rates += [f"{channel.signal:.6g}", f"{background:.6g}"]
-    card = _card(channels, normalisation, names, observed, rates, digits=5, width=14)
-    for i, (channel, (events, weight)) in enumerate(zip(channels, sidebands, strict=True)):
-        signal, background = 2 * i, 2 * i + 1
-        if channel.signal_stat > 0:
-            card.add(f"signal_stat_{channel.name}", "lnN", {signal: 1 + channel.signal_stat})
-        if weight:
-            card.add(f"background_{channel.name}", f"gmN {events}", {background: weight})
-        if channel.background_shape > 0 and channel.background > 0:
-            relative = channel.background_shape / channel.background
-            card.add(f"shape_{channel.name}", "lnN", {background: 1 + relative})
-    return card.text(*([f"# {comment}", _RULE] if comment else []))
-
-
-def _sidebands(channel: Channel) -> tuple[int, float]:
-    """Return the number of events equivalent to a background's uncertainty, and their weight."""
-    if channel.background_stat <= 0:
-        return 0, 0.0
-    events = round((channel.background / channel.background_stat) ** 2)
-    return events, channel.background / events if events else channel.background_stat
+    card = _card(channels, normalisation, names, observed, rates, 8, 14, sidebands)
+    for i, (channel, known) in enumerate(zip(channels, backgrounds, strict=True)):
+        if channel.signal > 0 and channel.signal_stat > 0:
+            card.add(f"signal_statistics_{channel.name}", "lnN", {2 * i: 1 + channel.signal_stat})
+        for source, size in known.relative.items():
+            card.add(source, "lnN", {2 * i + 1: 1 + size})
+    return card.text(*([f"# {comment}", _RULE] if comment else [])) + factors
 
 
 def write_shape_datacard(channels: Sequence[MassChannel], path: Path) -> None:

@@ -30,16 +30,17 @@ def test_a_datacard_says_what_the_channels_do():
     ]
     rows = [line.split() for line in datacard(channels, {"lumi": 0.025}).splitlines()]
     table = {row[0]: row[1:] for row in rows if row}
-    assert table["observation"] == ["12", "0"]
-    assert table["rate"] == ["2", "10", "1", "0"]
-    assert table["lumi"] == ["lnN", "1.025", "-", "1.025", "-"]
-    assert table["width"] == ["lnN", "0.8", "-", "1.1", "-"]
-    assert table["signal_stat_A"] == ["lnN", "1.1", "-", "-", "-"]
-    # 10 ± 2 are 25 events, each worth 0.4; nothing was seen in B, where one would be worth 0.4
-    assert table["background_A"] == ["gmN", "25", "-", "0.4", "-", "-"]
-    assert table["background_B"] == ["gmN", "0", "-", "-", "-", "0.4"]
-    assert table["shape_A"] == ["lnN", "-", "1.1", "-", "-"]
-    assert "signal_stat_B" not in table
+    # 10 ± 2 are 25 events, each worth 0.4; nothing was seen beside B, where one would be worth 0.4
+    assert table["bin"] == ["A", "A", "B", "B", "A_sidebands", "B_sidebands"]
+    assert table["observation"] == ["12", "0", "25", "0"]
+    assert table["rate"] == ["2", "10", "1", "0.4", "25", "1"]
+    assert table["lumi"] == ["lnN", "1.025", "-", "1.025", "-", "-", "-"]
+    assert table["width"] == ["lnN", "0.8", "-", "1.1", "-", "-", "-"]
+    assert table["signal_statistics_A"] == ["lnN", "1.1", "-", "-", "-", "-", "-"]
+    assert table["background_shape_A"] == ["lnN", "-", "1.1", "-", "-", "-", "-"]
+    assert "signal_statistics_B" not in table
+    scaled = [(row[0], row[2]) for row in rows if row[1:2] == ["rateParam"]]
+    assert scaled == [(f"background_{c}", bin_) for c in "AB" for bin_ in (c, f"{c}_sidebands")]
 
 
 def category(observed):

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 
 from bphcoffea.errors import InputError
+from bphcoffea.physics.constants import DS_MASS, MUON_MASS, PION_MASS
 from bphcoffea.physics.lifetimes import lifetime_weight
+from bphcoffea.physics.windows import signal_window
 from bphcoffea.results import RunFolder
 from bphcoffea.searches.hnl.mixing_limit import Hypothesis
 from bphcoffea.searches.hnl.rates import MAXIMUM_MASS, Neutrino
 from bphcoffea.searches.hnl.signals import Sample, Signals, _of_nature
+from bphcoffea.toys.decay import four_momentum, pt_eta_phi, two_body
+from bphcoffea.toys.generation import spectrum
 
 
 def sample(mass, ctau, number, seed, acceptance=(20.0, 60.0), **changes):
@@ -88,6 +92,66 @@ def test_an_efficiency_does_not_jump_between_samples():
     (value, error), (next_value, _) = (nearest(samples, ctau) for ctau in sides)
     assert abs(next_value - value) > 10 * below.error
     assert error > 5 * below.error
+
+
+LIFETIMES = (10.0, 100.0, 1000.0)
+
+
+def kinematic(mass, number=200_000):
+    """Simulated lifetimes of N with thresholds on all tracks, and a flight of 1 to 50 cm.
+
+    The same random numbers for all masses: efficiencies differ by what the mass does.
+    """
+    rng = np.random.default_rng(1)
+    ds = four_momentum(*spectrum(number, rng), DS_MASS)
+    hnl, mu_ds = two_body(ds, mass, MUON_MASS, rng)
+    pts = [pt_eta_phi(leg)[0] for leg in (mu_ds, *two_body(hnl, MUON_MASS, PION_MASS, rng))]
+    boost = pt_eta_phi(hnl)[0] / mass
+    passing = (np.maximum(*pts[:2]) > 7.2) & (np.minimum(*pts[:2]) > 3) & (pts[2] > 0.6)
+    relative, measured = rng.exponential(1, number), rng.normal(mass, 0.01 * mass, number)
+    samples = []
+    for ctau in LIFETIMES:
+        lengths = ctau * relative
+        kept = passing & (boost * lengths > 10) & (boost * lengths < 500)
+        n = np.count_nonzero(kept)
+        samples.append(
+            Sample(
+                f"{mass}_{ctau}", mass, ctau, float(number), measured[kept], lengths[kept],
+                np.ones(n), np.full(n, "OS"), float(number),
+            )
+        )  # fmt: skip
+    return samples
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """Simulation with the kinematics of the decay, by mass."""
+    return {mass: kinematic(mass) for mass in (1.0, 1.25, 1.5, 1.625, 1.75)}
+
+
+@pytest.mark.parametrize(
+    ("low", "mass", "high", "declared"),
+    [(1.0, 1.25, 1.5, 0.052), (1.25, 1.5, 1.75, 0.37), (1.5, 1.625, 1.75, 0.27)],
+)
+def test_a_mass_that_is_left_out_is_found_again(simulated, low, mass, high, declared):
+    """Within the declared uncertainty, at any lifetime."""
+    signals, own = Signals(simulated[low] + simulated[high]), Signals(simulated[mass])
+    assert signals.interpolation_uncertainty(mass) == pytest.approx(declared, abs=5e-3)
+    window = signal_window(mass, signals.width(mass))
+    for ctau in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0):
+        found, right = (each.efficiency("OS", mass, ctau, window) for each in (signals, own))
+        assert found.value == pytest.approx(right.value, rel=declared)
+
+
+def test_an_interpolation_ends_at_the_generated_masses(simulated):
+    signals = Signals(simulated[1.0] + simulated[1.5])
+    assert signals.interpolation_uncertainty(1.0) == signals.interpolation_uncertainty(1.5) == 0
+    for mass in (1.0, 1.5):
+        near = mass + 1e-6 * (1.25 - mass)
+        window = signal_window(mass, signals.width(mass))
+        at, beside = (signals.efficiency("OS", m, 30.0, window).value for m in (mass, near))
+        assert beside == pytest.approx(at, rel=1e-4)
+        assert 0 < signals.interpolation_uncertainty(near) < 1e-6
 
 
 def test_samples_of_one_lifetime_are_one_sample():

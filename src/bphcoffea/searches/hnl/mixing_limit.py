@@ -34,9 +34,6 @@ from bphcoffea.statistics import (
 
 #: Number of points with which a scan begins.
 POINTS: Final = 20
-#: Relative uncertainty of efficiencies that are interpolated between generated masses: in toys at
-#: 1.25 GeV, interpolated from 1 and 1.5 GeV, they are 4% to 10% too large, 7% on average.
-INTERPOLATION: Final = 0.07
 
 
 def limit_mixing(
@@ -113,8 +110,9 @@ def limit_mixing(
             progress(tested + done, others + total)
 
         uncertainties = normalisation.uncertainties() | _systematics(mass, signals, histogram)
-        if not signals.is_generated(mass):
-            uncertainties["mass_interpolation"] = INTERPOLATION
+        interpolation = signals.interpolation_uncertainty(mass)
+        if interpolation > NEGLIGIBLE:
+            uncertainties["mass_interpolation"] = interpolation
         hypothesis = Hypothesis(
             mass,
             signals,

@@ -290,6 +290,17 @@ def branching_ds_to_n_mu(mass: Number, mixing: Number) -> Number:
     return _number(_mixings(mixing) * np.where(allowed, fraction, 0), mass, mixing)
 
 
+def muon_energy(mass: float) -> float:
+    """Return the energy of the muon of Ds → Nμ in the rest frame of the Ds, GeV.
+
+    Parameters
+    ----------
+    mass
+        Mass of N, GeV, up to `MAXIMUM_MASS`.
+    """
+    return (DS_MASS**2 + MUON_MASS**2 - mass**2) / (2 * DS_MASS)
+
+
 def _n_to_one_charge(mass: Array) -> Array:
     """Return Γ(N → μ⁻π⁺) with |V|² = 1, GeV, at masses above `MINIMUM_MASS`."""
     muon, pion = MUON_MASS / mass, PION_MASS / mass

@@ -113,14 +113,7 @@ def signal_decays(
         Whether the lepton is a Majorana particle, which gives muons of equal charges as often as of
         opposite ones; a Dirac particle gives opposite charges only.
     """
-
-    def draw(number: int) -> list[Floats]:
-        pt, eta, phi = spectrum(number, rng)
-        ds = four_momentum(pt, eta, phi, DS_MASS)
-        hnl, mu_ds = two_body(ds, hnl_mass, MUON_MASS, rng)
-        return [hnl, mu_ds, *two_body(hnl, MUON_MASS, PION_MASS, rng)]
-
-    hnl, mu_ds, mu_hnl, pi = _filtered(n, draw)
+    hnl, mu_ds, mu_hnl, pi = _filtered(n, lambda number: _unfiltered(number, hnl_mass, rng))
     ds = hnl + mu_ds
     proper = rng.exponential(ctau, n)
     charge_ds, charge_hnl = random_charges(n, rng), random_charges(n, rng)
@@ -139,6 +132,11 @@ def signal_decays(
         flight=_flight(hnl, proper / _MM_PER_CM, hnl_mass),
         signal=np.full(n, True),
     )
+
+
+def filter_efficiency(n: int, hnl_mass: float, rng: np.random.Generator) -> float:
+    """Return the fraction of n decays to a lepton of a mass, GeV, that pass the filter."""
+    return len(_passing(_unfiltered(n, hnl_mass, rng))) / n
 
 
 def background_decays(n: int, rng: np.random.Generator) -> Decays:
@@ -202,19 +200,31 @@ def random_flights(momentum: Floats, rng: np.random.Generator) -> Floats:
     return distance[:, np.newaxis] * slope(eta, phi)
 
 
+def _unfiltered(n: int, hnl_mass: float, rng: np.random.Generator) -> list[Floats]:
+    """Draw N, its sister muon, its muon and its pion, four-momenta of shape (n, 4)."""
+    ds = four_momentum(*spectrum(n, rng), DS_MASS)
+    hnl, mu_ds = two_body(ds, hnl_mass, MUON_MASS, rng)
+    return [hnl, mu_ds, *two_body(hnl, MUON_MASS, PION_MASS, rng)]
+
+
+def _passing(particles: list[Floats]) -> Integers:
+    """Return the rows of N, its sister muon, its muon and its pion that pass the filter."""
+    coordinates = [pt_eta_phi(momentum) for momentum in particles[1:]]
+    accepted = [
+        (pt > threshold) & (np.abs(eta) < _ETA_MAX)
+        for threshold, (pt, eta, _) in zip(_THRESHOLDS, coordinates, strict=True)
+    ]
+    seen = [(pt > _TRIGGER_PT) & (np.abs(eta) < _TRIGGER_ETA) for pt, eta, _ in coordinates[:2]]
+    return np.flatnonzero(np.logical_and.reduce(accepted) & np.logical_or.reduce(seen))
+
+
 def _filtered(n: int, draw: Callable[[int], list[Floats]]) -> list[Floats]:
     """Draw N, its sister muon, its muon and its pion until n pass the generator's filter."""
     kept: list[list[Floats]] = []
     missing = n
     while missing > 0 or not kept:
         particles = draw(4 * missing + 100)
-        coordinates = [pt_eta_phi(momentum) for momentum in particles[1:]]
-        accepted = [
-            (pt > threshold) & (np.abs(eta) < _ETA_MAX)
-            for threshold, (pt, eta, _) in zip(_THRESHOLDS, coordinates, strict=True)
-        ]
-        seen = [(pt > _TRIGGER_PT) & (np.abs(eta) < _TRIGGER_ETA) for pt, eta, _ in coordinates[:2]]
-        passing = np.flatnonzero(np.logical_and.reduce(accepted) & np.logical_or.reduce(seen))
+        passing = _passing(particles)
         kept.append([momentum[passing[: max(missing, 0)]] for momentum in particles])
         missing -= len(passing)
     return [np.concatenate(parts) for parts in zip(*kept, strict=True)]

@@ -31,8 +31,11 @@ ERA: Final = "2018D"
 _CROSS_SECTION: Final = {1.0: 880.0, 1.5: 38.0}
 #: Mean proper decay lengths, mm.
 _CTAU: Final = (10.0, 100.0, 1000.0)
-#: Invented: fraction of the generated decays that pass the generator's filter.
-FILTER_EFFICIENCY: Final = 0.01
+#: Invented: fraction of the generated Ds within the spectrum from which the toy draws.
+IN_SPECTRUM: Final = 0.1
+#: Fraction of the decays drawn that pass the generator's filter, by mass in GeV: of 5·10⁶ decays
+#: each, by :func:`.filter_efficiency`.
+FILTER_EFFICIENCY: Final = {1.0: 0.1336, 1.5: 0.1013}
 
 #: Corrections with soft muons, and a trigger on one of them.
 _CORRECTIONS_TOML: Final = CORRECTIONS_TOML.replace("NUM_LooseID", "NUM_SoftID").replace(
@@ -112,7 +115,7 @@ def _signal(mass: float, ctau: float) -> Sample:
             "ctau": ctau,
             "neutrino": "majorana",
             "cross_section": _CROSS_SECTION[mass] / ctau,
-            "filter_efficiency": FILTER_EFFICIENCY,
+            "filter_efficiency": round(IN_SPECTRUM * FILTER_EFFICIENCY[mass], 6),
         },
     )
 
