@@ -1,5 +1,6 @@
 """Files that fail while they are read: tried again, read elsewhere, or recorded; never lost."""
 
+import json
 import shutil
 import socket
 import textwrap
@@ -11,12 +12,19 @@ import awkward as ak
 import pytest
 import services
 import uproot
-from builders import candidates_at_any_place, fileset_of, write_fileset, write_tree3mu
+from builders import (
+    candidates_at_any_place,
+    fileset_content,
+    fileset_of,
+    write_fileset,
+    write_tree3mu,
+)
 from damage import corrupt_basket, forge_entries, made_again
 
 from bphcoffea import reading
 from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, chunks, load_analysis, run
+from bphcoffea.results import RunFolder
 from bphcoffea.storage.servers import ONCE, Retries
 
 QUICK = Retries(attempts=3, wait_s=0.05)
@@ -369,6 +377,29 @@ def test_run_that_could_not_open_a_file_ends_with_3(files, tmp_path, bphcoffea, 
         assert "INCOMPLETE" in out
         assert ("1 of 2 files cannot be opened" in "".join(err) + caplog.text) == (command is words)
         caplog.clear()
+
+
+def test_a_dataset_of_which_nothing_was_read_stays_in_the_results(files, tmp_path, bphcoffea):
+    sound, _ = files
+    content = fileset_content({"D": [sound], "lost": ["none.root"], "lost_mc": ["nor.root"]})
+    content["lost_mc"]["metadata"] |= {"is_mc": True, "cross_section": 1.0}
+    path, folder = tmp_path / "fileset.json", tmp_path / "run"
+    path.write_text(json.dumps(content))
+    ended = bphcoffea("run", "ds_phipi", path, "-o", folder, "--executor", "iterative", "--unblind")
+    assert ended.status == 3
+    assert "INCOMPLETE: 300 of 300 events, 2 files unread, in" in ended.out
+    cutflow = RunFolder(folder).cutflow
+    for name in ("lost", "lost_mc"):
+        assert [row["step"] for row in cutflow[name]] == [row["step"] for row in cutflow["D"]]
+        assert {row["events"] for row in cutflow[name]} == {0}
+    # nobody knows which part of the data was read
+    assert RunFolder(folder).read("luminosity.json")["luminosity"] is None
+    for command in ("report", "lumi"):
+        assert bphcoffea(command, folder).status == 0
+    assert bphcoffea("fit", folder, "--dataset", "lost").err == (
+        f"bphcoffea: error: {folder}: the histogram 'mass' is empty in 1.65-2.01 GeV for lost: "
+        "nothing to fit\n"
+    )
 
 
 def test_steps_tell_the_range_of_a_file_that_cannot_be_opened(files, ds_phipi, tmp_path):

@@ -67,9 +67,11 @@ def print_faults(run: results.RunFolder, most: int | None = None) -> None:
 def print_state(run: results.RunFolder) -> None:
     """Print whether a run is complete, how long it took, and which data it hides."""
     ledger, metrics = run.read("ledger.json"), run.read("metrics.json")
+    files = ledger["uncounted_files"]
+    unread = f", {counted(files, 'file')} unread," if files else ""
     say(
         f"{'complete' if ledger['complete'] else 'INCOMPLETE'}: "
-        f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events "
+        f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events{unread} "
         f"in {metrics.get('run_s', metrics['wall_s']):.1f} s "
         f"({metrics['wall_s']:.1f} s for the chunks, {metrics['events_per_s']:,.0f} events/s)"
     )

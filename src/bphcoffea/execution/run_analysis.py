@@ -193,7 +193,7 @@ def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -
             )
         if plan.chunks and not outcome.results:
             raise RunError("\n".join(failure.line() for failure in outcome.ledger.missing))
-        outcome = _with_empty(outcome, analysis, fileset, plan)
+        outcome = _with_empty(outcome, analysis, fileset)
         times = {"started": started, "finished": _now()}
         made = times | provenance(analysis, fileset, options.as_json())
         pages = [report] if report.exists() else []
@@ -287,13 +287,12 @@ def _notes(results: Mapping[str, DatasetResult]) -> Iterator[str]:
             yield f"dataset '{name}': {note} ({count:,} candidates)"
 
 
-def _with_empty(outcome: Outcome, analysis: Analysis, fileset: Fileset, plan: Plan) -> Outcome:
-    """Add an empty result for each dataset of which no entries are requested."""
-    requested = {chunk.dataset for chunk in plan.chunks} | {lost.dataset for lost in plan.unopened}
+def _with_empty(outcome: Outcome, analysis: Analysis, fileset: Fileset) -> Outcome:
+    """Add an empty result for each dataset of which nothing was requested, or nothing was read."""
     results = {
         name: empty_result(analysis, fileset[name].metadata.model_dump())
         for name in fileset.names
-        if name not in requested
+        if name not in outcome.results
     }
     return replace(outcome, results=dict(sorted((outcome.results | results).items())))
 
