@@ -13,7 +13,7 @@ import uproot
 from coffea.lookup_tools.doublecrystalball import doublecrystalball
 from coffea.lookup_tools.rochester_lookup import rochester_lookup
 from coffea.lookup_tools.txt_converters import convert_rochester_file
-from coffea.nanoevents import NanoAODSchema
+from samples import SlimNanoAODSchema
 from scipy.special import erf, erfinv
 
 from bphcoffea.analysis import (
@@ -99,9 +99,9 @@ def corrections(payloads):
 
 
 @pytest.fixture(scope="module")
-def events(nanoaod, open_events):
+def events(slim_tt, open_events):
     """Events of tt̄; the taus have every origin, the electrons the branches of Run 2."""
-    whole = open_events(nanoaod / "nano_tt_v15.root", NanoAODSchema, "Events")
+    whole = open_events(slim_tt, SlimNanoAODSchema, "Events")
     origins = np.arange(ak.sum(ak.num(whole.Tau))) % 6
     taus = ak.with_field(whole.Tau, ak.unflatten(origins, ak.num(whole.Tau)), "genPartFlav")
     electrons = whole.Electron
@@ -405,7 +405,7 @@ OBJECTS = ("muon", "electron", "tau")
 class Leptons(Analysis):
     """Events with leptons."""
 
-    schema = NanoAODSchema
+    schema = SlimNanoAODSchema
     calibrations = tuple(CALIBRATIONS.values())
     objects = tuple(
         Objects(name, name.title(), (pt > 12, eta.magnitude() < 2.5)) for name in OBJECTS
@@ -525,9 +525,9 @@ def test_leptons_outside_the_bins_are_counted(events, corrections, is_mc):
     assert min(expected.values()) > 0
 
 
-def test_branches_of_calibrations_are_found_out(corrections, nanoaod):
+def test_branches_of_calibrations_are_found_out(corrections, slim_tt):
     analysis = Leptons().corrected(corrections(EVERYTHING))
-    with uproot.open(nanoaod / "nano_tt_v15.root") as file:
+    with uproot.open(slim_tt) as file:
         forms = dict.fromkeys(("simulation", "data"), form_of(file, "Events"))
     datasets = {name: {"is_mc": name != "data", "era": "2022C", "hlt": ()} for name in forms}
     needs = {name: set(of.required) for name, of in branch_needs(analysis, datasets, forms).items()}

@@ -66,11 +66,16 @@ class JetEnergyPayload:
         smearing = [name for name in (section.resolution, section.scale_factor) if name]
         # a file of CMS takes a second to read, and most have the resolution as well
         of_file = single if section.resolution_file else (*single, *smearing)
-        self._scale = self._resolution = _compiled(folder / section.file, of_file, levels)
+        self._scale = _compiled(folder / section.file, of_file, levels)
         # of one kind a list of levels, which is called like the kind
         self._names = {kind: kind if kind in levels else name for kind, name in scales.items()}
+        self._other_file: CompiledCorrections | None = None
         if section.resolution_file and smearing:
-            self._resolution = _compiled(folder / section.resolution_file, smearing, {})
+            self._other_file = _compiled(folder / section.resolution_file, smearing, {})
+
+    @property
+    def _resolution(self) -> CompiledCorrections:
+        return self._other_file or self._scale
 
     def recalibrates(self, *, is_mc: bool) -> bool:
         """Return whether the energies of the file are replaced."""
