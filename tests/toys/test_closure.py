@@ -1,10 +1,11 @@
 """Simulation of the toy agrees with its data with the weights of its payloads, and only then."""
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import correctionlib
 import numpy as np
@@ -35,7 +36,7 @@ BINS = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Selected:
     """Events whose two muons are in the acceptance: one row each, leading muon first."""
 
@@ -86,6 +87,10 @@ def select(path: Path, is_mc: bool) -> Selected:
     return found
 
 
+#: Function from selected events to the weight of each.
+Weight: TypeAlias = Callable[[Selected], np.ndarray]
+
+
 @dataclass
 class Samples:
     data: list[Selected]
@@ -97,16 +102,15 @@ class Samples:
         mc = [(sample.passing(), normalisation) for sample, normalisation in self.mc]
         return Samples([sample.passing() for sample in self.data], mc, self.folder)
 
-    def p_value(self, name: str, *weights: Callable[..., float], shape: bool = False) -> float:
+    def p_value(self, name: str, *weights: Weight, shape: bool = False) -> float:
         """Return the p-value of χ² between data and weighted simulation, in bins of a quantity."""
         edges = BINS[name]
         data = np.sum([np.histogram(s.column(name), edges)[0] for s in self.data], axis=0)
         content, variance = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
         for sample, normalisation in self.mc:
             w = np.full(len(sample.legs), normalisation)
-            for row, (legs, n) in enumerate(zip(sample.legs, sample.interactions, strict=True)):
-                for weight in weights:
-                    w[row] *= weight(legs, n)
+            for weight in weights:
+                w *= weight(sample)
             content += np.histogram(sample.column(name), edges, weights=w)[0]
             variance += np.histogram(sample.column(name), edges, weights=w**2)[0]
         if shape:
@@ -146,25 +150,30 @@ def loaded(folder: Path, file: str, name: str) -> Any:
     return correctionlib.CorrectionSet.from_file(str(folder / file))[name]
 
 
-def of_muons(correction: Any) -> Callable[..., float]:
-    def weight(legs: tuple[float, float, float, float], _: int) -> float:
-        pt1, pt2, eta1, eta2 = legs
+def of_muons(correction: Any) -> Weight:
+    def weight(sample: Selected) -> np.ndarray:
+        pt1, pt2, eta1, eta2 = np.array(sample.legs).T
         first = correction.evaluate(eta1, pt1, "nominal")
         return first * correction.evaluate(eta2, pt2, "nominal")
 
-    return weight
+    return functools.cache(weight)
+
+
+def of_pileup(correction: Any) -> Weight:
+    return functools.cache(
+        lambda sample: correction.evaluate(np.array(sample.interactions, float), "nominal")
+    )
 
 
 @pytest.fixture(scope="module")
-def weights(samples) -> dict[str, Callable[..., float]]:
+def weights(samples) -> dict[str, Weight]:
     folder = samples.folder
-    pileup = loaded(folder, "puWeights.json.gz", "Collisions_toys_goldenJSON")
     muons = {
         "identification": "NUM_LooseID_DEN_TrackerMuons",
         "reconstruction": "NUM_TrackerMuons_DEN_genTracks",
     }
     return {
-        "pileup": lambda _, n: pileup.evaluate(float(n), "nominal"),
+        "pileup": of_pileup(loaded(folder, "puWeights.json.gz", "Collisions_toys_goldenJSON")),
         **{k: of_muons(loaded(folder, "muon_JPsi.json.gz", v)) for k, v in muons.items()},
     }
 
@@ -197,17 +206,18 @@ def test_mc_identifies_more_muons_than_data_by_the_payload(accepted, weights):
     # per bin of η: muons, identified ones with and without scale factor, in each leg
     in_data, in_mc = np.zeros((2, len(edges) - 1)), np.zeros((4, len(edges) - 1))
     for sample in accepted.data:
-        for (_, _, *etas), flags in zip(sample.legs, sample.identified, strict=True):
-            for eta, flag in zip(etas, flags, strict=True):
-                in_data[:, np.searchsorted(edges, eta, "right") - 1] += (1, flag)
+        columns = np.searchsorted(edges, np.array(sample.legs)[:, 2:].ravel(), "right") - 1
+        for row, values in enumerate((None, np.array(sample.identified).ravel())):
+            in_data[row] += np.bincount(columns, values, len(edges) - 1)
     for sample, normalisation in accepted.mc:
-        rows = zip(sample.legs, sample.identified, sample.interactions, strict=True)
-        for pts_etas, flags, n in rows:
-            w = normalisation * weights["pileup"](None, n)
-            for pt, eta, flag in zip(pts_etas[:2], pts_etas[2:], flags, strict=True):
-                factor = correction.evaluate(eta, pt, "nominal")
-                column = np.searchsorted(edges, eta, "right") - 1
-                in_mc[:, column] += (w, w * flag, w * flag * factor, w**2)
+        w = normalisation * weights["pileup"](sample)
+        legs, identified = np.array(sample.legs), np.array(sample.identified)
+        for leg in (0, 1):
+            factor = correction.evaluate(legs[:, 2 + leg], legs[:, leg], "nominal")
+            columns = np.searchsorted(edges, legs[:, 2 + leg], "right") - 1
+            flag = identified[:, leg]
+            for row, values in enumerate((w, w * flag, w * flag * factor, w**2)):
+                in_mc[row] += np.bincount(columns, values, len(edges) - 1)
     efficiency = in_data[1] / in_data[0]
     effective = in_mc[0] ** 2 / in_mc[3]
     variance = efficiency * (1 - efficiency) * (1 / in_data[0] + 1 / effective)
@@ -278,7 +288,8 @@ def test_weights_turn_the_pileup_of_mc_into_that_of_data(samples, weights):
     for part in (0, 1):
         with uproot.open(samples.folder / f"toy_phi_track_mc_{part}.root") as file:
             numbers += file[DsPhiPiToy.tree].arrays(["nPileUpInt"]).nPileUpInt.tolist()
-    w = np.array([weights["pileup"](None, n) for n in numbers])
+    made = Selected([], [], [], numbers)
+    w = weights["pileup"](made)
     error = np.std(numbers) * np.max(w) / np.sqrt(len(numbers))
     assert np.mean(numbers) == pytest.approx(38.2, abs=5 * error)
     assert np.average(numbers, weights=w) == pytest.approx(32.1, abs=5 * error)

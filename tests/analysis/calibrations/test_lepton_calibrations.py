@@ -1,5 +1,6 @@
 """Momenta of leptons against coffea and correctionlib called by hand, lepton by lepton."""
 
+import functools
 import itertools
 import math
 import pickle
@@ -90,6 +91,7 @@ def payloads(nanoaod, tmp_path_factory):
 def corrections(payloads):
     numbers = itertools.count()
 
+    @functools.cache
     def corrections(text, name="2022"):
         path = payloads / f"{next(numbers)}.toml"
         path.write_text(f'name = "{name}"\neras = ["*"]\n{text}')
@@ -444,11 +446,10 @@ def test_variations_are_analyses_of_events_shifted_by_hand(events, corrections):
     calibrations = [c.resolved(*known) for c in CALIBRATIONS.values()]
     names = [name for c in calibrations for name in c.variations(*known)]
     assert len(names) == 10
+    original = chosen()
+    calibrated = functools.reduce(lambda moved, c: c.calibrate(moved), calibrations, original)
     for name in ("nominal", *names):
-        original = chosen()
-        moved = original
-        for calibration in calibrations:
-            moved = calibration.calibrate(moved)
+        moved = calibrated
         for calibration in calibrations:
             if name in calibration.variations(*known):
                 amounts = calibration.variations(*known)[name]

@@ -240,6 +240,12 @@ def loaded(file, **how):
     return load_corrections([toml(file, **how)])
 
 
+@functools.cache
+def loaded_once(file, interface):
+    """Return the corrections of all examples, since reading takes longer than an example."""
+    return loaded(file, any=(interface, INTERFACES[interface][0]))
+
+
 def loop(file, interface, lists):
     """Product for each event, nominal and shifted, with a call of correctionlib per object."""
     _, arguments, (nominal, parts) = INTERFACES[interface]
@@ -278,7 +284,7 @@ def loop(file, interface, lists):
 @example(lists=[[], [OBJECT], [OBJECT] * 3])
 @example(lists=[[], []])
 def test_weights_are_products_of_a_loop_over_objects(file, interface, lists):
-    corrections = loaded(file, any=(interface, INTERFACES[interface][0]))
+    corrections = loaded_once(file, interface)
     weight = ObjectWeight("any", of="Muon", after=None)
     factor, sides = evaluated(weight, events_of(lists), corrections)
     nominal, shifted = loop(file, interface, lists)
