@@ -63,6 +63,11 @@ def read(path: Path) -> ak.Array:
         return file[HnlToy.tree].arrays()
 
 
+def entries(path: Path) -> int:
+    with uproot.open(path) as file:
+        return int(file[HnlToy.tree].num_entries)
+
+
 def flat(events: ak.Array, branch: str) -> np.ndarray:
     return ak.to_numpy(ak.flatten(events[branch])).astype(float)
 
@@ -538,5 +543,7 @@ def test_small_toys_are_whole(tmp_path, name, events):
     fileset = json.loads(path.read_text(encoding="utf-8"))
     truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
     for dataset, entry in fileset.items():
-        found = [len(read(tmp_path / name)) for name in entry["files"]]
+        found = [entries(tmp_path / name) for name in entry["files"]]
         assert sum(found) == truth[dataset]["events"]
+        if events == 1:  # to read all branches takes most of the time
+            assert sum(len(read(tmp_path / name)) for name in entry["files"]) == sum(found)
