@@ -414,6 +414,10 @@ class Shadowing(Toy):
         return ak.with_field(events, ak.zip({"pt": changed}), "MET")
 
 
+class Unshifted(Shadowing):
+    shifts = ()
+
+
 MUON = {"pt": 30.0, "eta": 0.1, "phi": 0.0, "tight": True}
 
 
