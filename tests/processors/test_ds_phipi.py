@@ -112,6 +112,19 @@ NAMES = {
 }
 
 
+@pytest.mark.parametrize("era", ["2017B", "2018D"])
+def test_every_edge_agrees_with_the_loop(era, ds_phipi, open_events, ntuple, one_candidate):
+    matched = {f"Mu{leg}_dRtriggerMatch": [0.01] for leg in (1, 2)}
+    changes = [{name: [value]} for name, of in EDGES.items() for value in (*of, PADDING)]
+    file = ntuple(
+        [one_candidate(evt=number, **matched | change) for number, change in enumerate(changes)]
+    )
+    with uproot.open(io.BytesIO(file)) as root:
+        expected = run_loop(root["Tree3Mu/ntuple"].arrays().to_list(), era)
+    assert select(ds_phipi, open_events(file, TwoMuTrackSchema, era=era)) == expected
+    assert 5 < len(expected[1]) < len(changes)
+
+
 @st.composite
 def candidates(draw, base):
     """A candidate that passes, but for a few branches that lie on an edge or are padding."""

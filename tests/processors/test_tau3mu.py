@@ -123,6 +123,15 @@ EDGES = {
 }
 
 
+@pytest.mark.parametrize("era", ["2017B", "2018D"])
+def test_every_edge_agrees_with_the_loop(era, tau3mu, open_events, ntuple):
+    changes = [{name: value} for name, of in EDGES.items() for value in (*of, PADDING)]
+    file = ntuple([event_of([change], number=number) for number, change in enumerate(changes)])
+    got = select(tau3mu, open_events(file, ThreeMuSchema, era=era))
+    assert repr(got) == repr(run_loop(stored(file), era))
+    assert 5 < len(got[1]) < len(changes)
+
+
 @st.composite
 def candidates(draw):
     """A candidate that passes, but for a few branches that lie on an edge or are padding."""
