@@ -23,7 +23,11 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Return the installed versions of the packages that results depend on."""
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {name: _version(name) for name in PACKAGES}
+
+
+# looked up several times in each run, from files of metadata
+_version = cache(importlib.metadata.version)
 
 
 @cache

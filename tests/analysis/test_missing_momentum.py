@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import uproot
 from coffea.jetmet_tools import CorrectedMETFactory
-from coffea.nanoevents import NanoAODSchema
+from samples import SlimNanoAODSchema
 
 from bphcoffea.analysis import (
     Analysis,
@@ -64,8 +64,8 @@ def corrections(nanoaod, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def events(nanoaod, open_events):
-    whole = open_events(nanoaod / "nano_tt_v15.root", NanoAODSchema, "Events", **KNOWN)
+def events(slim_tt, open_events):
+    whole = open_events(slim_tt, SlimNanoAODSchema, "Events", **KNOWN)
     # the first events have neither jets nor muons
     later = np.arange(len(whole)) >= 5
     for name in ("Jet", "Muon"):
@@ -84,7 +84,7 @@ met, phi, jet_ht, muon_ht = (
 class Momenta(Analysis):
     """Sums of momenta, in bins so narrow that few events share one."""
 
-    schema = NanoAODSchema
+    schema = SlimNanoAODSchema
     calibrations = (JETS, MUONS, UNCLUSTERED)
     selection = Selection(Cut("met", met > 15))
     histograms = (
@@ -201,14 +201,14 @@ def test_files_without_the_unclustered_energy(events, corrections):
         calibration.calibrate(ak.with_field(events, plain, "PuppiMET"))
 
 
-def test_branches_of_variations_are_found_out(corrections, nanoaod):
+def test_branches_of_variations_are_found_out(corrections, slim_tt):
     """A run looks for them on an event without objects, which does not pass the cuts."""
 
     class Strict(Momenta):
         calibrations = (UNCLUSTERED,)
         selection = Selection(Cut("jets", jet_ht > 50))
 
-    with uproot.open(nanoaod / "nano_tt_v15.root") as file:
+    with uproot.open(slim_tt) as file:
         forms = dict.fromkeys(("simulation", "data"), form_of(file, "Events"))
     datasets = {"simulation": KNOWN, "data": {**KNOWN, "is_mc": False}}
     needs = branch_needs(Strict().corrected(corrections), datasets, forms)

@@ -165,7 +165,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
-@settings(max_examples=25)
+@settings(max_examples=10)  # of more muons each: to make a file takes longer
 @given(data=st.data())
 def test_any_scale_factors_of_each_muon(folder, interface, data):
     made, kind, fixed = data.draw(scale_factors(interface))
@@ -173,7 +173,7 @@ def test_any_scale_factors_of_each_muon(folder, interface, data):
     pt = st.floats(2, 40, exclude_max=True) | st.integers(2, 39).map(float)
     eta = st.floats(-2.4, 2.4, exclude_min=True, exclude_max=True)
     eta |= st.sampled_from([0.0, -0.0, 0.9, -0.9, 1.2, -2.1])
-    muons = data.draw(st.lists(st.tuples(pt, eta), min_size=1, max_size=8))
+    muons = data.draw(st.lists(st.tuples(pt, eta), min_size=1, max_size=20))
     chosen = fixed if interface == "years" else {}
     found = evaluate(muon_factor(path, **chosen), muons)
     nominal = "sf" if kind == "ValType" else "nominal"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bphcoffea.presentation.comparison import band, draw_comparison
 from bphcoffea.presentation.ratio import ratio
-from bphcoffea.presentation.style import Heading, cms_style
+from bphcoffea.presentation.style import Heading, arrange, cms_style
 
 HEADING = Heading("Toy data", "14.4 $fb^{-1}$ (13 TeV)")
 #: Of a number that was computed twice, in another order.
@@ -51,7 +51,9 @@ def drawn(data=DATA, stack=STACK, **options):
 
 
 def render(figure):
+    """Draw a figure as it is saved."""
     with cms_style():
+        arrange(figure)
         figure.canvas.draw()
 
 
@@ -397,6 +399,7 @@ def test_nothing_overlaps_or_is_cut(heights, log_y):
         overlays={"signal": histogram(np.full(30, 50.0))},
     )
     with cms_style():
+        arrange(figure)
         figure.canvas.draw()
         assert_nothing_overlaps(figure, 1.3 * total[0])
 

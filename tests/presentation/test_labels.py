@@ -15,6 +15,7 @@ from bphcoffea.execution import Options, load_analysis, run
 from bphcoffea.patterns import matches
 from bphcoffea.presentation import FigureOptions, Labels, new_figure, plot_run
 from bphcoffea.presentation.labels import LabelledRun, literal
+from bphcoffea.presentation.minor_ticks import merge_minor_ticks
 from bphcoffea.presentation.run_figures import jobs_of_run
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics import fit_mass
@@ -88,6 +89,7 @@ def drawn(folder, labels=None, *, names=("*",), render=True):
             continue
         figure = draw()
         if render:
+            merge_minor_ticks(figure)  # as for a file
             figure.draw_without_rendering()
         texts[name] = "\n".join(t.get_text() for t in figure.findobj(mpl.text.Text))
     return texts, labelled.notes

@@ -74,11 +74,11 @@ def test_nothing_is_read_but_what_was_found(nanoaod, name, file, tree):
     analysis = load_analysis(name)
     log = []
     metadata = {"dataset": "test", "is_mc": True, "era": "2018", "hlt": ()}
-    events = NanoEventsFactory.from_root(
-        {str(nanoaod / file): tree}, schemaclass=analysis.schema, metadata=metadata, access_log=log
-    ).events()
-    Processor(analysis).process(events)
     with uproot.open(nanoaod / file) as root:
+        how = {"schemaclass": analysis.schema, "metadata": metadata, "access_log": log}
+        Processor(analysis).process(
+            NanoEventsFactory.from_root(root, treepath=tree, **how).events()
+        )
         needs = branch_needs(analysis, {"test": metadata}, {"test": form_of(root, tree)})["test"]
     read = {column.branch for column in log}
     lengths = {f"n{branch}" for branch in needs.optional}

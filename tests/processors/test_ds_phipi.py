@@ -25,6 +25,17 @@ def select(analysis, events):
     return result.cutflow.rows(), sorted(zip(*table.values(), strict=True))
 
 
+def first_failing(analysis, events):
+    """Return the first cut that each candidate fails; None if it passes all."""
+    candidates = Candidates(events, analysis.collection)
+    selected = Selected(analysis.selection, candidates, best=analysis.best)
+    masks = {cut.name: selected.mask(cut) for cut in analysis.selection}
+    return [
+        next((name for name, mask in masks.items() if not mask[i]), None)
+        for i in range(len(candidates))
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "era", "some_pass"),
     [
@@ -45,17 +56,15 @@ def test_agrees_with_the_loop_on_real_vectors(name, era, some_pass, data, ds_phi
 def test_every_trap_ends_where_it_was_made_to(data, ds_phipi, open_events):
     traps = json.loads((data / "expected.json").read_text())["tree3mu_phipi_traps.root"]
     events = open_events(data / "tree3mu_phipi_traps.root", TwoMuTrackSchema, era="2017D")
-    collection = ds_phipi.collection
-    selected = Selected(ds_phipi.selection, Candidates(events, collection), best=ds_phipi.best)
+    failing = first_failing(ds_phipi, events)
+    selected = Selected(
+        ds_phipi.selection, Candidates(events, ds_phipi.collection), best=ds_phipi.best
+    )
     best = selected.chosen.tolist()
     offset = 0
     for trap in traps["events"]:
         here = range(offset, offset + len(trap["fails"]))
-        failing = [
-            next((c.name for c in ds_phipi.selection if not selected.mask(c)[i]), None)
-            for i in here
-        ]
-        assert failing == trap["fails"], trap["trap"]
+        assert [failing[i] for i in here] == trap["fails"], trap["trap"]
         chosen = [i - offset for i in best if i in here]
         assert chosen == [i for i in [trap["best"]] if i is not None], trap["trap"]
         offset = here.stop
@@ -101,6 +110,19 @@ NAMES = {
     ],
     "Trigger_l1": ["L1_DoubleMu4_SQ", "L1_TripleMu0", "L1_DoubleM", "L1_SingleMu22", "L1_DoubleMu"],
 }
+
+
+@pytest.mark.parametrize("era", ["2017B", "2018D"])
+def test_every_edge_agrees_with_the_loop(era, ds_phipi, open_events, ntuple, one_candidate):
+    matched = {f"Mu{leg}_dRtriggerMatch": [0.01] for leg in (1, 2)}
+    changes = [{name: [value]} for name, of in EDGES.items() for value in (*of, PADDING)]
+    file = ntuple(
+        [one_candidate(evt=number, **matched | change) for number, change in enumerate(changes)]
+    )
+    with uproot.open(io.BytesIO(file)) as root:
+        expected = run_loop(root["Tree3Mu/ntuple"].arrays().to_list(), era)
+    assert select(ds_phipi, open_events(file, TwoMuTrackSchema, era=era)) == expected
+    assert 5 < len(expected[1]) < len(changes)
 
 
 @st.composite
@@ -157,7 +179,7 @@ def events(draw, base):
 
 
 @settings(
-    max_examples=15,
+    max_examples=6,  # of many events each, since a file takes longer than its events
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -165,7 +187,7 @@ def events(draw, base):
 def test_agrees_with_the_loop_on_every_trap(
     era, drawn, ds_phipi, open_events, ntuple, one_candidate
 ):
-    made = drawn.draw(st.lists(events(one_candidate()), min_size=5, max_size=20))
+    made = drawn.draw(st.lists(events(one_candidate()), min_size=10, max_size=40))
     for number, event in enumerate(made):
         event["evt"] = (event["evt"] + number) % 2**32
     file = ntuple(made)
@@ -175,33 +197,39 @@ def test_agrees_with_the_loop_on_every_trap(
     assert got == run_loop(stored, era)
 
 
-@pytest.mark.parametrize(
-    ("step", "changes"),
-    [
-        ("hlt", {"Trigger_hltname": ["HLT_DoubleMu3_Trk_Tau3mu_NoL1Mass_v3"]}),
-        ("hlt", {"Trigger_hltdecision": [0]}),
-        ("l1", {"Trigger_l1name": ["L1_SingleMu22"]}),
-        ("vertex", {"TripletVtx2_Chi2": [-99.0]}),
-        ("candidate", {"Triplet2_Mass": [1.62]}),
-        ("candidate", {"RefittedPV2_NTracks": [1.0]}),
-        ("candidate", {"FlightDistBS_SV_Significance": [2.0]}),
-        ("acceptance", {"Mu02_Pt": [3.5]}),
-        ("acceptance", {"Tr_Pt": [1.2]}),
-        ("delta_r", {"Tr_Phi": [2.0]}),
-        ("muon_id", {"Muon_isPF": [1.0, 0.0]}),
-        ("muon_id", {"MuonPt": [4.1, 5.1]}),
-        ("track_ip", {"Track_dxy": [0.1, -0.3]}),
-        ("phi_window", {"RefTrack2_Phi": [3.31]}),
-        ("trigger_match", {"Mu2_dRtriggerMatch_2017": [-99.0]}),
-    ],
+#: Step that rejects the good candidate after a change, which each cut has at least once.
+REJECTED = (
+    ("hlt", {"Trigger_hltname": ["HLT_DoubleMu3_Trk_Tau3mu_NoL1Mass_v3"]}),
+    ("hlt", {"Trigger_hltdecision": [0]}),
+    ("l1", {"Trigger_l1name": ["L1_SingleMu22"]}),
+    ("vertex", {"TripletVtx2_Chi2": [-99.0]}),
+    ("candidate", {"Triplet2_Mass": [1.62]}),
+    ("candidate", {"RefittedPV2_NTracks": [1.0]}),
+    ("candidate", {"FlightDistBS_SV_Significance": [2.0]}),
+    ("acceptance", {"Mu02_Pt": [3.5]}),
+    ("acceptance", {"Tr_Pt": [1.2]}),
+    ("delta_r", {"Tr_Phi": [2.0]}),
+    ("muon_id", {"Muon_isPF": [1.0, 0.0]}),
+    ("muon_id", {"MuonPt": [4.1, 5.1]}),
+    ("track_ip", {"Track_dxy": [0.1, -0.3]}),
+    ("phi_window", {"RefTrack2_Phi": [3.31]}),
+    ("trigger_match", {"Mu2_dRtriggerMatch_2017": [-99.0]}),
 )
-def test_each_cut_rejects(step, changes, ds_phipi, open_events, ntuple, one_candidate):
-    file = ntuple([one_candidate(**changes), one_candidate()])
-    rows, selected = select(ds_phipi, open_events(file, TwoMuTrackSchema))
-    events = {row["step"]: row["events"] for row in rows}
-    position = STEPS.index(step)
-    assert [events[s] for s in STEPS] == [2] * position + [1] * (len(STEPS) - position)
-    assert len(selected) == 1
+
+
+def test_each_cut_rejects(ds_phipi, open_events, ntuple, one_candidate):
+    made = [one_candidate(evt=n, **changes) for n, (_, changes) in enumerate(REJECTED)]
+    file = ntuple([*made, one_candidate(evt=len(made))])
+    events = open_events(file, TwoMuTrackSchema)
+    assert first_failing(ds_phipi, events) == [*(step for step, _ in REJECTED), None]
+    rows, selected = select(ds_phipi, events)
+    left = {row["step"]: row["events"] for row in rows}
+    positions = [STEPS.index(step) for step, _ in REJECTED]
+    assert [left[step] for step in STEPS] == [
+        1 + sum(position > number for position in positions) for number in range(len(STEPS))
+    ]
+    assert [event for _, _, event, _ in selected] == [len(made)]
+    assert {*STEPS} == {"all", *(step for step, _ in REJECTED)}
 
 
 def test_wraps_around_in_phi(ds_phipi, open_events, ntuple, one_candidate):

@@ -36,8 +36,8 @@ def hnl():
     return load_analysis("hnl")
 
 
-def near(*bounds):
-    """Floats of single precision at bounds, and the next ones on either side."""
+def around(*bounds):
+    """Return floats of single precision at bounds, and the next ones on either side."""
     values = []
     for bound in bounds:
         single = np.float32(bound)
@@ -46,7 +46,11 @@ def near(*bounds):
             np.nextafter(single, np.float32(np.inf)),
             np.nextafter(single, np.float32(-np.inf)),
         ]
-    return st.sampled_from([float(value) for value in values])
+    return [float(value) for value in values]
+
+
+def near(*bounds):
+    return st.sampled_from(around(*bounds))
 
 
 def mostly(good, other):
@@ -100,7 +104,7 @@ TYPES = {
 @st.composite
 def events(draw):
     made = []
-    for number in range(draw(st.integers(1, 10))):
+    for number in range(draw(st.integers(1, 16))):
         event = {"run": 320500, "event": number + 1, "lumi": 7.0, "nPV": 20, "nPU_trueInt": 30}
         candidates, triggers = draw(st.integers(0, 3)), draw(st.integers(0, 2))
         for name in TYPES:
@@ -151,7 +155,8 @@ def select(analysis, events):
     return rows, sorted(zip(*table.values(), strict=True)), result
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
+# few files, since a file takes longer than its events
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=7)
 @given(made=events(), signal=st.booleans())
 def test_agrees_with_the_loop(made, signal, hnl, open_events):
     content, events = written(made)
@@ -222,6 +227,37 @@ def test_the_trigger_asks_for_all_of_it_at_once(hnl, open_events):
     passing = [number for number, (_, passes) in enumerate(cases) if passes]
     assert [candidate[2] for candidate in best] == passing
     assert {row["step"]: row["events"] for row in rows}["trigger"] == len(passing)
+
+
+def test_every_edge_agrees_with_the_loop(hnl, open_events):
+    significance, _, muon = ({c[place] for c in CATEGORIES.values()} for place in range(3))
+    edges = {
+        "C_Ds_mass": around(1.9, 2.0),
+        "C_Hnl_vertex_2DSig_BS": around(*significance),
+        "C_Hnl_vertex_2DDist_BS": around(0.0, 1.0, 5.0),
+        "C_pi_BS_ip_xy": around(0.03, 0.05, -0.03, -0.05),
+        "C_mu_Hnl_BS_ips_xy": around(*muon),
+        "HLT_mu9_ip6_dr": around(0.05),
+        "HLT_mu9_ip6_pt": around(9.0, 11.0),
+        "HLT_mu9_ip6_eta": around(1.45, -1.45),
+    }
+    changes = [
+        {name: value, "C_Hnl_vertex_2DDist_BS": distance, "C_mu_Ds_charge": charge}
+        | ({name: value} if name == "C_Hnl_vertex_2DDist_BS" else {})
+        for name, values in edges.items()
+        for value in values
+        for distance in (0.5, 2.0, 7.0)
+        for charge in (1, -1)
+    ]
+    content, made = written(
+        [one(**change) | {"event": number} for number, change in enumerate(changes)]
+    )
+    expected, _, selected = run_loop(made, False)
+    known = {"is_mc": False, "kind": "data", "era": "2018D"}
+    rows, best, _ = select(hnl, open_events(content, WZTreeSchema, tree="wztree", **known))
+    assert (rows, best) == (expected, selected)
+    assert {candidate[3] for candidate in best} == set(CATEGORIES)
+    assert len(best) < len(changes)
 
 
 def test_an_event_whose_best_candidate_was_not_generated_is_lost(hnl, open_events):

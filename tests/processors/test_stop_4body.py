@@ -8,6 +8,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from builders import write_nano
 from conftest import ROOT
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -234,10 +235,11 @@ def test_branches_are_those_of_links_and_of_the_weight_as_well(stop_4body, sampl
 
 
 @pytest.mark.samples
-def test_files_of_other_formats_are_refused(bphcoffea, nanoaod, tmp_path):
+def test_files_of_other_formats_are_refused(bphcoffea, tmp_path):
+    nano = write_nano(tmp_path / "nano_dy.root", 20)
     files = tmp_path / "files.json"
     options = ("--name", "dy", "--mc", "--era", "2018", "--tree", "Events")
-    ended = bphcoffea("fileset", "build", nanoaod / "nano_dy.root", "-o", files, *options)
+    ended = bphcoffea("fileset", "build", nano, "-o", files, *options)
     assert ended.status == 0
     ended = bphcoffea("fileset", "check", files, "--analysis", ROOT / "processors/stop_4body.py")
     assert ended.status == 2

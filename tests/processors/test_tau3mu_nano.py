@@ -122,8 +122,8 @@ MUON = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=20)
-@given(made=st.lists(st.lists(MUON, max_size=6), min_size=5, max_size=25), reduced=st.booleans())
+@settings(max_examples=8)
+@given(made=st.lists(st.lists(MUON, max_size=6), min_size=5, max_size=60), reduced=st.booleans())
 def test_triplets_agree_with_three_nested_loops(made, reduced, nano, open_events, tmp_path_factory):
     path = tmp_path_factory.mktemp("nano") / "muons.root"
     kept = FIELDS[:4] if reduced else FIELDS
@@ -151,8 +151,8 @@ def test_triplets_agree_with_three_nested_loops(made, reduced, nano, open_events
 
 
 @pytest.mark.samples
-def test_a_real_file(nanoaod, nano, open_events):
-    path = nanoaod / "nano_dimuon.root"
+def test_a_real_file(slim_nanoaod, nano, open_events):
+    path = slim_nanoaod / "nano_dimuon.root"
     with uproot.open(path) as file:
         arrays = file["Events"].arrays(filter_name="Muon_*")
     fields = ("pt", "eta", "phi", "mass", "charge", "ptErr", "dz", "isGlobal", "isPFcand")

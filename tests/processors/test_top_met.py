@@ -37,8 +37,8 @@ def top_met():
 
 
 @pytest.fixture(scope="module")
-def sample(nanoaod, open_events):
-    return open_events(nanoaod / "nano_tt_v15.root", ReducedNanoAODSchema, "Events", **METADATA)
+def sample(slim_tt, open_events):
+    return open_events(slim_tt, ReducedNanoAODSchema, "Events", **METADATA)
 
 
 def made(seed, count=600):
@@ -212,7 +212,9 @@ sources = { Total = "Summer22_22Sep2023_V3_MC_Total_AK4PFPuppi" }
 
 
 @pytest.mark.samples
-def test_jets_fat_jets_and_missing_momentum_vary_together(top_met, sample, nanoaod, tmp_path):
+def test_jets_fat_jets_and_missing_momentum_vary_together(
+    top_met, sample, nanoaod, slim_tt, tmp_path
+):
     path = tmp_path / "2022.toml"
     path.write_text(TOML.replace("FILE", str(nanoaod / "jet_jerc_Summer22_V3.json.gz")))
     corrected = top_met.corrected(load_corrections([path]))
@@ -249,7 +251,7 @@ def test_jets_fat_jets_and_missing_momentum_vary_together(top_met, sample, nanoa
         assert np.any(ak.flatten(moved.FatJet.pt) != ak.flatten(calibrated.FatJet.pt)) == (
             name.startswith("jes")
         )
-    with uproot.open(nanoaod / "nano_tt_v15.root") as file:
+    with uproot.open(slim_tt) as file:
         forms = {"tt": form_of(file, "Events")}
     branches = branch_needs(corrected, {"tt": METADATA}, forms)["tt"].required
     assert {"GenJet_pt", "Jet_genJetIdx", "FatJet_phi", "RawPuppiMET_phi"} <= set(branches)

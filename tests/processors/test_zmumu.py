@@ -178,18 +178,18 @@ def check(result, columns, *, is_mc):
 @pytest.mark.parametrize(
     ("name", "is_mc", "number"), [("nano_dy.root", True, 4), ("nano_dimuon.root", False, 3)]
 )
-def test_agrees_with_the_loop(name, is_mc, number, zmumu, nanoaod, open_events):
+def test_agrees_with_the_loop(name, is_mc, number, zmumu, slim_nanoaod, open_events):
     known = {"is_mc": is_mc, "era": "2018"}
-    events = open_events(nanoaod / name, ReducedNanoAODSchema, "Events", **known)
+    events = open_events(slim_nanoaod / name, ReducedNanoAODSchema, "Events", **known)
     (result,) = Processor(zmumu).process(events).values()
-    assert check(result, columns_of(nanoaod / name), is_mc=is_mc) == number
+    assert check(result, columns_of(slim_nanoaod / name), is_mc=is_mc) == number
 
 
-def test_agrees_with_the_loop_on_moved_events(zmumu, nanoaod):
+def test_agrees_with_the_loop_on_moved_events(zmumu, slim_nanoaod):
     """Copies whose quantities are moved, so that each cut decides, and each region has events."""
     random = np.random.default_rng(1)
     times = 60
-    read, flags, event, weights = columns_of(nanoaod / "nano_dy.root")
+    read, flags, event, weights = columns_of(slim_nanoaod / "nano_dy.root")
 
     def moved(field, array):
         array = ak.concatenate([array] * times)

@@ -32,8 +32,10 @@ def whole(ds_phipi_run):
     return ds_phipi_run
 
 
-def lacking(fileset, name, path):
-    """The fileset without one file of a dataset."""
+def lacking(toys, name, path):
+    """All data and one simulation of the toy, without one file of a dataset."""
+    fileset = load_fileset(toys / "fileset.json")
+    fileset = fileset.select(["toy_2017", "toy_2018", "toy_ds_phipi_mc"])
     dataset = fileset[name]
     files = {key: entry for key, entry in dataset.files.items() if key != path}
     return Fileset(fileset.root | {name: dataset.model_copy(update={"files": files})})
@@ -68,9 +70,8 @@ def test_without_one_file_of_data_exactly_its_sections_are_missing(
     whole, corrected, toys, tmp_path
 ):
     lost = toys / "toy_2018_1.root"
-    fileset = load_fileset(toys / "fileset.json")
     part = run(
-        corrected, lacking(fileset, "toy_2018", str(lost)), tmp_path / "part", Options("iterative")
+        corrected, lacking(toys, "toy_2018", str(lost)), tmp_path / "part", Options("iterative")
     )
     before, after = (each.read("luminosity.json")["datasets"] for each in (whole, part))
     sections = sections_in(lost)
@@ -109,7 +110,7 @@ def test_a_file_that_can_not_be_read_is_missing_from_the_luminosity(corrected, t
 @pytest.mark.slow
 def test_without_one_file_of_simulation_the_yield_stays(whole, corrected, toys, tmp_path):
     lost = str(toys / "toy_ds_phipi_mc_0.root")
-    fileset = lacking(load_fileset(toys / "fileset.json"), "toy_ds_phipi_mc", lost)
+    fileset = lacking(toys, "toy_ds_phipi_mc", lost)
     part = run(corrected, fileset, tmp_path / "part", Options("iterative"))
     yields, errors, scales = [], [], []
     for each in (whole, part):

@@ -1,5 +1,6 @@
 """CLs and limits against the asymptotic formulae, worked out by hand; toys: test_sampling."""
 
+import functools
 import json
 import math
 from decimal import Decimal, localcontext
@@ -82,6 +83,7 @@ def limit_by_hand(cls, s, b):
 
 
 @cache
+@functools.cache
 def limit_of(s, b, n):
     return upper_limit(counting(s, b, n))
 
@@ -210,7 +212,7 @@ def test_blinded_shows_nothing():
     ],
 )
 def test_uncertainties_cost(uncertainty):
-    without = upper_limit(counting(3.0, 10.0, 11))
+    without = limit_of(3.0, 10.0, 11)
     limit = upper_limit(counting(3.0, 10.0, 11, **uncertainty))
     assert limit.observed > 1.03 * without.observed
     assert limit.expected[2] > 1.03 * without.expected[2]

@@ -1,11 +1,13 @@
 """Simulation of the toy agrees with its data with the weights of its payloads, and only then."""
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import awkward as ak
 import correctionlib
 import numpy as np
 import pytest
@@ -35,55 +37,60 @@ BINS = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Selected:
     """Events whose two muons are in the acceptance: one row each, leading muon first."""
 
-    legs: list[tuple[float, float, float, float]]  # both pT, both η
-    identified: list[tuple[bool, bool]]
-    pv_tracks: list[float]
-    interactions: list[int]
+    legs: np.ndarray  # both pT, both η: shape (events, 4)
+    identified: np.ndarray  # shape (events, 2)
+    pv_tracks: np.ndarray
+    interactions: np.ndarray  # -1 in data
 
     def passing(self) -> "Selected":
         """Return the events whose muons are both global and PF."""
-        passing = [row for row, flags in enumerate(self.identified) if all(flags)]
+        kept = np.all(self.identified, axis=1)
         columns = (self.legs, self.identified, self.pv_tracks, self.interactions)
-        return Selected(*([column[row] for row in passing] for column in columns))
+        return Selected(*(column[kept] for column in columns))
 
     def column(self, name: str) -> np.ndarray:
         if name == "yield":
             return np.zeros(len(self.legs))
         if name == "pv_tracks":
-            return np.array(self.pv_tracks)
-        return np.array(self.legs)[:, list(BINS)[2:].index(name)]
+            return self.pv_tracks
+        return self.legs[:, list(BINS)[2:].index(name)]
 
 
-def in_acceptance(pt: float, eta: float) -> bool:
-    return (abs(eta) < 1.2 and pt > 3.5) or (1.2 <= abs(eta) < 2.4 and pt > 2.0)
+def in_acceptance(pt: ak.Array, eta: ak.Array) -> ak.Array:
+    eta = abs(eta)
+    return ((eta < 1.2) & (pt > 3.5)) | ((eta >= 1.2) & (eta < 2.4) & (pt > 2.0))
 
 
 def select(path: Path, is_mc: bool) -> Selected:
-    found = Selected([], [], [], [])
+    """Select the first candidate of each event that is in the acceptance."""
     with uproot.open(path) as file:
         names = [*BRANCHES, *OF_MUONS, *["nPileUpInt"] * is_mc]
-        arrays = file[DsPhiPiToy.tree].arrays(names)
-    for event in arrays.tolist():
-        muons = zip(*(event[name] for name in OF_MUONS), strict=True)
-        identified = {pt for pt, is_global, is_pf in muons if is_global == 1 == is_pf}
-        for pt1, eta1, pt2, eta2, tracks in zip(*(event[name] for name in BRANCHES), strict=True):
-            if (
-                min(pt1, pt2) > 0
-                and tracks >= 2
-                and in_acceptance(pt1, eta1)
-                and in_acceptance(pt2, eta2)
-            ):
-                found.legs.append((pt1, pt2, eta1, eta2))
-                flags = (float(np.float32(pt)) in identified for pt in (pt1, pt2))
-                found.identified.append(tuple(flags))
-                found.pv_tracks.append(tracks)
-                found.interactions.append(event["nPileUpInt"] if is_mc else -1)
-                break
-    return found
+        events = file[DsPhiPiToy.tree].arrays(names)
+    pt1, eta1, pt2, eta2, tracks = (events[name] for name in BRANCHES)
+    inside = in_acceptance(pt1, eta1) & in_acceptance(pt2, eta2)
+    good = (pt1 > 0) & (pt2 > 0) & (tracks >= 2) & inside
+    events = events[ak.any(good, axis=1)]
+    first = ak.argmax(good[ak.any(good, axis=1)], axis=1, keepdims=True)
+    chosen = {name: ak.to_numpy(events[name][first][:, 0]) for name in BRANCHES}
+    muons = events.MuonPt[(events.Muon_isGlobal == 1) & (events.Muon_isPF == 1)]
+    identified = [
+        ak.to_numpy(ak.any(muons == chosen[name].astype(np.float32), axis=1))
+        for name in ("Mu01_Pt", "Mu02_Pt")
+    ]
+    return Selected(
+        np.stack([chosen[name] for name in ("Mu01_Pt", "Mu02_Pt", "Mu01_Eta", "Mu02_Eta")], axis=1),
+        np.stack(identified, axis=1),
+        chosen["RefittedPV2_NTracks"],
+        ak.to_numpy(events.nPileUpInt) if is_mc else np.full(len(events), -1),
+    )
+
+
+#: Function from selected events to the weight of each.
+Weight: TypeAlias = Callable[[Selected], np.ndarray]
 
 
 @dataclass
@@ -97,16 +104,15 @@ class Samples:
         mc = [(sample.passing(), normalisation) for sample, normalisation in self.mc]
         return Samples([sample.passing() for sample in self.data], mc, self.folder)
 
-    def p_value(self, name: str, *weights: Callable[..., float], shape: bool = False) -> float:
+    def p_value(self, name: str, *weights: Weight, shape: bool = False) -> float:
         """Return the p-value of χ² between data and weighted simulation, in bins of a quantity."""
         edges = BINS[name]
         data = np.sum([np.histogram(s.column(name), edges)[0] for s in self.data], axis=0)
         content, variance = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
         for sample, normalisation in self.mc:
             w = np.full(len(sample.legs), normalisation)
-            for row, (legs, n) in enumerate(zip(sample.legs, sample.interactions, strict=True)):
-                for weight in weights:
-                    w[row] *= weight(legs, n)
+            for weight in weights:
+                w *= weight(sample)
             content += np.histogram(sample.column(name), edges, weights=w)[0]
             variance += np.histogram(sample.column(name), edges, weights=w**2)[0]
         if shape:
@@ -146,25 +152,30 @@ def loaded(folder: Path, file: str, name: str) -> Any:
     return correctionlib.CorrectionSet.from_file(str(folder / file))[name]
 
 
-def of_muons(correction: Any) -> Callable[..., float]:
-    def weight(legs: tuple[float, float, float, float], _: int) -> float:
-        pt1, pt2, eta1, eta2 = legs
+def of_muons(correction: Any) -> Weight:
+    def weight(sample: Selected) -> np.ndarray:
+        pt1, pt2, eta1, eta2 = sample.legs.T
         first = correction.evaluate(eta1, pt1, "nominal")
         return first * correction.evaluate(eta2, pt2, "nominal")
 
-    return weight
+    return functools.cache(weight)
+
+
+def of_pileup(correction: Any) -> Weight:
+    return functools.cache(
+        lambda sample: correction.evaluate(sample.interactions.astype(float), "nominal")
+    )
 
 
 @pytest.fixture(scope="module")
-def weights(samples) -> dict[str, Callable[..., float]]:
+def weights(samples) -> dict[str, Weight]:
     folder = samples.folder
-    pileup = loaded(folder, "puWeights.json.gz", "Collisions_toys_goldenJSON")
     muons = {
         "identification": "NUM_LooseID_DEN_TrackerMuons",
         "reconstruction": "NUM_TrackerMuons_DEN_genTracks",
     }
     return {
-        "pileup": lambda _, n: pileup.evaluate(float(n), "nominal"),
+        "pileup": of_pileup(loaded(folder, "puWeights.json.gz", "Collisions_toys_goldenJSON")),
         **{k: of_muons(loaded(folder, "muon_JPsi.json.gz", v)) for k, v in muons.items()},
     }
 
@@ -197,17 +208,18 @@ def test_mc_identifies_more_muons_than_data_by_the_payload(accepted, weights):
     # per bin of η: muons, identified ones with and without scale factor, in each leg
     in_data, in_mc = np.zeros((2, len(edges) - 1)), np.zeros((4, len(edges) - 1))
     for sample in accepted.data:
-        for (_, _, *etas), flags in zip(sample.legs, sample.identified, strict=True):
-            for eta, flag in zip(etas, flags, strict=True):
-                in_data[:, np.searchsorted(edges, eta, "right") - 1] += (1, flag)
+        columns = np.searchsorted(edges, sample.legs[:, 2:].ravel(), "right") - 1
+        for row, values in enumerate((None, sample.identified.ravel())):
+            in_data[row] += np.bincount(columns, values, len(edges) - 1)
     for sample, normalisation in accepted.mc:
-        rows = zip(sample.legs, sample.identified, sample.interactions, strict=True)
-        for pts_etas, flags, n in rows:
-            w = normalisation * weights["pileup"](None, n)
-            for pt, eta, flag in zip(pts_etas[:2], pts_etas[2:], flags, strict=True):
-                factor = correction.evaluate(eta, pt, "nominal")
-                column = np.searchsorted(edges, eta, "right") - 1
-                in_mc[:, column] += (w, w * flag, w * flag * factor, w**2)
+        w = normalisation * weights["pileup"](sample)
+        legs, identified = sample.legs, sample.identified
+        for leg in (0, 1):
+            factor = correction.evaluate(legs[:, 2 + leg], legs[:, leg], "nominal")
+            columns = np.searchsorted(edges, legs[:, 2 + leg], "right") - 1
+            flag = identified[:, leg]
+            for row, values in enumerate((w, w * flag, w * flag * factor, w**2)):
+                in_mc[row] += np.bincount(columns, values, len(edges) - 1)
     efficiency = in_data[1] / in_data[0]
     effective = in_mc[0] ** 2 / in_mc[3]
     variance = efficiency * (1 - efficiency) * (1 / in_data[0] + 1 / effective)
@@ -278,7 +290,8 @@ def test_weights_turn_the_pileup_of_mc_into_that_of_data(samples, weights):
     for part in (0, 1):
         with uproot.open(samples.folder / f"toy_phi_track_mc_{part}.root") as file:
             numbers += file[DsPhiPiToy.tree].arrays(["nPileUpInt"]).nPileUpInt.tolist()
-    w = np.array([weights["pileup"](None, n) for n in numbers])
+    none = np.zeros(0)
+    w = weights["pileup"](Selected(none, none, none, np.array(numbers)))
     error = np.std(numbers) * np.max(w) / np.sqrt(len(numbers))
     assert np.mean(numbers) == pytest.approx(38.2, abs=5 * error)
     assert np.average(numbers, weights=w) == pytest.approx(32.1, abs=5 * error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,35 +71,11 @@ def _beside(path: Path) -> str:
 
 def _split(text: str) -> tuple[int, dict[str, str], dict[str, str]]:
     """Return the version, and the text of each correction and compound correction by name."""
-    decoder = json.JSONDecoder()
-    version: object = None
-    corrections: dict[str, str] | None = None
-    compound: dict[str, str] = {}
-    for key, start in _members(decoder, text):
-        if key == "schema_version":
-            version, _ = decoder.raw_decode(text, start)
-        elif key == "corrections":
-            corrections = _by_name(_named_elements(decoder, text, start))
-        elif key == "compound_corrections" and text[start] == "[":
-            compound = _by_name(_named_elements(decoder, text, start))
-    if not isinstance(version, int) or corrections is None:
-        raise ValueError("it has no schema_version, or no corrections")
-    return version, corrections, compound
-
-
-def _by_name(elements: Iterator[tuple[str, str]]) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for name, text in elements:
-        if name in texts:
-            raise ValueError(f"two corrections are called '{name}'")
-        texts[name] = text
-    return texts
-
-
-def _members(decoder: json.JSONDecoder, text: str) -> Iterator[tuple[str, int]]:
-    """Yield the keys of a JSON object, and the positions of their values in the text."""
     if not text.strip():
         raise ValueError("it is empty")
+    decoder = json.JSONDecoder()
+    version: object = None
+    texts: dict[str, dict[str, str]] = {}
     position = _skip(text, 0)
     if text[position] != "{":
         raise ValueError("expected an object")
@@ -111,26 +86,35 @@ def _members(decoder: json.JSONDecoder, text: str) -> Iterator[tuple[str, int]]:
         if text[position] != ":":
             raise ValueError(f"expected a colon after {key!r:.40}")
         position = _skip(text, position + 1)
-        yield key, position
-        _, position = decoder.raw_decode(text, position)
+        if key in ("corrections", "compound_corrections") and text[position] == "[":
+            texts[key], position = _by_name(decoder, text, position)
+        else:
+            value, position = decoder.raw_decode(text, position)
+            if key == "corrections":
+                raise ValueError("corrections: expected a list")
+            version = value if key == "schema_version" else version
         position = _skip(text, position, ",")
     if text[position + 1 :].strip():
         raise ValueError("something follows its end")
+    if not isinstance(version, int) or "corrections" not in texts:
+        raise ValueError("it has no schema_version, or no corrections")
+    return version, texts["corrections"], texts.get("compound_corrections", {})
 
 
-def _named_elements(
-    decoder: json.JSONDecoder, text: str, position: int
-) -> Iterator[tuple[str, str]]:
-    """Yield name and text of each object in a JSON array."""
-    if text[position] != "[":
-        raise ValueError("corrections: expected a list")
+def _by_name(decoder: json.JSONDecoder, text: str, position: int) -> tuple[dict[str, str], int]:
+    """Return the text of each object in a JSON array by its name, and where the array ends."""
+    texts: dict[str, str] = {}
     position = _skip(text, position + 1)
     while text[position] != "]":
         content, stop = decoder.raw_decode(text, position)
-        if not isinstance(content, dict) or not isinstance(content.get("name"), str):
+        name = content.get("name") if isinstance(content, dict) else None
+        if not isinstance(name, str):
             raise ValueError("a correction has no name")
-        yield content["name"], text[position:stop]
+        if name in texts:
+            raise ValueError(f"two corrections are called '{name}'")
+        texts[name] = text[position:stop]
         position = _skip(text, stop, ",")
+    return texts, position + 1
 
 
 def _skip(text: str, position: int, also: str = "") -> int:

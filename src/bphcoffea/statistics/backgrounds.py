@@ -106,10 +106,17 @@ def density_of(
             u = np.log1p(u * (high - low) / low) / np.log(high / low)
         growth = np.exp(slope * (u - 0.5))
         return height * growth, np.column_stack([growth, height * (u - 0.5) * growth])
-    order = len(parameters) - 1
-    k = np.arange(order + 1)
-    basis = special.binom(order, k) * u[:, np.newaxis] ** k * (1 - u[:, np.newaxis]) ** (order - k)
+    basis = _bernstein(len(parameters) - 1, u)
     return basis @ parameters, basis
+
+
+def _bernstein(order: int, u: Floats) -> Floats:
+    """Return the polynomials of the Bernstein basis, shape (n, order + 1)."""
+    k = np.arange(order + 1)
+    basis: Floats = (
+        special.binom(order, k) * u[:, np.newaxis] ** k * (1 - u[:, np.newaxis]) ** (order - k)
+    )
+    return basis
 
 
 def deviance_of(counts: Floats, expected: Floats) -> float:
@@ -148,9 +155,15 @@ def fit_shape(
     # heights are relative to the mean, so that all parameters are of order 1
     scales = np.array([height, 1.0]) if sloping else np.full(order + 1, height)
 
+    # the derivatives of a polynomial, which its parameters do not change
+    basis = None if sloping else _bernstein(order, beside.middles)
+    steady = None if basis is None else basis * beside.widths[:, np.newaxis]
+
     def expected(parameters: Floats) -> tuple[Floats, Floats]:
-        values, slopes = density_of(family, beside.middles, parameters, range_)
         widths = beside.widths
+        if basis is not None and steady is not None:
+            return np.maximum(basis @ parameters * widths, TINY), steady
+        values, slopes = density_of(family, beside.middles, parameters, range_)
         return np.maximum(values * widths, TINY), slopes * widths[:, np.newaxis]
 
     def deviance(relative: Floats) -> float:

@@ -67,4 +67,7 @@ def lists(flat: Mapping[str, Numbers], event: Integers, n: int) -> dict[str, ak.
 def _entries(
     branches: Mapping[str, Numbers | ak.Array], start: int
 ) -> dict[str, Numbers | ak.Array]:
+    length = len(next(iter(branches.values())))
+    if start == 0 and length <= CLUSTER:
+        return dict(branches)
     return {name: values[start : start + CLUSTER] for name, values in branches.items()}

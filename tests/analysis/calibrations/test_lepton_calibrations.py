@@ -1,5 +1,6 @@
 """Momenta of leptons against coffea and correctionlib called by hand, lepton by lepton."""
 
+import functools
 import itertools
 import math
 import pickle
@@ -13,7 +14,7 @@ import uproot
 from coffea.lookup_tools.doublecrystalball import doublecrystalball
 from coffea.lookup_tools.rochester_lookup import rochester_lookup
 from coffea.lookup_tools.txt_converters import convert_rochester_file
-from coffea.nanoevents import NanoAODSchema
+from samples import SlimNanoAODSchema
 from scipy.special import erf, erfinv
 
 from bphcoffea.analysis import (
@@ -90,6 +91,7 @@ def payloads(nanoaod, tmp_path_factory):
 def corrections(payloads):
     numbers = itertools.count()
 
+    @functools.cache
     def corrections(text, name="2022"):
         path = payloads / f"{next(numbers)}.toml"
         path.write_text(f'name = "{name}"\neras = ["*"]\n{text}')
@@ -99,9 +101,9 @@ def corrections(payloads):
 
 
 @pytest.fixture(scope="module")
-def events(nanoaod, open_events):
+def events(slim_tt, open_events):
     """Events of tt̄; the taus have every origin, the electrons the branches of Run 2."""
-    whole = open_events(nanoaod / "nano_tt_v15.root", NanoAODSchema, "Events")
+    whole = open_events(slim_tt, SlimNanoAODSchema, "Events")
     origins = np.arange(ak.sum(ak.num(whole.Tau))) % 6
     taus = ak.with_field(whole.Tau, ak.unflatten(origins, ak.num(whole.Tau)), "genPartFlav")
     electrons = whole.Electron
@@ -405,7 +407,7 @@ OBJECTS = ("muon", "electron", "tau")
 class Leptons(Analysis):
     """Events with leptons."""
 
-    schema = NanoAODSchema
+    schema = SlimNanoAODSchema
     calibrations = tuple(CALIBRATIONS.values())
     objects = tuple(
         Objects(name, name.title(), (pt > 12, eta.magnitude() < 2.5)) for name in OBJECTS
@@ -444,11 +446,10 @@ def test_variations_are_analyses_of_events_shifted_by_hand(events, corrections):
     calibrations = [c.resolved(*known) for c in CALIBRATIONS.values()]
     names = [name for c in calibrations for name in c.variations(*known)]
     assert len(names) == 10
+    original = chosen()
+    calibrated = functools.reduce(lambda moved, c: c.calibrate(moved), calibrations, original)
     for name in ("nominal", *names):
-        original = chosen()
-        moved = original
-        for calibration in calibrations:
-            moved = calibration.calibrate(moved)
+        moved = calibrated
         for calibration in calibrations:
             if name in calibration.variations(*known):
                 amounts = calibration.variations(*known)[name]
@@ -525,9 +526,9 @@ def test_leptons_outside_the_bins_are_counted(events, corrections, is_mc):
     assert min(expected.values()) > 0
 
 
-def test_branches_of_calibrations_are_found_out(corrections, nanoaod):
+def test_branches_of_calibrations_are_found_out(corrections, slim_tt):
     analysis = Leptons().corrected(corrections(EVERYTHING))
-    with uproot.open(nanoaod / "nano_tt_v15.root") as file:
+    with uproot.open(slim_tt) as file:
         forms = dict.fromkeys(("simulation", "data"), form_of(file, "Events"))
     datasets = {name: {"is_mc": name != "data", "era": "2022C", "hlt": ()} for name in forms}
     needs = {name: set(of.required) for name, of in branch_needs(analysis, datasets, forms).items()}

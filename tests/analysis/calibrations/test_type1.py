@@ -9,7 +9,7 @@ import correctionlib
 import numpy as np
 import pytest
 from coffea.jetmet_tools import CorrectedMETFactory, CorrectionLibJEC
-from coffea.nanoevents import NanoAODSchema
+from samples import SlimNanoAODSchema
 
 from bphcoffea.analysis import JetEnergy
 from bphcoffea.corrections import load_corrections
@@ -53,8 +53,8 @@ def corrections(nanoaod, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def events(nanoaod, open_events):
-    whole = open_events(nanoaod / "nano_tt_v15.root", NanoAODSchema, "Events")
+def events(slim_tt, open_events):
+    whole = open_events(slim_tt, SlimNanoAODSchema, "Events")
     # some events have no jets, and some muons take a large part of a jet
     rng = np.random.default_rng(16)
     for name in ("Jet", "CorrT1METJet"):

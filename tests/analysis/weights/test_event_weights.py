@@ -136,18 +136,17 @@ class Tops(Analysis):
 
 @pytest.mark.samples
 @pytest.mark.parametrize("normalised", [True, False])
-def test_the_weight_of_top_quarks_changes_no_cross_section(nanoaod, tmp_path, normalised):
+def test_the_weight_of_top_quarks_changes_no_cross_section(slim_tt, tmp_path, normalised):
     """Scaled to a cross section, all events are as many under all variations."""
-    path = nanoaod / "nano_tt_v15.root"
     about = {"is_mc": True, "era": "2022", "top_pt": True, "cross_section": 2.0, "luminosity": 3.0}
-    fileset = fileset_of([path], tree="Events", **about)
+    fileset = fileset_of([slim_tt], tree="Events", **about)
     analysis = Tops()
     analysis.weights = (TopPtWeight(normalised=normalised), PartonShower())
     folder = run(analysis, fileset, tmp_path / "run", Options("iterative", chunksize=70))
     scaled = folder.normalised_histograms()["met"]["D", "all", ...]
     totals = {name: scaled[name, :].sum(flow=True).value for name in scaled.axes["variation"]}
     assert {"nominal", "top_ptUp", "top_ptDown", "ps_isrUp"} <= set(totals)
-    with uproot.open(path) as file:
+    with uproot.open(slim_tt) as file:
         generator = file["Events/genWeight"].array(library="np").astype(float)
         names = ("pdgId", "pt", "statusFlags")
         columns = {name: file[f"Events/GenPart_{name}"].array() for name in names}
@@ -168,9 +167,9 @@ def test_the_weight_of_top_quarks_changes_no_cross_section(nanoaod, tmp_path, no
 
 
 @pytest.mark.samples
-def test_top_quarks_of_a_real_file(nanoaod):
+def test_top_quarks_of_a_real_file(slim_tt):
     names = ("pdgId", "pt", "statusFlags")
-    with uproot.open(nanoaod / "nano_tt_v15.root") as file:
+    with uproot.open(slim_tt) as file:
         columns = {name: file[f"Events/GenPart_{name}"].array(entry_stop=40) for name in names}
     events = ak.zip({"GenPart": ak.zip(columns)}, depth_limit=1)
     factor = TopPtWeight().evaluate(

@@ -12,7 +12,7 @@ import pytest
 import uproot
 from builders import fileset_of, write_nano
 from correction_files import binning, category, correction, evaluator, muon_grid, stored
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from objects_with_factors import (
     DECAY_MODES,
@@ -240,6 +240,12 @@ def loaded(file, **how):
     return load_corrections([toml(file, **how)])
 
 
+@functools.cache
+def loaded_once(file, interface):
+    """Return the corrections of all examples, since reading takes longer than an example."""
+    return loaded(file, any=(interface, INTERFACES[interface][0]))
+
+
 def loop(file, interface, lists):
     """Product for each event, nominal and shifted, with a call of correctionlib per object."""
     _, arguments, (nominal, parts) = INTERFACES[interface]
@@ -274,11 +280,12 @@ def loop(file, interface, lists):
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
-@given(lists=st.lists(st.lists(made_object, max_size=4), min_size=1, max_size=6))
+@settings(max_examples=12)
+@given(lists=st.lists(st.lists(made_object, max_size=4), min_size=1, max_size=15))
 @example(lists=[[], [OBJECT], [OBJECT] * 3])
 @example(lists=[[], []])
 def test_weights_are_products_of_a_loop_over_objects(file, interface, lists):
-    corrections = loaded(file, any=(interface, INTERFACES[interface][0]))
+    corrections = loaded_once(file, interface)
     weight = ObjectWeight("any", of="Muon", after=None)
     factor, sides = evaluated(weight, events_of(lists), corrections)
     nominal, shifted = loop(file, interface, lists)
@@ -313,7 +320,8 @@ def processed(corrections, lists, analysis=Weighed):
 TWO = {"muon_id": ("v2", ""), "isolation": ("v1", INTERFACES["v1"][0])}
 
 
-@given(lists=st.lists(st.lists(made_object, max_size=3), min_size=1, max_size=6))
+@settings(max_examples=10)
+@given(lists=st.lists(st.lists(made_object, max_size=3), min_size=1, max_size=18))
 def test_selected_objects_of_a_whole_analysis(file, lists):
     result = processed(loaded(file, **TWO), lists)
     selected = [sorted((o for o in one if o["pt"] > 25), key=lambda o: -o["pt"]) for one in lists]
@@ -562,7 +570,8 @@ class Moved(Shift):
         return {("Muon", "pt"): events.Muon.pt * amounts[0]}
 
 
-@given(lists=st.lists(st.lists(made_object, max_size=3), min_size=1, max_size=6))
+@settings(max_examples=10)
+@given(lists=st.lists(st.lists(made_object, max_size=3), min_size=1, max_size=18))
 @example(lists=[[], [OBJECT | {"pt": 24.0}], [OBJECT | {"pt": 38.0}]])
 def test_weights_of_a_shape_variation_are_those_of_shifted_objects(file, lists):
     class Shaken(Weighed):

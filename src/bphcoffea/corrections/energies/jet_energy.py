@@ -62,13 +62,20 @@ class JetEnergyPayload:
         levels = {kind: names for kind, names in scales.items() if isinstance(names, tuple)}
         single = [names for names in scales.values() if isinstance(names, str)]
         single += [name for name in (section.simulation_offset, section.data_offset) if name]
-        self._scale = _compiled(folder / section.file, (*single, *section.sources.values()), levels)
+        single += section.sources.values()
+        smearing = [name for name in (section.resolution, section.scale_factor) if name]
+        # a file of CMS takes a second to read, and most have the resolution as well
+        of_file = single if section.resolution_file else (*single, *smearing)
+        self._scale = _compiled(folder / section.file, of_file, levels)
         # of one kind a list of levels, which is called like the kind
         self._names = {kind: kind if kind in levels else name for kind, name in scales.items()}
-        self._resolution = self._scale
-        if section.resolution is not None and section.scale_factor is not None:
-            file = folder / (section.resolution_file or section.file)
-            self._resolution = _compiled(file, (section.resolution, section.scale_factor), {})
+        self._other_file: CompiledCorrections | None = None
+        if section.resolution_file and smearing:
+            self._other_file = _compiled(folder / section.resolution_file, smearing, {})
+
+    @property
+    def _resolution(self) -> CompiledCorrections:
+        return self._other_file or self._scale
 
     def recalibrates(self, *, is_mc: bool) -> bool:
         """Return whether the energies of the file are replaced."""
