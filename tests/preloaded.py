@@ -29,12 +29,11 @@ MODULES = [
     for module in pkgutil.walk_packages(
         [f"{bphcoffea.__path__[0]}/{package}"], f"bphcoffea.{package}."
     )
-    if not module.ispkg
+    if not module.ispkg and ".making." not in module.name
 ]
 MODULES += [
     "bphcoffea.physics.triggers",
     "bphcoffea.storage.file_identity",
-    "bokeh.plotting",
     "coffea.processor",
     "distributed",
     "distributed.cli.dask_scheduler",

@@ -171,7 +171,7 @@ def test_pieces_fit_into_the_memory_and_are_no_smaller_than_they_must_be(
     whole=PAIRS,
     smaller=st.integers(300, 40_000),
     bad=st.sets(st.integers(0, 60_000), max_size=3),
-    chosen=st.integers(50, 3000),
+    chosen=st.integers(500, 3000),
 )
 def test_every_entry_is_in_one_piece_or_lost_with_a_reason(whole, smaller, bad, chosen):
     start, length = whole

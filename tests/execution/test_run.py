@@ -64,7 +64,7 @@ def assert_same(folder, reference):
     [("iterative", 777), ("futures", 1501), ("dask", 1501)],
 )
 def test_result_does_not_depend_on_how_it_was_run(
-    executor, chunksize, toys, reference, ds_phipi, tmp_path, spawned_workers
+    executor, chunksize, toys, reference, ds_phipi, tmp_path, dask_reports
 ):
     options = Options(executor, workers=2, chunksize=chunksize)
     folder = run(ds_phipi, toys[0], tmp_path, options)
