@@ -77,6 +77,14 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def impatient_clients():
+    """Wait less long for XRootD servers that are gone: half as long as for a user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XRD_CONNECTIONWINDOW", "5")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def whole_lines():
     """Print whole lines, although workers of xdist are told the width of a terminal."""
     with pytest.MonkeyPatch.context() as patch:

@@ -38,7 +38,6 @@ MODULES += [
     "distributed",
     "distributed.cli.dask_scheduler",
     "distributed.cli.dask_worker",
-    "pandas",
     "pyarrow.parquet",
     *(f"vector._compute.{kind}" for kind in ("lorentz", "planar", "spatial")),
     "preloaded",

@@ -223,7 +223,7 @@ def test_analysis_by_path_reaches_workers_that_lack_the_file(
     (mine / "beside_it.py").write_text(textwrap.dedent(BESIDE))
     analysis = load_analysis(str(mine / "my_analysis.py"))
     shutil.rmtree(mine)
-    folder = run(analysis, one_dataset, tmp_path / "run", Options(executor, workers=2))
+    folder = run(analysis, one_dataset, tmp_path / "run", Options(executor, workers=1))
     for dataset, rows in folder.cutflow.items():
         known = {row["step"]: row for row in reference.cutflow[dataset]}
         assert rows[0] == known["all"]
