@@ -25,7 +25,8 @@ def lengths(lists: ak.Array) -> Integers:
         return np.diff(np.asarray(layout.offsets)).astype(np.int64, copy=False)
     if isinstance(layout, ak.contents.ListArray):
         starts, stops = np.asarray(layout.starts), np.asarray(layout.stops)
-        return np.subtract(stops[: len(starts)], starts, dtype=np.int64)
+        of_chosen: Integers = stops[: len(starts)] - starts
+        return of_chosen.astype(np.int64, copy=False)
     of_lists: Integers = ak.to_numpy(ak.num(lists)).astype(np.int64, copy=False)
     return of_lists
 
