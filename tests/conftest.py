@@ -24,8 +24,9 @@ from bphcoffea import cli
 from bphcoffea.cli import terminal
 from bphcoffea.corrections import load_corrections
 from bphcoffea.datasets import load_fileset
-from bphcoffea.execution import Options, load_analysis, needs, run
+from bphcoffea.execution import Options, load_analysis, needs, run, run_analysis
 from bphcoffea.execution.checkpoints import fingerprint
+from bphcoffea.execution.executors import engines
 from bphcoffea.execution.loading import SOURCE_SHA256
 from bphcoffea.inputs import ThreeMuSchema, TwoMuTrackSchema, branch_filter, iteritems_options
 from bphcoffea.processing import tracing
@@ -76,6 +77,14 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def impatient_clients():
+    """Wait less long for XRootD servers that are gone: half as long as for a user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XRD_CONNECTIONWINDOW", "5")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def whole_lines():
     """Print whole lines, although workers of xdist are told the width of a terminal."""
     with pytest.MonkeyPatch.context() as patch:
@@ -121,6 +130,23 @@ def spawned_workers():
     """Start workers as for a user."""
     with preloaded.spawned_workers():
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_dask_reports():
+    """Runs write no performance report of Dask, which takes a second.
+
+    They do in a test that asks for ``dask_reports``.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_analysis, "reporting", lambda *_: contextlib.nullcontext())
+        yield
+
+
+@pytest.fixture
+def dask_reports(monkeypatch):
+    """Runs on Dask write its performance report, as for a user."""
+    monkeypatch.setattr(run_analysis, "reporting", engines.reporting)
 
 
 @pytest.fixture(scope="session")
@@ -279,9 +305,9 @@ def authority(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory):
+def installed(shared_folders):
     """An interpreter that has a wheel of the project, and not its checkout."""
-    return services.installed(tmp_path_factory.mktemp("installed") / "here")
+    return shared_folders.get("installed", services.installed) / "venv" / "bin" / "python"
 
 
 @pytest.fixture(scope="session")

@@ -29,17 +29,15 @@ MODULES = [
     for module in pkgutil.walk_packages(
         [f"{bphcoffea.__path__[0]}/{package}"], f"bphcoffea.{package}."
     )
-    if not module.ispkg
+    if not module.ispkg and ".making." not in module.name
 ]
 MODULES += [
     "bphcoffea.physics.triggers",
     "bphcoffea.storage.file_identity",
-    "bokeh.plotting",
     "coffea.processor",
     "distributed",
     "distributed.cli.dask_scheduler",
     "distributed.cli.dask_worker",
-    "pandas",
     "pyarrow.parquet",
     *(f"vector._compute.{kind}" for kind in ("lorentz", "planar", "spatial")),
     "preloaded",

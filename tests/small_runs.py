@@ -21,6 +21,12 @@ def small_copy(run, folder, kept=KEPT, without=("candidates",)):
     """Copy a run with some of its histograms."""
     ignored = shutil.ignore_patterns(*without, "histograms.root", "figures", "*.html")
     shutil.copytree(run.path, folder, ignore=ignored)
+    leave_few_histograms(folder, kept)
+    return RunFolder(folder)
+
+
+def leave_few_histograms(folder, kept=KEPT):
+    """Remove the other histograms of a run."""
 
     def keep(content):
         for name in set(content) - set(kept):
@@ -28,4 +34,3 @@ def small_copy(run, folder, kept=KEPT, without=("candidates",)):
 
     edited(folder, "histograms.json", keep)
     edited(folder, "analysis.json", lambda content: keep(content["histograms"]))
-    return RunFolder(folder)

@@ -456,42 +456,33 @@ def test_build_and_import_name_every_fault(bphcoffea, tmp_path):
     assert not made.exists()
 
 
-def python_m_bphcoffea(*arguments, **environment):
+def test_the_module_behaves_as_the_command_and_finds_no_file_and_no_server(
+    fileset, output, tmp_path
+):
+    url = f"root://127.0.0.1:{services.free_port()}//a.root"
+    path = fileset("none.root", "x.root", url)
+    arguments = ("run", "ds_phipi", path, "-o", output, "--executor", "iterative")
+    # the client waits for minutes by default
+    impatient = {"XRD_CONNECTIONWINDOW": "1", "XRD_CONNECTIONRETRY": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "bphcoffea", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=100,
-        env=os.environ | environment,
+        env=os.environ | impatient,
     )
-    return done.returncode, done.stderr.splitlines()
-
-
-def test_the_module_behaves_as_the_command(fileset, sound, output, tmp_path):
-    path = fileset("none.root", "x.root")
-    arguments = ("run", "ds_phipi", path, "-o", output, "--executor", "iterative")
-    assert python_m_bphcoffea(*arguments) == (
+    assert (done.returncode, done.stderr.splitlines()) == (
         2,
         [
-            f"{PREFIX}dataset 'D', {tmp_path}/{name}: no such file"
-            for name in ("none.root", "x.root")
+            *(
+                f"{PREFIX}dataset 'D', {tmp_path}/{name}: no such file"
+                for name in ("none.root", "x.root")
+            ),
+            f"{PREFIX}dataset 'D', {url}: the server does not answer; "
+            "is its address right, and is it up? (Connection error)",
         ],
     )
     assert list(output.iterdir()) == []
-
-
-def test_a_server_that_is_not_there(fileset, output):
-    url = f"root://127.0.0.1:{services.free_port()}//a.root"
-    arguments = ("run", "ds_phipi", fileset(url), "-o", output, "--executor", "iterative")
-    # the client waits for minutes by default
-    impatient = {"XRD_CONNECTIONWINDOW": "1", "XRD_CONNECTIONRETRY": "1"}
-    assert python_m_bphcoffea(*arguments, **impatient) == (
-        2,
-        [
-            f"{PREFIX}dataset 'D', {url}: the server does not answer; "
-            "is its address right, and is it up? (Connection error)"
-        ],
-    )
 
 
 def test_a_copy_of_an_analysis_works_where_the_shipped_one_does(

@@ -231,10 +231,13 @@ def test_a_bug_prints_no_secret(server, command, options, tmp_path):
 
 
 @pytest.mark.xrootd
-def test_nothing_of_a_run_on_a_cluster_holds_a_secret(server, command, options, tmp_path):
+def test_nothing_of_a_run_on_a_cluster_holds_a_secret(
+    server, command, options, tmp_path, dask_reports
+):
     fileset = write_fileset(tmp_path / "fileset.json", server)
     (tmp_path / "small.py").write_text(analysis())
     (tmp_path / "buggy.py").write_text(analysis(wrong=True))
+    # what forked workers print is in no log
     environment = {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
     with services.dask_cluster(
         tmp_path / "cluster", python=sys.executable, environment=environment

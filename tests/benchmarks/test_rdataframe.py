@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -15,19 +15,24 @@ BENCHMARK = ROOT_FOLDER / "benchmarks" / "rdataframe"
 DATA = ROOT_FOLDER / "tests" / "data"
 
 
-def compete(output, file, *contestants):
-    command = [sys.executable, BENCHMARK, "--analysis", "ds_phipi", "--format", "ttree"]
-    command += ["--input", DATA / file, "--files", "1", "--repeat", "1", "-o", output]
-    done = subprocess.run(
-        [*map(str, command), "--only", *contestants], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((output / "rdataframe.json").read_text())["ds_phipi, ttree"], done.stdout
+@pytest.fixture
+def compete(tmp_path, monkeypatch, capsys):
+    """Run the benchmark in this process; each contestant is a process of its own."""
+
+    def compete(file, *contestants):
+        words = ["--analysis", "ds_phipi", "--format", "ttree", "--input", DATA / file]
+        words += ["--files", 1, "--repeat", 1, "-o", tmp_path, "--only", *contestants]
+        monkeypatch.setattr(sys, "argv", [str(BENCHMARK), *map(str, words)])
+        runpy.run_path(str(BENCHMARK), run_name="__main__")
+        content = json.loads((tmp_path / "rdataframe.json").read_text())
+        return content["ds_phipi, ttree"], capsys.readouterr().out
+
+    return compete
 
 
-def test_each_contestant_is_measured_and_drawn(tmp_path):
+def test_each_contestant_is_measured_and_drawn(compete, tmp_path):
     names = ["iterative", "uproot", "libdeflate"]
-    content, printed = compete(tmp_path, "tree3mu_phipi_2017.root", *names)
+    content, printed = compete("tree3mu_phipi_2017.root", *names)
     for entries in (content["rows"], content["summary"]):
         assert [entry["contestant"] for entry in entries] == names
         assert all(entry["events"] == 300 for entry in entries)
@@ -37,8 +42,8 @@ def test_each_contestant_is_measured_and_drawn(tmp_path):
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("ROOT"), reason="needs ROOT (make bench)")
-def test_rdataframe_selects_the_same_events_even_of_traps(tmp_path):
-    compete(tmp_path, "tree3mu_phipi_traps.root", "rdataframe-1", "iterative")
+def test_rdataframe_selects_the_same_events_even_of_traps(compete):
+    compete("tree3mu_phipi_traps.root", "rdataframe-1", "iterative")
 
 
 def test_fixed_cost_and_cost_per_event_are_told_apart(monkeypatch):

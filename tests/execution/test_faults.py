@@ -46,7 +46,7 @@ def files(data, tmp_path):
 def test_corrupt_basket_is_recorded_and_the_rest_goes_on(executor, files, ds_phipi, tmp_path):
     sound, bad = files
     fileset = fileset_of({str(f): "Tree3Mu/ntuple" for f in files})
-    options = Options(executor, workers=2, retries=QUICK)
+    options = Options(executor, workers=1, retries=QUICK)
     folder = run(ds_phipi, fileset, tmp_path / "run", options)
     ledger = folder.read("ledger.json")
     assert not folder.complete
@@ -233,7 +233,7 @@ def test_server_that_dies_and_comes_back_loses_nothing(
     outage = threading.Thread(target=server.outage, args=(0.3 * size, 3.0))
     with server:
         outage.start()
-        options = Options(executor, workers=2, retries=Retries(attempts=6, wait_s=1.0))
+        options = Options(executor, workers=2, retries=Retries(attempts=6, wait_s=0.5))
         got = run(ds_phipi, remote, tmp_path / "remote", options)
         outage.join()
         read_again = server.bytes_read()
@@ -317,7 +317,7 @@ def five_bad_files(data, tmp_path, silent):
 def test_five_ways_not_to_be_read_are_told_and_mended(five_bad_files, ds_phipi, tmp_path, caplog):
     paths, files, mended = five_bad_files
     kept = str(tmp_path / "kept")
-    options = {"executor": "dask", "workers": 2, "chunksize": 100, "checkpoints": kept}
+    options = {"executor": "dask", "workers": 1, "chunksize": 100, "checkpoints": kept}
     impatient = Retries(attempts=2, wait_s=0.05, timeout_s=2)
     folder = run(
         ds_phipi, fileset_of(files), tmp_path / "run", Options(**options, retries=impatient)
@@ -443,8 +443,8 @@ def test_second_redirector_is_used_where_the_first_refuses(served, files, ds_phi
             (f"{dead}/{name}", server.url(name)) for name in names
         ]
     assert all("the server does not answer" in detour["error"] for detour in detours)
-    # each of them would wait for the dead one by itself: 10 s
-    assert took < 25
+    # each of them would wait for the dead one by itself: 5 s
+    assert took < 12
     assert got.complete
     assert got.cutflow["D"][0]["events"] == 900
     assert {row["used"] for row in got.chunks.to_pylist()} == {server.url(name) for name in names}

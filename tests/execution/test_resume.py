@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -95,16 +96,19 @@ def job(toys, tmp_path, monkeypatch):
             folder = run(analysis, load_fileset(fileset), tmp_path / name, self.options(**changes))
             return folder, self.count() - before
 
-        def start(self, executor, workers, stderr=subprocess.DEVNULL, pause_s=0.2, **more):
+        def words(self, executor):
+            """A command that runs with one worker."""
+            words = ["run", tmp_path / "slow.py", toys, "-o", tmp_path / "run"]
+            words += ["--executor", executor, "--workers", "1"]
+            return [*words, "--chunksize", str(CHUNK), "--checkpoints", self.checkpoints]
+
+        def start(self, executor, stderr=subprocess.DEVNULL, pause_s=0.2, **more):
             """Start a run as a process, with a pause in each chunk."""
-            words = [sys.executable, "-m", "bphcoffea", "run", tmp_path / "slow.py", toys]
-            words += ["-o", tmp_path / "run", "--executor", executor, "--workers", str(workers)]
-            words += ["--chunksize", str(CHUNK), "--checkpoints", self.checkpoints]
             # a shell lets what it starts in the background ignore Ctrl-C, which is inherited
             ours = signal.signal(signal.SIGINT, signal.SIG_DFL)
             try:
                 return subprocess.Popen(
-                    words,
+                    [sys.executable, "-m", "bphcoffea", *self.words(executor)],
                     env=os.environ | {"PAUSE": str(pause_s)} | more,
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,
@@ -135,7 +139,7 @@ def assert_same(folder, expected):
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["futures", "dask"])
 def test_client_that_is_killed_goes_on_where_it_was(executor, job, tmp_path):
-    process = job.start(executor, 2)
+    process = job.start(executor)
     deadline = time.monotonic() + 60
     while job.kept() < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -283,16 +287,17 @@ def test_checkpoints_may_lie_on_a_server(job, served):
 @pytest.mark.parametrize(
     ("executor", "sent", "status", "word"),
     [
-        ("iterative", signal.SIGINT, 130, "interrupted"),
         ("futures", signal.SIGINT, 130, "interrupted"),
         ("dask", signal.SIGINT, 130, "interrupted"),
         ("dask", signal.SIGTERM, 143, "terminated"),
     ],
 )
-def test_run_that_is_interrupted_says_how_to_go_on(executor, sent, status, word, job, tmp_path):
+def test_run_with_workers_that_is_interrupted_says_how_to_go_on(
+    executor, sent, status, word, job, tmp_path
+):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    process = job.start(executor, 1, stderr=subprocess.PIPE, pause_s=0.5, TMPDIR=str(scratch))
+    process = job.start(executor, stderr=subprocess.PIPE, TMPDIR=str(scratch))
     deadline = time.monotonic() + 60
     while job.kept() < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -305,6 +310,26 @@ def test_run_that_is_interrupted_says_how_to_go_on(executor, sent, status, word,
     (line,) = said.decode().splitlines()
     assert line == f"bphcoffea: {word}; to continue, repeat the command with --resume"
     assert process.returncode == status
+    assert list(scratch.rglob("*")) == []
+    assert not list((tmp_path / "run").glob(".writing*"))
+
+
+def test_run_that_is_interrupted_says_how_to_go_on(job, bphcoffea, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    original = Checkpoints.save
+
+    def save(self, *arguments):
+        original(self, *arguments)
+        if job.kept() == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Checkpoints, "save", save)
+    ended = bphcoffea(*job.words("iterative"))
+    line = "bphcoffea: interrupted; to continue, repeat the command with --resume"
+    assert (ended.status, ended.errors) == (130, [line])
+    assert job.kept() == 3
     assert list(scratch.rglob("*")) == []
     assert not list((tmp_path / "run").glob(".writing*"))
 

@@ -64,7 +64,7 @@ def assert_same(folder, reference):
     [("iterative", 777), ("futures", 1501), ("dask", 1501)],
 )
 def test_result_does_not_depend_on_how_it_was_run(
-    executor, chunksize, toys, reference, ds_phipi, tmp_path, spawned_workers
+    executor, chunksize, toys, reference, ds_phipi, tmp_path, dask_reports
 ):
     options = Options(executor, workers=2, chunksize=chunksize)
     folder = run(ds_phipi, toys[0], tmp_path, options)
@@ -223,7 +223,7 @@ def test_analysis_by_path_reaches_workers_that_lack_the_file(
     (mine / "beside_it.py").write_text(textwrap.dedent(BESIDE))
     analysis = load_analysis(str(mine / "my_analysis.py"))
     shutil.rmtree(mine)
-    folder = run(analysis, one_dataset, tmp_path / "run", Options(executor, workers=2))
+    folder = run(analysis, one_dataset, tmp_path / "run", Options(executor, workers=1))
     for dataset, rows in folder.cutflow.items():
         known = {row["step"]: row for row in reference.cutflow[dataset]}
         assert rows[0] == known["all"]

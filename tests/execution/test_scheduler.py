@@ -83,9 +83,9 @@ def test_workers_need_only_the_installed_package(installed, fileset, tmp_path):
     (mine / "quantities.py").write_text(textwrap.dedent(QUANTITIES))
     analysis = load_analysis(str(mine / "vertexed.py"))
     alone = run(analysis, fileset, tmp_path / "alone", Options("iterative"))
-    with services.dask_cluster(tmp_path / "cluster", 2, installed) as cluster:
+    with services.dask_cluster(tmp_path / "cluster", 1, installed) as cluster:
         with Client(cluster.address) as client:
-            client.wait_for_workers(2)
+            client.wait_for_workers(1)
             places = client.run(lambda: __import__("bphcoffea").__file__)
             assert all(str(installed.parents[1]) in place for place in places.values())
             assert client.run(lambda: "quantities" in sys.modules) == dict.fromkeys(places, False)
@@ -93,7 +93,7 @@ def test_workers_need_only_the_installed_package(installed, fileset, tmp_path):
         together = run(analysis, fileset, tmp_path / "together", options)
     assert together.cutflow == alone.cutflow
     assert together.candidates("toy_2017").equals(alone.candidates("toy_2017"))
-    assert together.read("metrics.json")["workers"] == 2
+    assert together.read("metrics.json")["workers"] == 1
 
 
 @pytest.mark.slow

@@ -22,14 +22,14 @@ stage_out = "{stage_out}"
 
 
 @pytest.fixture
-def site(authority, served, installed, tmp_path, monkeypatch):
+def site(authority, served, tmp_path, monkeypatch):
     """A facility that is well, and how to look at it with one thing changed."""
     monkeypatch.setattr(doctor, "SERVER_TIMEOUT", 2)
     monkeypatch.setattr(doctor, "WORKER_TIMEOUT", 30)
     monkeypatch.setattr("bphcoffea.facilities.clusters.PATIENCE", 2)
     with (
         services.xrootd_server(*served) as server,
-        services.dask_cluster(tmp_path / "cluster", 1, installed) as cluster,
+        services.dask_cluster(tmp_path / "cluster") as cluster,
     ):
 
         class Site:

@@ -19,6 +19,9 @@ def arrangements(numbers):
     yield lists[1:]
     yield lists[::-1]
     yield lists[lists > 0]
+    events = ak.zip({"lists": lists}, depth_limit=1)
+    yield events[np.arange(0, len(lists), 2)].lists
+    yield events[np.array([len(lists) - 1, 0, 0])].lists[1:]
     yield ak.to_regular(ak.Array(np.ones((len(numbers), 2))), axis=1)
 
 

@@ -55,23 +55,23 @@ def is_open(server, number):
 
 
 @pytest.mark.xrootd
-def test_200_files_are_read_with_64_descriptors_here_and_at_the_server(served, tmp_path):
+def test_100_files_are_read_with_64_descriptors_here_and_at_the_server(served, tmp_path):
     folder, run_folder = served
-    copies(folder, 200)
+    copies(folder, 100)
     (tmp_path / "tiny.py").write_text(TINY)
     with services.xrootd_server(folder, run_folder, descriptors=64) as server:
-        files = {server.url(f"{n}.root"): "Events" for n in range(200)}
+        files = {server.url(f"{n}.root"): "Events" for n in range(100)}
         dataset = {"files": files, "metadata": {"is_mc": False, "era": "2018"}}
         (tmp_path / "fileset.json").write_text(json.dumps({"D": dataset}))
         command = [sys.executable, "-m", "bphcoffea", "run", "tiny.py", "fileset.json", "-o", "run"]
         done = subprocess.run(
-            ["prlimit", "--nofile=64:64", *command, "--workers", "2"],
+            ["prlimit", "--nofile=64:64", *command, "--workers", "1"],
             cwd=tmp_path,
             capture_output=True,
             text=True,
         )
     assert done.returncode == 0, done.stderr
-    assert RunFolder(tmp_path / "run").cutflow["D"][0]["events"] == 1000
+    assert RunFolder(tmp_path / "run").cutflow["D"][0]["events"] == 500
 
 
 @pytest.mark.xrootd

@@ -12,18 +12,30 @@ import numpy as np
 from bphcoffea.arrays import Floats, Integers, Numbers
 
 
+def _layout(lists: ak.Array) -> ak.contents.Content:
+    """Return the layout of lists; those of chosen events without the other events."""
+    layout = ak.to_layout(lists)
+    return layout.project() if isinstance(layout, ak.contents.IndexedArray) else layout
+
+
 def lengths(lists: ak.Array) -> Integers:
     """Return the length of each list, shape (lists,)."""
-    layout = ak.to_layout(lists)
+    layout = _layout(lists)
     if isinstance(layout, ak.contents.ListOffsetArray):
         return np.diff(np.asarray(layout.offsets)).astype(np.int64, copy=False)
+    if isinstance(layout, ak.contents.ListArray):
+        starts, stops = np.asarray(layout.starts), np.asarray(layout.stops)
+        of_chosen: Integers = stops[: len(starts)] - starts
+        return of_chosen.astype(np.int64, copy=False)
     of_lists: Integers = ak.to_numpy(ak.num(lists)).astype(np.int64, copy=False)
     return of_lists
 
 
 def flattened(lists: ak.Array) -> Numbers:
     """Return the numbers of all lists in their order, shape (numbers,)."""
-    layout = ak.to_layout(lists)
+    layout = _layout(lists)
+    if isinstance(layout, ak.contents.ListArray):
+        layout = layout.to_ListOffsetArray64()
     numbers: Numbers
     if isinstance(layout, ak.contents.ListOffsetArray) and layout.content.is_numpy:
         offsets = np.asarray(layout.offsets)
