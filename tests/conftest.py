@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import awkward as ak
+import matplotlib
 import numpy as np
 import preloaded
 import pytest
@@ -72,6 +73,8 @@ def pytest_collection_finish():
 def cache(tmp_path_factory):
     """A cache of its own, where checkpoints go: not that of the user's home."""
     with pytest.MonkeyPatch.context() as patch:
+        # to list all fonts takes seconds
+        patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 

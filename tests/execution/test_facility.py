@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import services
 from builders import candidates_at_any_place, fileset_of
+from distributed import Client
 from written_commands import written_commands
 
 from bphcoffea.datasets import Fileset, load_fileset
@@ -85,11 +86,27 @@ def analysis(analysis_file):
     return load_analysis(str(analysis_file))
 
 
-@pytest.fixture(scope="module")
-def slow_file(analysis_file):
-    """The same with longer pauses."""
-    path = analysis_file.with_name("slow.py")
-    path.write_text(analysis_file.read_text().replace("pause_s = 0.1", "pause_s = 0.4"))
+WAITING = """
+    import tempfile
+
+    def wait(folder):
+        handle, _ = tempfile.mkstemp(dir=folder)
+        os.close(handle)
+        while len(list(folder.iterdir())) > 2 and not folder.with_name("joined").exists():
+            time.sleep(0.05)
+        time.sleep(0.3)
+"""
+
+
+@pytest.fixture
+def waiting_file(analysis_file, tmp_path):
+    """The same, which goes on after two chunks once there is a file ``joined``."""
+    (tmp_path / "begun").mkdir()
+    text = analysis_file.read_text().replace(
+        "time.sleep(self.pause_s)", f"wait(Path({str(tmp_path / 'begun')!r}))"
+    )
+    path = analysis_file.with_name("waiting.py")
+    path.write_text(f"import os\n{text}{textwrap.dedent(WAITING)}")
     return path
 
 
@@ -226,7 +243,7 @@ def remote(served, fileset):
 
 @pytest.mark.xrootd
 def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
-    authority, remote, analysis, slow_file, shipped, documented, tmp_path, monkeypatch
+    authority, remote, analysis, waiting_file, shipped, documented, tmp_path, monkeypatch
 ):
     folder, run_folder, at = remote
     proxy = authority.proxy(tmp_path / "x509up")
@@ -239,12 +256,19 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
         services.gsi_server(folder, run_folder, authority) as server,
         services.dask_cluster(tmp_path / "cluster", 1, environment=none) as cluster,
     ):
-        joining = when(kept, 2, cluster.add_worker)
+
+        def join():
+            cluster.add_worker()
+            with Client(cluster.address) as client:
+                client.wait_for_workers(2, timeout=100)
+            (tmp_path / "joined").touch()
+
+        joining = when(kept, 2, join)
         at(server).save(tmp_path / "run2.json")
         ended = documented(
             "run ds_phipi run2.json -o results --facility infn_af --scheduler tcp://127.0.0.1:8786",
             *("--chunksize", 50, "--checkpoints", kept, "--min-proxy-lifetime", 0.5),
-            replaced={"ds_phipi": slow_file, "tcp://127.0.0.1:8786": cluster.address},
+            replaced={"ds_phipi": waiting_file, "tcp://127.0.0.1:8786": cluster.address},
         )
         joining.join()
         local = {

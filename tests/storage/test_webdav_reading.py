@@ -4,8 +4,10 @@ import functools
 import http.server
 import shutil
 import threading
+import time
 
 import pytest
+import services
 import uproot
 from like_uproot import assert_equal
 
@@ -118,3 +120,15 @@ def test_what_a_web_server_refuses_is_told(name, meaning, web):
 def test_a_server_that_sends_whole_files_only_is_told(web):
     with pytest.raises(OSError, match="no parts of them; copy the file"):
         Storage(web)._system.cat_file("/a.root", start=0, end=4)
+
+
+def test_a_closed_port_is_knocked_at_for_a_while_and_then_not_again(monkeypatch):
+    monkeypatch.setenv("XRD_CONNECTIONWINDOW", "2")
+    url = f"http://localhost:{services.free_port()}/a.root"
+    waited = []
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(OSError, match="Cannot connect to host"):
+            identity(url)
+        waited.append(time.monotonic() - began)
+    assert waited[0] > 2 > waited[1]

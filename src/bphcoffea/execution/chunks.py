@@ -92,7 +92,8 @@ def find_chunks(
         dataset_reports = [report for report in reports if report.file.dataset == name]
         metadata[name][HELD] = compared.held[name]
         absent = analysis.for_dataset(metadata[name]).absent
-        if absent and dataset_reports:
+        # the branches of files that cannot be opened are not known
+        if absent and any(not report.unreadable for report in dataset_reports):
             steps = ", ".join(f"{step} ({reason})" for step, reason in absent.items())
             plan.notes.append(f"dataset '{name}': absent steps and columns: {steps}")
         unfit += _add(plan, fileset[name], dataset_reports, metadata[name], chunksize, max_chunks)

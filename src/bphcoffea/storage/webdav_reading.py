@@ -6,8 +6,13 @@ file, and shows no grid proxy.
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import math
+import os
 import re
 import ssl
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +32,8 @@ from bphcoffea.storage.webdav import WebDAV, authorities, grid_proxy
 _ENDS_PATH: Final = re.compile(r"[%?#]")
 #: Characters that a URL holds encoded only: XRootD sends names as they are.
 _NO_URL: Final = re.compile(r"[^!$%&'()*+,./0-9:;=@A-Z_a-z~-]")
+#: Time between two attempts to connect, s.
+_KNOCK_EVERY: Final = 0.5
 _FOUND: Final = 207
 _REFUSED: Final = (401, 403)
 
@@ -53,7 +60,9 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
         self._named = server
         self._server = f"{WebDAV.SCHEMES[scheme]}://{host}"
         limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
-        super().__init__(client_kwargs={"timeout": limits}, **options)
+        self._gave_up = -math.inf
+        client = {"timeout": limits, "middlewares": (self._patient,)}
+        super().__init__(client_kwargs=client, **options)
 
     @property
     def kwargs(self) -> dict[str, Any]:
@@ -67,6 +76,24 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
     @kwargs.setter
     def kwargs(self, options: dict[str, Any]) -> None:
         self._options = options
+
+    async def _patient(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Knock at a port that is closed as long as XRootD's client does: a server may restart."""
+        window = float(os.environ["XRD_CONNECTIONWINDOW"])
+        began = time.monotonic()
+        while True:
+            try:
+                return await handler(request)
+            except aiohttp.ClientConnectorError as error:
+                now = time.monotonic()
+                if error.os_error.errno != errno.ECONNREFUSED or now < self._gave_up + window:
+                    raise
+                if now > began + window:
+                    self._gave_up = now
+                    raise
+            await asyncio.sleep(_KNOCK_EVERY)
 
     @override
     def encode_url(self, url: str) -> yarl.URL:
