@@ -6,7 +6,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from like_uproot import assert_equal
 
@@ -128,6 +128,7 @@ def test_strings_that_nearly_always_differ_are_left_to_uproot():
 
 
 @given(st.lists(st.lists(names, max_size=4), min_size=1, max_size=5), st.integers(1, 400))
+@example([[]], 305)  # the whole of the last string
 def test_truncated_strings_are_left_to_uproot(lists, removed):
     lists = [*lists, [b"x" * 300, b"y" * 300]]
     content, offsets = stored(lists)

@@ -16,7 +16,7 @@ Bytes = npt.NDArray[np.uint8]
 _MAX_ROWS = 1000
 #: Number of distinct entries of one size to look for by comparing all entries with one of them.
 _COMPARED = 8
-#: Length of a string that does not fit into one byte, and the size of the number that follows.
+#: Length of a string that does not fit into one byte, and the size of other numbers, bytes.
 _LONG, _LONG_SIZE = 255, 4
 
 
@@ -32,7 +32,7 @@ def lists_of_strings(
     offsets
         Place of each entry in the content, shape (entries + 1,).
     header
-        Size of the header of each entry, bytes.
+        Size of the header of each entry, bytes; it ends with the number of strings.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def lists_of_strings(
         return None
     rows = []
     for first in firsts:
-        strings = _strings(content[offsets[first] + header : offsets[first + 1]])
+        strings = _strings(content[offsets[first] : offsets[first + 1]], header)
         if strings is None:
             return None
         rows.append(strings)
@@ -170,10 +170,11 @@ def _rows(content: Bytes, offsets: Integers) -> tuple[Integers, list[int]]:
     return row_of_entry, firsts
 
 
-def _strings(row: bytes) -> list[bytes] | None:
-    """Return the strings of an entry without its header; None if it is damaged."""
+def _strings(row: bytes, header: int) -> list[bytes] | None:
+    """Return the strings of an entry; None if it is damaged."""
+    number = int.from_bytes(row[header - _LONG_SIZE : header], "big")
     strings = []
-    position = 0
+    position = header
     while position < len(row):
         size = row[position]
         position += 1
@@ -182,7 +183,7 @@ def _strings(row: bytes) -> list[bytes] | None:
             position += _LONG_SIZE
         strings.append(row[position : position + size])
         position += size
-    return strings if position == len(row) else None
+    return strings if position == len(row) and len(strings) == number else None
 
 
 def _array_of(strings: list[bytes]) -> ak.contents.ListOffsetArray:
