@@ -1,11 +1,15 @@
 """The notebooks run from the first cell to the last."""
 
 import json
+import math
+import queue
 import re
+import time
 from pathlib import Path
 
 import pytest
 
+jupyter_client = pytest.importorskip("jupyter_client")
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 FEWER = {
@@ -37,6 +41,27 @@ def bars_of(notebook):
     return ["".join(output["data"]["text/plain"]) for output in outputs]
 
 
+@pytest.fixture
+def patient_channels(monkeypatch):
+    """Kernels are asked for messages again and again.
+
+    Sometimes pyzmq sees only when its time is up that a message has come.
+    """
+    channel = jupyter_client.channels.AsyncZMQSocketChannel
+    get = channel.get_msg
+
+    async def get_msg(self, timeout=None):
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return await get(self, timeout=5)
+            except queue.Empty:
+                if time.monotonic() > end:
+                    raise
+
+    monkeypatch.setattr(channel, "get_msg", get_msg)
+
+
 def fewer_toys(toys, folder, text):
     """Make a folder of toys without the datasets that a notebook with this text needs not."""
     folder.mkdir(parents=True)
@@ -54,6 +79,7 @@ def fewer_toys(toys, folder, text):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 # the kernel and its sockets are Jupyter's business
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("patient_channels")
 def test_notebook_runs(path, tmp_path, shared_folders):
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
