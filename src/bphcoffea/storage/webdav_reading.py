@@ -80,7 +80,7 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
     async def _patient(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Knock at a port that is closed as long as XRootD's client does: a server may restart."""
+        """Try again while a port is closed, as long as XRootD's client would."""
         window = float(os.environ["XRD_CONNECTIONWINDOW"])
         began = time.monotonic()
         while True:
@@ -122,7 +122,7 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
             info: dict[str, Any] = await super()._info(url)
         except FileNotFoundError as error:
             if isinstance(error.__cause__, aiohttp.ClientResponseError):
-                self._raise_for(error.__cause__.status, url)
+                _raise_for(error.__cause__.status, url)
             raise error.__cause__ or error from None
         return info
 
@@ -142,9 +142,10 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
 
     @override
     def _open(self, path: str, *arguments: Any, **options: Any) -> Any:
-        if self.isdir(path):
+        info = self.info(path)
+        if info["type"] == "directory":
             raise IsADirectoryError(path)
-        return super()._open(path, *arguments, **options)
+        return super()._open(path, *arguments, **{"size": info["size"]} | options)
 
     @override
     async def _cat_file(
@@ -162,7 +163,7 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
         url = self.encode_url(path)
         async with session.request("PROPFIND", url, headers=headers, **self.kwargs) as answer:
             if answer.status in (404, *(_REFUSED if depth else ())):
-                self._raise_for(answer.status, path)
+                _raise_for(answer.status, path)
             if answer.status != _FOUND:
                 return None
             text = await answer.read()
@@ -175,15 +176,16 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
 
     @override
     def _raise_not_found_for_status(self, response: aiohttp.ClientResponse, url: str) -> None:
-        self._raise_for(response.status, url)
+        _raise_for(response.status, url)
 
-    def _raise_for(self, status: int, path: str) -> None:
-        if status == 404:
-            raise FileNotFoundError(path)
-        if status in _REFUSED:
-            raise OSError(f"Auth failed: HTTP {status}")
-        if status >= 400:
-            raise OSError(f"the server answers HTTP {status}")
+
+def _raise_for(status: int, path: str) -> None:
+    if status == 404:
+        raise FileNotFoundError(path)
+    if status in _REFUSED:
+        raise OSError(f"Auth failed: HTTP {status}")
+    if status >= 400:
+        raise OSError(f"the server answers HTTP {status}")
 
 
 def _server_of(url: str) -> str:
@@ -209,7 +211,7 @@ def _entry(response: ET.Element) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _tls(proxy: str | None, _renewed: int | None, trusted: str | None) -> ssl.SSLContext:
-    """Return the settings of connections with a proxy, made at a time, and a folder."""
+    """Return the TLS settings for a proxy, as it was at a time, and a folder of authorities."""
     context = ssl.create_default_context(capath=trusted)
     if proxy:
         context.load_cert_chain(proxy)
