@@ -5,6 +5,7 @@ import gc
 import io
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +45,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+
+def pytest_configure():
+    """Heed Ctrl-C here and in what the tests start: a shell lets its background ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

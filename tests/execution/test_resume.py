@@ -104,18 +104,13 @@ def job(toys, tmp_path, monkeypatch):
 
         def start(self, executor, stderr=subprocess.DEVNULL, pause_s=0.2, **more):
             """Start a run as a process, with a pause in each chunk."""
-            # a shell lets what it starts in the background ignore Ctrl-C, which is inherited
-            ours = signal.signal(signal.SIGINT, signal.SIG_DFL)
-            try:
-                return subprocess.Popen(
-                    [sys.executable, "-m", "bphcoffea", *self.words(executor)],
-                    env=os.environ | {"PAUSE": str(pause_s)} | more,
-                    stdout=subprocess.DEVNULL,
-                    stderr=stderr,
-                    start_new_session=True,
-                )
-            finally:
-                signal.signal(signal.SIGINT, ours)
+            return subprocess.Popen(
+                [sys.executable, "-m", "bphcoffea", *self.words(executor)],
+                env=os.environ | {"PAUSE": str(pause_s)} | more,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            )
 
         def count(self):
             return len(self.processed.read_text().splitlines()) if self.processed.exists() else 0
