@@ -38,7 +38,8 @@ def fired(paths: ak.Array, *prefixes: str) -> ak.Array:
 
 def _starts_with(names: ak.Array, prefixes: tuple[str, ...]) -> Booleans:
     """Return which names start with one of the prefixes, shape (names,)."""
+    texts = ak.to_numpy(names)
     matches = np.zeros(len(names), dtype=np.bool_)
     for prefix in prefixes:
-        matches |= ak.to_numpy(ak.str.starts_with(names, prefix))
+        matches |= np.char.startswith(texts, prefix)
     return matches

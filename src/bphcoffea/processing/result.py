@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bphcoffea.arrays import Numbers
+from bphcoffea.arrow_columns import of_numbers, of_texts
 from bphcoffea.physics import Combination
 from bphcoffea.results import Cutflow, Entries, with_variations
 
@@ -60,21 +61,16 @@ class Columns:
         return pa.table({name: _column(array[order]) for name, array in arrays.items()})
 
 
-def _column(values: Numbers) -> Numbers | pa.Array:
-    """Return texts as an array of strings, whose type is known even if there are none."""
-    return pa.array(values, pa.string()) if values.dtype == object else values
+def _column(values: Numbers) -> pa.Array | pa.ChunkedArray:
+    return of_texts(values) if values.dtype == object else of_numbers(values)
 
 
 def _ranks(values: Numbers) -> Numbers:
     """Return numbers that sort as the values do; few texts stand in many rows."""
     if values.dtype != object:
         return values
-    encoded = pa.array(values, pa.string()).dictionary_encode()
-    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    ranks = np.empty(len(names), dtype=np.int64)
-    ranks[np.argsort(names)] = np.arange(len(names))
-    codes: Numbers = ranks[encoded.indices.to_numpy()]
-    return codes
+    ranks = {text: rank for rank, text in enumerate(sorted(set(values)))}
+    return np.array([ranks[text] for text in values], dtype=np.int64)
 
 
 @dataclass(frozen=True)

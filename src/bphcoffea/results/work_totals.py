@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple, get_type_hints
 
+import numpy as np
 import pyarrow as pa
 
+from bphcoffea.arrow_columns import of_numbers, of_texts
 from bphcoffea.storage import host
 
 
@@ -151,8 +153,9 @@ def tallies(timings: Iterable[Timing]) -> dict[str, dict[str, Any]]:
 
 def table(timings: Iterable[Timing]) -> pa.Table:
     """Return the table of ``chunks.parquet``: a row per chunk, by dataset, file and entry."""
-    schema = pa.schema([(name, _ARROW[kind]) for name, kind in get_type_hints(Timing).items()])
-    return pa.Table.from_pylist([timing._asdict() for timing in sorted(timings)], schema)
-
-
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    rows = sorted(timings)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {}
+    for name, kind in get_type_hints(Timing).items():
+        values = [getattr(timing, name) for timing in rows]
+        columns[name] = of_texts(values) if kind is str else of_numbers(np.array(values, kind))
+    return pa.table(columns)
