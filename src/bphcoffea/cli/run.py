@@ -58,7 +58,7 @@ def run(
     ] = None,
     chunksize: Annotated[
         int, typer.Option(min=1, help="Approximate number of events per chunk.")
-    ] = 100_000,
+    ] = 200_000,
     memory: arguments.Memory = None,
     max_chunks: Annotated[
         int | None,

@@ -79,7 +79,7 @@ class Options:
     executor: ExecutorName = "futures"
     workers: int | None = None
     scheduler: str | Client | None = None
-    chunksize: int = 100_000
+    chunksize: int = 200_000
     memory: int | None = None
     max_chunks: int | None = None
     retries: Retries = field(default_factory=Retries)

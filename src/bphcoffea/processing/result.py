@@ -62,7 +62,7 @@ class Columns:
 
 
 def _column(values: Numbers) -> pa.Array | pa.ChunkedArray:
-    return of_texts(values) if values.dtype == object else of_numbers(values)
+    return of_texts(values) if values.dtype.kind in "OU" else of_numbers(values)
 
 
 def _ranks(values: Numbers) -> Numbers:
