@@ -1,5 +1,6 @@
 """Filesets and small files: NanoAOD-like ones, and ntuples of three muons."""
 
+import copy
 import json
 from collections.abc import Mapping
 
@@ -8,6 +9,7 @@ import numpy as np
 import uproot
 
 from bphcoffea.datasets import Fileset
+from bphcoffea.inputs import template_form
 
 TREE = "Tree3Mu/ntuple"
 DATA = {"is_mc": False, "era": "2017D"}
@@ -136,3 +138,11 @@ def write_jets(path, seed, weight):
 def candidates_at_any_place(run, dataset="D"):
     """The table of candidates of a run without the paths of the files, which may differ."""
     return run.candidates(dataset).drop_columns(["file"])
+
+
+def typed_events(schema):
+    """Return an array without events with all fields that a schema knows."""
+    form = schema(copy.deepcopy(template_form(schema))).form
+    return ak.Array(
+        ak.forms.from_dict(form).length_zero_array(highlevel=False), behavior=schema.behavior()
+    )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import uproot
 import vector
+from builders import typed_events
 
 from bphcoffea.errors import InputError
 from bphcoffea.inputs import PARKING_PATHS, WZTreeSchema
@@ -247,19 +248,13 @@ def test_lists_of_another_length_are_refused(branch, reference, open_events):
         ak.materialize(at(events, place(branch)))
 
 
-def test_the_template_has_every_branch_of_the_samples(data, open_events):
-    file, tree = WZTreeSchema.template()
-    assert tree == TREE
-    with uproot.open(io.BytesIO(file.getvalue())) as root:
-        known = set(root[tree].keys())
+def test_the_template_has_every_branch_of_the_samples(data):
+    known = WZTreeSchema.template()
     for name in FILES:
-        assert set(read(data / name).fields) <= known
-    events = open_events(file.getvalue(), WZTreeSchema, tree)
-    assert len(events) == 1
-    assert set(PARKING_PATHS) <= set(events.TriggerMuon.fields)
-    # analyses divide by it
-    assert events.Hnl.p.to_list() == [[pytest.approx(np.sqrt(3))]]
-    assert events.TriggerMuon.mu12_ip6.matched.to_list() == [[1]]
+        columns = read(data / name)
+        for branch in columns.fields:
+            assert known[branch].type.content == columns[branch].type.content
+    assert set(PARKING_PATHS) <= set(typed_events(WZTreeSchema).TriggerMuon.fields)
 
 
 def test_branches_may_be_missing(open_events):

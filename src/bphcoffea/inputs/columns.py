@@ -8,13 +8,11 @@ adds transforms there, with names that begin with ``bphcoffea_``.
 from __future__ import annotations
 
 import copy
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 from coffea.nanoevents import transforms
 from coffea.nanoevents.schemas.base import zip_forms
 from coffea.nanoevents.util import concat, quote
@@ -174,14 +172,13 @@ def collection(
     return form
 
 
-def ntuple(columns: Mapping[str, object], path: str) -> tuple[io.BytesIO, str]:
-    """Return a ROOT file in memory with one ntuple, and the path of the ntuple."""
-    *folders, name = path.split("/")
-    file = io.BytesIO()
-    with uproot.recreate(file) as root:
-        (root.mkdir("/".join(folders)) if folders else root).mkrntuple(name, columns)
-        content = file.getvalue()  # closing the ROOT file closes the buffer
-    return io.BytesIO(content), path
+def typed_columns(of_events: Mapping[str, type], lists: Mapping[str, type]) -> dict[str, ak.Array]:
+    """Return columns without events by name: one value per event, and lists of numbers or texts."""
+    columns = {name: ak.Array(np.zeros(0, dtype)) for name, dtype in of_events.items()}
+    for name, dtype in lists.items():
+        one = ak.Array([""]) if dtype is str else np.zeros(1, dtype)
+        columns[name] = ak.unflatten(one, [1])[:0]
+    return columns
 
 
 def _rename(form: Form, old: str, new: str) -> Form:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import uproot
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
+from coffea.nanoevents.mapping import SimplePreloadedColumnSource
 
 from bphcoffea.inputs.columns import Form
 
@@ -56,13 +57,14 @@ def iteritems_options(looked_at: BranchFilter) -> Mapping[str, BranchFilter]:
 def template_form(schema: type[BaseSchema]) -> Form | None:
     """Return the form of the template of a schema; None if it has no template.
 
-    The template of a schema is a file in memory that has every branch that the schema knows.
+    The template of a schema has a column for every branch that the schema knows.
     """
     return _template_form(schema) if hasattr(schema, "template") else None  # type: ignore[arg-type]
 
 
 @cache
 def _template_form(schema: type[BaseSchema]) -> Form:
-    buffer, tree = schema.template()
-    with uproot.open(buffer) as file:
-        return form_of(file, tree)
+    columns = SimplePreloadedColumnSource(schema.template(), "template", 0, "template")
+    factory = NanoEventsFactory.from_preloaded(columns, schemaclass=BaseSchema)
+    form: Form = factory.events().attrs["@form"]
+    return form

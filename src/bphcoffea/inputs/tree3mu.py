@@ -30,7 +30,6 @@ them. Columns are read when they are used.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -40,7 +39,7 @@ from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base, candidate, vector
 
 from bphcoffea.errors import FilesetError
-from bphcoffea.inputs.columns import Form, collection, ntuple
+from bphcoffea.inputs.columns import Form, collection, typed_columns
 from bphcoffea.physics import MUON_MASS, PION_MASS
 
 Flavour = Literal["2mu+track", "3mu"]
@@ -130,16 +129,12 @@ class Tree3MuSchema(BaseSchema):  # type: ignore[misc]
         return any(f"Triplet{_LEGS[flavour][0]}_Mass" in branches for flavour in flavours)
 
     @classmethod
-    def template(cls) -> tuple[io.BytesIO, str]:
-        """Return a ROOT file in memory with every known branch, and the path of its tree.
+    def template(cls) -> dict[str, ak.Array]:
+        """Return every known branch by name, without events.
 
-        The tree has one event with one object of each kind, all zeros. The branches that an
-        analysis reads from it are the ones that it needs.
+        The branches that an analysis reads of it are the ones that it needs.
         """
-        columns: dict[str, object] = {name: np.zeros(1, dtype) for name, dtype in _SCALARS.items()}
-        for name, dtype in cls._known_lists().items():
-            columns[name] = ak.Array([[""]]) if dtype is str else ak.Array([np.zeros(1, dtype)])
-        return ntuple(columns, "Tree3Mu/ntuple")
+        return typed_columns(_SCALARS, cls._known_lists())
 
     @classmethod
     def _known_lists(cls) -> dict[str, type]:

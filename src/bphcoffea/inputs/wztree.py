@@ -33,7 +33,6 @@ All other branches keep their names. Columns are read when they are used.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Collection
 from typing import Any, ClassVar, Final
@@ -44,7 +43,7 @@ from coffea.nanoevents import BaseSchema
 from coffea.nanoevents.methods import base
 
 from bphcoffea.inputs import momenta
-from bphcoffea.inputs.columns import Form, collection, ntuple, unsigned, whole
+from bphcoffea.inputs.columns import Form, collection, typed_columns, unsigned, whole
 from bphcoffea.physics import MUON_MASS, PION_MASS
 
 #: Trigger paths of the parked data of 2018, on one displaced muon. Their names give the thresholds
@@ -146,16 +145,12 @@ class WZTreeSchema(BaseSchema):  # type: ignore[misc]
         return "C_Hnl_mass" in branches
 
     @classmethod
-    def template(cls) -> tuple[io.BytesIO, str]:
-        """Return a ROOT file in memory with every known branch, and the path of its tree.
+    def template(cls) -> dict[str, ak.Array]:
+        """Return every known branch by name, without events.
 
-        The tree has one event with one object of each kind, all ones, because analyses divide by
-        momenta. The branches that an analysis reads from it are the ones that it needs.
+        The branches that an analysis reads of it are the ones that it needs.
         """
-        columns: dict[str, object] = {name: np.ones(1, dtype) for name, dtype in _SCALARS.items()}
-        for name, dtype in cls._known_lists().items():
-            columns[name] = ak.Array([np.ones(1, dtype)])
-        return ntuple(columns, cls.tree)
+        return typed_columns(_SCALARS, cls._known_lists())
 
     @classmethod
     def _known_lists(cls) -> dict[str, type]:
