@@ -2,7 +2,8 @@ from .any_format import any_format as any_format
 from .columns import Form as Form
 from .fcc import FCCSchema as FCCSchema
 from .forms import BranchFilter as BranchFilter, branch_filter as branch_filter
-from .forms import form_of as form_of, iteritems_options as iteritems_options
+from .forms import form_of as form_of, form_of_tree as form_of_tree
+from .forms import iteritems_options as iteritems_options
 from .forms import template_form as template_form
 from .nanoaod import ReducedNanoAODSchema as ReducedNanoAODSchema
 from .physlite import ReducedPHYSLITESchema as ReducedPHYSLITESchema

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeAlias
 
 import uproot
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
-from coffea.nanoevents.mapping import SimplePreloadedColumnSource
+from coffea.nanoevents.mapping import SimplePreloadedColumnSource, UprootSourceMapping
 
 from bphcoffea.inputs.columns import Form
 
@@ -28,14 +30,56 @@ def form_of(file: uproot.ReadOnlyDirectory, tree: str, looked_at: BranchFilter =
     looked_at
         Branches to look at, see :func:`branch_filter`.
     """
-    factory = NanoEventsFactory.from_root(
-        file,
-        treepath=tree,
-        schemaclass=BaseSchema,
-        iteritems_options=iteritems_options(looked_at),
-    )
-    form: Form = factory.events().attrs["@form"]
+    return form_of_tree(file[tree], looked_at)
+
+
+def form_of_tree(tree: Any, looked_at: BranchFilter = None) -> Form:
+    """Return the form of an uproot tree or RNTuple; see :func:`form_of`.
+
+    It is made once for all files of the same branches of numbers, because making it takes half as
+    long as reading the tree.
+    """
+    key = _types(tree), looked_at
+    if key[0] is None:
+        return _made(tree, looked_at)
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.pop(next(iter(_KNOWN)), None)
+        _KNOWN[key] = pickle.dumps(_made(tree, looked_at))
+    # a copy, since schemas change it
+    copied: Form = pickle.loads(_KNOWN[key])  # noqa: S301 - from this process
+    return copied
+
+
+#: Pickled forms by the types of the branches and the branches that were looked at.
+_KNOWN: dict[tuple[bytes | None, BranchFilter], bytes] = {}
+#: Number of forms, of up to some 0.3 MB each, that are known at a time.
+_MOST_KNOWN = 16
+
+
+def _made(tree: Any, looked_at: BranchFilter) -> Form:
+    form: Form = UprootSourceMapping._extract_base_form(tree, iteritems_options(looked_at))
+    form["typenames"] = tree.typenames()
     return form
+
+
+def _types(tree: Any) -> bytes | None:
+    """Return a hash of all that the form depends on; None if there are branches of classes.
+
+    The types of classes may differ although their names are the same.
+    """
+    if not isinstance(tree, uproot.TTree):
+        return None
+    digest = hashlib.sha256(tree.title.encode())
+    for branch in tree.branches:
+        if branch.classname != "TBranch" or branch.branches:
+            return None
+        digest.update(repr((branch.name, branch.title)).encode())
+        for leaf in branch.member("fLeaves"):
+            members = [leaf.member(name) for name in ("fName", "fTitle", "fLen", "fIsUnsigned")]
+            is_list = leaf.member("fLeafCount") is not None
+            digest.update(repr((leaf.classname, is_list, *members)).encode())
+    return digest.digest()
 
 
 def branch_filter(schema: type[BaseSchema]) -> BranchFilter:

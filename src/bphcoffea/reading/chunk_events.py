@@ -16,7 +16,7 @@ from coffea.nanoevents.mapping import UprootSourceMapping
 from coffea.nanoevents.schemas.edm4hep import podio_collection_types
 from typing_extensions import override
 
-from bphcoffea.inputs import Form, branch_filter, iteritems_options
+from bphcoffea.inputs import Form, branch_filter, form_of_tree
 from bphcoffea.reading.baskets import Decoder, ranges
 from bphcoffea.reading.kept_columns import KeptColumns
 from bphcoffea.reading.opened_files import OpenedFile, Range
@@ -191,9 +191,8 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         key = (self._tree.object_path, schema, looked_at)
         known = self._file.known
         if key not in known:
-            form = self._extract_base_form(self._tree, iteritems_options(looked_at))
+            form = form_of_tree(self._tree, looked_at)
             form["contents"] = [indexed_form(content) for content in form["contents"]]
-            form["typenames"] = self._tree.typenames()
             if has_podio:
                 form["podio_collection_types"] = podio_collection_types(self._tree)
             known[key] = pickle.dumps(form)
