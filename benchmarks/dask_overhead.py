@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from coffea.nanoevents import NanoEventsFactory
+from coffea.nanoevents.mapping import SimplePreloadedColumnSource
 from coffea.processor.executor import WorkItem
 from matplotlib.figure import Figure
 
@@ -35,12 +36,9 @@ METADATA = {"is_mc": False, "era": "2017B", "luminosity": 4.79, "hlt": ()}
 def result_of_nothing():
     """Return the result of a chunk without events."""
     analysis = load_analysis("ds_phipi")
-    file, tree = analysis.schema.template()
-    events = NanoEventsFactory.from_root(
-        {file: tree},
-        schemaclass=analysis.schema,
-        metadata={"dataset": "D"} | METADATA,
-        entry_stop=0,
+    columns = SimplePreloadedColumnSource(analysis.schema.template(), "none", 0, "ntuple")
+    events = NanoEventsFactory.from_preloaded(
+        columns, schemaclass=analysis.schema, metadata={"dataset": "D"} | METADATA
     ).events()
     return Processor(analysis).process(events)
 
