@@ -1,15 +1,19 @@
 """Results add up, in any order, and refuse to count anything twice."""
 
+import copy
 import itertools
 
+import hist
 import numpy as np
 import pytest
+from coffea.processor import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.processing.processor import Processor
-from bphcoffea.processing.result import Columns
+from bphcoffea.processing.result import Columns, DatasetResult
+from bphcoffea.results import Cutflow
 from bphcoffea.results.ledger import Entries, OverlapError
 
 
@@ -78,3 +82,30 @@ def test_tables_don_t_depend_on_the_order_of_chunks(parts):
     assert forward.equals(backward)
     rows = sorted(tuple(row) for part in parts for row in part)
     assert list(zip(*forward.to_pydict().values(), strict=True)) == rows
+
+
+def filled(number, *variations):
+    """Result of one entry with a histogram that has some variations."""
+    axes = [hist.axis.StrCategory(["all"]), hist.axis.StrCategory(["nominal", *variations])]
+    histogram = hist.Hist(*axes, hist.axis.Regular(2, 0, 2), storage=hist.storage.Weight())
+    for place, name in enumerate(["nominal", *variations]):
+        histogram.fill("all", name, [0.5, 1.5, 7.0], weight=[1 + number, 0.1 * place, 3])
+    lumis = np.array([[1, number]])
+    return DatasetResult(
+        chunk(number, number + 1), 1, 1.0, lumis, Cutflow.empty(("all",)), {"x": histogram}
+    )
+
+
+@pytest.mark.parametrize("others", [("up",), ("up", "down"), ()])
+def test_results_that_coffea_adds(others):
+    parts = [filled(0, "up"), filled(1, "up"), filled(2, *others), filled(3, "up")]
+    before = copy.deepcopy(parts)
+    total = accumulate([{"D": part} for part in parts])["D"]
+    # each sum is a new histogram, and no part is changed
+    expected = parts[0] + parts[1] + parts[2] + parts[3]
+    assert total.histograms == expected.histograms
+    contents = total.histograms["x"]["all", "nominal", :].values(flow=True)
+    assert contents.tolist() == [0, 1 + 2 + 3 + 4, 0, 12]
+    assert total.events == 4
+    for part, same in zip(parts, before, strict=True):
+        assert part.histograms == same.histograms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import hist
@@ -131,6 +132,18 @@ class DatasetResult:
     per_event: frozenset[str] = frozenset()
 
     def __add__(self, other: DatasetResult) -> DatasetResult:
+        return self._plus(other, _sum)
+
+    def __iadd__(self, other: DatasetResult) -> DatasetResult:
+        """Return the sum, for which the histograms of this result may be used: it ends with that.
+
+        Coffea adds so, to results that it has added itself.
+        """
+        return self._plus(other, _added)
+
+    def _plus(
+        self, other: DatasetResult, added: Callable[[hist.Hist, hist.Hist], hist.Hist]
+    ) -> DatasetResult:
         candidates = self.candidates
         if candidates is not None and other.candidates is not None:
             candidates = candidates + other.candidates
@@ -140,7 +153,7 @@ class DatasetResult:
             self.generator_sumw + other.generator_sumw,
             np.unique(np.concatenate([self.lumis, other.lumis]), axis=0),
             self.cutflow + other.cutflow,
-            {name: _sum(self.histograms[name], other.histograms[name]) for name in self.histograms},
+            {name: added(h, other.histograms[name]) for name, h in self.histograms.items()},
             candidates,
             {name: self.objects[name] + other.objects[name] for name in self.objects},
             {name: self.regions[name] + other.regions[name] for name in self.regions},
@@ -158,6 +171,15 @@ class DatasetResult:
             name: first.get(name, self.generator_sumw) + second.get(name, other.generator_sumw)
             for name in dict.fromkeys((*first, *second))
         }
+
+
+def _added(first: hist.Hist, second: hist.Hist) -> hist.Hist:
+    """Return the sum of two histograms; the first one itself if their axes are equal."""
+    if first.axes != second.axes:
+        return _sum(first, second)
+    contents = first.view(flow=True)
+    contents += second.view(flow=True)
+    return first
 
 
 def _sum(first: hist.Hist, second: hist.Hist) -> hist.Hist:
