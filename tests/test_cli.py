@@ -234,10 +234,12 @@ def test_the_log_is_shown_once_in_the_chosen_detail(bphcoffea, monkeypatch, tmp_
     words = ("toys", "logging", "-o", tmp_path / "toys", "--overwrite")
     options = {(): 1, ("-v",): 0, ("-q",): 2, ("--verbose",): 0, ("--quiet",): 2}
     for option, first in options.items():
-        status, out, err = bphcoffea(*option, *words)
-        assert (status, err) == (0, shown[first:])
-        assert "fileset: " in out
-    assert bphcoffea("-q", "-v", *words)[0] == 2
+        for line in ((*option, *words), (*words, *option)):
+            status, out, err = bphcoffea(*line)
+            assert (status, err) == (0, shown[first:])
+            assert "fileset: " in out
+    assert bphcoffea("-q", "-v", *words).status == 2
+    assert bphcoffea("-q", *words, "-v").status == 2
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])

@@ -15,8 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from bphcoffea import __version__
-from bphcoffea.cli import completion, endings
-from bphcoffea.cli.help import FittingCommand
+from bphcoffea.cli import completion, endings, general
 from bphcoffea.cli.terminal import say, show_log
 from bphcoffea.errors import InputError
 from bphcoffea.streams import guard_streams
@@ -61,13 +60,14 @@ def application(word: str | None = None) -> typer.Typer:
                 command = _title(command)
             elif name == "limit":
                 command = place.with_options_of_searches(command)
-            app.command(name, cls=FittingCommand)(command)
+            app.command(name, cls=general.Command)(command)
     for name in _GROUPS:
         if not known or word == name:
             group = import_module(f"bphcoffea.cli.{name}").app
             for registered in group.registered_commands:
-                registered.cls = FittingCommand
-            app.add_typer(group if whole else typer.Typer(help=group.info.help), name=name)
+                registered.cls = general.Command
+            content = group if whole else typer.Typer(help=group.info.help)
+            app.add_typer(content, name=name, cls=general.Group)
     return app
 
 
@@ -98,7 +98,10 @@ def callback(
         bool, typer.Option("--verbose", "-v", help="Log details as well, for debugging.")
     ] = False,
 ) -> None:
-    """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield."""
+    """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield.
+
+    --debug, --quiet and --verbose may also follow the command.
+    """
     endings.request_tracebacks(debug)
     if quiet and verbose:
         raise typer.BadParameter("choose either --quiet or --verbose")

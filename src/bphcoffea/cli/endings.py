@@ -43,7 +43,7 @@ def report_bug(error: Exception) -> None:
     elif _requested:
         lines = [bug.traceback.rstrip(), *lines, "bphcoffea: this is a bug in the analysis"]
     else:
-        hint = f"for the traceback: bphcoffea --debug …, or {VARIABLE}=1"
+        hint = f"for the traceback: add --debug, or set {VARIABLE}=1"
         lines.append(f"bphcoffea: this is a bug in the analysis; {hint}")
     complain("\n".join(lines))
 
