@@ -327,9 +327,10 @@ def test_a_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     def refuse(self, *_, **__):
         raise PermissionError(13, "Permission denied")
 
+    path = write(tmp_path, {"D": DATASET})
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(InputError, match=r"x\.json: cannot be read \(Permission denied\)$"):
-        load_fileset(tmp_path / "x.json")
+    with pytest.raises(InputError, match=r"\.json: cannot be read \(Permission denied\)$"):
+        load_fileset(path)
 
 
 @pytest.mark.parametrize("name", ["fileset.json.gz", "fileset.json", "fileset"])

@@ -16,6 +16,7 @@ from bphcoffea.analysis.names import shown
 from bphcoffea.analysis.records import ScoreRecord
 from bphcoffea.analysis.variables import Axis, Variable
 from bphcoffea.errors import DeclarationError, InputError
+from bphcoffea.local_files import regular
 
 #: Beginning of the modules of this package, whose functions use no variables that are global.
 _LIBRARY: Final = "bphcoffea."
@@ -102,7 +103,7 @@ def score(
         if not isinstance(variable, Variable):
             raise DeclarationError(f"{owner}: its input {shown(variable)} is not a Variable")
     try:
-        model = Model(Path(file).name, Path(file).read_bytes())
+        model = Model(Path(file).name, regular(Path(file)).read_bytes())
         model.check(tuple(variable.name for variable in inputs), probability=False)
     except OSError as error:
         raise DeclarationError(f"{owner}: {file}: cannot be read ({error.strerror})") from None

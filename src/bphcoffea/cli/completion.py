@@ -17,6 +17,7 @@ import typer
 from typer.completion import get_completion_inspect_parameters
 
 from bphcoffea import facilities
+from bphcoffea.local_files import regular
 from bphcoffea.shipped import shipped_analyses
 
 PROGRAM = "bphcoffea"
@@ -113,7 +114,7 @@ def _places(ctx: typer.Context) -> list[Path]:
 def _read(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file; empty if it cannot be read, since nobody sees errors."""
     with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_bytes())
+        content = json.loads(regular(path).read_bytes())
         if isinstance(content, dict):
             return content
     return {}
