@@ -136,6 +136,7 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
         Function that returns the parts of an item that kills its process, if there are any.
     """
 
+    unit: str = "item"
     pool: Pool = field(default_factory=lambda: Pool(1))
     if_killed: Callable[[Any, str, int], object] = failed
     halve: Callable[[Any], Sequence[object]] = halves
@@ -207,6 +208,8 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
 @dataclass
 class IterativeExecutor(ExecutorBase):  # type: ignore[misc]
     """Coffea's executor of the same name, with progress that can also be read in a log."""
+
+    unit: str = "item"
 
     def __call__(
         self, items: Sequence[object], function: Callable[[object], object], accumulator: object
