@@ -242,6 +242,21 @@ def test_the_log_is_shown_once_in_the_chosen_detail(bphcoffea, monkeypatch, tmp_
     assert bphcoffea("-q", *words, "-v").status == 2
 
 
+def test_a_file_in_place_of_a_folder_is_one_line(bphcoffea, ds_phipi_run, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    run = ds_phipi_run.path
+    for words in (
+        ("new", "mine", "-o", file),
+        ("pick", run, "-o", file / "x.csv"),
+        ("plot", run, "--histogram", "phi_mass", "-o", file),
+        ("toys", "ds_phipi", "-o", file),
+    ):
+        status, _, errors = bphcoffea(*words)
+        assert (status, len(errors)) == (2, 1), words
+        assert str(file) in errors[0]
+
+
 @pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])
 def test_help(words, bphcoffea):
     ended = bphcoffea(*words)

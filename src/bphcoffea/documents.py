@@ -84,7 +84,14 @@ def read_json(
     except UnicodeError as fault:
         raise error(f"{path}: not a JSON file (not UTF-8: {fault})") from None
     except (ValueError, RecursionError) as fault:
-        raise error(f"{path}: not a JSON file ({fault})") from None
+        raise error(f"{path}: not a JSON file ({fault}{_after_comma(fault)})") from None
+
+
+def _after_comma(fault: Exception) -> str:
+    """Return a hint if JSON ends, or a list or object in it, after a comma; else nothing."""
+    if isinstance(fault, json.JSONDecodeError) and fault.doc[: fault.pos].rstrip().endswith(","):
+        return "; is there a comma too many?"
+    return ""
 
 
 def parse_json(content: bytes) -> Any:
@@ -131,7 +138,8 @@ def read_toml(
         return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as fault:
         reason = " ".join(str(fault).split())
-        raise error(f"{path}: not a TOML file ({reason}); is all text in quotes?") from None
+        hint = "a key given twice" if reason.startswith("Cannot") else "all text in quotes"
+        raise error(f"{path}: not a TOML file ({reason}); is {hint}?") from None
 
 
 def faults(

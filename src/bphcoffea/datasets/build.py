@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bphcoffea.datasets.dataset import Dataset
 from bphcoffea.datasets.fileset import Fileset, path_fault, write_fileset
 from bphcoffea.datasets.loading import dataset_faults, load_fileset
 from bphcoffea.documents import read_json
@@ -97,12 +96,11 @@ def build_fileset(
     repeated = sorted(path for path, times in Counter(paths).items() if times > 1)
     FilesetError.raise_for(f"{path}: found twice" for path in repeated)
     try:
-        dataset = Dataset.model_validate(
-            {"files": dict.fromkeys(paths, tree), "metadata": dict(metadata)}
+        return Fileset.model_validate(
+            {name: {"files": dict.fromkeys(paths, tree), "metadata": dict(metadata)}}
         )
     except ValidationError as error:
-        raise FilesetError("\n".join(dataset_faults(error, name))) from None
-    return Fileset({name: dataset})
+        raise FilesetError("\n".join(dataset_faults(error))) from None
 
 
 def add_to_fileset(path: Path, build: Callable[[], Fileset], name: str) -> Path:

@@ -14,7 +14,7 @@ from bphcoffea.report.figures import with_shared_parts
 from bphcoffea.report.sections import RunReport
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics import check_unblinding
-from bphcoffea.storage import OccupiedError, write_whole, writing_to
+from bphcoffea.storage import OccupiedError, write_file
 
 #: Name of the file in the folder of a run, and its owner in ``written.json``.
 FILE = "report.html"
@@ -72,10 +72,7 @@ def write_report(
         with runs[0].replacing(FILE) as temporary:
             (temporary / FILE).write_text(page, encoding="utf-8")
         return runs[0].output / FILE
-    with writing_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page.encode())
-    return path
+    return write_file(path, page.encode())
 
 
 def render(

@@ -24,7 +24,7 @@ from bphcoffea.physics import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
 from bphcoffea.results.records import FILESET, DatasetRecord, Datasets, Normalisation
-from bphcoffea.storage import claimed, replacing
+from bphcoffea.storage import claimed, make_folder, replacing
 
 if TYPE_CHECKING:
     import hist
@@ -368,7 +368,7 @@ def writing(folder: Path) -> Iterator[Path]:
     Yields a temporary folder. If the block succeeds, its content replaces an earlier run and all
     files derived from it, the ledger last. If the block fails, the earlier run stays.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with replacing(folder, RUN, also=lambda _: True, last=LEDGER) as temporary:
         yield temporary
 
