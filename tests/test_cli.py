@@ -1,11 +1,14 @@
 """The commands as a user types them, from toys to figures."""
 
+import errno
 import json
 import logging
 import math
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -240,6 +243,38 @@ def test_the_log_is_shown_once_in_the_chosen_detail(bphcoffea, monkeypatch, tmp_
             assert "fileset: " in out
     assert bphcoffea("-q", "-v", *words).status == 2
     assert bphcoffea("-q", *words, "-v").status == 2
+
+
+#: Starts the program, and sends Ctrl-C while typer is imported.
+_INTERRUPTED = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("bphcoffea", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_an_interruption_at_the_start_is_no_traceback():
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_a_full_disk_for_the_output_is_one_line(bphcoffea, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys.stdout, "write", full)
+    status, _, errors = bphcoffea("facility", "list")
+    assert status == 2
+    assert errors == ["bphcoffea: error: output cannot be written: No space left on device"]
+
+
+def test_a_terminal_that_does_not_know_its_width_has_a_usual_one(bphcoffea, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert bphcoffea("facility", "list").status == 0
 
 
 def test_a_file_in_place_of_a_folder_is_one_line(bphcoffea, ds_phipi_run, tmp_path):

@@ -1,4 +1,4 @@
-"""Refusing to read what is no regular file: pipes, sockets and devices, which may never end."""
+"""Refusing paths that cannot be read: pipes, sockets and devices, whose reading may never end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ _KINDS: Final = {
 
 class IrregularFileError(OSError):
     """A path names something that cannot be read as a file."""
+
+
+def is_text(path: Path) -> bool:
+    """Return whether a path is UTF-8, as pyarrow requires."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def regular(place: _P) -> _P:

@@ -208,6 +208,11 @@ def test_places_where_nothing_can_be_written_are_named(tmp_path):
     assert write_file(tmp_path / "new" / "x", b"1").read_bytes() == b"1"
 
 
+def test_a_name_that_tables_cannot_have_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is not UTF-8"):
+        claimed(tmp_path / "\udcff", "run", LAST, overwrite=True).__enter__()
+
+
 def test_full_disk_leaves_everything_as_it_was(disk):
     write(disk.path, last_json="1", x="1")
     filler = disk.fill()

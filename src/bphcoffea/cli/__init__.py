@@ -7,6 +7,7 @@ differ, 130 or 143 interrupted by Ctrl-C or SIGTERM.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -18,7 +19,7 @@ from bphcoffea import __version__
 from bphcoffea.cli import completion, endings, general
 from bphcoffea.cli.terminal import say, show_log
 from bphcoffea.errors import InputError
-from bphcoffea.streams import guard_streams
+from bphcoffea.streams import StreamError, guard_streams
 
 #: Module of each command; the function has the name of the command.
 _COMMANDS: Final = {
@@ -116,14 +117,21 @@ def main() -> None:
     guard_streams()
     # of which we use none; pydantic would look through all installed packages for them
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if os.environ.get("COLUMNS") == "0":  # of terminals that do not know their width
+        del os.environ["COLUMNS"]
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     # shells ask for completions without arguments
     asked = completion.VARIABLE in os.environ
     app = application(None if asked else words[0] if words else "")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see bphcoffea.__main__
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app(prog_name=completion.PROGRAM)
     except InputError as error:
         endings.report_bad_input(error)
+        sys.exit(2)
+    except StreamError as error:
+        endings.report_bad_input(InputError(f"output cannot be written: {error.strerror}"))
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 - all others are bugs
         endings.report_bug(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -49,5 +50,5 @@ def new(
             text = text.replace(mark, value)
         write_file(path, text.encode())
     say(f"{analysis}: the analysis; {test}: its test")
-    say(f"first look: bphcoffea run {analysis} FILE.root -o results")
-    say(f"test: python -m pytest {test}")
+    say(f"first look: bphcoffea run {shlex.quote(str(analysis))} FILE.root -o results")
+    say(f"test: python -m pytest {shlex.quote(str(test))}")

@@ -68,11 +68,13 @@ def write_report(
     if path is not None and path.exists() and not _is_report(path):
         raise OccupiedError(f"{path}: exists already and is not a report; choose another file")
     page = render(runs, unblind=unblind, progress=progress)
+    # names of files may be no UTF-8
+    content = page.encode(errors="backslashreplace")
     if path is None:
         with runs[0].replacing(FILE) as temporary:
-            (temporary / FILE).write_text(page, encoding="utf-8")
+            (temporary / FILE).write_bytes(content)
         return runs[0].output / FILE
-    return write_file(path, page.encode())
+    return write_file(path, content)
 
 
 def render(

@@ -20,6 +20,7 @@ from bphcoffea.analysis import AnalysisRecord
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import RunError
 from bphcoffea.html_table import html_table
+from bphcoffea.local_files import is_text
 from bphcoffea.physics import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
@@ -309,6 +310,8 @@ class RunFolder:
 def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
+    if not is_text(path):
+        raise RunError(f"{path}: is not UTF-8, or not in this locale; rename its folder")
     return pq.read_table(path, columns=None if columns is None else list(columns))
 
 
