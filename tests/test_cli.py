@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -260,6 +262,37 @@ runpy.run_module("bphcoffea", run_name="__main__", alter_sys=True)
 def test_an_interruption_at_the_start_is_no_traceback():
     done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def dropped():
+    """Send Ctrl-C while an object is removed, where Python drops exceptions."""
+
+    def interrupt(_):
+        os.kill(os.getpid(), signal.SIGINT)
+        list(range(10))  # the handler runs here
+
+    removed = type("Removed", (), {})()
+    watched = weakref.ref(removed, interrupt)
+    del removed
+    time.sleep(10)
+    return watched
+
+
+def replaced():
+    """Fail as an extension does that is interrupted while it is imported."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt as error:
+        raise ImportError("initialization failed") from error
+
+
+@pytest.mark.parametrize("interrupted", [dropped, replaced])
+def test_an_interruption_that_is_dropped_or_replaced_is_heeded(
+    interrupted, bphcoffea, monkeypatch, tmp_path
+):
+    monkeypatch.setitem(TOYS, "interrupted", lambda *_, **__: interrupted())
+    status, _, errors = bphcoffea("toys", "interrupted", "-o", tmp_path)
+    assert (status, errors) == (130, ["bphcoffea: interrupted"])
 
 
 def test_a_full_disk_for_the_output_is_one_line(bphcoffea, monkeypatch):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from typing import Any
 
 import typer
@@ -15,6 +18,8 @@ from bphcoffea.errors import DeclarationError, InputError
 #: Environment variable that requests tracebacks.
 VARIABLE = "BPHCOFFEA_DEBUG"
 _requested = False
+#: Time after which an interruption is repeated, s.
+_PAUSE_S = 0.05
 
 
 def request_tracebacks(requested: bool) -> None:
@@ -70,9 +75,13 @@ class InterruptibleGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Invoke the command; called by click."""
         before = signal.signal(signal.SIGTERM, _terminate)
+        hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
+        except (KeyboardInterrupt, Exception) as error:
+            interrupt = _interruption(error)
+            if interrupt is None:
+                raise
             terminated = isinstance(interrupt, TerminatedError)
             notes = getattr(interrupt, "__notes__", ())
             line = "; ".join(("terminated" if terminated else "interrupted", *notes))
@@ -81,6 +90,26 @@ class InterruptibleGroup(TyperGroup):
             raise typer.Exit(128 + number) from None
         finally:
             signal.signal(signal.SIGTERM, before)
+            sys.unraisablehook = hook
+
+
+def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the interruption that led to an error: extensions that are imported replace it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _interrupt_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Repeat an interruption that came while an object was removed, where Python drops it."""
+    if not issubclass(dropped.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
+        return
+    number = signal.SIGINT
+    if issubclass(dropped.exc_type, TerminatedError):
+        number = signal.SIGTERM
+        signal.signal(number, _terminate)
+    threading.Timer(_PAUSE_S, os.kill, (os.getpid(), number)).start()
 
 
 def _terminate(number: int, frame: object) -> None:  # noqa: ARG001

@@ -21,6 +21,7 @@ from loky.process_executor import BrokenProcessPool
 
 from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
+from bphcoffea.interrupts import shielded
 from bphcoffea.progress import progress
 from bphcoffea.streams import guard_streams
 
@@ -41,6 +42,10 @@ class Pool:
 
     def submit(self, function: Callable[[object], object], item: object) -> Future[object]:
         """Let a process work on an item."""
+        with shielded():
+            return self._submit(function, item)
+
+    def _submit(self, function: Callable[[object], object], item: object) -> Future[object]:
         if self._pool is None:
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(
