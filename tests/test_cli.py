@@ -25,6 +25,7 @@ from bphcoffea.cli.fit import yields_in_words
 from bphcoffea.results import RunFolder
 from bphcoffea.rounding import rounded
 from bphcoffea.statistics import FitRecord
+from bphcoffea.storage import UnwritableError
 from bphcoffea.toys import TOYS
 
 
@@ -317,12 +318,13 @@ def test_a_file_in_place_of_a_folder_is_one_line(bphcoffea, ds_phipi_run, tmp_pa
     for words in (
         ("new", "mine", "-o", file),
         ("pick", run, "-o", file / "x.csv"),
-        ("plot", run, "--histogram", "phi_mass", "-o", file),
         ("toys", "ds_phipi", "-o", file),
     ):
         status, _, errors = bphcoffea(*words)
         assert (status, len(errors)) == (2, 1), words
         assert str(file) in errors[0]
+    with pytest.raises(UnwritableError, match="a file is in its place"):
+        RunFolder(run, file).write("fit.json", {})
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])
