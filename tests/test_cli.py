@@ -1,12 +1,17 @@
 """The commands as a user types them, from toys to figures."""
 
+import errno
 import json
 import logging
 import math
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +25,7 @@ from bphcoffea.cli.fit import yields_in_words
 from bphcoffea.results import RunFolder
 from bphcoffea.rounding import rounded
 from bphcoffea.statistics import FitRecord
+from bphcoffea.storage import UnwritableError
 from bphcoffea.toys import TOYS
 
 
@@ -234,10 +240,91 @@ def test_the_log_is_shown_once_in_the_chosen_detail(bphcoffea, monkeypatch, tmp_
     words = ("toys", "logging", "-o", tmp_path / "toys", "--overwrite")
     options = {(): 1, ("-v",): 0, ("-q",): 2, ("--verbose",): 0, ("--quiet",): 2}
     for option, first in options.items():
-        status, out, err = bphcoffea(*option, *words)
-        assert (status, err) == (0, shown[first:])
-        assert "fileset: " in out
-    assert bphcoffea("-q", "-v", *words)[0] == 2
+        for line in ((*option, *words), (*words, *option)):
+            status, out, err = bphcoffea(*line)
+            assert (status, err) == (0, shown[first:])
+            assert "fileset: " in out
+    assert bphcoffea("-q", "-v", *words).status == 2
+    assert bphcoffea("-q", *words, "-v").status == 2
+
+
+#: Starts the program, and sends Ctrl-C while typer is imported.
+_INTERRUPTED = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("bphcoffea", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_an_interruption_at_the_start_is_no_traceback():
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def dropped():
+    """Send Ctrl-C while an object is removed, where Python drops exceptions."""
+
+    def interrupt(_):
+        os.kill(os.getpid(), signal.SIGINT)
+        list(range(10))  # the handler runs here
+
+    removed = type("Removed", (), {})()
+    watched = weakref.ref(removed, interrupt)
+    del removed
+    time.sleep(10)
+    return watched
+
+
+def replaced():
+    """Fail as an extension does that is interrupted while it is imported."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt as error:
+        raise ImportError("initialization failed") from error
+
+
+@pytest.mark.parametrize("interrupted", [dropped, replaced])
+def test_an_interruption_that_is_dropped_or_replaced_is_heeded(
+    interrupted, bphcoffea, monkeypatch, tmp_path
+):
+    monkeypatch.setitem(TOYS, "interrupted", lambda *_, **__: interrupted())
+    status, _, errors = bphcoffea("toys", "interrupted", "-o", tmp_path)
+    assert (status, errors) == (130, ["bphcoffea: interrupted"])
+
+
+def test_a_full_disk_for_the_output_is_one_line(bphcoffea, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys.stdout, "write", full)
+    status, _, errors = bphcoffea("facility", "list")
+    assert status == 2
+    assert errors == ["bphcoffea: error: output cannot be written: No space left on device"]
+
+
+def test_a_terminal_that_does_not_know_its_width_has_a_usual_one(bphcoffea, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert bphcoffea("facility", "list").status == 0
+
+
+def test_a_file_in_place_of_a_folder_is_one_line(bphcoffea, ds_phipi_run, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    run = ds_phipi_run.path
+    for words in (
+        ("new", "mine", "-o", file),
+        ("pick", run, "-o", file / "x.csv"),
+        ("toys", "ds_phipi", "-o", file),
+    ):
+        status, _, errors = bphcoffea(*words)
+        assert (status, len(errors)) == (2, 1), words
+        assert str(file) in errors[0]
+    with pytest.raises(UnwritableError, match="a file is in its place"):
+        RunFolder(run, file).write("fit.json", {})
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])

@@ -96,7 +96,8 @@ def parsed(words):
 )
 def test_a_written_command_exists_with_its_options(page, words, whole, monkeypatch):
     command, rest = parsed(words)
-    options = {option for parameter in command.params for option in parameter.opts}
+    parameters = (*command.params, *COMMANDS.params)
+    options = {option for parameter in parameters for option in parameter.opts}
     options |= {option for parameter in command.params for option in parameter.secondary_opts}
     options |= {"--help"}
     unknown = [word for word in rest if word.startswith("-") and word not in options]

@@ -13,6 +13,8 @@ from rich.progress import Progress
 from services.processes import until
 
 from bphcoffea.errors import InputError
+from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
+from bphcoffea.execution.executors.processes import IterativeExecutor, ProcessExecutor
 from bphcoffea.progress import INTERVAL_S, Bar, line, progress
 
 TIME = r"\d\d:\d\d "
@@ -59,6 +61,11 @@ def test_a_line_says_what_is_done_how_fast_and_how_long_it_takes(done, total, se
     counted.now = seconds
     counted.bar.advance(done)
     assert counted.line == f"Processing: {text}"
+
+
+@pytest.mark.parametrize("executor", [IterativeExecutor, ProcessExecutor, ClusterExecutor])
+def test_units_of_executors_are_in_the_singular(executor):
+    assert Counted(2, executor.unit).line == "Processing: 0 of 2 items (0%)"
 
 
 def test_nothing_is_said_of_a_rate_that_is_not_known():

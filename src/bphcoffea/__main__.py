@@ -1,5 +1,16 @@
-"""`python -m bphcoffea` is the command `bphcoffea`."""
+"""The program ``bphcoffea``, also as ``python -m bphcoffea``."""
 
-from bphcoffea.cli import main
+import signal
 
-main()
+
+def main() -> None:
+    """Run the command line; while its packages are imported, Ctrl-C ends it without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from bphcoffea import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bphcoffea.errors import InputError
+from bphcoffea.local_files import regular
 from bphcoffea.size_limits import decompressed, read_json_bytes
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ _MEANINGS: Final = {
 }
 
 
-def read_bytes(path: str | Path, what: str = "file", error: type[InputError] = InputError) -> bytes:
+def read_bytes(
+    path: str | Path,
+    what: str = "file",
+    error: type[InputError] = InputError,
+    *,
+    pipe: bool = False,
+) -> bytes:
     """Return the content of a file, decompressed if it is gzip, whatever the name of the file.
 
     Parameters
@@ -36,6 +43,8 @@ def read_bytes(path: str | Path, what: str = "file", error: type[InputError] = I
         Kind of the file, for the message: ``facility file``.
     error
         Type of the exception.
+    pipe
+        Whether a shell may also pass a pipe: ``/dev/stdin``, ``<(command)``.
 
     Raises
     ------
@@ -44,7 +53,9 @@ def read_bytes(path: str | Path, what: str = "file", error: type[InputError] = I
         :mod:`bphcoffea.size_limits`. The exception is of the type `error`.
     """
     try:
-        return decompressed(read_json_bytes(path), path)
+        # a shell's pipe ends, but cannot be read twice
+        is_open = pipe and str(path).startswith("/dev/")
+        return decompressed(read_json_bytes(path if is_open else regular(path)), path)
     except InputError as too_large:
         raise error(str(too_large)) from None
     except FileNotFoundError:
@@ -55,19 +66,32 @@ def read_bytes(path: str | Path, what: str = "file", error: type[InputError] = I
         raise error(f"{path}: cannot be read ({fault.strerror})") from None
 
 
-def read_json(path: str | Path, what: str = "file", error: type[InputError] = InputError) -> Any:
+def read_json(
+    path: str | Path,
+    what: str = "file",
+    error: type[InputError] = InputError,
+    *,
+    pipe: bool = False,
+) -> Any:
     """Return the content of a JSON file, which may be compressed with gzip.
 
     Parameters and errors are those of :func:`read_bytes`; JSON that :func:`parse_json` rejects is
     an error as well.
     """
-    content = read_bytes(path, what, error)
+    content = read_bytes(path, what, error, pipe=pipe)
     try:
         return parse_json(content)
     except UnicodeError as fault:
         raise error(f"{path}: not a JSON file (not UTF-8: {fault})") from None
     except (ValueError, RecursionError) as fault:
-        raise error(f"{path}: not a JSON file ({fault})") from None
+        raise error(f"{path}: not a JSON file ({fault}{_after_comma(fault)})") from None
+
+
+def _after_comma(fault: Exception) -> str:
+    """Return a hint if JSON ends, or a list or object in it, after a comma; else nothing."""
+    if isinstance(fault, json.JSONDecodeError) and fault.doc[: fault.pos].rstrip().endswith(","):
+        return "; is there a comma too many?"
+    return ""
 
 
 def parse_json(content: bytes) -> Any:
@@ -114,7 +138,8 @@ def read_toml(
         return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as fault:
         reason = " ".join(str(fault).split())
-        raise error(f"{path}: not a TOML file ({reason}); is all text in quotes?") from None
+        hint = "a key given twice" if reason.startswith("Cannot") else "all text in quotes"
+        raise error(f"{path}: not a TOML file ({reason}); is {hint}?") from None
 
 
 def faults(

@@ -68,6 +68,10 @@ def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
 codecs.register_error(SPELLED, _spell)
 
 
+class StreamError(OSError):
+    """A standard stream cannot be written, for example to a file on a full disk."""
+
+
 class RedactingStream:
     """Text stream that hides passwords and tokens of URLs.
 
@@ -81,8 +85,13 @@ class RedactingStream:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text with its secrets hidden."""
-        self._stream.write(redacted(text))
+        """Write a text with its secrets hidden; raise StreamError if that fails."""
+        try:
+            self._stream.write(redacted(text))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StreamError(error.errno, error.strerror) from error
         return len(text)
 
     def __getattr__(self, name: str) -> object:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import pickle
+from functools import partial
 
 import awkward as ak
 import cloudpickle
@@ -21,6 +22,7 @@ from bphcoffea.analysis import (
     score,
 )
 from bphcoffea.analysis import models as models_module
+from bphcoffea.analysis.model_scores import scores_in
 from bphcoffea.errors import DeclarationError, InputError
 from bphcoffea.execution import load_analysis
 from bphcoffea.execution.checkpoints import fingerprint
@@ -180,6 +182,25 @@ def test_analysis_json_names_all_models(tmp_path):
         "inputs": ("of_b", "pt"),
     }
     assert unused.name == "of_d"
+
+
+def test_scores_that_reach_a_function_in_another_way_are_found(tmp_path):
+    """In a default, in a partial function, and in a name that is assigned after the function."""
+    path = trained(tmp_path / "jet.json")
+
+    def later(events):
+        return assigned(events)
+
+    assert scores_in(later) == ()
+    names = ("assigned", "default", "keyword", "bound")
+    assigned, default, keyword, bound = (score(name, path, (pt, eta)) for name in names)
+    functions = (
+        later,
+        lambda events, model=default: model(events),
+        lambda events, *, model=keyword: model(events),
+        partial(lambda model, events: model(events), bound),
+    )
+    assert [found.name for function in functions for found in scores_in(function)] == [*names]
 
 
 def test_what_is_no_model_of_the_inputs_is_refused(tmp_path):

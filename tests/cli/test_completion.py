@@ -28,35 +28,39 @@ def complete(bphcoffea, monkeypatch):
     return complete
 
 
-LINES = "run ds_phipi fs.json --dataset toy", "run ds_phipi fs"
-#: What completes `LINES` in each shell, given the script that users evaluate.
+#: Lines and what completes their last words.
+LINES = {
+    "run ds_phipi fs.json --executor f": "futures",
+    "run ds_phipi fs.json --dataset=toy": "--dataset=toy_a",
+    "run ds_phipi --scheduler=tcp://a:1 --output=f": "--output=fs.json",
+}
+#: What completes `LINES` in each shell, given the script that users evaluate. bash and zsh complete
+#: only while they edit a line, thus in a terminal.
 SHELLS = {
-    # bash completes files by itself
+    # reads the lines as if they were typed, each followed by the tabulator and Ctrl-T
     "bash": (
-        """
+        ("bash", "--rcfile", "script", "-i"),
+        r"""
         eval "$(bphcoffea completion bash)"
-        complete -p bphcoffea | grep -q -- "-o default -F _bphcoffea_completion" || exit 1
-        while read -r line; do
-            COMP_WORDS=($line)
-            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-            COMPREPLY=()
-            _bphcoffea_completion bphcoffea
-            echo ${COMPREPLY[*]} >> completed
-        done < lines
+        keep() {
+            words=($READLINE_LINE)
+            echo "${words[-1]}" >> completed
+            READLINE_LINE=
+        }
+        bind -x '"\C-t": keep'
         """,
-        ["toy_a", ""],
     ),
     "fish": (
+        ("fish", "--no-config", "script"),
         """
         eval "$(bphcoffea completion fish)"
         while read -l line
             complete -C $line >> completed
         end < lines
         """,
-        ["toy_a", "fs.json"],
     ),
-    # completes only in its line editor, and thus in a terminal
     "zsh": (
+        ("zsh", "-i"),
         """
         eval "$(bphcoffea completion zsh)"
         zle-line-init() {
@@ -69,32 +73,36 @@ SHELLS = {
         }
         zle -N zle-line-init
         """,
-        ["toy_a", "fs.json"],
     ),
 }
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_shells_complete(shell, tmp_path, monkeypatch):
-    """A name that is read from a file on the line, and a file."""
+    """A choice, a name that is read from a file on the line, and a file."""
     if shutil.which(shell) is None:
         pytest.skip(f"needs {shell}")
-    script, expected = SHELLS[shell]
+    command, script = SHELLS[shell]
     program = tmp_path / "bphcoffea"
     program.write_text(f"#!{sys.executable}\nfrom bphcoffea import cli\ncli.main()\n")
     program.chmod(0o755)
-    (tmp_path / "lines").write_text("".join(f"bphcoffea {line}\n" for line in LINES))
+    lines = [f"bphcoffea {line}" for line in LINES]
+    (tmp_path / "lines").write_text("\n".join((*lines, "")))
     (tmp_path / "fs.json").write_text('{"toy_a": {}, "b": {}}')
-    (tmp_path / ".zshrc").write_text(script)
+    for name in ("script", ".zshrc"):
+        (tmp_path / name).write_text(script)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("ZDOTDIR", str(tmp_path))
-    in_terminal = [sys.executable, "-c", "import pty; pty.spawn(['zsh', '-i'])"]
-    options = ["--no-config"] if shell == "fish" else []
-    command = in_terminal if shell == "zsh" else [shell, *options, "-c", script]
     done = subprocess.run(
-        command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", f"import pty; pty.spawn({command})"],
+        cwd=tmp_path,
+        input="".join(f"{line}\t\x14" for line in lines) + "exit\r",
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert (tmp_path / "completed").read_text().splitlines() == expected, done
+    completed = (tmp_path / "completed").read_text().splitlines()
+    assert completed == list(LINES.values()), done
 
 
 def test_commands_options_and_choices(complete):

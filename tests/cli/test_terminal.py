@@ -30,8 +30,8 @@ def commands(command=None, words=()):
 def test_help_fits(bphcoffea, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     for words in commands():
-        ended = bphcoffea(*words, "--help")
-        assert ended.status == 0
+        ended = bphcoffea(*words, "-q", "--help")
+        assert ended.status == 0, words
         assert too_wide(ended.out, width) == [], words
 
 

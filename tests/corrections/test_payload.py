@@ -439,6 +439,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     def denied(path, *_, **__):
         raise PermissionError(13, "Permission denied")
 
+    path.touch()
     # tests may run as root, who may read all
     monkeypatch.setattr("pathlib.Path.open", denied)
     assert fault(Payload, path, "sf") == f"{path}: cannot be read (Permission denied)"

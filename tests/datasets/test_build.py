@@ -215,6 +215,7 @@ def test_wrong_metadata_are_all_named(folder):
         "dataset 'D', metadata.era: is missing",
         "dataset 'D', metadata.luminosity: Input should be greater than 0",
     ]
+    assert faults("", [str(folder)], "t", METADATA) == ["dataset '': is empty"]
 
 
 @pytest.mark.xrootd

@@ -287,6 +287,12 @@ def test_what_is_malformed_is_named_in_one_line(content, fault, tmp_path):
     assert line.startswith(fault)
 
 
+@pytest.mark.parametrize("content", ['{"D": [1,]}', '{"D": 1,\n}'])
+def test_a_comma_too_many_is_named(content, tmp_path):
+    (line,) = faults(tmp_path, content)
+    assert "comma" in line  # of Python itself, from 3.13 on
+
+
 def test_two_names_of_one_file_are_a_double(tmp_path):
     assert faults(tmp_path, with_files({"a.root": "t", "./a.root": "t"})) == [
         f"dataset 'D': '{tmp_path}/a.root' is listed twice"
@@ -327,9 +333,10 @@ def test_a_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     def refuse(self, *_, **__):
         raise PermissionError(13, "Permission denied")
 
+    path = write(tmp_path, {"D": DATASET})
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(InputError, match=r"x\.json: cannot be read \(Permission denied\)$"):
-        load_fileset(tmp_path / "x.json")
+    with pytest.raises(InputError, match=r"\.json: cannot be read \(Permission denied\)$"):
+        load_fileset(path)
 
 
 @pytest.mark.parametrize("name", ["fileset.json.gz", "fileset.json", "fileset"])

@@ -1,6 +1,7 @@
 """Processes are kept between runs of one session, unless these want others."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -39,6 +40,17 @@ def is_alive(pid):
 
 def test_the_next_run_has_the_same_processes():
     assert runs_in() == runs_in() != os.getpid()
+
+
+def test_ctrl_c_does_not_reach_the_processes():
+    """They inherit what is blocked when they start, so that not even an import is interrupted."""
+    with kept_pool(1) as pool:
+        assert pool.submit(blocked, None).result() == {signal.SIGINT}
+    assert signal.SIGINT not in blocked()
+
+
+def blocked(_=None):
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.parametrize("changed", ["variable", "folder", "proxy", "workers"])

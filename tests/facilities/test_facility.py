@@ -147,8 +147,8 @@ def test_walltime_without_quotes_is_understood(facility):
 
 
 BAD = {
-    "not TOML": ("kind = local", "not a TOML file"),
-    "twice": ('kind = "local"\nkind = "local"', "not a TOML file"),
+    "not TOML": ("kind = local", "is all text in quotes?"),
+    "twice": ('kind = "local"\nkind = "local"', "is a key given twice?"),
     "no kind": ('description = "x"', "kind: is missing"),
     "kind": ('kind = "slrum"', "kind: 'slrum' is none of local, scheduler, slurm, htcondor"),
     "name": ('kind = "local"\nname = "x"', "name: is the name of the file"),

@@ -52,6 +52,8 @@ def test_numbers_of_events_are_exact(number):
 def test_ranges_that_are_none_are_told(text):
     with pytest.raises(RunError, match="write COLUMN LOW:HIGH or COLUMN VALUE"):
         ValueRange.of(text)
+    with pytest.raises(RunError, match=r"the lower end, 2, is above the upper one, 1\.9"):
+        ValueRange.of("mass 2:1.9")
 
 
 @pytest.mark.slow

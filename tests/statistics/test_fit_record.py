@@ -58,9 +58,11 @@ def test_unusable_content_is_named(tmp_path):
         FitRecord.from_json(content | {"model": content["model"] | {"tails": "none"}})
     with pytest.raises(FitError, match=r"unusable \(low: is missing; .*\); make it again"):
         Range.from_json({"high": 1.0})
-    (tmp_path / "ledger.json").write_text("{}")
-    with pytest.raises(RunError, match=r"not fitted; do so with: bphcoffea fit"):
-        FitRecord.of_run(RunFolder(tmp_path))
+    run = tmp_path / "my run"
+    run.mkdir()
+    (run / "ledger.json").write_text("{}")
+    with pytest.raises(RunError, match=r"not fitted; do so with: bphcoffea fit '.*my run'$"):
+        FitRecord.of_run(RunFolder(run))
 
 
 def test_infinite_limits_survive_json():

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from bphcoffea.errors import InputError
-from bphcoffea.storage.disks import UnwritableError
+from bphcoffea.storage.disks import UnwritableError, make_folder, write_file
 from bphcoffea.storage.locks import is_locked, locked
 from bphcoffea.storage.manifest import OccupiedError, claimed, lock_of, replacing, written
 
@@ -190,6 +191,26 @@ def test_lock_whose_file_is_removed_each_time_never_has_two_holders(tmp_path):
     counters = [subprocess.Popen(words) for _ in range(3)]
     assert [counter.wait() for counter in counters] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "600"
+
+
+def test_places_where_nothing_can_be_written_are_named(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "x"):
+        with pytest.raises(UnwritableError, match=f"^{place}: not written: a file is in its place"):
+            make_folder(place)
+    with pytest.raises(UnwritableError, match="file: not written: a file is in its place"):
+        write_file(tmp_path / "file" / "x", b"")
+    with pytest.raises(UnwritableError, match=f"^{tmp_path}: not written: it is a folder"):
+        write_file(tmp_path, b"")
+    if sys.platform == "linux":
+        with pytest.raises(UnwritableError, match="/proc/x: not written: nothing can be made"):
+            make_folder(Path("/proc/x"))
+    assert write_file(tmp_path / "new" / "x", b"1").read_bytes() == b"1"
+
+
+def test_a_name_that_tables_cannot_have_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is not UTF-8"):
+        claimed(tmp_path / "\udcff", "run", LAST, overwrite=True).__enter__()
 
 
 def test_full_disk_leaves_everything_as_it_was(disk):

@@ -23,6 +23,7 @@ from bphcoffea.analysis.variables import Variable
 from bphcoffea.arrays import Floats, Numbers
 from bphcoffea.documents import faults, read_toml
 from bphcoffea.errors import InputError
+from bphcoffea.local_files import regular
 
 #: Step of the cutflow that rejects candidates below the lowest edge.
 CLASSIFIER: Final = "classifier"
@@ -229,7 +230,7 @@ def load_classifier(path: str | Path) -> Classifier:
     models: list[Model] = []
     for file in declared.models:
         try:
-            model = Model(file, (path.parent / file).read_bytes())
+            model = Model(file, regular(path.parent / file).read_bytes())
             model.check(declared.inputs)
             models.append(model)
         except OSError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 from typing import Final
@@ -16,6 +18,7 @@ from bphcoffea.analysis.names import shown
 from bphcoffea.analysis.records import ScoreRecord
 from bphcoffea.analysis.variables import Axis, Variable
 from bphcoffea.errors import DeclarationError, InputError
+from bphcoffea.local_files import regular
 
 #: Beginning of the modules of this package, whose functions use no variables that are global.
 _LIBRARY: Final = "bphcoffea."
@@ -102,7 +105,7 @@ def score(
         if not isinstance(variable, Variable):
             raise DeclarationError(f"{owner}: its input {shown(variable)} is not a Variable")
     try:
-        model = Model(Path(file).name, Path(file).read_bytes())
+        model = Model(Path(file).name, regular(Path(file)).read_bytes())
         model.check(tuple(variable.name for variable in inputs), probability=False)
     except OSError as error:
         raise DeclarationError(f"{owner}: {file}: cannot be read ({error.strerror})") from None
@@ -148,8 +151,13 @@ def _parts(value: object) -> Iterator[object]:
         yield from value
     elif isinstance(value, MethodType):
         yield value.__func__
+    elif isinstance(value, partial):
+        yield from (value.func, value.args, value.keywords)
     elif isinstance(value, FunctionType):
-        yield from (cell.cell_contents for cell in value.__closure__ or ())
+        yield from (value.__defaults__, value.__kwdefaults__)
+        for cell in value.__closure__ or ():
+            with contextlib.suppress(ValueError):  # nothing was assigned to the name yet
+                yield cell.cell_contents
         if not str(value.__module__).startswith(_LIBRARY):
             used = value.__globals__
             yield from (used[name] for name in _names(value.__code__) if name in used)

@@ -7,6 +7,7 @@ differ, 130 or 143 interrupted by Ctrl-C or SIGTERM.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -15,11 +16,10 @@ from typing import Annotated, Final
 import typer
 
 from bphcoffea import __version__
-from bphcoffea.cli import completion, endings
-from bphcoffea.cli.help import FittingCommand
+from bphcoffea.cli import completion, endings, general
 from bphcoffea.cli.terminal import say, show_log
 from bphcoffea.errors import InputError
-from bphcoffea.streams import guard_streams
+from bphcoffea.streams import StreamError, guard_streams
 
 #: Module of each command; the function has the name of the command.
 _COMMANDS: Final = {
@@ -61,13 +61,14 @@ def application(word: str | None = None) -> typer.Typer:
                 command = _title(command)
             elif name == "limit":
                 command = place.with_options_of_searches(command)
-            app.command(name, cls=FittingCommand)(command)
+            app.command(name, cls=general.Command)(command)
     for name in _GROUPS:
         if not known or word == name:
             group = import_module(f"bphcoffea.cli.{name}").app
             for registered in group.registered_commands:
-                registered.cls = FittingCommand
-            app.add_typer(group if whole else typer.Typer(help=group.info.help), name=name)
+                registered.cls = general.Command
+            content = group if whole else typer.Typer(help=group.info.help)
+            app.add_typer(content, name=name, cls=general.Group)
     return app
 
 
@@ -98,7 +99,10 @@ def callback(
         bool, typer.Option("--verbose", "-v", help="Log details as well, for debugging.")
     ] = False,
 ) -> None:
-    """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield."""
+    """Columnar analyses of rare flavour decays, from a fileset JSON to a fitted yield.
+
+    --debug, --quiet and --verbose may also follow the command.
+    """
     endings.request_tracebacks(debug)
     if quiet and verbose:
         raise typer.BadParameter("choose either --quiet or --verbose")
@@ -113,14 +117,21 @@ def main() -> None:
     guard_streams()
     # of which we use none; pydantic would look through all installed packages for them
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if os.environ.get("COLUMNS") == "0":  # of terminals that do not know their width
+        del os.environ["COLUMNS"]
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     # shells ask for completions without arguments
     asked = completion.VARIABLE in os.environ
     app = application(None if asked else words[0] if words else "")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see bphcoffea.__main__
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app(prog_name=completion.PROGRAM)
     except InputError as error:
         endings.report_bad_input(error)
+        sys.exit(2)
+    except StreamError as error:
+        endings.report_bad_input(InputError(f"output cannot be written: {error.strerror}"))
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 - all others are bugs
         endings.report_bug(error)

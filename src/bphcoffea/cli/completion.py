@@ -14,31 +14,62 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.completion import get_completion_inspect_parameters, shell_complete
+from typer.completion import get_completion_inspect_parameters
 
 from bphcoffea import facilities
+from bphcoffea.local_files import regular
 from bphcoffea.shipped import shipped_analyses
 
 PROGRAM = "bphcoffea"
 VARIABLE = "_BPHCOFFEA_COMPLETE"
 
-# without a configuration, zsh knows no completion yet
-_START_OF_ZSH = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
+#: What users evaluate, in place of typer's scripts: those do not complete ``--option=value``.
+#: typer answers with the values alone, or with nothing where the shell shall offer files.
+_SCRIPTS = {
+    # bash takes lines apart at "=" and ":" as well; fish's answers are plain lines
+    "bash": r"""
+_bphcoffea_completion() {
+    local IFS=$'\n'
+    COMPREPLY=($(env _BPHCOFFEA_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args \
+        _TYPER_COMPLETE_ARGS="${COMP_LINE:0:COMP_POINT}" "$1"))
+    COMPREPLY=("${COMPREPLY[@]%%$'\t'*}")
+}
+complete -o default -F _bphcoffea_completion bphcoffea
+""",
+    # without a configuration, zsh knows no completion yet
+    "zsh": r"""
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+_bphcoffea_completion() {
+    compset -P '--*='
+    eval $(env _BPHCOFFEA_COMPLETE=complete_zsh \
+        _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" bphcoffea)
+}
+compdef _bphcoffea_completion bphcoffea
+""",
+    # fish completes the files of --option=value itself, and replaces whole words by other values
+    "fish": r"""
+function _bphcoffea_completion
+    set -l option (string match -r -- '^--[^=]*=' (commandline -ct))
+    set -lx _BPHCOFFEA_COMPLETE complete_fish
+    set -lx _TYPER_COMPLETE_FISH_ACTION get-args
+    set -lx _TYPER_COMPLETE_ARGS (commandline -cp)
+    set -g _bphcoffea_values (bphcoffea | string replace -r -- '^(?=.)' "$option")
+end
+complete -c bphcoffea --no-files -n _bphcoffea_completion -a '$_bphcoffea_values'
+""",
+}
 
 # typer makes the shells known with its own options, which would change the user's files
 get_completion_inspect_parameters()
 
 
 def completion(
-    ctx: typer.Context,
     shell: Annotated[
         Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="Name of the shell.")
     ],
 ) -> None:
     """Print what makes a shell complete commands: eval "$(bphcoffea completion bash)"."""
-    if shell == "zsh":
-        sys.stdout.write(_START_OF_ZSH)
-    shell_complete(ctx.find_root().command, {}, PROGRAM, VARIABLE, f"source_{shell}")
+    sys.stdout.write(_SCRIPTS[shell])
 
 
 def complete_analysis() -> Iterator[str]:
@@ -83,7 +114,7 @@ def _places(ctx: typer.Context) -> list[Path]:
 def _read(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file; empty if it cannot be read, since nobody sees errors."""
     with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_bytes())
+        content = json.loads(regular(path).read_bytes())
         if isinstance(content, dict):
             return content
     return {}

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
+import time
+import traceback
 from typing import Any
 
 import typer
@@ -15,6 +20,8 @@ from bphcoffea.errors import DeclarationError, InputError
 #: Environment variable that requests tracebacks.
 VARIABLE = "BPHCOFFEA_DEBUG"
 _requested = False
+#: Time between two attempts to repeat an interruption, s.
+_PAUSE_S = 0.01
 
 
 def request_tracebacks(requested: bool) -> None:
@@ -43,7 +50,7 @@ def report_bug(error: Exception) -> None:
     elif _requested:
         lines = [bug.traceback.rstrip(), *lines, "bphcoffea: this is a bug in the analysis"]
     else:
-        hint = f"for the traceback: bphcoffea --debug …, or {VARIABLE}=1"
+        hint = f"for the traceback: add --debug, or set {VARIABLE}=1"
         lines.append(f"bphcoffea: this is a bug in the analysis; {hint}")
     complain("\n".join(lines))
 
@@ -70,9 +77,13 @@ class InterruptibleGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Invoke the command; called by click."""
         before = signal.signal(signal.SIGTERM, _terminate)
+        hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
+        except (KeyboardInterrupt, Exception) as error:
+            interrupt = _interruption(error)
+            if interrupt is None:
+                raise
             terminated = isinstance(interrupt, TerminatedError)
             notes = getattr(interrupt, "__notes__", ())
             line = "; ".join(("terminated" if terminated else "interrupted", *notes))
@@ -81,6 +92,37 @@ class InterruptibleGroup(TyperGroup):
             raise typer.Exit(128 + number) from None
         finally:
             signal.signal(signal.SIGTERM, before)
+            sys.unraisablehook = hook
+
+
+def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the interruption that led to an error: extensions that are imported replace it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _interrupt_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Repeat an interruption that came while an object was removed, where Python drops it."""
+    if not issubclass(dropped.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
+        return
+    number = signal.SIGINT
+    if issubclass(dropped.exc_type, TerminatedError):
+        number = signal.SIGTERM
+        signal.signal(number, _terminate)
+    main = threading.get_ident()
+
+    def repeat() -> None:
+        # in this function it would be dropped again
+        while any(
+            frame.f_code is _interrupt_again.__code__
+            for frame, _ in traceback.walk_stack(sys._current_frames()[main])
+        ):
+            time.sleep(_PAUSE_S)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=repeat, daemon=True).start()
 
 
 def _terminate(number: int, frame: object) -> None:  # noqa: ARG001

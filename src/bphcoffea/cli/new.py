@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from bphcoffea.cli.arguments import suggesting
 from bphcoffea.cli.terminal import say
 from bphcoffea.errors import InputError
-from bphcoffea.storage import OccupiedError
+from bphcoffea.storage import OccupiedError, write_file
 
 
 def new(
@@ -42,13 +43,12 @@ def new(
         for path in (analysis, test):
             if path.exists() and not overwrite:
                 raise OccupiedError(f"{path}: exists already")
-    output.mkdir(parents=True, exist_ok=True)
     templates = resources.files("bphcoffea.cli") / "new_analysis"
     for path, template in ((analysis, "analysis.py.txt"), (test, "test.py.txt")):
         text = (templates / template).read_text(encoding="utf-8")
         for mark, value in filled.items():
             text = text.replace(mark, value)
-        path.write_text(text, encoding="utf-8")
+        write_file(path, text.encode())
     say(f"{analysis}: the analysis; {test}: its test")
-    say(f"first look: bphcoffea run {analysis} FILE.root -o results")
-    say(f"test: python -m pytest {test}")
+    say(f"first look: bphcoffea run {shlex.quote(str(analysis))} FILE.root -o results")
+    say(f"test: python -m pytest {shlex.quote(str(test))}")

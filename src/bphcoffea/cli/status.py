@@ -92,7 +92,7 @@ def print_state(run: results.RunFolder) -> None:
 def note_missing_events(run: results.RunFolder) -> None:
     """Print a note if a run is incomplete, and one if it is partial."""
     if not run.complete:
-        say(f"note: the run is incomplete; see: bphcoffea status {run.path}")
+        say(f"note: the run is incomplete; see: bphcoffea status {shlex.quote(str(run.path))}")
     if run.partial:
         share = results.processed_share(run.read("ledger.json"))
         say(

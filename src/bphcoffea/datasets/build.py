@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bphcoffea.datasets.dataset import Dataset
 from bphcoffea.datasets.fileset import Fileset, path_fault, write_fileset
 from bphcoffea.datasets.loading import dataset_faults, load_fileset
 from bphcoffea.documents import read_json
 from bphcoffea.errors import FilesetError
+from bphcoffea.local_files import regular
 from bphcoffea.storage import Storage, lock_of, locked, reason, shortened
 
 _SUFFIX = ".root"
@@ -50,9 +50,18 @@ def find_files(place: str) -> list[str]:
         raise FilesetError(f"{place}: cannot be listed: {why}") from None
     if not found:
         raise FilesetError(f"{place}: no {_SUFFIX} files there")
-    faults = [fault for path in sorted(found) if (fault := path_fault(path))]
-    FilesetError.raise_for(faults)
+    FilesetError.raise_for(
+        fault for path in sorted(found) if (fault := path_fault(path) or _irregularity(path))
+    )
     return sorted(found)
+
+
+def _irregularity(path: str) -> str | None:
+    try:
+        regular(path)
+    except OSError as error:
+        return f"{path}: {reason(error) or error.strerror}"
+    return None
 
 
 def build_fileset(
@@ -87,12 +96,11 @@ def build_fileset(
     repeated = sorted(path for path, times in Counter(paths).items() if times > 1)
     FilesetError.raise_for(f"{path}: found twice" for path in repeated)
     try:
-        dataset = Dataset.model_validate(
-            {"files": dict.fromkeys(paths, tree), "metadata": dict(metadata)}
+        return Fileset.model_validate(
+            {name: {"files": dict.fromkeys(paths, tree), "metadata": dict(metadata)}}
         )
     except ValidationError as error:
-        raise FilesetError("\n".join(dataset_faults(error, name))) from None
-    return Fileset({name: dataset})
+        raise FilesetError("\n".join(dataset_faults(error))) from None
 
 
 def add_to_fileset(path: Path, build: Callable[[], Fileset], name: str) -> Path:

@@ -13,9 +13,10 @@ from coffea.nanoevents.schemas.base import BaseSchema
 
 from bphcoffea.datasets.build import build_fileset
 from bphcoffea.datasets.dataset import UNKNOWN_ERA, Dataset
+from bphcoffea.datasets.file_check import explain
 from bphcoffea.datasets.fileset import Fileset, path_fault
 from bphcoffea.errors import FilesetError
-from bphcoffea.storage import reason, shortened
+from bphcoffea.local_files import regular
 
 _TREES: Final = ("TTree", "ROOT::RNTuple")
 #: Events in which generated objects are looked for.
@@ -62,7 +63,7 @@ def _looked_into(path: str, schema: type[BaseSchema]) -> tuple[str, bool]:
     """Return the path of the tree of a file, and whether it holds generated events."""
     formats = getattr(schema, "formats", ()) or (schema,)
     try:
-        with uproot.open({path: None}) as file:
+        with uproot.open({regular(path): None}) as file:
             known = file.keys(filter_classname=list(_TREES), cycle=False)
             trees = [
                 tree
@@ -75,8 +76,7 @@ def _looked_into(path: str, schema: type[BaseSchema]) -> tuple[str, bool]:
             if len(trees) == 1:
                 return trees[0], _is_simulated(file[trees[0]], formats)
     except (OSError, ValueError) as error:
-        why = reason(error) or shortened(str(error))
-        raise FilesetError(f"{path}: cannot be read: {why}") from None
+        raise FilesetError(f"{path}: cannot be read: {explain(error, path)}") from None
     if trees:
         raise FilesetError(f"{path}: has several such trees: {', '.join(trees)}; write a fileset")
     names = ", ".join(format_.__name__ for format_ in formats)

@@ -39,7 +39,7 @@ def load_fileset(path: str | Path) -> Fileset:
     FilesetError
         If the file cannot be read, is not JSON, or is not a fileset: one line per fault.
     """
-    content = read_json(path, error=FilesetError)
+    content = read_json(path, error=FilesetError, pipe=True)
     if not isinstance(content, dict):
         raise FilesetError(f"{path}: expected an object, {{dataset: {{files, metadata}}}}")
     if not content:

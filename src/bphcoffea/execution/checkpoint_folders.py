@@ -74,7 +74,7 @@ def folder_for(place: str, results: str | Path) -> str:
                 f"{place}: cannot hold the checkpoints of a run with its results in {results}; "
                 "choose a folder that neither contains the results nor lies inside them"
             )
-    name = hashlib.sha256(f"{os.getuid()}:{path}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{os.getuid()}:{path}".encode(errors="surrogateescape")).hexdigest()[:16]
     return _below(place if local is None else str(local), f"bphcoffea-{name}")
 
 

@@ -24,6 +24,7 @@ from bphcoffea.facilities.options import (
     worker_environment,
 )
 from bphcoffea.facilities.security import certificates, given_certificates, scratch_folder
+from bphcoffea.interrupts import shielded
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster, Worker
@@ -86,7 +87,7 @@ def cluster(
             start = kinds.get(facility.kind, batch_cluster)
             try:
                 started.enter_context(dask_workers.restored_logging())
-                with dask_workers.shielded():
+                with shielded():
                     running = started.enter_context(start(facility, fixed))
                 client = running.get_client()
                 if facility.kind != "kubernetes":

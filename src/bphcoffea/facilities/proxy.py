@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bphcoffea.errors import FacilityError
+from bphcoffea.local_files import regular
 from bphcoffea.periodic import repeating
 from bphcoffea.storage import usual_proxy
 
@@ -68,7 +69,7 @@ class Proxy:
             If it is missing, or others may read it, which the clients of servers refuse.
         """
         try:
-            content, mode = self.path.read_bytes(), self.path.stat().st_mode
+            content, mode = regular(self.path).read_bytes(), self.path.stat().st_mode
         except OSError as error:
             raise FacilityError(
                 f"{self.path}: grid proxy cannot be read ({error.strerror}); {_REMEDY}"

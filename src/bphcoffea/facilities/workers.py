@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from bphcoffea.periodic import repeating
@@ -35,23 +34,6 @@ def replacing_lost_workers(running: SpecCluster) -> contextlib.AbstractContextMa
 
     # in the cluster's own thread, so that nothing else changes the number meanwhile
     return repeating(lambda: running.loop.add_callback(scale), REPLACED_AFTER, "lost workers")
-
-
-@contextlib.contextmanager
-def shielded() -> Iterator[None]:
-    """Protect threads and processes started in this block from Ctrl-C.
-
-    A terminal sends Ctrl-C to all processes, and workers would end with tracebacks. Threads and
-    processes inherit the blocked signals of the thread that starts them, and so do workers that the
-    cluster's thread starts later. This thread receives a pending Ctrl-C at the end of the block.
-    """
-    # starting the tracker inside the block would unblock the signals of this thread
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

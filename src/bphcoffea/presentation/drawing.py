@@ -11,6 +11,8 @@ from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from bphcoffea.interrupts import shielded
+
 if TYPE_CHECKING:
     import loky
     from matplotlib.figure import Figure
@@ -41,8 +43,9 @@ class Pool:
 
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(others)
-            for _ in range(others):
-                self._pool.submit(_start)
+            with shielded():
+                for _ in range(others):
+                    self._pool.submit(_start)
 
     def draw(
         self,

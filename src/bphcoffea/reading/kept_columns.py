@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from bphcoffea.errors import InputError
 from bphcoffea.inputs import Form
-from bphcoffea.storage import write_whole, writing_to
+from bphcoffea.storage import make_folder, write_whole, writing_to
 from bphcoffea.versions import source_sha256, versions
 
 KEPT_GB: Final = "BPHCOFFEA_KEPT_GB"
@@ -80,8 +80,8 @@ class Keeping:
         path = Path(folder).absolute()
         if path.is_file():
             raise InputError(f"{folder}: is a file; choose a folder for kept columns")
+        make_folder(path, 0o700)
         with writing_to(path):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_whole(path / ".writable", b"").unlink()
         text = os.environ.get(KEPT_GB) or str(_DEFAULT_GB)
         with contextlib.suppress(ValueError):

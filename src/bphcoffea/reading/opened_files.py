@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import uproot
 
+from bphcoffea.local_files import regular
 from bphcoffea.storage import fsspec_url
 
 #: Number of files that a thread keeps open.
@@ -51,7 +52,7 @@ class OpenedFile:
 
     def __init__(self, place: str, timeout_s: int) -> None:
         self.is_remote = "://" in place
-        self.version = _version(place)
+        self.version = _version(regular(place))
         # a dictionary, because uproot takes the text after a colon for an object's name; the chunk
         # keeps its columns itself
         self.root = uproot.open({fsspec_url(place): None}, timeout=timeout_s, array_cache=None)

@@ -14,7 +14,7 @@ from bphcoffea.report.figures import with_shared_parts
 from bphcoffea.report.sections import RunReport
 from bphcoffea.results import RunFolder
 from bphcoffea.statistics import check_unblinding
-from bphcoffea.storage import OccupiedError, write_whole, writing_to
+from bphcoffea.storage import OccupiedError, write_file
 
 #: Name of the file in the folder of a run, and its owner in ``written.json``.
 FILE = "report.html"
@@ -68,14 +68,13 @@ def write_report(
     if path is not None and path.exists() and not _is_report(path):
         raise OccupiedError(f"{path}: exists already and is not a report; choose another file")
     page = render(runs, unblind=unblind, progress=progress)
+    # names of files may be no UTF-8
+    content = page.encode(errors="backslashreplace")
     if path is None:
         with runs[0].replacing(FILE) as temporary:
-            (temporary / FILE).write_text(page, encoding="utf-8")
+            (temporary / FILE).write_bytes(content)
         return runs[0].output / FILE
-    with writing_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page.encode())
-    return path
+    return write_file(path, content)
 
 
 def render(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bphcoffea.errors import RunError
-from bphcoffea.storage import lock_of, locked, replacing, writing_to, written
+from bphcoffea.storage import lock_of, locked, make_folder, replacing, writing_to, written
 
 #: File that is written last: a folder without it has no finished run.
 LEDGER: Final = "ledger.json"
@@ -53,8 +53,8 @@ class Derived:
     def replacing(self, owner: str, also: Callable[[str], bool]) -> Iterator[Path]:
         """Replace derived files; see :meth:`~bphcoffea.results.folder.RunFolder.replacing`."""
         with contextlib.ExitStack() as stack:
+            make_folder(self.folder)
             with writing_to(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
                 busy = f"{self.folder}: another process writes its {owner}"
                 stack.enter_context(locked(lock_of(self.folder, owner), busy))
             if self._is_elsewhere:

@@ -20,11 +20,12 @@ from bphcoffea.analysis import AnalysisRecord
 from bphcoffea.datasets import Metadata
 from bphcoffea.errors import RunError
 from bphcoffea.html_table import html_table
+from bphcoffea.local_files import is_text
 from bphcoffea.physics import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
 from bphcoffea.results.records import FILESET, DatasetRecord, Datasets, Normalisation
-from bphcoffea.storage import claimed, replacing
+from bphcoffea.storage import claimed, make_folder, replacing
 
 if TYPE_CHECKING:
     import hist
@@ -309,6 +310,8 @@ class RunFolder:
 def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
+    if not is_text(path):
+        raise RunError(f"{path}: is not UTF-8, or not in this locale; rename its folder")
     return pq.read_table(path, columns=None if columns is None else list(columns))
 
 
@@ -368,7 +371,7 @@ def writing(folder: Path) -> Iterator[Path]:
     Yields a temporary folder. If the block succeeds, its content replaces an earlier run and all
     files derived from it, the ledger last. If the block fails, the earlier run stays.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with replacing(folder, RUN, also=lambda _: True, last=LEDGER) as temporary:
         yield temporary
 

@@ -14,6 +14,7 @@ from pyarrow import csv
 from bphcoffea.errors import RunError, alternatives
 from bphcoffea.patterns import chosen
 from bphcoffea.results.folder import RunFolder
+from bphcoffea.storage import write_file
 
 #: Name of the column with the dataset, which tables of one dataset lack.
 DATASET = "dataset"
@@ -42,7 +43,7 @@ class ValueRange:
         Raises
         ------
         RunError
-            If the text is neither.
+            If the text is neither, or the lower end is above the other.
         """
         column, _, ends = text.strip().rpartition(" ")
         low, colon, high = ends.partition(":")
@@ -52,6 +53,8 @@ class ValueRange:
             numbers = [_number(end) if end else None for end in (low, high if colon else low)]
         except ValueError:
             raise RunError(f"'{text}': write COLUMN LOW:HIGH or COLUMN VALUE") from None
+        if low and high and float(low) > float(high):
+            raise RunError(f"'{text}': the lower end, {low}, is above the upper one, {high}")
         return cls(column.strip(), *numbers)
 
 
@@ -156,11 +159,12 @@ def write_table(table: pa.Table, path: Path) -> Path:
     ------
     RunError
         If the extension is neither ``.csv`` nor ``.parquet``.
+    UnwritableError
+        If the file cannot be written.
     """
-    if path.suffix == ".parquet":
-        pq.write_table(table, path)
-    elif path.suffix == ".csv":
-        csv.write_csv(table, path)
-    else:
+    write = {".parquet": pq.write_table, ".csv": csv.write_csv}.get(path.suffix)
+    if write is None:
         raise RunError(f"{path}: the name must end in .csv or .parquet")
-    return path
+    content = pa.BufferOutputStream()
+    write(table, content)
+    return write_file(path, content.getvalue())

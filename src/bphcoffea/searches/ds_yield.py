@@ -6,6 +6,7 @@ the luminosity, and scaled by the ratio of the two.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -196,7 +197,7 @@ class DsYield(Record):
         if simulated := [name for name in record.datasets if metadata[name].is_mc]:
             raise FitError(
                 f"{run.path}: its fit is of simulation ({', '.join(simulated)}), which has no "
-                f"yield in data; fit the data with: bphcoffea fit {run.path}"
+                f"yield in data; fit the data with: bphcoffea fit {shlex.quote(str(run.path))}"
             )
         year_remarks: tuple[str, ...] = ()
         if year is not None:
@@ -258,7 +259,7 @@ def _efficiency(run: RunFolder, fits: ModelFit) -> tuple[tuple[str, ...], float,
         raise FitError(
             f"{run.path}: fit.json has no fit of simulated '{PEAK}', from which the efficiency is "
             "taken; add such simulation to the run if it has none, then: "
-            f"bphcoffea fit {run.path}"
+            f"bphcoffea fit {shlex.quote(str(run.path))}"
         )
     names = ", ".join(fitted.datasets)
     if not fitted.fit.valid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,7 +148,8 @@ class FitRecord:
             If its ``fit.json`` is unusable.
         """
         if not run.place(FILE).is_file():
-            raise RunError(f"{run.path}: not fitted; do so with: bphcoffea fit {run.path}")
+            path = shlex.quote(str(run.path))
+            raise RunError(f"{run.path}: not fitted; do so with: bphcoffea fit {path}")
         return cls.from_json(run.read(FILE))
 
     def __repr__(self) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final, TypeVar
 
+from bphcoffea.interrupts import shielded
+
 T = TypeVar("T")
 
 #: Expected seconds of work that are worth starting processes, which takes seconds itself.
@@ -49,9 +51,11 @@ def computed(
     import loky
 
     # loky never forks: XRootD does not survive a fork. Threads of BLAS would compete for the cores.
-    pool = loky.get_reusable_executor(wanted, timeout=KEPT_S, env={"OPENBLAS_NUM_THREADS": "1"})
+    with shielded():
+        pool = loky.get_reusable_executor(wanted, timeout=KEPT_S, env={"OPENBLAS_NUM_THREADS": "1"})
+        results = pool.map(_called, calls[done:])
     try:
-        yield from pool.map(_called, calls[done:])
+        yield from results
     except BaseException:
         pool.shutdown(kill_workers=True)
         raise

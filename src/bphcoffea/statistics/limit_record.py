@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,8 @@ class LimitRecord(Record):
             If its ``limit.json`` is unusable.
         """
         if not run.place("limit.json").is_file():
-            raise RunError(f"{run.path}: no limit; make one with: bphcoffea limit {run.path}")
+            path = shlex.quote(str(run.path))
+            raise RunError(f"{run.path}: no limit; make one with: bphcoffea limit {path}")
         return cls.from_json(run.read("limit.json"))
 
     def exports(self) -> Iterator[Export]:

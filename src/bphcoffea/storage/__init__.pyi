@@ -1,5 +1,6 @@
 from .decompression import decompress_within as decompress_within, decompressed as decompressed
-from .disks import UnwritableError as UnwritableError, write_whole as write_whole
+from .disks import UnwritableError as UnwritableError, make_folder as make_folder
+from .disks import write_file as write_file, write_whole as write_whole
 from .disks import user_cache as user_cache, writing_to as writing_to
 from .file_identity import identity as identity
 from .locks import is_locked as is_locked, locked as locked

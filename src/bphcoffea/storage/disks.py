@@ -19,6 +19,13 @@ _MEANINGS: Final = {
     errno.EACCES: "permission denied; choose another folder",
     errno.EPERM: "permission denied; choose another folder",
 }
+#: The same for a folder or file that a user named.
+_MEANINGS_OF_PLACES: Final = _MEANINGS | {
+    errno.EEXIST: "a file is in its place; choose another folder",
+    errno.ENOTDIR: "a file is in its place; choose another folder",
+    errno.EISDIR: "it is a folder; choose another file",
+    errno.ENOENT: "nothing can be made there; choose another place",
+}
 #: Error numbers among these that reading a file may cause as well.
 _OF_READING: Final = (errno.EACCES, errno.EPERM)
 
@@ -35,7 +42,7 @@ def user_cache(name: str) -> Path | None:
 
 
 class UnwritableError(InputError):
-    """A file cannot be written: the disk is full or read-only, or permission is denied."""
+    """A file or folder cannot be written, for example because the disk is full or read-only."""
 
 
 @contextlib.contextmanager
@@ -67,6 +74,41 @@ def writing_to(place: str | Path, temporary: Path | None = None) -> Iterator[Non
         if file is not None and temporary is not None and file.is_relative_to(temporary):
             place = Path(place, file.relative_to(temporary))
         raise UnwritableError(f"{place}: not written: {meaning}") from None
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> Path:
+    """Create a folder and its parents, if it does not exist, and return it.
+
+    Raises
+    ------
+    UnwritableError
+        If it cannot be created.
+    """
+    try:
+        folder.mkdir(mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return folder
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file that a user named, whole or not at all, into a folder that may be missing.
+
+    Raises
+    ------
+    UnwritableError
+        If it cannot be written.
+    """
+    make_folder(path.parent)
+    try:
+        return write_whole(path, content)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(place: Path, error: OSError) -> UnwritableError:
+    meaning = _MEANINGS_OF_PLACES.get(error.errno or 0) or error.strerror
+    return UnwritableError(f"{place}: not written: {meaning}")
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o666) -> Path:

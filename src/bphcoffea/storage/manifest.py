@@ -14,6 +14,7 @@ from typing import Final
 
 from bphcoffea.documents import read_json
 from bphcoffea.errors import FacilityError
+from bphcoffea.local_files import is_text
 from bphcoffea.storage.disks import write_whole, writing_to
 from bphcoffea.storage.locks import locked
 
@@ -87,6 +88,8 @@ def claimed(path: str | Path, owner: str, last: str, *, overwrite: bool) -> Iter
         If the folder holds a finished result and `overwrite` is false.
     """
     folder = Path(path)
+    if not is_text(folder):
+        raise FacilityError(f"{folder}: is not UTF-8, or not in this locale; choose another name")
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)

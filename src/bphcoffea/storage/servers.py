@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import fsspec
 
+from bphcoffea.local_files import IrregularFileError
 from bphcoffea.redaction import redacted
 
 #: Timeout for an answer of a server, s.
@@ -218,6 +219,8 @@ def reason(error: BaseException) -> str | None:
         return "no such file"
     if isinstance(error, IsADirectoryError):
         return "is a folder, not a file"
+    if isinstance(error, IrregularFileError):
+        return error.strerror
     if isinstance(error, PermissionError):
         return "may not be read (permission denied)"
     if not isinstance(error, OSError):

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from typing_extensions import override
 
+from bphcoffea.local_files import regular
 from bphcoffea.storage.servers import shortened
 
 #: Size of the blocks that are read or written at once, bytes.
@@ -208,7 +209,7 @@ class Disk(Target):
 
 def blocks(path: Path) -> Iterator[bytes]:
     """Yield the content of a file in blocks."""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         while block := file.read(BLOCK):
             yield block
 

@@ -13,7 +13,7 @@ import numpy as np
 from bphcoffea.analysis import Classifier, library_version, load_classifier
 from bphcoffea.errors import RunError, alternatives
 from bphcoffea.results import RunFolder, write_json
-from bphcoffea.storage import replacing, writing_to
+from bphcoffea.storage import make_folder, replacing
 from bphcoffea.training.edges import Bins, best_bins, given_bins
 from bphcoffea.training.folds import PARAMETERS, TREES, Folds, train_folds
 from bphcoffea.training.metrics import (
@@ -136,9 +136,7 @@ class Training:
         UnwritableError
             If that fails; an earlier classifier remains unchanged.
         """
-        path = Path(folder)
-        with writing_to(path):
-            path.mkdir(parents=True, exist_ok=True)
+        path = make_folder(Path(folder))
         with replacing(path, "classifier") as temporary:
             for model in self.folds.models:
                 (temporary / model.file).write_bytes(model.content)

@@ -208,6 +208,7 @@ def test_between_generated_masses_signal_is_interpolated(runs, limit):
     uncertainties = {h["mass"]: h["uncertainties"] for h in limit["hypotheses"]}
     assert uncertainties[1.25]["mass_interpolation"] == pytest.approx(0.0519, rel=0.01)
     assert "mass_interpolation" not in uncertainties[1.0]
+    assert limit["notes"] == []
     with pytest.raises(InputError, match=r"mass 1.6 GeV: signal is simulated from 1 to 1.5 GeV"):
         signals.width(1.6)
 

@@ -143,6 +143,28 @@ def test_a_mass_that_is_left_out_is_found_again(simulated, low, mass, high, decl
         assert found.value == pytest.approx(right.value, rel=declared)
 
 
+@pytest.mark.parametrize(
+    ("declared", "doubt"),
+    [
+        ((1.0, 1.0), None),
+        ((0.13, 0.1), None),
+        ((0.13, 0.13), "all signals declare the filter_efficiency 0.13"),
+        ((None, None), "in the metadata of 1.0_10, 1.5_10: "),
+        ((0.13, None), "in the metadata of 1.5_10: "),
+    ],
+)
+def test_filters_that_cannot_be_right_between_masses_are_doubted(declared, doubt):
+    signals = Signals(
+        [
+            sample(mass, 10, 10, 0, filter_efficiency=efficiency)
+            for mass, efficiency in zip((1.0, 1.5), declared, strict=True)
+        ]
+    )
+    assert signals.doubt(1.0) is None
+    found = signals.doubt(1.25)
+    assert found == doubt or doubt in found
+
+
 def test_an_interpolation_ends_at_the_generated_masses(simulated):
     signals = Signals(simulated[1.0] + simulated[1.5])
     assert signals.interpolation_uncertainty(1.0) == signals.interpolation_uncertainty(1.5) == 0

@@ -18,6 +18,8 @@ import uproot
 from bphcoffea.arrays import Booleans, Floats
 from bphcoffea.documents import read_bytes, unique_keys
 from bphcoffea.errors import CorrectionsError
+from bphcoffea.local_files import regular
+from bphcoffea.storage import reason
 
 #: Probability content of an interval of one standard deviation, 68.3%; ROOT's default as well.
 ONE_SIGMA: Final = math.erf(math.sqrt(0.5))
@@ -126,7 +128,7 @@ def read_histogram(source: str, efficiency: bool = False) -> Histogram:
     try:
         classes = {**uproot.classes, "TEfficiency": Model_TEfficiency}
         # a dictionary, for a path may hold a colon, and uproot an object's name after it
-        with uproot.open({path: None}, custom_classes=classes) as file:
+        with uproot.open({regular(path): None}, custom_classes=classes) as file:
             found = file.get(name)
             kind = getattr(found, "classname", None)
             if isinstance(found, uproot.ReadOnlyDirectory) or kind is None:
@@ -145,8 +147,8 @@ def read_histogram(source: str, efficiency: bool = False) -> Histogram:
     except FileNotFoundError:
         raise CorrectionsError(f"{path}: no such file") from None
     except Exception as error:  # noqa: BLE001 - damaged bytes raise nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CorrectionsError(f"{source}: cannot be read ({reason})") from None
+        why = reason(error) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise CorrectionsError(f"{source}: cannot be read ({why})") from None
     if not values.any():
         raise CorrectionsError(f"{source}: all of its bins are 0; is it the right histogram?")
     return histogram

@@ -66,6 +66,7 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         Time that the scheduler may take to answer, s.
     """
 
+    unit: str = "item"
     if_killed: Callable[[Any, str, int], object] = failed
     halve: Callable[[Any], Sequence[object]] = halves
     prepare: Callable[[], None] | None = None

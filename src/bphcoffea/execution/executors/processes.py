@@ -21,6 +21,7 @@ from loky.process_executor import BrokenProcessPool
 
 from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
+from bphcoffea.interrupts import shielded
 from bphcoffea.progress import progress
 from bphcoffea.streams import guard_streams
 
@@ -41,6 +42,10 @@ class Pool:
 
     def submit(self, function: Callable[[object], object], item: object) -> Future[object]:
         """Let a process work on an item."""
+        with shielded():
+            return self._submit(function, item)
+
+    def _submit(self, function: Callable[[object], object], item: object) -> Future[object]:
         if self._pool is None:
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(
@@ -136,6 +141,7 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
         Function that returns the parts of an item that kills its process, if there are any.
     """
 
+    unit: str = "item"
     pool: Pool = field(default_factory=lambda: Pool(1))
     if_killed: Callable[[Any, str, int], object] = failed
     halve: Callable[[Any], Sequence[object]] = halves
@@ -207,6 +213,8 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
 @dataclass
 class IterativeExecutor(ExecutorBase):  # type: ignore[misc]
     """Coffea's executor of the same name, with progress that can also be read in a log."""
+
+    unit: str = "item"
 
     def __call__(
         self, items: Sequence[object], function: Callable[[object], object], accumulator: object

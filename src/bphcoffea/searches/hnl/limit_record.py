@@ -153,6 +153,8 @@ class MixingLimit(LimitRecord):
         Yield of Ds → φπ, scaled to the data of the search.
     hypotheses
         Scan at each mass.
+    notes
+        What may be wrong with the signal.
     """
 
     blinded: bool
@@ -165,6 +167,7 @@ class MixingLimit(LimitRecord):
     partial: bool
     normalisation: DsYield
     hypotheses: tuple[MassLimit, ...]
+    notes: tuple[str, ...] = ()
 
     def nearest(self, mass: float) -> MassLimit:
         """Return the scan at the mass that is nearest to ``mass``, GeV."""

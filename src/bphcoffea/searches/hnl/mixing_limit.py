@@ -143,6 +143,7 @@ def limit_mixing(
         partial=any(sample.partial for sample in samples),
         normalisation=normalisation,
         hypotheses=tuple(results),
+        notes=tuple({doubt for mass in masses if (doubt := signals.doubt(mass))}),
     )
 
 

@@ -27,7 +27,7 @@ def report(limit: MixingLimit, *, unblind: bool = True) -> Iterator[str | Table]
     yield table
     yield _statistics_of(limit)
     yield _normalisation_of(limit.normalisation)
-    for note in limit.normalisation.notes:
+    for note in (*limit.normalisation.notes, *limit.notes):
         yield f"note: {note}"
     if not limit.run_blinded:
         yield "note: the run is not blind: its results include data in the signal windows"

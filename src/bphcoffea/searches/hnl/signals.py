@@ -49,6 +49,8 @@ class Sample:
         Category of each candidate, shape (n,).
     generated
         Effective number of generated events, the weight of the sample among those of the same mass.
+    filter_efficiency
+        Efficiency of the generator's filter in the metadata; None if they have none.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Sample:
     weights: Floats
     categories: Categories
     generated: float = 1.0
+    filter_efficiency: float | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,27 @@ class Signals:
         x, (low, high) = _abscissa(mass), map(_abscissa, self._neighbours(mass))
         return CURVATURE * (x - low) * (high - x)
 
+    def doubt(self, mass: float) -> str | None:
+        """Return why efficiencies interpolated to a mass, GeV, may be wrong; None for no reason.
+
+        A generator's filter passes decays of some masses more often than those of others.
+        """
+        declared = {sample.filter_efficiency for sample in self.samples}
+        if self.is_generated(mass) or declared == {1.0}:
+            return None
+        if None in declared:
+            names = (sample.name for sample in self.samples if sample.filter_efficiency is None)
+            return (
+                "between generated masses, signal needs a filter_efficiency in the metadata of "
+                f"{', '.join(names)}: that of the generator's filter, or 1 if it had none"
+            )
+        if len(declared) == 1:
+            return (
+                f"all signals declare the filter_efficiency {declared.pop():g}, although that of a "
+                "filter depends on the mass; between generated masses, limits may be wrong"
+            )
+        return None
+
     def weights(
         self, mass: float, ctau: float, category: str | None = None, window: Window = EVERYWHERE
     ) -> list[Floats]:
@@ -327,4 +351,5 @@ def _sample(run: RunFolder, name: str, metadata: DatasetRecord) -> Sample:
         categories=np.array(table[CATEGORY].to_pylist(), dtype=object),
         # unequal weights, or weights of both signs, are less precise than equal ones
         generated=float(all_events["events"] * np.mean(weights) ** 2 / np.mean(weights**2)),
+        filter_efficiency=metadata.filter_efficiency,
     )

@@ -22,7 +22,7 @@ from bphcoffea.statistics.templates.lint import Finding, lint
 from bphcoffea.statistics.templates.model import TemplateModel
 from bphcoffea.statistics.templates.preparation import NO_EVENTS, Prepared, Step, prepare
 from bphcoffea.statistics.workspace import WORKSPACE_FILE
-from bphcoffea.storage import replacing
+from bphcoffea.storage import make_folder, replacing
 
 #: Files of a built model.
 PREPARATION: Final = "preparation.json"
@@ -70,7 +70,7 @@ class BuiltModel:
         UnwritableError
             If the disk is full or read-only, or permission is denied.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with replacing(folder, OWNER, also=_is_result, last=WORKSPACE_FILE) as temporary:
             self.write_files(temporary)
         return folder
