@@ -6,8 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
-import traceback
 from typing import Any
 
 import typer
@@ -20,8 +18,8 @@ from bphcoffea.errors import DeclarationError, InputError
 #: Environment variable that requests tracebacks.
 VARIABLE = "BPHCOFFEA_DEBUG"
 _requested = False
-#: Time between two attempts to repeat an interruption, s.
-_PAUSE_S = 0.01
+#: Time after which a dropped interruption is repeated, s; sooner, it might be dropped again.
+_PAUSE_S = 0.5
 
 
 def request_tracebacks(requested: bool) -> None:
@@ -111,18 +109,7 @@ def _interrupt_again(dropped: sys.UnraisableHookArgs) -> None:
     if issubclass(dropped.exc_type, TerminatedError):
         number = signal.SIGTERM
         signal.signal(number, _terminate)
-    main = threading.get_ident()
-
-    def repeat() -> None:
-        # in this function it would be dropped again
-        while any(
-            frame.f_code is _interrupt_again.__code__
-            for frame, _ in traceback.walk_stack(sys._current_frames()[main])
-        ):
-            time.sleep(_PAUSE_S)
-        os.kill(os.getpid(), number)
-
-    threading.Thread(target=repeat, daemon=True).start()
+    threading.Timer(_PAUSE_S, os.kill, (os.getpid(), number)).start()
 
 
 def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
