@@ -291,7 +291,7 @@ def test_server_refuses_without_a_proxy_in_one_line(
     authority, remote, analysis, tmp_path, monkeypatch
 ):
     folder, run_folder, at = remote
-    monkeypatch.setattr("bphcoffea.facilities.proxy.Proxy.find", lambda: None)
+    monkeypatch.setattr("bphcoffea.facilities.credentials.Proxy.find", lambda: None)
     without = {"X509_USER_PROXY": "/nowhere", "X509_CERT_DIR": str(authority.certificates)}
     with (
         services.gsi_server(folder, run_folder, authority) as server,
@@ -303,7 +303,10 @@ def test_server_refuses_without_a_proxy_in_one_line(
             run(analysis, fileset, tmp_path / "run", options)
     lines = str(raised.value).splitlines()
     assert len(lines) == len(fileset["D"].files)
-    assert all("the server refuses access; is there a valid grid proxy?" in line for line in lines)
+    assert all(
+        "the server refuses access; is there a valid grid proxy or bearer token?" in line
+        for line in lines
+    )
 
 
 @pytest.mark.parametrize(

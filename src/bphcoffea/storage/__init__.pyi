@@ -1,3 +1,6 @@
+from .credentials import BearerToken as BearerToken, bearer_token as bearer_token
+from .credentials import grid_proxy as grid_proxy
+from .credentials import private_content as private_content, usual_proxy as usual_proxy
 from .decompression import decompress_within as decompress_within, decompressed as decompressed
 from .disks import UnwritableError as UnwritableError, write_whole as write_whole
 from .disks import user_cache as user_cache, writing_to as writing_to
@@ -15,4 +18,3 @@ from .servers import silence_of as silence_of
 from .stageout import adler32_at as adler32_at, check_target as check_target
 from .stageout import stage_out as stage_out, stage_out_folder as stage_out_folder
 from .targets import TransferError as TransferError
-from .webdav import usual_proxy as usual_proxy
