@@ -291,7 +291,7 @@ def test_server_refuses_without_a_proxy_in_one_line(
     authority, remote, analysis, tmp_path, monkeypatch
 ):
     folder, run_folder, at = remote
-    monkeypatch.setattr("bphcoffea.facilities.credentials.Proxy.find", lambda: None)
+    monkeypatch.setattr("bphcoffea.storage.credentials.Proxy.find", lambda: None)
     without = {"X509_USER_PROXY": "/nowhere", "X509_CERT_DIR": str(authority.certificates)}
     with (
         services.gsi_server(folder, run_folder, authority) as server,

@@ -275,11 +275,14 @@ class MacaroonServer(RestartableServer):
         """URL of a path in its folder, over WebDAV with TLS."""
         return f"davs://localhost:{self.http_port}/{path}"
 
-    def macaroon(self, proxy: Path, activities: str = "DOWNLOAD,LIST,UPLOAD,DELETE,MANAGE") -> str:
+    def macaroon(self, proxy: Path) -> str:
         """A token for its whole folder, valid for ten minutes."""
         answer = requests.post(
             f"https://localhost:{self.http_port}/",
-            json={"caveats": [f"activity:{activities}"], "validity": "PT10M"},
+            json={
+                "caveats": ["activity:DOWNLOAD,LIST,UPLOAD,DELETE,MANAGE"],
+                "validity": "PT10M",
+            },
             headers={"Content-Type": "application/macaroon-request"},
             cert=str(proxy),
             verify=str(self._authority.certificate),

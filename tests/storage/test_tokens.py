@@ -14,7 +14,7 @@ from like_uproot import assert_equal
 
 from bphcoffea.errors import InputError
 from bphcoffea.redaction import HIDDEN, redacted
-from bphcoffea.storage import ONCE, Storage, bearer_token, fsspec_url, identity, reason, stage_out
+from bphcoffea.storage import ONCE, BearerToken, Storage, fsspec_url, identity, reason, stage_out
 from bphcoffea.storage.webdav_reading import WebDAVFileSystem
 
 TREE = "Tree3Mu/ntuple"
@@ -31,7 +31,7 @@ def neither_proxy_nor_token(monkeypatch, tmp_path):
 
 @pytest.fixture
 def token(tmp_path, monkeypatch):
-    """The user's token; its setter renews it in its file."""
+    """The file of the user's token."""
     path = tmp_path / "token"
     path.touch(0o600)
     monkeypatch.setenv("BEARER_TOKEN_FILE", str(path))
@@ -42,18 +42,18 @@ def test_a_token_is_looked_for_where_the_specification_says(monkeypatch, tmp_pat
     usual = tmp_path / f"bt_u{os.geteuid()}"
     usual.touch(0o600)
     usual.write_text("of.the.session\n")
-    assert bearer_token().content == "of.the.session"
+    assert BearerToken.find().content == "of.the.session"
     named = tmp_path / "named"
     named.touch(0o600)
     named.write_text("  of-a-file==\n")
     monkeypatch.setenv("BEARER_TOKEN_FILE", str(named))
-    assert bearer_token().content == "of-a-file=="
-    assert bearer_token().source == str(named)
+    assert BearerToken.find().content == "of-a-file=="
+    assert BearerToken.find().source == named
     monkeypatch.setenv("BEARER_TOKEN", " of~the+variable\n")
-    assert bearer_token().content == "of~the+variable"
+    assert BearerToken.find().content == "of~the+variable"
     monkeypatch.setenv("BEARER_TOKEN", "")
     named.write_text("renewed")
-    assert bearer_token().content == "renewed"
+    assert BearerToken.find().content == "renewed"
 
 
 def test_the_last_place_is_the_temporary_folder(monkeypatch, tmp_path):
@@ -65,7 +65,7 @@ def test_the_last_place_is_the_temporary_folder(monkeypatch, tmp_path):
         raise FileNotFoundError
 
     monkeypatch.setattr("bphcoffea.storage.credentials.Path.stat", stat)
-    assert bearer_token() is None
+    assert BearerToken.find() is None
     assert looked_at[-1] == f"/tmp/bt_u{os.geteuid()}"
 
 
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_token_is_one_line_without_it(content, mode, fault,
         token.write_text(content)
         token.chmod(mode)
     with pytest.raises(InputError) as raised:
-        bearer_token()
+        BearerToken.find()
     (line,) = str(raised.value).splitlines()
     assert line.startswith(f"{token}: {fault}")
     assert "pl4nted" not in line
@@ -96,11 +96,11 @@ def test_a_file_of_another_user_is_no_token(tmp_path):
     path = tmp_path / f"bt_u{os.geteuid()}"
     path.touch(0o600)
     path.write_text("foisted")
-    assert bearer_token() is not None
+    assert BearerToken.find() is not None
     if os.geteuid():
         pytest.skip("only root can give a file away")
     shutil.chown(path, "nobody")
-    assert bearer_token() is None
+    assert BearerToken.find() is None
 
 
 @pytest.fixture
@@ -127,17 +127,27 @@ def refusal(ask, kind=OSError):
 
 @pytest.mark.xrootd
 def test_a_macaroon_opens_the_door(server, authority, token, tmp_path, data):
-    """One server for all: a wrong token, one that is renewed, its writing, and an expired one."""
+    """Wrong tokens, one that is renewed, and one that has expired, at one server."""
     file, new = server.davs_url("a.root"), server.davs_url("new folder/x.root")
     source = data / "tree3mu_phipi_2017.root"
     right = server.macaroon(authority.proxy(tmp_path / "proxy.pem"))
 
-    token.write_text("wrong")
+    system = Storage(file)._system  # kept while the token is renewed
     asks = "is there a valid grid proxy or bearer token?"
-    assert refusal(lambda: first_column(file)) == f"the server refuses access; {asks} (Auth failed)"
+    for wrong in ("wrong", f"{right[:-4]}AAAA"):
+        token.write_text(wrong)
+        told = refusal(lambda: system.cat_file("/a.root", start=0, end=4))
+        assert told == f"the server refuses access; {asks} (Auth failed)"
     assert asks in refusal(lambda: stage_out(source, new, ONCE), InputError)
 
+    token.write_text(services.jwt(-10))
+    ended = "the server refuses access; the bearer token has expired, renew it"
+    assert refusal(lambda: first_column(file)) == f"{ended} (Token expired)"
+    assert ended in refusal(lambda: stage_out(source, new, ONCE), InputError)
+
+    # from now on, the server lets in whoever uses the same connection
     token.write_text(f"{right}\n")
+    assert system.cat_file("/a.root", start=0, end=4) == b"root"
     assert_equal(first_column(file), first_column(str(source)))
     assert "size=" in identity(file)
     storage = Storage(server.davs_url("*.root"))
@@ -145,17 +155,6 @@ def test_a_macaroon_opens_the_door(server, authority, token, tmp_path, data):
     stage_out(source, new, ONCE)
     assert (server.folder / "new folder/x.root").read_bytes() == source.read_bytes()
 
-    system = storage._system  # which has a connection, and is kept while a token is renewed
-    token.write_text("wrong")
-    assert asks in refusal(lambda: system.cat_file("/a.root", start=0, end=4))
-    token.write_text(server.macaroon(tmp_path / "proxy.pem", "DOWNLOAD"))
-    assert system.cat_file("/a.root", start=0, end=4) == b"root"
-    assert "may not be written" in refusal(lambda: stage_out(source, new, ONCE), InputError)
-
-    token.write_text(services.jwt(-10))
-    ended = "the server refuses access; the bearer token has expired, renew it"
-    assert refusal(lambda: first_column(file)) == f"{ended} (Token expired)"
-    assert ended in refusal(lambda: stage_out(source, new, ONCE), InputError)
     assert redacted(f"a {right} b") == f"a {HIDDEN} b"
 
 
@@ -221,7 +220,7 @@ def test_no_token_is_sent_in_clear_text(scheme, token, source):
     assert {header for _, header in sent} == {None}
 
 
-def test_a_token_is_sent_to_no_other_server_and_not_beside_another_secret(
+def test_a_token_is_sent_once_renewed_to_no_other_server_and_not_beside_another_secret(
     authority, token, source, monkeypatch
 ):
     token.write_text("pl4nted")
@@ -231,9 +230,13 @@ def test_a_token_is_sent_to_no_other_server_and_not_beside_another_secret(
         assert {"PROPFIND", "HEAD", "PUT"} <= {method for method, _ in sent}
         assert {header for _, header in sent} == {"Bearer pl4nted"}
         sent.clear()
+        token.write_text("renewed")
+        ask(f"davs://{host}/a.root", source)
+        assert {header for _, header in sent} == {"Bearer renewed"}
+        sent.clear()
         with listening(authority, f"https://{host}") as (door, first):
             ask(f"davs://{door}/a.root", source)
-        assert {header for _, header in first} == {"Bearer pl4nted"}
+        assert {header for _, header in first} == {"Bearer renewed"}
         assert {header for _, header in sent} == {None}
         sent.clear()
         ask(f"davs://me:secret@{host}/a.root", source)

@@ -11,23 +11,18 @@ import contextlib
 import datetime
 import hashlib
 import logging
-import math
 import os
 import shutil
 import tempfile
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
-
-from typing_extensions import override
+from typing import TYPE_CHECKING
 
 from bphcoffea.errors import FacilityError
 from bphcoffea.periodic import repeating
-from bphcoffea.storage import BearerToken, bearer_token, private_content, usual_proxy
+from bphcoffea.storage import BearerToken, Credential, Proxy, usual_proxy
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -46,164 +41,29 @@ class ShortProxyError(FacilityError):
     """The grid proxy is valid, but not for as long as requested."""
 
 
-class Credential(ABC):
-    """What grants access to servers, and can be stored in a file.
+def check_validity(credential: Credential, hours: float = 0) -> None:
+    """Check that a credential is valid for a number of hours.
 
-    Attributes
-    ----------
-    KIND
-        Its name in messages.
-    REMEDY
-        How to get a new one.
-    VARIABLES
-        Environment variables that select one; the last contains the path of the file.
+    A bearer token that expires earlier is only reported, because other programs renew it.
+
+    Raises
+    ------
+    FacilityError
+        If it has expired; :class:`ShortProxyError` if a proxy is valid for a shorter time.
     """
-
-    KIND: ClassVar[str]
-    REMEDY: ClassVar[str]
-    VARIABLES: ClassVar[tuple[str, ...]]
-
-    @property
-    @abstractmethod
-    def source(self) -> str:
-        """Its file, or the variable that contains it."""
-
-    @abstractmethod
-    def read(self) -> bytes:
-        """Return its present content; raise FacilityError if that cannot be read."""
-
-    @abstractmethod
-    def expires(self) -> float:
-        """Return the Unix time at which it expires, s; infinity if it does not say."""
-
-    def remaining_s(self) -> float:
-        """Return the remaining time until it expires, s; negative if it has expired."""
-        return self.expires() - time.time()
-
-    def check(self, hours: float = 0) -> None:
-        """Check that it is valid for a number of hours.
-
-        Raises
-        ------
-        FacilityError
-            If it is not; :class:`ShortProxyError` if a proxy is valid for a shorter time.
-        """
-        remaining = self.remaining_s()
-        if remaining <= 0:
-            raise FacilityError(
-                f"{self.source}: the {self.KIND} expired at {self._end()}; {self.REMEDY}"
-            )
-        if remaining < 3600 * hours:
-            self._is_short(
-                f"{self.source}: the {self.KIND} expires at {self._end()}, in "
-                f"{remaining / 3600:.1f} h, but {hours:g} h are requested"
-            )
-
-    def validity(self) -> str:
-        """Return a text about where it is, and for how long it is valid."""
-        hours = self.remaining_s() / 3600
-        span = f"valid for {hours:.1f} h" if math.isfinite(hours) else "which names no end"
-        return f"{self.KIND} {self.source}, {span}"
-
-    @abstractmethod
-    def _is_short(self, message: str) -> None:
-        """Raise or report that it expires too soon."""
-
-    def _end(self) -> str:
-        return datetime.datetime.fromtimestamp(max(self.expires(), 0)).strftime("%Y-%m-%d %H:%M")
-
-
-@dataclass(frozen=True)
-class Proxy(Credential):
-    """An X.509 proxy certificate in a file.
-
-    Attributes
-    ----------
-    path
-        File with the certificate, its key, and the chain that signed it.
-    """
-
-    path: Path
-    KIND = "grid proxy"
-    REMEDY = "make one with: voms-proxy-init --voms cms --valid 192:00"
-    VARIABLES = ("X509_USER_PROXY",)
-
-    @classmethod
-    def find(cls) -> Proxy | None:
-        """Return the proxy at ``X509_USER_PROXY``, or ``/tmp/x509up_u<uid>``; None if missing."""
-        named = os.environ.get("X509_USER_PROXY")
-        path = Path(named) if named else usual_proxy()
-        return cls(path) if named or path.exists() else None
-
-    @property
-    @override
-    def source(self) -> str:
-        return str(self.path)
-
-    @override
-    def read(self) -> bytes:
-        return private_content(self.path, self.KIND, self.REMEDY)
-
-    @override
-    def expires(self) -> float:
-        """Return the Unix time at which the first certificate of its chain expires, s.
-
-        Raises
-        ------
-        FacilityError
-            If the file cannot be read, or contains no certificate.
-        """
-        from cryptography import x509
-
-        try:
-            chain = x509.load_pem_x509_certificates(self.read())
-        except ValueError:
-            raise FacilityError(f"{self.path}: contains no grid proxy; {self.REMEDY}") from None
-        return min(certificate.not_valid_after_utc for certificate in chain).timestamp()
-
-    @override
-    def _is_short(self, message: str) -> None:
+    remaining = credential.remaining_s()
+    if remaining >= max(3600 * hours, 1e-9):
+        return
+    # a token may claim any number
+    end = datetime.datetime.fromtimestamp(max(credential.expires(), 0))
+    expires = "expired" if remaining <= 0 else "expires"
+    message = f"{credential.source}: the {credential.KIND} {expires} at {end:%Y-%m-%d %H:%M}"
+    if remaining <= 0:
+        raise FacilityError(f"{message}; {credential.REMEDY}")
+    message += f", in {remaining / 3600:.1f} h, but {hours:g} h are requested"
+    if isinstance(credential, Proxy):
         raise ShortProxyError(f"{message}; renew it, or request less")
-
-
-@dataclass(frozen=True)
-class Token(Credential):
-    """The user's bearer token, which other programs renew every few minutes or hours.
-
-    Attributes
-    ----------
-    found
-        The token when it was found.
-    """
-
-    found: BearerToken
-    KIND = "bearer token"
-    REMEDY = "renew it, or remove it"
-    VARIABLES = ("BEARER_TOKEN", "BEARER_TOKEN_FILE")
-
-    @classmethod
-    def find(cls) -> Token | None:
-        """Return the token that storage servers will be shown; None if there is none."""
-        token = bearer_token()
-        return cls(token) if token else None
-
-    @property
-    @override
-    def source(self) -> str:
-        return self.found.source
-
-    @override
-    def read(self) -> bytes:
-        return (bearer_token() or self.found).content.encode()
-
-    @override
-    def expires(self) -> float:
-        end = self.found.expires()
-        return math.inf if end is None else end
-
-    @override
-    def _is_short(self, message: str) -> None:
-        _log.warning("%s; it must be renewed in a file (BEARER_TOKEN_FILE) during the run", message)
+    _log.warning("%s; it must be renewed in a file (BEARER_TOKEN_FILE) during the run", message)
 
 
 def find_valid(hours: float, *, required: bool) -> list[Credential]:
@@ -223,9 +83,9 @@ def find_valid(hours: float, *, required: bool) -> list[Credential]:
         f"no grid proxy: X509_USER_PROXY is not set and {usual_proxy()} does not exist; "
         f"{Proxy.REMEDY}, or provide a bearer token"
     )
-    for credential in filter(None, (Token.find(), Proxy.find())):
+    for credential in filter(None, (BearerToken.find(), Proxy.find())):
         try:
-            credential.check(hours)
+            check_validity(credential, hours)
         except FacilityError as error:
             if any(os.environ.get(variable) for variable in credential.VARIABLES):
                 raise

@@ -82,7 +82,10 @@ def _finding(subject: str, check_subject: Callable[[], str]) -> Finding:
 
 def _credentials(facility: Facility, hours: float) -> str:
     found = find_valid(hours, required=facility.proxy.required)
-    return "; ".join(credential.validity() for credential in found) or "not needed"
+    lifetimes = (
+        f"{one.KIND} {one.source}, valid for {one.remaining_s() / 3600:.1f} h" for one in found
+    )
+    return "; ".join(lifetimes) or "not needed"
 
 
 def _certificates(facility: Facility) -> str:

@@ -1,6 +1,5 @@
-from .credentials import BearerToken as BearerToken, bearer_token as bearer_token
-from .credentials import grid_proxy as grid_proxy
-from .credentials import private_content as private_content, usual_proxy as usual_proxy
+from .credentials import BearerToken as BearerToken, Credential as Credential, Proxy as Proxy
+from .credentials import grid_proxy as grid_proxy, usual_proxy as usual_proxy
 from .decompression import decompress_within as decompress_within, decompressed as decompressed
 from .disks import UnwritableError as UnwritableError, write_whole as write_whole
 from .disks import user_cache as user_cache, writing_to as writing_to
