@@ -25,13 +25,6 @@ print(file.read()[1].decode())
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    return services.CertificateAuthority(tmp_path_factory.mktemp("grid") / "authority")
-
-
-@pytest.fixture(scope="module")
 def guarded():
     """A folder with a file, and one for the server's own files."""
     why_not = services.why_no_xrootd()
