@@ -1,7 +1,6 @@
 """The services that other tests rely on do what they are said to do."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time

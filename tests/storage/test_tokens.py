@@ -1,7 +1,9 @@
 """Bearer tokens: found, sent over TLS to the server alone, and read again when renewed."""
 
+import base64
 import contextlib
 import http.server
+import math
 import os
 import shutil
 import ssl
@@ -101,6 +103,24 @@ def test_a_file_of_another_user_is_no_token(tmp_path):
         pytest.skip("only root can give a file away")
     shutil.chown(path, "nobody")
     assert BearerToken.find() is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "end"),
+    [
+        ("5", 5),
+        ("-1e300", -1e300),
+        *dict.fromkeys(('"soon"', "NaN", "1e999", "[]", "null", f"1{400 * '0'}"), math.inf).items(),
+    ],
+)
+def test_whatever_a_token_claims_it_expires_at_some_time_or_never(claim, end):
+    payload = base64.urlsafe_b64encode(f'{{"exp": {claim}}}'.encode()).decode().rstrip("=")
+    assert BearerToken("here", f"eyJ.{payload}.x").expires() == end
+
+
+@pytest.mark.parametrize("content", ["macaroon", "a.b.c", "a.W10.c", "a.gA.c", f"a.{'W' * 9}.c"])
+def test_a_token_that_cannot_be_decoded_does_not_expire(content):
+    assert BearerToken("here", content).expires() == math.inf
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def check_validity(credential: Credential, hours: float = 0) -> None:
         If it has expired; :class:`ShortProxyError` if a proxy is valid for a shorter time.
     """
     remaining = credential.remaining_s()
-    if remaining >= max(3600 * hours, 1e-9):
+    if remaining > 0 and remaining >= 3600 * hours:
         return
     # a token may claim any number
     end = datetime.datetime.fromtimestamp(max(credential.expires(), 0))
@@ -125,8 +125,8 @@ def install(contents: Mapping[str, bytes], certificates: str | None = None) -> N
 def wait() -> None:
     """Wait until the client has sent the credentials to this worker.
 
-    If they do not come, reading goes on without it, and fails with a message of its own. A process
-    waits only once.
+    If they do not come, reading goes on without them, and fails with a message of its own. A
+    process waits only once.
     """
     if not _installed.wait(_PATIENCE):
         _installed.set()

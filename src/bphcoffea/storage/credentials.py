@@ -169,9 +169,10 @@ class BearerToken(Credential):
         try:
             payload = self.content.split(".")[1]
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-            return float(claims["exp"])
-        except (IndexError, KeyError, TypeError, ValueError):
+            end = float(claims["exp"])
+        except (IndexError, KeyError, TypeError, ValueError, OverflowError):
             return math.inf
+        return end if math.isfinite(end) else math.inf
 
 
 def authorization() -> str | None:
