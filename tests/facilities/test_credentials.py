@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from distributed import Client
 
 from bphcoffea.errors import InputError
+from bphcoffea.facilities import Facility, check
 from bphcoffea.facilities.credentials import check_validity, find_valid, shipping
 from bphcoffea.storage import BearerToken, Proxy
 
@@ -135,6 +136,24 @@ def test_a_stale_token_at_its_usual_place_is_ignored(write_proxy, monkeypatch, t
     path.write_text(services.jwt(-60))
     proxy = write_proxy(5)
     assert find_valid(1, required=True) == [proxy]
+
+
+def test_a_check_of_a_facility_names_the_credentials(write_proxy, monkeypatch, tmp_path):
+    proxy, token = write_proxy(5), tmp_path / "token"
+    monkeypatch.setenv("BEARER_TOKEN_FILE", str(token))
+    token.touch(0o600)
+
+    def detail():
+        finding = next(check(Facility(name="here", kind="local"), 0))
+        return finding.detail or str(finding.fault)
+
+    lifetimes = {"macaroon": "of unknown lifetime", services.jwt(3600): "valid for 1.0 h"}
+    for content, lifetime in lifetimes.items():
+        token.write_text(content)
+        expected = f"bearer token {token}, {lifetime}; grid proxy {proxy.source}, valid for 5.0 h"
+        assert detail() == expected
+    token.unlink()
+    assert detail().startswith(f"{token}: bearer token cannot be read (No such file")
 
 
 def test_a_token_is_not_in_the_text_of_what_holds_it():

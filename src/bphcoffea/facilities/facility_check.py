@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from bphcoffea.errors import FacilityError, InputError
 from bphcoffea.facilities.clusters import cluster
 from bphcoffea.facilities.credentials import find_valid
 from bphcoffea.facilities.facility import Facility
+from bphcoffea.storage import Credential
 from bphcoffea.versions import PACKAGES
 
 if TYPE_CHECKING:
@@ -82,10 +84,13 @@ def _finding(subject: str, check_subject: Callable[[], str]) -> Finding:
 
 def _credentials(facility: Facility, hours: float) -> str:
     found = find_valid(hours, required=facility.proxy.required)
-    lifetimes = (
-        f"{one.KIND} {one.source}, valid for {one.remaining_s() / 3600:.1f} h" for one in found
-    )
-    return "; ".join(lifetimes) or "not needed"
+    return "; ".join(map(_described, found)) or "not needed"
+
+
+def _described(credential: Credential) -> str:
+    hours = credential.remaining_s() / 3600
+    lifetime = "of unknown lifetime" if math.isinf(hours) else f"valid for {hours:.1f} h"
+    return f"{credential.KIND} {credential.source}, {lifetime}"
 
 
 def _certificates(facility: Facility) -> str:

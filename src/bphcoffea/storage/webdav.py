@@ -180,6 +180,8 @@ class WebDAV(Target):
         except requests.exceptions.SSLError as error:
             raise TransferError(Fault.UNTRUSTED) from error
         except requests.RequestException as error:
+            if isinstance(error.request, requests.PreparedRequest):  # which Dask would send on
+                error.request.headers.pop("Authorization", None)
             raise TransferError(_silence(error)) from error
 
 

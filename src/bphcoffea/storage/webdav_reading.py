@@ -63,7 +63,7 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
         self._server = f"{WebDAV.SCHEMES[scheme]}://{host}"
         limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
         self._gave_up = -math.inf
-        client = {"timeout": limits, "middlewares": (self._patient, self._with_token)}
+        client = {"timeout": limits, "middlewares": (self._with_token, self._patient)}
         super().__init__(client_kwargs=client, **options)
 
     @property
@@ -113,7 +113,11 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
             and (token := authorization())
         ):
             request.headers["Authorization"] = token
-        return await handler(request)
+        try:
+            return await handler(request)
+        finally:
+            # aiohttp's errors contain the headers, and Dask sends errors on
+            request.headers.popall("Authorization", None)
 
     @override
     def encode_url(self, url: str) -> yarl.URL:
