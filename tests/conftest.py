@@ -306,12 +306,12 @@ def disk(tmp_path):
         yield made
 
 
-@pytest.fixture
-def authority(tmp_path):
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
     """A certificate authority, which signs proxies of a user."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
-    return services.CertificateAuthority(tmp_path / "authority")
+    return services.CertificateAuthority(tmp_path_factory.mktemp("grid") / "authority")
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,9 @@ from bphcoffea.datasets.build import find_files
 from bphcoffea.datasets.file_check import FileToOpen, inspect
 from bphcoffea.documents import read_bytes
 from bphcoffea.errors import InputError
-from bphcoffea.facilities.proxy import Proxy
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.local_files import IrregularFileError, regular
-from bphcoffea.storage import ONCE, adler32_at, reason
+from bphcoffea.storage import ONCE, Proxy, adler32_at, reason
 
 
 def test_pipes_sockets_and_devices_are_no_regular_files(tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ from bphcoffea.results import RunFolder
 TREE = "Tree3Mu/ntuple"
 #: In every secret of this module.
 PLANTED = "pl4nted"
+#: What may be left nowhere.
+SECRETS = (PLANTED,)
 ANALYSIS = """
     from bphcoffea.analysis import Analysis, Axis, Candidates, Cut, Histogram, Selection, Variable
     from bphcoffea.inputs import TwoMuTrackSchema
@@ -54,6 +56,24 @@ def server(data):
         shutil.chown(served / "out", "nobody")
         with services.xrootd_server(served, run, http=True) as server:
             yield server
+
+
+@pytest.fixture
+def guarded(served, authority, data, monkeypatch, tmp_path):
+    """A server that asks for a macaroon, which the user has; it must not be left anywhere."""
+    folder, run = served
+    shutil.copy(data / "tree3mu_phipi_traps.root", folder / "b.root")
+    (folder / "b.root").chmod(0o644)
+    monkeypatch.setenv("X509_USER_PROXY", "")
+    monkeypatch.setattr("bphcoffea.storage.credentials.usual_proxy", lambda: tmp_path / "none")
+    monkeypatch.setenv("X509_CERT_DIR", str(authority.certificates))
+    with services.MacaroonServer(folder, run, authority) as server:
+        server.token = server.macaroon(authority.proxy(tmp_path / "proxy.pem"))
+        (tmp_path / "token").touch(0o600)
+        (tmp_path / "token").write_text(server.token)
+        monkeypatch.setenv("BEARER_TOKEN_FILE", str(tmp_path / "token"))
+        monkeypatch.setattr(sys.modules[__name__], "SECRETS", (PLANTED, server.token))
+        yield server
 
 
 def analysis(*, wrong=False):
@@ -117,7 +137,8 @@ def assert_clean(*folders):
         found = list(texts_in(folder))
         assert found
         for path, text in found:
-            assert PLANTED not in text, (path, text[max(0, text.find(PLANTED) - 300) :][:600])
+            for secret in SECRETS:
+                assert secret not in text, (path, text[max(0, text.find(secret) - 300) :][:600])
 
 
 @pytest.fixture
@@ -130,7 +151,7 @@ def command(monkeypatch, capfd):
         with pytest.raises(SystemExit) as left:
             cli.main()
         printed = "\n".join(capfd.readouterr())
-        assert PLANTED not in printed, printed
+        assert not any(secret in printed for secret in SECRETS), printed
         return left.value.code or 0, printed
 
     return command
@@ -232,25 +253,39 @@ def test_a_bug_prints_no_secret(server, command, options, tmp_path):
 
 @pytest.mark.xrootd
 def test_nothing_of_a_run_on_a_cluster_holds_a_secret(
-    server, command, options, tmp_path, dask_reports
+    server, guarded, command, options, tmp_path, dask_reports, monkeypatch
 ):
+    """URLs with secrets, and a token that is sent to workers, which have no proxy."""
+    monkeypatch.setenv("XRD_CONNECTIONWINDOW", "1")
     fileset = write_fileset(tmp_path / "fileset.json", server)
+    content = json.loads(fileset.read_text())
+    content["D"]["files"][guarded.davs_url("b.root")] = TREE
+    fileset.write_text(json.dumps(content))
     (tmp_path / "small.py").write_text(analysis())
     (tmp_path / "buggy.py").write_text(analysis(wrong=True))
     # what forked workers print is in no log
-    environment = {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    environment = {
+        "PYTHONPATH": str(Path(cli.__file__).parents[2]),
+        "BEARER_TOKEN": f"{PLANTED}.old",
+        "BEARER_TOKEN_FILE": "/none",
+    }
     with services.dask_cluster(
         tmp_path / "cluster", python=sys.executable, environment=environment
     ) as cluster:
         words = (fileset, "-o", tmp_path / "run", "--scheduler", cluster.address, *options[:-2])
-        assert command("run", tmp_path / "small.py", *words)[0] == 3
+        target = guarded.davs_url("results/run")
+        status, printed = command("run", tmp_path / "small.py", *words, "--stage-out", target)
+        assert status == 3, printed
+        assert "the bearer token is sent through a scheduler without TLS" in printed
+        assert f"{guarded.davs_url('b.root')}: " not in printed, "it was read"
         assert (tmp_path / "run" / "dask-report.html").exists()
-        assert_clean(tmp_path / "run", tmp_path / "kept")
+        assert_clean(tmp_path / "run", tmp_path / "kept", guarded.folder / "results")
         assert command("run", tmp_path / "buggy.py", *words, "--overwrite")[0] == 1
         log = cluster.log.read_text()
     assert "distributed.worker" in log
     assert f"reads {redacted(http(server, 'mc.root'))}\n" in log
-    assert PLANTED not in log
+    assert f"reads {guarded.davs_url('b.root')}\n" in log
+    assert not any(secret in log for secret in SECRETS)
     assert "Traceback" not in log
 
 

@@ -1,7 +1,6 @@
 """The services that other tests rely on do what they are said to do."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -22,13 +21,6 @@ if not status.ok:
     raise OSError(status.message)
 print(file.read()[1].decode())
 """
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    return services.CertificateAuthority(tmp_path_factory.mktemp("grid") / "authority")
 
 
 @pytest.fixture(scope="module")

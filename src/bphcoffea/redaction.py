@@ -31,8 +31,8 @@ _PARAMETER = re.compile(
 #: User and password before a host; a user without password may be a token.
 _USER = re.compile(r'://[^\s/"<>?#\\]*@')
 _ENCODED_USER = re.compile(r'%3A%2F%2F(?:(?!%2F)[^\s/"<>?#\\])*%40', re.IGNORECASE)
-#: JSON Web Tokens, and credentials in HTTP headers.
-_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)*")
+#: JSON Web Tokens and macaroons (base64 of ``00..location``), and credentials in HTTP headers.
+_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)*|\bMDA\w{3}xvY2F0aW9u[\w+/-]+=*", re.ASCII)
 _HEADER = re.compile(r"\b(Bearer(?:\s+|%20)|Authorization\W{1,4}Basic\s+)[\w.~+/=-]{8,}")
 
 

@@ -236,7 +236,7 @@ def remote(served, fileset):
 
     def remote(server):
         entries = {server.url(f"{number}.root"): "Tree3Mu/ntuple" for number in range(len(files))}
-        return fileset_of(entries)
+        return fileset_of(entries, is_mc=True)
 
     return folder, run_folder, remote
 
@@ -277,7 +277,7 @@ def test_proxy_reaches_workers_that_join_later_and_is_kept_nowhere(
     assert "the grid proxy is sent through a scheduler without TLS" in ended.err
     got = RunFolder(tmp_path / "results")
     assert got.read("metrics.json")["workers"] == 2
-    here = fileset_of(local)
+    here = fileset_of(local, is_mc=True)
     assert_same(got, run_alone(analysis, here, tmp_path / "alone"))
     secrets = [line for line in proxy.read_bytes().splitlines() if len(line) > 60]
     assert len(secrets) > 20
@@ -291,7 +291,7 @@ def test_server_refuses_without_a_proxy_in_one_line(
     authority, remote, analysis, tmp_path, monkeypatch
 ):
     folder, run_folder, at = remote
-    monkeypatch.setattr("bphcoffea.facilities.proxy.Proxy.find", lambda: None)
+    monkeypatch.setattr("bphcoffea.storage.credentials.Proxy.find", lambda: None)
     without = {"X509_USER_PROXY": "/nowhere", "X509_CERT_DIR": str(authority.certificates)}
     with (
         services.gsi_server(folder, run_folder, authority) as server,
@@ -303,7 +303,10 @@ def test_server_refuses_without_a_proxy_in_one_line(
             run(analysis, fileset, tmp_path / "run", options)
     lines = str(raised.value).splitlines()
     assert len(lines) == len(fileset["D"].files)
-    assert all("the server refuses access; is there a valid grid proxy?" in line for line in lines)
+    assert all(
+        "the server refuses access; is there a valid grid proxy or bearer token?" in line
+        for line in lines
+    )
 
 
 @pytest.mark.parametrize(

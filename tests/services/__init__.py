@@ -3,7 +3,7 @@
 from services.chromium import Tab, chromium, why_no_chromium
 from services.dask import DaskCluster, Tls, dask_cluster
 from services.disks import SmallDisk, small_disk
-from services.grid import CertificateAuthority, gsi_server
+from services.grid import CertificateAuthority, MacaroonServer, gsi_server, jwt, tls_lines
 from services.installation import installed
 from services.processes import free_port
 from services.slurm import Slurm, slurm, why_no_slurm
@@ -18,6 +18,7 @@ from services.xrootd import (
 __all__ = [
     "CertificateAuthority",
     "DaskCluster",
+    "MacaroonServer",
     "RestartableServer",
     "Slurm",
     "SmallDisk",
@@ -29,9 +30,11 @@ __all__ = [
     "free_port",
     "gsi_server",
     "installed",
+    "jwt",
     "server_folders",
     "slurm",
     "small_disk",
+    "tls_lines",
     "why_no_chromium",
     "why_no_slurm",
     "why_no_xrootd",

@@ -1,17 +1,23 @@
-"""A certificate authority, grid proxies, and XRootD servers that ask for one.
+"""A certificate authority, grid proxies, and XRootD servers that ask for one or for a token.
 
 They need ``openssl``; the servers need what every XRootD server of the tests does.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime
+import json
+import secrets
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import requests
 
 from services.dask import Tls
 from services.xrootd import RestartableServer, xrootd_server
@@ -219,6 +225,79 @@ def gsi_server(
     )
     with xrootd_server(folder, run_folder, extra=extra) as server:
         yield server
+
+
+def tls_lines(authority: CertificateAuthority, run_folder: Path) -> str:
+    """Lines with which a server speaks HTTP over TLS, and trusts proxies of the authority."""
+    trusted = run_folder / "certificates"
+    shutil.copytree(authority.certificates, trusted)
+    return (
+        f"http.cert {_given_to_nobody(authority.host_certificate, run_folder)}\n"
+        f"http.key {_given_to_nobody(authority.host_key, run_folder)}\n"
+        f"http.cadir {trusted}\n"
+    )
+
+
+class MacaroonServer(RestartableServer):
+    """Serve a folder over WebDAV to those who have a macaroon, which the user's proxy gets.
+
+    Parameters
+    ----------
+    folder
+        What to serve; user nobody must be able to read it, and its parents.
+    run_folder
+        Where the server keeps its configuration, state, log and certificates.
+    authority
+        Who signs proxies.
+    """
+
+    def __init__(self, folder: Path, run_folder: Path, authority: CertificateAuthority) -> None:
+        self._authority = authority
+        (run_folder / "users").write_text('"/DC=test/CN=Test User" tester\n')
+        (run_folder / "rights").write_text("u tester / a\n")
+        key = run_folder / "macaroons"
+        key.write_bytes(base64.encodebytes(secrets.token_bytes(64)))
+        shutil.chown(key, "nobody")
+        extra = (
+            f"{tls_lines(authority, run_folder)}"
+            f"http.gridmap {run_folder / 'users'}\n"
+            "http.header2cgi Authorization authz\n"
+            "http.exthandler xrdmacaroons libXrdMacaroons.so\n"
+            f"macaroons.secretkey {key}\n"
+            "all.sitename test\n"
+            "ofs.authorize\n"
+            "ofs.authlib libXrdMacaroons.so\n"
+            f"acc.authdb {run_folder / 'rights'}"
+        )
+        super().__init__(folder, run_folder, http=True, extra=extra)
+
+    def davs_url(self, path: str = "") -> str:
+        """URL of a path in its folder, over WebDAV with TLS."""
+        return f"davs://localhost:{self.http_port}/{path}"
+
+    def macaroon(self, proxy: Path) -> str:
+        """A token for its whole folder, valid for ten minutes."""
+        answer = requests.post(
+            f"https://localhost:{self.http_port}/",
+            json={
+                "caveats": ["activity:DOWNLOAD,LIST,UPLOAD,DELETE,MANAGE"],
+                "validity": "PT10M",
+            },
+            headers={"Content-Type": "application/macaroon-request"},
+            cert=str(proxy),
+            verify=str(self._authority.certificate),
+            timeout=20,
+        )
+        answer.raise_for_status()
+        return str(answer.json()["macaroon"])
+
+
+def jwt(seconds: float | None) -> str:
+    """A JSON Web Token without a true signature, which expires in some seconds, or says nothing."""
+    claims = {"iss": "https://test"} | ({} if seconds is None else {"exp": time.time() + seconds})
+    parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
+    encoded = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+    return ".".join((*encoded, "c2lnbmF0dXJl"))
 
 
 def _given_to_nobody(file: Path, folder: Path) -> Path:

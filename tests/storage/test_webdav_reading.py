@@ -17,6 +17,7 @@ from bphcoffea.storage import Storage, fsspec_url, identity, reason
 from bphcoffea.storage.webdav_reading import WebDAVFileSystem
 
 TREE = "Tree3Mu/ntuple"
+REFUSED = "the server refuses access; is there a valid grid proxy or bearer token? (Auth failed)"
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_files_of_a_web_server_are_known_and_its_folders_are_not_listed(web):
     ("name", "meaning"),
     [
         ("none.root", "no such file"),
-        ("secret.root", "the server refuses access; is there a valid grid proxy? (Auth failed)"),
+        ("secret.root", REFUSED),
     ],
 )
 def test_what_a_web_server_refuses_is_told(name, meaning, web):

@@ -40,7 +40,7 @@ def check_facility(
     scheduler: Scheduler = None,
     min_proxy_lifetime: ProxyLifetime = 1,
 ) -> None:
-    """Check the proxy, certificates, redirectors, stage-out, workers and versions."""
+    """Check proxy or token, certificates, redirectors, stage-out, workers and versions."""
     faults = 0
     loaded = facilities.load_facility(facility)
     for finding in facilities.check(loaded, min_proxy_lifetime, scheduler, storage.check_target):

@@ -159,12 +159,12 @@ class Security(_Table):
 
 
 class Proxy(_Table):
-    """Grid proxy.
+    """Grid proxy or bearer token.
 
     Attributes
     ----------
     required
-        Whether data can only be read with a proxy.
+        Whether data can only be read with a proxy or a token.
     certificates
         Folder of the certificate authorities on the workers.
     """

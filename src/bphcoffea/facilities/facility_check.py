@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bphcoffea.errors import FacilityError, InputError
-from bphcoffea.facilities import proxy as grid
 from bphcoffea.facilities.clusters import cluster
+from bphcoffea.facilities.credentials import find_valid
 from bphcoffea.facilities.facility import Facility
+from bphcoffea.storage import Credential
 from bphcoffea.versions import PACKAGES
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Finding:
     Attributes
     ----------
     subject
-        What was checked, such as ``grid proxy``.
+        What was checked, such as ``credentials``.
     fault
         Error with its remedy; None if there is none.
     detail
@@ -56,13 +58,13 @@ def check(
     facility
         Facility to check.
     hours
-        Time for which the grid proxy must be valid, h.
+        Time for which the grid proxy must, and a bearer token should, be valid, h.
     address
         Address of a running scheduler, if the facility has none.
     stage_out
         Function that raises an error if a URL cannot be written to.
     """
-    yield _finding("grid proxy", partial(_proxy, facility, hours))
+    yield _finding("credentials", partial(_credentials, facility, hours))
     if facility.proxy.required:
         yield _finding("certificate authorities", partial(_certificates, facility))
     for server in facility.storage.redirectors:
@@ -80,11 +82,15 @@ def _finding(subject: str, check_subject: Callable[[], str]) -> Finding:
         return Finding(subject, fault=error)
 
 
-def _proxy(facility: Facility, hours: float) -> str:
-    proxy = grid.find_valid(hours, required=facility.proxy.required)
-    if proxy is None:
-        return "not needed"
-    return f"{proxy.path}, valid for {proxy.remaining_s() / 3600:.1f} h"
+def _credentials(facility: Facility, hours: float) -> str:
+    found = find_valid(hours, required=facility.proxy.required)
+    return "; ".join(map(_described, found)) or "not needed"
+
+
+def _described(credential: Credential) -> str:
+    hours = credential.remaining_s() / 3600
+    lifetime = "of unknown lifetime" if math.isinf(hours) else f"valid for {hours:.1f} h"
+    return f"{credential.KIND} {credential.source}, {lifetime}"
 
 
 def _certificates(facility: Facility) -> str:

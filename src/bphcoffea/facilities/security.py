@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import dask
 
 from bphcoffea.errors import FacilityError
+from bphcoffea.facilities.credentials import process_runs
 from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.options import listen
-from bphcoffea.facilities.proxy import process_runs
 
 if TYPE_CHECKING:
     from distributed import Security

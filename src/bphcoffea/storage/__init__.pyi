@@ -1,3 +1,5 @@
+from .credentials import BearerToken as BearerToken, Credential as Credential, Proxy as Proxy
+from .credentials import grid_proxy as grid_proxy, usual_proxy as usual_proxy
 from .decompression import decompress_within as decompress_within, decompressed as decompressed
 from .disks import UnwritableError as UnwritableError, make_folder as make_folder
 from .disks import write_file as write_file, write_whole as write_whole
@@ -16,4 +18,3 @@ from .servers import silence_of as silence_of
 from .stageout import adler32_at as adler32_at, check_target as check_target
 from .stageout import stage_out as stage_out, stage_out_folder as stage_out_folder
 from .targets import TransferError as TransferError
-from .webdav import usual_proxy as usual_proxy

@@ -37,7 +37,8 @@ _ANSWERS = {
 _NO_ANSWER = "the server does not answer"
 #: Messages of XRootD's client about a server, and their meanings.
 _SILENCES = {
-    "Auth failed": "the server refuses access; is there a valid grid proxy?",
+    "Auth failed": "the server refuses access; is there a valid grid proxy or bearer token?",
+    "Token expired": "the server refuses access; the bearer token has expired, renew it",
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted; is X509_CERT_DIR right?",
     **dict.fromkeys(
         ("Invalid address", "Name or service not known", "nodename nor servname"),

@@ -43,10 +43,11 @@ class Fault(Enum):
     READ_ONLY = "it is read-only; choose another place", True, True
     DENIED = (
         "may not be written (permission denied); is it your own area, and is there a valid grid "
-        "proxy?",
+        "proxy or bearer token?",
         True,
     )
-    REFUSED = "the server refuses access; is there a valid grid proxy?", True, True
+    REFUSED = "the server refuses access; is there a valid grid proxy or bearer token?", True, True
+    EXPIRED = "the server refuses access; the bearer token has expired, renew it", True, True
     UNTRUSTED = (
         "no secure connection to the server; is there a valid grid proxy (X509_USER_PROXY), and "
         "are the authorities' certificates in X509_CERT_DIR?",

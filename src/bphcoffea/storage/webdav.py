@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
@@ -11,7 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from typing_extensions import override
 
-from bphcoffea.errors import FacilityError, causes
+from bphcoffea.errors import causes
+from bphcoffea.storage.credentials import authorities, authorization, grid_proxy, token_has_expired
 from bphcoffea.storage.targets import BLOCK, Fault, Target, TransferError, by_words
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class WebDAV(Target):
     """A WebDAV server.
 
-    TLS connections use the grid proxy (:func:`grid_proxy`) and trust :func:`authorities`.
+    TLS connections use the grid proxy (:func:`grid_proxy`), trust :func:`authorities`, and send the
+    bearer token, unless the URL contains a password.
     """
 
     SCHEMES: ClassVar[Mapping[str, str]] = {
@@ -50,6 +51,7 @@ class WebDAV(Target):
         secure = scheme == "https"
         self._proxy = grid_proxy() if secure else None
         self._authorities = authorities() if secure else None
+        self._takes_token = secure and "@" not in parts.netloc
 
     @override
     def shown(self, path: str) -> str:
@@ -139,6 +141,12 @@ class WebDAV(Target):
     ) -> Iterator[requests.Response]:
         import requests
 
+        token = authorization() if self._takes_token else None
+
+        def with_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers["Authorization"] = str(token)
+            return request
+
         with self._faults():
             # a new connection per request: a server may have closed an old one
             answer = requests.request(
@@ -149,6 +157,7 @@ class WebDAV(Target):
                 | {"Accept-Encoding": "identity"},
                 timeout=self._timeout,
                 stream=True,
+                auth=with_token if token else None,
                 cert=self._proxy,
                 verify=self._authorities or True,
             )
@@ -157,6 +166,8 @@ class WebDAV(Target):
                 with self._faults():
                     text = "" if "html" in answer.headers.get("Content-Type", "") else answer.text
                 fault = by_words(text) or self._STATUSES.get(answer.status_code, Fault.OTHER)
+                if self._takes_token and answer.status_code in (401, 403) and token_has_expired():
+                    fault = Fault.EXPIRED
                 raise TransferError(fault, f"HTTP {answer.status_code} {text or answer.reason}")
             yield answer
 
@@ -169,42 +180,9 @@ class WebDAV(Target):
         except requests.exceptions.SSLError as error:
             raise TransferError(Fault.UNTRUSTED) from error
         except requests.RequestException as error:
+            if isinstance(error.request, requests.PreparedRequest):  # which Dask would send on
+                error.request.headers.pop("Authorization", None)
             raise TransferError(_silence(error)) from error
-
-
-def usual_proxy() -> Path:
-    """Return the path at which programs of the grid write and look for the user's proxy."""
-    return Path(f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
-
-
-def grid_proxy() -> str | None:
-    """Return the file of the grid proxy: X509_USER_PROXY, or the usual one; None if missing.
-
-    Raises
-    ------
-    FacilityError
-        If the file that X509_USER_PROXY names does not exist.
-    """
-    usual = usual_proxy()
-    return _file_of("X509_USER_PROXY") or (str(usual) if usual.exists() else None)
-
-
-def authorities() -> str | None:
-    """Return the folder of trusted certificates X509_CERT_DIR; None if it is not set.
-
-    Raises
-    ------
-    FacilityError
-        If it does not exist.
-    """
-    return _file_of("X509_CERT_DIR")
-
-
-def _file_of(variable: str) -> str | None:
-    path = os.environ.get(variable)
-    if path and not Path(path).exists():
-        raise FacilityError(f"{path}: does not exist; correct or unset {variable}")
-    return path or None
 
 
 def _silence(error: BaseException) -> Fault:

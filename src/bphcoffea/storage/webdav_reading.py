@@ -25,8 +25,10 @@ from fsspec.asyn import sync_wrapper
 from fsspec.implementations.http import HTTPFileSystem
 from typing_extensions import override
 
+from bphcoffea.redaction import has_secrets
+from bphcoffea.storage.credentials import authorities, authorization, grid_proxy, token_has_expired
 from bphcoffea.storage.servers import TIMEOUT
-from bphcoffea.storage.webdav import WebDAV, authorities, grid_proxy
+from bphcoffea.storage.webdav import WebDAV
 
 #: What would end the path in a URL; its other characters are encoded by whoever opens it.
 _ENDS_PATH: Final = re.compile(r"[%?#]")
@@ -39,7 +41,7 @@ _REFUSED: Final = (401, 403)
 
 
 class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
-    """Files of one server, as paths; TLS connections use the grid proxy and its authorities.
+    """Files of one server, as paths; over TLS it gets the grid proxy and the bearer token.
 
     Files of a web server without WebDAV can be read, and its folders cannot be listed.
 
@@ -61,7 +63,7 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
         self._server = f"{WebDAV.SCHEMES[scheme]}://{host}"
         limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
         self._gave_up = -math.inf
-        client = {"timeout": limits, "middlewares": (self._patient,)}
+        client = {"timeout": limits, "middlewares": (self._with_token, self._patient)}
         super().__init__(client_kwargs=client, **options)
 
     @property
@@ -94,6 +96,28 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
                     self._gave_up = now
                     raise
             await asyncio.sleep(_KNOCK_EVERY)
+
+    async def _with_token(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send the bearer token over TLS, unless the URL itself grants access.
+
+        Servers to which this one redirects don't get it.
+        """
+        url = request.url
+        if (
+            url.scheme == "https"
+            and url.origin() == yarl.URL(self._server).origin()
+            and "Authorization" not in request.headers
+            and not has_secrets(str(url))
+            and (token := authorization())
+        ):
+            request.headers["Authorization"] = token
+        try:
+            return await handler(request)
+        finally:
+            # aiohttp's errors contain the headers, and Dask sends errors on
+            request.headers.popall("Authorization", None)
 
     @override
     def encode_url(self, url: str) -> yarl.URL:
@@ -183,7 +207,7 @@ def _raise_for(status: int, path: str) -> None:
     if status == 404:
         raise FileNotFoundError(path)
     if status in _REFUSED:
-        raise OSError(f"Auth failed: HTTP {status}")
+        raise OSError(f"{'Token expired' if token_has_expired() else 'Auth failed'}: HTTP {status}")
     if status >= 400:
         raise OSError(f"the server answers HTTP {status}")
 

@@ -16,7 +16,7 @@ from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.processes import IterativeExecutor, ProcessExecutor, kept_pool
 from bphcoffea.execution.memory import machine_memory
 from bphcoffea.facilities import Facility, find_valid
-from bphcoffea.storage import TIMEOUT
+from bphcoffea.storage import TIMEOUT, grid_proxy
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -80,7 +80,8 @@ def engine(
     facility
         Facility that starts the workers; it requires ``dask``.
     proxy_hours
-        Time for which the grid proxy must be valid, h.
+        Time for which the grid proxy must be valid, h; a bearer token that expires earlier is
+        reported.
     timeout_s
         Time that the scheduler may take to answer, s.
 
@@ -95,12 +96,12 @@ def engine(
     if (scheduler is not None or facility) and name != "dask":
         resource = "facility" if scheduler is None else "scheduler"
         raise WrongExecutorError(f"a {resource} needs the executor dask, not {name}")
-    proxy = find_valid(proxy_hours, required=facility is not None and facility.proxy.required)
+    credentials = find_valid(proxy_hours, required=facility is not None and facility.proxy.required)
     if name == "iterative":
         yield Engine(name, IterativeExecutor(), 1, machine_memory())
         return
     if name == "futures":
-        with kept_pool(workers or _cores(), proxy.path if proxy else None) as pool:
+        with kept_pool(workers or _cores(), grid_proxy()) as pool:
             memory = machine_memory() // pool.workers
             yield Engine(name, ProcessExecutor(pool=pool), pool.workers, memory)
         return
@@ -115,14 +116,15 @@ def engine(
         else:
             client = scheduler
         executor = ClusterExecutor(client=client, silence_s=timeout_s)
-        if proxy is not None and facility.kind != "local":
+        if credentials and facility.kind != "local":
             if not client.scheduler.address.startswith("tls://"):
                 _log.warning(
-                    "%s: the grid proxy is sent through a scheduler without TLS, so whoever "
-                    "reaches it, or listens, can take the proxy",
+                    "%s: the %s is sent through a scheduler without TLS, so whoever reaches it, "
+                    "or listens, can take it",
                     client.scheduler.address,
+                    " and the ".join(credential.KIND for credential in credentials),
                 )
-            stack.enter_context(shipping(client, proxy, facility.proxy.certificates))
+            stack.enter_context(shipping(client, credentials, facility.proxy.certificates))
             executor.prepare = wait
         running = len(client.scheduler_info(n_workers=-1)["workers"])
         if not running:

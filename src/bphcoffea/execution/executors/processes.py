@@ -69,7 +69,7 @@ _kept: Final[dict[object, Pool]] = {}
 
 
 @contextlib.contextmanager
-def kept_pool(workers: int, proxy: Path | None = None) -> Iterator[Pool]:
+def kept_pool(workers: int, proxy: str | None = None) -> Iterator[Pool]:
     """Yield a pool of processes: that of the last run, or a new one if it wants others.
 
     Starting processes and importing the package in them takes longer than a short run. They are
@@ -84,7 +84,7 @@ def kept_pool(workers: int, proxy: Path | None = None) -> Iterator[Pool]:
     proxy
         Grid proxy, which clients of servers read only once.
     """
-    identity = proxy and (proxy, proxy.stat().st_mtime_ns)
+    identity = proxy and (proxy, Path(proxy).stat().st_mtime_ns)
     wanted = (workers, identity, Path.cwd(), tuple(sorted(os.environ.items())))
     pool = _kept.pop(wanted, None) or Pool(workers)
     _kill_kept()
