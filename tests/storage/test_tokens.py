@@ -187,8 +187,11 @@ def test_a_macaroon_opens_the_door(server, authority, token, tmp_path, data):
 
 
 @contextlib.contextmanager
-def listening(authority=None, moved_to=None):
-    """A web server, with TLS if an authority is given, and the headers that it was sent."""
+def listening(authority=None, moved_to=None, *, asks=True):
+    """A web server, with TLS if an authority is given, and the headers that it was sent.
+
+    It moves requests elsewhere, or allows no method; without a header it may refuse them before.
+    """
     sent = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -203,8 +206,9 @@ def listening(authority=None, moved_to=None):
             self.close_connection = True
             if self.command == "PUT" and not moved_to:
                 return  # without an answer
-            self.send_response(307 if moved_to else 405)
-            if moved_to:
+            refused = asks and self.headers["Authorization"] is None
+            self.send_response(401 if refused else 307 if moved_to else 405)
+            if moved_to and not refused:
                 self.send_header("Location", f"{moved_to}{self.path}")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -258,16 +262,17 @@ def test_a_token_is_sent_once_renewed_to_no_other_server_and_not_beside_another_
     monkeypatch.setenv("X509_CERT_DIR", str(authority.certificates))
     with listening(authority) as (host, sent):
         ask(f"davs://{host}/a.root", source)
+        assert sent.pop(0) == ("PROPFIND", None)
         assert {"PROPFIND", "HEAD", "GET", "PUT"} <= {method for method, _ in sent}
         assert {header for _, header in sent} == {"Bearer pl4nted"}
         sent.clear()
         token.write_text("renewed")
         ask(f"davs://{host}/a.root", source)
-        assert {header for _, header in sent} == {"Bearer renewed"}
+        assert {header for _, header in sent[1:]} == {"Bearer renewed"}
         sent.clear()
         with listening(authority, f"https://{host}") as (door, first):
             ask(f"davs://{door}/a.root", source)
-        assert {header for _, header in first} == {"Bearer renewed"}
+        assert {header for _, header in first[1:]} == {"Bearer renewed"}
         assert {header for _, header in sent} == {None}
         sent.clear()
         ask(f"davs://me:secret@{host}/a.root", source)
@@ -276,3 +281,14 @@ def test_a_token_is_sent_once_renewed_to_no_other_server_and_not_beside_another_
         with contextlib.suppress(OSError):
             identity(f"davs://{host}/a.root?X-Amz-Signature=secret")
         assert {header for _, header in sent} == {None}
+
+
+def test_a_server_that_does_not_ask_gets_no_token_with_which_it_is_read(
+    authority, token, monkeypatch
+):
+    token.write_text("pl4nted")
+    monkeypatch.setenv("X509_CERT_DIR", str(authority.certificates))
+    with listening(authority, asks=False) as (host, sent), contextlib.suppress(OSError):
+        identity(f"https://{host}/a.root")
+    assert {"PROPFIND", "HEAD", "GET"} <= {method for method, _ in sent}
+    assert {header for _, header in sent} == {None}

@@ -41,7 +41,7 @@ _REFUSED: Final = (401, 403)
 
 
 class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
-    """Files of one server, as paths; over TLS it gets the grid proxy and the bearer token.
+    """Files of one server, as paths; over TLS it gets the grid proxy, or the token if it asks.
 
     Files of a web server without WebDAV can be read, and its folders cannot be listed.
 
@@ -63,6 +63,7 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
         self._server = f"{WebDAV.SCHEMES[scheme]}://{host}"
         limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
         self._gave_up = -math.inf
+        self._asks = False  # whether the server refuses access without a token
         client = {"timeout": limits, "middlewares": (self._with_token, self._patient)}
         super().__init__(client_kwargs=client, **options)
 
@@ -100,20 +101,27 @@ class WebDAVFileSystem(HTTPFileSystem):  # type: ignore[misc]
     async def _with_token(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Send the bearer token over TLS, unless the URL itself grants access.
+        """Send the bearer token over TLS, once the server has refused access without it.
 
-        Servers to which this one redirects don't get it.
+        Servers that anybody may read don't get it, nor those to which this one redirects; nor is it
+        sent if the URL itself grants access.
         """
         url = request.url
-        if (
+        may_get_it = (
             url.scheme == "https"
             and url.origin() == yarl.URL(self._server).origin()
             and "Authorization" not in request.headers
             and not has_secrets(str(url))
-            and (token := authorization())
-        ):
-            request.headers["Authorization"] = token
+        )
         try:
+            if not (may_get_it and self._asks):
+                answer = await handler(request)
+                if not (may_get_it and answer.status in _REFUSED and authorization()):
+                    return answer
+                self._asks = True
+                answer.close()
+            if token := authorization():
+                request.headers["Authorization"] = token
             return await handler(request)
         finally:
             # aiohttp's errors contain the headers, and Dask sends errors on
