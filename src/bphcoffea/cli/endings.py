@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-import threading
 from typing import Any
 
 import typer
@@ -18,8 +15,6 @@ from bphcoffea.errors import DeclarationError, InputError
 #: Environment variable that requests tracebacks.
 VARIABLE = "BPHCOFFEA_DEBUG"
 _requested = False
-#: Time after which a dropped interruption is repeated, s; sooner, it might be dropped again.
-_PAUSE_S = 0.5
 
 
 def request_tracebacks(requested: bool) -> None:
@@ -75,7 +70,6 @@ class InterruptibleGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Invoke the command; called by click."""
         before = signal.signal(signal.SIGTERM, _terminate)
-        hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, Exception) as error:
@@ -90,7 +84,6 @@ class InterruptibleGroup(TyperGroup):
             raise typer.Exit(128 + number) from None
         finally:
             signal.signal(signal.SIGTERM, before)
-            sys.unraisablehook = hook
 
 
 def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
@@ -98,18 +91,6 @@ def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error
-
-
-def _interrupt_again(dropped: sys.UnraisableHookArgs) -> None:
-    """Repeat an interruption that came while an object was removed, where Python drops it."""
-    if not issubclass(dropped.exc_type, KeyboardInterrupt):
-        sys.__unraisablehook__(dropped)
-        return
-    number = signal.SIGINT
-    if issubclass(dropped.exc_type, TerminatedError):
-        number = signal.SIGTERM
-        signal.signal(number, _terminate)
-    threading.Timer(_PAUSE_S, os.kill, (os.getpid(), number)).start()
 
 
 def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
