@@ -33,37 +33,39 @@ def form_of(file: uproot.ReadOnlyDirectory, tree: str, looked_at: BranchFilter =
     return form_of_tree(file[tree], looked_at)
 
 
-def form_of_tree(tree: Any, looked_at: BranchFilter = None) -> Form:
+def form_of_tree(tree: uproot.TTree, looked_at: BranchFilter = None) -> Form:
     """Return the form of an uproot tree or RNTuple; see :func:`form_of`.
 
     It is made once for all files of the same branches of numbers, because making it takes half as
     long as reading the tree.
     """
-    key = _types(tree), looked_at
-    if key[0] is None:
+    types = _types(tree)
+    if types is None:
         return _made(tree, looked_at)
-    if key not in _KNOWN:
+    content = _KNOWN.get((types, looked_at))
+    if content is None:
+        content = pickle.dumps(_made(tree, looked_at))
         if len(_KNOWN) >= _MOST_KNOWN:
-            _KNOWN.pop(next(iter(_KNOWN)), None)
-        _KNOWN[key] = pickle.dumps(_made(tree, looked_at))
+            _KNOWN.clear()
+        _KNOWN[types, looked_at] = content
     # a copy, since schemas change it
-    copied: Form = pickle.loads(_KNOWN[key])  # noqa: S301 - from this process
+    copied: Form = pickle.loads(content)  # noqa: S301 - from this process
     return copied
 
 
 #: Pickled forms by the types of the branches and the branches that were looked at.
-_KNOWN: dict[tuple[bytes | None, BranchFilter], bytes] = {}
-#: Number of forms, of up to some 0.3 MB each, that are known at a time.
+_KNOWN: dict[tuple[bytes, BranchFilter], bytes] = {}
+#: Largest number of forms, of up to some 0.3 MB each, that are known at a time.
 _MOST_KNOWN = 16
 
 
-def _made(tree: Any, looked_at: BranchFilter) -> Form:
+def _made(tree: uproot.TTree, looked_at: BranchFilter) -> Form:
     form: Form = UprootSourceMapping._extract_base_form(tree, iteritems_options(looked_at))
     form["typenames"] = tree.typenames()
     return form
 
 
-def _types(tree: Any) -> bytes | None:
+def _types(tree: uproot.TTree) -> bytes | None:
     """Return a hash of all that the form depends on; None if there are branches of classes.
 
     The types of classes may differ although their names are the same.
