@@ -36,8 +36,8 @@ def form_of(file: uproot.ReadOnlyDirectory, tree: str, looked_at: BranchFilter =
 def form_of_tree(tree: uproot.TTree, looked_at: BranchFilter = None) -> Form:
     """Return the form of an uproot tree or RNTuple; see :func:`form_of`.
 
-    It is made once for all files of the same branches of numbers, because making it takes half as
-    long as reading the tree.
+    It is made only once for files with the same branches of numbers, because making it takes half
+    as long as reading the tree.
     """
     types = _types(tree)
     if types is None:
@@ -66,9 +66,9 @@ def _made(tree: uproot.TTree, looked_at: BranchFilter) -> Form:
 
 
 def _types(tree: uproot.TTree) -> bytes | None:
-    """Return a hash of all that the form depends on; None if there are branches of classes.
+    """Return a hash of everything that the form depends on; None if branches hold classes.
 
-    The types of classes may differ although their names are the same.
+    Classes of the same name may differ from file to file.
     """
     if not isinstance(tree, uproot.TTree):
         return None

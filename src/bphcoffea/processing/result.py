@@ -135,9 +135,9 @@ class DatasetResult:
         return self._plus(other, _sum)
 
     def __iadd__(self, other: DatasetResult) -> DatasetResult:
-        """Return the sum, for which the histograms of this result may be used: it ends with that.
+        """Return the sum; this result must not be used afterwards: its histograms may be changed.
 
-        Coffea adds so, to results that it has added itself.
+        Coffea adds in place only to sums that it has made itself.
         """
         return self._plus(other, _added)
 
@@ -174,7 +174,7 @@ class DatasetResult:
 
 
 def _added(first: hist.Hist, second: hist.Hist) -> hist.Hist:
-    """Return the sum of two histograms; the first one itself if their axes are equal."""
+    """Return the sum of two histograms, added to the first one if their axes are equal."""
     if first.axes != second.axes:
         return _sum(first, second)
     contents = first.view(flow=True)
