@@ -47,12 +47,6 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
-def pytest_configure():
-    """Heed Ctrl-C here and in what the tests start: a shell lets its background ignore it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def pytest_collection_modifyitems(items):
     """Run the longest files first: the last file keeps one worker, while others have none."""
     long = (
@@ -70,7 +64,11 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Search what was imported and collected for garbage no more: it stays until the end."""
+    """Heed Ctrl-C, and search what was imported and collected for garbage no more.
+
+    A shell lets its background ignore Ctrl-C, and importing dask-jobqueue replaces the handler.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)

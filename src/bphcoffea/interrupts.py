@@ -1,4 +1,4 @@
-"""Protecting threads and processes from Ctrl-C, which a terminal sends to all processes."""
+"""Ctrl-C: workers do not get it, and packages do not change how it is handled."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def shielded() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def handler_kept() -> Iterator[None]:
+    """Restore the handler of Ctrl-C after this block, in which a package is imported.
+
+    On import, dask-jobqueue lets Ctrl-C end the process without a message and with status 0.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is not before:
+            signal.signal(signal.SIGINT, before)

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -401,6 +402,16 @@ def test_batch_system_that_is_not_here_is_told(monkeypatch, tmp_path, kind, comm
     assert f"site: the command {command} is not found; run on a machine" in raised(
         site(kind, workers=workers)
     )
+
+
+def test_ctrl_c_is_handled_as_before(monkeypatch, tmp_path):
+    # dask-jobqueue replaces its handler when it is imported
+    for module in [name for name in sys.modules if name.partition(".")[0] == "dask_jobqueue"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    raised(site("slurm", workers={"walltime": "01:00:00", "count": 1}))
+    assert "dask_jobqueue.runner" in sys.modules
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from bphcoffea.facilities.security import (
     shared_folder,
 )
 from bphcoffea.facilities.workers import replacing_lost_workers
+from bphcoffea.interrupts import handler_kept
 
 if TYPE_CHECKING:
     from dask_jobqueue.core import Job, JobQueueCluster
@@ -53,7 +54,8 @@ def batch_cluster(facility: Facility, fixed: int | None) -> Iterator[JobQueueClu
         If this machine cannot submit jobs, or the batch system refuses them.
     """
     try:
-        from dask_jobqueue import HTCondorCluster, SLURMCluster
+        with handler_kept():
+            from dask_jobqueue import HTCondorCluster, SLURMCluster
     except ImportError as error:
         raise missing_package(facility, "dask-jobqueue", error) from None
     submitter = _SUBMITTERS[facility.kind]
