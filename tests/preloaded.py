@@ -44,7 +44,7 @@ MODULES += [
     "preloaded_last",
 ]
 METHOD = {"distributed.worker.multiprocessing-method": "forkserver"}
-_begin = processes._begin
+_begin = processes.begin
 _preparation_data = spawn.get_preparation_data
 _ensure_running = forkserver._forkserver.ensure_running
 
@@ -82,7 +82,7 @@ def forked_workers():
         patch.setattr(forkserver._forkserver, "ensure_running", _ensure_running_here)
         patch.setattr(distributed.utils, "_forkserver_preload_set", True)
         patch.setattr(spawn, "get_preparation_data", _with_environment)
-        patch.setattr(processes, "_begin", _begin_forked)
+        patch.setattr(processes, "begin", _begin_forked)
         patch.setattr(loky_context, "_DEFAULT_START_METHOD", "forkserver")
         with dask.config.set(METHOD):
             yield
@@ -92,7 +92,7 @@ def forked_workers():
 def spawned_workers():
     """Start an interpreter for each worker of pools and local clusters, as for a user."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes, "_begin", _begin)
+        patch.setattr(processes, "begin", _begin)
         patch.setattr(loky_context, "_DEFAULT_START_METHOD", "loky")
         with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
             yield

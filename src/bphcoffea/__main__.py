@@ -2,11 +2,14 @@
 
 import signal
 
+from bphcoffea import garbage
+
 
 def main() -> None:
     """Run the command line; while its packages are imported, Ctrl-C ends it without a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    garbage.search_rarely()
     from bphcoffea import cli
 
     cli.main()

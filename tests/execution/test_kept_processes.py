@@ -96,6 +96,14 @@ def pid_set(_):
     return {os.getpid()}
 
 
+def test_no_more_processes_than_items():
+    with kept_pool(3) as pool:
+        executor = processes.ProcessExecutor(pool=pool, status=False)
+        for items, expected in ((1, 1), (2, 2), (9, 3), (1, 3)):
+            executor([0] * items, pid_set, set())
+            assert len(pool._pool._processes) == expected
+
+
 def test_changed_code_is_run():
     for text in ("old", "new"):
         module = {}

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from coffea.processor import accumulate
 from coffea.processor.executor import WorkItem
 
+from bphcoffea import garbage
 from bphcoffea.execution import memory
 from bphcoffea.execution.checkpoints import Checkpoints
 from bphcoffea.execution.chunk_records import ChunkOutput
@@ -171,6 +172,8 @@ def work_in_pieces(
     -------
     Sum of the outputs of the pieces, or of an earlier run.
     """
+    garbage.search_as_usual()
+    memory.keep_freed()
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     if checkpoints is not None and (kept := checkpoints.load(chunk)) is not None:
         return kept

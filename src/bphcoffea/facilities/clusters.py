@@ -16,7 +16,6 @@ from bphcoffea.facilities.dashboard import close_http, scheduler_http
 from bphcoffea.facilities.facility import Facility
 from bphcoffea.facilities.kubernetes import kubernetes_cluster
 from bphcoffea.facilities.options import (
-    ALLOCATION,
     check_listening,
     listen,
     merged,
@@ -164,10 +163,6 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[LocalCluster]:
         options["memory_limit"] = settings.memory
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(facility))
-        # a process reads them when it starts
-        key = "distributed.nanny.pre-spawn-environ"
-        at_start = {f"{key}.{name}": environment[name] for name in ALLOCATION}
-        stack.enter_context(dask.config.set(at_start))
         options["security"] = stack.enter_context(certificates(facility, scratch))
         options["scheduler_kwargs"] = stack.enter_context(scheduler_http(facility))
         # a paused worker accepts no work, even if nothing will ever free its memory

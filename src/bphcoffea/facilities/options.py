@@ -7,7 +7,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from bphcoffea.errors import FacilityError
 from bphcoffea.facilities.facility import Facility
@@ -16,12 +16,6 @@ from bphcoffea.facilities.values import in_bytes
 #: Options of a cluster class, a DaskCluster of Kubernetes, or a part of them.
 JsonTable: TypeAlias = dict[str, Any]
 
-#: Sizes in bytes up to which glibc keeps freed memory, as it would choose them by itself. Dask lets
-#: workers give nearly all back, so that the system must clear each page of each array anew.
-ALLOCATION: Final = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
-}
 #: Commands that make a private scratch folder; Dask would use one that anyone may have made.
 #: HTCondor gives each job its own.
 _OWN_SCRATCH = (
@@ -34,7 +28,7 @@ def worker_environment(facility: Facility) -> dict[str, str]:
     """Return the environment variables of a facility's workers."""
     certificates = facility.proxy.certificates
     ours = {"X509_CERT_DIR": certificates} if certificates else {}
-    return ALLOCATION | ours | facility.environment
+    return ours | facility.environment
 
 
 def slurm_cluster_options(facility: Facility) -> JsonTable:

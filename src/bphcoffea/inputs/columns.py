@@ -174,11 +174,15 @@ def collection(
 
 def typed_columns(of_events: Mapping[str, type], lists: Mapping[str, type]) -> dict[str, ak.Array]:
     """Return columns without events by name: one value per event, and lists of numbers or texts."""
-    columns = {name: ak.Array(np.zeros(0, dtype)) for name, dtype in of_events.items()}
-    for name, dtype in lists.items():
-        one = ak.Array([""]) if dtype is str else np.zeros(1, dtype)
-        columns[name] = ak.unflatten(one, [1])[:0]
-    return columns
+    values = {dtype: ak.Array(np.zeros(0, dtype)) for dtype in set(of_events.values())}
+    listed = {dtype: _no_lists(dtype) for dtype in set(lists.values())}
+    columns = {name: values[dtype] for name, dtype in of_events.items()}
+    return columns | {name: listed[dtype] for name, dtype in lists.items()}
+
+
+def _no_lists(dtype: type) -> ak.Array:
+    one = ak.Array([""]) if dtype is str else np.zeros(1, dtype)
+    return ak.unflatten(one, [1])[:0]
 
 
 def _rename(form: Form, old: str, new: str) -> Form:

@@ -113,8 +113,7 @@ class Decoder:
             values, table, key_size = _content(raw, entries, self._basket_limit)
             if type(kind) is not AsDtype:
                 begins = offsets[done : done + entries]
-                begins[:] = _begins(table, entries)
-                begins += size - key_size
+                np.add(_begins(table, entries), np.int64(size - key_size), out=begins)
             parts.append(values)
             size += len(values)
             done += entries
@@ -127,7 +126,7 @@ class Decoder:
             return ak.contents.NumpyArray(numbers.astype(kind.to_dtype))
         offsets[-1] = size
         offsets = offsets[skipped : skipped + count + 1]
-        if np.any(np.diff(offsets) < 0) or offsets[0] < 0 or offsets[-1] > size:
+        if np.any(offsets[1:] < offsets[:-1]) or offsets[0] < 0 or offsets[-1] > size:
             raise UnusualError
         if type(kind) is AsObjects:
             strings = lists_of_strings(content, offsets, _VECTOR_HEADER)
@@ -156,8 +155,10 @@ class Decoder:
         )
         lists, places = next(known, (None, None))
         if lists is None or places is None:
-            counts, rest = np.divmod(np.diff(offsets) - header, size)
-            if np.any(rest) or np.any(counts < 0):
+            sizes = np.diff(offsets) - header
+            # faster than a division; sizes of numbers are powers of two
+            counts = sizes >> (size.bit_length() - 1)
+            if np.any(sizes & (size - 1)) or np.any(sizes < 0):
                 raise UnusualError
             lists = np.zeros(len(offsets), dtype=np.int64)
             np.cumsum(counts, out=lists[1:])

@@ -5,17 +5,19 @@ from __future__ import annotations
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from coffea.nanoevents.util import concat
 
-from bphcoffea.arrays import Integers
+# not from pyarrow.compute, whose import takes as long as a thousand events
+from pyarrow._compute import call_function
+
+from bphcoffea.arrays import Integers, Numbers
 from bphcoffea.inputs import Form
 
 Bytes = npt.NDArray[np.uint8]
 
 #: Number of distinct entries above which decoding each of them once does not pay.
 _MAX_ROWS = 1000
-#: Number of distinct entries of one size to look for by comparing all entries with one of them.
-_COMPARED = 8
 #: Length of a string that does not fit into one byte, and the size of other numbers, bytes.
 _LONG, _LONG_SIZE = 255, 4
 
@@ -39,12 +41,12 @@ def lists_of_strings(
     One list per entry, whose content is an IndexedArray of the distinct strings; None if the
     entries are damaged, or too many of them are distinct.
     """
-    row_of_entry, firsts = _rows(np.frombuffer(content, np.uint8), offsets)
-    if len(firsts) > _MAX_ROWS:
+    row_of_entry, distinct = _distinct(content, offsets)
+    if len(distinct) > _MAX_ROWS:
         return None
     rows = []
-    for first in firsts:
-        strings = _strings(content[offsets[first] : offsets[first + 1]], header)
+    for entry in distinct.to_pylist():
+        strings = _strings(entry, header)
         if strings is None:
             return None
         rows.append(strings)
@@ -66,10 +68,9 @@ def lists_of_texts(
         Characters of all strings, UTF-8.
     """
     # entries are the same if their characters and the sizes of their strings are
-    by_text, _ = _rows(characters, places[lists])
+    by_text, _ = _distinct(characters, places[lists])
     sizes = np.diff(places)
-    sizes = sizes.astype(np.min_scalar_type(np.max(sizes, initial=0)))
-    by_size, distinct = _rows(sizes.view(np.uint8), sizes.itemsize * lists)
+    by_size, distinct = _distinct(sizes, sizes.itemsize * lists)
     _, firsts, row_of_entry = np.unique(
         by_text * len(distinct) + by_size, return_index=True, return_inverse=True
     )
@@ -146,28 +147,21 @@ def _below_index(form: Form, key: str) -> Form:
     return deeper
 
 
-def _rows(content: Bytes, offsets: Integers) -> tuple[Integers, list[int]]:
-    """Return which distinct row each entry is, and the first entry of each distinct row."""
-    sizes = np.diff(offsets)
-    row_of_entry = np.empty(len(sizes), dtype=np.int64)
-    firsts: list[int] = []
-    for size in np.unique(sizes):
-        left = np.flatnonzero(sizes == size)
-        every = np.lib.stride_tricks.sliding_window_view(content, size)
-        rows = every[offsets[left]]
-        # nearly all entries have the same row, so comparing is faster than sorting
-        for _ in range(_COMPARED):
-            same = (rows == rows[0]).all(axis=1)
-            row_of_entry[left[same]] = len(firsts)
-            firsts.append(int(left[0]))
-            left, rows = left[~same], rows[~same]
-            if not len(left):
-                break
-        else:
-            _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-            row_of_entry[left] = len(firsts) + number.ravel()
-            firsts += [int(entry) for entry in left[first]]
-    return row_of_entry, firsts
+def _distinct(content: bytes | Numbers, offsets: Integers) -> tuple[Integers, pa.Array]:
+    """Return which distinct part of the content each one is, and these parts in their order.
+
+    Parameters
+    ----------
+    content
+        Bytes, or an array of any numbers.
+    offsets
+        Where the parts begin, and where the last one ends, bytes; shape (parts + 1,), ascending.
+    """
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
+    parts = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+    encoded = call_function("dictionary_encode", [parts])
+    numbers = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(parts))
+    return numbers.astype(np.int64), encoded.dictionary
 
 
 def _strings(row: bytes, header: int) -> list[bytes] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -19,11 +18,11 @@ from coffea.processor import accumulate
 from coffea.processor.executor import ExecutorBase
 from loky.process_executor import BrokenProcessPool
 
+from bphcoffea.execution.executors.worker_start import begin
 from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
 from bphcoffea.interrupts import shielded
 from bphcoffea.progress import progress
-from bphcoffea.streams import guard_streams
 
 #: Reason for giving up an item that killed several workers.
 KILLED = "killed {} workers, one after the other: out of memory, or a crash"
@@ -38,7 +37,16 @@ class Pool:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._started = workers
         self._pool: loky.ProcessPoolExecutor | None = None
+
+    def expect(self, items: int) -> None:
+        """Let no more processes start than there are items."""
+        needed = max(1, min(self.workers, items))
+        if needed > self._started:
+            self.kill()
+        if self._pool is None:
+            self._started = needed
 
     def submit(self, function: Callable[[object], object], item: object) -> Future[object]:
         """Let a process work on an item."""
@@ -49,7 +57,7 @@ class Pool:
         if self._pool is None:
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(
-                self.workers, initializer=_begin, initargs=(os.getpid(),)
+                self._started, initializer=begin, initargs=(os.getpid(),)
             )
         future: Future[object] = self._pool.submit(function, item)
         return future
@@ -110,18 +118,6 @@ def _kill_at_exit() -> None:
     threading._register_atexit(_kill_kept)  # type: ignore[attr-defined]
 
 
-def _begin(parent: int) -> None:
-    """Redact the output of this process, and end it when its parent process ends."""
-    guard_streams()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @dataclass
 class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
     """Executor that maps chunks to processes.
@@ -151,6 +147,7 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
     ) -> tuple[object, int]:
         """Process all items, and return the sum of the results, and 0 for coffea (no error)."""
         todo = deque(items)
+        self.pool.expect(len(todo))
         results = [accumulator]
         with progress(len(todo), self.desc, self.unit) as bar:
 

@@ -1,0 +1,27 @@
+"""Cyclic garbage, which Python finds by looking at all objects again and again.
+
+While packages are imported there are ever more objects, and nothing is found.
+"""
+
+import gc
+from typing import Final
+
+#: Number of new objects after which Python searches, and how often it searches among older ones.
+_USUAL: Final = gc.get_threshold()
+_RARE: Final = (50_000, *_USUAL[1:])
+
+
+def search_rarely() -> None:
+    """Let Python search rarely, in a process that belongs to this package."""
+    if gc.get_threshold() == _USUAL:
+        gc.set_threshold(*_RARE)
+
+
+def search_as_usual() -> None:
+    """Let Python search as usual, but not among what was imported.
+
+    It must before there are large arrays, which garbage could keep alive.
+    """
+    if gc.get_threshold() == _RARE:
+        gc.freeze()
+        gc.set_threshold(*_USUAL)

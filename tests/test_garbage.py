@@ -1,0 +1,24 @@
+"""Python searches for garbage rarely at first, but not where others have decided how often."""
+
+import subprocess
+import sys
+
+CODE = """
+import gc
+first = gc.get_threshold()
+from bphcoffea import garbage
+garbage.search_as_usual()
+assert gc.get_threshold() == first and not gc.get_freeze_count()
+garbage.search_rarely()
+assert gc.get_threshold()[0] > 10 * first[0]
+garbage.search_as_usual()
+assert gc.get_threshold() == first and gc.get_freeze_count()
+gc.set_threshold(123, 4, 5)
+garbage.search_rarely()
+garbage.search_as_usual()
+assert gc.get_threshold() == (123, 4, 5)
+"""
+
+
+def test_settings_of_others_stay():
+    subprocess.run([sys.executable, "-c", CODE], check=True)
