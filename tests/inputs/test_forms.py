@@ -92,5 +92,20 @@ def test_samples(nanoaod, name):
         assert form_of(file, "Events")["contents"] == form_of_coffea(file)["contents"]
 
 
+def test_vectors_of_other_numbers(data):
+    path, tree = data / "tree3mu_phipi_2017.root", "Tree3Mu/ntuple"
+    name = "RefTrack1_Pt"
+    forms = []
+    for of in ("double", "float", "double", "int", "vector<double> "):
+        with uproot.open(path) as file:
+            branch = file[tree][name]
+            branch._members["fClassName"] = f"vector<{of}>"
+            found, expected = form_of(file, tree), form_of_coffea(file, tree)
+        assert found["contents"] == expected["contents"]
+        assert found["typenames"][name] == branch.typename
+        forms.append(found)
+    assert forms[0] == forms[2] != forms[1]
+
+
 def test_a_schema_without_template():
     assert template_form(BaseSchema) is None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import uproot
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
@@ -36,8 +37,8 @@ def form_of(file: uproot.ReadOnlyDirectory, tree: str, looked_at: BranchFilter =
 def form_of_tree(tree: uproot.TTree, looked_at: BranchFilter = None) -> Form:
     """Return the form of an uproot tree or RNTuple; see :func:`form_of`.
 
-    It is made only once for files with the same branches of numbers, because making it takes half
-    as long as reading the tree.
+    It is made only once for files with the same branches of numbers and vectors, because making it
+    takes half as long as reading the tree.
     """
     types = _types(tree)
     if types is None:
@@ -53,6 +54,10 @@ def form_of_tree(tree: uproot.TTree, looked_at: BranchFilter = None) -> Form:
     return copied
 
 
+#: Classes that are the same in every file: vectors of numbers or strings, or of such vectors.
+_VECTORS: Final = re.compile(
+    r"(vector<)+(bool|string|float|double|U?Long64_t|(unsigned )?(char|short|int|long))( ?>)+"
+)
 #: Pickled forms by the types of the branches and the branches that were looked at.
 _KNOWN: dict[tuple[bytes, BranchFilter], bytes] = {}
 #: Largest number of forms, of up to some 0.3 MB each, that are known at a time.
@@ -66,17 +71,20 @@ def _made(tree: uproot.TTree, looked_at: BranchFilter) -> Form:
 
 
 def _types(tree: uproot.TTree) -> bytes | None:
-    """Return a hash of everything that the form depends on; None if branches hold classes.
+    """Return a hash of everything that the form depends on; None if branches hold other classes.
 
-    Classes of the same name may differ from file to file.
+    Other classes of the same name may differ from file to file.
     """
     if not isinstance(tree, uproot.TTree):
         return None
     digest = hashlib.sha256(tree.title.encode())
     for branch in tree.branches:
-        if branch.classname != "TBranch" or branch.branches:
+        held = ""
+        if branch.classname != "TBranch":
+            held = str(branch.member("fClassName", none_if_missing=True))
+        if branch.branches or (held and not _VECTORS.fullmatch(held)):
             return None
-        digest.update(repr((branch.name, branch.title)).encode())
+        digest.update(repr((branch.name, branch.title, branch.classname, held)).encode())
         for leaf in branch.member("fLeaves"):
             members = [leaf.member(name) for name in ("fName", "fTitle", "fLen", "fIsUnsigned")]
             is_list = leaf.member("fLeafCount") is not None
