@@ -10,7 +10,7 @@ from .kinematics import delta_r as delta_r, four_momentum as four_momentum
 from .kinematics import invariant_mass as invariant_mass, recoil_mass as recoil_mass
 from .lifetimes import lifetime_weight as lifetime_weight, mixture_weight as mixture_weight
 from .lists import distinct as distinct, doubles as doubles, elementwise as elementwise
-from .lists import flattened as flattened, lengths as lengths
+from .lists import flattened as flattened, lengths as lengths, share_offsets as share_offsets
 from .matching import equal_pairs as equal_pairs, first_match as first_match
 from .resolution import mass_resolution as mass_resolution
 from .topology import pointing_angle as pointing_angle, surroundings as surroundings

@@ -31,6 +31,15 @@ def lengths(lists: ak.Array) -> Integers:
     return of_lists
 
 
+def share_offsets(first: ak.Array, second: ak.Array) -> bool:
+    """Return whether lists begin and end at the same elements; then their lengths are equal."""
+    layouts = (_layout(first), _layout(second))
+    if not all(isinstance(layout, ak.contents.ListOffsetArray) for layout in layouts):
+        return False
+    one, other = (layout.offsets.data for layout in layouts)
+    return one is other or np.array_equal(one, other)
+
+
 def flattened(lists: ak.Array) -> Numbers:
     """Return the numbers of all lists in their order, shape (numbers,)."""
     layout = _layout(lists)

@@ -86,15 +86,23 @@ def first_match(candidates: ak.Array, objects: ak.Array) -> Match:
     candidate_values = flattened(candidates)
     object_values = flattened(objects)
     precision = min(candidate_values.dtype, object_values.dtype, key=lambda dtype: dtype.itemsize)
-    candidate_values = candidate_values.astype(precision)
-    object_values = object_values.astype(precision)
-
-    candidate, position = pairs_in_events(candidates, objects)
-    equal = np.flatnonzero(candidate_values[candidate] == object_values[position])
+    object_values = object_values.astype(precision, copy=False)
+    counts, n_objects = lengths(candidates), lengths(objects)
+    end = np.cumsum(n_objects)
+    position, end = np.repeat(end - n_objects, counts), np.repeat(end, counts)
     index = np.full(len(candidate_values), -1, dtype=np.int64)
-    # of several objects of a candidate, the one that is assigned last stays
-    index[candidate[equal[::-1]]] = position[equal[::-1]]
-    return Match(lengths(candidates), index)
+
+    # candidates without a match so far are compared with the next object of their event
+    left = np.flatnonzero(position < end)
+    value, position, end = candidate_values[left].astype(precision), position[left], end[left]
+    while len(left):
+        equal = value == object_values[position]
+        found = np.flatnonzero(equal)
+        index[left[found]] = position[found]
+        position += 1
+        still = np.flatnonzero(~equal & (position < end))
+        left, value, position, end = left[still], value[still], position[still], end[still]
+    return Match(counts, index)
 
 
 def pairs_in_events(candidates: ak.Array, objects: ak.Array) -> tuple[Integers, Integers]:

@@ -279,7 +279,8 @@ def fill_n_minus_1(analysis: Analysis, selected: Selected) -> dict[str, hist.His
             values = selected.candidates.values(variable)
             if isinstance(variable, OptionalVariable):
                 passed &= ~np.isnan(values)
-            histogram.fill(ALL, NOMINAL, values[passed], weight=weights[passed])
+            positions = np.flatnonzero(passed)
+            histogram.fill(ALL, NOMINAL, values[positions], weight=weights[positions])
     return histograms
 
 
