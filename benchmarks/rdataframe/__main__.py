@@ -5,7 +5,8 @@
 Each contestant is a process, timed from its start to its exit, on an increasing number of files:
 
 - RDataFrame with the same cuts, histograms, cutflow and table, one thread and two;
-- ``bphcoffea run`` in one process, in two and on a Dask cluster of two workers;
+- ``bphcoffea run`` in one process on one core and on two, in two processes, and on a Dask cluster
+  of two workers;
 - uproot making arrays of the same numeric branches, without an analysis;
 - inflating the baskets of these branches, with libdeflate, and nothing else.
 
@@ -58,11 +59,14 @@ class Contestant:
         Command as far as it does not depend on the files.
     kind
         ``rdataframe``, ``bphcoffea`` or ``bare``.
+    cores
+        Number of cores that it may use; None for all.
     """
 
     name: str
     words: tuple[object, ...]
     kind: str
+    cores: int | None = None
 
     def command(self, source, fileset, branches, output):
         """Return the whole command."""
@@ -87,7 +91,9 @@ def contestants(analysis, format_of_files, workers):
         for threads in (1, workers):
             yield Contestant(f"rdataframe-{threads}", (*script, threads), "rdataframe")
     run = (*RUN, analysis, "--nominal", "--unblind")
-    yield Contestant("iterative", (*run, "--executor", "iterative"), "bphcoffea")
+    for cores in (1, workers):
+        words = (*run, "--executor", "iterative")
+        yield Contestant(f"iterative-{cores}", words, "bphcoffea", cores)
     for executor in ("futures", "dask"):
         words = (*run, "--executor", executor, "--workers", workers)
         yield Contestant(f"{executor}-{workers}", words, "bphcoffea")
@@ -119,7 +125,7 @@ def one_turn(runners, source, branches, scratch):
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             output = Path(folder, "output")
             words = map(str, runner.command(source, fileset, branches, output))
-            measured = measure([*words], environment)
+            measured = measure([*words], environment, runner.cores)
             result = runner.result(output)
         rows.append(
             {"contestant": runner.name, "files": len(source.files), "events": sum(source.events)}

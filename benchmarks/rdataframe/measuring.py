@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 
 import psutil
 
@@ -35,16 +36,25 @@ def _pss(process):
     return 0
 
 
-def measure(command, environment):
+def _use(cores):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
+
+def measure(command, environment, cores=None):
     """Run a command and return its wall time, CPU time (s), peak memory (MB) and the load.
 
-    The CPU time includes all processes that it started and waited for. Memory is sampled.
+    It may use so many cores; all by default. The CPU time includes all processes that it started
+    and waited for. Memory is sampled.
     """
     with tempfile.TemporaryFile() as errors:
         load = os.getloadavg()[0]
         clock = time.perf_counter()
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=errors
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            preexec_fn=cores and partial(_use, cores),
         )
         memory = PeakMemory(process.pid)
         memory.start()

@@ -20,8 +20,9 @@ LIMIT = 200_000_000
 TREE = "Tree3Mu/ntuple"
 
 
-def decoded(file, branch, start, stop, limit=LIMIT):
-    return Decoder(start, stop, limit).decode(branch, [*file.read(ranges(branch, start, stop))])
+def decoded(file, branch, start, stop, limit=LIMIT, threads=1):
+    baskets = [*file.read(ranges(branch, start, stop))]
+    return Decoder(start, stop, limit, threads).decode(branch, baskets)
 
 
 def compare(path, tree, names=None):
@@ -74,8 +75,10 @@ def test_counted_arrays_of_nanoaod_are_read_as_by_uproot(nanoaod):
     dtype=st.sampled_from(["f4", "f8", "i4", "i2", "u1", "?"]),
     basket=st.integers(1, 9),
     ends=st.tuples(st.integers(0, 30), st.integers(0, 30)),
+    threads=st.sampled_from([1, 3]),
 )
-def test_any_lists_in_any_baskets(tmp_path_factory, lists, dtype, basket, ends):
+@example([[float(number)] * (number % 4) for number in range(30)], "f4", 2, (0, 30), 3)
+def test_any_lists_in_any_baskets(tmp_path_factory, lists, dtype, basket, ends, threads):
     path = tmp_path_factory.mktemp("lists") / "lists.root"
     with np.errstate(all="ignore"):
         flat = np.concatenate([np.asarray(each, "f8") for each in lists]).astype(dtype)
@@ -94,7 +97,8 @@ def test_any_lists_in_any_baskets(tmp_path_factory, lists, dtype, basket, ends):
                     ranges(branch, start, stop)
                 continue
             theirs = branch.array(entry_start=start, entry_stop=stop)
-            assert_equal(ak.Array(decoded(file, branch, start, stop)), theirs)
+            here = decoded(file, branch, start, stop, threads=threads)
+            assert_equal(ak.Array(here), theirs)
     finally:
         file.close()
 

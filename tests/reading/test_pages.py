@@ -21,14 +21,14 @@ def toys(shared_folders):
     return shared_folders.toys("ds_phipi", 10_000, 1)
 
 
-def compare(path, tree, names=None):
+def compare(path, tree, names=None, threads=1):
     """Compare fields with uproot, of all entries and of a part that cuts pages; return how many."""
     file = reading.OpenedFile(str(path), 60)
     fields = file.root[tree]
     entries = fields.num_entries
     compared = 0
     for start, stop in ((0, entries), (entries // 3, 2 * entries // 3)):
-        decoder = PageDecoder(file, tree, start, stop, LIMIT)
+        decoder = PageDecoder(file, tree, start, stop, LIMIT, threads)
         for name in names or fields.keys():
             try:
                 here = ak.Array(decoder.decode(name))
@@ -45,7 +45,8 @@ def test_files_of_root_are_read_as_by_uproot(data):
     assert compare(data / "codec_rntuple.root", "ntuple") == 6
     with uproot.open(data / "pages.root") as file:
         names = file["events"].keys(recursive=False)
-    assert compare(data / "pages.root", "events", names) == 2 * len(names)
+    for threads in (1, 3):
+        assert compare(data / "pages.root", "events", names, threads) == 2 * len(names)
 
 
 @given(st.lists(st.integers(0, 1000), min_size=2, max_size=2, unique=True).map(sorted))

@@ -31,6 +31,7 @@ def process_chunk(
     processor_instance: Processor | bytes | str,
     *,
     max_basket: int | None = None,
+    threads: int = 1,
     keeping: reading.Keeping | None = None,
     **_options: object,
 ) -> ChunkOutput:
@@ -50,6 +51,8 @@ def process_chunk(
         The processor, pickled unless it runs in this process; with Dask, a placeholder.
     max_basket
         Maximum size of a decompressed basket, bytes.
+    threads
+        Number of threads that decompress.
     keeping
         Folder in which columns are kept for later runs; None to keep none.
 
@@ -66,7 +69,7 @@ def process_chunk(
     processor = unpickled(given) if isinstance(given, bytes) else given
     kept = None if keeping is None else _kept(chunk, keeping)
     try:
-        columns = _columns(chunk, timeout_s, max_basket, kept)
+        columns = _columns(chunk, timeout_s, max_basket, threads, kept)
         events = columns.events(schema, metadata_of(chunk))
         began = time.time()
         out = processor.process(events)
@@ -111,6 +114,7 @@ def _columns(
     chunk: WorkItem,
     timeout_s: int,
     max_basket: int | None,
+    threads: int = 1,
     kept: reading.KeptColumns | None = None,
 ) -> reading.Columns:
     return reading.Columns(
@@ -118,6 +122,7 @@ def _columns(
         *(chunk.treename, chunk.entrystart, chunk.entrystop),
         *(max_basket or basket_limit(), chunk.preload or ()),
         kept=kept,
+        threads=threads,
     )
 
 

@@ -230,6 +230,7 @@ def process(
         policy=retries or Retries(),
         checkpoints=checkpoints,
         memory=memory or MemoryPlan(running.memory),
+        threads=running.threads,
         keeping=keeping,
     )
     clock = time.perf_counter()

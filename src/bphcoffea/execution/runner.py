@@ -58,6 +58,7 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     policy: storage.Retries = field(default_factory=storage.Retries)
     basket_limit: int = field(default_factory=basket_limit)
     memory: MemoryPlan = field(default_factory=lambda: MemoryPlan(measured=False))
+    threads: int = 1
     checkpoints: Checkpoints | None = None
     keeping: Keeping | None = None
 
@@ -73,7 +74,11 @@ class FaultTolerantRunner(Runner):  # type: ignore[misc]
     def automatic_retries(self) -> Callable[..., ChunkOutput]:
         """Function that coffea calls on the worker for every chunk, with every executor."""
         work = partial(
-            work_on_chunk, self.policy, basket_limit=self.basket_limit, keeping=self.keeping
+            work_on_chunk,
+            self.policy,
+            basket_limit=self.basket_limit,
+            threads=self.threads,
+            keeping=self.keeping,
         )
         return partial(work_in_pieces, work, self.memory, self.checkpoints)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import dask
 
+from bphcoffea.cores import cores
 from bphcoffea.errors import FacilityError
 from bphcoffea.facilities import workers as dask_workers
 from bphcoffea.facilities.batch import batch_cluster
@@ -145,9 +146,7 @@ def _local(facility: Facility, fixed: int | None) -> Iterator[LocalCluster]:
 
     settings = facility.workers
     if not fixed and not settings.maximum:
-        # the cores that this process may use, if the system reports them
-        allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
-        fixed = len(allowed(0))
+        fixed = cores()
     host, dashboard = listen(facility)
     environment = worker_environment(facility)
     options = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from bphcoffea.cores import cores
 from bphcoffea.interrupts import shielded
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ class Pool:
 @contextlib.contextmanager
 def drawing_pool(figures: int, processes: int | None = None) -> Iterator[Pool]:
     """Yield processes for about so many figures; none beside this one for a few figures."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    wanted = min(cores or 1, max(figures // WORTH, 1)) if processes is None else processes
+    wanted = min(cores(), max(figures // WORTH, 1)) if processes is None else processes
     pool = Pool(wanted - 1)
     try:
         yield pool

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import awkward as ak
@@ -21,6 +22,7 @@ from uproot.interpretation.numerical import AsDtype
 from uproot.interpretation.objects import AsObjects
 
 from bphcoffea.arrays import Integers, Numbers
+from bphcoffea.cores import in_threads
 from bphcoffea.reading.opened_files import Range
 from bphcoffea.reading.requests import Bytes, UnusualError
 from bphcoffea.reading.strings import lists_of_strings
@@ -74,12 +76,15 @@ class Decoder:
         First entry of the chunk, and the first one after it.
     basket_limit
         Maximum size of a decompressed basket, bytes.
+    threads
+        Number of threads that decompress.
     """
 
-    def __init__(self, start: int, stop: int, basket_limit: int) -> None:
+    def __init__(self, start: int, stop: int, basket_limit: int, threads: int = 1) -> None:
         self._start = start
         self._stop = stop
         self._basket_limit = basket_limit
+        self._threads = threads
         self._found: list[tuple[Integers, int, Integers, Integers]] = []
 
     def decode(self, branch: uproot.TBranch, baskets: Sequence[Bytes]) -> ak.contents.Content:
@@ -109,8 +114,10 @@ class Decoder:
         parts: list[Bytes] = []
         offsets = np.zeros(bounds[last] - bounds[first] + 1, dtype=np.int64)
         size = done = 0
-        for raw, entries in zip(baskets, np.diff(bounds[first : last + 1]).tolist(), strict=True):
-            values, table, key_size = _content(raw, entries, self._basket_limit)
+        sizes = np.diff(bounds[first : last + 1]).tolist()
+        stored = list(zip(baskets, sizes, strict=True))
+        contents = in_threads(partial(_content, self._basket_limit), stored, self._threads)
+        for entries, (values, table, key_size) in zip(sizes, contents, strict=True):
             if type(kind) is not AsDtype:
                 begins = offsets[done : done + entries]
                 np.add(_begins(table, entries), np.int64(size - key_size), out=begins)
@@ -119,10 +126,10 @@ class Decoder:
             done += entries
         content = b"".join(parts)
         if type(kind) is AsDtype:
-            stored = kind.from_dtype
-            if size != stored.itemsize * done:
+            dtype = kind.from_dtype
+            if size != dtype.itemsize * done:
                 raise UnusualError
-            numbers = np.frombuffer(content, stored, count, skipped * stored.itemsize)
+            numbers = np.frombuffer(content, dtype, count, skipped * dtype.itemsize)
             return ak.contents.NumpyArray(numbers.astype(kind.to_dtype))
         offsets[-1] = size
         offsets = offsets[skipped : skipped + count + 1]
@@ -188,8 +195,17 @@ def _baskets(bounds: list[int], start: int, stop: int) -> tuple[int, int]:
     return first, int(np.searchsorted(bounds, stop, "left"))
 
 
-def _content(raw: Bytes, entries: int, limit: int) -> tuple[Bytes, Bytes, int]:
-    """Return values of a basket, its table of entries (may be empty), and the size of its key."""
+def _content(limit: int, basket: tuple[Bytes, int]) -> tuple[Bytes, Bytes, int]:
+    """Return values of a basket, its table of entries (may be empty), and the size of its key.
+
+    Parameters
+    ----------
+    limit
+        Maximum size of the decompressed basket, bytes.
+    basket
+        The basket, and its number of entries.
+    """
+    raw, entries = basket
     if len(raw) < _KEY.size:
         raise UnusualError
     size, _, content_size, _, key_size = _KEY.unpack_from(raw)

@@ -46,6 +46,8 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         Branches that will probably be used: a server is asked for all of them at once.
     kept
         Columns of the chunk that are kept on a disk, to which the ones read here are added.
+    threads
+        Number of threads that decompress.
 
     Attributes
     ----------
@@ -64,6 +66,7 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         basket_limit: int,
         expected: Collection[str] = (),
         kept: KeptColumns | None = None,
+        threads: int = 1,
     ) -> None:
         # with coffea's cache, since it asks several times for the offsets of a collection
         super().__init__(None, start, stop, cache={}, access_log=[], virtual=True, buffer_cache={})
@@ -71,7 +74,8 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         self._path = tree
         self._kept = kept
         self._basket_limit = basket_limit
-        self._decoder = Decoder(start, stop, basket_limit)
+        self._threads = threads
+        self._decoder = Decoder(start, stop, basket_limit, threads)
         self._expected = expected
         self._arrays: dict[str, ak.Array] = {}
         self._read_before: int | None = None
@@ -95,7 +99,9 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
 
     @cached_property
     def _pages(self) -> PageDecoder:
-        return PageDecoder(self._file, self._path, self._start, self._stop, self._basket_limit)
+        return PageDecoder(
+            *(self._file, self._path, self._start, self._stop, self._basket_limit, self._threads)
+        )
 
     @property
     def bytes_read(self) -> int:

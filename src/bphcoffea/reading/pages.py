@@ -10,6 +10,7 @@ where the elements are, and so all fields are requested level by level.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Generator
 from typing import Final, TypeAlias
 
@@ -18,8 +19,9 @@ import numpy as np
 import uproot
 
 from bphcoffea.arrays import Integers, Numbers
+from bphcoffea.cores import in_threads
 from bphcoffea.reading.opened_files import OpenedFile, Range
-from bphcoffea.reading.requests import Received, UnusualError
+from bphcoffea.reading.requests import Bytes, Received, UnusualError
 from bphcoffea.reading.rntuple_columns import Column, Layout
 
 #: Key under which a file keeps what is found out about its columns, for all its chunks.
@@ -42,12 +44,23 @@ class PageDecoder:
         First entry of the chunk, and the first one after it.
     page_limit
         Maximum size of a decompressed page, bytes.
+    threads
+        Number of threads that decompress.
     """
 
-    def __init__(self, file: OpenedFile, path: str, start: int, stop: int, page_limit: int) -> None:
+    def __init__(
+        self,
+        file: OpenedFile,
+        path: str,
+        start: int,
+        stop: int,
+        page_limit: int,
+        threads: int = 1,
+    ) -> None:
         self._ntuple = file.root[path]
         self._start, self._stop = start, stop
         self._page_limit = page_limit
+        self._threads = threads
         self._received = Received(file)
         known = file.known.setdefault((_KNOWN, path), ({}, {}))
         self._layouts: dict[str, Layout] = known[0]
@@ -183,7 +196,12 @@ class PageDecoder:
             return np.empty(0, column.dtype)
         begin, end = (int(column.begins[page]) for page in (pages.start, pages.stop))
         numbers: Numbers = np.empty(end - begin, column.dtype)
-        for page, raw in enumerate(self._received.take(column.places[pages]), pages.start):
+
+        def decode(stored: tuple[int, Bytes]) -> None:
+            page, raw = stored
             low, high = (int(place) - begin for place in column.begins[page : page + 2])
             column.decode(page, raw, numbers[low:high])
+
+        stored = list(enumerate(self._received.take(column.places[pages]), pages.start))
+        deque(in_threads(decode, stored, self._threads), maxlen=0)
         return numbers[first - begin : last - begin]

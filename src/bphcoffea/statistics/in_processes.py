@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final, TypeVar
 
+from bphcoffea.cores import cores
 from bphcoffea.interrupts import shielded
 
 T = TypeVar("T")
@@ -36,8 +36,7 @@ def computed(
         Number of processes; by default one per core if the first calls take so long that this saves
         time.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    wanted = processes or cores or 1
+    wanted = processes or cores()
     sums = list(accumulate(costs or [1.0] * len(calls), operator.add))
     begin, done = time.monotonic(), 0
     for call in calls:

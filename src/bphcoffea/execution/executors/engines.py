@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from coffea.processor.executor import ExecutorBase
 
+from bphcoffea.cores import cores
 from bphcoffea.errors import RunError
 from bphcoffea.execution.executors.processes import IterativeExecutor, ProcessExecutor, kept_pool
 from bphcoffea.execution.memory import machine_memory
@@ -44,6 +44,8 @@ class Engine:
         Number of workers.
     memory
         Memory of each worker, bytes; None if Dask's workers know their limits.
+    threads
+        Number of threads of each worker that decompress: one for each core that is idle otherwise.
     dashboard
         Address of Dask's dashboard; empty if there is none.
     """
@@ -52,6 +54,7 @@ class Engine:
     executor: ExecutorBase
     workers: int
     memory: int | None = None
+    threads: int = 1
     dashboard: str = ""
 
 
@@ -98,12 +101,12 @@ def engine(
         raise WrongExecutorError(f"a {resource} needs the executor dask, not {name}")
     credentials = find_valid(proxy_hours, required=facility is not None and facility.proxy.required)
     if name == "iterative":
-        yield Engine(name, IterativeExecutor(), 1, machine_memory())
+        yield Engine(name, IterativeExecutor(), 1, machine_memory(), cores())
         return
     if name == "futures":
-        with kept_pool(workers or _cores(), grid_proxy()) as pool:
-            memory = machine_memory() // pool.workers
-            yield Engine(name, ProcessExecutor(pool=pool), pool.workers, memory)
+        with kept_pool(workers or cores(), grid_proxy()) as pool:
+            memory, threads = machine_memory() // pool.workers, cores() // pool.workers
+            yield Engine(name, ProcessExecutor(pool=pool), pool.workers, memory, threads)
         return
     # what Dask needs is not imported for other executors
     from bphcoffea.execution.executors.dask_cluster import ClusterExecutor
@@ -147,7 +150,3 @@ def reporting(running: Engine, path: Path) -> Iterator[None]:
     yield
     # not after an error, which would then wait for the report
     recording.__exit__(None, None, None)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
