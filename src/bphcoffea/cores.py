@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final, TypeVar
@@ -24,8 +24,8 @@ def cores() -> int:
 
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], threads: int
-) -> Iterable[Result]:
-    """Yield the results of a function for all items, in their order.
+) -> list[Result]:
+    """Return the results of a function for all items, in their order.
 
     It pays if the function spends its time outside Python, such as in decompression.
 
@@ -40,7 +40,7 @@ def in_threads(
     """
     threads = min(threads, len(items) // _FEWEST)
     if threads < 2:
-        return map(function, items)
+        return [function(item) for item in items]
 
     def work(part: Sequence[Item]) -> list[Result]:
         return [function(item) for item in part]
@@ -49,7 +49,7 @@ def in_threads(
     first, *others = (items[number::threads] for number in range(threads))
     begun = [_pool().submit(work, part) for part in others]
     parts = [work(first), *(future.result() for future in begun)]
-    return (parts[number % threads][number // threads] for number in range(len(items)))
+    return [parts[number % threads][number // threads] for number in range(len(items))]
 
 
 @cache

@@ -10,7 +10,6 @@ where the elements are, and so all fields are requested level by level.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Generator
 from typing import Final, TypeAlias
 
@@ -203,5 +202,5 @@ class PageDecoder:
             column.decode(page, raw, numbers[low:high])
 
         stored = list(enumerate(self._received.take(column.places[pages]), pages.start))
-        deque(in_threads(decode, stored, self._threads), maxlen=0)
+        in_threads(decode, stored, self._threads)
         return numbers[first - begin : last - begin]
