@@ -14,6 +14,9 @@ from bphcoffea.arrays import Floats
 from bphcoffea.physics.lists import elementwise
 
 COORDINATES: Final = ("pt", "eta", "phi", "mass")
+#: What vector calls them: to give it those of momenta, it changes numpy arrays in a way that numpy
+#: is about to forbid.
+_OF_VECTOR: Final = ("rho", "eta", "phi", "tau")
 
 
 def delta_r(first: ak.Array, second: ak.Array) -> ak.Array:
@@ -85,25 +88,25 @@ def _coordinates(particles: Iterable[ak.Array]) -> Iterator[ak.Array]:
     return (particle[name] for particle in particles for name in COORDINATES)
 
 
-def _sum(coordinates: tuple[Floats, ...]) -> vector.MomentumNumpy4D:
+def _sum(coordinates: tuple[Floats, ...]) -> vector.VectorNumpy4D:
     """Return the sum of the momenta of particles with these coordinates."""
     # four at a time
     in_turn = iter(coordinates)
     momenta = (
-        vector.array(dict(zip(COORDINATES, of_particle, strict=True)))
-        for of_particle in zip(*[in_turn] * len(COORDINATES), strict=True)
+        vector.array(dict(zip(_OF_VECTOR, of_particle, strict=True)))
+        for of_particle in zip(*[in_turn] * len(_OF_VECTOR), strict=True)
     )
     return reduce(add, momenta)
 
 
 def _mass(*coordinates: Floats) -> Floats:
-    mass: Floats = _sum(coordinates).mass
+    mass: Floats = _sum(coordinates).tau
     return mass
 
 
 def _recoil_mass(energy: float, *coordinates: Floats) -> Floats:
     total = _sum(coordinates)
-    squared = (energy - total.energy) ** 2 - total.p2
+    squared = (energy - total.t) ** 2 - total.mag2
     masses: Floats = np.sign(squared) * np.sqrt(abs(squared))
     return masses
 
