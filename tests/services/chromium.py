@@ -107,7 +107,10 @@ class Tab:
         return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True)["data"])
 
     def close(self) -> None:
-        self._socket.close()
+        async def close():
+            self._socket.close()
+
+        self._await(close)
         with contextlib.suppress(AssertionError, TimeoutError):
             while True:
                 self._next()
