@@ -16,7 +16,7 @@ _FEWEST: Final = 4
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use, if the system says, else of all."""
+    """Return the number of cores that this process may use, or of all if that is unknown."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -27,7 +27,7 @@ def in_threads(
 ) -> list[Result]:
     """Return the results of a function for all items, in their order.
 
-    It pays if the function spends its time outside Python, such as in decompression.
+    Threads help if the function spends its time outside Python, such as in decompression.
 
     Parameters
     ----------

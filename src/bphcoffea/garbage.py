@@ -20,7 +20,7 @@ def search_rarely() -> None:
 def search_as_usual() -> None:
     """Let Python search as usual, but not among what was imported.
 
-    It must before there are large arrays, which garbage could keep alive.
+    From then on, garbage may keep large arrays alive.
     """
     if gc.get_threshold() == _RARE:
         gc.freeze()

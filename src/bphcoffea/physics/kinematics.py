@@ -14,8 +14,8 @@ from bphcoffea.arrays import Floats
 from bphcoffea.physics.lists import elementwise
 
 COORDINATES: Final = ("pt", "eta", "phi", "mass")
-#: What vector calls them: to give it those of momenta, it changes numpy arrays in a way that numpy
-#: is about to forbid.
+#: The same coordinates in vector. It knows the names above as well, but renames them by changing
+#: numpy arrays in a way that numpy 2.5 deprecates.
 _OF_VECTOR: Final = ("rho", "eta", "phi", "tau")
 
 
