@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bphcoffea.cores import cores, in_threads
+from bphcoffea.cores import in_threads
 
 
 @given(st.lists(st.integers()), st.integers(1, 5))
@@ -18,7 +18,6 @@ def test_they_work_at_the_same_time():
     meeting = threading.Barrier(2, timeout=60)
     waited = {0: meeting.wait, 1: meeting.wait}
     in_threads(lambda item: waited.get(item, int)(), range(8), 2)
-    assert cores() >= 1
 
 
 def test_an_error_is_raised():

@@ -1,6 +1,6 @@
-"""Cyclic garbage, which Python finds by looking at all objects again and again.
+"""How often Python searches for cyclic garbage.
 
-While packages are imported there are ever more objects, and nothing is found.
+While packages are imported, there are more and more objects to search, and no garbage among them.
 """
 
 import gc

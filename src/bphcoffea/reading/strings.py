@@ -148,7 +148,7 @@ def _below_index(form: Form, key: str) -> Form:
 
 
 def _distinct(content: bytes | Numbers, offsets: Integers) -> tuple[Integers, pa.Array]:
-    """Return which distinct part of the content each one is, and these parts in their order.
+    """Return the number of each part among the distinct ones, and the distinct parts.
 
     Parameters
     ----------
@@ -156,6 +156,7 @@ def _distinct(content: bytes | Numbers, offsets: Integers) -> tuple[Integers, pa
         Bytes, or an array of any numbers.
     offsets
         Where the parts begin, and where the last one ends, bytes; shape (parts + 1,), ascending.
+        Arrow does not check them.
     """
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
     parts = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
