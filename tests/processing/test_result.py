@@ -62,6 +62,9 @@ def test_results_of_the_same_entries_don_t_add_up(data, ds_phipi, open_events):
 
     total = result(0, 100) + result(100, 200)
     assert total.events == 200
+    names = result(0, 100).candidates.arrays()["file"]
+    assert len(names) > 1
+    assert len(set(map(id, names))) == 1  # one string for all rows, which would be larger than they
     with pytest.raises(OverlapError, match="entries 150-200 are in both"):
         total + result(150, 250)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import hist
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bphcoffea.analysis import NOMINAL, Analysis, AnalysisRecord
 from bphcoffea.datasets import Fileset
+from bphcoffea.execution.candidate_tables import CandidateTables
 from bphcoffea.luminosity import to_ranges
-from bphcoffea.processing import Columns, DatasetResult
+from bphcoffea.processing import DatasetResult
 from bphcoffea.redaction import redacted
 from bphcoffea.results import (
     Cutflow,
@@ -41,19 +41,22 @@ class Outcome:
     Attributes
     ----------
     results
-        Sum of the results of the processed chunks, by dataset.
+        Sum of the results of the processed chunks, by dataset, without their candidates.
     ledger
         Expected, processed and unreadable entries.
     metrics
         Content of ``metrics.json``.
     timings
         Time and resources that each processed chunk took.
+    candidates
+        Tables of the candidates.
     """
 
     results: dict[str, DatasetResult]
     ledger: Ledger
     metrics: Mapping[str, object]
     timings: tuple[Timing, ...] = ()
+    candidates: CandidateTables = field(default_factory=CandidateTables)
 
 
 def write(
@@ -103,12 +106,12 @@ def write(
         simulated = [name for name in results if fileset[name].metadata.is_mc]
         variations = _variations(results)
         write_histograms(temporary, _with_dataset_axis(results, simulated), variations, progress)
-        tables = {name: r.candidates for name, r in results.items() if r.candidates is not None}
-        if tables:
-            (temporary / "candidates").mkdir()
-        for name, candidates in _tables(results, tables).items():
-            file = f"{file_name(name, fileset.names)}.parquet"
-            pq.write_table(candidates, temporary / "candidates" / file)
+        outcome.candidates.write(
+            {
+                name: temporary / "candidates" / f"{file_name(name, fileset.names)}.parquet"
+                for name in results
+            }
+        )
         _write_luminosity(temporary, analysis, fileset, outcome)
         record = _record(analysis, fileset, results, variations)
         write_json(temporary / "analysis.json", record.model_dump(mode="json"))
@@ -144,17 +147,6 @@ def _object_rows(counts: Cutflow) -> list[dict[str, object]]:
     """Return one row per step, as in ``objects.json``."""
     renamed = {"candidates": "objects"}
     return [{renamed.get(k, k): value for k, value in row.items()} for row in counts.rows()]
-
-
-def _tables(
-    results: Mapping[str, DatasetResult], columns: Mapping[str, Columns]
-) -> dict[str, pa.Table]:
-    """Return the candidates of each dataset; an empty table if nothing of a dataset was read."""
-    tables = {name: candidates.table() for name, candidates in columns.items()}
-    if tables:
-        empty = next(iter(tables.values())).slice(0, 0)
-        tables |= {name: empty for name in results if name not in tables}
-    return tables
 
 
 def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcome: Outcome) -> None:

@@ -15,6 +15,7 @@ from bphcoffea.analysis import SUBSAMPLE, Analysis, MissingExtraError
 from bphcoffea.datasets import Fileset, KnownFiles
 from bphcoffea.errors import InputError, RunError, alternatives
 from bphcoffea.execution.blinding import blinded
+from bphcoffea.execution.candidate_tables import CandidateTables
 from bphcoffea.execution.checkpoint_folders import folder_for
 from bphcoffea.execution.checkpoints import Checkpoints, fingerprint
 from bphcoffea.execution.chunk_records import ChunkOutput
@@ -222,8 +223,9 @@ def process(
     keeping: Keeping | None = None,
 ) -> Outcome:
     """Process the chunks of a plan with a started executor, and add up their results."""
+    candidates = CandidateTables()
     runner = FaultTolerantRunner(
-        executor=running.executor,
+        executor=running.executor.copy(take=candidates.take),
         schema=processor.analysis.schema,
         savemetrics=True,
         processor_compression=None if running.name == "iterative" else 1,
@@ -279,6 +281,7 @@ def process(
             **tallies(timings),
         },
         timings=tuple(timings),
+        candidates=candidates,
     )
 
 

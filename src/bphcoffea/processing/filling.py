@@ -31,7 +31,7 @@ from bphcoffea.arrays import Booleans, Floats, Integers, Numbers
 from bphcoffea.physics import flattened, lengths
 from bphcoffea.processing.best_candidates import Chosen
 from bphcoffea.processing.candidates import Candidates
-from bphcoffea.processing.result import Columns
+from bphcoffea.processing.columns import Columns
 from bphcoffea.processing.selected import Selected
 from bphcoffea.processing.weighting import CandidateWeights
 from bphcoffea.results import Cutflow, source_of
@@ -317,8 +317,8 @@ def _places(metadata: DatasetMetadata, event: Integers) -> dict[str, Numbers]:
     """Return the columns with the file and the entry of some events of a chunk."""
     if "entrystart" not in metadata:  # events that are in no file
         return {}
-    # one string for all rows
-    files = np.full(len(event), source_of(metadata), dtype=object)
+    files = np.empty(len(event), dtype=object)
+    files.fill(source_of(metadata))  # one string for all rows, where np.full would make as many
     return {"file": files, "entry": event + metadata["entrystart"]}
 
 

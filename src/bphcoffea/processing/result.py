@@ -9,69 +9,10 @@ from dataclasses import dataclass, field
 import hist
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from bphcoffea.arrays import Numbers
-from bphcoffea.arrow_columns import of_numbers, of_texts
 from bphcoffea.physics import Combination
+from bphcoffea.processing.columns import Columns
 from bphcoffea.results import Cutflow, Entries, with_variations
-
-#: Columns by which the table is sorted, so that it does not depend on the order of chunks.
-_SORT_KEYS = ("run", "lumi", "event", "mass", "file", "entry")
-
-#: Number of parts from which on they are concatenated.
-_MOST_PARTS = 32
-
-
-class Columns:
-    """Columns of a table, which grow by concatenation.
-
-    Parameters
-    ----------
-    columns
-        Arrays of one length, by name.
-
-    Examples
-    --------
-    >>> total = Columns({"pt": np.array([1.0])}) + Columns({"pt": np.array([2.0, 3.0])})
-    >>> total.arrays()
-    {'pt': array([1., 2., 3.])}
-    """
-
-    def __init__(self, columns: dict[str, Numbers]) -> None:
-        self._parts = [columns]
-
-    def __add__(self, other: Columns) -> Columns:
-        total = Columns.__new__(Columns)
-        total._parts = self._parts + other._parts
-        if len(total._parts) > _MOST_PARTS:
-            total._parts = [total.arrays()]
-        return total
-
-    def arrays(self) -> dict[str, Numbers]:
-        """Return the concatenated columns."""
-        return {
-            name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]
-        }
-
-    def table(self) -> pa.Table:
-        """Return the columns as a table, sorted by run, section, event, mass, file and entry."""
-        arrays = self.arrays()
-        keys = [_ranks(arrays[name]) for name in _SORT_KEYS if name in arrays]
-        order = np.lexsort(keys[::-1]) if keys else slice(None)
-        return pa.table({name: _column(array[order]) for name, array in arrays.items()})
-
-
-def _column(values: Numbers) -> pa.Array | pa.ChunkedArray:
-    return of_texts(values) if values.dtype.kind in "OU" else of_numbers(values)
-
-
-def _ranks(values: Numbers) -> Numbers:
-    """Return numbers that sort as the values do; few texts stand in many rows."""
-    if values.dtype != object:
-        return values
-    ranks = {text: rank for rank, text in enumerate(sorted(set(values)))}
-    return np.array([ranks[text] for text in values], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coffea.processor import DaskExecutor, accumulate
 
 from bphcoffea.execution.executors.dask_health import ClusterHealth, ClusterLostError
-from bphcoffea.execution.executors.processes import KILLED
+from bphcoffea.execution.executors.processes import KILLED, unchanged
 from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
 from bphcoffea.progress import Bar, progress
@@ -62,6 +62,8 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
         Function that returns the parts of an item that kills its workers, if there are any.
     prepare
         Function that is called on the worker before each item.
+    take
+        Function that each result is replaced by when it is on the client.
     silence_s
         Time that the scheduler may take to answer, s.
     """
@@ -70,6 +72,7 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
     if_killed: Callable[[Any, str, int], object] = failed
     halve: Callable[[Any], Sequence[object]] = halves
     prepare: Callable[[], None] | None = None
+    take: Callable[[Any], object] = unchanged
     silence_s: float = TIMEOUT
 
     def __call__(
@@ -232,7 +235,7 @@ class _Work:
                 self._again(future)
                 continue
             del self._made_of[future.key]
-            self._fetched.append(result)
+            self._fetched.append(self._executor.take(result))
             if len(self._fetched) >= self._executor.treereduction:
                 self._fetched = [accumulate(self._fetched)]
 
@@ -279,7 +282,7 @@ class _Work:
 
     def _finished(self, result: object) -> None:
         """Keep the result of an item that was tried alone."""
-        self._fetched.append(result)
+        self._fetched.append(self._executor.take(result))
         self._bar.advance()
 
 

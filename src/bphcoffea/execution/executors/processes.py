@@ -32,6 +32,11 @@ MOST_KILLED = 3
 _MERGED_AT_ONCE = 20
 
 
+def unchanged(result: object) -> object:
+    """Return a result as it is."""
+    return result
+
+
 class Pool:
     """Pool of processes; if one dies, loky ends all of them, and new ones are started."""
 
@@ -135,12 +140,15 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
         reason and the number of attempts.
     halve
         Function that returns the parts of an item that kills its process, if there are any.
+    take
+        Function that each result is replaced by before it is added to the others.
     """
 
     unit: str = "item"
     pool: Pool = field(default_factory=lambda: Pool(1))
     if_killed: Callable[[Any, str, int], object] = failed
     halve: Callable[[Any], Sequence[object]] = halves
+    take: Callable[[Any], object] = unchanged
 
     def __call__(
         self, items: Iterable[object], function: Callable[[object], object], accumulator: object
@@ -153,7 +161,7 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
 
             def keep(result: object) -> None:
                 bar.advance()
-                results.append(result)
+                results.append(self.take(result))
                 if len(results) > _MERGED_AT_ONCE:
                     results[:] = [accumulate(results)]
 
@@ -209,13 +217,21 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
 
 @dataclass
 class IterativeExecutor(ExecutorBase):  # type: ignore[misc]
-    """Coffea's executor of the same name, with progress that can also be read in a log."""
+    """Coffea's executor of the same name, with progress that can also be read in a log.
+
+    Attributes
+    ----------
+    take
+        Function that each result is replaced by before it is added to the others.
+    """
 
     unit: str = "item"
+    take: Callable[[Any], object] = unchanged
 
     def __call__(
         self, items: Sequence[object], function: Callable[[object], object], accumulator: object
     ) -> tuple[object, int]:
         """Process all items, and return the sum of the results, and 0 for coffea (no error)."""
         with progress(len(items), self.desc, self.unit) as bar:
-            return accumulate(map(function, bar.track(items)), accumulator), 0
+            results = map(self.take, map(function, bar.track(items)))
+            return accumulate(results, accumulator), 0
