@@ -1,8 +1,9 @@
 """The program ``bphcoffea``, also as ``python -m bphcoffea``."""
 
+import os
 import signal
 
-from bphcoffea import garbage
+from bphcoffea import cores, garbage
 
 
 def main() -> None:
@@ -10,6 +11,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     garbage.search_rarely()
+    os.environ.update(cores.one_algebra_thread())
     from bphcoffea import cli
 
     cli.main()

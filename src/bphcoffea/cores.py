@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: Number of threads of OpenBLAS, which numpy and scipy contain.
+_ALGEBRA: Final = "OPENBLAS_NUM_THREADS"
 #: Fewest items for each thread.
 _FEWEST: Final = 4
 
@@ -20,6 +22,15 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def one_algebra_thread() -> dict[str, str]:
+    """Return environment variables with which numpy starts no threads for linear algebra.
+
+    Nothing here has matrices large enough for threads, and each waits in a loop for some time. The
+    variable counts when numpy is imported.
+    """
+    return {_ALGEBRA: os.environ.get(_ALGEBRA, "1")}
 
 
 def in_threads(

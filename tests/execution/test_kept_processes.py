@@ -49,6 +49,15 @@ def test_ctrl_c_does_not_reach_the_processes():
     assert signal.SIGINT not in blocked()
 
 
+def test_numpy_starts_no_threads_in_a_process(spawned_workers):
+    with kept_pool(1) as pool:
+        assert pool.submit(threads_of_algebra, None).result() == "1"
+
+
+def threads_of_algebra(_=None):
+    return os.environ["OPENBLAS_NUM_THREADS"]
+
+
 def blocked(_=None):
     return signal.pthread_sigmask(signal.SIG_BLOCK, ())
 

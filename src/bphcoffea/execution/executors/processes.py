@@ -18,6 +18,7 @@ from coffea.processor import accumulate
 from coffea.processor.executor import ExecutorBase
 from loky.process_executor import BrokenProcessPool
 
+from bphcoffea.cores import one_algebra_thread
 from bphcoffea.execution.executors.worker_start import begin
 from bphcoffea.execution.pieces import halves
 from bphcoffea.execution.runner import failed
@@ -62,7 +63,10 @@ class Pool:
         if self._pool is None:
             # loky never forks: XRootD does not survive a fork
             self._pool = loky.ProcessPoolExecutor(
-                self._started, initializer=begin, initargs=(os.getpid(),)
+                self._started,
+                initializer=begin,
+                initargs=(os.getpid(),),
+                env=one_algebra_thread(),
             )
         future: Future[object] = self._pool.submit(function, item)
         return future
