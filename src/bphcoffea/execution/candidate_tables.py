@@ -88,12 +88,13 @@ class CandidateTables:
             files[name].parent.mkdir(exist_ok=True)
             parts = table.sorted(content)
             first = next(parts)
-            with pq.ParquetWriter(files[name], first.schema) as writer:
+            # without Arrow's schema, readers see texts, not dictionaries
+            with pq.ParquetWriter(files[name], first.schema, store_schema=False) as writer:
                 writer.write_table(first)
                 for part in parts:
                     writer.write_table(part)
         for name in files.keys() - self._tables.keys():
-            pq.write_table(first.schema.empty_table(), files[name])
+            pq.write_table(first.schema.empty_table(), files[name], store_schema=False)
 
     def _move(self, table: _Table) -> None:
         """Move the rows of a table from memory to the disk, if there is space."""

@@ -17,7 +17,7 @@ _SORT_KEYS = ("run", "lumi", "event", "mass", "file", "entry")
 #: Number of parts from which on they are concatenated.
 _MOST_PARTS = 32
 #: Most rows of an Arrow table.
-_ROWS = 2**18
+_ROWS = 2**17
 
 #: Arrays of one length, by the name of their column.
 Arrays: TypeAlias = Mapping[str, Numbers]
@@ -74,12 +74,13 @@ def sorted_tables(
     parts
         Parts of the table, with the same columns; at least one.
     texts
-        For some columns, the texts that their numbers stand for.
+        For some columns, the texts that their numbers stand for; these are dictionaries of Arrow.
     """
-    decoded = {name: np.array(of_column, object) for name, of_column in (texts or {}).items()}
+    texts = texts or {}
+    dictionaries = {name: of_texts(known).combine_chunks() for name, known in texts.items()}
     types = {name: np.result_type(*(part[name].dtype for part in parts)) for name in parts[0]}
     starts = np.cumsum([0, *(len(next(iter(part.values()))) for part in parts)])
-    order = _order(parts, decoded, int(starts[-1]))
+    order = _order(parts, texts, int(starts[-1]))
     for first in range(0, max(len(order), 1), _ROWS):
         rows = order[first : first + _ROWS]
         by_place = np.argsort(rows)
@@ -97,17 +98,18 @@ def sorted_tables(
             values = np.empty(len(rows), dtype)
             for part, into, positions in taken:
                 values[into] = part[name][positions]
-            columns[name] = _column(decoded[name][values] if name in decoded else values)
+            columns[name] = _column(values, dictionaries.get(name))
         yield pa.table(columns)
 
 
-def _order(parts: Sequence[Arrays], texts: Mapping[str, Numbers], rows: int) -> Integers:
+def _order(parts: Sequence[Arrays], texts: Mapping[str, Sequence[str]], rows: int) -> Integers:
     """Return the positions of sorted rows among the rows of all parts."""
     keys = []
     for name in _SORT_KEYS:
         if name in parts[0]:
             values = np.concatenate([part[name] for part in parts])
-            keys.append(_ranks(texts[name])[values] if name in texts else _ranks(values))
+            known = np.array(texts[name], object) if name in texts else None
+            keys.append(_ranks(values) if known is None else _ranks(known)[values])
     return np.lexsort(keys[::-1]) if keys else np.arange(rows)
 
 
@@ -119,5 +121,7 @@ def _ranks(values: Numbers) -> Numbers:
     return np.array([ranks[text] for text in values], dtype=np.int64)
 
 
-def _column(values: Numbers) -> pa.Array | pa.ChunkedArray:
+def _column(values: Numbers, dictionary: pa.Array | None) -> pa.Array | pa.ChunkedArray:
+    if dictionary is not None:
+        return pa.DictionaryArray.from_arrays(of_numbers(values), dictionary)
     return of_texts(values) if values.dtype.kind in "OU" else of_numbers(values)
