@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bphcoffea.execution import candidate_tables
 from bphcoffea.execution.candidate_tables import CandidateTables
 from bphcoffea.processing import Columns, DatasetResult, columns
+from bphcoffea.processing.luminosity_sections import LuminositySections
 from bphcoffea.results import Cutflow, Entries
 
 NAMES = ("run", "event", "mass", "file", "category", "in_signal", "x")
@@ -42,8 +43,8 @@ def output(dataset, rows, types=(np.int64, np.float64, np.int64)):
         for name, column, kind in zip(NAMES, values, kinds, strict=True)
     }
     counts = Cutflow.empty(("all",))
-    lumis = np.empty((0, 2), np.int64)
-    result = DatasetResult(Entries(), len(rows), 0.0, lumis, counts, candidates=Columns(arrays))
+    known = (Entries(), len(rows), 0.0, LuminositySections(), counts)
+    result = DatasetResult(*known, candidates=Columns(arrays))
     return {"out": {dataset: result}, "metrics": {}}
 
 

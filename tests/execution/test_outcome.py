@@ -4,6 +4,7 @@ import numpy as np
 
 from bphcoffea.analysis import Axis, Histogram, Variable
 from bphcoffea.execution.outcome import _variations, _with_dataset_axis
+from bphcoffea.processing.luminosity_sections import LuminositySections
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.results.cutflow import Cutflow
 from bphcoffea.results.ledger import Entries
@@ -16,7 +17,7 @@ def result(variations, contents):
     for variation, content in zip(variations, contents, strict=True):
         histogram.fill("a", variation, [0.5], weight=[content])
     nothing = Cutflow(("all",), np.zeros(1, int), np.zeros(1, int), np.zeros(1))
-    return DatasetResult(Entries(), 0, 0.0, np.empty((0, 2), np.int64), nothing, {"x": histogram})
+    return DatasetResult(Entries(), 0, 0.0, LuminositySections(), nothing, {"x": histogram})
 
 
 def test_every_variation_of_every_dataset_stands_at_its_place():

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bphcoffea.inputs import TwoMuTrackSchema
+from bphcoffea.processing.columns import Columns
+from bphcoffea.processing.luminosity_sections import LuminositySections
 from bphcoffea.processing.processor import Processor
-from bphcoffea.processing.result import Columns, DatasetResult
+from bphcoffea.processing.result import DatasetResult
 from bphcoffea.results import Cutflow
 from bphcoffea.results.ledger import Entries, OverlapError
 
@@ -87,13 +89,28 @@ def test_tables_don_t_depend_on_the_order_of_chunks(parts):
     assert list(zip(*forward.to_pydict().values(), strict=True)) == rows
 
 
+@given(
+    parts=st.lists(
+        st.lists(st.tuples(st.integers(1, 2**31 - 1), st.integers(0, 2**32 - 1) | st.just(1))),
+        max_size=70,
+    )
+)
+def test_luminosity_sections_are_counted_once(parts):
+    def sections(pairs):
+        pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return LuminositySections(pairs[:, 0], pairs[:, 1])
+
+    total = sum(map(sections, [*parts, *parts[:1]]), LuminositySections()).pairs()
+    assert total.tolist() == sorted({pair: list(pair) for part in parts for pair in part}.values())
+
+
 def filled(number, *variations):
     """Result of one entry with a histogram that has some variations."""
     axes = [hist.axis.StrCategory(["all"]), hist.axis.StrCategory(["nominal", *variations])]
     histogram = hist.Hist(*axes, hist.axis.Regular(2, 0, 2), storage=hist.storage.Weight())
     for place, name in enumerate(["nominal", *variations]):
         histogram.fill("all", name, [0.5, 1.5, 7.0], weight=[1 + number, 0.1 * place, 3])
-    lumis = np.array([[1, number]])
+    lumis = LuminositySections(np.array([1]), np.array([number]))
     return DatasetResult(
         chunk(number, number + 1), 1, 1.0, lumis, Cutflow.empty(("all",)), {"x": histogram}
     )

@@ -278,7 +278,7 @@ def test_sums_are_taken_before_any_cut(data, ds_phipi, open_events):
         arrays = file["Tree3Mu/ntuple"].arrays(["run", "lumi"], library="np")
     assert result.events == result.generator_sumw == len(arrays["run"])
     pairs = set(zip(arrays["run"].tolist(), arrays["lumi"].tolist(), strict=True))
-    assert set(map(tuple, result.lumis.tolist())) == pairs
+    assert set(map(tuple, result.lumis.pairs().tolist())) == pairs
 
 
 def test_histogram_holds_the_mass_of_the_best(data, ds_phipi, open_events):

@@ -154,9 +154,9 @@ def _write_luminosity(folder: Path, analysis: Analysis, fileset: Fileset, outcom
     results = outcome.results
     metadata = {name: fileset[name].metadata for name in results}
     sections = {
-        name: result.lumis
+        name: pairs
         for name, result in results.items()
-        if not metadata[name].is_mc and len(result.lumis)
+        if not metadata[name].is_mc and len(pairs := result.lumis.pairs())
     }
     counts = outcome.ledger.as_json()["datasets"]
     certification = certification_of(analysis.era_corrections)

@@ -36,6 +36,7 @@ from bphcoffea.processing.filling import (
     fill_n_minus_1_of_regions,
     region_cutflow,
 )
+from bphcoffea.processing.luminosity_sections import LuminositySections
 from bphcoffea.processing.preparation import Preparation, count_objects
 from bphcoffea.processing.result import DatasetResult
 from bphcoffea.processing.selected import InWindow, Selected
@@ -167,7 +168,7 @@ def empty_result(analysis: Analysis, metadata: DatasetMetadata) -> DatasetResult
         entries=Entries(),
         events=0,
         generator_sumw=0.0,
-        lumis=np.empty((0, 2), dtype=np.int64),
+        lumis=LuminositySections(),
         cutflow=Cutflow.empty(steps),
         histograms=histograms | {h.name: h.empty() for h in analysis.n_minus_1()},
         objects={o.name: Cutflow.empty(("all", *o.steps)) for o in analysis.objects},
@@ -200,12 +201,7 @@ def _branches_of(events: ak.Array) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _luminosity_sections(
-    numbers: Mapping[str, npt.NDArray[np.integer]],
-) -> npt.NDArray[np.int64]:
-    """Return run and luminosity section, each pair once and sorted, shape (sections, 2)."""
+def _luminosity_sections(numbers: Mapping[str, npt.NDArray[np.integer]]) -> LuminositySections:
     if not {"run", "lumi"} <= set(numbers):
-        return np.empty((0, 2), dtype=np.int64)
-    # pairs are packed in one number, since numpy sorts rows slowly
-    packed = np.unique(numbers["run"] << 32 | numbers["lumi"])
-    return np.stack([packed >> 32, packed & 0xFFFFFFFF], axis=1)
+        return LuminositySections()
+    return LuminositySections(numbers["run"], numbers["lumi"])

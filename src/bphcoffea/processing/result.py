@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import hist
-import numpy as np
-import numpy.typing as npt
 
 from bphcoffea.physics import Combination
 from bphcoffea.processing.columns import Columns
+from bphcoffea.processing.luminosity_sections import LuminositySections
 from bphcoffea.results import Cutflow, Entries, with_variations
 
 
@@ -31,8 +30,7 @@ class DatasetResult:
         Sum of the generator weights of these events before any cut, with the weights that are
         normalised.
     lumis
-        Run and luminosity section of the events before any cut, each pair once and sorted, shape
-        (sections, 2); empty if the input does not have them.
+        Luminosity sections of the events before any cut; none if the input does not have them.
     cutflow
         Counts after each cut.
     histograms
@@ -60,7 +58,7 @@ class DatasetResult:
     entries: Entries
     events: int
     generator_sumw: float
-    lumis: npt.NDArray[np.int64]
+    lumis: LuminositySections
     cutflow: Cutflow
     histograms: dict[str, hist.Hist] = field(default_factory=dict)
     candidates: Columns | None = None
@@ -92,7 +90,7 @@ class DatasetResult:
             self.entries + other.entries,
             self.events + other.events,
             self.generator_sumw + other.generator_sumw,
-            np.unique(np.concatenate([self.lumis, other.lumis]), axis=0),
+            self.lumis + other.lumis,
             self.cutflow + other.cutflow,
             {name: added(h, other.histograms[name]) for name, h in self.histograms.items()},
             candidates,
