@@ -12,7 +12,7 @@ from bphcoffea.datasets import load_fileset
 from bphcoffea.execution import Options, run
 from bphcoffea.presentation import plot_run
 from bphcoffea.results import RunFolder
-from bphcoffea.results.folder import LONGEST, file_name
+from bphcoffea.results.file_names import LONGEST, file_name
 
 LONG = "x" * 299
 ODD = [

@@ -1,5 +1,6 @@
 from .cutflow import Cutflow as Cutflow
-from .folder import RUN as RUN, RunFolder as RunFolder, claim as claim, file_name as file_name
+from .file_names import file_name as file_name
+from .folder import RUN as RUN, RunFolder as RunFolder, claim as claim
 from .folder import write_json as write_json, writing as writing
 from .generator_variations import combine_generator_variations as combine_generator_variations
 from .generator_variations import with_variations as with_variations

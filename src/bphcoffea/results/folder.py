@@ -7,14 +7,11 @@ finished run. ``written.json`` lists the files that a new run replaces.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from bphcoffea.analysis import AnalysisRecord
 from bphcoffea.datasets import Metadata
@@ -24,6 +21,7 @@ from bphcoffea.local_files import is_text
 from bphcoffea.physics import Window
 from bphcoffea.redaction import redacted_data
 from bphcoffea.results.derived import LEDGER, Derived
+from bphcoffea.results.file_names import HISTOGRAMS, file_name
 from bphcoffea.results.records import FILESET, DatasetRecord, Datasets, Normalisation
 from bphcoffea.storage import claimed, make_folder, replacing
 
@@ -33,12 +31,8 @@ if TYPE_CHECKING:
 
 #: Owner of the files of a run in ``written.json``.
 RUN = "run"
-#: File of all histograms, from which everything after a run reads them.
-HISTOGRAMS = "histograms.json"
 #: Key by which a file of the current version is recognised, by the name of the file.
 NEWEST_KEYS = {"luminosity.json": "parts", "normalisation.json": "generator_sumw"}
-#: Longest name that :func:`file_name` returns; with a suffix, it must fit into 255 bytes.
-LONGEST = 150
 
 
 class RunFolder:
@@ -326,37 +320,6 @@ def _overlap(ranges: Iterable[Mapping[str, list[list[int]]]]) -> bool:
         for of_run in by_run.values()
         for first, second in itertools.pairwise(sorted(of_run))
     )
-
-
-def file_name(name: str, among: Iterable[str] = ()) -> str:
-    """Return the file name for a dataset, process, era or category.
-
-    Special characters, and a dot at the beginning, are percent-encoded. A long name is shortened
-    and ends in a hash.
-
-    Parameters
-    ----------
-    name
-        Any non-empty text.
-    among
-        Names of the other files in the folder. If one of them differs from `name` only in case,
-        which some file systems ignore, a hash is appended.
-    """
-    encoded = _encoded(name)
-    alike = any(
-        other != name and _encoded(other).casefold() == encoded.casefold() for other in among
-    )
-    if len(encoded) <= LONGEST and not alike:
-        return encoded
-    mark = f"-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    # not within an encoded character
-    beginning = re.sub("%[0-9A-F]?$", "", encoded[: LONGEST - len(mark)])
-    return beginning + mark
-
-
-def _encoded(name: str) -> str:
-    encoded = quote(name, safe=" +,=@#[](){}")
-    return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
 
 
 def claim(path: str | Path, *, overwrite: bool) -> contextlib.AbstractContextManager[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import hist
 import uhi.io.json
 
-from bphcoffea.results.folder import HISTOGRAMS
+from bphcoffea.results.file_names import HISTOGRAMS
 
 
 def read_histograms(path: Path) -> dict[str, hist.Hist]:

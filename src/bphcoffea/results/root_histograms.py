@@ -14,7 +14,7 @@ from uproot.writing.identify import to_TH1x, to_writable
 
 from bphcoffea.analysis import ALL, NOMINAL
 from bphcoffea.arrays import Floats
-from bphcoffea.results.folder import file_name
+from bphcoffea.results.file_names import file_name
 
 
 def write_root(
