@@ -8,14 +8,14 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from typing_extensions import override
 
 from bphcoffea.arrays import Integers, Numbers
 from bphcoffea.arrow_columns import of_numbers, of_texts
+from bphcoffea.processing.growing import Growing
 
 #: Columns by which tables are sorted, so that they do not depend on the order of chunks.
 _SORT_KEYS = ("run", "lumi", "event", "mass", "file", "entry")
-#: Number of parts from which on they are concatenated.
-_MOST_PARTS = 32
 #: Most rows of an Arrow table.
 _ROWS = 2**17
 
@@ -23,18 +23,13 @@ _ROWS = 2**17
 Arrays: TypeAlias = Mapping[str, Numbers]
 
 
-class Columns:
+class Columns(Growing[Arrays]):
     """Columns of a table, which grow by concatenation.
 
     Parameters
     ----------
-    columns
+    part
         Arrays of one length, by name.
-
-    Attributes
-    ----------
-    parts
-        Columns that were added.
 
     Examples
     --------
@@ -43,19 +38,13 @@ class Columns:
     {'pt': array([1., 2., 3.])}
     """
 
-    def __init__(self, columns: Arrays) -> None:
-        self.parts = [columns]
-
-    def __add__(self, other: Columns) -> Columns:
-        total = Columns.__new__(Columns)
-        total.parts = self.parts + other.parts
-        if len(total.parts) > _MOST_PARTS:
-            total.parts = [total.arrays()]
-        return total
-
     def arrays(self) -> dict[str, Numbers]:
         """Return the concatenated columns."""
         return {name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]}
+
+    @override
+    def merged(self) -> Arrays:
+        return self.arrays()
 
     def table(self) -> pa.Table:
         """Return the columns as a table, sorted by run, section, event, mass, file and entry."""

@@ -6,15 +6,15 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from bphcoffea.arrays import Integers
+from bphcoffea.processing.growing import Growing
 
-#: Number of parts from which on they are merged, so that a merge of thousands of sections is rare.
-_MOST_PARTS = 32
 _NONE: Final = np.empty(0, np.int64)
 
 
-class LuminositySections:
+class LuminositySections(Growing[Integers]):
     """Distinct luminosity sections.
 
     Parameters
@@ -37,21 +37,13 @@ class LuminositySections:
         section: npt.NDArray[np.integer] = _NONE,
     ) -> None:
         # pairs are packed in one number, since numpy sorts rows slowly
-        self._parts: list[Integers] = [
-            np.unique(run.astype(np.int64) << 32 | section.astype(np.int64))
-        ]
+        super().__init__(np.unique(run.astype(np.int64) << 32 | section.astype(np.int64)))
 
-    def __add__(self, other: LuminositySections) -> LuminositySections:
-        total = LuminositySections.__new__(LuminositySections)
-        total._parts = self._parts + other._parts
-        if len(total._parts) > _MOST_PARTS:
-            total._parts = [total._packed()]
-        return total
-
-    def _packed(self) -> Integers:
-        return np.unique(np.concatenate(self._parts))
+    @override
+    def merged(self) -> Integers:
+        return np.unique(np.concatenate(self.parts))
 
     def pairs(self) -> Integers:
         """Return run and section, each pair once and sorted, shape (sections, 2)."""
-        packed = self._packed()
+        packed = self.merged()
         return np.stack([packed >> 32, packed & 0xFFFFFFFF], axis=1)
