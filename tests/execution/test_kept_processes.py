@@ -42,7 +42,7 @@ def test_the_next_run_has_the_same_processes():
     assert runs_in() == runs_in() != os.getpid()
 
 
-def test_ctrl_c_does_not_reach_the_processes():
+def test_ctrl_c_does_not_reach_the_processes(spawned_workers):
     """They inherit what is blocked when they start, so that not even an import is interrupted."""
     with kept_pool(1) as pool:
         assert pool.submit(blocked, None).result() == {signal.SIGINT}
