@@ -27,8 +27,8 @@ def cores() -> int:
 def one_algebra_thread() -> dict[str, str]:
     """Return environment variables with which numpy starts no threads for linear algebra.
 
-    Nothing here has matrices large enough for threads, and each waits in a loop for some time. The
-    variable counts when numpy is imported.
+    No matrix here is large enough for threads, and an idle one keeps a core busy for a while. numpy
+    reads the variable when it is imported.
     """
     return {_ALGEBRA: os.environ.get(_ALGEBRA, "1")}
 

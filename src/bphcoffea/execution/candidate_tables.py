@@ -47,8 +47,8 @@ _Places: TypeAlias = dict[str, _Place]
 class CandidateTables:
     """Tables of candidates of the datasets of a run.
 
-    Large tables lie in a temporary file that has no name, so that it goes with this process.
-    Without space on the disk, they stay in memory.
+    Large tables are kept in a temporary file without a name, which disappears with this process,
+    however that ends. Without space on the disk, they stay in memory.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class CandidateTables:
             _log.warning(
                 "the tables of candidates stay in memory, since temporary files cannot be written "
                 "(%s)",
-                error.strerror,
+                error.strerror or error,
             )
 
 

@@ -56,14 +56,14 @@ def sorted_tables(
 ) -> Iterator[pa.Table]:
     """Yield the rows of all parts, sorted as in :meth:`Columns.table`, in one table or several.
 
-    Only the columns by which rows are sorted are ever as a whole in memory.
+    Only the columns by which rows are sorted are held in memory as a whole.
 
     Parameters
     ----------
     parts
         Parts of the table, with the same columns; at least one.
     texts
-        For some columns, the texts that their numbers stand for; these are dictionaries of Arrow.
+        For some columns, the texts that their numbers stand for. They become dictionaries of Arrow.
     """
     texts = texts or {}
     dictionaries = {name: of_texts(known).combine_chunks() for name, known in texts.items()}

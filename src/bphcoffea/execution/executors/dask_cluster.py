@@ -63,7 +63,7 @@ class ClusterExecutor(DaskExecutor):  # type: ignore[misc]
     prepare
         Function that is called on the worker before each item.
     take
-        Function that each result is replaced by when it is on the client.
+        Function that is applied to each result that arrives at the client.
     silence_s
         Time that the scheduler may take to answer, s.
     """

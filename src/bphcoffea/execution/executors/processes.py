@@ -145,7 +145,7 @@ class ProcessExecutor(ExecutorBase):  # type: ignore[misc]
     halve
         Function that returns the parts of an item that kills its process, if there are any.
     take
-        Function that each result is replaced by before it is added to the others.
+        Function that is applied to each result before it is added to the others.
     """
 
     unit: str = "item"
@@ -226,7 +226,7 @@ class IterativeExecutor(ExecutorBase):  # type: ignore[misc]
     Attributes
     ----------
     take
-        Function that each result is replaced by before it is added to the others.
+        Function that is applied to each result before it is added to the others.
     """
 
     unit: str = "item"
