@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -246,21 +247,38 @@ def test_the_log_is_shown_once_in_the_chosen_detail(bphcoffea, monkeypatch, tmp_
     assert bphcoffea("-q", *words, "-v").status == 2
 
 
-#: Starts the program, and sends Ctrl-C while typer is imported.
-_INTERRUPTED = """
-import os, runpy, signal, sys
+#: Starts the program; something happens while it imports typer.
+_AT_IMPORT = """
+import os, runpy, signal, sys, time
 class Finder:
     def find_spec(self, name, *_):
         if name == "typer":
-            os.kill(os.getpid(), signal.SIGINT)
+            {}
 sys.meta_path.insert(0, Finder())
 runpy.run_module("bphcoffea", run_name="__main__", alter_sys=True)
 """
 
 
 def test_an_interruption_at_the_start_is_no_traceback():
-    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True)
+    code = _AT_IMPORT.format("os.kill(os.getpid(), signal.SIGINT)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_the_time_of_a_run_is_that_of_the_command(tmp_path, data):
+    """From before the first slow import up to the summary."""
+    slow, rounding = 2.0, 0.05
+    code = _AT_IMPORT.format(f"time.sleep({slow})")
+    fileset = write_fileset(tmp_path / "fileset.json", {"toy": [data / "tree3mu_phipi_2017.root"]})
+    words = ("run", "ds_phipi", fileset, "-o", tmp_path / "run", "--executor", "iterative")
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    took = time.perf_counter() - began
+    (said,) = re.findall(r"complete: .* events in (\S+) s", done.stdout)
+    recorded = RunFolder(tmp_path / "run").read("metrics.json")["run_s"]
+    assert slow < recorded <= float(said) + rounding <= took + 2 * rounding
 
 
 def replaced():

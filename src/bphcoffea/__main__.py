@@ -2,8 +2,12 @@
 
 import os
 import signal
+import time
 
 from bphcoffea import cores, garbage
+
+#: When the program began, before anything slow is imported: a run says how long it took.
+_BEGAN = time.perf_counter()
 
 
 def main() -> None:
@@ -14,7 +18,10 @@ def main() -> None:
     os.environ.update(cores.one_algebra_thread())
     from bphcoffea import cli
 
-    cli.main()
+    try:
+        cli.main(_BEGAN)
+    finally:
+        garbage.exempt_all()
 
 
 if __name__ == "__main__":

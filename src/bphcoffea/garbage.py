@@ -25,3 +25,8 @@ def search_as_usual() -> None:
     if gc.get_threshold() == _RARE:
         gc.freeze()
         gc.set_threshold(*_USUAL)
+
+
+def exempt_all() -> None:
+    """Exempt all objects from the search with which Python ends a process."""
+    gc.freeze()

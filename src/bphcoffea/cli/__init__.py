@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Final
@@ -112,8 +113,15 @@ def callback(
         raise typer.Exit
 
 
-def main() -> None:
-    """Run the command line; bad input ends with one line per problem and status 2."""
+def main(began: float | None = None) -> None:
+    """Run the command line; bad input ends with one line per problem and status 2.
+
+    Parameters
+    ----------
+    began
+        Value of :func:`time.perf_counter` when the program began; by default, it begins now.
+    """
+    began = time.perf_counter() if began is None else began
     guard_streams()
     # of which we use none; pydantic would look through all installed packages for them
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -126,7 +134,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see bphcoffea.__main__
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        app(prog_name=completion.PROGRAM)
+        app(prog_name=completion.PROGRAM, obj=began)
     except InputError as error:
         endings.report_bad_input(error)
         sys.exit(2)

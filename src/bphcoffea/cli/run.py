@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     analysis: arguments.AnalysisName,
     fileset: Annotated[
         list[str],
@@ -105,6 +107,7 @@ def run(
     ] = False,
 ) -> None:
     """Run an analysis over a fileset; status 3 if some of it could not be read."""
+    began: float = context.obj
     site = bphcoffea.load_facility(facility) if facility else None
     usual = site.storage if site else None
     loaded = arguments.load_named(analysis)
@@ -149,12 +152,12 @@ def run(
 
     try:
         with arguments.suggesting(hints):
-            result = execution.run(loaded, files, output, options)
+            result = execution.run(loaded, files, output, options, began=began)
     except KeyboardInterrupt as interrupt:
         if options.checkpoints:
             interrupt.add_note("to continue, repeat the command with --resume")
         raise
-    print_summary(result)
+    print_summary(result, time.perf_counter() - began)
     for content, url in (("results", options.stage_out), ("skim", options.skim)):
         if url:
             say(f"{content} staged out to {url}")

@@ -64,15 +64,25 @@ def print_faults(run: results.RunFolder, most: int | None = None) -> None:
             say(f"{more}: bphcoffea status {shlex.quote(str(run.path))}")
 
 
-def print_state(run: results.RunFolder) -> None:
-    """Print whether a run is complete, how long it took, and which data it hides."""
+def print_state(run: results.RunFolder, elapsed_s: float | None = None) -> None:
+    """Print whether a run is complete, how long it took, and which data it hides.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    elapsed_s
+        Time that the run took, s; by default the recorded one.
+    """
     ledger, metrics = run.read("ledger.json"), run.read("metrics.json")
+    if elapsed_s is None:
+        elapsed_s = metrics["run_s"]
     files = ledger["uncounted_files"]
     unread = f", {counted(files, 'file')} unread," if files else ""
     say(
         f"{'complete' if ledger['complete'] else 'INCOMPLETE'}: "
         f"{ledger['processed_events']:,} of {ledger['expected_events']:,} events{unread} "
-        f"in {metrics.get('run_s', metrics['wall_s']):.1f} s "
+        f"in {elapsed_s:.1f} s "
         f"({metrics['wall_s']:.1f} s for the chunks, {metrics['events_per_s']:,.0f} events/s)"
     )
     if metrics["chunks_not_kept"]:

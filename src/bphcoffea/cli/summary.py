@@ -25,15 +25,23 @@ _MOST_DATASETS = 12
 _MOST_LINES = 10
 
 
-def print_summary(run: RunFolder) -> None:
-    """Print what a run selected, whether it is complete, and what needs attention."""
+def print_summary(run: RunFolder, elapsed_s: float | None = None) -> None:
+    """Print what a run selected, whether it is complete, and what needs attention.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    elapsed_s
+        Time that the whole command took, s; by default the recorded time of the run.
+    """
     print_faults(run, _MOST_LINES)
     print_notes(run)
     show_table(_selected(run))
     luminosity = run.read("luminosity.json")["luminosity"]
     if luminosity is not None:
         say(f"luminosity of the data: {luminosity:.6g} fb⁻¹")
-    print_state(run)
+    print_state(run, elapsed_s)
 
 
 def print_next(command: str, folder: Path, comment: str = "") -> None:

@@ -67,7 +67,7 @@ def write(
     provenance: Mapping[str, object],
     pages: Iterable[Path] = (),
     *,
-    began: float | None = None,
+    began: float,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> RunFolder:
     """Write a run folder, completely or not at all.
@@ -120,8 +120,8 @@ def write(
         for page in pages:
             text = redacted(page.read_text(encoding="utf-8"))
             (temporary / page.name).write_text(text, encoding="utf-8")
-        elapsed = {} if began is None else {"run_s": time.perf_counter() - began}
-        write_json(temporary / "metrics.json", {**elapsed, **outcome.metrics})
+        elapsed = time.perf_counter() - began
+        write_json(temporary / "metrics.json", {"run_s": elapsed, **outcome.metrics})
         write_json(temporary / "ledger.json", outcome.ledger.as_json())
     return RunFolder(folder)
 

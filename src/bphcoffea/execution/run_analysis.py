@@ -105,7 +105,12 @@ class Options:
 
 
 def run(
-    analysis: Analysis, fileset: Fileset, folder: str | Path, options: Options | None = None
+    analysis: Analysis,
+    fileset: Fileset,
+    folder: str | Path,
+    options: Options | None = None,
+    *,
+    began: float | None = None,
 ) -> RunFolder:
     """Run an analysis over all files of a fileset and write the results.
 
@@ -124,6 +129,9 @@ def run(
         earlier run, and everything derived from them, at the end; other files stay.
     options
         Options; by default those of :class:`Options`.
+    began
+        Value of :func:`time.perf_counter` from which the recorded time of the run counts; by
+        default, it counts from now.
 
     Raises
     ------
@@ -137,12 +145,14 @@ def run(
         If the results cannot be staged out; only after this error are they in the folder.
     """
     options = options or Options()
+    began = time.perf_counter() if began is None else began
     with claim(folder, overwrite=options.overwrite or options.resume) as claimed:
-        return _run(analysis, fileset, claimed, options)
+        return _run(analysis, fileset, claimed, options, began)
 
 
-def _run(analysis: Analysis, fileset: Fileset, folder: Path, options: Options) -> RunFolder:
-    began = time.perf_counter()
+def _run(
+    analysis: Analysis, fileset: Fileset, folder: Path, options: Options, began: float
+) -> RunFolder:
     if analysis.hidden is None:
         analysis = blinded(analysis, fileset)
     for target in filter(None, (options.stage_out, options.skim)):
