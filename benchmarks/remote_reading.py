@@ -89,6 +89,7 @@ def preloaded(url, names, stop):
 def at_first_use(url, names, stop):
     """Read the columns as bphcoffea does."""
     file = reading.opened(url, 60)
+    stop = min(stop, file.root[TREE].num_entries)
     columns = reading.Columns(lambda: file, TREE, 0, stop, basket_limit(), names)
     for name in names:
         columns.extract_column(name, 0, stop, allow_missing=False)

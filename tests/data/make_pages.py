@@ -1,5 +1,8 @@
 """Make `pages.root` of this folder: an RNTuple whose columns have many pages and clusters.
 
+ROOT stores pages of a cluster that are equal once: those of `run`, of which all are equal, and the
+offsets of `masses` and `charges`.
+
 Needs ROOT (the wheel ``root`` of the package index, a pre-release); run it in this folder.
 """
 
@@ -19,6 +22,8 @@ void make_pages()
    auto masses = model->MakeField<std::vector<double>>("masses");
    auto paths = model->MakeField<std::vector<std::string>>("paths");
    auto nested = model->MakeField<std::vector<std::vector<std::int16_t>>>("nested");
+   auto run = model->MakeField<std::int32_t>("run");
+   auto charges = model->MakeField<std::vector<std::int32_t>>("charges");
    ROOT::RNTupleWriteOptions options;
    options.SetCompression(ROOT::RCompressionSetting::EDefaults::kUseGeneralPurpose);
    options.SetInitialUnzippedPageSize(64);
@@ -32,6 +37,8 @@ void make_pages()
       paths->assign({"HLT_A_v1", entry % 100 < 50 ? "HLT_B_v1" : "HLT_C_v10"});
       paths->resize(entry % 10 ? 2 : 0);
       nested->assign(entry % 3, std::vector<std::int16_t>(entry % 4, -entry));
+      *run = 7;
+      charges->assign(entry % 4, -1);
       writer->Fill();
       if (entry % 300 == 299)
          writer->CommitCluster();

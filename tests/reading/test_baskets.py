@@ -190,6 +190,28 @@ def test_each_branch_is_read_once(data):
     assert mass.to_list() == theirs.to_list()
 
 
+def test_a_server_is_asked_once_for_all_expected_branches(tmp_path, monkeypatch):
+    """Also if the one that is used first is left to uproot, and whatever else is expected."""
+    numbers = np.arange(30.0)
+    content = {"fixed": numbers.reshape(10, 3), "a": numbers[:10], "b": numbers[10:20]}
+    with uproot.recreate(tmp_path / "t.root") as root:
+        root.mktree("t", {name: (array.dtype, array.shape[1:]) for name, array in content.items()})
+        root["t"].extend(content)
+    file = reading.OpenedFile(str(tmp_path / "t.root"), 60)
+    asked = []
+    read = file.read
+    monkeypatch.setattr(file, "read", lambda places: asked.append(places) or read(places))
+    file.is_remote = True
+    columns = reading.Columns(lambda: file, "t", 0, 10, LIMIT, ["a", "absent", "fixed", "b"])
+    for name, array in content.items():
+        found = columns.extract_column(name, 0, 10, allow_missing=False)
+        assert found.to_list() == array.tolist()
+    assert [len(places) for places in asked] == [2]
+    monkeypatch.undo()
+    file.is_remote = False
+    file.close()
+
+
 def test_files_stay_open_until_they_change(data, tmp_path):
     paths = [shutil.copy(data / "codec_zlib.root", tmp_path / f"{n}.root") for n in range(KEPT + 1)]
     files = [reading.opened(str(path), 60) for path in paths[:KEPT]]

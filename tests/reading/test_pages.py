@@ -137,6 +137,25 @@ def test_several_fields_take_as_many_requests_as_their_lists_are_deep(toys, monk
     file.close()
 
 
+def test_equal_pages_are_read_once(data, monkeypatch):
+    """ROOT stores them once, and they are freed when all fields have them."""
+    file = reading.OpenedFile(str(data / "pages.root"), 60)
+    asked = []
+    read = file.read
+    monkeypatch.setattr(file, "read", lambda places: asked.append(places) or read(places))
+    decoder = PageDecoder(file, "events", 0, 1000, LIMIT)
+    names = ["run", "masses", "charges"]
+    decoder.request(names)
+    for name in names:
+        theirs = file.root["events"][name].array()
+        assert ak.to_list(decoder.decode(name)) == theirs.to_list()
+    offsets_and_numbers, elements = asked
+    places = [*offsets_and_numbers, *elements]
+    assert len({*places}) == len(places)
+    assert decoder._received._bytes == {}
+    file.close()
+
+
 def test_only_pages_of_the_chunk_are_read(data):
     file = reading.OpenedFile(str(data / "pages.root"), 60)
     PageDecoder(file, "events", 0, 1000, LIMIT).decode("number")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import pickle
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -77,6 +78,7 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         self._threads = threads
         self._decoder = Decoder(start, stop, basket_limit, threads)
         self._expected = expected
+        self._requested: dict[str, list[Range]] = {}
         self._arrays: dict[str, ak.Array] = {}
         self._read_before: int | None = None
         self.reading_s = 0.0
@@ -170,21 +172,25 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         return with_index(read.layout)
 
     def _decode(self, name: str) -> ak.contents.Content:
-        is_tree = isinstance(self._tree, uproot.TTree)
         expected, self._expected = self._expected, ()
-        if is_tree:
-            places = self._places(name)
-            wanted = list(places)
-            for other in expected:
-                with contextlib.suppress(UnusualError, uproot.KeyInFileError):
-                    wanted += self._places(other)
-            self._received.request(wanted)
-            return self._decoder.decode(self._tree[name], self._received.take(places))
+        if isinstance(self._tree, uproot.TTree):
+            self._request_baskets((*expected, name))
+            if name not in self._requested:
+                raise UnusualError
+            baskets = self._received.take(self._requested.pop(name))
+            return self._decoder.decode(self._tree[name], baskets)
         self._pages.request(expected)
         return self._pages.decode(name)
 
-    def _places(self, name: str) -> list[Range]:
-        return ranges(self._tree[name], self._start, self._stop)
+    def _request_baskets(self, names: Iterable[str]) -> None:
+        """Read the baskets of branches, except those of unusual or missing ones."""
+        found = {}
+        for name in names:
+            if name not in self._requested:
+                with contextlib.suppress(UnusualError, uproot.KeyInFileError):
+                    found[name] = ranges(self._tree[name], self._start, self._stop)
+        self._received.request(itertools.chain.from_iterable(found.values()))
+        self._requested |= found
 
     def _form(self, schema: type[BaseSchema]) -> Form:
         """Return names and types of the branches that a schema looks at, for the schema."""

@@ -157,8 +157,11 @@ class PageDecoder:
         key = number, first, last
         has_list_before = first < last and first not in column.clusters
         pages = self._pages(column, first - has_list_before, last)
-        yield [] if key in self._sizes else column.places[pages]
-        if key not in self._sizes:
+        places = [] if key in self._sizes else column.places[pages]
+        yield places
+        if key in self._sizes:
+            self._received.forget(places)
+        else:
             ends = self._elements(column, pages, first - has_list_before, last).astype(np.int64)
             sizes = np.diff(ends, prepend=0)
             # the ends of each cluster are counted anew

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from bphcoffea.reading.opened_files import OpenedFile, Range
@@ -15,20 +16,37 @@ class UnusualError(Exception):
 
 
 class Received:
-    """Bytes of a file that have arrived and wait to be decoded."""
+    """Bytes of a file that have arrived and wait to be decoded.
+
+    ROOT stores equal pages once: the same bytes may belong to several columns, or several times to
+    one.
+    """
 
     def __init__(self, file: OpenedFile) -> None:
         self._file = file
         self._bytes: dict[Range, Bytes] = {}
+        self._waiting: Counter[Range] = Counter()
 
     def request(self, places: Iterable[Range]) -> None:
-        """Read what has not arrived yet; a server is asked once."""
+        """Read what has not arrived yet; a server is asked once.
+
+        Each place, as often as it is named, waits to be taken or forgotten.
+        """
+        places = list(places)
         missing = [place for place in dict.fromkeys(places) if place not in self._bytes]
         if missing:
             self._bytes |= zip(missing, self._file.read(missing), strict=True)
+        self._waiting.update(places)
 
-    def take(self, places: Iterable[Range]) -> list[Bytes]:
-        """Return the bytes of places, and forget them."""
-        places = list(places)
-        self.request(places)
-        return [self._bytes.pop(place) for place in places]
+    def take(self, places: Sequence[Range]) -> list[Bytes]:
+        """Return the bytes of requested places, and forget them."""
+        taken = [self._bytes[place] for place in places]
+        self.forget(places)
+        return taken
+
+    def forget(self, places: Iterable[Range]) -> None:
+        """Free the bytes of requested places, unless they wait for others."""
+        for place in places:
+            self._waiting[place] -= 1
+            if not self._waiting[place]:
+                del self._waiting[place], self._bytes[place]
