@@ -27,7 +27,7 @@ from bphcoffea.errors import InputError
 from bphcoffea.execution import Options, run
 from bphcoffea.inputs import TwoMuTrackSchema
 from bphcoffea.physics import fired
-from bphcoffea.reading import Keeping, kept_files
+from bphcoffea.reading import Keeping, OpenedFile, kept_files
 from bphcoffea.reading.kept_columns import KEPT_GB
 from bphcoffea.storage import UnwritableError
 
@@ -93,7 +93,20 @@ def test_another_cut_reads_no_file(rerun, source, tmp_path):
         assert rerun(analysis_of(*changed)) == 0
 
 
-def test_a_further_branch_is_read_and_kept(rerun):
+@pytest.fixture(params=["disk", "server"])
+def place(request, monkeypatch):
+    """Where files are; a server is asked for all columns at once."""
+    if request.param == "server":
+        start = OpenedFile.__init__
+
+        def remote(self, *arguments):
+            start(self, *arguments)
+            self.is_remote = True
+
+        monkeypatch.setattr(OpenedFile, "__init__", remote)
+
+
+def test_a_further_branch_is_read_and_kept(rerun, place):
     all_of_them = rerun(analysis_of(*cuts()))
     assert 0 < rerun(analysis_of(*cuts(), further=[tracks])) < all_of_them
     assert rerun(analysis_of(*cuts(), Cut("tracks", tracks > 2), further=[tracks])) == 0

@@ -87,8 +87,6 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
     def _file(self) -> OpenedFile:
         file = self._open_file()
         self._read_before = file.bytes_read
-        if not file.is_remote:
-            self._expected = ()
         return file
 
     @cached_property
@@ -172,7 +170,10 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
         return with_index(read.layout)
 
     def _decode(self, name: str) -> ak.contents.Content:
-        expected, self._expected = self._expected, ()
+        expected: list[str] = []
+        if self._file.is_remote:
+            expected = [each for each in self._expected if each not in (self._kept or ())]
+            self._expected = ()
         if isinstance(self._tree, uproot.TTree):
             self._request_baskets((*expected, name))
             if name not in self._requested:

@@ -144,6 +144,9 @@ class KeptColumns:
     def _path(self, number: int) -> Path:
         return self._keeping.folder / f"{self._key}.{number}.columns"
 
+    def __contains__(self, name: str) -> bool:
+        return any(name in file.columns for file in self._files)
+
     def column(self, name: str) -> ak.contents.Content | None:
         """Return a column; None if it is not kept, or damaged."""
         # a column that was damaged is kept again in a later file
@@ -208,7 +211,7 @@ class _KeptFile:
     def __init__(self, path: Path, content: Mapping[str, Any], begin: int) -> None:
         self._path = path
         self._begin = begin
-        self._columns: Mapping[str, _Description] = content["columns"]
+        self.columns: Mapping[str, _Description] = content["columns"]
         self._places: Sequence[tuple[int, int, str, int]] = content["buffers"]
         self.forms: Mapping[str, str] = content["forms"]
         self._buffers: dict[int, _Buffer] = {}
@@ -228,10 +231,10 @@ class _KeptFile:
 
     def column(self, name: str) -> ak.contents.Content | None:
         """Return a column; None if it is not in the file, or damaged."""
-        if name not in self._columns:
+        if name not in self.columns:
             return None
         try:
-            return self._content(self._columns[name])
+            return self._content(self.columns[name])
         except (OSError, ValueError):
             return None
 
