@@ -159,7 +159,7 @@ def test_the_folder_says_whether_it_is_blind(runs):
     assert RunFolder(old).hidden == ()
 
 
-def test_masses_are_those_of_signal_and_those_that_are_given(search, fileset):
+def test_masses_are_those_of_signal_and_those_that_are_given(search, fileset, tmp_path):
     data = fileset.select([DATA])
     assert blinded(search, fileset, [1.8]).hidden.masses == (1.8, MASS)
     assert blinded(search, data, [1.8]).hidden.masses == (1.8,)
@@ -167,7 +167,7 @@ def test_masses_are_those_of_signal_and_those_that_are_given(search, fileset):
     with pytest.raises(NothingToHideError, match="but no mass is known"):
         blinded(search, data)
     with pytest.raises(NothingToHideError):
-        run(search, data, "never")
+        run(search, data, tmp_path / "never")
     # there is nothing to hide without data
     assert blinded(search, fileset.select([SIGNAL])).hidden.windows == ()
     with pytest.raises(InputError, match="an unblinded run hides no data"):
