@@ -75,7 +75,7 @@ def best_bins(signal: Floats, weights: Floats, sidebands: Floats, bins: int) -> 
     starts = starts[starts < 1]
     limits = [*starts, np.inf]
     s_above = _from(np.histogram(signal, limits, weights=weights)[0])
-    b_above = _from(np.histogram(sidebands, limits)[0])
+    b_above = _from(np.histogram(sidebands, limits)[0].astype(np.float64))
     # signal and sidebands of a bin from start i to start j
     s = s_above[:, None] - s_above[None, :]
     b = b_above[:, None] - b_above[None, :]

@@ -194,7 +194,7 @@ def random_flights(momentum: Floats, rng: np.random.Generator) -> Floats:
     """Draw vectors to random vertices near the directions of four-momenta, cm, shape (n, 3)."""
     probabilities, means = _FAKE_VERTICES
     n = len(momentum)
-    distance = rng.exponential(np.array(means)[rng.choice(len(means), n, p=probabilities)])
+    distance: Floats = rng.exponential(np.array(means)[rng.choice(len(means), n, p=probabilities)])
     _, eta, phi = pt_eta_phi(momentum)
     phi = phi + rng.normal(0, _FAKE_POINTING, n)
     return distance[:, np.newaxis] * slope(eta, phi)
