@@ -27,7 +27,7 @@ def cores() -> int:
 def one_algebra_thread() -> dict[str, str]:
     """Return environment variables with which numpy starts no threads for linear algebra.
 
-    No matrix here is large enough for threads, and an idle one keeps a core busy for a while. numpy
+    No matrix here is large enough for threads, and idle threads keep a core busy for a while. numpy
     reads the variable when it is imported.
     """
     return {_ALGEBRA: os.environ.get(_ALGEBRA, "1")}

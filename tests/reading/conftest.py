@@ -10,3 +10,16 @@ def decompression():
     """Read as workers do."""
     storage.decompress_within(200_000_000)
     storage.index_fields()
+
+
+@pytest.fixture
+def requests_of(monkeypatch):
+    """Record what is read from a file: the places of each request."""
+
+    def requests_of(file):
+        requests = []
+        read = file.read
+        monkeypatch.setattr(file, "read", lambda places: requests.append(places) or read(places))
+        return requests
+
+    return requests_of

@@ -190,7 +190,7 @@ def test_each_branch_is_read_once(data):
     assert mass.to_list() == theirs.to_list()
 
 
-def test_a_server_is_asked_once_for_all_expected_branches(tmp_path, monkeypatch):
+def test_a_server_is_asked_once_for_all_expected_branches(tmp_path, requests_of):
     """Also if the one that is used first is left to uproot, and whatever else is expected."""
     numbers = np.arange(30.0)
     content = {"fixed": numbers.reshape(10, 3), "a": numbers[:10], "b": numbers[10:20]}
@@ -198,17 +198,14 @@ def test_a_server_is_asked_once_for_all_expected_branches(tmp_path, monkeypatch)
         root.mktree("t", {name: (array.dtype, array.shape[1:]) for name, array in content.items()})
         root["t"].extend(content)
     file = reading.OpenedFile(str(tmp_path / "t.root"), 60)
-    asked = []
-    read = file.read
-    monkeypatch.setattr(file, "read", lambda places: asked.append(places) or read(places))
+    asked = requests_of(file)
     file.is_remote = True
     columns = reading.Columns(lambda: file, "t", 0, 10, LIMIT, ["a", "absent", "fixed", "b"])
     for name, array in content.items():
         found = columns.extract_column(name, 0, 10, allow_missing=False)
         assert found.to_list() == array.tolist()
     assert [len(places) for places in asked] == [2]
-    monkeypatch.undo()
-    file.is_remote = False
+    file.is_remote = False  # as it is closed
     file.close()
 
 

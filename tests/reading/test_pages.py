@@ -116,12 +116,10 @@ def test_strings_that_nearly_always_differ(tmp_path):
     file.close()
 
 
-def test_several_fields_take_as_many_requests_as_their_lists_are_deep(toys, monkeypatch):
+def test_several_fields_take_as_many_requests_as_their_lists_are_deep(toys, requests_of):
     """A server is asked for a level of all lists at once."""
     file = reading.OpenedFile(str(toys / "toy_2017_0.root"), 60)
-    asked = []
-    read = file.read
-    monkeypatch.setattr(file, "read", lambda places: asked.append(places) or read(places))
+    asked = requests_of(file)
     file.is_remote = True
     names = ["evt", "Triplet2_Mass", "Mu01_Pt", "MuonPt", "Trigger_hltname", "no such field"]
     stop = 500
@@ -131,18 +129,15 @@ def test_several_fields_take_as_many_requests_as_their_lists_are_deep(toys, monk
     assert len(asked) == 3  # the offsets of lists, what is in them, and the characters of strings
     ak.materialize(events.Muon.pt)
     assert len(asked) == 3
-    monkeypatch.undo()
     theirs = file.root[TREE]["Triplet2_Mass"].array(entry_stop=stop)
     assert events.Triplet.mass.to_list() == theirs.to_list()
     file.close()
 
 
-def test_equal_pages_are_read_once(data, monkeypatch):
+def test_equal_pages_are_read_once(data, requests_of):
     """ROOT stores them once, and they are freed when all fields have them."""
     file = reading.OpenedFile(str(data / "pages.root"), 60)
-    asked = []
-    read = file.read
-    monkeypatch.setattr(file, "read", lambda places: asked.append(places) or read(places))
+    asked = requests_of(file)
     decoder = PageDecoder(file, "events", 0, 1000, LIMIT)
     names = ["run", "masses", "charges"]
     decoder.request(names)

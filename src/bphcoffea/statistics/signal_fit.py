@@ -7,6 +7,7 @@ or has a parameter at its limit, is replaced by the next simpler one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -260,7 +261,7 @@ def _width_error(shape: SignalShape, minuit: Minuit) -> float:
         up, down = (replace(shape, **{name: value + sign * step}).width for sign in (1, -1))
         slopes[index] = (up - down) / (2 * step)
     covariance = np.asarray(minuit.covariance[free])
-    return float(np.sqrt(max(float(slopes @ covariance @ slopes), 0.0))) / shape.width
+    return math.sqrt(max(float(slopes @ covariance @ slopes), 0.0)) / shape.width
 
 
 def _chi2(expected: Floats, counts: Floats, weight: float) -> tuple[float, int]:
