@@ -28,5 +28,5 @@ def search_as_usual() -> None:
 
 
 def exempt_all() -> None:
-    """Exempt all objects from the search with which Python ends a process."""
+    """Exempt all objects from the search that Python makes when the process ends."""
     gc.freeze()

@@ -30,7 +30,7 @@ class Received:
     def request(self, places: Iterable[Range]) -> None:
         """Read what has not arrived yet; a server is asked once.
 
-        Each place, as often as it is named, waits to be taken or forgotten.
+        Each place waits to be taken, or forgotten, as often as it is named.
         """
         places = list(places)
         missing = [place for place in dict.fromkeys(places) if place not in self._bytes]
