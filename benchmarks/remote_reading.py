@@ -107,8 +107,7 @@ def traced():
 
 def one(reader, url, stop):
     """Print how long a reader takes in this process, which nothing was read in before, s."""
-    storage.decompress_within(basket_limit())
-    storage.index_fields()
+    storage.prepare_uproot(basket_limit())
     names = traced()
     clock, cpu = time.perf_counter(), time.process_time()
     READERS[reader](url, names, stop)

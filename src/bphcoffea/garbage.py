@@ -3,12 +3,17 @@
 While packages are imported, there are more and more objects to search, and no garbage among them.
 """
 
+import contextlib
 import gc
+from collections.abc import Iterator
 from typing import Final
 
 #: Number of new objects after which Python searches, and how often it searches among older ones.
 _USUAL: Final = gc.get_threshold()
 _RARE: Final = (50_000, *_USUAL[1:])
+#: Number of objects that are made before all are searched; 1500 branches are 75 000.
+_MOST_MADE: Final = 400_000
+_made = 0
 
 
 def search_rarely() -> None:
@@ -25,6 +30,27 @@ def search_as_usual() -> None:
     if gc.get_threshold() == _RARE:
         gc.freeze()
         gc.set_threshold(*_USUAL)
+
+
+@contextlib.contextmanager
+def unsearched() -> Iterator[None]:
+    """Search for no garbage while a block makes many objects that are kept for some time.
+
+    To search again and again while a file with 1500 branches is opened takes longer than opening
+    it. Since such objects are garbage when the file is closed, all are searched once in a while.
+    """
+    global _made
+    before, searched = gc.get_count()[0], gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        _made += max(gc.get_count()[0] - before, 0)
+        if searched:
+            gc.enable()
+        if _made > _MOST_MADE:
+            _made = 0
+            gc.collect()
 
 
 def exempt_all() -> None:

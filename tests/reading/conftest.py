@@ -8,8 +8,7 @@ from bphcoffea import storage
 @pytest.fixture(autouse=True)
 def decompression():
     """Read as workers do."""
-    storage.decompress_within(200_000_000)
-    storage.index_fields()
+    storage.prepare_uproot(200_000_000)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import uproot
 from uproot.behaviors.RNTuple import HasFields
 
-from bphcoffea.storage import index_fields
+from bphcoffea.storage.rntuple_fields import index_fields
 
 
 @pytest.fixture

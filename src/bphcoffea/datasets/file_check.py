@@ -9,7 +9,7 @@ from uuid import UUID
 import fsspec
 import uproot
 
-from bphcoffea import reading, storage
+from bphcoffea import garbage, reading, storage
 from bphcoffea.analysis import BranchNeeds
 from bphcoffea.datasets.baskets import Tree, contradiction, lacks_checksums, oversized
 from bphcoffea.datasets.fileset import Fileset
@@ -158,8 +158,7 @@ def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
     """
     if file.known is not None and is_unchanged(file.known, retries.timeout_s):
         return [file.known]
-    storage.decompress_within(file.basket_limit)
-    storage.index_fields()
+    storage.prepare_uproot(file.basket_limit)
     faults: list[str] = []
     entries = file.entries
     places = (file.path, *file.replicas)
@@ -169,7 +168,7 @@ def inspect(retries: storage.Retries, file: FileToOpen) -> list[FileReport]:
             try:
                 if "://" in place:
                     reading.forget(place)  # the file may have been replaced since
-                with storage.in_use(place, retries.timeout_s):
+                with storage.in_use(place, retries.timeout_s), garbage.unsearched():
                     root = reading.opened(place, retries.timeout_s).root
                     fault = _truncated(root) or _unclosed(root)
                     report = _inspected(file, root)

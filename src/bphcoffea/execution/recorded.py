@@ -208,8 +208,7 @@ def read_entries(
     ------
     Entries of a file, and what `evaluate` returned; or in one line why they cannot be read.
     """
-    storage.decompress_within(basket_limit())
-    storage.index_fields()
+    storage.prepare_uproot(basket_limit())
     for failure in plan.unopened:
         entries = wanted.get((failure.dataset, failure.file))
         if entries is not None:

@@ -119,8 +119,7 @@ def work_on_chunk(
     BugError
         If the exception of the processor is not a fault of the input.
     """
-    storage.decompress_within(basket_limit)
-    storage.index_fields()
+    storage.prepare_uproot(basket_limit)
     guard_worker()
     chunk, *rest = task if isinstance(task, tuple) else (task,)
     places = (chunk.filename, *(chunk.usermeta or {}).get(REPLICAS, ()))

@@ -17,6 +17,7 @@ from coffea.nanoevents.mapping import UprootSourceMapping
 from coffea.nanoevents.schemas.edm4hep import podio_collection_types
 from typing_extensions import override
 
+from bphcoffea import garbage
 from bphcoffea.inputs import Form, branch_filter, form_of_tree
 from bphcoffea.reading.baskets import Decoder, ranges
 from bphcoffea.reading.kept_columns import KeptColumns
@@ -115,15 +116,16 @@ class Columns(UprootSourceMapping):  # type: ignore[misc]
 
     def events(self, schema: type[BaseSchema], metadata: Mapping[str, object]) -> ak.Array:
         """Return the events of the chunk in the form that a schema gives them."""
-        factory = NanoEventsFactory._from_mapping(
-            self,
-            ("file", "tree", f"{self._start}-{self._stop}"),
-            self._form(schema),
-            schema,
-            dict(metadata),
-            mode="virtual",
-        )
-        return factory.events()
+        with garbage.unsearched():
+            factory = NanoEventsFactory._from_mapping(
+                self,
+                ("file", "tree", f"{self._start}-{self._stop}"),
+                self._form(schema),
+                schema,
+                dict(metadata),
+                mode="virtual",
+            )
+            return factory.events()
 
     @override
     def _column_source(self, uuid: str, path_in_source: str) -> None:

@@ -1,6 +1,6 @@
 from .credentials import BearerToken as BearerToken, Credential as Credential, Proxy as Proxy
 from .credentials import grid_proxy as grid_proxy, usual_proxy as usual_proxy
-from .decompression import decompress_within as decompress_within, decompressed as decompressed
+from .decompression import decompressed as decompressed
 from .disks import UnwritableError as UnwritableError, make_folder as make_folder
 from .disks import write_file as write_file, write_whole as write_whole
 from .disks import user_cache as user_cache, writing_to as writing_to
@@ -9,7 +9,6 @@ from .locks import is_locked as is_locked, locked as locked
 from .manifest import OccupiedError as OccupiedError, claimed as claimed, lock_of as lock_of
 from .manifest import mark as mark, replacing as replacing, written as written
 from .file_handles import in_use as in_use
-from .rntuple_fields import index_fields as index_fields
 from .servers import ONCE as ONCE, Retries as Retries, Storage as Storage, TIMEOUT as TIMEOUT
 from .servers import by_silence as by_silence, fsspec_url as fsspec_url, host as host
 from .servers import note_silence as note_silence
@@ -18,3 +17,4 @@ from .servers import silence_of as silence_of
 from .stageout import adler32_at as adler32_at, check_target as check_target
 from .stageout import stage_out as stage_out, stage_out_folder as stage_out_folder
 from .targets import TransferError as TransferError
+from .uproot_preparation import prepare_uproot as prepare_uproot
