@@ -66,7 +66,7 @@ _MOST_KNOWN = 16
 
 def _made(tree: uproot.TTree, looked_at: BranchFilter) -> Form:
     form: Form = UprootSourceMapping._extract_base_form(tree, iteritems_options(looked_at))
-    form["typenames"] = tree.typenames()
+    form["typenames"] = tree.typenames(**iteritems_options(looked_at))
     return form
 
 

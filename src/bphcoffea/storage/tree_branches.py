@@ -1,9 +1,9 @@
 """Branches of a TTree, parsed with few operations.
 
-uproot reads each member and base class of a branch and of its leaf by itself, which takes 0.3 ms
-per branch: for NanoAOD, with 1500 branches, as long as processing 200 000 events. Here, the bytes
-of a branch become the same objects of uproot in one tenth of the time. Branches that are not as
-usual are left to uproot, which also explains what is wrong with them.
+uproot reads each member and base class of a branch and of its leaf by itself: for the 1500 branches
+of NanoAOD, this takes 0.2 s, as long as processing 100 000 events. Here, the bytes of a branch
+become the same objects of uproot in a third of the time. Branches that are not as usual are left to
+uproot, which also explains what is wrong with them.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class _UnusualError(Exception):
 def parse_branches() -> None:
     """Make uproot, in this process, read branches with this module.
 
-    The private class is replaced because uproot offers no other way.
+    uproot takes the class of a version from this table.
     """
     Model_TBranch.known_versions[_VERSION] = _QuickBranch
 
