@@ -1,7 +1,7 @@
 """Files that a thread keeps open from one chunk to the next.
 
-Parsing a tree takes a millisecond per branch, seconds for NanoAOD, and most chunks are from the
-same file as the chunk before.
+Opening NanoAOD and finding its types takes 0.1 s, and most chunks are from the same file as the
+chunk before.
 """
 
 from __future__ import annotations
