@@ -84,9 +84,12 @@ def lacks_checksums(tree: Tree, names: tuple[str, ...] = ()) -> bool:
 
 
 def _branches(tree: uproot.TTree, names: tuple[str, ...]) -> Iterator[uproot.TBranch]:
-    for name in dict.fromkeys(tree.keys(recursive=True)):
-        if not names or name in names:
-            yield tree[name]
+    for name in names or dict.fromkeys(tree.keys(recursive=True)):
+        try:
+            branch = tree[name]
+        except uproot.KeyInFileError:
+            continue  # a required branch that is missing is another fault
+        yield branch
 
 
 def _contradiction_of_branch(tree: uproot.TTree, branch: uproot.TBranch) -> str | None:
