@@ -69,6 +69,9 @@ def test_lumi_refuses_sections_that_the_data_were_not_selected_with(
         'set golden = "golden.json" in [luminosity] of the corrections of that era, '
         "and run again with them\n"
     )
+    given.unlink()
+    ended = bphcoffea("lumi", copied.path, "--golden", given)
+    assert (ended.status, ended.err) == (2, f"bphcoffea: error: {given}: no such file\n")
     assert [copied.read(name) for name in ("luminosity.json", "normalisation.json")] == before
 
 

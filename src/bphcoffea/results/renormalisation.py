@@ -84,6 +84,7 @@ def _golden(
     if selected_with is None:
         if given is None:
             return None
+        GoldenJson.load(given)  # a file that cannot be read is the first thing to mend
         raise CorrectionsError(
             f"{given}: the data of {era} were selected without certified sections; "
             f"{_how_to_select(given)}"
