@@ -326,8 +326,15 @@ def test_a_file_in_place_of_a_folder_is_one_line(bphcoffea, ds_phipi_run, tmp_pa
         RunFolder(run, file).write("fit.json", {})
 
 
-@pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("fileset", "--help")])
-def test_help(words, bphcoffea):
-    ended = bphcoffea(*words)
-    assert ended.status in (0, 2)
+@pytest.mark.parametrize("words", [(), ("run",), ("fileset",), ("fileset", "build")])
+def test_help_of_a_command(words, bphcoffea):
+    ended = bphcoffea(*words, "--help")
+    assert ended.status == 0
+    assert f"Usage: {' '.join(('bphcoffea', *words))} [OPTIONS]" in ended.out
+    assert bphcoffea(*words, "-h") == ended
+
+
+def test_no_command_gives_the_help(bphcoffea):
+    ended = bphcoffea()
+    assert ended.status == 2
     assert "Usage" in ended.out + ended.err

@@ -48,6 +48,7 @@ def application(word: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         invoke_without_command=True,
         add_completion=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
