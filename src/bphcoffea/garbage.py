@@ -34,10 +34,11 @@ def search_as_usual() -> None:
 
 @contextlib.contextmanager
 def unsearched() -> Iterator[None]:
-    """Search for no garbage while a block makes many objects that are kept for some time.
+    """Do not search for garbage while a block makes many objects that are kept for a while.
 
-    To search again and again while a file with 1500 branches is opened takes longer than opening
-    it. Since such objects are garbage when the file is closed, all are searched once in a while.
+    While a file with 1500 branches is opened, Python would spend more time on searching than on
+    opening it. These objects become garbage when the file is closed; after many of them were made,
+    all objects are searched.
     """
     global _made
     before, searched = gc.get_count()[0], gc.isenabled()

@@ -88,7 +88,7 @@ def _branches(tree: uproot.TTree, names: tuple[str, ...]) -> Iterator[uproot.TBr
         try:
             branch = tree[name]
         except uproot.KeyInFileError:
-            continue  # a required branch that is missing is another fault
+            continue  # reported elsewhere
         yield branch
 
 

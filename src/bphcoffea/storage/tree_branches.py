@@ -28,7 +28,7 @@ from uproot.source.cursor import Cursor
 _VERSION: Final = 13
 #: Bit of a number of bytes, which stands before an object and does not count itself.
 _COUNT: Final = 0x40000000
-#: Bit of the place where the name of a class stands, and what stands before that name.
+#: Bit of a reference to a class by the place of its name, and the mark before a new name.
 _CLASS: Final = 0x80000000
 _NEW_CLASS: Final = 0xFFFFFFFF
 #: Longest name of a class of leaves, bytes.
@@ -151,7 +151,7 @@ class _Parser:
         self._at = _HEADER.size
 
     def branch(self, parent: Any, concrete: Any) -> Any:
-        """Return the branch, and move the cursor behind it."""
+        """Return the branch, and move the cursor to its end."""
         branch = self._model(Model_TBranch_v13, parent, concrete, _VERSION)
         concrete = branch if concrete is None else concrete
         members = branch._members
@@ -177,11 +177,11 @@ class _Parser:
             raise _UnusualError
         self._at += (count ^ _COUNT) + 4 - _HEADER.size
         for name, dtype in _ARRAYS:
-            self._at += 1  # ROOT writes whether there is an array
+            self._at += 1  # a byte says whether there is an array
             size = members["fMaxBaskets"]
             members[name] = np.frombuffer(self._data, dtype, size, self._at)
             self._at += size * dtype.itemsize
-        self._at = len(self._data)  # behind the name of another file
+        self._at = len(self._data)  # the name of the file with the baskets is not needed
         return branch.postprocess(self._chunk, self._moved(), self._context, self._file)
 
     def _named(self, parent: Any, concrete: Any) -> Model_TNamed:
